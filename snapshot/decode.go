@@ -1,0 +1,89 @@
+package snapshot
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DecodeBatch reads and validates the JSON body of a post. Every error is a
+// *FieldError. Fields it does not know are ignored: a newer agent may send them.
+func DecodeBatch(body []byte) (*Batch, error) {
+	var batch Batch
+	if err := json.Unmarshal(body, &batch); err != nil {
+		return nil, decodeError(err, batch.MachineID)
+	}
+	if err := batch.Validate(); err != nil {
+		return nil, err
+	}
+	return &batch, nil
+}
+
+// EncodeBatch writes the JSON body of a post.
+func EncodeBatch(b *Batch) ([]byte, error) {
+	return json.Marshal(b)
+}
+
+// decodeError turns the decoder's error into one that names the field.
+func decodeError(err error, machineID string) *FieldError {
+	fault := &FieldError{MachineID: clip(machineID, MaxMachineIDBytes), Snapshot: -1, Problem: "is not valid JSON: " + err.Error(), Malformed: true}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		fault.Malformed = false
+		fault.place(semantic.JSONPointer)
+		fault.Problem = "must be " + describe(semantic)
+		if semantic.Err != nil {
+			fault.Problem += ": " + clip(semantic.Err.Error(), 200)
+		}
+		return fault
+	}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		fault.place(syntactic.JSONPointer)
+		fault.Problem = "is not valid JSON: " + clip(strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), 200) + " at byte " + strconv.FormatInt(syntactic.ByteOffset, 10)
+	}
+	return fault
+}
+
+func describe(e *json.SemanticError) string {
+	if e.GoType == nil {
+		return "of another type than JSON " + e.JSONKind.String()
+	}
+	kind := e.GoType.Kind().String()
+	switch {
+	case strings.HasSuffix(e.GoType.String(), "snapshot.Time"):
+		return "an RFC 3339 time"
+	case strings.HasPrefix(kind, "int"):
+		return "a whole number that fits " + kind
+	case strings.HasPrefix(kind, "float"):
+		return "a number"
+	case kind == "slice":
+		return "an array"
+	case kind == "struct":
+		return "an object"
+	}
+	return "a " + kind
+}
+
+// place turns a JSON pointer (/snapshots/0/processes/3/pid) into the field's
+// path (snapshots[0].processes[3].pid) and the snapshot's index.
+func (e *FieldError) place(pointer jsontext.Pointer) {
+	var path strings.Builder
+	depth := 0
+	for token := range pointer.Tokens() {
+		if n, err := strconv.Atoi(token); err == nil {
+			path.WriteString("[" + strconv.Itoa(n) + "]")
+			if depth == 1 {
+				e.Snapshot = n
+			}
+		} else {
+			if path.Len() > 0 {
+				path.WriteByte('.')
+			}
+			path.WriteString(clip(token, 64))
+		}
+		depth++
+	}
+	e.Field = path.String()
+}

@@ -1,0 +1,35 @@
+package snapshot
+
+// Machine is what a machine says of itself when it registers. Only MachineID is
+// needed; what is not known stays empty.
+type Machine struct {
+	// MachineID names the machine for ever; it is chosen by the agent.
+	MachineID    string `json:"machine_id" doc:"The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : -" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
+	Hostname     string `json:"hostname,omitempty" maxLength:"255" doc:"Host name"`
+	OS           string `json:"os,omitempty" maxLength:"255" doc:"Operating system, for example linux"`
+	Platform     string `json:"platform,omitempty" maxLength:"255" doc:"Distribution and its version, for example debian 12.5"`
+	Kernel       string `json:"kernel,omitempty" maxLength:"255" doc:"Kernel version"`
+	Architecture string `json:"architecture,omitempty" maxLength:"255" doc:"CPU architecture, for example x86_64"`
+	CPUModel     string `json:"cpu_model,omitempty" maxLength:"255" doc:"CPU model name"`
+	CPUCount     int32  `json:"cpu_count,omitempty" minimum:"0" maximum:"65536" doc:"Logical CPUs"`
+	TotalRAM     int64  `json:"total_ram,omitempty" minimum:"0" maximum:"9007199254740991" doc:"Physical memory, bytes"`
+	AgentVersion string `json:"agent_version,omitempty" maxLength:"255" doc:"Version of the agent that reports"`
+}
+
+// Config is what the server wants of a machine's agent. It comes back with
+// every acknowledgement, so an agent learns of a change with its next post.
+type Config struct {
+	PollingInterval float64 `json:"polling_interval" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
+	Enabled         bool    `json:"enabled" doc:"Whether the agent takes snapshots; a disabled one only sends heartbeats"`
+}
+
+// DefaultConfig is the config of a machine that no one has configured.
+func DefaultConfig() Config { return Config{PollingInterval: 5, Enabled: true} }
+
+// Ack answers a batch once it is committed.
+type Ack struct {
+	Stored        int    `json:"stored" doc:"Snapshots of this batch that are now stored for the first time"`
+	Duplicates    int    `json:"duplicates" doc:"Snapshots of this batch that were stored before"`
+	Config        Config `json:"config"`
+	ConfigVersion int64  `json:"config_version" doc:"Rises with every change of the config"`
+}

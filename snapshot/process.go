@@ -1,0 +1,90 @@
+package snapshot
+
+import "math"
+
+// Process is one process at one instant, complete: its identity and its values.
+// A nil value is "not known".
+type Process struct {
+	ProcessKey
+	Identity
+	Values
+}
+
+// Values is what a process does. The levels (State, MemoryUsage, Threads) hold
+// until the next sample; the amounts (CPUMS, ReadBytes, WriteBytes) were spent
+// in the snapshot's interval.
+type Values struct {
+	State       string
+	CPUMS       *int64
+	MemoryUsage *int64
+	Threads     *int32
+	ReadBytes   *int64
+	WriteBytes  *int64
+}
+
+// Carry returns the values of a process that a changes snapshot does not
+// mention: the levels hold, and nothing was spent. An amount that was never
+// known stays unknown.
+func (v Values) Carry() Values {
+	v.CPUMS = zeroed(v.CPUMS)
+	v.ReadBytes = zeroed(v.ReadBytes)
+	v.WriteBytes = zeroed(v.WriteBytes)
+	return v
+}
+
+// Equal compares the values, not the pointers.
+func (v Values) Equal(o Values) bool {
+	return v.State == o.State && same(v.CPUMS, o.CPUMS) && same(v.MemoryUsage, o.MemoryUsage) &&
+		same(v.Threads, o.Threads) && same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
+}
+
+// Values returns the values of a sample; cpu_ms is derived from cpu_usage over
+// intervalMS where only the latter is given.
+func (p *ProcessSample) Values(intervalMS int64) Values {
+	v := Values{State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage, Threads: p.Threads,
+		ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
+	if v.CPUMS == nil && p.CPUUsage != nil && intervalMS > 0 {
+		ms := int64(math.Round(*p.CPUUsage * float64(intervalMS) / 100))
+		v.CPUMS = &ms
+	}
+	return v
+}
+
+// CPUUsage returns percent of one core: 100 × CPU time ÷ elapsed time, to two
+// decimals, or nil where either is not known.
+func CPUUsage(cpuMS *int64, intervalMS int64) *float64 {
+	if cpuMS == nil || intervalMS <= 0 {
+		return nil
+	}
+	usage := math.Round(float64(*cpuMS)*10000/float64(intervalMS)) / 100
+	return &usage
+}
+
+// State is one machine at one instant with its full process list, as it is read
+// back from the store: what the agent sent, replayed.
+type State struct {
+	MachineID  string
+	Timestamp  Time
+	Kind       Kind
+	IntervalMS int64
+	Machine    MachineSnapshot
+	// Processes is ordered by pid, then start time; nil if not asked for.
+	Processes []Process
+}
+
+var zero int64
+
+// zeroed returns a pointer to 0 for a known amount, and nil for an unknown one.
+func zeroed(p *int64) *int64 {
+	if p == nil {
+		return nil
+	}
+	return &zero
+}
+
+func same[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}

@@ -1,0 +1,96 @@
+package snapshot
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Replay holds the process list of one machine and moves it forward, snapshot
+// by snapshot. The zero Replay is ready; it needs a full snapshot first.
+type Replay struct {
+	processes map[ProcessKey]Process
+}
+
+// UnknownProcessError says that a changes snapshot speaks of a process that the
+// snapshots before it do not contain: a full one is missing in between.
+type UnknownProcessError struct{ Key ProcessKey }
+
+func (e *UnknownProcessError) Error() string {
+	return fmt.Sprintf("process %d (started %s) is not in the snapshots before", e.Key.PID, e.Key.StartedAt)
+}
+
+// Apply moves the list to the instant of s, whose interval is s.IntervalMS. On
+// an error the list is unchanged.
+func (r *Replay) Apply(s *Snapshot) error {
+	if s.Kind != KindChanges {
+		r.Reset()
+	} else if err := r.check(s); err != nil {
+		return err
+	} else {
+		r.Carry()
+	}
+	for _, key := range s.Exited {
+		r.Remove(key)
+	}
+	for i := range s.Processes {
+		sample := &s.Processes[i]
+		process := Process{ProcessKey: sample.Key(), Values: sample.Values(s.IntervalMS)}
+		if sample.HasIdentity() {
+			process.Identity = sample.Identity()
+		} else {
+			process.Identity = r.processes[process.ProcessKey].Identity
+		}
+		r.Set(process)
+	}
+	return nil
+}
+
+func (r *Replay) check(s *Snapshot) error {
+	for _, key := range s.Exited {
+		if _, ok := r.processes[key]; !ok {
+			return &UnknownProcessError{key}
+		}
+	}
+	for i := range s.Processes {
+		sample := &s.Processes[i]
+		if _, ok := r.processes[sample.Key()]; !ok && !sample.HasIdentity() {
+			return &UnknownProcessError{sample.Key()}
+		}
+	}
+	return nil
+}
+
+// Reset empties the list, as a full snapshot does before its own processes.
+func (r *Replay) Reset() { r.processes = make(map[ProcessKey]Process, len(r.processes)) }
+
+// Carry makes the list that of an instant at which nothing has changed.
+func (r *Replay) Carry() {
+	for key, process := range r.processes {
+		process.Values = process.Values.Carry()
+		r.processes[key] = process
+	}
+}
+
+// Set adds or replaces one process.
+func (r *Replay) Set(p Process) {
+	if r.processes == nil {
+		r.processes = make(map[ProcessKey]Process)
+	}
+	r.processes[p.ProcessKey] = p
+}
+
+// Remove takes out a process that ended.
+func (r *Replay) Remove(key ProcessKey) { delete(r.processes, key) }
+
+// Processes returns a copy of the list, ordered by pid and start time; never nil.
+func (r *Replay) Processes() []Process {
+	list := make([]Process, 0, len(r.processes))
+	for _, process := range r.processes {
+		list = append(list, process)
+	}
+	slices.SortFunc(list, func(a, b Process) int {
+		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.StartedAt, b.StartedAt))
+	})
+	return list
+}

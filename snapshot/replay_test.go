@@ -1,0 +1,86 @@
+package snapshot_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+// A changes series replayed equals the full series at every instant, through
+// births, deaths, exec, orphans and reused pids, and through the wire form.
+func TestReplayEqualsTruth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		machine := snapshottest.NewMachine(rapid.Uint64().Draw(t, "seed"), rapid.IntRange(1, 40).Draw(t, "processes"))
+		machine.Churn = rapid.Float64Range(0, 0.5).Draw(t, "churn")
+		machine.Busy = rapid.Float64Range(0, 1).Draw(t, "busy")
+		series := machine.Sparse(1_780_000_000_000, 20, time.Second, rapid.IntRange(1, 20).Draw(t, "full every"))
+
+		body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := snapshot.DecodeBatch(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var replay snapshot.Replay
+		for i := range batch.Snapshots {
+			if err := replay.Apply(&batch.Snapshots[i]); err != nil {
+				t.Fatal(err)
+			}
+			if diff := snapshottest.Diff(replay.Processes(), series.Truth[i]); diff != "" {
+				t.Fatalf("instant %d: %s", i, diff)
+			}
+		}
+	})
+}
+
+func TestReplayRefusesChangesWithoutTheirFull(t *testing.T) {
+	var replay snapshot.Replay
+	err := replay.Apply(&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Processes: []snapshot.ProcessSample{{PID: 7}}})
+	if unknown, ok := errors.AsType[*snapshot.UnknownProcessError](err); !ok || unknown.Key.PID != 7 {
+		t.Fatalf("got %v, want an UnknownProcessError for pid 7", err)
+	}
+	err = replay.Apply(&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Exited: []snapshot.ProcessKey{{PID: 8}}})
+	if unknown, ok := errors.AsType[*snapshot.UnknownProcessError](err); !ok || unknown.Key.PID != 8 {
+		t.Fatalf("got %v, want an UnknownProcessError for pid 8", err)
+	}
+}
+
+func TestIdleProcessesAreNotSent(t *testing.T) {
+	zero, rss := int64(0), int64(4096)
+	idle := snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: 1}, Values: snapshot.Values{State: "S", CPUMS: &zero, MemoryUsage: &rss}}
+	var encoder snapshot.Encoder
+	encoder.Full([]snapshot.Process{idle})
+	if samples, exited := encoder.Changes([]snapshot.Process{idle}); len(samples)+len(exited) != 0 {
+		t.Fatalf("an idle process was sent: %v %v", samples, exited)
+	}
+	// A steadily busy one has the same values each time, and yet each is spent anew.
+	spent := int64(50)
+	busy := idle
+	busy.CPUMS = &spent
+	for range 2 {
+		if samples, _ := encoder.Changes([]snapshot.Process{busy}); len(samples) != 1 {
+			t.Fatal("a busy process was not sent")
+		}
+	}
+}
+
+func TestCPUUsageAndCPUTimeDeriveFromEachOther(t *testing.T) {
+	ms, usage := int64(10), 0.2
+	if got := snapshot.CPUUsage(&ms, 5000); got == nil || *got != usage {
+		t.Fatalf("10 ms in 5 s is %v, want 0.2 %%", got)
+	}
+	sample := snapshot.ProcessSample{CPUUsage: &usage}
+	if got := sample.Values(5000).CPUMS; got == nil || *got != ms {
+		t.Fatalf("0.2 %% of 5 s is %v, want 10 ms", got)
+	}
+	if got := snapshot.CPUUsage(nil, 5000); got != nil {
+		t.Fatalf("unknown CPU time gave %v", *got)
+	}
+}

@@ -1,0 +1,142 @@
+// Package snapshottest makes up machines for tests and benches: process lists
+// that live as real ones do (births, deaths, exec, orphans, pid reuse, a few
+// busy processes among many idle ones), reproducible from a seed.
+package snapshottest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Machine is one made-up machine. It is not safe for concurrent use.
+type Machine struct {
+	// Churn is the chance per step and process that it ends (and another starts).
+	Churn float64
+	// Busy is the share of processes that use CPU in a step.
+	Busy float64
+
+	rng       *rand.Rand
+	processes []snapshot.Process
+	started   bool
+	pids      int32
+}
+
+// NewMachine returns a machine with n processes below pid 1. A small pid space
+// makes reuse frequent: pids wrap after 4 × n.
+func NewMachine(seed uint64, n int) *Machine {
+	m := &Machine{Churn: 0.01, Busy: 0.1, rng: rand.New(rand.NewPCG(seed, 1)), pids: int32(4*n + 4)}
+	for range n {
+		m.start(snapshot.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
+	}
+	return m
+}
+
+// Step lets the machine live until now and returns its full process list.
+func (m *Machine) Step(now snapshot.Time) []snapshot.Process {
+	for i := len(m.processes) - 1; i > 0; i-- {
+		if m.rng.Float64() < m.Churn {
+			m.end(i)
+			m.start(now - 1)
+		}
+	}
+	for i := range m.processes {
+		m.live(&m.processes[i])
+	}
+	m.started = true
+	return slices.Clone(m.processes)
+}
+
+func (m *Machine) start(now snapshot.Time) {
+	pid, ppid := int32(1), int32(0)
+	for pid = 1; m.alive(pid); pid = 1 + m.rng.Int32N(m.pids) {
+	}
+	if len(m.processes) > 0 {
+		ppid = m.processes[m.rng.IntN(len(m.processes))].PID
+	}
+	name := []string{"systemd", "postgres", "nginx", "bash", "kworker/0:1", "java", "sh"}[m.rng.IntN(7)]
+	m.processes = append(m.processes, snapshot.Process{
+		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: now},
+		Identity:   snapshot.Identity{PPID: ppid, Name: name, CommandLine: fmt.Sprintf("/usr/bin/%s --id=%d --config /etc/%s.conf", name, m.rng.IntN(1000), name), User: "root"},
+		Values:     snapshot.Values{State: "S", MemoryUsage: ptr(m.rng.Int64N(1 << 30)), Threads: ptr(1 + m.rng.Int32N(8))},
+	})
+}
+
+func (m *Machine) end(i int) {
+	gone := m.processes[i].PID
+	m.processes = slices.Delete(m.processes, i, i+1)
+	for k := range m.processes {
+		if m.processes[k].PPID == gone {
+			m.processes[k].PPID = m.processes[0].PID // as init adopts orphans
+		}
+	}
+}
+
+func (m *Machine) live(p *snapshot.Process) {
+	p.State = "S"
+	p.CPUMS, p.ReadBytes, p.WriteBytes = ptr(int64(0)), ptr(int64(0)), ptr(int64(0))
+	if !m.started {
+		p.CPUMS, p.ReadBytes, p.WriteBytes = nil, nil, nil // an agent's first sample has no difference yet
+	}
+	if m.rng.Float64() >= m.Busy {
+		return
+	}
+	p.State = []string{"R", "D", "S"}[m.rng.IntN(3)]
+	if m.started {
+		p.CPUMS, p.WriteBytes = ptr(m.rng.Int64N(2000)), ptr(m.rng.Int64N(1<<20))
+	}
+	p.MemoryUsage = ptr(max(0, *p.MemoryUsage+m.rng.Int64N(1<<16)-1<<15))
+	if m.rng.IntN(50) == 0 {
+		p.Name, p.CommandLine = "exec-"+p.Name, "/bin/exec" // the process calls exec
+	}
+}
+
+func (m *Machine) alive(pid int32) bool {
+	return slices.ContainsFunc(m.processes, func(p snapshot.Process) bool { return p.PID == pid })
+}
+
+// Metrics returns plausible system metrics with one disk and one interface.
+func (m *Machine) Metrics() snapshot.MachineSnapshot {
+	ram, disk := int64(16<<30), int64(256<<30)
+	used, full := m.rng.Int64N(ram), m.rng.Int64N(disk)
+	return snapshot.MachineSnapshot{
+		CPUUsage: ptr(float64(m.rng.IntN(1000)) / 10), Load1: ptr(1.5), Load5: ptr(1.25), Load15: ptr(1.0),
+		UptimeMS: ptr(int64(86_400_000)), TotalRAM: &ram, UsedRAM: &used, AvailableRAM: ptr(ram - used),
+		TotalSwap: ptr(int64(0)), UsedSwap: ptr(int64(0)),
+		TotalDisk: &disk, UsedDisk: &full, AvailableDisk: ptr(disk - full),
+		Disks:      []snapshot.Disk{{Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full, ReadBytes: ptr(int64(4096)), WriteBytes: ptr(m.rng.Int64N(1 << 20))}},
+		Interfaces: []snapshot.Interface{{Name: "eth0", ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))}},
+	}
+}
+
+// Series is what an agent would send, beside the truth it was made from.
+type Series struct {
+	Snapshots []snapshot.Snapshot
+	Truth     [][]snapshot.Process
+}
+
+// Sparse lets m live for n steps of the given length from start and encodes it
+// as an agent does: a full snapshot every fullEvery, changes in between.
+func (m *Machine) Sparse(start snapshot.Time, n int, step time.Duration, fullEvery int) Series {
+	var series Series
+	var encoder snapshot.Encoder
+	for i := range n {
+		at := start.Add(time.Duration(i) * step)
+		processes := m.Step(at)
+		s := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: step.Milliseconds(), Machine: m.Metrics()}
+		if i%fullEvery == 0 {
+			s.Processes = encoder.Full(processes)
+		} else {
+			s.Kind, s.Previous = snapshot.KindChanges, at.Add(-step)
+			s.Processes, s.Exited = encoder.Changes(processes)
+		}
+		series.Snapshots = append(series.Snapshots, s)
+		series.Truth = append(series.Truth, processes)
+	}
+	return series
+}
+
+func ptr[T any](v T) *T { return &v }

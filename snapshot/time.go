@@ -1,0 +1,67 @@
+package snapshot
+
+import (
+	"fmt"
+	"time"
+)
+
+// Time is an instant in milliseconds since the Unix epoch, UTC. Milliseconds
+// are what the wire and the database keep, so two spellings of one instant
+// compare equal and Time can be a map key. The zero Time means "not known".
+type Time int64
+
+// timeLayout is how a Time is written: RFC 3339, UTC, always three decimals.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// TimeOf truncates t to the millisecond.
+func TimeOf(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(t.UnixMilli())
+}
+
+// ParseTime reads an RFC 3339 time; finer digits than milliseconds are cut off.
+func ParseTime(s string) (Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-11-23T03:12:00.123Z", clip(s, 64))
+	}
+	return Time(t.UnixMilli()), nil
+}
+
+// Std returns the same instant as a time.Time in UTC.
+func (t Time) Std() time.Time { return time.UnixMilli(int64(t)).UTC() }
+
+// Add returns t plus d.
+func (t Time) Add(d time.Duration) Time { return t + Time(d.Milliseconds()) }
+
+// Sub returns t - u.
+func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Millisecond }
+
+// String returns the wire form.
+func (t Time) String() string { return t.Std().Format(timeLayout) }
+
+// MarshalText writes the wire form.
+func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// AppendText appends the wire form to b.
+func (t Time) AppendText(b []byte) ([]byte, error) { return t.Std().AppendFormat(b, timeLayout), nil }
+
+// UnmarshalText reads the wire form.
+func (t *Time) UnmarshalText(b []byte) error {
+	parsed, err := ParseTime(string(b))
+	if err != nil {
+		return err
+	}
+	*t = parsed
+	return nil
+}
+
+// clip shortens s to at most n bytes for use in an error text.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + "…"
+}
