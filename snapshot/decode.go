@@ -10,7 +10,7 @@ import (
 )
 
 // DecodeBatch reads and validates the JSON body of a post. Every error is a
-// *FieldError. Fields it does not know are ignored: a newer agent may send them.
+// *Fault. Fields it does not know are ignored: a newer agent may send them.
 func DecodeBatch(body []byte) (*Batch, error) {
 	var batch Batch
 	if err := json.Unmarshal(body, &batch); err != nil {
@@ -28,10 +28,10 @@ func EncodeBatch(b *Batch) ([]byte, error) {
 }
 
 // decodeError turns the decoder's error into one that names the field.
-func decodeError(err error, machineID string) *FieldError {
-	fault := &FieldError{MachineID: clip(machineID, MaxMachineIDBytes), Snapshot: -1, Problem: "is not valid JSON: " + err.Error(), Malformed: true}
+func decodeError(err error, machineID string) *Fault {
+	fault := &Fault{MachineID: clip(machineID, MaxMachineIDBytes), Snapshot: -1, Code: CodeMalformed, Problem: "is not valid JSON: " + err.Error()}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		fault.Malformed = false
+		fault.Code = CodeInvalidField
 		fault.place(semantic.JSONPointer)
 		fault.Problem = "must be " + describe(semantic)
 		if semantic.Err != nil {
@@ -68,7 +68,7 @@ func describe(e *json.SemanticError) string {
 
 // place turns a JSON pointer (/snapshots/0/processes/3/pid) into the field's
 // path (snapshots[0].processes[3].pid) and the snapshot's index.
-func (e *FieldError) place(pointer jsontext.Pointer) {
+func (e *Fault) place(pointer jsontext.Pointer) {
 	var path strings.Builder
 	depth := 0
 	for token := range pointer.Tokens() {

@@ -75,9 +75,9 @@ func TestDecodeBatchNamesTheFault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := snapshot.DecodeBatch([]byte(test.body))
-			fault, ok := errors.AsType[*snapshot.FieldError](err)
+			fault, ok := errors.AsType[*snapshot.Fault](err)
 			if !ok {
-				t.Fatalf("got %v, want a FieldError", err)
+				t.Fatalf("got %v, want a Fault", err)
 			}
 			if !strings.HasPrefix(fault.Field, test.field) || fault.Snapshot != test.index {
 				t.Errorf("blamed %q in snapshot %d, want %q in %d (%v)", fault.Field, fault.Snapshot, test.field, test.index, err)
@@ -118,8 +118,8 @@ func FuzzDecodeBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		batch, err := snapshot.DecodeBatch(body)
 		if err != nil {
-			if _, ok := errors.AsType[*snapshot.FieldError](err); !ok {
-				t.Fatalf("%T is not a FieldError", err)
+			if _, ok := errors.AsType[*snapshot.Fault](err); !ok {
+				t.Fatalf("%T is not a Fault", err)
 			}
 			return
 		}

@@ -7,24 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// FieldError says which field of which snapshot is wrong, and what would be right.
-type FieldError struct {
-	MachineID string
-	Snapshot  int    // index in the batch, -1 if the batch itself is wrong
-	Field     string // path from the body's root, for example snapshots[0].processes[3].pid
-	Problem   string // what is wrong and what the limit is
-	Malformed bool   // the body is not JSON at all
-}
-
-func (e *FieldError) Error() string {
-	if e.Field == "" {
-		return e.Problem
-	}
-	return e.Field + ": " + e.Problem
-}
-
 // Validate checks everything about a batch that needs no database and no clock.
-// It returns nil or a *FieldError for the first fault. It also fills in defaults:
+// It returns nil or a *Fault for the first fault. It also fills in defaults:
 // an absent kind is full.
 func (b *Batch) Validate() error {
 	v := validator{machineID: b.MachineID, snapshot: -1}
@@ -47,7 +31,7 @@ func (b *Batch) Validate() error {
 	return nil
 }
 
-// Validate checks a registration; it returns nil or a *FieldError.
+// Validate checks a registration; it returns nil or a *Fault.
 func (m *Machine) Validate() error {
 	v := validator{machineID: m.MachineID, snapshot: -1}
 	v.machine(m.MachineID)
@@ -68,12 +52,12 @@ type validator struct {
 	machineID string
 	snapshot  int
 	prefix    string
-	err       *FieldError
+	err       *Fault
 }
 
 func (v *validator) fail(field, format string, args ...any) {
 	if v.err == nil {
-		v.err = &FieldError{MachineID: v.machineID, Snapshot: v.snapshot, Field: v.prefix + field, Problem: fmt.Sprintf(format, args...)}
+		v.err = &Fault{Code: CodeInvalidField, MachineID: v.machineID, Snapshot: v.snapshot, Field: v.prefix + field, Problem: fmt.Sprintf(format, args...)}
 	}
 }
 

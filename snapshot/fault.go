@@ -1,0 +1,36 @@
+package snapshot
+
+// Code names a kind of fault, for programs.
+type Code string
+
+// The codes. An agent acts on them: after CodeFullNeeded and CodeOutOfOrder it
+// sends a full snapshot next; the others mean that the snapshot itself is bad.
+const (
+	CodeMalformed    Code = "malformed_json"
+	CodeInvalidField Code = "invalid_field"
+	CodeInFuture     Code = "timestamp_in_future"
+	CodeTooOld       Code = "timestamp_too_old"
+	CodeFullNeeded   Code = "full_snapshot_needed"
+	CodeOutOfOrder   Code = "out_of_order"
+)
+
+// Fault says what is wrong with a batch, and where. Nothing of a batch with a
+// fault is stored.
+type Fault struct {
+	Code      Code
+	MachineID string
+	Snapshot  int    // index in the batch, -1 if the batch itself is wrong
+	Field     string // path from the body's root, for example snapshots[0].processes[3].pid
+	Problem   string // what is wrong and what the limit is
+	// Timestamp and ServerTime are the two clocks, where the fault lies in them.
+	Timestamp  Time
+	ServerTime Time
+}
+
+// Error returns the field and what is wrong with it.
+func (f *Fault) Error() string {
+	if f.Field == "" {
+		return f.Problem
+	}
+	return f.Field + ": " + f.Problem
+}

@@ -1,0 +1,283 @@
+// Package embedded runs a private PostgreSQL cluster in a directory, from server
+// binaries found on the machine: snapwatch's database where none is configured.
+//
+// The cluster listens on a unix socket only and knows its callers by the
+// operating system's word (peer). Its processes outlive a killed snapwatch; the
+// next Start takes them over.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Config says where the cluster lives.
+type Config struct {
+	// Dir holds the cluster, its socket and its log. It is made if missing.
+	Dir string
+	// BinDir holds initdb, pg_ctl and postgres; empty means find them.
+	BinDir string
+	// Durable must be true for anything but tests: it keeps fsync on.
+	Durable bool
+	Logger  *slog.Logger
+}
+
+// Cluster is a running private cluster.
+type Cluster struct {
+	cfg    Config
+	bin    string
+	owner  owner
+	socket string
+	lock   *os.File
+}
+
+const (
+	// superuser is the cluster's bootstrap role, and appRole the one snapwatch uses.
+	superuser    = "postgres"
+	appRole      = "snapwatch"
+	database     = "snapwatch"
+	startTimeout = 60 * time.Second
+	// maxSocketDir keeps socket paths within the 107 bytes that sun_path holds.
+	maxSocketDir = 107 - len("/.s.PGSQL.5432")
+)
+
+// ErrLocked says that another snapwatch uses the directory.
+var ErrLocked = errors.New("another snapwatch is running on this data directory")
+
+// Start makes the cluster if there is none, recovers or takes over the one that
+// is there, and returns once it accepts connections.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("resolve data directory: %w", err)
+	}
+	cfg.Dir = dir
+	owner, err := currentOwner()
+	if err != nil {
+		return nil, err
+	}
+	if err := owner.makeParent(dir); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	c := &Cluster{cfg: cfg, owner: owner, lock: lock}
+	if err := c.start(ctx); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context) error {
+	bin, err := findBinaries(c.cfg.BinDir, clusterMajor(c.data()))
+	if err != nil {
+		return err
+	}
+	c.bin = bin
+	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
+		return fmt.Errorf("make socket directory: %w", err)
+	}
+	if clusterMajor(c.data()) == 0 {
+		if err := c.initialise(ctx); err != nil {
+			return err
+		}
+	}
+	if c.ping(ctx) == nil {
+		c.cfg.Logger.Info("taking over the running cluster", "dir", c.data())
+	} else if err := c.launch(ctx); err != nil {
+		return err
+	}
+	return c.ensureDatabase(ctx)
+}
+
+// URL returns the connection string of snapwatch's own database and role.
+func (c *Cluster) URL() string { return URL(c.socket, appRole, database) }
+
+// DatabaseURL returns the connection string of another database, for snapwatch's role.
+func (c *Cluster) DatabaseURL(name string) string { return URL(c.socket, appRole, name) }
+
+// SuperuserURL returns the connection string of the cluster's superuser.
+func (c *Cluster) SuperuserURL() string { return URL(c.socket, superuser, "postgres") }
+
+// URL formats a connection string for a socket directory.
+func URL(socket, role, database string) string {
+	return fmt.Sprintf("postgres://%s@/%s?host=%s", role, database, url.QueryEscape(socket))
+}
+
+// FindURL returns the connection string of the cluster in dir without starting it.
+func FindURL(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("resolve data directory: %w", err)
+	}
+	if clusterMajor(filepath.Join(abs, "postgres")) == 0 {
+		return "", fmt.Errorf("no cluster in %s", abs)
+	}
+	return URL(socketDir(abs), appRole, database), nil
+}
+
+// Stop shuts the cluster down (fast: open transactions end) and frees the directory.
+func (c *Cluster) Stop(ctx context.Context) error {
+	defer func() { _ = c.lock.Close() }()
+	if out, err := c.run(ctx, "pg_ctl", "stop", "-D", c.data(), "-m", "fast", "-w", "-t", "60"); err != nil {
+		return fmt.Errorf("stop the cluster: %w: %s", err, out)
+	}
+	return nil
+}
+
+// Release leaves the cluster running and frees the directory for another Start.
+func (c *Cluster) Release() { _ = c.lock.Close() }
+
+// PID returns the process id of the cluster's postmaster.
+func (c *Cluster) PID() (int, error) {
+	text, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	if err != nil {
+		return 0, fmt.Errorf("read postmaster.pid: %w", err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	return strconv.Atoi(strings.TrimSpace(first))
+}
+
+func (c *Cluster) data() string    { return filepath.Join(c.cfg.Dir, "postgres") }
+func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.log") }
+
+// initialise runs initdb beside the final place and renames, so that an
+// interrupted initdb leaves nothing that looks like a cluster.
+func (c *Cluster) initialise(ctx context.Context) error {
+	c.cfg.Logger.Info("making a private PostgreSQL cluster", "dir", c.data(), "binaries", c.bin)
+	fresh := c.data() + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return fmt.Errorf("clear an interrupted initdb: %w", err)
+	}
+	if err := c.owner.makeOwned(fresh); err != nil {
+		return fmt.Errorf("make cluster directory: %w", err)
+	}
+	if out, err := c.run(ctx, "initdb", "-D", fresh, "-U", superuser, "--auth-local=peer", "--auth-host=reject",
+		"--encoding=UTF8", "--locale=C", "--data-checksums"); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	files := map[string]string{
+		"pg_hba.conf":   "local all all peer map=snapwatch\n",
+		"pg_ident.conf": c.owner.identMap(),
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(fresh, name), []byte(text), 0o600); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		if err := c.owner.touch(filepath.Join(fresh, name)); err != nil {
+			return fmt.Errorf("hand over %s: %w", name, err)
+		}
+	}
+	if err := os.Rename(fresh, c.data()); err != nil {
+		return fmt.Errorf("put the new cluster in its place: %w", err)
+	}
+	return nil
+}
+
+// settings are given on the command line at each start, so that they follow the
+// binary and not the age of the cluster.
+func (c *Cluster) settings() []string {
+	settings := []string{
+		"listen_addresses=",
+		"unix_socket_directories=" + c.socket,
+		"unix_socket_permissions=0700",
+		"port=5432",
+		"max_connections=60",
+		"shared_buffers=256MB",
+		"max_wal_size=2GB",
+		"checkpoint_timeout=15min",
+		"wal_compression=on",
+		"timezone=UTC",
+		"log_timezone=UTC",
+		"jit=off", // compiling a plan costs more than any of our queries
+	}
+	if !c.cfg.Durable {
+		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+	}
+	return settings
+}
+
+func (c *Cluster) launch(ctx context.Context) error {
+	if err := c.owner.touch(c.logPath()); err != nil {
+		return fmt.Errorf("make the cluster's log: %w", err)
+	}
+	var options strings.Builder
+	for _, setting := range c.settings() {
+		options.WriteString(" -c '" + setting + "'")
+	}
+	// Backends of a killed postmaster hold its shared memory for a moment, and
+	// postgres refuses to start beside them: so try for a while.
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", "60", "-l", c.logPath(), "-o", options.String())
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("start the cluster: %w: %s; its log is %s", err, out, c.logPath())
+		case <-time.After(500 * time.Millisecond):
+			c.cfg.Logger.Warn("the cluster did not start, trying again", "log", c.logPath(), "err", err)
+		}
+	}
+}
+
+func (c *Cluster) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.SuperuserURL())
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+func (c *Cluster) ensureDatabase(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, c.SuperuserURL())
+	if err != nil {
+		return fmt.Errorf("connect to the cluster: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var role, db bool
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1), EXISTS (SELECT FROM pg_database WHERE datname = $2)`,
+		appRole, database).Scan(&role, &db); err != nil {
+		return fmt.Errorf("look for the database: %w", err)
+	}
+	if !role {
+		if _, err := conn.Exec(ctx, "CREATE ROLE "+appRole+" LOGIN"); err != nil {
+			return fmt.Errorf("create the role: %w", err)
+		}
+	}
+	if !db {
+		if _, err := conn.Exec(ctx, "CREATE DATABASE "+database+" OWNER "+appRole); err != nil {
+			return fmt.Errorf("create the database: %w", err)
+		}
+	}
+	return nil
+}
+
+// run executes one of PostgreSQL's programs as the cluster's owner.
+func (c *Cluster) run(ctx context.Context, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, program), args...)
+	c.owner.apply(cmd)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "LANG=C", "LC_ALL=C", "TZ=UTC"}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}

@@ -1,0 +1,26 @@
+//go:build !unix
+
+package embedded
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// owner stands for the user that the cluster runs as; only unix has one here.
+type owner struct{}
+
+func currentOwner() (owner, error) {
+	return owner{}, errors.New("the embedded cluster needs a unix system: set DATABASE_URL")
+}
+
+func (owner) identMap() string                     { return "" }
+func (owner) apply(*exec.Cmd)                      {}
+func (owner) makeParent(string) error              { return errors.ErrUnsupported }
+func (owner) makeOwned(string) error               { return errors.ErrUnsupported }
+func (owner) touch(string) error                   { return errors.ErrUnsupported }
+func (owner) makeSocketDir(string) (string, error) { return "", errors.ErrUnsupported }
+func socketDir(dir string) string                  { return filepath.Join(dir, "run") }
+func lockFile(string) (*os.File, error)            { return nil, errors.ErrUnsupported }

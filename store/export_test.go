@@ -1,0 +1,18 @@
+package store
+
+// The statements of the reads, for the tests that look at their plans.
+const (
+	RangeSQL   = rangeSQL
+	AtSQL      = atSQL
+	AfterSQL   = afterSQL
+	SamplesSQL = samplesSQL
+	DisksSQL   = disksSQL
+	NetsSQL    = netsSQL
+	MaxPayload = maxPayload
+)
+
+// EncodeKeys is the notifier's encoding, for the test of its bound.
+var EncodeKeys = encodeKeys
+
+// CachedProcesses is how much the writer remembers, for the test of its bound.
+func (s *Store) CachedProcesses() int { return s.chains.held }

@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
+
+func TestMachines(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	for i, host := range []string{"beta", "alpha", "alpha"} {
+		machine := snapshot.Machine{MachineID: fmt.Sprintf("id-%d", i), Hostname: host, OS: "linux", CPUCount: 4, TotalRAM: 1 << 40}
+		if created, err := s.Register(t.Context(), &machine); err != nil || !created {
+			t.Fatalf("register: %v, %v", created, err)
+		}
+	}
+	if created, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "id-0", Hostname: "gamma"}); err != nil || created {
+		t.Fatalf("register again: created %v, %v", created, err)
+	}
+	write(t, s, "id-1", snapshottest.NewMachine(1, 7).Sparse(recent(), 2, time.Second, 2).Snapshots...)
+
+	var seen []string
+	page := store.MachinePage{Limit: 2}
+	for {
+		machines, more, err := s.Machines(t.Context(), page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range machines {
+			seen = append(seen, m.Hostname+"/"+m.MachineID)
+			page.AfterHostname, page.AfterID = m.Hostname, m.MachineID
+		}
+		if !more {
+			break
+		}
+	}
+	if got := strings.Join(seen, " "); got != "alpha/id-1 alpha/id-2 gamma/id-0" {
+		t.Errorf("pages: %s", got)
+	}
+	m, err := s.Machine(t.Context(), "id-1")
+	if err != nil || m.ProcessCount != 7 || m.Latest == nil || m.LastSnapshot != recent().Add(time.Second) || m.TotalRAM != 1<<40 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, err := s.Machine(t.Context(), "id-2"); err != nil || m.Latest != nil || m.LastSnapshot != 0 || m.Config != snapshot.DefaultConfig() {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if _, err := s.Machine(t.Context(), "nobody"); !errors.Is(err, store.ErrNoMachine) {
+		t.Error(err)
+	}
+}
+
+func TestConfigure(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "m"}); err != nil {
+		t.Fatal(err)
+	}
+	interval, off := 1.5, false
+	if err := s.Configure(t.Context(), "m", store.ConfigChange{PollingInterval: &interval}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Configure(t.Context(), "m", store.ConfigChange{Enabled: &off, IfVersion: 1}); !errors.Is(err, store.ErrVersionMismatch) {
+		t.Errorf("a stale version: %v", err)
+	}
+	if err := s.Configure(t.Context(), "m", store.ConfigChange{Enabled: &off, IfVersion: 2}); err != nil {
+		t.Error(err)
+	}
+	if err := s.Configure(t.Context(), "nobody", store.ConfigChange{Enabled: &off, IfVersion: 2}); !errors.Is(err, store.ErrNoMachine) {
+		t.Error(err)
+	}
+	// An agent learns of it with its heartbeat.
+	if ack := write(t, s, "m"); ack.Config != (snapshot.Config{PollingInterval: 1.5}) || ack.ConfigVersion != 3 {
+		t.Errorf("%+v", ack)
+	}
+}
+
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
+	listener := storetest.Connect(t, url)
+	if _, err := listener.Exec(t.Context(), "LISTEN "+store.Channel); err != nil {
+		t.Fatal(err)
+	}
+	series := snapshottest.NewMachine(1, 3).Sparse(recent(), 3, time.Second, 1).Snapshots
+	for i := range series {
+		write(t, s, "m-1", series[i])
+	}
+	write(t, s, "m-1", series...) // duplicates are no news
+	newest := snapshot.Time(0)
+	for newest < series[2].Timestamp {
+		note, err := listener.WaitForNotification(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := store.DecodeKeys(note.Payload)
+		if err != nil || keys["m-1"] <= newest {
+			t.Fatalf("%q after %s (%v)", note.Payload, newest, err)
+		}
+		newest = keys["m-1"]
+	}
+}
+
+func TestNotifyPayloadsAreBounded(t *testing.T) {
+	batch := make(map[string]snapshot.Time)
+	for i := range 1000 {
+		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000 + i)
+	}
+	decoded := make(map[string]snapshot.Time)
+	for _, payload := range store.EncodeKeys(batch) {
+		if len(payload) > store.MaxPayload {
+			t.Fatalf("a payload of %d bytes", len(payload))
+		}
+		keys, err := store.DecodeKeys(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for machineID, ts := range keys {
+			decoded[machineID] = ts
+		}
+	}
+	if len(decoded) != len(batch) {
+		t.Fatalf("%d of %d keys arrived", len(decoded), len(batch))
+	}
+	for _, bad := range []string{"", "m", "m x", " 5", "m 5,"} {
+		if _, err := store.DecodeKeys(bad); err == nil {
+			t.Errorf("%q was read as keys", bad)
+		}
+	}
+}
+
+func TestChainCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, func(c *store.Config) { c.ChainCache = 100 })
+	series := snapshottest.NewMachine(1, 30).Sparse(recent(), 2, time.Second, 2).Snapshots
+	for i := range 10 {
+		write(t, s, fmt.Sprintf("m-%d", i), series...)
+	}
+	if held := s.CachedProcesses(); held > 100 || held == 0 {
+		t.Fatalf("%d processes are held, at most 100 may be", held)
+	}
+}

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Config is what a Store needs to know.
+type Config struct {
+	// DatabaseURL is a connection string of PostgreSQL 15 or newer.
+	DatabaseURL string
+	// Retention is how long snapshots are kept.
+	Retention time.Duration
+	// MaxConns bounds the connection pool; 0 means 10.
+	MaxConns int32
+	// ChainCache bounds, in processes, the memory of what machines run now,
+	// which spares the writer a look-up; 0 means one million (about 100 MB).
+	ChainCache int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Store reads and writes snapshots. It is safe for concurrent use.
+type Store struct {
+	pool    *pgxpool.Pool
+	cfg     Config
+	logger  *slog.Logger
+	metrics *metrics
+	profile profile
+	notify  *notifier
+
+	writing sync.Mutex // one group at a time: it guards chains
+	chains  *chainCache
+
+	upkeep chan struct{} // asks Maintain for a round now
+}
+
+// Errors that callers tell apart.
+var (
+	ErrNoMachine       = errors.New("no such machine")
+	ErrNoSnapshot      = errors.New("no snapshot at or before that time")
+	ErrVersionMismatch = errors.New("the machine's config has changed meanwhile")
+)
+
+// Open connects to a database that Migrate has brought up to date.
+func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometheus.Registerer) (*Store, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.ChainCache == 0 {
+		cfg.ChainCache = 1_000_000
+	}
+	poolConfig, err := pgxpool.ParseConfig(cfg.DatabaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse database URL: %w", redact(err))
+	}
+	poolConfig.MaxConns = 10
+	if cfg.MaxConns > 0 {
+		poolConfig.MaxConns = cfg.MaxConns
+	}
+	// A date in SQL must mean the same day everywhere.
+	poolConfig.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	poolConfig.ConnConfig.RuntimeParams["application_name"] = "snapwatch"
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: make(chan struct{}, 1)}
+	s.metrics = newMetrics(registry, pool)
+	s.profile = newPostgresProfile(pool, logger)
+	s.chains = newChainCache(cfg.ChainCache)
+	s.notify = newNotifier(pool, logger, s.metrics)
+	if err := s.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// redact drops a connection string, and with it a password, from pgx's error.
+func redact(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return errors.New("it is not a valid connection string")
+}
+
+// Close waits for pending notifications, for a moment, and closes the connections.
+func (s *Store) Close() {
+	s.notify.close()
+	s.pool.Close()
+}
+
+// Ping reports whether the database answers and is migrated to this version.
+func (s *Store) Ping(ctx context.Context) error {
+	var version int
+	var dirty bool
+	err := s.pool.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&version, &dirty)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	latest, err := latestVersion(s.profile.name())
+	if err != nil {
+		return err
+	}
+	if dirty || version < latest {
+		return fmt.Errorf("the schema is at version %d (dirty: %v), this server needs %d: run snapwatch migrate up", version, dirty, latest)
+	}
+	return nil
+}
+
+// Horizon returns the oldest instant that is kept.
+func (s *Store) Horizon() snapshot.Time {
+	return snapshot.TimeOf(s.cfg.Now().Add(-s.cfg.Retention))
+}
+
+// Profile names the storage profile in use.
+func (s *Store) Profile() string { return s.profile.name() }

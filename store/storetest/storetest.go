@@ -1,0 +1,132 @@
+// Package storetest gives tests a real PostgreSQL: one private cluster a test
+// binary, and an own, migrated database for every test, so that tests run in
+// parallel.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/embedded"
+)
+
+// template is the migrated database that others are copied from.
+const template = "snapwatch_template"
+
+var (
+	cluster *embedded.Cluster
+	counter atomic.Int64
+)
+
+// Main runs a package's tests with a cluster; call it from TestMain.
+func Main(m *testing.M) int {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "snapwatch-test-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // the cluster's owner must pass through
+	}
+	if err == nil {
+		cluster, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "data"), Logger: Logger()})
+	}
+	if err == nil {
+		err = makeTemplate(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "storetest:", err)
+		return 1
+	}
+	code := m.Run()
+	if err := cluster.Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "storetest:", err)
+		code = max(code, 1)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "storetest:", err)
+	}
+	return code
+}
+
+func makeTemplate(ctx context.Context) error {
+	if err := execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); err != nil {
+		return err
+	}
+	return store.Migrate(ctx, databaseURL(template))
+}
+
+func databaseURL(name string) string { return cluster.DatabaseURL(name) }
+
+func execute(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, cluster.SuperuserURL())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+// EmptyURL makes an empty database for the test and returns its URL.
+func EmptyURL(t testing.TB) string { return newDatabase(t, "template0") }
+
+// URL makes a migrated database for the test and returns its URL.
+func URL(t testing.TB) string { return newDatabase(t, template) }
+
+func newDatabase(t testing.TB, from string) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", counter.Add(1))
+	if err := execute(t.Context(), fmt.Sprintf("CREATE DATABASE %s OWNER snapwatch TEMPLATE %s", name, from)); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := execute(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("drop the database: %v", err)
+		}
+	})
+	return databaseURL(name)
+}
+
+// Open opens a store on a database of its own; change, if given, alters the config.
+func Open(t testing.TB, change func(*store.Config)) *store.Store {
+	t.Helper()
+	cfg := store.Config{DatabaseURL: URL(t), Retention: 30 * 24 * time.Hour}
+	if change != nil {
+		change(&cfg)
+	}
+	return OpenConfig(t, cfg)
+}
+
+// OpenConfig opens a store; it is closed when the test ends.
+func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), cfg, Logger(), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Connect opens a plain connection to a database; it is closed when the test ends.
+func Connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// Logger drops everything.
+func Logger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

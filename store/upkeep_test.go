@@ -1,0 +1,225 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func TestMigrationsUpAndDown(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyURL(t)
+	conn := storetest.Connect(t, url)
+	relations := func() (list string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `SELECT coalesce(string_agg(relname || ':' || relkind::text, ' ' ORDER BY relname), '') FROM pg_class
+			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'schema_migrations'`).Scan(&list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	step := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	step("up", store.Migrate(t.Context(), url))
+	full := relations()
+	for _, want := range []string{"snapshots:p", "process_samples:p", "disk_samples:p", "net_samples:p", "machines:r", "processes:r"} {
+		if !strings.Contains(full, want) {
+			t.Errorf("%s is missing in %s", want, full)
+		}
+	}
+	step("up again", store.Migrate(t.Context(), url))
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
+	series := snapshottest.NewMachine(1, 5).Sparse(recent(), 4, time.Second, 2)
+	write(t, s, "m", series.Snapshots...)
+
+	step("down to plain tables", store.MigrateTo(t.Context(), url, 2))
+	if plain := relations(); strings.Contains(plain, ":p") {
+		t.Errorf("still partitioned: %s", plain)
+	}
+	var rows int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots`).Scan(&rows); err != nil || rows != 4 {
+		t.Errorf("%d snapshots survived the way down, want 4 (%v)", rows, err)
+	}
+	step("down", store.MigrateDown(t.Context(), url))
+	if left := relations(); left != "" {
+		t.Errorf("left over: %s", left)
+	}
+	step("up once more", store.Migrate(t.Context(), url))
+	if again := relations(); again != full {
+		t.Errorf("got %s, want %s", again, full)
+	}
+	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 3 || dirty || err != nil {
+		t.Errorf("version %d, dirty %v, %v", version, dirty, err)
+	}
+}
+
+func TestOpenNeedsTheSchema(t *testing.T) {
+	t.Parallel()
+	_, err := store.Open(t.Context(), store.Config{DatabaseURL: storetest.EmptyURL(t)}, storetest.Logger(), newRegistry())
+	if err == nil {
+		t.Fatal("an empty database was opened")
+	}
+	_, err = store.Open(t.Context(), store.Config{DatabaseURL: "postgres://u:s3cret@[bad/x"}, storetest.Logger(), newRegistry())
+	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Fatalf("a bad URL gave %v", err)
+	}
+}
+
+func TestPartitionsAndRetention(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	var clock atomic.Int64
+	start := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
+	clock.Store(start.Unix())
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	conn := storetest.Connect(t, url)
+	partitions := func() (list string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `SELECT coalesce(string_agg(right(inhrelid::regclass::text, 8), ' ' ORDER BY inhrelid::regclass::text), '')
+			FROM pg_inherits WHERE inhparent = 'process_samples'::regclass`).Scan(&list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	maintain := func() {
+		t.Helper()
+		if err := s.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	maintain()
+	if got := partitions(); got != "20260510 20260511 20260512 20260513" {
+		t.Fatalf("made ahead: %s", got)
+	}
+	series := snapshottest.NewMachine(1, 5).Sparse(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4) // late: a day without a partition yet
+	write(t, s, "m", series.Snapshots...)
+	if got := partitions(); !strings.HasPrefix(got, "20260509 20260510") {
+		t.Fatalf("made for late data: %s", got)
+	}
+
+	clock.Store(start.Add(36 * time.Hour).Unix()) // midnight of the 12th: the 9th ends exactly at the horizon
+	maintain()
+	if got := partitions(); !strings.HasPrefix(got, "20260509") {
+		t.Fatalf("dropped while changes just inside may rest on it: %s", got)
+	}
+	clock.Store(start.Add(36*time.Hour + snapshot.MaxChain).Unix())
+	maintain()
+	if got := partitions(); !strings.HasPrefix(got, "20260510") {
+		t.Fatalf("kept past retention: %s", got)
+	}
+	var processes int
+	clock.Store(start.Add(5 * 24 * time.Hour).Unix())
+	maintain()
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&processes); err != nil || processes != 0 {
+		t.Fatalf("%d processes outlived their samples (%v)", processes, err)
+	}
+	// What the writer remembers of them must be gone too.
+	again := snapshottest.NewMachine(1, 5).Sparse(snapshot.TimeOf(start.Add(5*24*time.Hour)), 2, time.Second, 2)
+	write(t, s, "m", again.Snapshots...)
+	state, err := s.At(t.Context(), "m", again.Snapshots[1].Timestamp, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := snapshottest.Diff(state.Processes, again.Truth[1]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A reader in the middle of a partition finishes, and others go on, while the
+// partition is dropped.
+func TestDropHarmsNoReader(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	now := time.Now()
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour, Now: func() time.Time { return now }})
+	write(t, s, "m", snapshottest.NewMachine(1, 50).Sparse(recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
+	write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent(), 2, time.Second, 2).Snapshots...)
+
+	reader := storetest.Connect(t, url)
+	tx, err := reader.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `DECLARE c CURSOR FOR SELECT * FROM process_samples ORDER BY ts`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `FETCH 10 FROM c`); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(20 * 24 * time.Hour)
+	dropped := make(chan error, 1)
+	go func() { dropped <- s.MaintainOnce(context.WithoutCancel(t.Context())) }()
+	waitFor(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DETACH%' AND wait_event_type = 'Lock' AND datname = current_database())`)
+	if _, err := s.At(t.Context(), "m", snapshot.TimeOf(now), true); err != nil {
+		t.Errorf("a new reader was locked out: %v", err)
+	}
+	if tag, err := tx.Exec(t.Context(), `FETCH ALL FROM c`); err != nil || tag.RowsAffected() < 900 {
+		t.Errorf("the old reader got %d rows, %v", tag.RowsAffected(), err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-dropped; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeleteRemovesEverything(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour})
+	for _, machineID := range []string{"gone", "kept"} {
+		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent(), 10, time.Second, 5).Snapshots...)
+		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
+	}
+	if err := s.Delete(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn := storetest.Connect(t, url)
+	for _, relation := range []string{"snapshots", "process_samples", "disk_samples", "net_samples", "processes"} {
+		var machines int
+		if err := conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(DISTINCT machine) FROM %s`, relation)).Scan(&machines); err != nil || machines != 1 {
+			t.Errorf("%s holds %d machines, want only the kept one (%v)", relation, machines, err)
+		}
+	}
+	if err := s.Delete(t.Context(), "gone"); err == nil {
+		t.Error("a deleted machine was deleted again")
+	}
+	// Its agent goes on: the machine comes back, without its history.
+	ack := write(t, s, "gone", snapshottest.NewMachine(1, 20).Sparse(recent(), 10, time.Second, 5).Snapshots...)
+	if ack.Stored != 10 {
+		t.Errorf("%+v", ack)
+	}
+}
+
+// waitFor asks the database until a condition holds.
+func waitFor(t *testing.T, url, condition string) {
+	t.Helper()
+	conn := storetest.Connect(t, url)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		var holds bool
+		if err := conn.QueryRow(ctx, condition).Scan(&holds); err != nil {
+			t.Fatalf("never came true: %s: %v", condition, err)
+		}
+		if holds {
+			return
+		}
+	}
+}

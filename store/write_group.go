@@ -1,0 +1,291 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// groupWrite is one transaction of the writer. It first works out what is to be
+// written, batch by batch and against the machines' chains, and then writes all
+// of it with a handful of statements.
+type groupWrite struct {
+	store    *Store
+	tx       pgx.Tx
+	now      time.Time
+	machines map[string]*machineRow
+	chains   map[int32]*chain // as they will be after the commit
+
+	rows    []newSnapshot
+	newRefs map[refKey]*processRef // identities that may not be in processes yet
+	touched map[*processRef]int32  // last_day to raise
+
+	outcomes []Outcome
+	newest   map[string]snapshot.Time
+	samples  int
+}
+
+// machineRow is a locked row of machines.
+type machineRow struct {
+	id            int32
+	machineID     string
+	lastSnapshot  snapshot.Time
+	config        snapshot.Config
+	configVersion int64
+}
+
+// newSnapshot is a row of snapshots to be, with its samples.
+type newSnapshot struct {
+	batch      int
+	machine    *machineRow
+	snapshot   *snapshot.Snapshot
+	fullTS     snapshot.Time
+	intervalMS int64
+	processes  int           // how many run at this instant
+	refs       []*processRef // of snapshot.Processes
+	exited     []*processRef // of snapshot.Exited
+}
+
+type refKey struct {
+	machine  int32
+	key      snapshot.ProcessKey
+	identity int64
+}
+
+func (w *groupWrite) run(ctx context.Context, batches []*snapshot.Batch) error {
+	if err := w.lockMachines(ctx, batches); err != nil {
+		return err
+	}
+	w.outcomes = make([]Outcome, len(batches))
+	for i, batch := range batches {
+		if err := w.plan(ctx, i, batch); err != nil {
+			return err
+		}
+	}
+	if err := w.resolveProcesses(ctx); err != nil {
+		return err
+	}
+	if err := w.insertSnapshots(ctx); err != nil {
+		return err
+	}
+	if err := w.copySamples(ctx); err != nil {
+		return err
+	}
+	return w.updateMachines(ctx)
+}
+
+// plan works out the rows of one batch, or its fault.
+func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch) error {
+	machine := w.machines[batch.MachineID]
+	outcome := &w.outcomes[index]
+	outcome.Ack = snapshot.Ack{Config: machine.config, ConfigVersion: machine.configVersion}
+	if len(batch.Snapshots) == 0 {
+		return nil
+	}
+	before, err := w.neighbours(ctx, machine, batch)
+	if err != nil {
+		return err
+	}
+	p := planner{w: w, batch: batch, index: index, machine: machine, neighbours: before, chain: w.chains[machine.id]}
+	fault, err := p.run(ctx)
+	if err != nil {
+		return err
+	}
+	if fault != nil {
+		outcome.Err = fault
+		return nil
+	}
+	outcome.Ack.Duplicates = p.duplicates
+	w.rows = append(w.rows, p.rows...)
+	maps.Copy(w.newRefs, p.newRefs)
+	maps.Copy(w.touched, p.touched)
+	if p.chain != nil && p.chain.ts >= w.lastOf(machine) {
+		w.chains[machine.id] = p.chain
+	}
+	return nil
+}
+
+// lastOf returns the machine's newest instant, stored or planned.
+func (w *groupWrite) lastOf(machine *machineRow) snapshot.Time {
+	if chain := w.chains[machine.id]; chain != nil {
+		return max(chain.ts, machine.lastSnapshot)
+	}
+	return machine.lastSnapshot
+}
+
+// planner works out the rows of one batch. It changes nothing of the group
+// until the whole batch is known to be good.
+type planner struct {
+	w          *groupWrite
+	batch      *snapshot.Batch
+	index      int
+	machine    *machineRow
+	neighbours map[snapshot.Time]neighbour // of instants not after the machine's newest
+	chain      *chain                      // the newest chain that this batch extends
+
+	rows       []newSnapshot
+	newRefs    map[refKey]*processRef
+	touched    map[*processRef]int32
+	duplicates int
+}
+
+// neighbour is what is stored around an instant.
+type neighbour struct {
+	exists             bool
+	before, beforeFull snapshot.Time // the snapshot before it, 0 for none
+	afterFull          snapshot.Time // what the snapshot after it rests on, 0 for none
+}
+
+func (p *planner) run(ctx context.Context) (*snapshot.Fault, error) {
+	p.newRefs = make(map[refKey]*processRef)
+	p.touched = make(map[*processRef]int32)
+	for i := range p.batch.Snapshots {
+		s := &p.batch.Snapshots[i]
+		around, late := p.neighbours[s.Timestamp]
+		if around.exists {
+			p.duplicates++
+			continue
+		}
+		if late && around.afterFull != 0 && around.afterFull < s.Timestamp {
+			return p.fault(i, snapshot.CodeOutOfOrder, "timestamp", "lies inside a run of changes that is already stored"), nil
+		}
+		before, fault, err := p.chainBefore(ctx, i, s, around, late)
+		if fault != nil || err != nil {
+			return fault, err
+		}
+		if fault := p.add(i, s, before); fault != nil {
+			return fault, nil
+		}
+	}
+	return nil, nil
+}
+
+func (p *planner) fault(i int, code snapshot.Code, field, format string, args ...any) *snapshot.Fault {
+	return &snapshot.Fault{
+		Code: code, MachineID: p.batch.MachineID, Snapshot: i, Field: fmt.Sprintf("snapshots[%d].%s", i, field),
+		Problem: fmt.Sprintf(format, args...), Timestamp: p.batch.Snapshots[i].Timestamp, ServerTime: snapshot.TimeOf(p.w.now),
+	}
+}
+
+// chainBefore returns the chain that ends at the snapshot before s; nil if there
+// is none. A full snapshot needs only its end, a changes one its processes too.
+func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, around neighbour, late bool) (*chain, *snapshot.Fault, error) {
+	before := p.chain
+	switch {
+	case late && (before == nil || before.ts < around.before || before.ts > s.Timestamp):
+		before = nil
+		if around.before != 0 {
+			before = &chain{ts: around.before, fullTS: around.beforeFull}
+		}
+	case !late && p.machine.lastSnapshot != 0 && (before == nil || before.ts < p.machine.lastSnapshot):
+		before = p.w.store.chains.get(p.machine.id, p.machine.lastSnapshot)
+		if before == nil {
+			full, err := p.w.fullOf(ctx, p.machine.id, p.machine.lastSnapshot)
+			if err != nil {
+				return nil, nil, err
+			}
+			before = &chain{ts: p.machine.lastSnapshot, fullTS: full}
+		}
+	}
+	if s.Kind != snapshot.KindChanges {
+		return before, nil, nil
+	}
+	switch {
+	case before == nil || before.fullTS == 0:
+		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "changes need a full snapshot before them; send a full one"), nil
+	case s.Previous != 0 && s.Previous != before.ts:
+		return nil, p.fault(i, snapshot.CodeFullNeeded, "previous", "%s is not the snapshot before this one, which is %s; send a full one", s.Previous, before.ts), nil
+	case s.Timestamp.Sub(before.fullTS) > snapshot.MaxChain:
+		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "the last full snapshot is older than %s; send a full one", snapshot.MaxChain), nil
+	}
+	if before.processes == nil {
+		processes, err := p.w.loadChain(ctx, p.machine.id, before.fullTS, before.ts)
+		if err != nil {
+			return nil, nil, err
+		}
+		before = &chain{ts: before.ts, fullTS: before.fullTS, processes: processes}
+	}
+	return before, nil, nil
+}
+
+// add plans the rows of one snapshot and moves the chain on to it.
+func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Fault {
+	row := newSnapshot{batch: p.index, machine: p.machine, snapshot: s, fullTS: s.Timestamp, intervalMS: p.interval(s, before),
+		refs: make([]*processRef, len(s.Processes)), exited: make([]*processRef, len(s.Exited))}
+	next := &chain{ts: s.Timestamp, fullTS: s.Timestamp}
+	var known map[snapshot.ProcessKey]*processRef
+	if before != nil {
+		known = before.processes
+	}
+	if s.Kind == snapshot.KindChanges {
+		next.fullTS, row.fullTS = before.fullTS, before.fullTS
+		next.processes = maps.Clone(known)
+	} else {
+		next.processes = make(map[snapshot.ProcessKey]*processRef, len(s.Processes))
+	}
+	for k, key := range s.Exited {
+		if row.exited[k] = next.processes[key]; row.exited[k] == nil {
+			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k), "process %d is not in the snapshots before; send a full one", key.PID)
+		}
+		delete(next.processes, key)
+	}
+	day := int32(s.Timestamp.Std().Unix() / 86400)
+	for k := range s.Processes {
+		sample := &s.Processes[k]
+		ref := p.ref(sample, known[sample.Key()])
+		if ref == nil {
+			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k), "process %d is not in the snapshots before, and comes without its name and ppid; send a full one", sample.PID)
+		}
+		if ref.day < day {
+			p.touched[ref] = day
+		}
+		row.refs[k] = ref
+		next.processes[sample.Key()] = ref
+	}
+	row.processes = len(next.processes)
+	p.chain = next
+	p.rows = append(p.rows, row)
+	return nil
+}
+
+// ref returns the identity that a sample is of: the known one, or another one
+// if the sample says so; nil if nothing is known of it.
+func (p *planner) ref(sample *snapshot.ProcessSample, known *processRef) *processRef {
+	if !sample.HasIdentity() {
+		return known
+	}
+	identity := sample.Identity()
+	hash := identityHash(&identity)
+	if known != nil && known.identity == hash {
+		return known
+	}
+	key := refKey{p.machine.id, sample.Key(), hash}
+	if ref := p.w.newRefs[key]; ref != nil {
+		return ref
+	}
+	if ref := p.newRefs[key]; ref != nil {
+		return ref
+	}
+	ref := &processRef{identity: hash}
+	p.newRefs[key] = ref
+	return ref
+}
+
+// interval returns the milliseconds that a snapshot's amounts cover: as the
+// agent says, or since the snapshot before, or the polling interval.
+func (p *planner) interval(s *snapshot.Snapshot, before *chain) int64 {
+	if s.IntervalMS > 0 {
+		return s.IntervalMS
+	}
+	if before != nil && before.ts < s.Timestamp {
+		if gap := int64(s.Timestamp - before.ts); gap <= snapshot.MaxIntervalMS {
+			return gap
+		}
+	}
+	return int64(p.machine.config.PollingInterval * 1000)
+}

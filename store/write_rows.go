@@ -1,0 +1,328 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// stateExited marks the sample of a process that is gone.
+const stateExited = "exited"
+
+// resolveProcesses gives every new reference its row in processes: the one that
+// is there, or a new one. No other writer can add the same in between, because
+// the machines' rows are locked.
+func (w *groupWrite) resolveProcesses(ctx context.Context) error {
+	refs := w.usedRefs()
+	if len(refs.list) > 0 {
+		if err := w.findProcesses(ctx, refs); err != nil {
+			return fmt.Errorf("find processes: %w", err)
+		}
+		if err := w.insertProcesses(ctx, refs); err != nil {
+			return fmt.Errorf("insert processes: %w", err)
+		}
+	}
+	ids := make([]int64, 0, len(w.touched))
+	days := make([]time.Time, 0, len(w.touched))
+	for ref, day := range w.touched {
+		if ref.id != 0 && ref.day < day {
+			ids = append(ids, ref.id)
+			days = append(days, time.Unix(int64(day)*86400, 0).UTC())
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if _, err := w.tx.Exec(ctx, `UPDATE processes p SET last_day = u.day FROM unnest($1::bigint[], $2::date[]) u(id, day)
+		WHERE p.id = u.id AND p.last_day < u.day`, ids, days); err != nil {
+		return fmt.Errorf("note when processes were seen: %w", err)
+	}
+	return nil
+}
+
+// refList is the new references in columns, for unnest.
+type refList struct {
+	list                 []*processRef
+	byKey                map[refKey]*processRef
+	machines, pids, ppid []int32
+	identities           []int64
+	started              []*time.Time
+	names, cmds, users   []string
+	days                 []time.Time
+}
+
+// usedRefs collects the new references of the planned rows with their texts.
+func (w *groupWrite) usedRefs() *refList {
+	refs := &refList{byKey: make(map[refKey]*processRef)}
+	for i := range w.rows {
+		row := &w.rows[i]
+		for k, ref := range row.refs {
+			if ref.id != 0 {
+				continue
+			}
+			sample := &row.snapshot.Processes[k]
+			key := refKey{row.machine.id, sample.Key(), ref.identity}
+			if refs.byKey[key] != nil || !sample.HasIdentity() {
+				continue
+			}
+			refs.byKey[key] = ref
+			refs.list = append(refs.list, ref)
+			refs.machines = append(refs.machines, row.machine.id)
+			refs.pids = append(refs.pids, sample.PID)
+			refs.ppid = append(refs.ppid, *sample.PPID)
+			refs.identities = append(refs.identities, ref.identity)
+			refs.started = append(refs.started, nullTime(sample.StartedAt))
+			refs.names = append(refs.names, sample.Name)
+			refs.cmds = append(refs.cmds, sample.CommandLine)
+			refs.users = append(refs.users, sample.User)
+			refs.days = append(refs.days, midnight(row.snapshot.Timestamp.Std()))
+		}
+	}
+	return refs
+}
+
+func (w *groupWrite) findProcesses(ctx context.Context, refs *refList) error {
+	rows, err := w.tx.Query(ctx, `
+		SELECT p.machine, p.pid, p.identity, p.started_at, p.id, p.last_day
+		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[]) u(machine, pid, identity, started_at)
+		JOIN processes p ON p.machine = u.machine AND p.pid = u.pid AND p.identity = u.identity
+			AND p.started_at IS NOT DISTINCT FROM u.started_at`,
+		refs.machines, refs.pids, refs.identities, refs.started)
+	if err != nil {
+		return err
+	}
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		key, id, day, err := scanRef(row)
+		if ref := refs.byKey[key]; ref != nil {
+			ref.id, ref.day = id, day
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+func (w *groupWrite) insertProcesses(ctx context.Context, refs *refList) error {
+	missing := &refList{}
+	for i, ref := range refs.list {
+		if ref.id == 0 {
+			missing.machines = append(missing.machines, refs.machines[i])
+			missing.pids = append(missing.pids, refs.pids[i])
+			missing.ppid = append(missing.ppid, refs.ppid[i])
+			missing.identities = append(missing.identities, refs.identities[i])
+			missing.started = append(missing.started, refs.started[i])
+			missing.names = append(missing.names, refs.names[i])
+			missing.cmds = append(missing.cmds, refs.cmds[i])
+			missing.users = append(missing.users, refs.users[i])
+			missing.days = append(missing.days, refs.days[i])
+		}
+	}
+	if len(missing.pids) == 0 {
+		return nil
+	}
+	rows, err := w.tx.Query(ctx, `
+		INSERT INTO processes (machine, pid, ppid, identity, started_at, name, command_line, user_name, last_day)
+		SELECT * FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::date[])
+		RETURNING machine, pid, identity, started_at, id, last_day`,
+		missing.machines, missing.pids, missing.ppid, missing.identities, missing.started, missing.names, missing.cmds, missing.users, missing.days)
+	if err != nil {
+		return err
+	}
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		key, id, day, err := scanRef(row)
+		if ref := refs.byKey[key]; ref != nil {
+			ref.id, ref.day = id, day
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+func scanRef(row pgx.CollectableRow) (key refKey, id int64, day int32, err error) {
+	var started pgtype.Timestamptz
+	var lastDay time.Time
+	err = row.Scan(&key.machine, &key.key.PID, &key.identity, &started, &id, &lastDay)
+	key.key.StartedAt = snapshot.TimeOf(started.Time)
+	return key, id, int32(lastDay.Unix() / 86400), err
+}
+
+// insertSnapshots inserts the instants and keeps only the rows that were not
+// there: the key of snapshots is the judge of what is a duplicate.
+func (w *groupWrite) insertSnapshots(ctx context.Context) error {
+	if len(w.rows) == 0 {
+		return nil
+	}
+	columns := newSnapshotColumns(w.rows)
+	rows, err := w.tx.Query(ctx, insertSnapshotsSQL, columns.args()...)
+	if err != nil {
+		return fmt.Errorf("insert snapshots: %w", err)
+	}
+	type instant struct {
+		machine int32
+		ts      snapshot.Time
+	}
+	inserted := make(map[instant]bool, len(w.rows))
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		var at instant
+		var ts time.Time
+		err := row.Scan(&at.machine, &ts)
+		at.ts = snapshot.TimeOf(ts)
+		inserted[at] = true
+		return struct{}{}, err
+	})
+	if err != nil {
+		return fmt.Errorf("insert snapshots: %w", err)
+	}
+	kept := w.rows[:0]
+	for _, row := range w.rows {
+		ack := &w.outcomes[row.batch].Ack
+		if !inserted[instant{row.machine.id, row.snapshot.Timestamp}] {
+			ack.Duplicates++
+			continue
+		}
+		ack.Stored++
+		kept = append(kept, row)
+		w.newest[row.machine.machineID] = max(w.newest[row.machine.machineID], row.snapshot.Timestamp)
+	}
+	w.rows = kept
+	return nil
+}
+
+const insertSnapshotsSQL = `
+	INSERT INTO snapshots (machine, ts, full_ts, interval_ms, process_count, cpu_usage, load1, load5, load15, uptime_ms,
+		total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk)
+	SELECT * FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::integer[],
+		$6::double precision[], $7::double precision[], $8::double precision[], $9::double precision[], $10::bigint[],
+		$11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[])
+	ON CONFLICT (machine, ts) DO NOTHING
+	RETURNING machine, ts`
+
+// snapshotColumns is rows of snapshots turned into columns, for unnest.
+type snapshotColumns struct {
+	machines, counts []int32
+	ts, full         []time.Time
+	intervals        []int64
+	floats           [4][]*float64
+	ints             [9][]*int64
+}
+
+func newSnapshotColumns(rows []newSnapshot) *snapshotColumns {
+	c := &snapshotColumns{}
+	for i := range rows {
+		row := &rows[i]
+		m := &row.snapshot.Machine
+		c.machines = append(c.machines, row.machine.id)
+		c.counts = append(c.counts, int32(row.processes))
+		c.ts = append(c.ts, row.snapshot.Timestamp.Std())
+		c.full = append(c.full, row.fullTS.Std())
+		c.intervals = append(c.intervals, row.intervalMS)
+		for k, v := range []*float64{m.CPUUsage, m.Load1, m.Load5, m.Load15} {
+			c.floats[k] = append(c.floats[k], v)
+		}
+		for k, v := range []*int64{m.UptimeMS, m.TotalRAM, m.UsedRAM, m.AvailableRAM, m.TotalSwap, m.UsedSwap, m.TotalDisk, m.UsedDisk, m.AvailableDisk} {
+			c.ints[k] = append(c.ints[k], v)
+		}
+	}
+	return c
+}
+
+func (c *snapshotColumns) args() []any {
+	args := []any{c.machines, c.ts, c.full, c.intervals, c.counts}
+	for _, column := range c.floats {
+		args = append(args, column)
+	}
+	for _, column := range c.ints {
+		args = append(args, column)
+	}
+	return args
+}
+
+// copySamples streams the samples of the new snapshots.
+func (w *groupWrite) copySamples(ctx context.Context) error {
+	samples := &sampleSource{rows: w.rows, at: -1}
+	if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"process_samples"},
+		[]string{"ts", "process", "cpu_ms", "memory_usage", "read_bytes", "write_bytes", "machine", "threads", "state"}, samples); err != nil {
+		return fmt.Errorf("copy process samples: %w", err)
+	}
+	w.samples = samples.count
+	var disks, nets [][]any
+	for i := range w.rows {
+		row := &w.rows[i]
+		ts := row.snapshot.Timestamp.Std()
+		for k := range row.snapshot.Machine.Disks {
+			d := &row.snapshot.Machine.Disks[k]
+			disks = append(disks, []any{ts, d.Total, d.Used, d.ReadBytes, d.WriteBytes, row.machine.id, d.Device, d.Mount})
+		}
+		for k := range row.snapshot.Machine.Interfaces {
+			n := &row.snapshot.Machine.Interfaces[k]
+			nets = append(nets, []any{ts, n.ReceivedBytes, n.SentBytes, row.machine.id, n.Name})
+		}
+	}
+	if len(disks) > 0 {
+		if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"disk_samples"},
+			[]string{"ts", "total", "used", "read_bytes", "write_bytes", "machine", "device", "mount"}, pgx.CopyFromRows(disks)); err != nil {
+			return fmt.Errorf("copy disk samples: %w", err)
+		}
+	}
+	if len(nets) > 0 {
+		if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"net_samples"},
+			[]string{"ts", "received_bytes", "sent_bytes", "machine", "name"}, pgx.CopyFromRows(nets)); err != nil {
+			return fmt.Errorf("copy net samples: %w", err)
+		}
+	}
+	return nil
+}
+
+// sampleSource feeds COPY from the planned rows without building them all.
+type sampleSource struct {
+	rows    []newSnapshot
+	row, at int // the sample at hand: processes first, then exits
+	count   int
+	buffer  [9]any
+}
+
+// Next moves to the next sample.
+func (s *sampleSource) Next() bool {
+	s.at++
+	for s.row < len(s.rows) {
+		if row := &s.rows[s.row]; s.at < len(row.refs)+len(row.exited) {
+			s.count++
+			return true
+		}
+		s.row, s.at = s.row+1, 0
+	}
+	return false
+}
+
+// Values returns the sample's columns; the slice is used again for the next one.
+func (s *sampleSource) Values() ([]any, error) {
+	row := &s.rows[s.row]
+	ts := row.snapshot.Timestamp.Std()
+	if s.at >= len(row.refs) {
+		exit := row.exited[s.at-len(row.refs)]
+		s.buffer = [9]any{ts, exit.id, nil, nil, nil, nil, row.machine.id, nil, stateExited}
+		return s.buffer[:], nil
+	}
+	v := row.snapshot.Processes[s.at].Values(row.intervalMS)
+	var state any
+	if v.State != "" {
+		state = v.State
+	}
+	s.buffer = [9]any{ts, row.refs[s.at].id, v.CPUMS, v.MemoryUsage, v.ReadBytes, v.WriteBytes, row.machine.id, v.Threads, state}
+	return s.buffer[:], nil
+}
+
+// Err is part of pgx.CopyFromSource; the rows are in memory and cannot fail.
+func (s *sampleSource) Err() error { return nil }
+
+func nullTime(t snapshot.Time) *time.Time {
+	if t == 0 {
+		return nil
+	}
+	std := t.Std()
+	return &std
+}

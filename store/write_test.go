@@ -1,0 +1,282 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// recent is an instant well inside retention, cut to the second.
+func recent() snapshot.Time {
+	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Second))
+}
+
+func write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot.Snapshot) snapshot.Ack {
+	t.Helper()
+	outcome := s.Write(context.Background(), []*snapshot.Batch{{MachineID: machineID, Snapshots: snapshots}})[0]
+	if outcome.Err != nil {
+		t.Fatalf("write: %v", outcome.Err)
+	}
+	return outcome.Ack
+}
+
+func wantFault(t testing.TB, outcome store.Outcome, code snapshot.Code) {
+	t.Helper()
+	fault, ok := errors.AsType[*snapshot.Fault](outcome.Err)
+	if !ok || fault.Code != code {
+		t.Fatalf("got %v, want a fault %s", outcome.Err, code)
+	}
+}
+
+// What was written, sparse and in batches of any size, is read back exactly, at
+// every instant and by every way to read, whether the writer's cache helps or not.
+func TestStoredSeriesReplaysExactly(t *testing.T) {
+	t.Parallel()
+	for _, cache := range []int{1, 1_000_000} {
+		t.Run(fmt.Sprintf("cache of %d", cache), func(t *testing.T) {
+			t.Parallel()
+			s := storetest.Open(t, func(c *store.Config) { c.ChainCache = cache })
+			machines := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				machines++
+				machineID := fmt.Sprintf("m-%d", machines)
+				machine := snapshottest.NewMachine(rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 25).Draw(rt, "processes"))
+				machine.Churn = rapid.Float64Range(0, 0.4).Draw(rt, "churn")
+				series := machine.Sparse(recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
+				for rest := series.Snapshots; len(rest) > 0; {
+					n := rapid.IntRange(1, len(rest)).Draw(rt, "batch")
+					if ack := write(t, s, machineID, rest[:n]...); ack.Stored != n {
+						rt.Fatalf("stored %d of %d", ack.Stored, n)
+					}
+					rest = rest[n:]
+				}
+				states, more, err := s.Snapshots(t.Context(), machineID, store.Range{From: recent().Add(-time.Hour), To: recent().Add(time.Hour), Limit: 100, Processes: true})
+				if err != nil || more || len(states) != len(series.Truth) {
+					rt.Fatalf("%d states, more %v, %v", len(states), more, err)
+				}
+				for i, state := range states {
+					if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+						rt.Fatalf("range, instant %d: %s", i, diff)
+					}
+				}
+				i := rapid.IntRange(0, len(series.Truth)-1).Draw(rt, "instant")
+				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp.Add(time.Second), true)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+					rt.Fatalf("at, instant %d: %s", i, diff)
+				}
+			})
+		})
+	}
+}
+
+func TestMetricsAndDevicesAreReadBack(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	want := snapshottest.NewMachine(1, 3).Sparse(recent(), 1, time.Second, 1).Snapshots[0]
+	write(t, s, "m", want)
+	state, err := s.At(t.Context(), "m", want.Timestamp, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := snapshot.EncodeBatch(&snapshot.Batch{Snapshots: []snapshot.Snapshot{{Machine: state.Machine}}})
+	expected, _ := snapshot.EncodeBatch(&snapshot.Batch{Snapshots: []snapshot.Snapshot{{Machine: want.Machine}}})
+	if string(got) != string(expected) {
+		t.Errorf("got %s\nwant %s", got, expected)
+	}
+	if state.Processes != nil {
+		t.Error("processes were read without being asked for")
+	}
+	empty := snapshot.Snapshot{Timestamp: want.Timestamp + 1}
+	write(t, s, "m", empty)
+	if state, err = s.At(t.Context(), "m", empty.Timestamp, true); err != nil || state.Machine.CPUUsage != nil || state.Machine.TotalRAM != nil || len(state.Processes) != 0 {
+		t.Errorf("a bare snapshot became %+v, %v", state, err)
+	}
+}
+
+func TestDuplicates(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	series := snapshottest.NewMachine(2, 20).Sparse(recent(), 6, time.Second, 6)
+	batch := &snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots[:4]}
+
+	t.Run("posted twice in a row", func(t *testing.T) {
+		if ack := write(t, s, "m", batch.Snapshots...); ack.Stored != 4 || ack.Duplicates != 0 {
+			t.Fatalf("first: %+v", ack)
+		}
+		if ack := write(t, s, "m", batch.Snapshots...); ack.Stored != 0 || ack.Duplicates != 4 {
+			t.Fatalf("second: %+v", ack)
+		}
+	})
+	t.Run("overlapping", func(t *testing.T) {
+		if ack := write(t, s, "m", series.Snapshots...); ack.Stored != 2 || ack.Duplicates != 4 {
+			t.Fatalf("%+v", ack)
+		}
+	})
+	t.Run("twice in one group", func(t *testing.T) {
+		again := &snapshot.Batch{MachineID: "n", Snapshots: series.Snapshots}
+		outcomes := s.Write(context.Background(), []*snapshot.Batch{again, again, batch})
+		if a, b, c := outcomes[0].Ack, outcomes[1].Ack, outcomes[2].Ack; a.Stored != 6 || b.Duplicates != 6 || c.Duplicates != 4 {
+			t.Fatalf("%+v %+v %+v", a, b, c)
+		}
+	})
+	t.Run("from two servers at once", func(t *testing.T) {
+		url := storetest.URL(t)
+		var wg sync.WaitGroup
+		acks := make([]snapshot.Ack, 8)
+		for i := range acks {
+			server := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour, MaxConns: 2})
+			wg.Go(func() { acks[i] = write(t, server, "m", series.Snapshots...) })
+		}
+		wg.Wait()
+		stored, duplicates := 0, 0
+		for _, ack := range acks {
+			stored += ack.Stored
+			duplicates += ack.Duplicates
+		}
+		if stored != 6 || duplicates != 7*6 {
+			t.Fatalf("stored %d, duplicates %d", stored, duplicates)
+		}
+		conn := storetest.Connect(t, url)
+		var snapshots, rows int
+		if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM snapshots), (SELECT count(*) FROM process_samples)`).Scan(&snapshots, &rows); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for i := range series.Snapshots {
+			want += len(series.Snapshots[i].Processes) + len(series.Snapshots[i].Exited)
+		}
+		if snapshots != 6 || rows != want {
+			t.Fatalf("%d snapshots, %d samples; want 6, %d", snapshots, rows, want)
+		}
+	})
+}
+
+// Two servers take turns with one machine: each must notice that its memory of
+// the machine's processes is out of date.
+func TestServersTakeTurns(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	var servers [2]*store.Store
+	for i := range servers {
+		servers[i] = storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
+	}
+	machine := snapshottest.NewMachine(3, 30)
+	machine.Churn = 0.2
+	series := machine.Sparse(recent(), 30, time.Second, 10)
+	for i := range series.Snapshots {
+		write(t, servers[i%2], "m", series.Snapshots[i])
+		state, err := servers[1].At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+			t.Fatalf("instant %d: %s", i, diff)
+		}
+	}
+}
+
+func TestChangesNeedTheirFull(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	series := snapshottest.NewMachine(4, 10).Sparse(recent(), 8, time.Second, 8).Snapshots
+	try := func(snapshots ...snapshot.Snapshot) store.Outcome {
+		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: snapshots}})[0]
+	}
+	wantFault(t, try(series[1]), snapshot.CodeFullNeeded) // nothing before it
+	write(t, s, "m", series[0], series[1])
+	wantFault(t, try(series[3]), snapshot.CodeFullNeeded) // series[2] is missing
+	wantFault(t, try(series[2], series[4]), snapshot.CodeFullNeeded)
+	if state, err := s.At(t.Context(), "m", series[7].Timestamp, true); err != nil || state.Timestamp != series[1].Timestamp {
+		t.Fatalf("a batch with a fault was stored in part: %v, %v", state, err)
+	}
+	unknown := series[2]
+	unknown.Exited = append(unknown.Exited, snapshot.ProcessKey{PID: 99_999})
+	wantFault(t, try(unknown), snapshot.CodeFullNeeded)
+	old := series[2]
+	old.Timestamp, old.Previous = series[0].Timestamp.Add(snapshot.MaxChain+time.Second), 0
+	wantFault(t, try(old), snapshot.CodeFullNeeded)
+	write(t, s, "m", series[2:]...)
+}
+
+func TestLateData(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	machine := snapshottest.NewMachine(5, 10)
+	older := machine.Sparse(recent(), 6, time.Second, 3)                  // two runs, sent last
+	newer := machine.Sparse(recent().Add(time.Minute), 6, time.Second, 6) // live data, sent first
+	write(t, s, "m", newer.Snapshots...)
+	write(t, s, "m", older.Snapshots[:2]...)
+	write(t, s, "m", older.Snapshots[2:]...)
+	for _, series := range []snapshottest.Series{older, newer} {
+		for i := range series.Snapshots {
+			state, err := s.At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+				t.Fatalf("%s: %s", series.Snapshots[i].Timestamp, diff)
+			}
+		}
+	}
+	// A batch that ends the late run and goes on live rests on the live run.
+	next := newer.Snapshots[5]
+	next.Previous, next.Timestamp, next.Exited = next.Timestamp, next.Timestamp.Add(time.Second), nil
+	next.Processes = nil
+	between := snapshot.Snapshot{Timestamp: older.Snapshots[5].Timestamp.Add(time.Second), Kind: snapshot.KindFull}
+	write(t, s, "m", between, next)
+	state, err := s.At(t.Context(), "m", next.Timestamp, true)
+	if err != nil || len(state.Processes) != len(newer.Truth[5]) {
+		t.Fatalf("%d processes, want %d (%v)", len(state.Processes), len(newer.Truth[5]), err)
+	}
+	inside := snapshot.Snapshot{Timestamp: newer.Snapshots[2].Timestamp + 1, Kind: snapshot.KindFull}
+	wantFault(t, s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{inside}}})[0], snapshot.CodeOutOfOrder)
+}
+
+// A batch that the database itself refuses fails alone. Validation would have
+// turned this one away, so it stands for whatever validation may miss.
+func TestABadBatchDoesNotSpoilItsGroup(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, nil)
+	series := snapshottest.NewMachine(6, 5).Sparse(recent(), 2, time.Second, 2).Snapshots
+	ppid := int32(0)
+	poison := snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a\x00b"}}}
+	outcomes := s.Write(context.Background(), []*snapshot.Batch{
+		{MachineID: "a", Snapshots: series}, {MachineID: "poison", Snapshots: []snapshot.Snapshot{poison}},
+		{MachineID: "b", Snapshots: series}, {MachineID: "b", Snapshots: series[1:]},
+	})
+	if outcomes[0].Ack.Stored != 2 || outcomes[2].Ack.Stored != 2 || outcomes[3].Ack.Duplicates != 1 {
+		t.Errorf("neighbours: %+v", outcomes)
+	}
+	if outcomes[1].Err == nil {
+		t.Error("the poison was stored")
+	}
+}
+
+func TestProcessWithoutStartTime(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
+	ppid := int32(0)
+	body := snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "init"}}}
+	write(t, s, "m", body)
+	body.Timestamp++
+	write(t, s, "m", body)
+	var rows int
+	conn := storetest.Connect(t, url)
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&rows); err != nil || rows != 1 {
+		t.Fatalf("%d identities for one process (%v)", rows, err)
+	}
+}
