@@ -1,5 +1,13 @@
 package snapshot
 
+import "errors"
+
+// What a reader may find missing.
+var (
+	ErrNoMachine  = errors.New("no such machine")
+	ErrNoSnapshot = errors.New("no snapshot at or before that time")
+)
+
 // Code names a kind of fault, for programs.
 type Code string
 

@@ -33,3 +33,11 @@ type Ack struct {
 	Config        Config `json:"config"`
 	ConfigVersion int64  `json:"config_version" doc:"Rises with every change of the config"`
 }
+
+// Outcome is what became of one batch of a group: an acknowledgement, or the
+// error for which nothing of the batch was stored: a *Fault if it is the
+// batch's, any other if it is the server's.
+type Outcome struct {
+	Ack Ack
+	Err error
+}

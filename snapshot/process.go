@@ -8,18 +8,20 @@ type Process struct {
 	ProcessKey
 	Identity
 	Values
+	// CPUUsage is derived from CPUMS by State.Derive.
+	CPUUsage *float64 `json:"cpu_usage" doc:"Percent of one core over the snapshot's interval"`
 }
 
 // Values is what a process does. The levels (State, MemoryUsage, Threads) hold
 // until the next sample; the amounts (CPUMS, ReadBytes, WriteBytes) were spent
 // in the snapshot's interval.
 type Values struct {
-	State       string
-	CPUMS       *int64
-	MemoryUsage *int64
-	Threads     *int32
-	ReadBytes   *int64
-	WriteBytes  *int64
+	State       string `json:"state,omitempty" doc:"One letter as in ps"`
+	CPUMS       *int64 `json:"cpu_ms" doc:"CPU time spent in the snapshot's interval, milliseconds"`
+	MemoryUsage *int64 `json:"memory_usage" doc:"Resident set size, bytes"`
+	Threads     *int32 `json:"threads"`
+	ReadBytes   *int64 `json:"read_bytes" doc:"Bytes read in the snapshot's interval"`
+	WriteBytes  *int64 `json:"write_bytes" doc:"Bytes written in the snapshot's interval"`
 }
 
 // Carry returns the values of a process that a changes snapshot does not
@@ -70,6 +72,13 @@ type State struct {
 	Machine    MachineSnapshot
 	// Processes is ordered by pid, then start time; nil if not asked for.
 	Processes []Process
+}
+
+// Derive fills in the CPU usage of every process from its CPU time.
+func (s *State) Derive() {
+	for i := range s.Processes {
+		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUMS, s.IntervalMS)
+	}
 }
 
 var zero int64

@@ -76,10 +76,10 @@ type ProcessKey struct {
 // with the first sample of a process, and again if any of it changes (exec
 // renames a process, the death of its parent moves it).
 type Identity struct {
-	PPID        int32
-	Name        string
-	CommandLine string
-	User        string
+	PPID        int32  `json:"ppid"`
+	Name        string `json:"name"`
+	CommandLine string `json:"command_line"`
+	User        string `json:"user"`
 }
 
 // ProcessSample is one process in a Snapshot. A full snapshot gives the identity

@@ -8,11 +8,7 @@ const (
 	SamplesSQL = samplesSQL
 	DisksSQL   = disksSQL
 	NetsSQL    = netsSQL
-	MaxPayload = maxPayload
 )
-
-// EncodeKeys is the notifier's encoding, for the test of its bound.
-var EncodeKeys = encodeKeys
 
 // CachedProcesses is how much the writer remembers, for the test of its bound.
 func (s *Store) CachedProcesses() int { return s.chains.held }

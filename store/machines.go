@@ -62,7 +62,7 @@ func (s *Store) Machines(ctx context.Context, page MachinePage) (machines []Mach
 	return machines, more, nil
 }
 
-// Machine reads one machine, or returns ErrNoMachine.
+// Machine reads one machine, or returns snapshot.ErrNoMachine.
 func (s *Store) Machine(ctx context.Context, machineID string) (*Machine, error) {
 	defer s.metrics.observeRead("machine", time.Now())
 	rows, err := s.pool.Query(ctx, machineSQL, machineID)
@@ -71,7 +71,7 @@ func (s *Store) Machine(ctx context.Context, machineID string) (*Machine, error)
 	}
 	machine, err := pgx.CollectExactlyOneRow(rows, scanMachine)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, ErrNoMachine
+		return nil, snapshot.ErrNoMachine
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a machine: %w", err)
@@ -149,7 +149,7 @@ func (s *Store) Delete(ctx context.Context, machineID string) error {
 		return fmt.Errorf("delete a machine: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return ErrNoMachine
+		return snapshot.ErrNoMachine
 	}
 	select {
 	case s.upkeep <- struct{}{}:

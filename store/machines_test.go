@@ -56,7 +56,7 @@ func TestMachines(t *testing.T) {
 	if m, err := s.Machine(t.Context(), "id-2"); err != nil || m.Latest != nil || m.LastSnapshot != 0 || m.Config != snapshot.DefaultConfig() {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if _, err := s.Machine(t.Context(), "nobody"); !errors.Is(err, store.ErrNoMachine) {
+	if _, err := s.Machine(t.Context(), "nobody"); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Error(err)
 	}
 }
@@ -77,7 +77,7 @@ func TestConfigure(t *testing.T) {
 	if err := s.Configure(t.Context(), "m", store.ConfigChange{Enabled: &off, IfVersion: 2}); err != nil {
 		t.Error(err)
 	}
-	if err := s.Configure(t.Context(), "nobody", store.ConfigChange{Enabled: &off, IfVersion: 2}); !errors.Is(err, store.ErrNoMachine) {
+	if err := s.Configure(t.Context(), "nobody", store.ConfigChange{Enabled: &off, IfVersion: 2}); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Error(err)
 	}
 	// An agent learns of it with its heartbeat.
@@ -91,7 +91,7 @@ func TestNotify(t *testing.T) {
 	url := storetest.URL(t)
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
 	listener := storetest.Connect(t, url)
-	if _, err := listener.Exec(t.Context(), "LISTEN "+store.Channel); err != nil {
+	if _, err := listener.Exec(t.Context(), "LISTEN "+snapshot.NoticeChannel); err != nil {
 		t.Fatal(err)
 	}
 	series := snapshottest.NewMachine(1, 3).Sparse(recent(), 3, time.Second, 1).Snapshots
@@ -105,39 +105,11 @@ func TestNotify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := store.DecodeKeys(note.Payload)
+		keys, err := snapshot.DecodeNotices(note.Payload)
 		if err != nil || keys["m-1"] <= newest {
 			t.Fatalf("%q after %s (%v)", note.Payload, newest, err)
 		}
 		newest = keys["m-1"]
-	}
-}
-
-func TestNotifyPayloadsAreBounded(t *testing.T) {
-	batch := make(map[string]snapshot.Time)
-	for i := range 1000 {
-		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000 + i)
-	}
-	decoded := make(map[string]snapshot.Time)
-	for _, payload := range store.EncodeKeys(batch) {
-		if len(payload) > store.MaxPayload {
-			t.Fatalf("a payload of %d bytes", len(payload))
-		}
-		keys, err := store.DecodeKeys(payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for machineID, ts := range keys {
-			decoded[machineID] = ts
-		}
-	}
-	if len(decoded) != len(batch) {
-		t.Fatalf("%d of %d keys arrived", len(decoded), len(batch))
-	}
-	for _, bad := range []string{"", "m", "m x", " 5", "m 5,"} {
-		if _, err := store.DecodeKeys(bad); err == nil {
-			t.Errorf("%q was read as keys", bad)
-		}
 	}
 }
 

@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,14 +12,10 @@ import (
 )
 
 const (
-	// Channel is where the store tells what it has committed.
-	Channel = "snapwatch_snapshots"
 	// notifyEvery is how long keys are gathered: NOTIFY takes a lock on the whole
 	// database when it commits, so it is sent apart from the writing
 	// transactions, and at most this often.
 	notifyEvery = 10 * time.Millisecond
-	// maxPayload is what PostgreSQL takes as a payload, less one.
-	maxPayload = 7999
 )
 
 // key says that a machine has a new snapshot.
@@ -108,8 +101,8 @@ func (n *notifier) send() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	payloads := encodeKeys(batch)
-	if _, err := n.pool.Exec(ctx, `SELECT pg_notify($1, p) FROM unnest($2::text[]) p`, Channel, payloads); err != nil {
+	payloads := snapshot.EncodeNotices(batch)
+	if _, err := n.pool.Exec(ctx, `SELECT pg_notify($1, p) FROM unnest($2::text[]) p`, snapshot.NoticeChannel, payloads); err != nil {
 		n.logger.Warn("could not notify of new snapshots", "machines", len(batch), "err", err)
 		n.metrics.notifyFailures.Inc()
 		n.mu.Lock()
@@ -120,37 +113,4 @@ func (n *notifier) send() {
 		return
 	}
 	n.metrics.notifies.Add(float64(len(payloads)))
-}
-
-// encodeKeys packs keys, as "machine_id ts" joined by commas, into payloads.
-// Machine ids hold neither blanks nor commas.
-func encodeKeys(batch map[string]snapshot.Time) []string {
-	var payloads []string
-	var b strings.Builder
-	for machineID, ts := range batch {
-		part := machineID + " " + strconv.FormatInt(int64(ts), 10)
-		if b.Len()+1+len(part) > maxPayload {
-			payloads = append(payloads, b.String())
-			b.Reset()
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(part)
-	}
-	return append(payloads, b.String())
-}
-
-// DecodeKeys reads a payload: the newest committed instant per machine.
-func DecodeKeys(payload string) (map[string]snapshot.Time, error) {
-	keys := make(map[string]snapshot.Time)
-	for part := range strings.SplitSeq(payload, ",") {
-		machineID, text, ok := strings.Cut(part, " ")
-		ms, err := strconv.ParseInt(text, 10, 64)
-		if !ok || err != nil || machineID == "" {
-			return nil, fmt.Errorf("%q is not a machine and an instant", part)
-		}
-		keys[machineID] = snapshot.Time(ms)
-	}
-	return keys, nil
 }

@@ -52,7 +52,7 @@ func (s *Store) At(ctx context.Context, machineID string, at snapshot.Time, proc
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, ErrNoSnapshot
+		return nil, snapshot.ErrNoSnapshot
 	}
 	states, err := s.complete(ctx, machineID, machine, rows, processes)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Store) machineKey(ctx context.Context, machineID string) (int32, error)
 	var machine int32
 	err := s.pool.QueryRow(ctx, `SELECT id FROM machines WHERE machine_id = $1`, machineID).Scan(&machine)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, ErrNoMachine
+		return 0, snapshot.ErrNoMachine
 	}
 	if err != nil {
 		return 0, fmt.Errorf("look up a machine: %w", err)
@@ -166,6 +166,7 @@ func (s *Store) complete(ctx context.Context, machineID string, machine int32, i
 	lists := replay(instants, samples, identities)
 	for i := range states {
 		states[i].Processes = lists[i]
+		states[i].Derive()
 	}
 	return states, nil
 }

@@ -58,18 +58,18 @@ func TestReadsThatFindNothing(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	s := storetest.Open(t, func(c *store.Config) { c.Retention, c.Now = 24*time.Hour, func() time.Time { return now } })
-	if _, err := s.At(t.Context(), "nobody", recent(), true); !errors.Is(err, store.ErrNoMachine) {
+	if _, err := s.At(t.Context(), "nobody", recent(), true); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Errorf("unknown machine: %v", err)
 	}
-	if _, _, err := s.Snapshots(t.Context(), "nobody", store.Range{Limit: 1}); !errors.Is(err, store.ErrNoMachine) {
+	if _, _, err := s.Snapshots(t.Context(), "nobody", store.Range{Limit: 1}); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Errorf("unknown machine: %v", err)
 	}
 	write(t, s, "m", snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull})
-	if _, err := s.At(t.Context(), "m", recent()-1, true); !errors.Is(err, store.ErrNoSnapshot) {
+	if _, err := s.At(t.Context(), "m", recent()-1, true); !errors.Is(err, snapshot.ErrNoSnapshot) {
 		t.Errorf("before the first: %v", err)
 	}
 	now = now.Add(25 * time.Hour) // the snapshot is past retention, if not dropped yet
-	if _, err := s.At(t.Context(), "m", snapshot.TimeOf(now), true); !errors.Is(err, store.ErrNoSnapshot) {
+	if _, err := s.At(t.Context(), "m", snapshot.TimeOf(now), true); !errors.Is(err, snapshot.ErrNoSnapshot) {
 		t.Errorf("past the horizon: %v", err)
 	}
 }

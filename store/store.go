@@ -41,15 +41,12 @@ type Store struct {
 	writing sync.Mutex // one group at a time: it guards chains
 	chains  *chainCache
 
-	upkeep chan struct{} // asks Maintain for a round now
+	closing sync.Once
+	upkeep  chan struct{} // asks Maintain for a round now
 }
 
-// Errors that callers tell apart.
-var (
-	ErrNoMachine       = errors.New("no such machine")
-	ErrNoSnapshot      = errors.New("no snapshot at or before that time")
-	ErrVersionMismatch = errors.New("the machine's config has changed meanwhile")
-)
+// ErrVersionMismatch says that a config is not the one that was to be changed.
+var ErrVersionMismatch = errors.New("the machine's config has changed meanwhile")
 
 // Open connects to a database that Migrate has brought up to date.
 func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometheus.Registerer) (*Store, error) {
@@ -94,10 +91,13 @@ func redact(err error) error {
 	return errors.New("it is not a valid connection string")
 }
 
-// Close waits for pending notifications, for a moment, and closes the connections.
+// Close sends the pending notifications and closes the connections; a second
+// Close does nothing.
 func (s *Store) Close() {
-	s.notify.close()
-	s.pool.Close()
+	s.closing.Do(func() {
+		s.notify.close()
+		s.pool.Close()
+	})
 }
 
 // Ping reports whether the database answers and is migrated to this version.

@@ -13,13 +13,6 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Outcome is what became of one batch of a group: an acknowledgement, or the
-// fault for which nothing of the batch was stored.
-type Outcome struct {
-	Ack snapshot.Ack
-	Err error // *snapshot.Fault, or an error of ours
-}
-
 // Write commits a group of batches and returns an outcome for each. When it
 // returns, everything acknowledged is durable.
 //
@@ -27,10 +20,10 @@ type Outcome struct {
 // with an earlier one of the same machine in the group is committed after it, in
 // a further transaction, so that it sees what the first has stored. If the
 // database refuses the data of a group, each batch is tried alone.
-func (s *Store) Write(ctx context.Context, group []*snapshot.Batch) []Outcome {
+func (s *Store) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.Outcome {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	outcomes := make([]Outcome, len(group))
+	outcomes := make([]snapshot.Outcome, len(group))
 	pending := make([]int, len(group))
 	for i := range pending {
 		pending[i] = i
@@ -64,7 +57,7 @@ func nextWave(group []*snapshot.Batch, pending []int) (wave, rest []int) {
 	return wave, rest
 }
 
-func (s *Store) writeWave(ctx context.Context, group []*snapshot.Batch, wave []int, outcomes []Outcome) {
+func (s *Store) writeWave(ctx context.Context, group []*snapshot.Batch, wave []int, outcomes []snapshot.Outcome) {
 	batches := make([]*snapshot.Batch, len(wave))
 	for k, i := range wave {
 		batches[k] = group[i]
@@ -79,7 +72,7 @@ func (s *Store) writeWave(ctx context.Context, group []*snapshot.Batch, wave []i
 	}
 	for k, i := range wave {
 		if err != nil {
-			outcomes[i] = Outcome{Err: err}
+			outcomes[i] = snapshot.Outcome{Err: err}
 		} else {
 			outcomes[i] = results[k]
 		}
@@ -94,7 +87,7 @@ func isDataError(err error) bool {
 }
 
 // commit writes batches of which each continues the one before of its machine.
-func (s *Store) commit(ctx context.Context, batches []*snapshot.Batch) ([]Outcome, error) {
+func (s *Store) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.Outcome, error) {
 	if err := s.profile.ensure(ctx, daysOf(batches)); err != nil {
 		return nil, err
 	}

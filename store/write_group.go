@@ -25,7 +25,7 @@ type groupWrite struct {
 	newRefs map[refKey]*processRef // identities that may not be in processes yet
 	touched map[*processRef]int32  // last_day to raise
 
-	outcomes []Outcome
+	outcomes []snapshot.Outcome
 	newest   map[string]snapshot.Time
 	samples  int
 }
@@ -61,7 +61,7 @@ func (w *groupWrite) run(ctx context.Context, batches []*snapshot.Batch) error {
 	if err := w.lockMachines(ctx, batches); err != nil {
 		return err
 	}
-	w.outcomes = make([]Outcome, len(batches))
+	w.outcomes = make([]snapshot.Outcome, len(batches))
 	for i, batch := range batches {
 		if err := w.plan(ctx, i, batch); err != nil {
 			return err

@@ -30,7 +30,7 @@ func write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot
 	return outcome.Ack
 }
 
-func wantFault(t testing.TB, outcome store.Outcome, code snapshot.Code) {
+func wantFault(t testing.TB, outcome snapshot.Outcome, code snapshot.Code) {
 	t.Helper()
 	fault, ok := errors.AsType[*snapshot.Fault](outcome.Err)
 	if !ok || fault.Code != code {
@@ -192,7 +192,7 @@ func TestChangesNeedTheirFull(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
 	series := snapshottest.NewMachine(4, 10).Sparse(recent(), 8, time.Second, 8).Snapshots
-	try := func(snapshots ...snapshot.Snapshot) store.Outcome {
+	try := func(snapshots ...snapshot.Snapshot) snapshot.Outcome {
 		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: snapshots}})[0]
 	}
 	wantFault(t, try(series[1]), snapshot.CodeFullNeeded) // nothing before it
