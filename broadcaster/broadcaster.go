@@ -1,0 +1,239 @@
+// Package broadcaster is the live view: it hears from PostgreSQL which machines
+// have new snapshots, reads those that somebody watches, once each, and sends
+// them over WebSockets.
+package broadcaster
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/olahol/melody"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Source reads what is new; store.Store is one.
+type Source interface {
+	// After returns the newest limit snapshots after an instant, oldest first,
+	// with their processes, or snapshot.ErrNoMachine.
+	After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error)
+}
+
+// Config bounds the sockets. Zero values mean the defaults.
+type Config struct {
+	// DatabaseURL is where to LISTEN.
+	DatabaseURL string
+	// MaxSockets bounds the sockets; 1,000 by default.
+	MaxSockets int
+	// MaxSubscriptions bounds the machines that one socket watches; 100 by default.
+	MaxSubscriptions int
+}
+
+// maxRequest bounds what a client may send in one message, in bytes.
+const maxRequest = 4096
+
+// Broadcaster serves WS /api/v1/live.
+type Broadcaster struct {
+	cfg     Config
+	source  Source
+	logger  *slog.Logger
+	metrics *metrics
+	melody  *melody.Melody
+	sockets atomic.Int64
+	serving sync.WaitGroup // sockets and topics
+
+	ctx  context.Context // ends with Close; topics live in it
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	topics map[string]*topic
+}
+
+// New returns a Broadcaster; Run makes it hear.
+func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Registerer) *Broadcaster {
+	if cfg.MaxSockets == 0 {
+		cfg.MaxSockets = 1000
+	}
+	if cfg.MaxSubscriptions == 0 {
+		cfg.MaxSubscriptions = 100
+	}
+	b := &Broadcaster{cfg: cfg, source: source, logger: logger, topics: make(map[string]*topic)}
+	b.metrics = newMetrics(registry, func() float64 { return float64(b.sockets.Load()) })
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	b.melody = melody.New()
+	b.melody.Config.MaxMessageSize = maxRequest
+	b.melody.Config.MessageBufferSize = 8 // the queue is in client, this only bridges two goroutines
+	b.melody.Upgrader.CheckOrigin = nil   // gorilla's own check: pages of other origins are refused
+	b.melody.HandleConnect(func(s *melody.Session) { s.Set(clientKey, newClient(s, b.metrics)) })
+	b.melody.HandleMessage(func(s *melody.Session, data []byte) { b.receive(clientOf(s), data) })
+	b.melody.HandleSentMessage(func(s *melody.Session, _ []byte) { clientOf(s).sent() })
+	b.melody.HandleDisconnect(func(s *melody.Session) { b.leave(clientOf(s)) })
+	return b
+}
+
+const clientKey = "client"
+
+func clientOf(s *melody.Session) *client { return s.MustGet(clientKey).(*client) }
+
+// Run listens for notices until ctx ends.
+func (b *Broadcaster) Run(ctx context.Context) {
+	l := listener{databaseURL: b.cfg.DatabaseURL, logger: b.logger, metrics: b.metrics, notice: b.notice, resync: b.resync}
+	l.run(ctx)
+}
+
+// Close sends every socket a close frame and waits, for a moment, until they are gone.
+func (b *Broadcaster) Close() {
+	_ = b.melody.CloseWithMsg(melody.FormatCloseMessage(closeShutdown, "the server is shutting down"))
+	b.stop()
+	gone := make(chan struct{})
+	go func() { b.serving.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-time.After(2 * time.Second):
+	}
+}
+
+// Handle upgrades a request to a socket and serves it.
+func (b *Broadcaster) Handle(c *gin.Context) {
+	if !c.IsWebsocket() {
+		problem.New(http.StatusUpgradeRequired, "websocket_needed", "This address speaks WebSocket.").Write(c.Writer, c.Request)
+		return
+	}
+	if b.sockets.Add(1) > int64(b.cfg.MaxSockets) || b.melody.IsClosed() {
+		b.sockets.Add(-1)
+		c.Header("Retry-After", "5")
+		problem.New(http.StatusServiceUnavailable, "too_many_sockets", "The server has as many live views as it can serve.").Write(c.Writer, c.Request)
+		return
+	}
+	b.serving.Add(1)
+	defer func() {
+		b.sockets.Add(-1)
+		b.serving.Done()
+	}()
+	if err := b.melody.HandleRequest(c.Writer, c.Request); err != nil {
+		b.logger.Info("a socket was not opened", "request_id", problem.RequestID(c.Request.Context()), "err", err)
+	}
+}
+
+func (b *Broadcaster) receive(c *client, data []byte) {
+	request, err := decodeRequest(data)
+	if err != nil {
+		c.send(outgoing{data: encodeError(request.MachineID, "bad_request", err.Error())})
+		return
+	}
+	if request.Action == "unsubscribe" {
+		b.unsubscribe(c, request.MachineID)
+		c.send(outgoing{data: encodeUnsubscribed(request.MachineID)})
+		return
+	}
+	if !b.subscribe(c, request) {
+		c.send(outgoing{data: encodeError(request.MachineID, "too_many_subscriptions", "This socket watches as many machines as it may.")})
+	}
+}
+
+// subscribe makes the client join the machine's topic. Subscribing again is a
+// way to ask for what was missed.
+func (b *Broadcaster) subscribe(c *client, request Request) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.topics[request.MachineID]
+	c.mu.Lock()
+	if c.topics[request.MachineID] == nil && len(c.topics) >= b.cfg.MaxSubscriptions {
+		c.mu.Unlock()
+		return false
+	}
+	if t == nil {
+		t = newTopic(b, request.MachineID)
+		b.topics[request.MachineID] = t
+		b.metrics.topics.Set(float64(len(b.topics)))
+		b.serving.Go(func() { t.run(b.ctx) })
+	}
+	c.topics[request.MachineID] = t
+	c.mu.Unlock()
+	t.add(join{client: c, since: request.Since})
+	return true
+}
+
+func (b *Broadcaster) unsubscribe(c *client, machineID string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.mu.Lock()
+	t := c.topics[machineID]
+	delete(c.topics, machineID)
+	c.mu.Unlock()
+	if t != nil {
+		b.part(t, c)
+	}
+}
+
+// part takes a client out of a topic and ends the topic with its last watcher.
+// The caller holds b.mu.
+func (b *Broadcaster) part(t *topic, c *client) {
+	if t.remove(c) {
+		b.forget(t)
+	}
+}
+
+// forget takes a topic off the list. The caller holds b.mu.
+func (b *Broadcaster) forget(t *topic) {
+	if b.topics[t.machineID] == t {
+		delete(b.topics, t.machineID)
+		b.metrics.topics.Set(float64(len(b.topics)))
+	}
+}
+
+func (b *Broadcaster) leave(c *client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.mu.Lock()
+	topics := c.topics
+	c.topics = make(map[string]*topic)
+	c.closed, c.queue = true, nil
+	c.mu.Unlock()
+	for _, t := range topics {
+		b.part(t, c)
+	}
+}
+
+// drop ends the topic of a machine that does not exist, and tells its watchers.
+func (b *Broadcaster) drop(t *topic) {
+	b.mu.Lock()
+	b.forget(t)
+	watchers := t.all()
+	b.mu.Unlock()
+	for _, c := range watchers {
+		c.mu.Lock()
+		if c.topics[t.machineID] == t {
+			delete(c.topics, t.machineID)
+		}
+		c.mu.Unlock()
+		c.send(outgoing{data: encodeError(t.machineID, "unknown_machine", "There is no such machine.")})
+	}
+}
+
+// notice wakes the topics of machines that have something new.
+func (b *Broadcaster) notice(keys map[string]snapshot.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for machineID := range keys {
+		if t := b.topics[machineID]; t != nil {
+			t.touch()
+		}
+	}
+}
+
+// resync wakes every topic: notices may have been missed.
+func (b *Broadcaster) resync() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.topics {
+		t.touch()
+	}
+}

@@ -1,0 +1,99 @@
+package broadcaster
+
+import (
+	"sync"
+
+	"github.com/olahol/melody"
+)
+
+// maxQueued bounds the bytes that wait for one client.
+const maxQueued = 8 << 20
+
+// The reasons for which we close a socket. Codes of 4000 and above are ours; a
+// client may come back after each of these.
+const (
+	closeShutdown = 1001 // the server goes down
+	closeSlow     = 4001 // the client does not read
+)
+
+// outgoing is a message that waits for a client. One with a machine may be
+// replaced by a newer one of the same machine.
+type outgoing struct {
+	machineID string
+	data      []byte
+}
+
+// client is one socket. Messages go to melody one at a time; while one is being
+// written the others wait here, bounded: a client that falls behind gets the
+// newest snapshot of each machine, and one that cannot take even those is closed.
+type client struct {
+	session *melody.Session
+	metrics *metrics
+
+	mu      sync.Mutex
+	topics  map[string]*topic
+	writing bool
+	queue   []outgoing
+	queued  int
+	closed  bool
+}
+
+func newClient(session *melody.Session, m *metrics) *client {
+	return &client{session: session, metrics: m, topics: make(map[string]*topic)}
+}
+
+func (c *client) send(message outgoing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	if !c.writing {
+		c.writing = true
+		_ = c.session.Write(message.data)
+		return
+	}
+	c.queue = append(c.queue, message)
+	c.queued += len(message.data)
+	if c.queued > maxQueued {
+		c.keepNewest()
+	}
+	if c.queued > maxQueued {
+		c.closed, c.queue = true, nil
+		c.metrics.slowClients.Inc()
+		_ = c.session.CloseWithMsg(melody.FormatCloseMessage(closeSlow, "the client reads too slowly"))
+	}
+}
+
+// sent lets the next message go; melody calls it when one is on the wire.
+func (c *client) sent() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 || c.closed {
+		c.writing = false
+		return
+	}
+	next := c.queue[0]
+	c.queue = c.queue[1:]
+	c.queued -= len(next.data)
+	_ = c.session.Write(next.data)
+}
+
+// keepNewest drops all snapshots that a newer one of the same machine follows.
+func (c *client) keepNewest() {
+	newest := make(map[string]int, len(c.queue))
+	for i, message := range c.queue {
+		newest[message.machineID] = i
+	}
+	kept := make([]outgoing, 0, len(newest))
+	c.queued = 0
+	for i, message := range c.queue {
+		if message.machineID == "" || newest[message.machineID] == i {
+			kept = append(kept, message)
+			c.queued += len(message.data)
+		} else {
+			c.metrics.skipped.Inc()
+		}
+	}
+	c.queue = kept
+}

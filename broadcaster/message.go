@@ -1,0 +1,81 @@
+package broadcaster
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Request is what a client may send.
+type Request struct {
+	Action    string        `json:"action" enum:"subscribe,unsubscribe"`
+	MachineID string        `json:"machine_id" minLength:"1" maxLength:"128"`
+	Since     snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe only: the newest snapshot that the client has; it gets those it has missed since, at most 60"`
+}
+
+// Message is what a client receives: which of the fields of Message.Message are
+// there depends on the type.
+type Message struct {
+	Type    string  `json:"type" enum:"subscribed,unsubscribed,snapshot_message,error"`
+	Message Content `json:"message"`
+}
+
+// Content is the body of a Message.
+type Content struct {
+	MachineID       string                    `json:"machine_id,omitempty"`
+	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"snapshot_message: the instant"`
+	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"snapshot_message: the system metrics"`
+	ProcessTree     []*snapshot.Node          `json:"process_tree,omitempty" doc:"snapshot_message: every process, nested under its parent"`
+	Code            string                    `json:"code,omitempty" doc:"error: what is wrong, for programs"`
+	Detail          string                    `json:"detail,omitempty" doc:"error: what is wrong, for people"`
+}
+
+func encodeSnapshot(state *snapshot.State) ([]byte, error) {
+	data, err := json.Marshal(Message{Type: "snapshot_message", Message: Content{
+		MachineID: state.MachineID, Timestamp: state.Timestamp, MachineSnapshot: &state.Machine, ProcessTree: snapshot.Tree(state.Processes),
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("encode a snapshot: %w", err)
+	}
+	return data, nil
+}
+
+func encodeSubscribed(machineID string) []byte {
+	return encode(Message{Type: "subscribed", Message: Content{MachineID: machineID}})
+}
+
+func encodeUnsubscribed(machineID string) []byte {
+	return encode(Message{Type: "unsubscribed", Message: Content{MachineID: machineID}})
+}
+
+func encodeError(machineID, code, detail string) []byte {
+	return encode(Message{Type: "error", Message: Content{MachineID: machineID, Code: code, Detail: detail}})
+}
+
+// encode writes a message of plain texts, which cannot fail.
+func encode(message Message) []byte {
+	data, err := json.Marshal(message)
+	if err != nil {
+		return []byte(`{"type":"error","message":{"code":"internal"}}`)
+	}
+	return data
+}
+
+// decodeRequest reads a client's message. Unlike a post it must not have fields
+// that we do not know: a browser and its server are of one version.
+func decodeRequest(data []byte) (Request, error) {
+	var request Request
+	if err := json.Unmarshal(data, &request, json.RejectUnknownMembers(true)); err != nil {
+		return Request{}, fmt.Errorf("not a JSON object with action, machine_id and, at most, since")
+	}
+	if request.Action != "subscribe" && request.Action != "unsubscribe" {
+		return request, fmt.Errorf("action must be subscribe or unsubscribe")
+	}
+	if request.MachineID == "" || len(request.MachineID) > snapshot.MaxMachineIDBytes {
+		request.MachineID = ""
+		return request, fmt.Errorf("machine_id must have 1 to %d bytes", snapshot.MaxMachineIDBytes)
+	}
+	return request, nil
+}

@@ -1,0 +1,47 @@
+package broadcaster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+// A client that does not read holds a bounded queue, gets the newest snapshot
+// when it reads again, and slows no one down meanwhile.
+func TestSlowClientGetsTheNewest(t *testing.T) {
+	t.Parallel()
+	l := start(t, broadcaster.Config{})
+	machine := snapshottest.NewMachine(2, 4000) // a message of about 1 MB
+	machine.Churn = 0
+	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 40, time.Second, 40).Snapshots
+	l.write(t, "big", 0, 1)
+	slow, fast := l.dial(t), l.dial(t)
+	for _, s := range []*socket{slow, fast} {
+		s.say(`{"action":"subscribe","machine_id":"big"}`)
+		s.want("subscribed")
+		s.wantSnapshot(l.series[0].Timestamp)
+	}
+	for i := 1; i < 40; i++ {
+		l.write(t, "big", i, i+1)
+		fast.wantSnapshot(l.series[i].Timestamp)
+	}
+	last, heard := l.series[0].Timestamp, 0
+	for newest := l.series[39].Timestamp; last < newest; heard++ {
+		message := slow.want("snapshot_message").Message
+		if message.Timestamp <= last {
+			t.Fatalf("heard of %s after %s", message.Timestamp, last)
+		}
+		last = message.Timestamp
+	}
+	if heard == 39 {
+		t.Error("nothing was skipped: the queue has no bound, or this test has too little data")
+	}
+	if n, err := testutil.GatherAndCount(l.registry, "snapwatch_live_skipped_total"); err != nil || n != 1 {
+		t.Error("skipped snapshots are not counted")
+	}
+}
