@@ -34,6 +34,8 @@ type Config struct {
 	MaxSockets int
 	// MaxSubscriptions bounds the machines that one socket watches; 100 by default.
 	MaxSubscriptions int
+	// MaxQueuedBytes bounds what waits for one socket that does not keep up; 8 MiB by default.
+	MaxQueuedBytes int
 }
 
 // maxRequest bounds what a client may send in one message, in bytes.
@@ -64,6 +66,9 @@ func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Reg
 	if cfg.MaxSubscriptions == 0 {
 		cfg.MaxSubscriptions = 100
 	}
+	if cfg.MaxQueuedBytes == 0 {
+		cfg.MaxQueuedBytes = 8 << 20
+	}
 	b := &Broadcaster{cfg: cfg, source: source, logger: logger, topics: make(map[string]*topic)}
 	b.metrics = newMetrics(registry, func() float64 { return float64(b.sockets.Load()) })
 	b.ctx, b.stop = context.WithCancel(context.Background())
@@ -71,7 +76,7 @@ func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Reg
 	b.melody.Config.MaxMessageSize = maxRequest
 	b.melody.Config.MessageBufferSize = 8 // the queue is in client, this only bridges two goroutines
 	b.melody.Upgrader.CheckOrigin = nil   // gorilla's own check: pages of other origins are refused
-	b.melody.HandleConnect(func(s *melody.Session) { s.Set(clientKey, newClient(s, b.metrics)) })
+	b.melody.HandleConnect(func(s *melody.Session) { s.Set(clientKey, newClient(s, cfg.MaxQueuedBytes, b.metrics)) })
 	b.melody.HandleMessage(func(s *melody.Session, data []byte) { b.receive(clientOf(s), data) })
 	b.melody.HandleSentMessage(func(s *melody.Session, _ []byte) { clientOf(s).sent() })
 	b.melody.HandleDisconnect(func(s *melody.Session) { b.leave(clientOf(s)) })

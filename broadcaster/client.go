@@ -6,9 +6,6 @@ import (
 	"github.com/olahol/melody"
 )
 
-// maxQueued bounds the bytes that wait for one client.
-const maxQueued = 8 << 20
-
 // The reasons for which we close a socket. Codes of 4000 and above are ours; a
 // client may come back after each of these.
 const (
@@ -29,6 +26,7 @@ type outgoing struct {
 type client struct {
 	session *melody.Session
 	metrics *metrics
+	limit   int // of queued, in bytes
 
 	mu      sync.Mutex
 	topics  map[string]*topic
@@ -38,8 +36,8 @@ type client struct {
 	closed  bool
 }
 
-func newClient(session *melody.Session, m *metrics) *client {
-	return &client{session: session, metrics: m, topics: make(map[string]*topic)}
+func newClient(session *melody.Session, limit int, m *metrics) *client {
+	return &client{session: session, limit: limit, metrics: m, topics: make(map[string]*topic)}
 }
 
 func (c *client) send(message outgoing) {
@@ -55,10 +53,10 @@ func (c *client) send(message outgoing) {
 	}
 	c.queue = append(c.queue, message)
 	c.queued += len(message.data)
-	if c.queued > maxQueued {
+	if c.queued > c.limit {
 		c.keepNewest()
 	}
-	if c.queued > maxQueued {
+	if c.queued > c.limit {
 		c.closed, c.queue = true, nil
 		c.metrics.slowClients.Inc()
 		_ = c.session.CloseWithMsg(melody.FormatCloseMessage(closeSlow, "the client reads too slowly"))

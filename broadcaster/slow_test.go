@@ -15,8 +15,8 @@ import (
 // when it reads again, and slows no one down meanwhile.
 func TestSlowClientGetsTheNewest(t *testing.T) {
 	t.Parallel()
-	l := start(t, broadcaster.Config{})
-	machine := snapshottest.NewMachine(2, 4000) // a message of about 1 MB
+	l := start(t, broadcaster.Config{MaxQueuedBytes: 1 << 20})
+	machine := snapshottest.NewMachine(2, 1500) // a message of about 400 KB
 	machine.Churn = 0
 	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 40, time.Second, 40).Snapshots
 	l.write(t, "big", 0, 1)
