@@ -145,7 +145,7 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 
 // subscribe makes the client join the machine's topic. Subscribing again is a
 // way to ask for what was missed.
-func (b *Broadcaster) subscribe(c *client, request Request) bool {
+func (b *Broadcaster) subscribe(c *client, request LiveRequest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.topics[request.MachineID]

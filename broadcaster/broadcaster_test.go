@@ -104,7 +104,7 @@ func (s *socket) say(format string, args ...any) {
 	}
 }
 
-func (s *socket) hear() broadcaster.Message {
+func (s *socket) hear() broadcaster.LiveMessage {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
@@ -112,14 +112,14 @@ func (s *socket) hear() broadcaster.Message {
 	if err != nil {
 		s.t.Fatalf("nothing heard: %v", err)
 	}
-	var message broadcaster.Message
+	var message broadcaster.LiveMessage
 	if err := json.Unmarshal(data, &message); err != nil {
 		s.t.Fatalf("%v in %s", err, data)
 	}
 	return message
 }
 
-func (s *socket) want(kind string) broadcaster.Message {
+func (s *socket) want(kind string) broadcaster.LiveMessage {
 	s.t.Helper()
 	message := s.hear()
 	if message.Type != kind {
@@ -128,7 +128,7 @@ func (s *socket) want(kind string) broadcaster.Message {
 	return message
 }
 
-func (s *socket) wantSnapshot(ts snapshot.Time) broadcaster.Content {
+func (s *socket) wantSnapshot(ts snapshot.Time) broadcaster.LiveContent {
 	s.t.Helper()
 	message := s.want("snapshot_message")
 	if message.Message.Timestamp != ts {

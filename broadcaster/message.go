@@ -8,22 +8,22 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Request is what a client may send.
-type Request struct {
+// LiveRequest is what a client may send.
+type LiveRequest struct {
 	Action    string        `json:"action" enum:"subscribe,unsubscribe"`
 	MachineID string        `json:"machine_id" minLength:"1" maxLength:"128"`
 	Since     snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe only: the newest snapshot that the client has; it gets those it has missed since, at most 60"`
 }
 
-// Message is what a client receives: which of the fields of Message.Message are
+// LiveMessage is what a client receives: which of the fields of its message are
 // there depends on the type.
-type Message struct {
-	Type    string  `json:"type" enum:"subscribed,unsubscribed,snapshot_message,error"`
-	Message Content `json:"message"`
+type LiveMessage struct {
+	Type    string      `json:"type" enum:"subscribed,unsubscribed,snapshot_message,error"`
+	Message LiveContent `json:"message"`
 }
 
-// Content is the body of a Message.
-type Content struct {
+// LiveContent is the body of a LiveMessage.
+type LiveContent struct {
 	MachineID       string                    `json:"machine_id,omitempty"`
 	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"snapshot_message: the instant"`
 	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"snapshot_message: the system metrics"`
@@ -33,7 +33,7 @@ type Content struct {
 }
 
 func encodeSnapshot(state *snapshot.State) ([]byte, error) {
-	data, err := json.Marshal(Message{Type: "snapshot_message", Message: Content{
+	data, err := json.Marshal(LiveMessage{Type: "snapshot_message", Message: LiveContent{
 		MachineID: state.MachineID, Timestamp: state.Timestamp, MachineSnapshot: &state.Machine, ProcessTree: snapshot.Tree(state.Processes),
 	}})
 	if err != nil {
@@ -43,19 +43,19 @@ func encodeSnapshot(state *snapshot.State) ([]byte, error) {
 }
 
 func encodeSubscribed(machineID string) []byte {
-	return encode(Message{Type: "subscribed", Message: Content{MachineID: machineID}})
+	return encode(LiveMessage{Type: "subscribed", Message: LiveContent{MachineID: machineID}})
 }
 
 func encodeUnsubscribed(machineID string) []byte {
-	return encode(Message{Type: "unsubscribed", Message: Content{MachineID: machineID}})
+	return encode(LiveMessage{Type: "unsubscribed", Message: LiveContent{MachineID: machineID}})
 }
 
 func encodeError(machineID, code, detail string) []byte {
-	return encode(Message{Type: "error", Message: Content{MachineID: machineID, Code: code, Detail: detail}})
+	return encode(LiveMessage{Type: "error", Message: LiveContent{MachineID: machineID, Code: code, Detail: detail}})
 }
 
 // encode writes a message of plain texts, which cannot fail.
-func encode(message Message) []byte {
+func encode(message LiveMessage) []byte {
 	data, err := json.Marshal(message)
 	if err != nil {
 		return []byte(`{"type":"error","message":{"code":"internal"}}`)
@@ -65,10 +65,10 @@ func encode(message Message) []byte {
 
 // decodeRequest reads a client's message. Unlike a post it must not have fields
 // that we do not know: a browser and its server are of one version.
-func decodeRequest(data []byte) (Request, error) {
-	var request Request
+func decodeRequest(data []byte) (LiveRequest, error) {
+	var request LiveRequest
 	if err := json.Unmarshal(data, &request, json.RejectUnknownMembers(true)); err != nil {
-		return Request{}, fmt.Errorf("not a JSON object with action, machine_id and, at most, since")
+		return LiveRequest{}, fmt.Errorf("not a JSON object with action, machine_id and, at most, since")
 	}
 	if request.Action != "subscribe" && request.Action != "unsubscribe" {
 		return request, fmt.Errorf("action must be subscribe or unsubscribe")

@@ -26,7 +26,7 @@ type Problem struct {
 	MachineID  string        `json:"machine_id,omitempty" doc:"Of a post: the machine"`
 	Snapshot   *int          `json:"snapshot,omitempty" doc:"Of a post: the index of the snapshot at fault; nothing of the post is stored"`
 	Field      string        `json:"field,omitempty" doc:"The field at fault" example:"snapshots[0].processes[3].pid"`
-	Limit      int64         `json:"limit,omitempty" doc:"The limit that is passed"`
+	Limit      int64         `json:"limit,omitzero" doc:"The limit that is passed"`
 	Timestamp  snapshot.Time `json:"timestamp,omitzero" format:"date-time" required:"false" doc:"The snapshot's clock, where the fault lies in it"`
 	ServerTime snapshot.Time `json:"server_time,omitzero" format:"date-time" required:"false" doc:"The server's clock, likewise"`
 }

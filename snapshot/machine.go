@@ -11,8 +11,8 @@ type Machine struct {
 	Kernel       string `json:"kernel,omitempty" maxLength:"255" doc:"Kernel version"`
 	Architecture string `json:"architecture,omitempty" maxLength:"255" doc:"CPU architecture, for example x86_64"`
 	CPUModel     string `json:"cpu_model,omitempty" maxLength:"255" doc:"CPU model name"`
-	CPUCount     int32  `json:"cpu_count,omitempty" minimum:"0" maximum:"65536" doc:"Logical CPUs"`
-	TotalRAM     int64  `json:"total_ram,omitempty" minimum:"0" maximum:"9007199254740991" doc:"Physical memory, bytes"`
+	CPUCount     int32  `json:"cpu_count,omitzero" minimum:"0" maximum:"65536" doc:"Logical CPUs"`
+	TotalRAM     int64  `json:"total_ram,omitzero" minimum:"0" maximum:"9007199254740991" doc:"Physical memory, bytes"`
 	AgentVersion string `json:"agent_version,omitempty" maxLength:"255" doc:"Version of the agent that reports"`
 }
 

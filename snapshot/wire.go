@@ -23,7 +23,7 @@ type Snapshot struct {
 	// Previous lets the server see a gap that the timestamps alone would hide.
 	Previous Time `json:"previous,omitzero" format:"date-time" doc:"Changes only: the timestamp of the snapshot that the changes apply to; by default the machine's latest one before this"`
 	// IntervalMS is what turns CPU time into CPU usage.
-	IntervalMS int64           `json:"interval_ms,omitempty" minimum:"0" maximum:"86400000" doc:"Milliseconds that cpu_ms and the byte counts cover; by default the time since the machine's previous snapshot, or its polling interval where there is none"`
+	IntervalMS int64           `json:"interval_ms,omitzero" minimum:"0" maximum:"86400000" doc:"Milliseconds that cpu_ms and the byte counts cover; by default the time since the machine's previous snapshot, or its polling interval where there is none"`
 	Machine    MachineSnapshot `json:"machine_snapshot,omitzero"`
 	Processes  []ProcessSample `json:"processes,omitempty" maxItems:"50000" doc:"Every process (full), or the new and changed ones (changes)"`
 	Exited     []ProcessKey    `json:"exited,omitempty" maxItems:"50000" doc:"Changes only: processes that ended since the previous snapshot"`

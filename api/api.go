@@ -1,0 +1,200 @@
+// Package api is the HTTP face of the server: the REST contracts under /api/v1
+// with their OpenAPI document, and the places where ingest, the live view, the
+// metrics, the health checks and the UI are mounted.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+)
+
+// Store is what the API reads and changes; store.Store is one.
+type Store interface {
+	Ping(ctx context.Context) error
+	Profile() string
+	Machines(ctx context.Context, page store.MachinePage) ([]store.Machine, bool, error)
+	Machine(ctx context.Context, machineID string) (*store.Machine, error)
+	Register(ctx context.Context, machine *snapshot.Machine) (bool, error)
+	Configure(ctx context.Context, machineID string, change store.ConfigChange) error
+	Delete(ctx context.Context, machineID string) error
+	Snapshots(ctx context.Context, machineID string, r store.Range) ([]snapshot.State, bool, error)
+	At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error)
+}
+
+// Config is what the API needs to know.
+type Config struct {
+	// Version is the server's, for the OpenAPI document.
+	Version string
+	// AllowedHosts, if any, are the only names that requests may address the
+	// server by. It keeps a web page from reaching a server on loopback through a
+	// name that it controls (DNS rebinding).
+	AllowedHosts []string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Parts is what the API mounts.
+type Parts struct {
+	Store    Store
+	Ingest   gin.HandlerFunc // POST /api/v1/snapshots
+	Live     gin.HandlerFunc // GET /api/v1/live
+	UI       http.Handler    // everything outside /api
+	Registry *prometheus.Registry
+	Logger   *slog.Logger
+}
+
+// API is the HTTP handler of the server.
+type API struct {
+	cfg    Config
+	store  Store
+	logger *slog.Logger
+	engine *gin.Engine
+	huma   huma.API
+}
+
+// New returns the handler with everything mounted.
+func New(cfg Config, parts Parts) *API {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &API{cfg: cfg, store: parts.Store, logger: parts.Logger, engine: gin.New()}
+	a.engine.HandleMethodNotAllowed = true
+	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard)
+	a.huma = humagin.New(a.engine, a.humaConfig())
+	a.registerMachines()
+	a.registerSnapshots()
+	a.describeStreams()
+	a.engine.POST(ingestPath, parts.Ingest)
+	a.engine.GET(livePath, parts.Live)
+	a.engine.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
+	a.engine.GET("/readyz", a.ready)
+	a.engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(parts.Registry, promhttp.HandlerOpts{Registry: parts.Registry})))
+	a.engine.NoMethod(func(c *gin.Context) {
+		problem.New(http.StatusMethodNotAllowed, "method_not_allowed", c.Request.Method+" is not served here.").Write(c.Writer, c.Request)
+	})
+	a.engine.NoRoute(func(c *gin.Context) {
+		if path := c.Request.URL.Path; path == "/api" || strings.HasPrefix(path, "/api/") {
+			problem.New(http.StatusNotFound, "not_found", "There is nothing at this address.").Write(c.Writer, c.Request)
+			return
+		}
+		c.Status(http.StatusOK) // gin has set 404 already
+		parts.UI.ServeHTTP(c.Writer, c.Request)
+	})
+	return a
+}
+
+// ServeHTTP answers a request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.engine.ServeHTTP(w, r) }
+
+// Document returns the OpenAPI document as JSON.
+func (a *API) Document() ([]byte, error) {
+	return json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
+}
+
+func (a *API) ready(c *gin.Context) {
+	if err := a.store.Ping(c.Request.Context()); err != nil {
+		a.logger.Warn("not ready", "request_id", problem.RequestID(c.Request.Context()), "err", err)
+		problem.New(http.StatusServiceUnavailable, "not_ready", "The database cannot be reached or is not migrated.").Write(c.Writer, c.Request)
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "ready", "profile": a.store.Profile()})
+}
+
+func (a *API) humaConfig() huma.Config {
+	config := huma.DefaultConfig("snapwatch", a.cfg.Version)
+	config.Info.Description = "Every process on every machine, at every moment. Sizes are in bytes, durations in milliseconds, usage in percent, times RFC 3339 in UTC."
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
+	config.CreateHooks = nil // no $schema links in answers
+	format := huma.Format{
+		Marshal:   func(w io.Writer, v any) error { return jsonv2.MarshalWrite(w, v) },
+		Unmarshal: func(data []byte, v any) error { return jsonv2.Unmarshal(data, v) },
+	}
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
+	config.RejectUnknownQueryParameters = true
+	config.Transformers = []huma.Transformer{transformProblem}
+	return config
+}
+
+// transformProblem turns huma's own errors into problems and adds the request's id.
+func transformProblem(ctx huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*problem.Problem)
+	if model, isModel := v.(*huma.ErrorModel); isModel {
+		p, ok = fromHuma(model), true
+	}
+	if ok {
+		p.RequestID = problem.RequestID(ctx.Context())
+		return p, nil
+	}
+	return v, nil
+}
+
+func fromHuma(model *huma.ErrorModel) *problem.Problem {
+	code := "invalid_field"
+	switch {
+	case model.Status >= http.StatusInternalServerError:
+		return problem.As(model)
+	case model.Status == http.StatusBadRequest:
+		code = "malformed_json"
+	case model.Status != http.StatusUnprocessableEntity:
+		code = strings.ReplaceAll(strings.ToLower(http.StatusText(model.Status)), " ", "_")
+	}
+	p := problem.New(model.Status, code, model.Detail)
+	for _, fault := range model.Errors {
+		field := fieldOf(fault)
+		message := strings.TrimPrefix(fault.Message, "jsontext: ")
+		p.Errors = append(p.Errors, problem.Detail{Field: field, Message: message})
+		if len(p.Errors) == 1 {
+			p.Field, p.Detail = field, strings.TrimPrefix(field+": "+message, ": ")
+		}
+	}
+	return p
+}
+
+var missingPattern = regexp.MustCompile(`^expected required property (\S+) to be present$`)
+
+// fieldOf names the field at fault without saying which part of the request it
+// is in; it is empty for the body as a whole.
+func fieldOf(fault *huma.ErrorDetail) string {
+	part, field, _ := strings.Cut(fault.Location, ".")
+	if match := missingPattern.FindStringSubmatch(fault.Message); match != nil {
+		return strings.TrimPrefix(field+"."+match[1], ".")
+	}
+	if field == "" && part != "body" {
+		return part
+	}
+	return field
+}
+
+// fail turns an error of the store into a problem, and logs it if it is ours.
+func (a *API) fail(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, snapshot.ErrNoMachine):
+		return problem.New(http.StatusNotFound, "unknown_machine", "There is no such machine.")
+	case errors.Is(err, snapshot.ErrNoSnapshot):
+		return problem.New(http.StatusNotFound, "no_snapshot", "There is no snapshot of this machine at or before that time, or it is no longer kept.")
+	case errors.Is(err, store.ErrVersionMismatch):
+		return problem.New(http.StatusPreconditionFailed, "version_mismatch", "The machine's config has changed since you read it; read it again.")
+	case errors.Is(err, context.Canceled):
+		return problem.New(499, "client_gone", "The client went away.")
+	}
+	a.logger.Error("a request failed", "request_id", problem.RequestID(ctx), "err", err)
+	return problem.As(err)
+}
