@@ -10,7 +10,7 @@ import (
 func TestNoticesAreBounded(t *testing.T) {
 	batch := make(map[string]snapshot.Time)
 	for i := range 1000 {
-		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000 + i)
+		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000) + snapshot.Time(i)
 	}
 	decoded := make(map[string]snapshot.Time)
 	for _, payload := range snapshot.EncodeNotices(batch) {

@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/shirou/gopsutil/v3/cpu"
+	"github.com/shirou/gopsutil/v3/host"
+	"github.com/shirou/gopsutil/v3/mem"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Config is what an agent needs to know.
+type Config struct {
+	// Server is the server's address, for example http://127.0.0.1:8420.
+	Server string
+	// StateDir keeps the machine's id and boot time.
+	StateDir string
+	// MachineID overrides the id that is kept in StateDir.
+	MachineID string
+	// QueueBytes bounds the snapshots that wait for the server; 0 means 64 MiB.
+	QueueBytes int
+	// FullEvery is the longest time between two full snapshots; 0 means a minute.
+	FullEvery time.Duration
+	// Version is the agent's own.
+	Version string
+}
+
+// Agent watches this machine.
+type Agent struct {
+	recorder *recorder
+	sender   *sender
+	lock     *os.File
+}
+
+// ErrLocked says that another agent of this machine runs already.
+var ErrLocked = errors.New("another agent uses this state directory")
+
+// New prepares an agent; Run makes it work.
+func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
+	base, err := url.Parse(cfg.Server)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("the server's address must look like http://127.0.0.1:8420, not %q", cfg.Server)
+	}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	lock, err := lockState(cfg.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", cfg.StateDir, err)
+	}
+	if cfg.MachineID == "" {
+		if cfg.MachineID, err = machineID(cfg.StateDir); err != nil {
+			return nil, errors.Join(err, lock.Close())
+		}
+	}
+	if cfg.QueueBytes == 0 {
+		cfg.QueueBytes = 64 << 20
+	}
+	if cfg.FullEvery == 0 {
+		cfg.FullEvery = time.Minute
+	}
+	machine := describe(ctx, cfg)
+	if err := machine.Validate(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	taken, err := newSampler(cfg.StateDir)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make a zstd encoder: %w", err), lock.Close())
+	}
+	waiting := newQueue(cfg.QueueBytes)
+	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
+	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: &http.Client{}, queue: waiting,
+		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, encoder: encoder, most: batchLimit}}, nil
+}
+
+// MachineID returns the id that the machine reports under.
+func (a *Agent) MachineID() string { return a.sender.machine.MachineID }
+
+// Run samples and sends until ctx ends.
+func (a *Agent) Run(ctx context.Context) {
+	defer func() { _ = a.lock.Close() }()
+	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var loops sync.WaitGroup
+	loops.Go(func() { a.recorder.run(recording) })
+	context.AfterFunc(ctx, stop)
+	a.sender.run(ctx)
+	loops.Wait()
+}
+
+// describe collects what the machine says of itself; what cannot be read stays empty.
+func describe(ctx context.Context, cfg Config) snapshot.Machine {
+	m := snapshot.Machine{MachineID: cfg.MachineID, AgentVersion: cfg.Version}
+	text := func(s string) string { return clean(s, snapshot.MaxTextBytes) }
+	if info, err := host.InfoWithContext(ctx); err == nil {
+		m.Hostname, m.OS, m.Kernel, m.Architecture = text(info.Hostname), text(info.OS), text(info.KernelVersion), text(info.KernelArch)
+		m.Platform = text(strings.TrimSpace(info.Platform + " " + info.PlatformVersion))
+	}
+	if cpus, err := cpu.InfoWithContext(ctx); err == nil && len(cpus) > 0 {
+		m.CPUModel = text(cpus[0].ModelName)
+	}
+	if n, err := cpu.CountsWithContext(ctx, true); err == nil {
+		m.CPUCount = int32(n)
+	}
+	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
+		m.TotalRAM = *signed(ram.Total)
+	}
+	return m
+}

@@ -1,0 +1,150 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// recorder is the sampling loop: it samples at the interval that the server
+// wants and queues what it saw.
+type recorder struct {
+	sampler   *sampler
+	queue     *queue
+	logger    *slog.Logger
+	fullEvery time.Duration
+
+	mu       sync.Mutex
+	config   snapshot.Config
+	needFull bool
+	changed  chan struct{}
+
+	encoder  snapshot.Encoder
+	previous snapshot.Time // the snapshot before, 0 for none
+	lastFull snapshot.Time
+}
+
+func newRecorder(s *sampler, q *queue, logger *slog.Logger, fullEvery time.Duration) *recorder {
+	return &recorder{sampler: s, queue: q, logger: logger, fullEvery: fullEvery, config: snapshot.DefaultConfig(), changed: make(chan struct{}, 1)}
+}
+
+// configure obeys the server from now on.
+func (r *recorder) configure(config snapshot.Config) {
+	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
+	r.mu.Lock()
+	same := r.config == config
+	r.config = config
+	r.mu.Unlock()
+	if same {
+		return
+	}
+	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled)
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (r *recorder) current() snapshot.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config
+}
+
+// interval is the time between two snapshots.
+func (r *recorder) interval() time.Duration {
+	return time.Duration(r.current().PollingInterval * float64(time.Second))
+}
+
+// demandFull makes the next snapshot a full one: the server lacks what the
+// changes rest on.
+func (r *recorder) demandFull() {
+	r.mu.Lock()
+	r.needFull = true
+	r.mu.Unlock()
+}
+
+// run samples until ctx ends. Ticks keep to a grid from the last change of
+// config on, so that the time a sample takes does not add up.
+func (r *recorder) run(ctx context.Context) {
+	next := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.changed:
+			next = time.Now()
+			if !r.current().Enabled {
+				r.sampler.forget()
+				r.demandFull()
+			}
+			timer.Reset(0)
+			continue
+		case <-timer.C:
+		}
+		interval := r.interval()
+		if r.current().Enabled {
+			if err := r.record(ctx, interval); err != nil && ctx.Err() == nil {
+				r.logger.Error("a sample failed", "err", err)
+			}
+		}
+		if next = next.Add(interval); time.Until(next) < 0 {
+			next = time.Now().Add(interval) // the machine slept or is overloaded
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// record takes one sample and queues it.
+func (r *recorder) record(ctx context.Context, interval time.Duration) error {
+	now := snapshot.TimeOf(time.Now())
+	full := r.wantsFull(now, interval)
+	taken, err := r.sampler.sample(ctx, full)
+	if err != nil {
+		return err
+	}
+	s := snapshot.Snapshot{Timestamp: taken.at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine}
+	if s.IntervalMS > snapshot.MaxIntervalMS {
+		s.IntervalMS = 0
+	}
+	if full || taken.at <= r.previous {
+		s.Processes = r.encoder.Full(taken.processes)
+		r.lastFull = taken.at
+	} else {
+		s.Kind, s.Previous = snapshot.KindChanges, r.previous
+		s.Processes, s.Exited = r.encoder.Changes(taken.processes)
+	}
+	r.previous = taken.at
+	encoded, err := json.Marshal(&s)
+	if err != nil {
+		return fmt.Errorf("encode a snapshot: %w", err)
+	}
+	if dropped := r.queue.add(queued{at: s.Timestamp, kind: s.Kind, json: encoded}); dropped > 0 {
+		r.logger.Warn("the server is away for too long: snapshots were dropped", "dropped", dropped)
+		if waiting, _, _ := r.queue.size(); waiting == 0 {
+			r.demandFull()
+		}
+	}
+	return nil
+}
+
+// wantsFull says whether the next snapshot must list every process: the first,
+// one a minute, after a gap, when the clock went back, and when the server asks.
+func (r *recorder) wantsFull(now snapshot.Time, interval time.Duration) bool {
+	r.mu.Lock()
+	asked := r.needFull
+	r.needFull = false
+	r.mu.Unlock()
+	gap := now.Sub(r.previous)
+	// Half an interval early is better than half an interval late.
+	due := now.Sub(r.lastFull)+interval/2 >= r.fullEvery
+	return asked || r.previous == 0 || due || gap <= 0 || gap > 3*interval+time.Second
+}

@@ -1,0 +1,249 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+const (
+	// heartbeat is how often the server hears of us at the least.
+	heartbeat    = 30 * time.Second
+	minBackoff   = 500 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+	batchLimit   = 100     // snapshots in a post
+	batchBytes   = 4 << 20 // of JSON in a post
+	maxAnswer    = 1 << 20
+	postTimeout  = 60 * time.Second
+	flushTimeout = 3 * time.Second
+)
+
+// sender is the sending loop: it posts the head of the queue until the server
+// has it, and passes on what the server says.
+type sender struct {
+	base      *url.URL
+	machine   snapshot.Machine
+	client    *http.Client
+	queue     *queue
+	recorder  *recorder
+	logger    *slog.Logger
+	userAgent string
+
+	encoder    *zstd.Encoder
+	registered bool
+	most       int // snapshots in the next post; shrinks to get around a fault
+	lastPost   time.Time
+}
+
+// verdict is what to do after a post.
+type verdict int
+
+const (
+	accepted verdict = iota // the server has the batch
+	again                   // the same later
+	narrowed                // at once, with another head or a smaller batch
+)
+
+// refusal is an answer other than success: as much of the server's problem as we act on.
+type refusal struct {
+	status     int
+	retryAfter time.Duration
+	Code       string `json:"code"`
+	Detail     string `json:"detail"`
+	Snapshot   *int   `json:"snapshot"`
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.Code, r.Detail) }
+
+// run sends until ctx ends, and then tries, for a moment, to send what is left.
+func (s *sender) run(ctx context.Context) {
+	backoff := minBackoff
+	for ctx.Err() == nil {
+		s.wait(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		result, err := s.step(ctx)
+		if result != again {
+			backoff = minBackoff
+			continue
+		}
+		wait := backoff/2 + rand.N(backoff/2)
+		if r, ok := errors.AsType[*refusal](err); ok {
+			wait = max(wait, r.retryAfter)
+		}
+		if ctx.Err() == nil {
+			waiting, size, _ := s.queue.size()
+			s.logger.Warn("the server does not take our snapshots", "wait", wait, "waiting", waiting, "bytes", size, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+	s.flush(context.WithoutCancel(ctx))
+}
+
+// wait returns when there is something to send, or a heartbeat is due.
+func (s *sender) wait(ctx context.Context) {
+	if waiting, _, _ := s.queue.size(); waiting > 0 || !s.registered {
+		return
+	}
+	every := min(heartbeat, s.recorder.interval())
+	if s.recorder.current().Enabled && every < heartbeat {
+		every *= 2 // snapshots are signs of life themselves
+	}
+	timer := time.NewTimer(max(0, every-time.Since(s.lastPost)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-s.queue.wake:
+	case <-timer.C:
+	}
+}
+
+func (s *sender) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	for {
+		if waiting, _, _ := s.queue.size(); waiting == 0 {
+			return
+		}
+		if result, err := s.step(ctx); result == again {
+			waiting, _, _ := s.queue.size()
+			s.logger.Warn("stopping with snapshots unsent", "waiting", waiting, "err", err)
+			return
+		}
+	}
+}
+
+// step registers if that is still to be done, or posts one batch.
+func (s *sender) step(ctx context.Context) (verdict, error) {
+	if !s.registered {
+		if err := s.register(ctx); err != nil {
+			return again, fmt.Errorf("register: %w", err)
+		}
+		s.registered = true
+	}
+	batch := s.queue.head(s.most, batchBytes)
+	ack, err := s.post(ctx, batch)
+	s.lastPost = time.Now()
+	if err != nil {
+		return s.judge(batch, err)
+	}
+	if len(batch) > 0 {
+		s.queue.remove(batch[len(batch)-1].at)
+	}
+	s.most = batchLimit
+	s.recorder.configure(ack.Config)
+	return accepted, nil
+}
+
+// judge decides by the server's refusal what becomes of the batch.
+func (s *sender) judge(batch []queued, err error) (verdict, error) {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok || len(batch) == 0 {
+		return again, err
+	}
+	switch r.status {
+	case http.StatusRequestEntityTooLarge:
+		if len(batch) > 1 {
+			s.most = len(batch) / 2
+			return narrowed, err
+		}
+	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
+		if r.Snapshot != nil && *r.Snapshot > 0 && *r.Snapshot < len(batch) {
+			s.most = *r.Snapshot // those before the one at fault are good
+			return narrowed, err
+		}
+	default:
+		return again, err
+	}
+	// The first snapshot is the one at fault: what rests on it is lost with it.
+	dropped := s.queue.dropChain(batch[0].at)
+	s.logger.Warn("the server refused a snapshot for good", "timestamp", batch[0].at.String(), "dropped", dropped, "err", err)
+	s.recorder.demandFull()
+	s.registered = r.status != http.StatusConflict // the server may have forgotten the machine as a whole
+	s.most = batchLimit
+	return narrowed, err
+}
+
+func (s *sender) register(ctx context.Context) error {
+	body, err := json.Marshal(&s.machine)
+	if err != nil {
+		return fmt.Errorf("encode the machine: %w", err)
+	}
+	var config snapshot.Config
+	if err := s.do(ctx, "/api/v1/machines", body, "", &config); err != nil {
+		return err
+	}
+	s.logger.Info("registered", "machine_id", s.machine.MachineID, "server", s.base.Redacted())
+	s.recorder.configure(config)
+	return nil
+}
+
+func (s *sender) post(ctx context.Context, batch []queued) (snapshot.Ack, error) {
+	var body bytes.Buffer
+	body.WriteString(`{"machine_id":"` + s.machine.MachineID + `","snapshots":[`)
+	for i := range batch {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		body.Write(batch[i].json)
+	}
+	body.WriteString(`]}`)
+	var ack snapshot.Ack
+	err := s.do(ctx, "/api/v1/snapshots", s.encoder.EncodeAll(body.Bytes(), nil), "zstd", &ack)
+	return ack, err
+}
+
+// do posts a body and decodes the answer, or returns a *refusal.
+func (s *sender) do(ctx context.Context, path string, body []byte, encoding string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base.JoinPath(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("make a request: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", s.userAgent)
+	if encoding != "" {
+		request.Header.Set("Content-Encoding", encoding)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		r := &refusal{}
+		_ = json.Unmarshal(text, r) // a proxy's answer may be anything
+		r.status = response.StatusCode
+		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			r.retryAfter = min(time.Duration(seconds)*time.Second, maxBackoff)
+		}
+		return r
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+package agent
+
+import "strings"
+
+// clean makes any bytes fit to be sent: valid UTF-8, without NUL, and no longer
+// than limit bytes.
+func clean(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit]
+	}
+	s = strings.ToValidUTF8(s, "")
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", " ")
+	}
+	return s
+}
