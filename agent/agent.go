@@ -67,7 +67,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if cfg.QueueBytes == 0 {
 		cfg.QueueBytes = 64 << 20
 	}
-	if cfg.FullEvery == 0 {
+	if cfg.FullEvery <= 0 || cfg.FullEvery > snapshot.MaxChain {
 		cfg.FullEvery = time.Minute
 	}
 	machine := describe(ctx, cfg)

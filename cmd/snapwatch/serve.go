@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/snapwatch/snapwatch/config"
+)
+
+type serveCommand struct {
+	config.Database
+	config.Server
+}
+
+// Run serves until a signal.
+func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
+	s, err := start(ctx, c.Database, c.Server, logger)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	fmt.Println("snapwatch is up:", s.url())
+	return s.wait(ctx)
+}
+
+type upCommand struct {
+	config.Database
+	config.Server
+}
+
+// Run serves with an agent of this machine until a signal.
+func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
+	program, err := agentProgram()
+	if err != nil {
+		return err
+	}
+	s, err := start(ctx, c.Database, c.Server, logger)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	arguments := []string{"--server", s.url()}
+	if c.DataDir != "" { // what belongs to an unusual place stays together there
+		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
+	}
+	agentCtx, stopAgent := context.WithCancel(ctx)
+	agentDone := make(chan struct{})
+	go func() { superviseAgent(agentCtx, program, arguments, logger); close(agentDone) }()
+	// The agent goes first, so that its last snapshots are taken.
+	defer func() { stopAgent(); <-agentDone }()
+	fmt.Println("snapwatch is up:", s.url())
+	fmt.Fprintln(os.Stderr, "Ctrl-C stops it; the history stays.")
+	return s.wait(ctx)
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/ingest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/embedded"
+	"github.com/snapwatch/snapwatch/ui"
+)
+
+// stopTimeout bounds each step of a shutdown.
+const stopTimeout = 30 * time.Second
+
+// server is a running server with its database.
+type server struct {
+	logger      *slog.Logger
+	cluster     *embedded.Cluster // nil with a database of the user's
+	store       *store.Store
+	ingest      *ingest.Ingest
+	broadcaster *broadcaster.Broadcaster
+	http        *http.Server
+	listener    net.Listener
+	failed      chan error // what ended serving
+
+	background     context.CancelFunc
+	backgroundDone chan struct{}
+}
+
+// start brings up the database, the schema and the server. What it started is
+// stopped again if a later step fails.
+func start(ctx context.Context, database config.Database, cfg config.Server, logger *slog.Logger) (_ *server, err error) {
+	s := &server{logger: logger, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	// The address first: a port that is taken is the likeliest fault, and quick to tell.
+	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w; choose another address with --listen", err)
+	}
+	databaseURL := database.DatabaseURL
+	if databaseURL == "" {
+		dir, err := database.Dir()
+		if err != nil {
+			return nil, err
+		}
+		s.cluster, err = embedded.Start(ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger})
+		if err != nil {
+			return nil, fmt.Errorf("start the private database: %w", err)
+		}
+		databaseURL = s.cluster.URL()
+	}
+	if err := store.Migrate(ctx, databaseURL); err != nil {
+		return nil, err
+	}
+	registry := newRegistry()
+	s.store, err = store.Open(ctx, store.Config{DatabaseURL: databaseURL, Retention: cfg.Retention, MaxConns: cfg.MaxConns}, logger, registry)
+	if err != nil {
+		return nil, err
+	}
+	s.ingest = ingest.New(ingest.Config{Retention: cfg.Retention, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
+	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets}, s.store, logger, registry)
+	gin.SetMode(gin.ReleaseMode)
+	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr())}, api.Parts{
+		Store: s.store, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger})
+	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	s.runBackground()
+	go func() { s.failed <- s.http.Serve(s.listener) }()
+	if ip, ok := s.listener.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() {
+		logger.Warn("the server is reachable from other machines, and there is no log-in yet: whoever reaches it reads and changes everything", "listen", ip.String())
+	}
+	return s, nil
+}
+
+// runBackground starts the upkeep of the store and the ears of the live view.
+func (s *server) runBackground() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.background, s.backgroundDone = cancel, make(chan struct{})
+	go func() {
+		defer close(s.backgroundDone)
+		upkeep := make(chan struct{})
+		go func() { s.store.Maintain(ctx); close(upkeep) }()
+		s.broadcaster.Run(ctx)
+		<-upkeep
+	}()
+}
+
+// url returns the address to open in a browser.
+func (s *server) url() string {
+	address, ok := s.listener.Addr().(*net.TCPAddr)
+	if !ok || !address.IP.IsUnspecified() {
+		return "http://" + s.listener.Addr().String()
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", address.Port)
+}
+
+// wait returns when ctx ends, or with the error that ended serving.
+func (s *server) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return fmt.Errorf("serve: %w", err)
+	}
+}
+
+// stop ends in an order that loses nothing: sockets get their close frame, no
+// request is begun, those under way get their answers, which come after the
+// commit, and then the database goes.
+func (s *server) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if s.broadcaster != nil {
+		s.broadcaster.Close()
+	}
+	if s.http != nil {
+		if err := s.http.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.logger.Warn("requests were cut off", "err", err)
+		}
+	} else if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	if s.ingest != nil {
+		s.ingest.Close()
+	}
+	if s.background != nil {
+		s.background()
+		<-s.backgroundDone
+	}
+	if s.store != nil {
+		s.store.Close()
+	}
+	if s.cluster != nil {
+		if err := s.cluster.Stop(ctx); err != nil {
+			s.logger.Error("could not stop the private database", "err", err)
+		}
+	}
+}
+
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "snapwatch_build_info", Help: "1, with the server's version.", ConstLabels: prometheus.Labels{"version": version}})
+	info.Set(1)
+	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// allowedHosts returns the names that browsers may use: as set or, on loopback,
+// those of loopback.
+func allowedHosts(cfg config.Server, address net.Addr) []string {
+	if len(cfg.AllowedHosts) > 0 {
+		return cfg.AllowedHosts
+	}
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return []string{"localhost", "127.0.0.1", "::1", tcp.IP.String()}
+	}
+	return nil
+}
