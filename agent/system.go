@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -67,7 +68,7 @@ func (r *systemReader) cpuUsage(ctx context.Context) *float64 {
 	if total <= 0 {
 		return nil
 	}
-	usage := min(max(100*(1-idle/total), 0), 100)
+	usage := math.Round(10_000*min(max(1-idle/total, 0), 1)) / 100 // two decimals
 	return &usage
 }
 

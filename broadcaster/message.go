@@ -27,7 +27,7 @@ type LiveContent struct {
 	MachineID       string                    `json:"machine_id,omitempty"`
 	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"snapshot_message: the instant"`
 	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"snapshot_message: the system metrics"`
-	ProcessTree     []*snapshot.Node          `json:"process_tree,omitempty" doc:"snapshot_message: every process, nested under its parent"`
+	ProcessTree     []*snapshot.Node          `json:"process_tree,omitzero" nullable:"false" doc:"snapshot_message: every process, nested under its parent"`
 	Code            string                    `json:"code,omitempty" doc:"error: what is wrong, for programs"`
 	Detail          string                    `json:"detail,omitempty" doc:"error: what is wrong, for people"`
 }

@@ -21,7 +21,7 @@ type Problem struct {
 	Detail    string   `json:"detail" doc:"What is wrong, for people"`
 	Code      string   `json:"code" doc:"What is wrong, for programs" example:"invalid_field"`
 	RequestID string   `json:"request_id,omitempty" doc:"Names this request in the server's log"`
-	Errors    []Detail `json:"errors,omitempty" doc:"Each fault, where there may be several"`
+	Errors    []Detail `json:"errors,omitempty" nullable:"false" doc:"Each fault, where there may be several"`
 
 	MachineID  string        `json:"machine_id,omitempty" doc:"Of a post: the machine"`
 	Snapshot   *int          `json:"snapshot,omitempty" doc:"Of a post: the index of the snapshot at fault; nothing of the post is stored"`

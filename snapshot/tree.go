@@ -9,7 +9,7 @@ import (
 // Node is a process with the processes it started that are still alive.
 type Node struct {
 	Process
-	Children []*Node `json:"children,omitempty" doc:"Processes that this one started"`
+	Children []*Node `json:"children,omitempty" nullable:"false" doc:"Processes that this one started"`
 }
 
 // MaxTreeDepth bounds how deep Tree nests; what would be deeper becomes a

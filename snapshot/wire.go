@@ -13,7 +13,7 @@ const (
 // first. A batch without snapshots is a heartbeat.
 type Batch struct {
 	MachineID string     `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$" doc:"The agent's stable id of the machine"`
-	Snapshots []Snapshot `json:"snapshots,omitempty" maxItems:"1000" doc:"Oldest first; none makes the post a heartbeat"`
+	Snapshots []Snapshot `json:"snapshots,omitempty" nullable:"false" maxItems:"1000" doc:"Oldest first; none makes the post a heartbeat"`
 }
 
 // Snapshot is one machine at one instant as it travels from the agent.
@@ -25,8 +25,8 @@ type Snapshot struct {
 	// IntervalMS is what turns CPU time into CPU usage.
 	IntervalMS int64           `json:"interval_ms,omitzero" minimum:"0" maximum:"86400000" doc:"Milliseconds that cpu_ms and the byte counts cover; by default the time since the machine's previous snapshot, or its polling interval where there is none"`
 	Machine    MachineSnapshot `json:"machine_snapshot,omitzero"`
-	Processes  []ProcessSample `json:"processes,omitempty" maxItems:"50000" doc:"Every process (full), or the new and changed ones (changes)"`
-	Exited     []ProcessKey    `json:"exited,omitempty" maxItems:"50000" doc:"Changes only: processes that ended since the previous snapshot"`
+	Processes  []ProcessSample `json:"processes,omitempty" nullable:"false" maxItems:"50000" doc:"Every process (full), or the new and changed ones (changes)"`
+	Exited     []ProcessKey    `json:"exited,omitempty" nullable:"false" maxItems:"50000" doc:"Changes only: processes that ended since the previous snapshot"`
 }
 
 // MachineSnapshot holds the system metrics of one instant; nil is "not known".
@@ -44,8 +44,8 @@ type MachineSnapshot struct {
 	TotalDisk     *int64      `json:"total_disk" required:"false" minimum:"0" doc:"Bytes, all listed disks"`
 	UsedDisk      *int64      `json:"used_disk" required:"false" minimum:"0" doc:"Bytes, all listed disks"`
 	AvailableDisk *int64      `json:"available_disk" required:"false" minimum:"0" doc:"Bytes, all listed disks"`
-	Disks         []Disk      `json:"disks,omitempty" maxItems:"1000"`
-	Interfaces    []Interface `json:"interfaces,omitempty" maxItems:"1000"`
+	Disks         []Disk      `json:"disks,omitempty" nullable:"false" maxItems:"1000"`
+	Interfaces    []Interface `json:"interfaces,omitempty" nullable:"false" maxItems:"1000"`
 }
 
 // Disk is one mounted file system; the byte counts cover the snapshot's interval.

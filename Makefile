@@ -1,0 +1,54 @@
+# make up    build everything and run it: database, server, UI and an agent
+# make test  install what the tests need, and run them all
+# make bench the load of 100 agents on this machine, with figures
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
+
+.PHONY: up build test test-go test-ui bench generate require-up require-test
+.DEFAULT_GOAL := build
+
+up: require-up build
+	@exec bin/snapwatch up
+
+build: ui/dist/index.html
+	$(GO_BUILD) -o bin/ ./cmd/...
+
+ui/node_modules: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+ui/dist/index.html: ui/node_modules $(UI_SOURCES)
+	cd ui && npx vite build --logLevel warn
+
+require-up:
+	@deploy/require.sh go node postgresql
+
+require-test:
+	@deploy/require.sh go node postgresql gcc chromium
+
+test: require-test build test-go test-ui
+
+test-go:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=windows go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent
+	GOOS=darwin GOARCH=arm64 go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent
+	go test -race -timeout 15m ./...
+	go test -run '^$$' -bench . -benchtime 1x ./...
+
+test-ui:
+	cd ui && npx openapi-typescript ../api/openapi.json -o ../bin/schema.d.ts >/dev/null && cmp ../bin/schema.d.ts src/api/schema.d.ts
+	cd ui && npx tsc --noEmit && npx vitest run
+	cd ui && node --test --test-concurrency=1 e2e/
+
+bench: require-up build
+	go run ./bench $(BENCH)
+
+# What is made from the code and committed: tests fail when it is stale.
+generate: ui/node_modules
+	go test ./api -run OpenAPI -update
+	go test ./snapshot -run Limits -update
+	go generate ./config
+	cd ui && npm run --silent generate

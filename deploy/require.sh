@@ -1,0 +1,72 @@
+#!/bin/sh
+# Checks that the named tools are here, and installs what the system's package
+# manager has, saying so first. Usage: deploy/require.sh postgresql chromium …
+set -eu
+
+has_postgresql() {
+	for server in "$(command -v postgres || true)" /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres \
+		/usr/libexec/postgresql*/postgres /opt/homebrew/opt/postgresql@*/bin/postgres /usr/local/opt/postgresql@*/bin/postgres; do
+		[ -x "$server" ] || continue
+		major=$("$server" --version | sed -E 's/.*PostgreSQL\) ([0-9]+).*/\1/')
+		[ "$major" -ge 15 ] && return 0
+	done
+	return 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Without this, Debian's package starts a cluster of its own beside ours.
+no_main_cluster() {
+	dir=/etc/postgresql-common/createcluster.d
+	as_root mkdir -p "$dir"
+	printf 'create_main_cluster = false\n' | as_root tee "$dir/snapwatch.conf" >/dev/null
+}
+
+# install WHAT DEBIAN FEDORA ALPINE BREW: the names of a package.
+install() {
+	if command -v apt-get >/dev/null; then set -- "$1" apt-get install -y --no-install-recommends "$2"
+	elif command -v dnf >/dev/null; then set -- "$1" dnf install -y "$3"
+	elif command -v apk >/dev/null; then set -- "$1" apk add "$4"
+	elif command -v brew >/dev/null; then brew_install "$1" "$5"; return
+	else echo "snapwatch needs $1: please install it." >&2; exit 1; fi
+	what=$1
+	shift
+	echo "snapwatch needs $what, which is not here. Installing it now: $*" >&2
+	if [ "$1" = apt-get ]; then
+		as_root apt-get update -qq
+		as_root env DEBIAN_FRONTEND=noninteractive "$@" >/dev/null
+	else
+		as_root "$@"
+	fi
+}
+
+brew_install() {
+	echo "snapwatch needs $1, which is not here. Installing it now: brew install $2" >&2
+	brew install "$2"
+}
+
+for tool in "$@"; do
+	case $tool in
+	go | node)
+		command -v "$tool" >/dev/null || { echo "snapwatch is built with $tool: please install it." >&2; exit 1; }
+		;;
+	postgresql)
+		has_postgresql && continue
+		if command -v apt-get >/dev/null; then no_main_cluster; fi
+		install "a PostgreSQL server (15 or newer)" postgresql postgresql-server postgresql postgresql@17
+		has_postgresql || { echo "The installed PostgreSQL is older than 15: set DATABASE_URL to a newer one." >&2; exit 1; }
+		;;
+	gcc)
+		command -v gcc >/dev/null || install "a C compiler (for Go's race detector)" build-essential gcc build-base gcc
+		;;
+	chromium)
+		[ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || install "Chromium (for the browser tests)" chromium chromium chromium chromium
+		;;
+	*)
+		echo "deploy/require.sh does not know $tool" >&2
+		exit 2
+		;;
+	esac
+done

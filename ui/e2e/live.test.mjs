@@ -1,0 +1,208 @@
+// What a new user sees, in a real browser, on a real server, database and agent.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { after, before, test } from "node:test";
+import { api, browser, patch, thisMachine, until, up } from "./site.mjs";
+
+let site;
+let chromium;
+let page;
+let machineId;
+let cameUp;
+const faults = [];
+
+before(async () => {
+  chromium = await browser();
+  site = await up();
+  cameUp = Date.now();
+  page = await chromium.newPage({ viewport: { width: 1400, height: 900 } });
+  page.setDefaultTimeout(20_000);
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|412/.test(message.text()) && faults.push(message.text()));
+});
+
+after(async () => {
+  await chromium?.close();
+  await site?.stop();
+  site?.remove();
+});
+
+const row = (pid) => page.locator(`table.processes tr[data-pid="${pid}"]`);
+const instant = () => page.getByTestId("instant").getAttribute("data-timestamp");
+
+/** A child that does nothing, with a child of its own: pids of both. */
+async function family() {
+  const parent = spawn("sh", ["-c", "sleep 4321 & echo $!; wait"], { stdio: ["ignore", "pipe", "inherit"] });
+  const [text] = await once(parent.stdout, "data");
+  return { parent, child: Number(String(text).trim()) };
+}
+
+const timestamps = async (from) =>
+  (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}&limit=1000`)).results.map((s) => Date.parse(s.timestamp));
+
+test("this machine's processes are there within 10 s, and change live", async () => {
+  await page.goto(site.url);
+  await page.locator("table.fleet tbody a").first().click();
+  await row(process.pid).waitFor();
+  const first = await instant();
+  await until("another instant", async () => (await instant()) !== first);
+  assert.ok(Date.now() - cameUp < 10_000, `it took ${Date.now() - cameUp} ms from the URL to a live change`);
+  machineId = await thisMachine(site);
+});
+
+test("the snapshot says what ps says", async () => {
+  const ps = () =>
+    new Map(
+      execFileSync("ps", ["-eo", "pid=,ppid=,user:64=,comm="], { encoding: "utf8" })
+        .trim()
+        .split("\n")
+        .map((line) => line.trim().split(/\s+/))
+        .map(([pid, ppid, user, ...comm]) => [Number(pid), { ppid: Number(ppid), user, comm: comm.join(" ") }]),
+    );
+  const earlier = ps();
+  const asked = Date.now();
+  const latest = await until("a snapshot taken after ps", async () => {
+    const [newest] = (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results;
+    return Date.parse(newest.timestamp) > asked && newest;
+  });
+  const later = ps();
+  const listed = new Map(latest.processes.map((p) => [p.pid, p]));
+  let compared = 0;
+  for (const [pid, { ppid, user, comm }] of earlier) {
+    if (later.get(pid)?.comm !== comm) continue; // it ended, or called exec, in between
+    const found = listed.get(pid);
+    assert.ok(found, `ps lists ${pid} ${comm}, the snapshot does not`);
+    assert.equal(found.ppid, ppid, `parent of ${pid}`);
+    assert.equal(found.user, user, `user of ${pid}`);
+    assert.equal(found.name.slice(0, 15), comm.slice(0, 15), `name of ${pid}`);
+    compared++;
+  }
+  assert.ok(compared > 10, `only ${compared} processes were compared`);
+  for (const pid of listed.keys()) assert.ok(earlier.has(pid) || later.has(pid) || Date.parse(listed.get(pid).started_at) > asked - 1000, `${pid} is in the snapshot, but never in ps`);
+  const at = await api(site, `/api/v1/machines/${machineId}/at?time=${latest.timestamp}`);
+  assert.deepEqual(at.processes, latest.processes, "/at and latest differ");
+  const range = await api(site, `/api/v1/machines/${machineId}/snapshots?since=1h&include_processes=1`);
+  assert.deepEqual(range.results.find((s) => s.timestamp === latest.timestamp)?.processes, latest.processes, "range and latest differ");
+});
+
+test("PATCH 5 to 1 changes the cadence within two intervals", async () => {
+  await page.getByLabel("Polling interval in seconds").fill("1");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved.").waitFor();
+  const saved = Date.now();
+  const times = await until("five snapshots a second apart", async () => {
+    const stored = (await timestamps(new Date(saved).toISOString())).filter((t) => t > saved);
+    return stored.length >= 7 && stored;
+  });
+  assert.ok(times[0] - saved <= 5500, `the first snapshot came ${times[0] - saved} ms after the change`);
+  const gaps = times.slice(1).map((t, i) => t - times[i]);
+  assert.ok(gaps.slice(1).every((gap) => gap > 800 && gap < 1300), `gaps of ${gaps} ms`);
+  assert.ok(times[1] - saved <= 10_000, "two intervals passed before the new cadence");
+});
+
+test("a child appears under its parent, disappears, and is found in the past", async () => {
+  const { parent, child } = await family();
+  await row(child).waitFor();
+  assert.equal(await row(child).getAttribute("data-ppid"), String(parent.pid));
+  const level = async (pid) => Number(await row(pid).getAttribute("aria-level"));
+  assert.equal(await level(child), (await level(parent.pid)) + 1, "the child is one level below its parent");
+  const pids = await page.locator("table.processes tbody tr").evaluateAll((rows) => rows.map((r) => Number(r.dataset.pid)));
+  assert.equal(pids.indexOf(child), pids.indexOf(parent.pid) + 1, "the child follows its parent");
+  const seen = await instant();
+  parent.kill();
+  process.kill(child);
+  await once(parent, "exit");
+  await row(child).waitFor({ state: "detached" });
+  const past = await api(site, `/api/v1/machines/${machineId}/at?time=${seen}&process_tree=1`);
+  const find = (nodes, pid) => nodes.reduce((found, node) => found ?? (node.pid === pid ? node : find(node.children ?? [], pid)), undefined);
+  const then = find(past.process_tree, parent.pid);
+  assert.equal(then?.children?.[0]?.pid, child, "in the past the child is under its parent");
+  assert.match(then.children[0].command_line, /^sleep 4321/);
+  const now = await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`);
+  assert.ok(!now.results[0].processes.some((p) => p.pid === child), "now it is gone");
+});
+
+test("collapse, sort, filter, exclude, and their place in the URL", async () => {
+  const { parent, child } = await family();
+  await row(child).waitFor();
+  const collapse = row(parent.pid).getByRole("button", { name: "Collapse sh" });
+  await collapse.click();
+  await row(child).waitFor({ state: "detached" });
+  assert.match(await row(parent.pid).innerText(), /\+1/);
+  await row(parent.pid).getByRole("button", { name: "Expand sh" }).click();
+  await row(child).waitFor();
+
+  await page.getByLabel("Filter processes").fill("sleep 4321");
+  await page.getByTestId("process-count").filter({ hasText: /^\d of/ }).waitFor();
+  await row(child).waitFor();
+  assert.equal(await row(1).getAttribute("class"), "faint", "ancestors of a match stay, faint");
+  assert.match(page.url(), /filter=sleep/);
+  await page.reload();
+  await row(child).waitFor();
+  assert.equal(await page.getByLabel("Filter processes").inputValue(), "sleep 4321");
+  await page.getByLabel("Filter processes").fill("");
+
+  const exclude = page.getByLabel("Exclude processes by name");
+  await exclude.fill("sleep");
+  await exclude.press("Enter");
+  await row(child).waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Show sleep again" }).click();
+  await row(child).waitFor();
+
+  await page.getByRole("button", { name: "Show as list" }).click();
+  await page.getByRole("button", { name: "Memory" }).click();
+  await page.locator('th[aria-sort="descending"]', { hasText: "Memory" }).waitFor();
+  const newest = (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results[0].processes;
+  const largest = newest.reduce((a, b) => (b.memory_usage > a.memory_usage ? b : a));
+  await until("the largest process comes first", async () => Number(await page.locator("table.processes tbody tr").first().getAttribute("data-pid")) === largest.pid);
+  await page.getByRole("button", { name: "Show as tree" }).click();
+  await page.getByRole("button", { name: "PID" }).click();
+  parent.kill();
+  process.kill(child);
+});
+
+test("disabled: no snapshots, but signs of life", async () => {
+  await patch(site, machineId, { enabled: false });
+  await page.getByText("Snapshots are disabled.").waitFor();
+  const machine = () => api(site, `/api/v1/machines/${machineId}`);
+  const quiet = await until("two seconds without a snapshot", async () => {
+    const m = await machine();
+    return Date.parse(m.last_seen) - Date.parse(m.last_snapshot) > 2500 && m;
+  });
+  const later = await until("two more heartbeats", async () => {
+    const m = await machine();
+    return Date.parse(m.last_seen) - Date.parse(quiet.last_seen) > 1800 && m;
+  });
+  assert.equal(later.last_snapshot, quiet.last_snapshot, "a disabled agent took a snapshot");
+  assert.equal(later.status, "up");
+  await patch(site, machineId, { enabled: true });
+  await until("snapshots go on", async () => (await machine()).last_snapshot !== quiet.last_snapshot);
+});
+
+test("two admins do not overwrite each other", async () => {
+  await page.getByLabel("Polling interval in seconds").fill("7");
+  await patch(site, machineId, { polling_interval: 2 });
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Someone else has changed this machine's config").waitFor();
+  assert.equal((await api(site, `/api/v1/machines/${machineId}`)).polling_interval, 2);
+  await page.getByRole("button", { name: "Show the current config" }).click();
+  assert.equal(await page.getByLabel("Polling interval in seconds").inputValue(), "2");
+  await patch(site, machineId, { polling_interval: 1 });
+});
+
+test("a killed server comes back with its history, and the page by itself", async () => {
+  const before = await timestamps(new Date(cameUp).toISOString());
+  await site.kill();
+  await page.getByText("connection lost").waitFor();
+  const again = await up({ dir: site.dir, listen: site.listen });
+  site.child = again.child;
+  site.stop = again.stop;
+  await page.locator(".badge.up", { hasText: "live" }).waitFor();
+  const seen = await instant();
+  await until("the page goes on live", async () => (await instant()) !== seen);
+  const kept = new Set(await timestamps(new Date(cameUp - 60_000).toISOString()));
+  assert.ok(before.every((t) => kept.has(t)), "history was lost");
+});
+
+test("nothing went wrong on the page", () => assert.deepEqual(faults, []));

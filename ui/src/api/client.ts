@@ -1,0 +1,33 @@
+// The typed client of the REST API. Types come from the OpenAPI document; the
+// rest of the UI takes them from here.
+import createClient from "openapi-fetch";
+import type { components, paths } from "./schema";
+
+type Schemas = components["schemas"];
+export type Machine = Schemas["MachineView"];
+export type MachineMetrics = Schemas["MachineSnapshot"];
+export type ProcessNode = Schemas["Node"];
+export type ConfigPatch = Schemas["ConfigPatch"];
+export type LiveMessage = Schemas["LiveMessage"];
+export type LiveRequest = Schemas["LiveRequest"];
+export type Problem = Schemas["Problem"];
+
+export const client = createClient<paths>({ baseUrl: window.location.origin });
+
+/** An error answer of the API, with what a person should read. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: Partial<Problem>,
+  ) {
+    super(problem.detail ?? `The server answered ${status}.`);
+  }
+}
+
+/** Returns the data of an answer, or throws its problem. */
+export function unwrap<T>(answer: { data?: T; error?: unknown; response: Response }): T {
+  if (answer.data === undefined) {
+    throw new ApiError(answer.response.status, (answer.error ?? {}) as Partial<Problem>);
+  }
+  return answer.data;
+}

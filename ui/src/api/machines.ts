@@ -1,0 +1,63 @@
+import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { ApiError, type ConfigPatch, type Machine, client, unwrap } from "./client";
+
+/** All machines, page by page, asked for again every few seconds. */
+export const machinesQuery = queryOptions({
+  queryKey: ["machines"],
+  refetchInterval: 3000,
+  queryFn: async ({ signal }) => {
+    const machines: Machine[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = unwrap(
+        await client.GET("/api/v1/machines", { params: { query: { limit: 1000, ...(cursor && { cursor }) } }, signal }),
+      );
+      machines.push(...page.results);
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor);
+    return machines;
+  },
+});
+
+/** One machine with its config. */
+export const machineQuery = (machineId: string) =>
+  queryOptions({
+    queryKey: ["machines", machineId],
+    refetchInterval: 5000,
+    retry: (count, error) => !(error instanceof ApiError && error.status === 404) && count < 3,
+    queryFn: async ({ signal }) =>
+      unwrap(await client.GET("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } }, signal })),
+  });
+
+/** Changes a machine's config, unless someone else has changed it since it was read. */
+export function useConfigure(machineId: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async ({ patch, version }: { patch: ConfigPatch; version: number }) =>
+      unwrap(
+        await client.PATCH("/api/v1/machines/{machine_id}", {
+          params: { path: { machine_id: machineId }, header: { "If-Match": `"${version}"` } },
+          body: patch,
+        }),
+      ),
+    onSuccess: (machine) => queries.setQueryData(machineQuery(machineId).queryKey, machine),
+    onError: () => queries.invalidateQueries({ queryKey: machineQuery(machineId).queryKey }),
+  });
+}
+
+/** Forgets a machine and its history. */
+export function useForget(machineId: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async () => {
+      const answer = await client.DELETE("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } } });
+      if (!answer.response.ok) {
+        throw new ApiError(answer.response.status, answer.error ?? {});
+      }
+    },
+    onSuccess: () => {
+      queries.removeQueries({ queryKey: machineQuery(machineId).queryKey });
+      return queries.invalidateQueries({ queryKey: machinesQuery.queryKey, exact: true });
+    },
+  });
+}

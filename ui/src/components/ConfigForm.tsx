@@ -1,0 +1,107 @@
+import { useNavigate } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { ApiError, type Machine } from "../api/client";
+import { useConfigure, useForget } from "../api/machines";
+import { Notice } from "./Notice";
+
+/** What the agent is told to do. A change is made only to the config that is shown. */
+export function ConfigForm({ machine }: { machine: Machine }) {
+  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; version: number }>();
+  const configure = useConfigure(machine.machine_id);
+  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, version: machine.config_version };
+  const interval = Number(shown.interval);
+  const valid = shown.interval.trim() !== "" && interval >= 0.5 && interval <= 3600;
+  const changed = interval !== machine.polling_interval || shown.enabled !== machine.enabled;
+  const edit = (change: Partial<typeof shown>) => {
+    configure.reset();
+    setDraft({ ...shown, ...change });
+  };
+
+  const save = (event: FormEvent) => {
+    event.preventDefault();
+    configure.mutate(
+      {
+        version: shown.version,
+        patch: {
+          ...(interval !== machine.polling_interval && { polling_interval: interval }),
+          ...(shown.enabled !== machine.enabled && { enabled: shown.enabled }),
+        },
+      },
+      { onSuccess: () => setDraft(undefined) },
+    );
+  };
+
+  return (
+    <section className="config" aria-labelledby="config-title">
+      <h2 id="config-title">Agent</h2>
+      <form onSubmit={save}>
+        <label>
+          <input type="checkbox" checked={shown.enabled} onChange={(e) => edit({ enabled: e.target.checked })} /> Take snapshots
+        </label>
+        <label>
+          every{" "}
+          <input
+            type="number"
+            min="0.5"
+            max="3600"
+            step="any"
+            required
+            value={shown.interval}
+            aria-label="Polling interval in seconds"
+            onChange={(e) => edit({ interval: e.target.value })}
+          />{" "}
+          seconds
+        </label>
+        <button type="submit" disabled={!valid || !changed || configure.isPending}>
+          {configure.isPending ? "Saving…" : "Save"}
+        </button>
+        {draft && changed && (
+          <button type="button" className="plain" onClick={() => setDraft(undefined)}>
+            Undo
+          </button>
+        )}
+        {!valid && <span className="wrong">0.5 to 3600 seconds</span>}
+        {configure.isSuccess && !draft && <span role="status">Saved. The agent obeys with its next post.</span>}
+      </form>
+      {configure.error && (
+        <Notice kind="error" title="The change was not saved.">
+          {configure.error instanceof ApiError && configure.error.status === 412
+            ? "Someone else has changed this machine's config meanwhile. "
+            : `${configure.error.message} `}
+          <button type="button" className="plain" onClick={() => (setDraft(undefined), configure.reset())}>
+            Show the current config
+          </button>
+        </Notice>
+      )}
+      <p className="quiet facts">
+        id <code>{machine.machine_id}</code> · agent {machine.agent_version || "unknown"} · config version {machine.config_version}
+      </p>
+      <Forget machine={machine} />
+    </section>
+  );
+}
+
+function Forget({ machine }: { machine: Machine }) {
+  const [asking, setAsking] = useState(false);
+  const forget = useForget(machine.machine_id);
+  const navigate = useNavigate();
+  if (!asking) {
+    return (
+      <button type="button" className="plain" onClick={() => setAsking(true)}>
+        Forget this machine…
+      </button>
+    );
+  }
+  return (
+    <Notice kind="error" title={`Forget ${machine.hostname || machine.machine_id} and its whole history?`}>
+      This cannot be undone. An agent that still runs will register it anew.{" "}
+      <button type="button" disabled={forget.isPending} onClick={() => forget.mutate(undefined, { onSuccess: () => navigate({ to: "/" }) })}>
+        Forget
+      </button>{" "}
+      <button type="button" className="plain" onClick={() => setAsking(false)}>
+        Keep
+      </button>
+      {forget.error && <p>{forget.error.message}</p>}
+    </Notice>
+  );
+}

@@ -1,0 +1,15 @@
+import { percent } from "../format";
+
+/** A share of something as a bar with its figure. */
+export function Meter({ value, label }: { value: number | null; label: string }) {
+  const width = value === null ? 0 : Math.min(100, Math.max(0, value));
+  const level = width >= 90 ? "high" : width >= 70 ? "raised" : "normal";
+  return (
+    <span className="meter" title={label}>
+      <span className="meter-bar" aria-hidden="true">
+        <span className={`meter-fill ${level}`} style={{ width: `${width}%` }} />
+      </span>
+      <span className="number">{percent(value)}</span>
+    </span>
+  );
+}

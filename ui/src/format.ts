@@ -1,0 +1,49 @@
+// How numbers and times are written for people.
+
+const binary = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/** Bytes with a binary unit, three digits that matter; "–" if not known. */
+export function bytes(n: number | null | undefined): string {
+  if (n === null || n === undefined) return "–";
+  let unit = 0;
+  let value = n;
+  while (value >= 1024 && unit < binary.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${binary[unit]}`;
+}
+
+/** Percent with one decimal; "–" if not known. */
+export function percent(n: number | null | undefined): string {
+  return n === null || n === undefined ? "–" : `${n.toFixed(1)} %`;
+}
+
+/** A plain number; "–" if not known. */
+export function number(n: number | null | undefined, digits = 0): string {
+  return n === null || n === undefined ? "–" : n.toFixed(digits);
+}
+
+/** A length of time in its two largest units: 3 d 4 h. */
+export function duration(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return "–";
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ];
+  const first = parts.findIndex(([n]) => n > 0);
+  if (first < 0) return "0 s";
+  return parts
+    .slice(first, first + 2)
+    .filter(([n], i) => i === 0 || n > 0)
+    .map(([n, unit]) => `${n} ${unit}`)
+    .join(" ");
+}
+
+/** a ÷ b in percent, if both are known. */
+export function share(a: number | null | undefined, b: number | null | undefined): number | null {
+  return a === null || a === undefined || !b ? null : (100 * a) / b;
+}

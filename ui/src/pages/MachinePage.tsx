@@ -1,0 +1,123 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { ApiError, type Machine, type MachineMetrics } from "../api/client";
+import { machineQuery } from "../api/machines";
+import { ConfigForm } from "../components/ConfigForm";
+import { Meter } from "../components/Meter";
+import { Notice } from "../components/Notice";
+import { Ago, Time } from "../components/Time";
+import { bytes, duration, number, share } from "../format";
+import type { LiveStatus } from "../live/socket";
+import { useLive } from "../live/useLive";
+import { ProcessTable } from "../processes/ProcessTable";
+
+/** One machine, live. */
+export function MachinePage() {
+  const { machineId } = useParams({ from: "/machines/$machineId" });
+  const { data: machine, error } = useQuery(machineQuery(machineId));
+  const { snapshot, status } = useLive(machineId);
+
+  if (status === "unknown" || (error instanceof ApiError && error.status === 404)) {
+    return (
+      <main>
+        <Notice kind="error" title="There is no such machine.">
+          <Link to="/">All machines</Link>
+        </Notice>
+      </main>
+    );
+  }
+  return (
+    <main>
+      <div className="heading">
+        <nav aria-label="Breadcrumb">
+          <Link to="/">Machines</Link>
+          <span aria-hidden="true"> / </span>
+        </nav>
+        <h1>{machine?.hostname || machineId}</h1>
+        <LiveBadge status={status} machine={machine} />
+        {snapshot && (
+          <span className="quiet" data-testid="instant" data-timestamp={snapshot.timestamp}>
+            <Time at={snapshot.timestamp} />
+          </span>
+        )}
+      </div>
+      {machine && (
+        <p className="quiet facts">
+          {[machine.platform, machine.kernel, machine.architecture, machine.cpu_model && `${machine.cpu_count} × ${machine.cpu_model}`].filter(Boolean).join(" · ")}
+        </p>
+      )}
+      {error && (
+        <Notice kind="error" title="The machine's details are not up to date.">
+          {error.message}
+        </Notice>
+      )}
+      {machine?.status === "stale" && (
+        <Notice kind="error" title="This machine is silent.">
+          Its agent was last heard of <Ago at={machine.last_seen} />. What you see is the last it told.
+        </Notice>
+      )}
+      {machine && !machine.enabled && machine.status !== "stale" && (
+        <Notice title="Snapshots are disabled.">The agent only sends signs of life. What you see is the last snapshot.</Notice>
+      )}
+      {snapshot && <Tiles metrics={snapshot.metrics} cpus={machine?.cpu_count} />}
+      {snapshot ? (
+        <ProcessTable tree={snapshot.tree} />
+      ) : (
+        <Notice title={machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
+      )}
+      {machine && <ConfigForm key={machineId} machine={machine} />}
+    </main>
+  );
+}
+
+function LiveBadge({ status, machine }: { status: LiveStatus; machine: Machine | undefined }) {
+  const live = status === "live";
+  const still = live && machine && (machine.status === "stale" || !machine.enabled);
+  const label = still ? "connected" : live ? "live" : status === "connecting" ? "connecting…" : "connection lost, trying again…";
+  return (
+    <span className={`badge ${live && !still ? "up" : status === "lost" ? "stale" : "off"}`} role="status">
+      {label}
+    </span>
+  );
+}
+
+function Tiles({ metrics: m, cpus }: { metrics: MachineMetrics; cpus: number | undefined }) {
+  return (
+    <dl className="tiles">
+      <Tile name="CPU" detail={cpus ? `${cpus} CPUs` : ""}>
+        <Meter value={m.cpu_usage ?? null} label="of all cores" />
+      </Tile>
+      <Tile name="Memory" detail={`${bytes(m.used_ram)} of ${bytes(m.total_ram)}`}>
+        <Meter value={share(m.used_ram, m.total_ram)} label="used" />
+      </Tile>
+      {m.total_swap ? (
+        <Tile name="Swap" detail={`${bytes(m.used_swap)} of ${bytes(m.total_swap)}`}>
+          <Meter value={share(m.used_swap, m.total_swap)} label="used" />
+        </Tile>
+      ) : null}
+      <Tile name="Disk" detail={`${bytes(m.used_disk)} of ${bytes(m.total_disk)}`}>
+        <Meter value={share(m.used_disk, m.total_disk)} label="used" />
+      </Tile>
+      <Tile name="Load" detail="1, 5, 15 min">
+        <span className="number">
+          {number(m.load1, 2)} {number(m.load5, 2)} {number(m.load15, 2)}
+        </span>
+      </Tile>
+      <Tile name="Uptime" detail="">
+        <span className="number">{duration(m.uptime_ms)}</span>
+      </Tile>
+    </dl>
+  );
+}
+
+function Tile({ name, detail, children }: { name: string; detail: string; children: React.ReactNode }) {
+  return (
+    <div className="tile">
+      <dt>{name}</dt>
+      <dd>
+        {children}
+        <span className="quiet block">{detail}</span>
+      </dd>
+    </div>
+  );
+}

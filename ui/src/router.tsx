@@ -1,0 +1,58 @@
+import { Link, Outlet, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import { Notice } from "./components/Notice";
+import { FleetPage } from "./pages/FleetPage";
+import { MachinePage } from "./pages/MachinePage";
+import { type SortKey, sortKeys } from "./processes/rows";
+
+/** How the processes of a machine are shown, as it stands in the URL. */
+export interface MachineSearch {
+  sort?: SortKey | undefined;
+  desc?: boolean | undefined;
+  filter?: string | undefined;
+  exclude?: string[] | undefined;
+  flat?: boolean | undefined;
+}
+
+/** Takes from a URL what makes sense and drops the rest. */
+export function machineSearch(search: Record<string, unknown>): MachineSearch {
+  const exclude = Array.isArray(search.exclude) ? search.exclude.filter((name) => typeof name === "string") : [];
+  return {
+    ...(sortKeys.includes(search.sort as SortKey) && { sort: search.sort as SortKey }),
+    ...(search.desc === true && { desc: true }),
+    ...((typeof search.filter === "string" || typeof search.filter === "number") && { filter: String(search.filter) }),
+    ...(exclude.length > 0 && { exclude }),
+    ...(search.flat === true && { flat: true }),
+  };
+}
+
+const root = createRootRoute({
+  component: () => (
+    <>
+      <header>
+        <Link to="/" className="brand">
+          <img src="/icon.svg" alt="" width="22" height="22" />
+          snapwatch
+        </Link>
+      </header>
+      <Outlet />
+    </>
+  ),
+  notFoundComponent: () => (
+    <main>
+      <Notice kind="error" title="There is nothing at this address.">
+        <Link to="/">All machines</Link>
+      </Notice>
+    </main>
+  ),
+});
+
+const fleet = createRoute({ getParentRoute: () => root, path: "/", component: FleetPage });
+const machine = createRoute({ getParentRoute: () => root, path: "/machines/$machineId", component: MachinePage, validateSearch: machineSearch });
+
+export const router = createRouter({ routeTree: root.addChildren([fleet, machine]) });
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
