@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+// fleet is simulated agents: each posts a snapshot an interval, as the real one
+// encodes it, a full one a minute.
+type fleet struct {
+	load   load
+	url    string
+	client *http.Client
+
+	mu       sync.Mutex
+	answers  []time.Duration
+	faults   map[string]int
+	sent     int                            // snapshots acknowledged
+	logical  int                            // process samples they stand for
+	rows     int                            // process samples sent
+	bytes    int                            // on the wire
+	answered map[snapshot.Time][2]time.Time // of machine 0: sent, answered
+}
+
+func newFleet(l load, url string) *fleet {
+	return &fleet{load: l, url: url, faults: make(map[string]int), answered: make(map[snapshot.Time][2]time.Time),
+		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}}}
+}
+
+func (f *fleet) machineID(i int) string { return fmt.Sprintf("bench-%05d", i) }
+
+// reset forgets what was measured so far.
+func (f *fleet) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers, f.sent, f.logical, f.rows, f.bytes = nil, 0, 0, 0, 0
+	clear(f.faults)
+	clear(f.answered)
+}
+
+// run lets the agents post until ctx ends, spread evenly over the interval.
+func (f *fleet) run(ctx context.Context) {
+	began := time.Now()
+	var agents sync.WaitGroup
+	for i := range f.load.agents {
+		agents.Go(func() { f.agent(ctx, i, began.Add(time.Duration(i)*f.load.interval/time.Duration(f.load.agents))) })
+	}
+	agents.Wait()
+}
+
+func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
+	machine := snapshottest.NewMachine(uint64(i), f.load.processes)
+	machine.Busy, machine.Churn = f.load.busy, 0.002
+	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		f.fault(err.Error())
+		return
+	}
+	var encoder snapshot.Encoder
+	var previous, full snapshot.Time
+	for ; pause(ctx, time.Until(next)) == nil; next = next.Add(f.load.interval) {
+		now := snapshot.TimeOf(time.Now())
+		processes := machine.Step(now)
+		s := snapshot.Snapshot{Timestamp: now, Kind: snapshot.KindFull, IntervalMS: f.load.interval.Milliseconds(), Machine: machine.Metrics()}
+		// Spread the full snapshots over the minute, as agents that started at any time do.
+		offset := time.Duration(i) * time.Minute / time.Duration(f.load.agents)
+		if previous == 0 || now.Std().Add(offset).Truncate(time.Minute).After(full.Std().Add(offset)) {
+			s.Processes, full = encoder.Full(processes), now
+		} else {
+			s.Kind, s.Previous = snapshot.KindChanges, previous
+			s.Processes, s.Exited = encoder.Changes(processes)
+		}
+		previous = now
+		body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: f.machineID(i), Snapshots: []snapshot.Snapshot{s}})
+		if err != nil {
+			f.fault(err.Error())
+			return
+		}
+		f.post(ctx, i, &s, compressor.EncodeAll(body, nil), len(processes))
+	}
+}
+
+func (f *fleet) post(ctx context.Context, i int, s *snapshot.Snapshot, body []byte, logical int) {
+	began := time.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/v1/snapshots", bytes.NewReader(body))
+	if err != nil {
+		f.fault(err.Error())
+		return
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Encoding", "zstd")
+	response, err := f.client.Do(request)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.fault(err.Error())
+		}
+		return
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	now := time.Now()
+	if response.StatusCode != http.StatusCreated {
+		f.fault(response.Status)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers = append(f.answers, now.Sub(began))
+	f.sent++
+	f.logical += logical
+	f.rows += len(s.Processes) + len(s.Exited)
+	f.bytes += len(body)
+	if i == 0 {
+		f.answered[s.Timestamp] = [2]time.Time{began, now}
+	}
+}
+
+func (f *fleet) fault(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults[what]++
+}

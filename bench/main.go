@@ -1,0 +1,143 @@
+// Command bench loads a real server with simulated agents on this machine and
+// tells how it fares: answers, queue, CPU, and how soon a live view sees what was
+// committed. Run it with make bench; BENCH="-agents 1000" changes the load.
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// load is what is simulated.
+type load struct {
+	agents, processes int
+	interval          time.Duration
+	duration          time.Duration
+	busy              float64
+}
+
+func main() {
+	var l load
+	flag.IntVar(&l.agents, "agents", 100, "simulated machines")
+	flag.IntVar(&l.processes, "processes", 300, "processes on each")
+	flag.DurationVar(&l.interval, "interval", 5*time.Second, "time between two snapshots of a machine")
+	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "how long to measure, after two intervals of warm-up")
+	flag.Float64Var(&l.busy, "busy", 0.1, "share of processes that change in an interval")
+	program := flag.String("program", "bin/snapwatch", "the server")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, l, *program); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, l load, program string) (err error) {
+	dir, err := os.MkdirTemp("", "snapwatch-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	server, url, err := serve(ctx, program, dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if stopErr := end(server); err == nil {
+			err = stopErr
+		}
+	}()
+	fmt.Printf("%d agents × %d processes every %s for %s; simulator, server and PostgreSQL share this machine\n", l.agents, l.processes, l.interval, l.duration)
+
+	fleet := newFleet(l, url)
+	watcher, err := watch(ctx, url, fleet.machineID(0))
+	if err != nil {
+		return err
+	}
+	loading, stop := context.WithCancel(ctx)
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { fleet.run(loading) })
+	running.Go(func() { watcher.run(loading) })
+
+	// The first round is full snapshots of new machines: not what lasts.
+	if err := pause(ctx, 2*l.interval); err != nil {
+		return err
+	}
+	fleet.reset()
+	watcher.reset()
+	before, err := measure(url, server.Process.Pid, dir)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	deepest, err := watchQueue(ctx, url, l.duration)
+	if err != nil {
+		return err
+	}
+	after, err := measure(url, server.Process.Pid, dir)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	stop()
+	running.Wait()
+	report(fleet, watcher, before, after, took, deepest)
+	return nil
+}
+
+// serve starts the server on a directory of its own.
+func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) {
+	path, err := filepath.Abs(program)
+	if err != nil {
+		return nil, "", err
+	}
+	cmd := exec.Command(path, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches us alone
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", fmt.Errorf("start the server: %w", err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, url, ok := strings.Cut(strings.TrimSpace(line), "is up: ")
+	if err != nil || !ok || ctx.Err() != nil {
+		_ = end(cmd)
+		return nil, "", fmt.Errorf("the server did not come up: %q", line)
+	}
+	return cmd, url, nil
+}
+
+func end(cmd *exec.Cmd) error {
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		return fmt.Errorf("stop the server: %w", err)
+	}
+	return cmd.Wait()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// reading is what the machine and the server say at one moment.
+type reading struct {
+	server, postgres, bench time.Duration // CPU time used so far
+	metrics                 map[string]float64
+}
+
+func measure(url string, server int, dir string) (reading, error) {
+	var r reading
+	postmaster, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
+	if err != nil {
+		return r, err
+	}
+	first, _, _ := strings.Cut(string(postmaster), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		return r, err
+	}
+	r.server, r.postgres = cpuOf(server, false), cpuOf(pid, true)
+	children, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return r, err
+	}
+	for _, path := range children {
+		if child, err := strconv.Atoi(strings.Split(path, "/")[2]); err == nil && parentOf(child) == pid {
+			r.postgres += cpuOf(child, false)
+		}
+	}
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return r, err
+	}
+	r.bench = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	r.metrics, err = scrape(url)
+	return r, err
+}
+
+// statFields returns the fields of /proc/[pid]/stat after the name, the 3rd first.
+func statFields(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+}
+
+func parentOf(pid int) int {
+	fields := statFields(pid)
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
+}
+
+// cpuOf returns a process's CPU time, with that of its ended children if asked.
+func cpuOf(pid int, ended bool) time.Duration {
+	fields := statFields(pid)
+	if len(fields) < 15 {
+		return 0
+	}
+	last := 13
+	if ended {
+		last = 15
+	}
+	ticks := 0
+	for _, field := range fields[11:last] {
+		n, _ := strconv.Atoi(field)
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100
+}
+
+// scrape reads the server's plain metrics; of histograms sum and count.
+func scrape(url string) (map[string]float64, error) {
+	response, err := http.Get(url + "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]float64)
+	for name, family := range families {
+		for _, metric := range family.GetMetric() {
+			switch {
+			case metric.GetGauge() != nil:
+				values[name] += metric.GetGauge().GetValue()
+			case metric.GetCounter() != nil:
+				values[name] += metric.GetCounter().GetValue()
+			case metric.GetHistogram() != nil:
+				values[name+"_sum"] += metric.GetHistogram().GetSampleSum()
+				values[name+"_count"] += float64(metric.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return values, nil
+}
+
+// watchQueue looks at the queue once a second and returns the most rows it held
+// in each third of the time: a growing queue shows in the last.
+func watchQueue(ctx context.Context, url string, d time.Duration) (deepest [3]float64, err error) {
+	began := time.Now()
+	for time.Since(began) < d {
+		values, err := scrape(url)
+		if err != nil {
+			return deepest, err
+		}
+		third := min(int(3*time.Since(began)/d), 2)
+		deepest[third] = max(deepest[third], values["snapwatch_ingest_queue_rows"])
+		if err := pause(ctx, time.Second); err != nil {
+			return deepest, err
+		}
+	}
+	return deepest, nil
+}
+
+// quantiles formats p50, p99 and the largest.
+func quantiles(list []time.Duration) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	slices.Sort(list)
+	at := func(q float64) time.Duration { return list[int(q*float64(len(list)-1))].Round(100 * time.Microsecond) }
+	return fmt.Sprintf("p50 %s, p99 %s, largest %s (%d)", at(0.5), at(0.99), at(1), len(list))
+}
+
+func report(f *fleet, w *watcher, before, after reading, took time.Duration, deepest [3]float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	share := func(a, b time.Duration) string {
+		return fmt.Sprintf("%.1f %%", 100*float64(b-a)/float64(took))
+	}
+	delta := func(name string) float64 { return after.metrics[name] - before.metrics[name] }
+	var fromAnswer, fromPost []time.Duration
+	for ts, at := range f.answered {
+		seen, ok := w.seen[ts]
+		if !ok {
+			continue
+		}
+		fromAnswer = append(fromAnswer, max(0, seen.Sub(at[1])))
+		fromPost = append(fromPost, seen.Sub(at[0]))
+	}
+	fmt.Printf(`
+snapshots acknowledged   %d (%.1f/s); errors %v
+process samples          %.0f/s logical, %.0f/s rows, %.1f B/sample on the wire
+answer                   %s
+queue, most rows         %.0f, %.0f, %.0f in the thirds of the run
+commit                   %.1f ms mean, %.1f snapshots a group
+live view, from answer   %s
+live view, from post     %s
+live view, unseen        %d (at the very end of the run)
+CPU of one core          server %s, PostgreSQL %s, simulator %s
+`,
+		f.sent, float64(f.sent)/took.Seconds(), f.faults,
+		float64(f.logical)/took.Seconds(), float64(f.rows)/took.Seconds(), float64(f.bytes)/float64(max(f.logical, 1)),
+		quantiles(f.answers), deepest[0], deepest[1], deepest[2],
+		1000*delta("snapwatch_store_commit_seconds_sum")/max(delta("snapwatch_store_commit_seconds_count"), 1),
+		delta("snapwatch_store_group_snapshots_sum")/max(delta("snapwatch_store_group_snapshots_count"), 1),
+		quantiles(fromAnswer), quantiles(fromPost), len(f.answered)-len(fromAnswer),
+		share(before.server, after.server), share(before.postgres, after.postgres), share(before.bench, after.bench))
+}

@@ -1,0 +1,180 @@
+package embedded_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/store/embedded"
+)
+
+func config(dir string) embedded.Config {
+	return embedded.Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+}
+
+// openDir makes a directory that the cluster's owner can pass through.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "snapwatch-embedded-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func start(t *testing.T, dir string) *embedded.Cluster {
+	t.Helper()
+	c, err := embedded.Start(t.Context(), config(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func stop(t *testing.T, c *embedded.Cluster) {
+	t.Helper()
+	if err := c.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func query[T any](t *testing.T, url, sql string) (value T) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if err := conn.QueryRow(t.Context(), sql).Scan(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func TestLifeOfACluster(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(openDir(t), "a", "b")
+	if _, err := embedded.FindURL(dir); err == nil {
+		t.Error("a cluster was found where none is")
+	}
+	c := start(t, dir)
+	if role := query[string](t, c.URL(), `SELECT current_user || ' ' || current_database()`); role != "snapwatch snapwatch" {
+		t.Errorf("connected as %s", role)
+	}
+	if super := query[bool](t, c.URL(), `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`); super {
+		t.Error("the server's own role is a superuser")
+	}
+	if tcp := query[string](t, c.URL(), `SHOW listen_addresses`); tcp != "" {
+		t.Errorf("it listens on %q", tcp)
+	}
+	if method := query[string](t, c.SuperuserURL(), `SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules`); method != "peer" {
+		t.Errorf("it trusts by %s", method)
+	}
+	if _, err := embedded.Start(t.Context(), config(dir)); !errors.Is(err, embedded.ErrLocked) {
+		t.Errorf("a second start on the directory: %v", err)
+	}
+	url := c.URL()
+	query[int](t, url, `WITH made AS (SELECT 1 AS n) SELECT n FROM made`)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), `CREATE TABLE kept AS SELECT 7 AS n`); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close(t.Context())
+
+	// Whoever held the cluster is gone, the cluster is not: it is taken over.
+	before, err := c.PID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Release()
+	c = start(t, dir)
+	if after, err := c.PID(); err != nil || after != before {
+		t.Errorf("process %d, then %d (%v)", before, after, err)
+	}
+	stop(t, c)
+	if found, err := embedded.FindURL(dir); err != nil || found != url {
+		t.Errorf("found %q, %v", found, err)
+	}
+	c = start(t, dir)
+	defer stop(t, c)
+	if n := query[int](t, c.URL(), `SELECT n FROM kept`); n != 7 {
+		t.Errorf("kept %d", n)
+	}
+}
+
+// A data directory deeper than a socket's path may be long still works.
+func TestLongDirectory(t *testing.T) {
+	t.Parallel()
+	c := start(t, filepath.Join(openDir(t), strings.Repeat("long/", 25)))
+	defer stop(t, c)
+	query[int](t, c.URL(), `SELECT 1`)
+}
+
+// An initdb that was cut off must not be taken for a cluster.
+func TestInterruptedInitdb(t *testing.T) {
+	t.Parallel()
+	dir := openDir(t)
+	torn := filepath.Join(dir, "postgres.new")
+	if err := os.MkdirAll(torn, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(torn, "PG_VERSION"), []byte("15\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, dir)
+	defer stop(t, c)
+	query[int](t, c.URL(), `SELECT 1`)
+}
+
+func TestNoBinaries(t *testing.T) {
+	t.Parallel()
+	cfg := config(openDir(t))
+	cfg.BinDir = t.TempDir()
+	_, err := embedded.Start(t.Context(), cfg)
+	if !errors.Is(err, embedded.ErrNoBinaries) || !strings.Contains(err.Error(), "DATABASE_URL") {
+		t.Errorf("without binaries: %v", err)
+	}
+	// Nothing is left locked.
+	cfg.BinDir = ""
+	c, err := embedded.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, c)
+	// A cluster of a version that is not here is left alone.
+	if err := os.WriteFile(filepath.Join(cfg.Dir, "postgres", "PG_VERSION"), []byte("14\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := embedded.Start(t.Context(), cfg); !errors.Is(err, embedded.ErrNoBinaries) || !strings.Contains(err.Error(), "version 14") {
+		t.Errorf("a cluster of another version: %v", err)
+	}
+}
+
+func TestClosedDirectoryIsNamed(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		return // only root hands the cluster to another user
+	}
+	dir, err := os.MkdirTemp("", "snapwatch-closed-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if _, err := embedded.Start(t.Context(), config(filepath.Join(dir, "data"))); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a directory that postgres may not enter: %v", err)
+	}
+}
