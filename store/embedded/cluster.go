@@ -136,6 +136,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	if out, err := c.run(ctx, "pg_ctl", "stop", "-D", c.data(), "-m", "fast", "-w", "-t", "60"); err != nil {
 		return fmt.Errorf("stop the cluster: %w: %s", err, out)
 	}
+	_ = os.Remove(c.socket) // it is empty now, and may lie outside our directory
 	return nil
 }
 
