@@ -36,6 +36,9 @@ type Config struct {
 	MaxSubscriptions int
 	// MaxQueuedBytes bounds what waits for one socket that does not keep up; 8 MiB by default.
 	MaxQueuedBytes int
+	// WriteTimeout is how long a client may take to accept one message before its
+	// socket is closed; 10 s by default.
+	WriteTimeout time.Duration
 }
 
 // maxRequest bounds what a client may send in one message, in bytes.
@@ -69,11 +72,15 @@ func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Reg
 	if cfg.MaxQueuedBytes == 0 {
 		cfg.MaxQueuedBytes = 8 << 20
 	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = 10 * time.Second
+	}
 	b := &Broadcaster{cfg: cfg, source: source, logger: logger, topics: make(map[string]*topic)}
 	b.metrics = newMetrics(registry, func() float64 { return float64(b.sockets.Load()) })
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.melody = melody.New()
 	b.melody.Config.MaxMessageSize = maxRequest
+	b.melody.Config.WriteWait = cfg.WriteTimeout
 	b.melody.Config.MessageBufferSize = 8 // the queue is in client, this only bridges two goroutines
 	b.melody.Upgrader.CheckOrigin = nil   // gorilla's own check: pages of other origins are refused
 	b.melody.HandleConnect(func(s *melody.Session) { s.Set(clientKey, newClient(s, cfg.MaxQueuedBytes, b.metrics)) })

@@ -13,7 +13,7 @@ import (
 // when it reads again, and slows no one down meanwhile.
 func TestSlowClientGetsTheNewest(t *testing.T) {
 	t.Parallel()
-	l := start(t, broadcaster.Config{MaxQueuedBytes: 1 << 20})
+	l := start(t, broadcaster.Config{MaxQueuedBytes: 1 << 20, WriteTimeout: 5 * time.Minute})
 	machine := snapshottest.NewMachine(2, 1500) // a message of about 400 KB
 	machine.Churn = 0
 	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 40, time.Second, 40).Snapshots
@@ -48,4 +48,41 @@ func TestSlowClientGetsTheNewest(t *testing.T) {
 			t.Errorf("%d were skipped, and counted as %v", 39-heard, family.GetMetric()[0].GetCounter().GetValue())
 		}
 	}
+}
+
+// A client that takes nothing at all is closed, and forgotten.
+func TestDeadClientIsClosed(t *testing.T) {
+	t.Parallel()
+	l := start(t, broadcaster.Config{WriteTimeout: 100 * time.Millisecond})
+	machine := snapshottest.NewMachine(3, 3000) // more than the kernel buffers in a few messages
+	machine.Churn = 0
+	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 60, time.Second, 60).Snapshots
+	l.write(t, "big", 0, 1)
+	s := l.dial(t)
+	s.say(`{"action":"subscribe","machine_id":"big"}`)
+	s.want("subscribed")
+	for i := 1; i < 60 && l.gauge(t, "snapwatch_live_sockets") == 1; i++ {
+		l.write(t, "big", i, i+1)
+	}
+	for deadline := time.Now().Add(20 * time.Second); l.gauge(t, "snapwatch_live_sockets") != 0 || l.gauge(t, "snapwatch_live_machines") != 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the socket of a dead client is still open")
+		}
+	}
+}
+
+// gauge reads a metric as a scraper would.
+func (l *live) gauge(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := l.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }
