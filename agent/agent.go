@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/shirou/gopsutil/v3/host"
 	"github.com/shirou/gopsutil/v3/mem"
 
+	"github.com/snapwatch/snapwatch/filelock"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -43,9 +45,6 @@ type Agent struct {
 	lock     *os.File
 }
 
-// ErrLocked says that another agent of this machine runs already.
-var ErrLocked = errors.New("another agent uses this state directory")
-
 // New prepares an agent; Run makes it work.
 func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	base, err := url.Parse(cfg.Server)
@@ -55,9 +54,10 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	lock, err := lockState(cfg.StateDir)
+	// Two agents with one machine id would break each other's runs of changes.
+	lock, err := filelock.Lock(filepath.Join(cfg.StateDir, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", cfg.StateDir, err)
+		return nil, fmt.Errorf("one agent a state directory: %w", err)
 	}
 	if cfg.MachineID == "" {
 		if cfg.MachineID, err = machineID(cfg.StateDir); err != nil {

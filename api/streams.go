@@ -49,5 +49,5 @@ func (a *API) describeStreams() {
 		}})
 	of(broadcaster.LiveRequest{})
 	// huma describes errors by its own type; what it sends are our problems.
-	schemas.Map()["ErrorModel"] = schemas.Map()["Problem"]
+	schemas.Map()["ErrorModel"] = of(problem.Problem{})
 }

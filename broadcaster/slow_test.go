@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/metricstest"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
@@ -39,14 +40,8 @@ func TestSlowClientGetsTheNewest(t *testing.T) {
 	if heard == 39 {
 		t.Error("nothing was skipped: the queue has no bound, or this test has too little data")
 	}
-	families, err := l.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() == "snapwatch_live_skipped_total" && family.GetMetric()[0].GetCounter().GetValue() != float64(39-heard) {
-			t.Errorf("%d were skipped, and counted as %v", 39-heard, family.GetMetric()[0].GetCounter().GetValue())
-		}
+	if counted := metricstest.Value(t, l.registry, "snapwatch_live_skipped_total"); counted != float64(39-heard) {
+		t.Errorf("%d were skipped, and counted as %v", 39-heard, counted)
 	}
 }
 
@@ -61,28 +56,12 @@ func TestDeadClientIsClosed(t *testing.T) {
 	s := l.dial(t)
 	s.say(`{"action":"subscribe","machine_id":"big"}`)
 	s.want("subscribed")
-	for i := 1; i < 60 && l.gauge(t, "snapwatch_live_sockets") == 1; i++ {
+	for i := 1; i < 60 && metricstest.Value(t, l.registry, "snapwatch_live_sockets") == 1; i++ {
 		l.write(t, "big", i, i+1)
 	}
-	for deadline := time.Now().Add(20 * time.Second); l.gauge(t, "snapwatch_live_sockets") != 0 || l.gauge(t, "snapwatch_live_machines") != 0; {
+	for deadline := time.Now().Add(20 * time.Second); metricstest.Value(t, l.registry, "snapwatch_live_sockets") != 0 || metricstest.Value(t, l.registry, "snapwatch_live_machines") != 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the socket of a dead client is still open")
 		}
 	}
-}
-
-// gauge reads a metric as a scraper would.
-func (l *live) gauge(t *testing.T, name string) float64 {
-	t.Helper()
-	families, err := l.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() == name {
-			return family.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	t.Fatalf("no metric %s", name)
-	return 0
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/ingest"
+	"github.com/snapwatch/snapwatch/metricstest"
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
@@ -64,22 +65,6 @@ func serveWith(t testing.TB, cfg ingest.Config, writer ingest.Writer, registry *
 	t.Cleanup(server.Close)
 	t.Cleanup(in.Close)
 	return in, server.URL
-}
-
-// gauge reads a metric as a scraper would.
-func gauge(t testing.TB, registry *prometheus.Registry, name string) float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() == name {
-			return family.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	t.Fatalf("no metric %s", name)
-	return 0
 }
 
 type answer struct {
@@ -297,7 +282,7 @@ func TestFullQueueIsRefusedAndLosesNothing(t *testing.T) {
 	for i := range 3 {
 		go send(i + 1)
 	}
-	for gauge(t, registry, "snapwatch_ingest_queue_rows") < 96 {
+	for metricstest.Value(t, registry, "snapwatch_ingest_queue_rows") < 96 {
 		runtime.Gosched()
 	}
 	refused := post(t, url, encode(t, "m-9", series(9, 1)...))

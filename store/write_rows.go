@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,14 +19,12 @@ const stateExited = "exited"
 // is there, or a new one. No other writer can add the same in between, because
 // the machines' rows are locked.
 func (w *groupWrite) resolveProcesses(ctx context.Context) error {
-	refs := w.usedRefs()
-	if len(refs.list) > 0 {
-		if err := w.findProcesses(ctx, refs); err != nil {
-			return fmt.Errorf("find processes: %w", err)
-		}
-		if err := w.insertProcesses(ctx, refs); err != nil {
-			return fmt.Errorf("insert processes: %w", err)
-		}
+	fresh, byKey := w.usedRefs()
+	if err := w.findProcesses(ctx, fresh, byKey); err != nil {
+		return fmt.Errorf("find processes: %w", err)
+	}
+	if err := w.insertProcesses(ctx, fresh, byKey); err != nil {
+		return fmt.Errorf("insert processes: %w", err)
 	}
 	ids := make([]int64, 0, len(w.touched))
 	days := make([]time.Time, 0, len(w.touched))
@@ -45,20 +44,18 @@ func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 	return nil
 }
 
-// refList is the new references in columns, for unnest.
-type refList struct {
-	list                 []*processRef
-	byKey                map[refKey]*processRef
-	machines, pids, ppid []int32
-	identities           []int64
-	started              []*time.Time
-	names, cmds, users   []string
-	days                 []time.Time
+// newRef is a reference without a row yet, with the sample that says what it is.
+type newRef struct {
+	key    refKey
+	ref    *processRef
+	sample *snapshot.ProcessSample
+	day    time.Time
 }
 
-// usedRefs collects the new references of the planned rows with their texts.
-func (w *groupWrite) usedRefs() *refList {
-	refs := &refList{byKey: make(map[refKey]*processRef)}
+// usedRefs collects the new references of the planned rows, each once.
+func (w *groupWrite) usedRefs() ([]newRef, map[refKey]*processRef) {
+	var fresh []newRef
+	byKey := make(map[refKey]*processRef)
 	for i := range w.rows {
 		row := &w.rows[i]
 		for k, ref := range row.refs {
@@ -67,74 +64,76 @@ func (w *groupWrite) usedRefs() *refList {
 			}
 			sample := &row.snapshot.Processes[k]
 			key := refKey{row.machine.id, sample.Key(), ref.identity}
-			if refs.byKey[key] != nil || !sample.HasIdentity() {
+			if byKey[key] != nil || !sample.HasIdentity() {
 				continue
 			}
-			refs.byKey[key] = ref
-			refs.list = append(refs.list, ref)
-			refs.machines = append(refs.machines, row.machine.id)
-			refs.pids = append(refs.pids, sample.PID)
-			refs.ppid = append(refs.ppid, *sample.PPID)
-			refs.identities = append(refs.identities, ref.identity)
-			refs.started = append(refs.started, nullTime(sample.StartedAt))
-			refs.names = append(refs.names, sample.Name)
-			refs.cmds = append(refs.cmds, sample.CommandLine)
-			refs.users = append(refs.users, sample.User)
-			refs.days = append(refs.days, midnight(row.snapshot.Timestamp.Std()))
+			byKey[key] = ref
+			fresh = append(fresh, newRef{key, ref, sample, midnight(row.snapshot.Timestamp.Std())})
 		}
 	}
-	return refs
+	return fresh, byKey
 }
 
-func (w *groupWrite) findProcesses(ctx context.Context, refs *refList) error {
+// column turns a list into one column of it, for unnest.
+func column[T any](list []newRef, of func(newRef) T) []T {
+	values := make([]T, len(list))
+	for i := range list {
+		values[i] = of(list[i])
+	}
+	return values
+}
+
+// keyColumns are machine, pid, identity and start time.
+func keyColumns(list []newRef) []any {
+	return []any{
+		column(list, func(n newRef) int32 { return n.key.machine }),
+		column(list, func(n newRef) int32 { return n.key.key.PID }),
+		column(list, func(n newRef) int64 { return n.key.identity }),
+		column(list, func(n newRef) *time.Time { return nullTime(n.key.key.StartedAt) }),
+	}
+}
+
+func (w *groupWrite) findProcesses(ctx context.Context, fresh []newRef, byKey map[refKey]*processRef) error {
+	if len(fresh) == 0 {
+		return nil
+	}
 	rows, err := w.tx.Query(ctx, `
 		SELECT p.machine, p.pid, p.identity, p.started_at, p.id, p.last_day
 		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[]) u(machine, pid, identity, started_at)
 		JOIN processes p ON p.machine = u.machine AND p.pid = u.pid AND p.identity = u.identity
-			AND p.started_at IS NOT DISTINCT FROM u.started_at`,
-		refs.machines, refs.pids, refs.identities, refs.started)
+			AND p.started_at IS NOT DISTINCT FROM u.started_at`, keyColumns(fresh)...)
 	if err != nil {
 		return err
 	}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		key, id, day, err := scanRef(row)
-		if ref := refs.byKey[key]; ref != nil {
-			ref.id, ref.day = id, day
-		}
-		return struct{}{}, err
-	})
-	return err
+	return resolve(rows, byKey)
 }
 
-func (w *groupWrite) insertProcesses(ctx context.Context, refs *refList) error {
-	missing := &refList{}
-	for i, ref := range refs.list {
-		if ref.id == 0 {
-			missing.machines = append(missing.machines, refs.machines[i])
-			missing.pids = append(missing.pids, refs.pids[i])
-			missing.ppid = append(missing.ppid, refs.ppid[i])
-			missing.identities = append(missing.identities, refs.identities[i])
-			missing.started = append(missing.started, refs.started[i])
-			missing.names = append(missing.names, refs.names[i])
-			missing.cmds = append(missing.cmds, refs.cmds[i])
-			missing.users = append(missing.users, refs.users[i])
-			missing.days = append(missing.days, refs.days[i])
-		}
-	}
-	if len(missing.pids) == 0 {
+func (w *groupWrite) insertProcesses(ctx context.Context, fresh []newRef, byKey map[refKey]*processRef) error {
+	missing := slices.DeleteFunc(fresh, func(n newRef) bool { return n.ref.id != 0 })
+	if len(missing) == 0 {
 		return nil
 	}
 	rows, err := w.tx.Query(ctx, `
-		INSERT INTO processes (machine, pid, ppid, identity, started_at, name, command_line, user_name, last_day)
-		SELECT * FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::date[])
+		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day)
+		SELECT * FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::date[])
 		RETURNING machine, pid, identity, started_at, id, last_day`,
-		missing.machines, missing.pids, missing.ppid, missing.identities, missing.started, missing.names, missing.cmds, missing.users, missing.days)
+		append(keyColumns(missing),
+			column(missing, func(n newRef) int32 { return *n.sample.PPID }),
+			column(missing, func(n newRef) string { return n.sample.Name }),
+			column(missing, func(n newRef) string { return n.sample.CommandLine }),
+			column(missing, func(n newRef) string { return n.sample.User }),
+			column(missing, func(n newRef) time.Time { return n.day }))...)
 	if err != nil {
 		return err
 	}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+	return resolve(rows, byKey)
+}
+
+// resolve gives the references that the rows name their ids.
+func resolve(rows pgx.Rows, byKey map[refKey]*processRef) error {
+	_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		key, id, day, err := scanRef(row)
-		if ref := refs.byKey[key]; ref != nil {
+		if ref := byKey[key]; ref != nil {
 			ref.id, ref.day = id, day
 		}
 		return struct{}{}, err

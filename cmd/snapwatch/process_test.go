@@ -1,3 +1,5 @@
+//go:build linux
+
 package main_test
 
 import (
@@ -353,7 +355,7 @@ func TestUpRunsAnAgentAndEndsIt(t *testing.T) {
 	}
 	seen()
 	id := machines.Results[0].MachineID
-	if second, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").CombinedOutput(); err == nil || !strings.Contains(string(second), "another snapwatch") {
+	if second, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").CombinedOutput(); err == nil || !strings.Contains(string(second), "one snapwatch a data directory") {
 		t.Errorf("a second server on the directory: %v, %s", err, second)
 	}
 	if taken, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dataDir(t), "--listen", strings.TrimPrefix(p.url, "http://")).CombinedOutput(); err == nil || !strings.Contains(string(taken), "--listen") {

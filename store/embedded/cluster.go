@@ -8,7 +8,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/filelock"
 )
 
 // Config says where the cluster lives.
@@ -52,9 +53,6 @@ const (
 	maxSocketDir = 107 - len("/.s.PGSQL.5432")
 )
 
-// ErrLocked says that another snapwatch uses the directory.
-var ErrLocked = errors.New("another snapwatch is running on this data directory")
-
 // Start makes the cluster if there is none, recovers or takes over the one that
 // is there, and returns once it accepts connections.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
@@ -70,9 +68,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := owner.makeParent(dir); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := filelock.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
+		return nil, fmt.Errorf("one snapwatch a data directory: %w", err)
 	}
 	c := &Cluster{cfg: cfg, owner: owner, lock: lock}
 	if err := c.start(ctx); err != nil {

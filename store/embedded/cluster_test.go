@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/filelock"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
 
@@ -81,7 +82,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if method := query[string](t, c.SuperuserURL(), `SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules`); method != "peer" {
 		t.Errorf("it trusts by %s", method)
 	}
-	if _, err := embedded.Start(t.Context(), config(dir)); !errors.Is(err, embedded.ErrLocked) {
+	if _, err := embedded.Start(t.Context(), config(dir)); !errors.Is(err, filelock.ErrHeld) {
 		t.Errorf("a second start on the directory: %v", err)
 	}
 	url := c.URL()

@@ -4,7 +4,6 @@ package embedded
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 )
@@ -23,4 +22,3 @@ func (owner) makeOwned(string) error               { return errors.ErrUnsupporte
 func (owner) touch(string) error                   { return errors.ErrUnsupported }
 func (owner) makeSocketDir(string) (string, error) { return "", errors.ErrUnsupported }
 func socketDir(dir string) string                  { return filepath.Join(dir, "run") }
-func lockFile(string) (*os.File, error)            { return nil, errors.ErrUnsupported }

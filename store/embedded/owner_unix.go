@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // owner is the operating system's user that the cluster runs as: ourselves, or
@@ -135,20 +133,4 @@ func (o owner) makeSocketDir(dir string) (string, error) {
 		return "", fmt.Errorf("%s is not a folder of the cluster's owner with mode 0700", socket)
 	}
 	return socket, nil
-}
-
-// lockFile takes an exclusive lock that ends with the process.
-func lockFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = file.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, ErrLocked
-		}
-		return nil, err
-	}
-	return file, nil
 }

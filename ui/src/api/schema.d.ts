@@ -199,61 +199,7 @@ export interface components {
             /** @description The value at the given location */
             value?: unknown;
         };
-        ErrorModel: {
-            /**
-             * @description What is wrong, for programs
-             * @example invalid_field
-             */
-            code: string;
-            /** @description What is wrong, for people */
-            detail: string;
-            /** @description Each fault, where there may be several */
-            errors?: components["schemas"]["Detail"][];
-            /**
-             * @description The field at fault
-             * @example snapshots[0].processes[3].pid
-             */
-            field?: string;
-            /**
-             * Format: int64
-             * @description The limit that is passed
-             */
-            limit?: number;
-            /** @description Of a post: the machine */
-            machine_id?: string;
-            /** @description Names this request in the server's log */
-            request_id?: string;
-            /**
-             * Format: date-time
-             * @description The server's clock, likewise
-             */
-            server_time?: string;
-            /**
-             * Format: int64
-             * @description Of a post: the index of the snapshot at fault; nothing of the post is stored
-             */
-            snapshot?: number;
-            /**
-             * Format: int64
-             * @example 422
-             */
-            status: number;
-            /**
-             * Format: date-time
-             * @description The snapshot's clock, where the fault lies in it
-             */
-            timestamp?: string;
-            /**
-             * @description The status in words
-             * @example Unprocessable Entity
-             */
-            title: string;
-            /**
-             * @description Always about:blank: the status and the code say it all
-             * @example about:blank
-             */
-            type: string;
-        };
+        ErrorModel: components["schemas"]["Problem"];
         Interface: {
             name: string;
             /**

@@ -1,0 +1,50 @@
+package ui
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestHandler(t *testing.T) {
+	built := fstest.MapFS{
+		"index.html":       {Data: []byte("<p>the page")},
+		"icon.svg":         {Data: []byte("<svg/>")},
+		"assets/app-1f.js": {Data: []byte("code()")},
+	}
+	for _, test := range []struct {
+		files               fstest.MapFS
+		method, path        string
+		status              int
+		body, cache, policy string
+	}{
+		{built, "GET", "/", 200, "the page", "no-cache", "default-src 'self'"},
+		{built, "GET", "/machines/abc", 200, "the page", "no-cache", "default-src 'self'"},
+		{built, "GET", "/index.html", 200, "the page", "no-cache", "default-src 'self'"},
+		{built, "GET", "/assets/app-1f.js", 200, "code()", "public, max-age=31536000, immutable", "default-src 'self'"},
+		{built, "GET", "/assets/app-of-another-version.js", 404, "", "", ""},
+		{built, "GET", "/icon.svg", 200, "<svg/>", "", ""},
+		{built, "GET", "/../../etc/passwd", 200, "the page", "no-cache", ""},
+		{built, "POST", "/", 405, "", "", ""},
+		{fstest.MapFS{".gitkeep": {}}, "GET", "/", 501, "make build", "", ""},
+	} {
+		recorder := httptest.NewRecorder()
+		handler(test.files).ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, nil))
+		header := recorder.Header()
+		if recorder.Code != test.status || !strings.Contains(recorder.Body.String(), test.body) || header.Get("Cache-Control") != test.cache || !strings.Contains(header.Get("Content-Security-Policy"), test.policy) {
+			t.Errorf("%s %s: %d %q %v", test.method, test.path, recorder.Code, recorder.Body, header)
+		}
+	}
+}
+
+// What is embedded is served: the application where it is built, a word of how
+// to build it where it is not.
+func TestEmbedded(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	if recorder.Code != http.StatusOK && recorder.Code != http.StatusNotImplemented {
+		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	}
+}
