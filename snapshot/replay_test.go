@@ -84,3 +84,25 @@ func TestCPUUsageAndCPUTimeDeriveFromEachOther(t *testing.T) {
 		t.Fatalf("unknown CPU time gave %v", *got)
 	}
 }
+
+// What a changes snapshot does not mention has spent nothing and kept its
+// levels; what was never known does not become zero.
+func TestCarry(t *testing.T) {
+	spent, rss, threads, ppid := int64(50), int64(4096), int32(3), int32(0)
+	var replay snapshot.Replay
+	for _, s := range []snapshot.Snapshot{
+		{Timestamp: 1, Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a", State: "R", CPUMS: &spent, MemoryUsage: &rss, Threads: &threads, WriteBytes: &spent}}},
+		{Timestamp: 2, Kind: snapshot.KindChanges},
+	} {
+		if err := replay.Apply(&s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := replay.Processes()[0]
+	if *p.CPUMS != 0 || *p.WriteBytes != 0 || p.ReadBytes != nil {
+		t.Errorf("spent: %d ms, %d bytes written, read %v; want 0, 0, unknown", *p.CPUMS, *p.WriteBytes, p.ReadBytes)
+	}
+	if p.State != "R" || *p.MemoryUsage != rss || *p.Threads != threads {
+		t.Errorf("the levels did not hold: %+v", p.Values)
+	}
+}

@@ -78,7 +78,8 @@ func (s *Store) readIdentities(ctx context.Context, samples []sample) (map[int64
 }
 
 // replay turns sparse samples back into the full list at each instant. Samples
-// begin at the full snapshot of the first instant; both are in order of time.
+// begin at the full snapshot of the first instant, and instants leave none out
+// from there on; both are in order of time.
 func replay(instants []instant, samples []sample, identities map[int64]identityRow) [][]snapshot.Process {
 	var list snapshot.Replay
 	lists := make([][]snapshot.Process, len(instants))
@@ -86,7 +87,7 @@ func replay(instants []instant, samples []sample, identities map[int64]identityR
 	for i, at := range instants {
 		for len(samples) > 0 && samples[0].ts <= at.ts {
 			ts := samples[0].ts
-			if ts == at.fullTS || isFull(instants[:i], ts) {
+			if ts == at.fullTS {
 				list.Reset()
 				reset = ts
 			} else {
@@ -109,17 +110,6 @@ func replay(instants []instant, samples []sample, identities map[int64]identityR
 		lists[i] = list.Processes()
 	}
 	return lists
-}
-
-// isFull reports whether ts is the full snapshot of one of the instants before.
-// They are looked at from the newest, and a full one is seldom far.
-func isFull(before []instant, ts snapshot.Time) bool {
-	for i := len(before) - 1; i >= 0 && before[i].ts >= ts; i-- {
-		if before[i].fullTS == ts {
-			return true
-		}
-	}
-	return false
 }
 
 func apply(list *snapshot.Replay, one sample, identities map[int64]identityRow) {
