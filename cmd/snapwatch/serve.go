@@ -41,7 +41,10 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer s.stop()
+	defer func() {
+		s.stop()
+		fmt.Fprintln(os.Stderr, "snapwatch has stopped; run it again, and the history is still there.")
+	}()
 	arguments := []string{"--server", s.url()}
 	if c.DataDir != "" { // what belongs to an unusual place stays together there
 		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
@@ -52,6 +55,6 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	// The agent goes first, so that its last snapshots are taken.
 	defer func() { stopAgent(); <-agentDone }()
 	fmt.Println("snapwatch is up:", s.url())
-	fmt.Fprintln(os.Stderr, "Ctrl-C stops it; the history stays.")
+	fmt.Fprintln(os.Stderr, "Ctrl-C stops it.")
 	return s.wait(ctx)
 }
