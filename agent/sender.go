@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	// heartbeat is how often the server hears of us at the least.
-	heartbeat    = 30 * time.Second
 	minBackoff   = 500 * time.Millisecond
 	maxBackoff   = 30 * time.Second
 	batchLimit   = 100     // snapshots in a post
@@ -103,8 +101,8 @@ func (s *sender) wait(ctx context.Context) {
 	if waiting, _, _ := s.queue.size(); waiting > 0 || !s.registered {
 		return
 	}
-	every := min(heartbeat, s.recorder.interval())
-	if s.recorder.current().Enabled && every < heartbeat {
+	every := min(snapshot.Heartbeat, s.recorder.interval())
+	if s.recorder.current().Enabled && every < snapshot.Heartbeat {
 		every *= 2 // snapshots are signs of life themselves
 	}
 	timer := time.NewTimer(max(0, every-time.Since(s.lastPost)))

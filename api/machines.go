@@ -38,10 +38,8 @@ type MachineView struct {
 	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without devices"`
 }
 
-// HeartbeatSeconds is how often an agent reports at the least, whatever its
-// polling interval; twice that without a word makes a machine stale.
-const HeartbeatSeconds = 30
-
+// view shows a machine. It is stale when it has not been heard of for twice as
+// long as its agent is silent at the most.
 func (a *API) view(m *store.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
@@ -50,7 +48,7 @@ func (a *API) view(m *store.Machine) MachineView {
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
 	}
-	interval := HeartbeatSeconds * time.Second
+	interval := snapshot.Heartbeat
 	if m.Enabled {
 		interval = min(interval, time.Duration(m.PollingInterval*float64(time.Second)))
 	}

@@ -192,7 +192,9 @@ func (t *topic) admit(ctx context.Context, newcomer join) error {
 func (t *topic) add(newcomer join) {
 	t.mu.Lock()
 	t.joins = append(t.joins, newcomer)
-	t.watchers[newcomer.client] = t.watchers[newcomer.client]
+	if _, watches := t.watchers[newcomer.client]; !watches {
+		t.watchers[newcomer.client] = false
+	}
 	t.mu.Unlock()
 	t.signal()
 }

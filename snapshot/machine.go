@@ -1,5 +1,11 @@
 package snapshot
 
+import "time"
+
+// Heartbeat is how often an agent posts at the least, whatever its polling
+// interval: a batch without snapshots, if there is nothing else to tell.
+const Heartbeat = 30 * time.Second
+
 // Machine is what a machine says of itself when it registers. Only MachineID is
 // needed; what is not known stays empty.
 type Machine struct {

@@ -17,8 +17,10 @@ import (
 )
 
 type migrateCommand struct {
-	Up   migrateUpCommand   `cmd:"" help:"Bring the schema up to this version."`
-	Down migrateDownCommand `cmd:"" help:"Take the schema and all data away."`
+	Up      migrateUpCommand      `cmd:"" help:"Bring the schema up to this version."`
+	To      migrateToCommand      `cmd:"" help:"Move the schema up or down to a version."`
+	Down    migrateDownCommand    `cmd:"" help:"Take the schema and all data away."`
+	Version migrateVersionCommand `cmd:"" help:"Print the schema's version."`
 }
 
 type migrateUpCommand struct{ config.Database }
@@ -36,6 +38,29 @@ type migrateDownCommand struct {
 // Run takes the schema away.
 func (c *migrateDownCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, store.MigrateDown)
+}
+
+type migrateToCommand struct {
+	config.Database
+	Target uint `arg:"" help:"The version."`
+}
+
+// Run moves the schema.
+func (c *migrateToCommand) Run(ctx context.Context, logger *slog.Logger) error {
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error { return store.MigrateTo(ctx, url, c.Target) })
+}
+
+type migrateVersionCommand struct{ config.Database }
+
+// Run prints the version.
+func (c *migrateVersionCommand) Run(ctx context.Context, logger *slog.Logger) error {
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
+		version, dirty, err := store.SchemaVersion(ctx, url)
+		if err == nil {
+			fmt.Printf("%d%s\n", version, map[bool]string{true: " dirty: a migration failed half-way"}[dirty])
+		}
+		return err
+	})
 }
 
 // withURL calls do with the database's URL; the private cluster runs meanwhile.

@@ -29,12 +29,6 @@ var places = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// Available reports whether Start would find server binaries.
-func Available() bool {
-	_, err := findBinaries("", 0)
-	return err == nil
-}
-
 // findBinaries returns the folder with the newest server of at least MinMajor,
 // or of exactly the wanted major version, which a cluster that exists needs.
 func findBinaries(dir string, wanted int) (string, error) {
