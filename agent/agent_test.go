@@ -158,11 +158,15 @@ type scripted struct {
 	script []func(w http.ResponseWriter, batch *snapshot.Batch) bool // true if it answered
 	taken  []snapshot.Time
 	posts  int
+	named  int           // registrations
 	seen   chan struct{} // gets a token a post
 }
 
 func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/api/v1/machines" {
+		s.mu.Lock()
+		s.named++
+		s.mu.Unlock()
 		_, _ = io.WriteString(w, `{"machine_id":"m","polling_interval":5,"enabled":true}`)
 		return
 	}
@@ -271,6 +275,30 @@ func TestSenderVerdicts(t *testing.T) {
 				t.Error("the config of the answer was not obeyed")
 			}
 		})
+	}
+}
+
+// A machine that was deleted on the server registers again with its next post.
+func TestForgottenMachineRegistersAgain(t *testing.T) {
+	t.Parallel()
+	forgotten := func(w http.ResponseWriter, _ *snapshot.Batch) bool {
+		_, _ = io.WriteString(w, `{"stored":0,"duplicates":0,"config":{"polling_interval":5,"enabled":true},"config_version":1,"unregistered":true}`)
+		return true
+	}
+	server := &scripted{script: []func(http.ResponseWriter, *snapshot.Batch) bool{forgotten}, seen: make(chan struct{}, 100)}
+	web := httptest.NewServer(server)
+	defer web.Close()
+	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m"}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := a.sender.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if server.named != 2 || server.posts != 3 {
+		t.Errorf("%d registrations, %d posts", server.named, server.posts)
 	}
 }
 

@@ -148,6 +148,8 @@ func (s *sender) step(ctx context.Context) (verdict, error) {
 	}
 	s.most = batchLimit
 	s.recorder.configure(ack.Config)
+	// Someone has deleted the machine meanwhile: say again what it is.
+	s.registered = !ack.Unregistered || s.machine.Hostname == ""
 	return accepted, nil
 }
 
@@ -175,7 +177,6 @@ func (s *sender) judge(batch []queued, err error) (verdict, error) {
 	dropped := s.queue.dropChain(batch[0].at)
 	s.logger.Warn("the server refused a snapshot for good", "timestamp", batch[0].at.String(), "dropped", dropped, "err", err)
 	s.recorder.demandFull()
-	s.registered = r.status != http.StatusConflict // the server may have forgotten the machine as a whole
 	s.most = batchLimit
 	return narrowed, err
 }

@@ -38,6 +38,7 @@ type Ack struct {
 	Duplicates    int    `json:"duplicates" doc:"Snapshots of this batch that were stored before"`
 	Config        Config `json:"config"`
 	ConfigVersion int64  `json:"config_version" doc:"Rises with every change of the config"`
+	Unregistered  bool   `json:"unregistered,omitzero" doc:"The server knows this machine by nothing but its id, perhaps because it was deleted: an agent registers it"`
 }
 
 // Outcome is what became of one batch of a group: an acknowledgement, or the

@@ -64,7 +64,10 @@ func TestMachines(t *testing.T) {
 func TestConfigure(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
-	if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "m"}); err != nil {
+	if ack := write(t, s, "m"); !ack.Unregistered {
+		t.Error("a machine of which only the id is known is not asked to register")
+	}
+	if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "m", Hostname: "h"}); err != nil {
 		t.Fatal(err)
 	}
 	interval, off := 1.5, false

@@ -37,6 +37,7 @@ type machineRow struct {
 	lastSnapshot  snapshot.Time
 	config        snapshot.Config
 	configVersion int64
+	unregistered  bool
 }
 
 // newSnapshot is a row of snapshots to be, with its samples.
@@ -83,7 +84,7 @@ func (w *groupWrite) run(ctx context.Context, batches []*snapshot.Batch) error {
 func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch) error {
 	machine := w.machines[batch.MachineID]
 	outcome := &w.outcomes[index]
-	outcome.Ack = snapshot.Ack{Config: machine.config, ConfigVersion: machine.configVersion}
+	outcome.Ack = snapshot.Ack{Config: machine.config, ConfigVersion: machine.configVersion, Unregistered: machine.unregistered}
 	if len(batch.Snapshots) == 0 {
 		return nil
 	}

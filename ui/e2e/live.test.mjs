@@ -19,7 +19,7 @@ before(async () => {
   page = await chromium.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|412/.test(message.text()) && faults.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|40[49]|412/.test(message.text()) && faults.push(message.text()));
 });
 
 after(async () => {
@@ -195,6 +195,7 @@ test("a killed server comes back with its history, and the page by itself", asyn
   const before = await timestamps(new Date(cameUp).toISOString());
   await site.kill();
   await page.getByText("connection lost").waitFor();
+  await page.getByText("The server does not answer.").waitFor();
   const again = await up({ dir: site.dir, listen: site.listen });
   site.child = again.child;
   site.stop = again.stop;
@@ -203,6 +204,20 @@ test("a killed server comes back with its history, and the page by itself", asyn
   await until("the page goes on live", async () => (await instant()) !== seen);
   const kept = new Set(await timestamps(new Date(cameUp - 60_000).toISOString()));
   assert.ok(before.every((t) => kept.has(t)), "history was lost");
+});
+
+test("a forgotten machine is gone, and comes back with its name, without its history", async () => {
+  const name = (await api(site, `/api/v1/machines/${machineId}`)).hostname;
+  const forgotten = Date.now();
+  await page.getByRole("button", { name: "Forget this machine…" }).click();
+  await page.getByRole("button", { name: "Forget", exact: true }).click();
+  await page.getByRole("heading", { name: "Machines" }).waitFor();
+  await page.locator("table.fleet tbody a", { hasText: name }).waitFor();
+  await thisMachine(site);
+  const kept = await timestamps(new Date(cameUp - 60_000).toISOString());
+  assert.ok(kept.every((t) => t > forgotten - 2000), "history outlived its machine");
+  await page.goto(`${site.url}/machines/nobody`);
+  await page.getByText("There is no such machine.").waitFor();
 });
 
 test("nothing went wrong on the page", () => assert.deepEqual(faults, []));

@@ -5,7 +5,9 @@ import { createRoot } from "react-dom/client";
 import { router } from "./router";
 import "./style.css";
 
-const queries = new QueryClient();
+// The server may be on this very machine: that the browser sees no network says
+// nothing about whether it can be reached.
+const queries = new QueryClient({ defaultOptions: { queries: { networkMode: "always" }, mutations: { networkMode: "always" } } });
 const place = document.getElementById("root");
 if (!place) throw new Error("index.html has no #root");
 createRoot(place).render(

@@ -136,6 +136,8 @@ export interface components {
              * @description Snapshots of this batch that are now stored for the first time
              */
             stored: number;
+            /** @description The server knows this machine by nothing but its id, perhaps because it was deleted: an agent registers it */
+            unregistered?: boolean;
         };
         Batch: {
             /** @description The agent's stable id of the machine */

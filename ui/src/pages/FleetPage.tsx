@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import type { Machine } from "../api/client";
+import { ApiError, type Machine } from "../api/client";
 import { machinesQuery } from "../api/machines";
 import { Meter } from "../components/Meter";
 import { Notice } from "../components/Notice";
@@ -10,7 +10,7 @@ import { bytes, duration, number, share } from "../format";
 
 /** Every machine that reports. */
 export function FleetPage() {
-  const { data: machines, error, isPending } = useQuery(machinesQuery);
+  const { data: machines, failureReason, isPending } = useQuery(machinesQuery);
   const [filter, setFilter] = useState("");
   const needle = filter.trim().toLowerCase();
   const shown = machines?.filter((m) => `${m.hostname} ${m.machine_id} ${m.platform}`.toLowerCase().includes(needle));
@@ -21,12 +21,12 @@ export function FleetPage() {
         {machines && <span className="quiet">{machines.length}</span>}
         <input type="search" placeholder="Filter machines" aria-label="Filter machines" value={filter} onChange={(e) => setFilter(e.target.value)} />
       </div>
-      {error && (
-        <Notice kind="error" title={machines ? "The list is not up to date." : "The machines could not be loaded."}>
-          {error.message}
+      {failureReason && (
+        <Notice kind="error" title={machines ? "The list is not up to date." : "The machines cannot be loaded."}>
+          Trying again. {failureReason instanceof ApiError ? failureReason.message : "The server does not answer."}
         </Notice>
       )}
-      {isPending && <Notice title="Loading…" />}
+      {isPending && !failureReason && <Notice title="Loading…" />}
       {machines?.length === 0 && (
         <Notice title="No machine has reported yet.">
           Start an agent: <code>snapwatch-agent --server {window.location.origin}</code>

@@ -14,7 +14,7 @@ import { ProcessTable } from "../processes/ProcessTable";
 /** One machine, live. */
 export function MachinePage() {
   const { machineId } = useParams({ from: "/machines/$machineId" });
-  const { data: machine, error } = useQuery(machineQuery(machineId));
+  const { data: machine, error, failureReason } = useQuery(machineQuery(machineId));
   const { snapshot, status } = useLive(machineId);
 
   if (status === "unknown" || (error instanceof ApiError && error.status === 404)) {
@@ -46,9 +46,9 @@ export function MachinePage() {
           {[machine.platform, machine.kernel, machine.architecture, machine.cpu_model && `${machine.cpu_count} × ${machine.cpu_model}`].filter(Boolean).join(" · ")}
         </p>
       )}
-      {error && (
-        <Notice kind="error" title="The machine's details are not up to date.">
-          {error.message}
+      {failureReason && (
+        <Notice kind="error" title="The server does not answer.">
+          Trying again. What you see is the last it told.
         </Notice>
       )}
       {machine?.status === "stale" && (
