@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,9 +137,10 @@ func (s *site) fill(machineID string, start snapshot.Time, n int) snapshottest.S
 	return series
 }
 
-func recent() snapshot.Time {
+// recent is an instant a few minutes ago, the same one for the whole run.
+var recent = sync.OnceValue(func() snapshot.Time {
 	return snapshot.TimeOf(time.Now().Add(-10 * time.Minute).Truncate(time.Second))
-}
+})
 
 type page[T any] struct {
 	Results    []T     `json:"results"`

@@ -16,10 +16,11 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// recent is an instant well inside retention, cut to the second.
-func recent() snapshot.Time {
+// recent is an instant well inside retention, cut to the second: the same one
+// for the whole run.
+var recent = sync.OnceValue(func() snapshot.Time {
 	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Second))
-}
+})
 
 func write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot.Snapshot) snapshot.Ack {
 	t.Helper()
