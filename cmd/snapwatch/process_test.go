@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -398,6 +399,23 @@ func agentRuns(t *testing.T, dir string) bool {
 		}
 	}
 	return false
+}
+
+// Ctrl-C sends every live view a close frame that says to come back.
+func TestStopClosesSockets(t *testing.T) {
+	t.Parallel()
+	p := start(t, "serve", dataDir(t), "127.0.0.1:0")
+	socket, _, err := websocket.Dial(t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/api/v1/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.CloseNow() }()
+	ended := make(chan error, 1)
+	go func() { _, _, err := socket.Read(context.WithoutCancel(t.Context())); ended <- err }()
+	p.stop(t)
+	if status := websocket.CloseStatus(<-ended); status != websocket.StatusGoingAway {
+		t.Errorf("the socket ended with %v", status)
+	}
 }
 
 func TestBadSettings(t *testing.T) {
