@@ -62,8 +62,10 @@ func (s *Store) dropExpired(ctx context.Context) error {
 	s.writing.Unlock()
 	// A day more than the samples: a chain that ends just inside may still name them.
 	lastDay := midnight(cutoff.Std()).AddDate(0, 0, -1)
+	// The outer condition is for a row that a writer held while we waited: it is
+	// looked at again, the inner one is not.
 	return s.inBatches(ctx, "remove processes past retention",
-		`DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE last_day < $1 LIMIT $2))`, lastDay)
+		`DELETE FROM processes WHERE last_day < $1 AND id = ANY(ARRAY(SELECT id FROM processes WHERE last_day < $1 LIMIT $2))`, lastDay)
 }
 
 // removeDeleted removes the rows of deleted machines, table by table.

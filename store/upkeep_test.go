@@ -223,3 +223,57 @@ func waitFor(t *testing.T, url, condition string) {
 		}
 	}
 }
+
+// A machine that was silent for longer than the retention comes back with a
+// process that still runs, just while retention removes that process's row: the
+// row stays.
+func TestRetentionWaitsForTheWriter(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	now := time.Now()
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }})
+	old := snapshottest.NewMachine(1, 20).Sparse(recent(), 1, time.Second, 1)
+	write(t, s, "m", old.Snapshots...)
+	// First the samples go, a day later the processes may.
+	now = recent().Std().Truncate(24 * time.Hour).Add(24*time.Hour + 48*time.Hour + time.Hour)
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(24 * time.Hour)
+	back := old.Snapshots[0]
+	back.Timestamp = snapshot.TimeOf(now)
+	// Hold the writer between its look-up and its commit: it must wait for this lock.
+	holder := storetest.Connect(t, url)
+	tx, err := holder.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE snapshots_`+now.Format("20060102")+` IN EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() {
+		written <- s.Write(context.WithoutCancel(t.Context()), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{back}}})[0].Err
+	}()
+	waitFor(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%INSERT INTO snapshots%' AND wait_event_type = 'Lock' AND datname = current_database())`)
+	second := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }})
+	purged := make(chan error, 1)
+	go func() { purged <- second.MaintainOnce(context.WithoutCancel(t.Context())) }()
+	waitFor(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DELETE FROM processes%' AND wait_event_type = 'Lock' AND datname = current_database())`)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-purged; err != nil {
+		t.Fatal(err)
+	}
+	state, err := s.At(t.Context(), "m", back.Timestamp, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := snapshottest.Diff(state.Processes, old.Truth[0]); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -93,6 +93,8 @@ func keyColumns(list []newRef) []any {
 	}
 }
 
+// findProcesses looks the references up, and keeps retention from removing what
+// it finds before the commit names it anew.
 func (w *groupWrite) findProcesses(ctx context.Context, fresh []newRef, byKey map[refKey]*processRef) error {
 	if len(fresh) == 0 {
 		return nil
@@ -101,7 +103,8 @@ func (w *groupWrite) findProcesses(ctx context.Context, fresh []newRef, byKey ma
 		SELECT p.machine, p.pid, p.identity, p.started_at, p.id, p.last_day
 		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[]) u(machine, pid, identity, started_at)
 		JOIN processes p ON p.machine = u.machine AND p.pid = u.pid AND p.identity = u.identity
-			AND p.started_at IS NOT DISTINCT FROM u.started_at`, keyColumns(fresh)...)
+			AND p.started_at IS NOT DISTINCT FROM u.started_at
+		FOR KEY SHARE OF p`, keyColumns(fresh)...)
 	if err != nil {
 		return err
 	}
