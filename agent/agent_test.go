@@ -66,7 +66,9 @@ func TestCadenceFollowsTheConfig(t *testing.T) {
 			synctest.Wait()
 			return count() - before
 		}
-		time.Sleep(time.Second)
+		if n := advance(1500 * time.Millisecond); n != 2 {
+			t.Errorf("at start: %d snapshots, want a second one after a second", n)
+		}
 		if n := advance(60 * time.Second); n != 12 {
 			t.Errorf("at 5 s: %d snapshots a minute", n)
 		}

@@ -12,6 +12,10 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
+// secondAfter is when the second sample follows the first: what is a difference
+// of two samples, such as CPU usage, need not wait for a whole interval.
+const secondAfter = time.Second
+
 // recorder is the sampling loop: it samples at the interval that the server
 // wants and queues what it saw.
 type recorder struct {
@@ -91,25 +95,31 @@ func (r *recorder) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		interval := r.interval()
+		step := interval
 		if r.current().Enabled {
-			if err := r.record(ctx, interval); err != nil && ctx.Err() == nil {
+			first, err := r.record(ctx, interval)
+			if err != nil && ctx.Err() == nil {
 				r.logger.Error("a sample failed", "err", err)
 			}
+			if first {
+				step = min(step, secondAfter)
+			}
 		}
-		if next = next.Add(interval); time.Until(next) < 0 {
+		if next = next.Add(step); time.Until(next) < 0 {
 			next = time.Now().Add(interval) // the machine slept or is overloaded
 		}
 		timer.Reset(time.Until(next))
 	}
 }
 
-// record takes one sample and queues it.
-func (r *recorder) record(ctx context.Context, interval time.Duration) error {
+// record takes one sample and queues it; first tells that it had none before it
+// to compare with.
+func (r *recorder) record(ctx context.Context, interval time.Duration) (first bool, err error) {
 	now := snapshot.TimeOf(time.Now())
 	full := r.wantsFull(now, interval)
 	taken, err := r.sampler.sample(ctx, full)
 	if err != nil {
-		return err
+		return false, err
 	}
 	s := snapshot.Snapshot{Timestamp: taken.at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine}
 	if s.IntervalMS > snapshot.MaxIntervalMS {
@@ -125,7 +135,7 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) error {
 	r.previous = taken.at
 	encoded, err := json.Marshal(&s)
 	if err != nil {
-		return fmt.Errorf("encode a snapshot: %w", err)
+		return false, fmt.Errorf("encode a snapshot: %w", err)
 	}
 	if dropped := r.queue.add(queued{at: s.Timestamp, kind: s.Kind, json: encoded}); dropped > 0 {
 		r.logger.Warn("the server is away for too long: snapshots were dropped", "dropped", dropped)
@@ -133,7 +143,7 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) error {
 			r.demandFull()
 		}
 	}
-	return nil
+	return taken.interval == 0, nil
 }
 
 // wantsFull says whether the next snapshot must list every process: the first,
