@@ -68,6 +68,7 @@ type API struct {
 	logger *slog.Logger
 	engine *gin.Engine
 	huma   huma.API
+	origin *http.CrossOriginProtection
 }
 
 // New returns the handler with everything mounted.
@@ -75,7 +76,7 @@ func New(cfg Config, parts Parts) *API {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &API{cfg: cfg, store: parts.Store, logger: parts.Logger, engine: gin.New()}
+	a := &API{cfg: cfg, store: parts.Store, logger: parts.Logger, engine: gin.New(), origin: http.NewCrossOriginProtection()}
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard)
 	a.huma = humagin.New(a.engine, a.humaConfig())

@@ -68,7 +68,7 @@ func (a *API) guard(c *gin.Context) {
 		c.Abort()
 		return
 	}
-	if err := http.NewCrossOriginProtection().Check(c.Request); err != nil {
+	if err := a.origin.Check(c.Request); err != nil {
 		problem.New(http.StatusForbidden, "cross_origin", "A page of another origin may not do this.").Write(c.Writer, c.Request)
 		c.Abort()
 	}

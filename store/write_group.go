@@ -22,7 +22,8 @@ type groupWrite struct {
 	chains   map[int32]*chain // as they will be after the commit
 
 	rows    []newSnapshot
-	newRefs map[refKey]*processRef // identities that may not be in processes yet
+	fresh   []newRef               // identities that may not be in processes yet
+	newRefs map[refKey]*processRef // the same by key
 	touched map[*processRef]int32  // last_day to raise
 
 	outcomes []snapshot.Outcome
@@ -103,6 +104,7 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	}
 	outcome.Ack.Duplicates = p.duplicates
 	w.rows = append(w.rows, p.rows...)
+	w.fresh = append(w.fresh, p.fresh...)
 	maps.Copy(w.newRefs, p.newRefs)
 	maps.Copy(w.touched, p.touched)
 	if p.chain != nil && p.chain.ts >= w.lastOf(machine) {
@@ -130,6 +132,7 @@ type planner struct {
 	chain      *chain                      // the newest chain that this batch extends
 
 	rows       []newSnapshot
+	fresh      []newRef
 	newRefs    map[refKey]*processRef
 	touched    map[*processRef]int32
 	duplicates int
@@ -238,7 +241,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Faul
 	day := int32(s.Timestamp.Std().Unix() / 86400)
 	for k := range s.Processes {
 		sample := &s.Processes[k]
-		ref := p.ref(sample, known[sample.Key()])
+		ref := p.ref(s, sample, known[sample.Key()])
 		if ref == nil {
 			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k), "process %d is not in the snapshots before, and comes without its name and ppid; send a full one", sample.PID)
 		}
@@ -256,7 +259,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Faul
 
 // ref returns the identity that a sample is of: the known one, or another one
 // if the sample says so; nil if nothing is known of it.
-func (p *planner) ref(sample *snapshot.ProcessSample, known *processRef) *processRef {
+func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, known *processRef) *processRef {
 	if !sample.HasIdentity() {
 		return known
 	}
@@ -274,6 +277,7 @@ func (p *planner) ref(sample *snapshot.ProcessSample, known *processRef) *proces
 	}
 	ref := &processRef{identity: hash}
 	p.newRefs[key] = ref
+	p.fresh = append(p.fresh, newRef{key, ref, sample, midnight(s.Timestamp.Std())})
 	return ref
 }
 

@@ -19,11 +19,10 @@ const stateExited = "exited"
 // is there, or a new one. No other writer can add the same in between, because
 // the machines' rows are locked.
 func (w *groupWrite) resolveProcesses(ctx context.Context) error {
-	fresh, byKey := w.usedRefs()
-	if err := w.findProcesses(ctx, fresh, byKey); err != nil {
+	if err := w.findProcesses(ctx); err != nil {
 		return fmt.Errorf("find processes: %w", err)
 	}
-	if err := w.insertProcesses(ctx, fresh, byKey); err != nil {
+	if err := w.insertProcesses(ctx); err != nil {
 		return fmt.Errorf("insert processes: %w", err)
 	}
 	ids := make([]int64, 0, len(w.touched))
@@ -52,28 +51,6 @@ type newRef struct {
 	day    time.Time
 }
 
-// usedRefs collects the new references of the planned rows, each once.
-func (w *groupWrite) usedRefs() ([]newRef, map[refKey]*processRef) {
-	var fresh []newRef
-	byKey := make(map[refKey]*processRef)
-	for i := range w.rows {
-		row := &w.rows[i]
-		for k, ref := range row.refs {
-			if ref.id != 0 {
-				continue
-			}
-			sample := &row.snapshot.Processes[k]
-			key := refKey{row.machine.id, sample.Key(), ref.identity}
-			if byKey[key] != nil || !sample.HasIdentity() {
-				continue
-			}
-			byKey[key] = ref
-			fresh = append(fresh, newRef{key, ref, sample, midnight(row.snapshot.Timestamp.Std())})
-		}
-	}
-	return fresh, byKey
-}
-
 // column turns a list into one column of it, for unnest.
 func column[T any](list []newRef, of func(newRef) T) []T {
 	values := make([]T, len(list))
@@ -95,8 +72,8 @@ func keyColumns(list []newRef) []any {
 
 // findProcesses looks the references up, and keeps retention from removing what
 // it finds before the commit names it anew.
-func (w *groupWrite) findProcesses(ctx context.Context, fresh []newRef, byKey map[refKey]*processRef) error {
-	if len(fresh) == 0 {
+func (w *groupWrite) findProcesses(ctx context.Context) error {
+	if len(w.fresh) == 0 {
 		return nil
 	}
 	rows, err := w.tx.Query(ctx, `
@@ -104,15 +81,15 @@ func (w *groupWrite) findProcesses(ctx context.Context, fresh []newRef, byKey ma
 		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[]) u(machine, pid, identity, started_at)
 		JOIN processes p ON p.machine = u.machine AND p.pid = u.pid AND p.identity = u.identity
 			AND p.started_at IS NOT DISTINCT FROM u.started_at
-		FOR KEY SHARE OF p`, keyColumns(fresh)...)
+		FOR KEY SHARE OF p`, keyColumns(w.fresh)...)
 	if err != nil {
 		return err
 	}
-	return resolve(rows, byKey)
+	return w.resolve(rows)
 }
 
-func (w *groupWrite) insertProcesses(ctx context.Context, fresh []newRef, byKey map[refKey]*processRef) error {
-	missing := slices.DeleteFunc(fresh, func(n newRef) bool { return n.ref.id != 0 })
+func (w *groupWrite) insertProcesses(ctx context.Context) error {
+	missing := slices.DeleteFunc(w.fresh, func(n newRef) bool { return n.ref.id != 0 })
 	if len(missing) == 0 {
 		return nil
 	}
@@ -129,14 +106,14 @@ func (w *groupWrite) insertProcesses(ctx context.Context, fresh []newRef, byKey 
 	if err != nil {
 		return err
 	}
-	return resolve(rows, byKey)
+	return w.resolve(rows)
 }
 
 // resolve gives the references that the rows name their ids.
-func resolve(rows pgx.Rows, byKey map[refKey]*processRef) error {
+func (w *groupWrite) resolve(rows pgx.Rows) error {
 	_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		key, id, day, err := scanRef(row)
-		if ref := byKey[key]; ref != nil {
+		if ref := w.newRefs[key]; ref != nil {
 			ref.id, ref.day = id, day
 		}
 		return struct{}{}, err
@@ -245,6 +222,9 @@ func (c *snapshotColumns) args() []any {
 
 // copySamples streams the samples of the new snapshots.
 func (w *groupWrite) copySamples(ctx context.Context) error {
+	if len(w.rows) == 0 {
+		return nil
+	}
 	samples := &sampleSource{rows: w.rows, at: -1}
 	if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"process_samples"},
 		[]string{"ts", "process", "cpu_ms", "memory_usage", "read_bytes", "write_bytes", "machine", "threads", "state"}, samples); err != nil {

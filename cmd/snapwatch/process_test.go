@@ -26,6 +26,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 // binaries is the folder with the two programs, built once for these tests.
@@ -72,20 +73,6 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-// dataDir makes a directory that PostgreSQL's own user can pass through.
-func dataDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "snapwatch-data-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // start runs a command that serves and waits for its URL.
@@ -203,7 +190,7 @@ func post(ctx context.Context, url string, body []byte) (ack snapshot.Ack, err e
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Parallel()
 	const machines, snapshots = 6, 150
-	dir := dataDir(t)
+	dir := storetest.Dir(t)
 	p := start(t, "serve", dir, "127.0.0.1:0")
 	var url atomic.Value
 	url.Store(p.url)
@@ -337,7 +324,7 @@ func get(t *testing.T, url string, into any) {
 
 func TestUpRunsAnAgentAndEndsIt(t *testing.T) {
 	t.Parallel()
-	dir := dataDir(t)
+	dir := storetest.Dir(t)
 	p := start(t, "up", dir, "127.0.0.1:0")
 	var machines struct {
 		Results []struct {
@@ -359,7 +346,7 @@ func TestUpRunsAnAgentAndEndsIt(t *testing.T) {
 	if second, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").CombinedOutput(); err == nil || !strings.Contains(string(second), "one snapwatch a data directory") {
 		t.Errorf("a second server on the directory: %v, %s", err, second)
 	}
-	if taken, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dataDir(t), "--listen", strings.TrimPrefix(p.url, "http://")).CombinedOutput(); err == nil || !strings.Contains(string(taken), "--listen") {
+	if taken, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", storetest.Dir(t), "--listen", strings.TrimPrefix(p.url, "http://")).CombinedOutput(); err == nil || !strings.Contains(string(taken), "--listen") {
 		t.Errorf("a second server on the address: %v, %s", err, taken)
 	}
 	p.stop(t)
@@ -404,7 +391,7 @@ func agentRuns(t *testing.T, dir string) bool {
 // Ctrl-C sends every live view a close frame that says to come back.
 func TestStopClosesSockets(t *testing.T) {
 	t.Parallel()
-	p := start(t, "serve", dataDir(t), "127.0.0.1:0")
+	p := start(t, "serve", storetest.Dir(t), "127.0.0.1:0")
 	socket, _, err := websocket.Dial(t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/api/v1/live", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -427,7 +414,7 @@ func TestBadSettings(t *testing.T) {
 		"unreachable":       {"serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://snapwatch:s3cret@127.0.0.1:1/x"},
 		"no cluster there":  {"database-url", "--data-dir", "/nonexistent"},
 		"not sure":          {"migrate", "down"},
-		"no server program": {"serve", "--listen", "127.0.0.1:0", "--postgres-bin", "/nonexistent", "--data-dir", dataDir(t)},
+		"no server program": {"serve", "--listen", "127.0.0.1:0", "--postgres-bin", "/nonexistent", "--data-dir", storetest.Dir(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(filepath.Join(binaries, "snapwatch"), arguments...)

@@ -14,24 +14,11 @@ import (
 
 	"github.com/snapwatch/snapwatch/filelock"
 	"github.com/snapwatch/snapwatch/store/embedded"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 func config(dir string) embedded.Config {
 	return embedded.Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
-}
-
-// openDir makes a directory that the cluster's owner can pass through.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "snapwatch-embedded-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 func start(t *testing.T, dir string) *embedded.Cluster {
@@ -65,7 +52,7 @@ func query[T any](t *testing.T, url, sql string) (value T) {
 
 func TestLifeOfACluster(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(openDir(t), "a", "b")
+	dir := filepath.Join(storetest.Dir(t), "a", "b")
 	if _, err := embedded.FindURL(dir); err == nil {
 		t.Error("a cluster was found where none is")
 	}
@@ -120,7 +107,7 @@ func TestLifeOfACluster(t *testing.T) {
 // A data directory deeper than a socket's path may be long still works.
 func TestLongDirectory(t *testing.T) {
 	t.Parallel()
-	c := start(t, filepath.Join(openDir(t), strings.Repeat("long/", 25)))
+	c := start(t, filepath.Join(storetest.Dir(t), strings.Repeat("long/", 25)))
 	defer stop(t, c)
 	query[int](t, c.URL(), `SELECT 1`)
 }
@@ -128,7 +115,7 @@ func TestLongDirectory(t *testing.T) {
 // An initdb that was cut off must not be taken for a cluster.
 func TestInterruptedInitdb(t *testing.T) {
 	t.Parallel()
-	dir := openDir(t)
+	dir := storetest.Dir(t)
 	torn := filepath.Join(dir, "postgres.new")
 	if err := os.MkdirAll(torn, 0o700); err != nil {
 		t.Fatal(err)
@@ -143,7 +130,7 @@ func TestInterruptedInitdb(t *testing.T) {
 
 func TestNoBinaries(t *testing.T) {
 	t.Parallel()
-	cfg := config(openDir(t))
+	cfg := config(storetest.Dir(t))
 	cfg.BinDir = t.TempDir()
 	_, err := embedded.Start(t.Context(), cfg)
 	if !errors.Is(err, embedded.ErrNoBinaries) || !strings.Contains(err.Error(), "DATABASE_URL") {

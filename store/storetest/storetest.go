@@ -32,10 +32,7 @@ var (
 // Main runs a package's tests with a cluster; call it from TestMain.
 func Main(m *testing.M) int {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "snapwatch-test-")
-	if err == nil {
-		err = os.Chmod(dir, 0o755) // the cluster's owner must pass through
-	}
+	dir, err := makeDir()
 	if err == nil {
 		cluster, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "data"), Logger: Logger()})
 	}
@@ -55,6 +52,28 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "storetest:", err)
 	}
 	return code
+}
+
+// makeDir makes a directory that the cluster's owner can pass through, which
+// the ones of testing.T are not always.
+func makeDir() (string, error) {
+	dir, err := os.MkdirTemp("", "snapwatch-test-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
+
+// Dir makes a directory for a private cluster of the test's own; it is removed
+// when the test ends.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 func makeTemplate(ctx context.Context) error {
