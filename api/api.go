@@ -29,7 +29,7 @@ import (
 // Store is what the API reads and changes; store.Store is one.
 type Store interface {
 	Ping(ctx context.Context) error
-	Profile() string
+	Profile() store.Detection
 	Machines(ctx context.Context, page store.MachinePage) ([]store.Machine, bool, error)
 	Machine(ctx context.Context, machineID string) (*store.Machine, error)
 	Register(ctx context.Context, machine *snapshot.Machine) (bool, error)
@@ -116,7 +116,8 @@ func (a *API) ready(c *gin.Context) {
 		problem.New(http.StatusServiceUnavailable, "not_ready", "The database cannot be reached or is not migrated.").Write(c.Writer, c.Request)
 		return
 	}
-	c.JSON(http.StatusOK, gin.H{"status": "ready", "profile": a.store.Profile()})
+	found := a.store.Profile()
+	c.JSON(http.StatusOK, gin.H{"status": "ready", "profile": found.Profile, "profile_reason": found.Reason})
 }
 
 func (a *API) humaConfig() huma.Config {

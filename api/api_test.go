@@ -45,11 +45,11 @@ func start(t testing.TB, cfg api.Config) *site {
 	t.Helper()
 	database := storetest.URL(t)
 	registry := prometheus.NewRegistry()
-	s, err := store.Open(t.Context(), store.Config{DatabaseURL: database, Retention: 30 * 24 * time.Hour}, storetest.Logger(), registry)
+	s, err := store.Open(t.Context(), store.Config{DatabaseURL: database, Detection: store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}, Retention: 30 * 24 * time.Hour}, storetest.Logger(), registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := ingest.New(ingest.Config{Retention: 30 * 24 * time.Hour}, s, storetest.Logger(), registry)
+	in := ingest.New(ingest.Config{Horizon: s.Horizon}, s, storetest.Logger(), registry)
 	b := broadcaster.New(broadcaster.Config{DatabaseURL: database}, s, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
 	handler := api.New(cfg, api.Parts{Store: s, Ingest: in.Handle, Live: b.Handle, UI: ui, Registry: registry, Logger: storetest.Logger()})

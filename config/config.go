@@ -32,6 +32,7 @@ func (l Log) New(w io.Writer) *slog.Logger {
 type Database struct {
 	DatabaseURL string `env:"DATABASE_URL" help:"PostgreSQL 15 or newer to use, as a connection URL. Empty: run a private cluster in the data directory."`
 	DataDir     string `env:"SNAPWATCH_DATA_DIR" help:"Where the private cluster lives. Empty: /var/lib/snapwatch for root, ~/.local/share/snapwatch for others."`
+	Profile     string `env:"SNAPWATCH_PROFILE" enum:"auto,timescale,postgres" default:"auto" help:"How to store: timescale, postgres, or auto, which takes timescale where a Community TimescaleDB of 2.18 or newer is there. A database keeps the profile it was made with."`
 	PostgresBin string `env:"SNAPWATCH_POSTGRES_BIN" help:"Folder with initdb, pg_ctl and postgres for the private cluster. Empty: find them."`
 }
 
@@ -39,9 +40,10 @@ type Database struct {
 type Server struct {
 	Listen       string        `env:"SNAPWATCH_LISTEN" default:"127.0.0.1:8420" help:"Address to serve on. There is no log-in yet: whoever reaches it reads and changes everything."`
 	AllowedHosts []string      `env:"SNAPWATCH_ALLOWED_HOSTS" help:"Names that browsers may address the server by, separated by commas. Empty: on loopback localhost, 127.0.0.1 and ::1, elsewhere any."`
-	Retention    time.Duration `env:"SNAPWATCH_RETENTION" default:"720h" help:"How long snapshots are kept."`
+	Retention    time.Duration `env:"SNAPWATCH_RETENTION" default:"0" help:"How long snapshots are kept, in whole days, until set through the API. 0: 30 days in PostgreSQL, 365 in TimescaleDB."`
 	MaxConns     int32         `env:"SNAPWATCH_MAX_CONNS" default:"10" help:"Most database connections, besides the one that listens."`
 	QueueRows    int           `env:"SNAPWATCH_QUEUE_ROWS" default:"500000" help:"Rows that may wait to be written; beyond that posts are refused with 503."`
+	Writers      int           `env:"SNAPWATCH_WRITERS" default:"2" help:"Groups that are committed at the same time; a machine's posts always go to the same one."`
 	GroupRows    int           `env:"SNAPWATCH_GROUP_ROWS" default:"20000" help:"Rows that are committed together at the most."`
 	GroupWait    time.Duration `env:"SNAPWATCH_GROUP_WAIT" default:"5ms" help:"How long the first post of a group waits for others."`
 	BodyBytes    int64         `env:"SNAPWATCH_BODY_BYTES" default:"268435456" help:"Bytes of posts, decompressed, that are held in memory at one time."`

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -23,14 +24,17 @@ import (
 
 // Writer commits groups of batches; store.Store is one.
 type Writer interface {
-	// Write returns an outcome for each batch once it is durable or refused.
+	// Write returns an outcome for each batch once it is durable or refused. It is
+	// called concurrently, but not with the same machine.
 	Write(ctx context.Context, group []*snapshot.Batch) []snapshot.Outcome
 }
 
 // Config bounds what ingest holds and waits for. Zero values mean the defaults.
 type Config struct {
-	// Retention is how old a snapshot may be.
-	Retention time.Duration
+	// Horizon returns the oldest instant that a snapshot may be of; nil takes any.
+	Horizon func() snapshot.Time
+	// Writers is how many groups are committed at the same time; 2 by default.
+	Writers int
 	// GroupRows is how many rows make a group full; 20,000 by default.
 	GroupRows int
 	// GroupWait is how long the first post of a group waits for others; 5 ms by default.
@@ -46,6 +50,12 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
+	if c.Horizon == nil {
+		c.Horizon = func() snapshot.Time { return math.MinInt64 }
+	}
+	if c.Writers == 0 {
+		c.Writers = 2
+	}
 	if c.GroupRows == 0 {
 		c.GroupRows = 20_000
 	}
@@ -149,7 +159,7 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 // checkClock refuses timestamps far ahead of our clock, which would hide the
 // present, and those past retention, which could not be kept.
 func (i *Ingest) checkClock(batch *snapshot.Batch) *snapshot.Fault {
-	now := snapshot.TimeOf(i.cfg.Now())
+	now, horizon := snapshot.TimeOf(i.cfg.Now()), i.cfg.Horizon()
 	for k := range batch.Snapshots {
 		ts := batch.Snapshots[k].Timestamp
 		fault := &snapshot.Fault{MachineID: batch.MachineID, Snapshot: k, Field: "snapshots[" + strconv.Itoa(k) + "].timestamp", Timestamp: ts, ServerTime: now}
@@ -158,9 +168,9 @@ func (i *Ingest) checkClock(batch *snapshot.Batch) *snapshot.Fault {
 			fault.Problem = ts.String() + " is more than " + snapshot.MaxClockLead.String() + " ahead of the server's clock, which says " + now.String()
 			return fault
 		}
-		if ts < now.Add(-i.cfg.Retention) {
+		if ts < horizon {
 			fault.Code = snapshot.CodeTooOld
-			fault.Problem = ts.String() + " is older than the " + i.cfg.Retention.String() + " that are kept; the server's clock says " + now.String()
+			fault.Problem = ts.String() + " is older than what is kept, which begins at " + horizon.String() + "; the server's clock says " + now.String()
 			return fault
 		}
 	}

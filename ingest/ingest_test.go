@@ -55,9 +55,6 @@ func serve(t testing.TB, cfg ingest.Config, writer ingest.Writer) (*ingest.Inges
 
 func serveWith(t testing.TB, cfg ingest.Config, writer ingest.Writer, registry *prometheus.Registry) (*ingest.Ingest, string) {
 	t.Helper()
-	if cfg.Retention == 0 {
-		cfg.Retention = 24 * time.Hour
-	}
 	in := ingest.New(cfg, writer, storetest.Logger(), registry)
 	engine := gin.New()
 	engine.POST("/", in.Handle)
@@ -218,7 +215,7 @@ func TestRefusals(t *testing.T) {
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Second)
-	_, url := serve(t, ingest.Config{Retention: time.Hour, Now: func() time.Time { return now }}, storetest.Open(t, nil))
+	_, url := serve(t, ingest.Config{Horizon: func() snapshot.Time { return snapshot.TimeOf(now.Add(-time.Hour)) }, Now: func() time.Time { return now }}, storetest.Open(t, nil))
 	for _, test := range []struct {
 		name   string
 		offset time.Duration

@@ -6,25 +6,33 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// queue holds accepted posts until they are committed, group by group. While one
-// group commits, the next gathers: under load the groups grow by themselves.
+// queue holds accepted posts until they are committed, group by group. Each of
+// its lanes commits on its own, with the machines that fall to it; while one group
+// of a lane commits, its next gathers: under load the groups grow by themselves.
 type queue struct {
 	cfg     Config
 	writer  Writer
 	metrics *metrics
+	lanes   []*lane
+	running sync.WaitGroup
 
 	mu     sync.Mutex
-	posts  []waitingPost
-	rows   int // of posts and of the group being committed
+	rows   int // of all posts and of the groups being committed
 	closed bool
+}
 
-	wake chan struct{} // a post was added, or the queue closed
-	full chan struct{} // a group's worth of rows is waiting
-	done chan struct{}
+// lane is a queue of some machines' posts, in order; queue.mu guards it.
+type lane struct {
+	posts []waitingPost
+	rows  int           // of posts
+	wake  chan struct{} // a post was added, or the queue closed
+	full  chan struct{} // a group's worth of rows is waiting
 }
 
 // waitingPost is an accepted post; its outcome channel is buffered, so that a
@@ -36,9 +44,18 @@ type waitingPost struct {
 }
 
 func newQueue(cfg Config, writer Writer, m *metrics) *queue {
-	q := &queue{cfg: cfg, writer: writer, metrics: m, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), done: make(chan struct{})}
-	go q.run()
+	q := &queue{cfg: cfg, writer: writer, metrics: m}
+	for range cfg.Writers {
+		lane := &lane{wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+		q.lanes = append(q.lanes, lane)
+		q.running.Go(func() { q.run(lane) })
+	}
 	return q
+}
+
+// laneOf returns the lane that has all posts of a machine.
+func (q *queue) laneOf(machineID string) *lane {
+	return q.lanes[xxhash.Sum64String(machineID)%uint64(len(q.lanes))]
 }
 
 // rowsOf is what a batch weighs: the rows it will write, at least one.
@@ -64,12 +81,14 @@ func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.Outcome, error) {
 		q.metrics.queueRefused.Inc()
 		return nil, problem.New(http.StatusServiceUnavailable, "queue_full", "Too many snapshots wait to be written; send the post again later.")
 	}
-	q.posts = append(q.posts, post)
+	lane := q.laneOf(batch.MachineID)
+	lane.posts = append(lane.posts, post)
+	lane.rows += post.rows
 	q.rows += post.rows
 	q.metrics.queueRows.Set(float64(q.rows))
-	signal(q.wake)
-	if q.rows >= q.cfg.GroupRows {
-		signal(q.full)
+	signal(lane.wake)
+	if lane.rows >= q.cfg.GroupRows {
+		signal(lane.full)
 	}
 	return post.outcome, nil
 }
@@ -79,15 +98,16 @@ func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	signal(q.wake)
-	signal(q.full)
-	<-q.done
+	for _, lane := range q.lanes {
+		signal(lane.wake)
+		signal(lane.full)
+	}
+	q.running.Wait()
 }
 
-func (q *queue) run() {
-	defer close(q.done)
+func (q *queue) run(lane *lane) {
 	for {
-		group, closed := q.take()
+		group, closed := q.take(lane)
 		if len(group) > 0 {
 			q.commit(group)
 			continue
@@ -95,36 +115,37 @@ func (q *queue) run() {
 		if closed {
 			return
 		}
-		<-q.wake
-		q.gather()
+		<-lane.wake
+		q.gather(lane)
 	}
 }
 
 // gather waits a moment for posts to join the first one.
-func (q *queue) gather() {
+func (q *queue) gather(lane *lane) {
 	timer := time.NewTimer(q.cfg.GroupWait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-q.full:
+	case <-lane.full:
 	}
 }
 
 // take removes the next group: at least one post, and no more than fit GroupRows.
-func (q *queue) take() (group []waitingPost, closed bool) {
+func (q *queue) take(lane *lane) (group []waitingPost, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	rows, n := 0, 0
-	for n < len(q.posts) && (n == 0 || rows+q.posts[n].rows <= q.cfg.GroupRows) {
-		rows += q.posts[n].rows
+	for n < len(lane.posts) && (n == 0 || rows+lane.posts[n].rows <= q.cfg.GroupRows) {
+		rows += lane.posts[n].rows
 		n++
 	}
-	group = q.posts[:n:n]
-	if q.posts = q.posts[n:]; len(q.posts) == 0 {
-		q.posts = nil
+	group = lane.posts[:n:n]
+	lane.rows -= rows
+	if lane.posts = lane.posts[n:]; len(lane.posts) == 0 {
+		lane.posts = nil
 	}
 	select { // what filled the last group says nothing of the next
-	case <-q.full:
+	case <-lane.full:
 	default:
 	}
 	return group, q.closed

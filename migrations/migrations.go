@@ -14,11 +14,11 @@ import (
 	"slices"
 )
 
-//go:embed common/*.sql postgres/*.sql
+//go:embed common/*.sql postgres/*.sql timescale/*.sql
 var files embed.FS
 
 // Profiles lists the storage profiles that have migrations.
-func Profiles() []string { return []string{"postgres"} }
+func Profiles() []string { return []string{"postgres", "timescale"} }
 
 // For returns the migrations of a profile as one flat folder.
 func For(profile string) (fs.FS, error) {

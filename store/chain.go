@@ -2,6 +2,7 @@ package store
 
 import (
 	"container/list"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -9,11 +10,62 @@ import (
 )
 
 // chain is what a machine ran at its newest snapshot, as far as the writer needs
-// it: a changes snapshot may only extend it. A chain is never changed once it is
-// in the cache; extending makes a new one.
+// it: a changes snapshot may only extend it. The writer changes a chain in place;
+// a chain whose change is not committed is thrown away.
 type chain struct {
 	ts, fullTS snapshot.Time
-	processes  map[snapshot.ProcessKey]*processRef
+	processes  map[snapshot.ProcessKey]running
+}
+
+// running is a process of a chain: which row of processes it is, and the levels
+// that hold until its next sample.
+type running struct {
+	ref    *processRef
+	levels levels
+}
+
+// levels is what a sample says that outlasts its instant. It keeps no pointer
+// into the batch it came from.
+type levels struct {
+	memory  int64
+	threads int32
+	state   byte // 0 if not known
+	known   known
+}
+
+// known tells which of a sample's numbers were given.
+type known uint8
+
+const (
+	knownCPU known = 1 << iota
+	knownMemory
+	knownThreads
+	knownRead
+	knownWrite
+)
+
+// levelsOf returns what v says.
+func levelsOf(v *snapshot.Values) levels {
+	var l levels
+	if v.State != "" {
+		l.state = v.State[0]
+	}
+	if v.CPUMS != nil {
+		l.known |= knownCPU
+	}
+	if v.MemoryUsage != nil {
+		l.memory, l.known = *v.MemoryUsage, l.known|knownMemory
+	}
+	if v.Threads != nil {
+		l.threads, l.known = *v.Threads, l.known|knownThreads
+	}
+	if v.ReadBytes != nil {
+		l.known |= knownRead
+	}
+	if v.WriteBytes != nil {
+		l.known |= knownWrite
+	}
+	return l
 }
 
 // processRef is a row of processes: id is 0 until it is inserted.
@@ -24,24 +76,20 @@ type processRef struct {
 }
 
 // identityHash is what tells one identity of a process from the next. The
-// strings hold no NUL, so the separator keeps them apart.
-func identityHash(id *snapshot.Identity) int64 {
-	digest := xxhash.New()
-	var ppid [4]byte
-	for i := range ppid {
-		ppid[i] = byte(id.PPID >> (8 * i))
-	}
-	_, _ = digest.Write(ppid[:])
-	for _, text := range []string{id.Name, id.CommandLine, id.User} {
-		_, _ = digest.WriteString(text)
-		_, _ = digest.Write([]byte{0})
-	}
-	return int64(digest.Sum64())
+// strings hold no NUL, so the separator keeps them apart. The buffer is used
+// again and returned.
+func identityHash(buffer []byte, ppid int32, name, commandLine, user string) (int64, []byte) {
+	buffer = append(buffer[:0], byte(ppid), byte(ppid>>8), byte(ppid>>16), byte(ppid>>24))
+	buffer = append(append(buffer, name...), 0)
+	buffer = append(append(buffer, commandLine...), 0)
+	buffer = append(append(buffer, user...), 0)
+	return int64(xxhash.Sum64(buffer)), buffer
 }
 
 // chainCache keeps the chains of the machines written last, bounded by the
-// number of processes in them. The writer's lock guards it.
+// number of processes in them. It is safe for concurrent use.
 type chainCache struct {
+	mu          sync.Mutex
 	limit, held int
 	order       *list.List // of *cachedChain, newest first
 	byMachine   map[int32]*list.Element
@@ -56,18 +104,28 @@ func newChainCache(limit int) *chainCache {
 	return &chainCache{limit: limit, order: list.New(), byMachine: make(map[int32]*list.Element)}
 }
 
-// get returns a machine's chain if it ends at ts, which the database says is the
-// machine's newest snapshot: another server may have written since.
-func (c *chainCache) get(machine int32, ts snapshot.Time) *chain {
+// take removes and returns a machine's chain if it ends at ts, which the database
+// says is the machine's newest snapshot: another server may have written since.
+// Until it is put back no one else has it.
+func (c *chainCache) take(machine int32, ts snapshot.Time) *chain {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	element, ok := c.byMachine[machine]
-	if !ok || element.Value.(*cachedChain).chain.ts != ts {
+	if !ok {
 		return nil
 	}
-	return element.Value.(*cachedChain).chain
+	chain := element.Value.(*cachedChain).chain
+	c.drop(machine)
+	if chain.ts != ts {
+		return nil
+	}
+	return chain
 }
 
-// put replaces a machine's chain and forgets those written longest ago.
+// put keeps a machine's chain and forgets those written longest ago.
 func (c *chainCache) put(machine int32, chain *chain) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.drop(machine)
 	c.byMachine[machine] = c.order.PushFront(&cachedChain{machine, chain})
 	c.held += weight(chain)
@@ -78,6 +136,8 @@ func (c *chainCache) put(machine int32, chain *chain) {
 
 // dropBefore forgets the chains that end before ts.
 func (c *chainCache) dropBefore(ts snapshot.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for machine, element := range c.byMachine {
 		if element.Value.(*cachedChain).chain.ts < ts {
 			c.drop(machine)

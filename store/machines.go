@@ -151,9 +151,6 @@ func (s *Store) Delete(ctx context.Context, machineID string) error {
 	if tag.RowsAffected() == 0 {
 		return snapshot.ErrNoMachine
 	}
-	select {
-	case s.upkeep <- struct{}{}:
-	default:
-	}
+	s.askUpkeep()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +13,9 @@ import (
 )
 
 const (
-	// upkeepEvery is how often Maintain looks for work by itself.
+	// refreshEvery is how often rollups are brought up to date.
+	refreshEvery = time.Minute
+	// upkeepEvery is how often Maintain does the rest by itself.
 	upkeepEvery = time.Hour
 	// retentionMargin keeps what reads at the horizon still replay, and the
 	// latest that a process's last_day may lag behind its samples.
@@ -21,47 +24,78 @@ const (
 	upkeepBatch = 50_000
 )
 
-// Maintain makes partitions ahead of time, drops those past retention and
-// removes the rows of deleted machines: now, every hour, and after a deletion,
-// until ctx ends. A failure is logged and tried again in the next round.
+// Maintain keeps rollups fresh every minute. Every hour, and when asked, it makes
+// room ahead of time, drops what is past retention or over the budget and removes
+// the rows of deleted machines. It goes on until ctx ends. A failure is logged and
+// tried again in the next round.
 func (s *Store) Maintain(ctx context.Context) {
-	ticker := time.NewTicker(upkeepEvery)
-	defer ticker.Stop()
+	hourly, minutely := time.NewTicker(upkeepEvery), time.NewTicker(refreshEvery)
+	defer hourly.Stop()
+	defer minutely.Stop()
+	round := s.MaintainOnce
 	for {
-		if err := s.MaintainOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := round(ctx); err != nil && ctx.Err() == nil {
 			s.metrics.upkeepFailures.Inc()
 			s.logger.Error("upkeep of the store failed", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-hourly.C:
+			round = s.MaintainOnce
 		case <-s.upkeep:
+			round = s.MaintainOnce
+		case <-minutely.C:
+			round = s.refresh
 		}
+	}
+}
+
+// askUpkeep lets Maintain do a round soon.
+func (s *Store) askUpkeep() {
+	select {
+	case s.upkeep <- struct{}{}:
+	default:
 	}
 }
 
 // MaintainOnce does one round of upkeep.
 func (s *Store) MaintainOnce(ctx context.Context) error {
-	days, aheadErr := s.profile.ahead(ctx, s.cfg.Now())
+	if err := s.loadRetention(ctx); err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	days, aheadErr := s.profile.ahead(ctx, now)
 	if aheadErr == nil {
 		s.metrics.partitionsAhead.Set(float64(days))
 	}
-	return errors.Join(aheadErr, s.dropExpired(ctx), s.removeDeleted(ctx))
+	// Deletions before the refresh, which would otherwise make rollups of what goes.
+	return errors.Join(aheadErr, s.profile.configure(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx), s.dropExpired(ctx), s.enforceBudget(ctx))
 }
 
-// dropExpired drops the days past retention, and then the processes that have no
-// sample left. Their ids must not survive in the writer's cache.
-func (s *Store) dropExpired(ctx context.Context) error {
-	cutoff := s.Horizon().Add(-retentionMargin)
-	if _, err := s.profile.dropBefore(ctx, cutoff.Std()); err != nil {
-		return fmt.Errorf("drop what is past retention: %w", err)
+func (s *Store) refresh(ctx context.Context) error {
+	started := time.Now()
+	if err := s.profile.refresh(ctx, s.cfg.Now()); err != nil {
+		return fmt.Errorf("refresh rollups: %w", err)
 	}
-	s.writing.Lock()
-	s.chains.dropBefore(cutoff)
-	s.writing.Unlock()
-	// A day more than the samples: a chain that ends just inside may still name them.
-	lastDay := midnight(cutoff.Std()).AddDate(0, 0, -1)
+	s.metrics.refreshSeconds.Observe(time.Since(started).Seconds())
+	return nil
+}
+
+// dropExpired drops what is past retention, and then the processes that nothing
+// names any more. Their ids must not survive in the writer's cache.
+func (s *Store) dropExpired(ctx context.Context) error {
+	keep, now := s.Retention(), s.cfg.Now()
+	for _, relation := range slices.Concat(series, rollups) {
+		cutoff := now.Add(-keep.of(relation) - retentionMargin)
+		if _, err := s.profile.dropBefore(ctx, relation, cutoff); err != nil {
+			return fmt.Errorf("drop what is past retention: %w", err)
+		}
+	}
+	s.chains.dropBefore(s.Horizon().Add(-retentionMargin))
+	// Rollups name processes for longest. A day more than those: a chain that ends
+	// just inside may still name them.
+	lastDay := midnight(now.Add(-max(keep.of("process_1d"), keep.of("snapshots"))-retentionMargin)).AddDate(0, 0, -1)
 	// The outer condition is for a row that a writer held while we waited: it is
 	// looked at again, the inner one is not.
 	return s.inBatches(ctx, "remove processes past retention",
@@ -84,6 +118,9 @@ func (s *Store) removeDeleted(ctx context.Context) error {
 				return fmt.Errorf("remove %s of a deleted machine: %w", relation, err)
 			}
 		}
+		if err := s.profile.removeRollups(ctx, machine); err != nil {
+			return fmt.Errorf("remove rollups of a deleted machine: %w", err)
+		}
 		if err := s.inBatches(ctx, "remove processes of a deleted machine",
 			`DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE machine = $1 LIMIT $2))`, machine); err != nil {
 			return err
@@ -96,17 +133,24 @@ func (s *Store) removeDeleted(ctx context.Context) error {
 }
 
 // removeSeries removes a machine's rows hour by hour of its history, so that no
-// statement is long.
+// statement is long. The hour is given as a constant: TimescaleDB then opens only
+// the compressed segments of that machine and hour.
 func (s *Store) removeSeries(ctx context.Context, relation string, machine int32) error {
 	for {
-		tag, err := s.pool.Exec(ctx, fmt.Sprintf(`
-			WITH first AS (SELECT min(ts) AS ts FROM %[1]s WHERE machine = $1)
-			DELETE FROM %[1]s USING first WHERE machine = $1 AND %[1]s.ts >= first.ts AND %[1]s.ts < first.ts + interval '1 hour'`, relation), machine)
-		if err != nil {
+		var first *time.Time
+		if err := s.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first); err != nil || first == nil {
 			return err
 		}
-		if tag.RowsAffected() == 0 {
-			return nil
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			// An hour of a large machine is more than TimescaleDB opens by default.
+			if _, err := tx.Exec(ctx, `SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`, pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	snapshots, samples, duplicates prometheus.Counter
 	commitSeconds, groupSnapshots  prometheus.Histogram
+	refreshSeconds                 prometheus.Histogram
 	readSeconds                    *prometheus.HistogramVec
 	notifies, notifyFailures       prometheus.Counter
 	partitionsAhead                prometheus.Gauge
@@ -31,12 +32,14 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		partitionsAhead: prometheus.NewGauge(prometheus.GaugeOpts{Name: "snapwatch_store_partitions_ahead_days", Help: "Days after today that have their partitions."}),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "snapwatch_store_commit_seconds", Help: "Time to write and commit a group.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}),
+		refreshSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "snapwatch_store_refresh_seconds", Help: "Time of a round that brings rollups up to date.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)}),
 		groupSnapshots: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "snapwatch_store_group_snapshots", Help: "Snapshots in a committed group.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 12)}),
 		readSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "snapwatch_store_read_seconds", Help: "Time of a read, by kind.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"kind"}),
 	}
-	registry.MustRegister(m.snapshots, m.samples, m.duplicates, m.commitSeconds, m.groupSnapshots, m.readSeconds,
+	registry.MustRegister(m.snapshots, m.samples, m.duplicates, m.commitSeconds, m.groupSnapshots, m.refreshSeconds, m.readSeconds,
 		m.notifies, m.notifyFailures, m.partitionsAhead, m.upkeepFailures,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "snapwatch_store_connections_in_use", Help: "Connections of the pool that are in use."},
 			func() float64 { return float64(pool.Stat().AcquiredConns()) }),

@@ -16,13 +16,14 @@ import (
 	"github.com/snapwatch/snapwatch/migrations"
 )
 
-// DefaultProfile is the storage profile of a database that has none yet.
-const DefaultProfile = "postgres"
-
-// Migrate brings the schema up to this version. Servers that start together
-// take turns by golang-migrate's advisory lock.
-func Migrate(ctx context.Context, databaseURL string) error {
-	return withMigrator(ctx, databaseURL, func(m *migrate.Migrate) error { return m.Up() })
+// Migrate brings the schema up to this version, in the profile that Detect tells.
+// Servers that start together take turns by golang-migrate's advisory lock.
+func Migrate(ctx context.Context, databaseURL, want string) (Detection, error) {
+	found, err := Detect(ctx, databaseURL, want)
+	if err != nil {
+		return Detection{}, err
+	}
+	return found, migrateWith(ctx, databaseURL, found.Profile, func(m *migrate.Migrate) error { return m.Up() })
 }
 
 // MigrateDown takes the whole schema, and all data, away.
@@ -47,7 +48,16 @@ func SchemaVersion(ctx context.Context, databaseURL string) (version uint, dirty
 	return version, dirty, err
 }
 
-func withMigrator(ctx context.Context, databaseURL string, do func(*migrate.Migrate) error) (err error) {
+// withMigrator works in the profile that the database has.
+func withMigrator(ctx context.Context, databaseURL string, do func(*migrate.Migrate) error) error {
+	found, err := Detect(ctx, databaseURL, "auto")
+	if err != nil {
+		return err
+	}
+	return migrateWith(ctx, databaseURL, found.Profile, do)
+}
+
+func migrateWith(ctx context.Context, databaseURL, profile string, do func(*migrate.Migrate) error) (err error) {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
 		return fmt.Errorf("parse database URL: %w", redact(err))
@@ -57,7 +67,7 @@ func withMigrator(ctx context.Context, databaseURL string, do func(*migrate.Migr
 	if err := db.PingContext(ctx); err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
 	}
-	folder, err := migrations.For(DefaultProfile)
+	folder, err := migrations.For(profile)
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
 	for _, fill := range []string{ // 100 machines, a snapshot each quarter of an hour
 		`INSERT INTO snapshots (machine, ts, full_ts, interval_ms, process_count)
 			SELECT m, ts, ts, 1000, 5 FROM generate_series(2, 100) m, generate_series($1::timestamptz, $2, '15 minutes') ts ORDER BY ts`,
-		`INSERT INTO process_samples (machine, ts, process) SELECT machine, ts, 1 FROM snapshots, generate_series(1, 5)`,
+		`INSERT INTO process_samples (machine, ts, process, in_full, hour) SELECT machine, ts, 1, true, extract(epoch FROM ts)::bigint / 3600 FROM snapshots, generate_series(1, 5)`,
 		`INSERT INTO disk_samples (machine, ts, device, mount) SELECT machine, ts, 'd', '/' FROM snapshots`,
 		`INSERT INTO net_samples (machine, ts, name) SELECT machine, ts, 'eth0' FROM snapshots`,
 	} {

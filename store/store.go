@@ -6,19 +6,21 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // Config is what a Store needs to know.
 type Config struct {
 	// DatabaseURL is a connection string of PostgreSQL 15 or newer.
 	DatabaseURL string
-	// Retention is how long snapshots are kept.
+	// Detection is what Migrate found out about the database.
+	Detection Detection
+	// Retention is how long snapshots are kept, in whole days, until SetRetention
+	// says otherwise; 0 means the profile's default.
 	Retention time.Duration
 	// MaxConns bounds the connection pool; 0 means 10.
 	MaxConns int32
@@ -38,8 +40,8 @@ type Store struct {
 	profile profile
 	notify  *notifier
 
-	writing sync.Mutex // one group at a time: it guards chains
-	chains  *chainCache
+	chains *chainCache
+	keep   atomic.Pointer[Retention]
 
 	closing sync.Once
 	upkeep  chan struct{} // asks Maintain for a round now
@@ -67,16 +69,26 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	// A date in SQL must mean the same day everywhere.
 	poolConfig.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	poolConfig.ConnConfig.RuntimeParams["application_name"] = "snapwatch"
+	// Compiling a plan takes longer than our longest read.
+	poolConfig.ConnConfig.RuntimeParams["jit"] = "off"
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: make(chan struct{}, 1)}
 	s.metrics = newMetrics(registry, pool)
-	s.profile = newPostgresProfile(pool, logger)
+	if cfg.Detection.Profile == ProfileTimescale {
+		s.profile = newTimescaleProfile(pool, logger, cfg.Now())
+	} else {
+		s.profile = newPostgresProfile(pool, logger)
+	}
 	s.chains = newChainCache(cfg.ChainCache)
 	s.notify = newNotifier(pool, logger, s.metrics)
 	if err := s.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	if err := s.loadRetention(ctx); err != nil {
 		pool.Close()
 		return nil, err
 	}
@@ -118,10 +130,5 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Horizon returns the oldest instant that is kept.
-func (s *Store) Horizon() snapshot.Time {
-	return snapshot.TimeOf(s.cfg.Now().Add(-s.cfg.Retention))
-}
-
-// Profile names the storage profile in use.
-func (s *Store) Profile() string { return s.profile.name() }
+// Profile names the storage profile in use, and why it is that.
+func (s *Store) Profile() Detection { return s.cfg.Detection }

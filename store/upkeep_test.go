@@ -14,6 +14,12 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
+func migrate(t *testing.T, url string) error {
+	t.Helper()
+	_, err := store.Migrate(t.Context(), url, "auto")
+	return err
+}
+
 func TestMigrationsUpAndDown(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyURL(t)
@@ -32,14 +38,14 @@ func TestMigrationsUpAndDown(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	step("up", store.Migrate(t.Context(), url))
+	step("up", migrate(t, url))
 	full := relations()
 	for _, want := range []string{"snapshots:p", "process_samples:p", "disk_samples:p", "net_samples:p", "machines:r", "processes:r"} {
 		if !strings.Contains(full, want) {
 			t.Errorf("%s is missing in %s", want, full)
 		}
 	}
-	step("up again", store.Migrate(t.Context(), url))
+	step("up again", migrate(t, url))
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
 	series := snapshottest.NewMachine(1, 5).Sparse(recent(), 4, time.Second, 2)
 	write(t, s, "m", series.Snapshots...)
@@ -56,11 +62,11 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	if left := relations(); left != "" {
 		t.Errorf("left over: %s", left)
 	}
-	step("up once more", store.Migrate(t.Context(), url))
+	step("up once more", migrate(t, url))
 	if again := relations(); again != full {
 		t.Errorf("got %s, want %s", again, full)
 	}
-	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 3 || dirty || err != nil {
+	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 5 || dirty || err != nil {
 		t.Errorf("version %d, dirty %v, %v", version, dirty, err)
 	}
 }
@@ -84,6 +90,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 	start := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
 	clock.Store(start.Unix())
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	keepDays(t, s, 2)
 	conn := storetest.Connect(t, url)
 	partitions := func() (list string) {
 		t.Helper()
@@ -134,6 +141,14 @@ func TestPartitionsAndRetention(t *testing.T) {
 	}
 	if diff := snapshottest.Diff(state.Processes, again.Truth[1]); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// keepDays keeps everything, rollups too, for some days.
+func keepDays(t *testing.T, s *store.Store, days int) {
+	t.Helper()
+	if err := s.SetRetention(t.Context(), store.Retention{RawDays: days, MinuteDays: days, HourDays: days, ThreeHoursDays: days, DayDays: days}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -232,6 +247,7 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	url := storetest.URL(t)
 	now := time.Now()
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }})
+	keepDays(t, s, 2)
 	old := snapshottest.NewMachine(1, 20).Sparse(recent(), 1, time.Second, 1)
 	write(t, s, "m", old.Snapshots...)
 	// First the samples go, a day later the processes may.

@@ -20,9 +20,11 @@ import (
 // with an earlier one of the same machine in the group is committed after it, in
 // a further transaction, so that it sees what the first has stored. If the
 // database refuses the data of a group, each batch is tried alone.
+//
+// Write may be called concurrently. Groups that share a machine take turns by the
+// lock on its row, but in no order: whoever needs one keeps a machine's batches to
+// one caller.
 func (s *Store) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.Outcome {
-	s.writing.Lock()
-	defer s.writing.Unlock()
 	outcomes := make([]snapshot.Outcome, len(group))
 	pending := make([]int, len(group))
 	for i := range pending {
@@ -30,26 +32,39 @@ func (s *Store) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.O
 	}
 	for len(pending) > 0 {
 		var wave []int
-		wave, pending = nextWave(group, pending)
+		wave, pending = nextWave(group, pending, snapshot.TimeOf(s.cfg.Now()))
 		s.writeWave(ctx, group, wave, outcomes)
 	}
 	return outcomes
 }
 
+// liveSpan is how old data may be to be committed together with the newest.
+const liveSpan = 2 * time.Hour
+
 // nextWave picks, in order, the batches that continue their machine's newest
-// batch in the wave, and leaves the others for later.
-func nextWave(group []*snapshot.Batch, pending []int) (wave, rest []int) {
+// batch in the wave, and leaves the others for later. A wave is of one age: late
+// data of an hour is not mixed with other hours', because TimescaleDB notes only
+// the first and the last instant of a transaction as changed, and would make all
+// rollups in between anew.
+func nextWave(group []*snapshot.Batch, pending []int, now snapshot.Time) (wave, rest []int) {
 	newest := make(map[string]snapshot.Time)
 	held := make(map[string]bool) // machines of which an earlier batch already waits
+	age, aged := int32(0), false  // of the wave
 	for _, i := range pending {
 		batch := group[i]
 		last, seen := newest[batch.MachineID]
 		if n := len(batch.Snapshots); n > 0 {
-			if held[batch.MachineID] || seen && batch.Snapshots[0].Timestamp <= last {
+			first := batch.Snapshots[0].Timestamp
+			hour := hourOf(now)
+			if first < now.Add(-liveSpan) {
+				hour = hourOf(first)
+			}
+			if held[batch.MachineID] || seen && first <= last || aged && hour != age {
 				held[batch.MachineID] = true
 				rest = append(rest, i)
 				continue
 			}
+			age, aged = hour, true
 			newest[batch.MachineID] = batch.Snapshots[n-1].Timestamp
 		}
 		wave = append(wave, i)

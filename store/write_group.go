@@ -25,6 +25,7 @@ type groupWrite struct {
 	fresh   []newRef               // identities that may not be in processes yet
 	newRefs map[refKey]*processRef // the same by key
 	touched map[*processRef]int32  // last_day to raise
+	scratch []byte                 // of identityHash
 
 	outcomes []snapshot.Outcome
 	newest   map[string]snapshot.Time
@@ -51,7 +52,11 @@ type newSnapshot struct {
 	processes  int           // how many run at this instant
 	refs       []*processRef // of snapshot.Processes
 	exited     []*processRef // of snapshot.Exited
+	carried    []running     // the others, where changes are stored in full
 }
+
+// inFull tells whether the row has a sample of every process.
+func (n *newSnapshot) inFull() bool { return n.fullTS == n.snapshot.Timestamp }
 
 type refKey struct {
 	machine  int32
@@ -78,7 +83,29 @@ func (w *groupWrite) run(ctx context.Context, batches []*snapshot.Batch) error {
 	if err := w.copySamples(ctx); err != nil {
 		return err
 	}
+	if err := w.markHours(ctx); err != nil {
+		return fmt.Errorf("mark hours for rollups: %w", err)
+	}
 	return w.updateMachines(ctx)
+}
+
+// markHours tells the profile which hours of which machines have new rows.
+func (w *groupWrite) markHours(ctx context.Context) error {
+	type machineHour struct{ machine, hour int32 }
+	seen := make(map[machineHour]bool)
+	var machines []int32
+	var hours []time.Time
+	for i := range w.rows {
+		at := machineHour{w.rows[i].machine.id, hourOf(w.rows[i].snapshot.Timestamp)}
+		if !seen[at] {
+			seen[at] = true
+			machines, hours = append(machines, at.machine), append(hours, time.Unix(int64(at.hour)*3600, 0).UTC())
+		}
+	}
+	if len(machines) == 0 {
+		return nil
+	}
+	return w.store.profile.mark(ctx, w.tx, machines, hours)
 }
 
 // plan works out the rows of one batch, or its fault.
@@ -93,7 +120,7 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	if err != nil {
 		return err
 	}
-	p := planner{w: w, batch: batch, index: index, machine: machine, neighbours: before, chain: w.chains[machine.id]}
+	p := planner{w: w, batch: batch, index: index, machine: machine, neighbours: before, chain: w.chainOf(machine)}
 	fault, err := p.run(ctx)
 	if err != nil {
 		return err
@@ -113,6 +140,16 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	return nil
 }
 
+// chainOf returns a copy of the chain that earlier batches of the group have made
+// for a machine: a fault in the next one must leave it as it is.
+func (w *groupWrite) chainOf(machine *machineRow) *chain {
+	planned := w.chains[machine.id]
+	if planned == nil {
+		return nil
+	}
+	return &chain{ts: planned.ts, fullTS: planned.fullTS, processes: maps.Clone(planned.processes)}
+}
+
 // lastOf returns the machine's newest instant, stored or planned.
 func (w *groupWrite) lastOf(machine *machineRow) snapshot.Time {
 	if chain := w.chains[machine.id]; chain != nil {
@@ -129,7 +166,7 @@ type planner struct {
 	index      int
 	machine    *machineRow
 	neighbours map[snapshot.Time]neighbour // of instants not after the machine's newest
-	chain      *chain                      // the newest chain that this batch extends
+	chain      *chain                      // the newest chain that this batch extends; ours to change
 
 	rows       []newSnapshot
 	fresh      []newRef
@@ -187,7 +224,7 @@ func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, 
 			before = &chain{ts: around.before, fullTS: around.beforeFull}
 		}
 	case !late && p.machine.lastSnapshot != 0 && (before == nil || before.ts < p.machine.lastSnapshot):
-		before = p.w.store.chains.get(p.machine.id, p.machine.lastSnapshot)
+		before = p.w.store.chains.take(p.machine.id, p.machine.lastSnapshot)
 		if before == nil {
 			full, err := p.w.fullOf(ctx, p.machine.id, p.machine.lastSnapshot)
 			if err != nil {
@@ -217,44 +254,76 @@ func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, 
 	return before, nil, nil
 }
 
-// add plans the rows of one snapshot and moves the chain on to it.
+// add plans the rows of one snapshot and moves the chain on to it. The first
+// snapshot of a machine in an hour is stored in full even if it came as changes:
+// so an hour's rows say everything about it, rollups of it are exact, and no run
+// of changes reaches from one compressed segment or partition into the next.
 func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Fault {
 	row := newSnapshot{batch: p.index, machine: p.machine, snapshot: s, fullTS: s.Timestamp, intervalMS: p.interval(s, before),
 		refs: make([]*processRef, len(s.Processes)), exited: make([]*processRef, len(s.Exited))}
 	next := &chain{ts: s.Timestamp, fullTS: s.Timestamp}
-	var known map[snapshot.ProcessKey]*processRef
+	var known map[snapshot.ProcessKey]running
 	if before != nil {
 		known = before.processes
 	}
-	if s.Kind == snapshot.KindChanges {
-		next.fullTS, row.fullTS = before.fullTS, before.fullTS
-		next.processes = maps.Clone(known)
+	inFull := s.Kind != snapshot.KindChanges
+	if inFull {
+		next.processes = make(map[snapshot.ProcessKey]running, len(s.Processes))
 	} else {
-		next.processes = make(map[snapshot.ProcessKey]*processRef, len(s.Processes))
+		next.processes = known
+		if inFull = hourOf(before.ts) != hourOf(s.Timestamp); !inFull {
+			next.fullTS, row.fullTS = before.fullTS, before.fullTS
+		}
 	}
 	for k, key := range s.Exited {
-		if row.exited[k] = next.processes[key]; row.exited[k] == nil {
+		if row.exited[k] = next.processes[key].ref; row.exited[k] == nil {
 			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k), "process %d is not in the snapshots before; send a full one", key.PID)
 		}
 		delete(next.processes, key)
 	}
-	day := int32(s.Timestamp.Std().Unix() / 86400)
+	if inFull && s.Kind == snapshot.KindChanges {
+		row.carried = carry(next.processes, s.Processes)
+		for _, one := range row.carried {
+			p.touch(one.ref, s.Timestamp)
+		}
+	}
 	for k := range s.Processes {
 		sample := &s.Processes[k]
-		ref := p.ref(s, sample, known[sample.Key()])
+		ref := p.ref(s, sample, known[sample.Key()].ref)
 		if ref == nil {
 			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k), "process %d is not in the snapshots before, and comes without its name and ppid; send a full one", sample.PID)
 		}
-		if ref.day < day {
-			p.touched[ref] = day
-		}
+		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
-		next.processes[sample.Key()] = ref
+		values := sample.Values(row.intervalMS)
+		next.processes[sample.Key()] = running{ref: ref, levels: levelsOf(&values)}
 	}
 	row.processes = len(next.processes)
 	p.chain = next
 	p.rows = append(p.rows, row)
 	return nil
+}
+
+// carry lists the processes that a changes snapshot says nothing of.
+func carry(processes map[snapshot.ProcessKey]running, said []snapshot.ProcessSample) []running {
+	spoken := make(map[snapshot.ProcessKey]bool, len(said))
+	for i := range said {
+		spoken[said[i].Key()] = true
+	}
+	carried := make([]running, 0, len(processes))
+	for key, one := range processes {
+		if !spoken[key] {
+			carried = append(carried, one)
+		}
+	}
+	return carried
+}
+
+// touch notes that a process has a sample on the day of ts.
+func (p *planner) touch(ref *processRef, ts snapshot.Time) {
+	if day := int32(int64(ts) / 86_400_000); ref.day < day {
+		p.touched[ref] = max(p.touched[ref], day)
+	}
 }
 
 // ref returns the identity that a sample is of: the known one, or another one
@@ -263,8 +332,8 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 	if !sample.HasIdentity() {
 		return known
 	}
-	identity := sample.Identity()
-	hash := identityHash(&identity)
+	var hash int64
+	hash, p.w.scratch = identityHash(p.w.scratch, *sample.PPID, sample.Name, sample.CommandLine, sample.User)
 	if known != nil && known.identity == hash {
 		return known
 	}
@@ -280,6 +349,9 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 	p.fresh = append(p.fresh, newRef{key, ref, sample, midnight(s.Timestamp.Std())})
 	return ref
 }
+
+// hourOf returns the hours since 1970.
+func hourOf(ts snapshot.Time) int32 { return int32(int64(ts) / 3_600_000) }
 
 // interval returns the milliseconds that a snapshot's amounts cover: as the
 // agent says, or since the snapshot before, or the polling interval.

@@ -173,10 +173,12 @@ func (w *groupWrite) insertSnapshots(ctx context.Context) error {
 
 const insertSnapshotsSQL = `
 	INSERT INTO snapshots (machine, ts, full_ts, interval_ms, process_count, cpu_usage, load1, load5, load15, uptime_ms,
-		total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk)
+		total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk,
+		read_bytes, write_bytes, received_bytes, sent_bytes)
 	SELECT * FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::integer[],
 		$6::double precision[], $7::double precision[], $8::double precision[], $9::double precision[], $10::bigint[],
-		$11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[])
+		$11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
+		$19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[])
 	ON CONFLICT (machine, ts) DO NOTHING
 	RETURNING machine, ts`
 
@@ -186,7 +188,7 @@ type snapshotColumns struct {
 	ts, full         []time.Time
 	intervals        []int64
 	floats           [4][]*float64
-	ints             [9][]*int64
+	ints             [13][]*int64
 }
 
 func newSnapshotColumns(rows []newSnapshot) *snapshotColumns {
@@ -202,7 +204,9 @@ func newSnapshotColumns(rows []newSnapshot) *snapshotColumns {
 		for k, v := range []*float64{m.CPUUsage, m.Load1, m.Load5, m.Load15} {
 			c.floats[k] = append(c.floats[k], v)
 		}
-		for k, v := range []*int64{m.UptimeMS, m.TotalRAM, m.UsedRAM, m.AvailableRAM, m.TotalSwap, m.UsedSwap, m.TotalDisk, m.UsedDisk, m.AvailableDisk} {
+		read, written, received, sent := totals(m)
+		for k, v := range []*int64{m.UptimeMS, m.TotalRAM, m.UsedRAM, m.AvailableRAM, m.TotalSwap, m.UsedSwap, m.TotalDisk, m.UsedDisk, m.AvailableDisk,
+			read, written, received, sent} {
 			c.ints[k] = append(c.ints[k], v)
 		}
 	}
@@ -219,87 +223,6 @@ func (c *snapshotColumns) args() []any {
 	}
 	return args
 }
-
-// copySamples streams the samples of the new snapshots.
-func (w *groupWrite) copySamples(ctx context.Context) error {
-	if len(w.rows) == 0 {
-		return nil
-	}
-	samples := &sampleSource{rows: w.rows, at: -1}
-	if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"process_samples"},
-		[]string{"ts", "process", "cpu_ms", "memory_usage", "read_bytes", "write_bytes", "machine", "threads", "state"}, samples); err != nil {
-		return fmt.Errorf("copy process samples: %w", err)
-	}
-	w.samples = samples.count
-	var disks, nets [][]any
-	for i := range w.rows {
-		row := &w.rows[i]
-		ts := row.snapshot.Timestamp.Std()
-		for k := range row.snapshot.Machine.Disks {
-			d := &row.snapshot.Machine.Disks[k]
-			disks = append(disks, []any{ts, d.Total, d.Used, d.ReadBytes, d.WriteBytes, row.machine.id, d.Device, d.Mount})
-		}
-		for k := range row.snapshot.Machine.Interfaces {
-			n := &row.snapshot.Machine.Interfaces[k]
-			nets = append(nets, []any{ts, n.ReceivedBytes, n.SentBytes, row.machine.id, n.Name})
-		}
-	}
-	if len(disks) > 0 {
-		if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"disk_samples"},
-			[]string{"ts", "total", "used", "read_bytes", "write_bytes", "machine", "device", "mount"}, pgx.CopyFromRows(disks)); err != nil {
-			return fmt.Errorf("copy disk samples: %w", err)
-		}
-	}
-	if len(nets) > 0 {
-		if _, err := w.tx.CopyFrom(ctx, pgx.Identifier{"net_samples"},
-			[]string{"ts", "received_bytes", "sent_bytes", "machine", "name"}, pgx.CopyFromRows(nets)); err != nil {
-			return fmt.Errorf("copy net samples: %w", err)
-		}
-	}
-	return nil
-}
-
-// sampleSource feeds COPY from the planned rows without building them all.
-type sampleSource struct {
-	rows    []newSnapshot
-	row, at int // the sample at hand: processes first, then exits
-	count   int
-	buffer  [9]any
-}
-
-// Next moves to the next sample.
-func (s *sampleSource) Next() bool {
-	s.at++
-	for s.row < len(s.rows) {
-		if row := &s.rows[s.row]; s.at < len(row.refs)+len(row.exited) {
-			s.count++
-			return true
-		}
-		s.row, s.at = s.row+1, 0
-	}
-	return false
-}
-
-// Values returns the sample's columns; the slice is used again for the next one.
-func (s *sampleSource) Values() ([]any, error) {
-	row := &s.rows[s.row]
-	ts := row.snapshot.Timestamp.Std()
-	if s.at >= len(row.refs) {
-		exit := row.exited[s.at-len(row.refs)]
-		s.buffer = [9]any{ts, exit.id, nil, nil, nil, nil, row.machine.id, nil, stateExited}
-		return s.buffer[:], nil
-	}
-	v := row.snapshot.Processes[s.at].Values(row.intervalMS)
-	var state any
-	if v.State != "" {
-		state = v.State
-	}
-	s.buffer = [9]any{ts, row.refs[s.at].id, v.CPUMS, v.MemoryUsage, v.ReadBytes, v.WriteBytes, row.machine.id, v.Threads, state}
-	return s.buffer[:], nil
-}
-
-// Err is part of pgx.CopyFromSource; the rows are in memory and cannot fail.
-func (s *sampleSource) Err() error { return nil }
 
 func nullTime(t snapshot.Time) *time.Time {
 	if t == 0 {

@@ -64,7 +64,8 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 
 // neighbours looks up what is stored around those instants of a batch that are
 // not newer than the machine's newest; there are none unless data is late or
-// sent again.
+// sent again. Further than a day before, or than a run of changes is long after,
+// nothing matters to a snapshot.
 func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch *snapshot.Batch) (map[snapshot.Time]neighbour, error) {
 	var late []time.Time
 	for i := range batch.Snapshots {
@@ -79,8 +80,8 @@ func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch 
 		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.full_ts
 		FROM unnest($2::timestamptz[]) t(ts)
 		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts) e ON true
-		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts ORDER BY ts DESC LIMIT 1) before ON true
-		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts ORDER BY ts LIMIT 1) after ON true`, machine.id, late)
+		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' ORDER BY ts DESC LIMIT 1) before ON true
+		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval ORDER BY ts LIMIT 1) after ON true`, machine.id, late, snapshot.MaxChain)
 	if err != nil {
 		return nil, fmt.Errorf("look around late snapshots: %w", err)
 	}
@@ -114,29 +115,33 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 }
 
 // loadChain reads what a machine ran at ts, for the cache that lacks it.
-func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts snapshot.Time) (map[snapshot.ProcessKey]*processRef, error) {
+func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts snapshot.Time) (map[snapshot.ProcessKey]running, error) {
 	rows, err := w.tx.Query(ctx, `
-		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state
+		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes
 		FROM process_samples s JOIN processes p ON p.id = s.process
 		WHERE s.machine = $1 AND s.ts BETWEEN $2 AND $3 ORDER BY s.ts`, machine, fullTS.Std(), ts.Std())
 	if err != nil {
 		return nil, fmt.Errorf("load a machine's processes: %w", err)
 	}
-	processes := make(map[snapshot.ProcessKey]*processRef)
+	processes := make(map[snapshot.ProcessKey]running)
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		var key snapshot.ProcessKey
 		var started pgtype.Timestamptz
 		var day time.Time
 		var state *string
+		var values snapshot.Values
 		ref := &processRef{}
-		err := row.Scan(&key.PID, &started, &ref.id, &ref.identity, &day, &state)
+		err := row.Scan(&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage, &values.Threads, &values.ReadBytes, &values.WriteBytes)
 		key.StartedAt = snapshot.TimeOf(started.Time)
 		ref.day = int32(day.Unix() / 86400)
-		if state != nil && *state == stateExited {
+		switch {
+		case state != nil && *state == stateExited:
 			delete(processes, key)
-		} else {
-			processes[key] = ref
+			return struct{}{}, err
+		case state != nil:
+			values.State = *state
 		}
+		processes[key] = running{ref: ref, levels: levelsOf(&values)}
 		return struct{}{}, err
 	})
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// recent is an instant well inside retention, cut to the second: the same one
-// for the whole run.
+// recent is the begin of an hour well inside retention: the same one for the
+// whole run.
 var recent = sync.OnceValue(func() snapshot.Time {
-	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Second))
+	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Hour))
 })
 
 func write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot.Snapshot) snapshot.Ack {

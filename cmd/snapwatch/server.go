@@ -65,15 +65,17 @@ func start(ctx context.Context, database config.Database, cfg config.Server, log
 		}
 		databaseURL = s.cluster.URL()
 	}
-	if err := store.Migrate(ctx, databaseURL); err != nil {
-		return nil, err
-	}
-	registry := newRegistry()
-	s.store, err = store.Open(ctx, store.Config{DatabaseURL: databaseURL, Retention: cfg.Retention, MaxConns: cfg.MaxConns}, logger, registry)
+	found, err := store.Migrate(ctx, databaseURL, database.Profile)
 	if err != nil {
 		return nil, err
 	}
-	s.ingest = ingest.New(ingest.Config{Retention: cfg.Retention, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
+	logger.Info("storage profile", "profile", found.Profile, "reason", found.Reason)
+	registry := newRegistry()
+	s.store, err = store.Open(ctx, store.Config{DatabaseURL: databaseURL, Detection: found, Retention: cfg.Retention, MaxConns: cfg.MaxConns}, logger, registry)
+	if err != nil {
+		return nil, err
+	}
+	s.ingest = ingest.New(ingest.Config{Horizon: s.store.Horizon, Writers: cfg.Writers, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
 	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets}, s.store, logger, registry)
 	gin.SetMode(gin.ReleaseMode)
 	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr())}, api.Parts{

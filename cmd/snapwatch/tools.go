@@ -27,7 +27,13 @@ type migrateUpCommand struct{ config.Database }
 
 // Run brings the schema up.
 func (c *migrateUpCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	return withURL(ctx, c.Database, logger, store.Migrate)
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
+		found, err := store.Migrate(ctx, url, c.Profile)
+		if err == nil {
+			logger.Info("storage profile", "profile", found.Profile, "reason", found.Reason)
+		}
+		return err
+	})
 }
 
 type migrateDownCommand struct {

@@ -80,7 +80,8 @@ func makeTemplate(ctx context.Context) error {
 	if err := execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); err != nil {
 		return err
 	}
-	return store.Migrate(ctx, databaseURL(template))
+	_, err := store.Migrate(ctx, databaseURL(template), store.ProfilePostgres)
+	return err
 }
 
 func databaseURL(name string) string { return cluster.DatabaseURL(name) }
@@ -128,6 +129,9 @@ func Open(t testing.TB, change func(*store.Config)) *store.Store {
 // OpenConfig opens a store; it is closed when the test ends.
 func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
 	t.Helper()
+	if cfg.Detection.Profile == "" {
+		cfg.Detection = store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}
+	}
 	s, err := store.Open(t.Context(), cfg, Logger(), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatalf("open the store: %v", err)

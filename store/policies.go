@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	policiesKey = "policies"
+	// compressAfter is how old a chunk is when it is compressed: agents that were
+	// away for an evening find their hours uncompressed.
+	compressAfter = 12 * time.Hour
+	// dropMargin is how much later than this server TimescaleDB's own job drops, for
+	// when no server runs.
+	dropMargin = 48 * time.Hour
+)
+
+// policy is a job of TimescaleDB that we want to be there.
+type policy struct {
+	Relation string        `json:"relation"`
+	Kind     string        `json:"kind"` // refresh, compress or drop
+	Start    time.Duration `json:"start,omitempty"`
+	After    time.Duration `json:"after"`
+	Every    time.Duration `json:"every"`
+	Job      int32         `json:"job"`
+}
+
+// wanted lists the policies that a retention asks for.
+func wanted(keep Retention) []policy {
+	raw := keep.of("snapshots")
+	var list []policy
+	for _, relation := range series {
+		list = append(list,
+			policy{Relation: relation, Kind: "compress", After: compressAfter, Every: time.Hour},
+			policy{Relation: relation, Kind: "drop", After: keep.of(relation) + dropMargin, Every: 24 * time.Hour})
+	}
+	for _, relation := range rollups {
+		// Late data is taken for as long as raw data is kept, so its rollups are made
+		// for as long. Never longer: below, a refresh would find the rows gone and
+		// remove what was made of them. The window has room for two buckets.
+		refresh := policy{Relation: relation, Kind: "refresh", Start: raw, After: 10 * time.Minute, Every: 10 * time.Minute}
+		compress := policy{Relation: relation, Kind: "compress", After: 30 * 24 * time.Hour, Every: 24 * time.Hour}
+		dropAfter := keep.of(relation)
+		switch relation {
+		case "machine_1m":
+			refresh.After, refresh.Every = time.Minute, 5*time.Minute
+			compress.After = 3 * 24 * time.Hour
+		case "process_1h":
+			compress.After = 3 * 24 * time.Hour
+		case "machine_3h", "process_3h":
+			refresh.Every = 30 * time.Minute
+			dropAfter = max(dropAfter, 4*24*time.Hour)
+		case "machine_1d", "process_1d":
+			refresh.Start, refresh.Every = max(raw, 3*24*time.Hour), time.Hour
+		}
+		list = append(list, refresh, compress, policy{Relation: relation, Kind: "drop", After: dropAfter + dropMargin, Every: 24 * time.Hour})
+	}
+	return list
+}
+
+// configure replaces the policies if they are not the ones that the retention
+// asks for. A note of them is kept, so that a restart leaves their schedule alone.
+func (p *timescaleProfile) configure(ctx context.Context, keep Retention, now time.Time) error {
+	if keep.BudgetBytes > 0 { // days that went for the budget must not be refreshed
+		from, _, err := p.oldest(ctx, "process_samples")
+		if err != nil {
+			return err
+		}
+		if !from.IsZero() {
+			keep.RawDays = max(1, min(keep.RawDays, int(now.Sub(from)/(24*time.Hour))))
+		}
+	}
+	list := wanted(keep)
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		// The row is there from the first round on; its lock lets servers take turns.
+		if _, err := tx.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, '[]') ON CONFLICT (key) DO UPDATE SET value = settings.value`, policiesKey); err != nil {
+			return err
+		}
+		there, err := p.policies(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if slices.EqualFunc(there, list, func(a, b policy) bool { a.Job = 0; return a == b }) {
+			return nil
+		}
+		for i := range list {
+			one := &list[i]
+			if k := slices.IndexFunc(there, func(t policy) bool { t.Job = 0; return t == *one }); k >= 0 {
+				one.Job = there[k].Job
+				continue
+			}
+			if err := one.replace(ctx, tx); err != nil {
+				return fmt.Errorf("%s policy of %s: %w", one.Kind, one.Relation, err)
+			}
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE settings SET value = $2 WHERE key = $1`, policiesKey, string(text))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("set TimescaleDB's policies: %w", err)
+	}
+	return nil
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// policies returns the note of what was set.
+func (p *timescaleProfile) policies(ctx context.Context, db querier) ([]policy, error) {
+	var text []byte
+	err := db.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, policiesKey).Scan(&text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the note of policies: %w", err)
+	}
+	var list []policy
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("read the note of policies: %w", err)
+	}
+	return list, nil
+}
+
+func (o *policy) replace(ctx context.Context, tx pgx.Tx) error {
+	statements := map[string][2]string{
+		"refresh": {`SELECT remove_continuous_aggregate_policy($1::text::regclass, if_exists => true)`,
+			`SELECT add_continuous_aggregate_policy($1::text::regclass, start_offset => $2::interval, end_offset => $3::interval, schedule_interval => $4::interval)`},
+		"compress": {`SELECT remove_compression_policy($1::text::regclass, if_exists => true)`,
+			`SELECT add_compression_policy($1::text::regclass, compress_after => $2::interval, schedule_interval => $3::interval)`},
+		"drop": {`SELECT remove_retention_policy($1::text::regclass, if_exists => true)`,
+			`SELECT add_retention_policy($1::text::regclass, drop_after => $2::interval, schedule_interval => $3::interval)`},
+	}[o.Kind]
+	if _, err := tx.Exec(ctx, statements[0], o.Relation); err != nil {
+		return err
+	}
+	args := []any{o.Relation, o.After, o.Every}
+	if o.Kind == "refresh" {
+		args = []any{o.Relation, o.Start, o.After, o.Every}
+	}
+	return tx.QueryRow(ctx, statements[1], args...).Scan(&o.Job)
+}
+
+// refresh runs, in TimescaleDB's place, the jobs that have not succeeded for three
+// of their intervals: where no background worker is free, or where the scheduler
+// does not work (seen with PostgreSQL 15.20, whose jobs report failure).
+func (p *timescaleProfile) refresh(ctx context.Context, now time.Time) error {
+	list, err := p.policies(ctx, p.pool)
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		var last *time.Time
+		if err := p.pool.QueryRow(ctx, `SELECT CASE WHEN isfinite(last_successful_finish) THEN last_successful_finish END
+			FROM timescaledb_information.job_stats WHERE job_id = $1`, one.Job).Scan(&last); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("read how job %d went: %w", one.Job, err)
+		}
+		since := p.lastRun(one.Job)
+		if last != nil && last.After(since) {
+			since = *last
+		}
+		if now.Sub(since) < 3*one.Every {
+			continue
+		}
+		if err := p.run(ctx, one, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *timescaleProfile) lastRun(job int32) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at, ok := p.ran[job]; ok {
+		return at
+	}
+	return p.started
+}
+
+// run calls a policy's job. CALL takes no parameters in every mode, so the number
+// is written into the statement.
+func (p *timescaleProfile) run(ctx context.Context, one policy, now time.Time) error {
+	p.logger.Info("running a job that TimescaleDB has not", "kind", one.Kind, "relation", one.Relation, "job", one.Job)
+	if _, err := p.pool.Exec(ctx, fmt.Sprintf(`CALL run_job(%d)`, one.Job)); err != nil {
+		return fmt.Errorf("run the %s job of %s: %w", one.Kind, one.Relation, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ran[one.Job] = now
+	return nil
+}

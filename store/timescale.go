@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// timescaleProfile keeps each series in a hypertable and rollups in continuous
+// aggregates, which TimescaleDB's own jobs refresh, compress and drop.
+type timescaleProfile struct {
+	pool    *pgxpool.Pool
+	logger  *slog.Logger
+	started time.Time
+
+	mu  sync.Mutex
+	ran map[int32]time.Time // jobs that we ran in TimescaleDB's place
+}
+
+func newTimescaleProfile(pool *pgxpool.Pool, logger *slog.Logger, now time.Time) *timescaleProfile {
+	return &timescaleProfile{pool: pool, logger: logger, started: now, ran: make(map[int32]time.Time)}
+}
+
+func (p *timescaleProfile) name() string { return ProfileTimescale }
+
+// ensure has nothing to do: TimescaleDB makes chunks when rows come.
+func (p *timescaleProfile) ensure(context.Context, []time.Time) error { return nil }
+
+func (p *timescaleProfile) reset() {}
+
+// mark has nothing to do: TimescaleDB notes itself what has changed.
+func (p *timescaleProfile) mark(context.Context, pgx.Tx, []int32, []time.Time) error { return nil }
+
+// removeRollups has nothing to do: the deletion of the rows below makes the next
+// refresh remove them, as far back as there were such rows.
+func (p *timescaleProfile) removeRollups(context.Context, int32) error { return nil }
+
+// chunkIntervals are those that chunks may have: they divide a day, so that no
+// chunk crosses midnight, and are whole hours, so that no segment crosses chunks.
+var chunkIntervals = []time.Duration{24 * time.Hour, 12 * time.Hour, 6 * time.Hour, 3 * time.Hour, time.Hour}
+
+// ahead fits the interval of chunks to come to the rate at which rows come in now.
+func (p *timescaleProfile) ahead(ctx context.Context, now time.Time) (int, error) {
+	for _, relation := range series {
+		if err := p.fitChunks(ctx, relation, now); err != nil {
+			return 0, fmt.Errorf("fit the chunks of %s: %w", relation, err)
+		}
+	}
+	return daysAhead, nil
+}
+
+// fitChunks chooses the longest interval whose chunk, indexes included, takes at
+// most half of the database's own memory: inserts then find the index pages they
+// need in it.
+func (p *timescaleProfile) fitChunks(ctx context.Context, relation string, now time.Time) error {
+	var from time.Time
+	var bytes, memory int64
+	var interval time.Duration
+	err := p.pool.QueryRow(ctx, `
+		SELECT c.range_start, pg_total_relation_size(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass),
+			pg_size_bytes(current_setting('shared_buffers')), d.time_interval
+		FROM timescaledb_information.chunks c
+		JOIN timescaledb_information.dimensions d ON d.hypertable_schema = c.hypertable_schema AND d.hypertable_name = c.hypertable_name
+		WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = $1 AND NOT c.is_compressed AND c.range_start <= $2 AND c.range_end > $2`, relation, now).
+		Scan(&from, &bytes, &memory, &interval)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	age := now.Sub(from)
+	if age < 30*time.Minute { // too early to tell
+		return nil
+	}
+	fit := fitInterval(bytes, age, memory/2)
+	if fit == interval {
+		return nil
+	}
+	p.logger.Info("changing the interval of chunks to come", "relation", relation, "from", interval, "to", fit, "bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory)
+	_, err = p.pool.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
+	return err
+}
+
+// fitInterval returns the longest interval in which a chunk that took bytes in
+// its first age stays below limit, and never less than an hour.
+func fitInterval(bytes int64, age time.Duration, limit int64) time.Duration {
+	for _, interval := range chunkIntervals {
+		if float64(bytes)*float64(interval)/float64(age) <= float64(limit) {
+			return interval
+		}
+	}
+	return chunkIntervals[len(chunkIntervals)-1]
+}
+
+func (p *timescaleProfile) rolledUntil(ctx context.Context, _ int32, now time.Time) (time.Time, error) {
+	hour := now.UTC().Truncate(time.Hour)
+	var mark *time.Time
+	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))
+		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).Scan(&mark)
+	if err != nil {
+		return hour, fmt.Errorf("read how far rollups are made: %w", err)
+	}
+	if mark == nil || mark.Before(hour.Add(-2*time.Hour)) {
+		return hour.Add(-2 * time.Hour), nil
+	}
+	if mark.Before(hour) {
+		return *mark, nil
+	}
+	return hour, nil
+}
+
+// lockPatience is how long dropping waits for readers of a chunk, while new ones
+// wait behind it; then it lets them pass, and comes again in the next round.
+const lockPatience = "500ms"
+
+func (p *timescaleProfile) dropBefore(ctx context.Context, relation string, cutoff time.Time) (int, error) {
+	chunks, err := p.chunks(ctx, relation)
+	if err != nil {
+		return 0, err
+	}
+	dropped := 0
+	for _, chunk := range chunks {
+		if chunk.to.After(cutoff) {
+			break
+		}
+		// One at a time: the others go although one is being read.
+		err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockPatience+`'`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)`, relation, chunk.to, chunk.from)
+			return err
+		})
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "55P03" {
+			p.logger.Info("a chunk to drop is being read; it goes in the next round", "relation", relation, "from", chunk.from)
+			continue
+		}
+		if err != nil {
+			return dropped, fmt.Errorf("drop the chunk of %s: %w", chunk.from, err)
+		}
+		p.logger.Info("dropped a chunk", "relation", relation, "from", chunk.from, "to", chunk.to)
+		dropped++
+	}
+	return dropped, nil
+}
+
+type chunk struct{ from, to time.Time }
+
+// chunks lists those of a relation, the oldest first.
+func (p *timescaleProfile) chunks(ctx context.Context, relation string) ([]chunk, error) {
+	rows, err := p.pool.Query(ctx, `
+		SELECT c.range_start, c.range_end FROM timescaledb_information.chunks c
+		LEFT JOIN timescaledb_information.continuous_aggregates a
+			ON a.materialization_hypertable_schema = c.hypertable_schema AND a.materialization_hypertable_name = c.hypertable_name
+		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema() AND coalesce(a.view_name, c.hypertable_name) = $1
+		ORDER BY c.range_start`, relation)
+	if err != nil {
+		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+	}
+	chunks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (chunk, error) {
+		var one chunk
+		err := row.Scan(&one.from, &one.to)
+		return one, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+	}
+	return chunks, nil
+}
+
+func (p *timescaleProfile) oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
+	chunks, err := p.chunks(ctx, relation)
+	if err != nil || len(chunks) == 0 {
+		return from, to, err
+	}
+	return chunks[0].from, chunks[0].to, nil
+}
+
+// sizes asks TimescaleDB, which counts a hypertable's chunks, compressed and not,
+// with their indexes.
+func (p *timescaleProfile) sizes(ctx context.Context) ([]RelationSize, error) {
+	rows, err := p.pool.Query(ctx, `
+		WITH tables AS (
+			SELECT name, name::regclass AS relation FROM unnest($1::text[]) name
+			UNION ALL
+			SELECT view_name, format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+			FROM timescaledb_information.continuous_aggregates WHERE view_schema = current_schema() AND view_name = ANY($2))
+		SELECT t.name, coalesce(hypertable_size(t.relation), 0), coalesce(approximate_row_count(t.relation), 0),
+			coalesce(c.before_compression_total_bytes, 0)::bigint, coalesce(c.after_compression_total_bytes, 0)::bigint
+		FROM tables t LEFT JOIN LATERAL hypertable_compression_stats(t.relation) c ON true`, series, rollups)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
+	}
+	sizes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (RelationSize, error) {
+		var size RelationSize
+		var before, after int64
+		err := row.Scan(&size.Relation, &size.Bytes, &size.Rows, &before, &after)
+		size.CompressedBytes, size.UncompressedBytes = after, before
+		return size, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
+	}
+	slices.SortFunc(sizes, bySize)
+	return sizes, nil
+}
