@@ -93,19 +93,11 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		return false, "", fmt.Errorf("look for the timescaledb extension: %w", err)
 	}
 	if installed == nil {
-		var preloaded bool // its loader declares settings of its own
-		if err := conn.QueryRow(ctx, `SELECT current_setting('timescaledb.max_background_workers', true) IS NOT NULL
-			OR current_setting('timescaledb.license', true) IS NOT NULL`).Scan(&preloaded); err != nil {
-			return false, "", fmt.Errorf("look for the timescaledb extension: %w", err)
-		}
-		if !preloaded {
-			return false, "the timescaledb extension is installed but not in shared_preload_libraries", nil
-		}
 		if !create {
 			return true, "TimescaleDB " + *available, nil
 		}
-		if _, err := conn.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS timescaledb`); err != nil {
-			return false, "the timescaledb extension cannot be created: " + err.Error(), nil
+		if err := createExtension(ctx, conn.Config()); err != nil {
+			return false, "the timescaledb extension is available but cannot be made: " + err.Error(), nil
 		}
 		installed = available
 	}
@@ -120,6 +112,18 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		return false, "TimescaleDB " + *installed + " is an Apache build, without compression and continuous aggregates", nil
 	}
 	return true, "TimescaleDB " + *installed + " Community", nil
+}
+
+// createExtension works on a connection apart: where the extension is not in
+// shared_preload_libraries, the attempt ends the connection.
+func createExtension(ctx context.Context, config *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err = conn.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS timescaledb`)
+	return err
 }
 
 func recentEnough(version string) bool {

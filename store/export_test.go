@@ -12,3 +12,6 @@ const (
 
 // CachedProcesses is how much the writer remembers, for the test of its bound.
 func (s *Store) CachedProcesses() int { return s.chains.held }
+
+// Rollups lists the relations made of the series.
+var Rollups = rollups

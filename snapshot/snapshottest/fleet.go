@@ -61,7 +61,7 @@ func (m *Machine) start(now snapshot.Time) {
 	m.processes = append(m.processes, snapshot.Process{
 		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: now},
 		Identity:   snapshot.Identity{PPID: ppid, Name: name, CommandLine: fmt.Sprintf("/usr/bin/%s --id=%d --config /etc/%s.conf", name, m.rng.IntN(1000), name), User: "root"},
-		Values:     snapshot.Values{State: "S", MemoryUsage: ptr(m.rng.Int64N(1 << 30)), Threads: ptr(1 + m.rng.Int32N(8))},
+		Values:     snapshot.Values{State: "S", MemoryUsage: ptr(64<<20 + m.rng.Int64N(1<<30)), Threads: ptr(1 + m.rng.Int32N(8))},
 	})
 }
 

@@ -48,6 +48,9 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "storetest:", err)
 		code = max(code, 1)
 	}
+	if templateDir != "" {
+		_ = os.RemoveAll(templateDir)
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "storetest:", err)
 	}

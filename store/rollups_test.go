@@ -1,0 +1,209 @@
+package store_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// rollup is a row of process_1h and its like, by what tells processes apart.
+type rollup struct {
+	CPUMS, CPUMSMax, MemoryMax, ReadBytes, WriteBytes *int64
+	MemoryAvg                                         *float64
+	ThreadsMax                                        *int32
+}
+
+type rollupKey struct {
+	pid      int32
+	started  time.Time
+	identity snapshot.Identity
+	bucket   time.Time
+}
+
+func readRollups(t *testing.T, conn *pgx.Conn, relation, machineID string) map[rollupKey]rollup {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), fmt.Sprintf(`
+		SELECT p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name, r.bucket, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+		FROM %s r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine WHERE m.machine_id = $1`, relation), machineID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[rollupKey]rollup)
+	if _, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		var key rollupKey
+		var one rollup
+		err := row.Scan(&key.pid, &key.started, &key.identity.PPID, &key.identity.Name, &key.identity.CommandLine, &key.identity.User, &key.bucket, &one.CPUMS, &one.CPUMSMax, &one.MemoryAvg, &one.MemoryMax, &one.ThreadsMax, &one.ReadBytes, &one.WriteBytes)
+		key.started, key.bucket = key.started.UTC(), key.bucket.UTC()
+		if _, twice := all[key]; twice {
+			t.Errorf("%v is in %s twice", key, relation)
+		}
+		all[key] = one
+		return struct{}{}, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// truthOf aggregates the full lists, as the rollups of the sparse rows must.
+func truthOf(series snapshottest.Series, width time.Duration) map[rollupKey]rollup {
+	type sum struct {
+		rollup
+		memory, samples float64
+	}
+	sums := make(map[rollupKey]*sum)
+	add := func(total **int64, v *int64, largest bool) {
+		switch {
+		case v == nil:
+		case *total == nil:
+			copied := *v
+			*total = &copied
+		case largest:
+			**total = max(**total, *v)
+		default:
+			**total += *v
+		}
+	}
+	for i, list := range series.Truth {
+		bucket := series.Snapshots[i].Timestamp.Std().UTC().Truncate(width)
+		for _, p := range list {
+			key := rollupKey{p.PID, p.StartedAt.Std().UTC(), p.Identity, bucket}
+			s := sums[key]
+			if s == nil {
+				s = &sum{}
+				sums[key] = s
+			}
+			add(&s.CPUMS, p.CPUMS, false)
+			add(&s.CPUMSMax, p.CPUMS, true)
+			add(&s.MemoryMax, p.MemoryUsage, true)
+			add(&s.ReadBytes, p.ReadBytes, false)
+			add(&s.WriteBytes, p.WriteBytes, false)
+			s.memory += float64(*p.MemoryUsage)
+			s.samples++
+			if s.ThreadsMax == nil || *s.ThreadsMax < *p.Threads {
+				threads := *p.Threads
+				s.ThreadsMax = &threads
+			}
+		}
+	}
+	truth := make(map[rollupKey]rollup, len(sums))
+	for key, s := range sums {
+		average := s.memory / s.samples
+		s.MemoryAvg = &average
+		truth[key] = s.rollup
+	}
+	return truth
+}
+
+func compareRollups(t *testing.T, what string, got, want map[rollupKey]rollup) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d rows, want %d", what, len(got), len(want))
+	}
+	for key, expected := range want {
+		one, ok := got[key]
+		if !ok {
+			t.Errorf("%s: %v is missing", what, key)
+			continue
+		}
+		for name, pair := range map[string][2]*int64{"cpu": {one.CPUMS, expected.CPUMS}, "most cpu": {one.CPUMSMax, expected.CPUMSMax}, "most memory": {one.MemoryMax, expected.MemoryMax},
+			"read": {one.ReadBytes, expected.ReadBytes}, "written": {one.WriteBytes, expected.WriteBytes}} {
+			if (pair[0] == nil) != (pair[1] == nil) || pair[0] != nil && *pair[0] != *pair[1] {
+				t.Errorf("%s: %v: %s is %s, want %s", what, key, name, show(pair[0]), show(pair[1]))
+			}
+		}
+		if one.ThreadsMax == nil || *one.ThreadsMax != *expected.ThreadsMax {
+			t.Errorf("%s: %v: threads", what, key)
+		}
+		if one.MemoryAvg == nil || math.Abs(*one.MemoryAvg-*expected.MemoryAvg) > 0.01**expected.MemoryAvg {
+			t.Errorf("%s: %v: average memory %v, want %v within 1 %%", what, key, one.MemoryAvg, *expected.MemoryAvg)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func show(v *int64) string {
+	if v == nil {
+		return "null"
+	}
+	return fmt.Sprint(*v)
+}
+
+// refreshAll makes all rollups now, whatever the profile's schedule.
+func refreshAll(t *testing.T, db storetest.Database, s *store.Store) {
+	t.Helper()
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if db.Detection.Profile != store.ProfileTimescale {
+		return
+	}
+	conn := storetest.Connect(t, db.URL)
+	for _, relation := range store.Rollups {
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', NULL, date_bin('1 day', now(), '2000-01-01 00:00:00+00'))`, relation)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var processRollups = map[string]time.Duration{"process_1h": time.Hour, "process_3h": 3 * time.Hour, "process_1d": 24 * time.Hour}
+
+// Rollups of sparse rows are those of the full lists: before they are made (the
+// newest data is aggregated on the spot), after, and when late data arrives.
+func TestRollupsOfSparseRowsAreExact(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		begin := snapshot.TimeOf(time.Now().UTC().Truncate(24 * time.Hour).Add(-48*time.Hour + 50*time.Minute))
+		check := func(when, machineID string, series snapshottest.Series) {
+			t.Helper()
+			for relation, width := range processRollups {
+				compareRollups(t, relation+" of "+machineID+" "+when, readRollups(t, conn, relation, machineID), truthOf(series, width))
+			}
+		}
+		all := make(map[string]snapshottest.Series)
+		rest := make(map[string][]snapshot.Snapshot) // to be sent late
+		rapid.Check(t, func(rt *rapid.T) {
+			machine := snapshottest.NewMachine(rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 12).Draw(rt, "processes"))
+			machine.Churn = rapid.Float64Range(0, 0.1).Draw(rt, "churn")
+			step, fullEvery := rapid.IntRange(5, 45).Draw(rt, "step"), rapid.IntRange(1, 12).Draw(rt, "full every")
+			series := machine.Sparse(begin.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "offset"))*time.Second), 60, time.Duration(step)*time.Second, fullEvery)
+			machineID := fmt.Sprintf("m-%d-step-%d-full-%d", len(all), step, fullEvery)
+			all[machineID] = series
+			late := 0
+			if rapid.Bool().Draw(rt, "late") {
+				late = rapid.IntRange(0, 59/fullEvery).Draw(rt, "fulls that are late") * fullEvery
+			}
+			write(t, s, machineID, series.Snapshots[late:]...)
+			rest[machineID] = series.Snapshots[:late]
+			if late == 0 && len(all) <= 10 {
+				check("before it is made", machineID, series)
+			}
+		})
+		refreshAll(t, db, s)
+		for machineID, snapshots := range rest {
+			if len(snapshots) > 0 {
+				write(t, s, machineID, snapshots...)
+				if db.Detection.Profile == store.ProfilePostgres { // TimescaleDB shows late data after its next refresh
+					check("with late data", machineID, all[machineID])
+				}
+			}
+		}
+		refreshAll(t, db, s)
+		for machineID, series := range all {
+			check("after all", machineID, series)
+		}
+	})
+}

@@ -1,0 +1,160 @@
+package storetest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/store"
+)
+
+// timescaleSlots bounds how many databases with TimescaleDB there are at a time:
+// each is a process with an own WebAssembly machine.
+var timescaleSlots = make(chan struct{}, 2)
+
+// timescaleTemplate is a dump of a migrated database, made once.
+var timescaleTemplate = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "snapwatch-timescale-")
+	if err != nil {
+		return "", err
+	}
+	templateDir = dir
+	b, err := startBridge("")
+	if err != nil {
+		return "", err
+	}
+	defer b.stop()
+	if _, err := store.Migrate(context.Background(), b.url, store.ProfileTimescale); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "template.tar")
+	return file, b.dump(file)
+})
+
+// templateDir is removed when the tests of the package end.
+var templateDir string
+
+// TimescaleURL makes a migrated database with TimescaleDB for the test.
+func TimescaleURL(t testing.TB) string {
+	t.Helper()
+	template, err := timescaleTemplate()
+	if err != nil {
+		t.Fatalf("make a template with TimescaleDB: %v", err)
+	}
+	return bridge(t, template)
+}
+
+// EmptyTimescaleURL makes an empty database in which TimescaleDB can be used.
+func EmptyTimescaleURL(t testing.TB) string { return bridge(t, "") }
+
+func bridge(t testing.TB, template string) string {
+	t.Helper()
+	timescaleSlots <- struct{}{}
+	b, err := startBridge(template)
+	if err != nil {
+		<-timescaleSlots
+		t.Fatalf("start TimescaleDB: %v", err)
+	}
+	t.Cleanup(func() {
+		b.stop()
+		<-timescaleSlots
+	})
+	return b.url
+}
+
+// timescaleBridge is a running bridge.mjs, which see.
+type timescaleBridge struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+	url string
+}
+
+func startBridge(template string) (*timescaleBridge, error) {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		return nil, errors.New("no source path")
+	}
+	args := []string{filepath.Join(filepath.Dir(file), "timescale", "bridge.mjs")}
+	if template != "" {
+		args = append(args, template)
+	}
+	b := &timescaleBridge{cmd: exec.Command("node", args...)}
+	b.cmd.Stderr = os.Stderr
+	var err error
+	if b.in, err = b.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := b.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	b.out = bufio.NewReader(out)
+	if err := b.cmd.Start(); err != nil {
+		return nil, err
+	}
+	port, err := b.out.ReadString('\n')
+	if err != nil {
+		b.stop()
+		return nil, fmt.Errorf("bridge.mjs did not come up; make test installs what it needs: %w", err)
+	}
+	// Prepared statements of two connections would meet in the one backend.
+	b.url = fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable&default_query_exec_mode=cache_describe", strings.TrimSpace(port))
+	return b, nil
+}
+
+func (b *timescaleBridge) dump(file string) error {
+	if _, err := fmt.Fprintln(b.in, "dump", file); err != nil {
+		return err
+	}
+	answer, err := b.out.ReadString('\n')
+	if err == nil && answer != "dumped\n" {
+		err = fmt.Errorf("the dump failed: %q", answer)
+	}
+	return err
+}
+
+func (b *timescaleBridge) stop() {
+	_ = b.in.Close()
+	_ = b.cmd.Wait()
+}
+
+// Database is a database of a test, and what it is.
+type Database struct {
+	URL       string
+	Detection store.Detection
+}
+
+// EachProfile runs a test of the contract that both storage profiles keep, once
+// on each, with a migrated database of its own.
+func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
+	t.Helper()
+	t.Run(store.ProfilePostgres, func(t *testing.T) {
+		t.Parallel()
+		test(t, Database{URL(t), store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}})
+	})
+	t.Run(store.ProfileTimescale, func(t *testing.T) {
+		t.Parallel()
+		test(t, Database{TimescaleURL(t), store.Detection{Profile: store.ProfileTimescale, Reason: "as the test wants"}})
+	})
+}
+
+// Open opens a store on the database; change, if given, alters the config.
+func (d Database) Open(t testing.TB, change func(*store.Config)) *store.Store {
+	t.Helper()
+	cfg := store.Config{DatabaseURL: d.URL, Detection: d.Detection, Retention: 30 * 24 * time.Hour}
+	if change != nil {
+		change(&cfg)
+	}
+	return OpenConfig(t, cfg)
+}
