@@ -37,6 +37,19 @@ type Store interface {
 	Delete(ctx context.Context, machineID string) error
 	Snapshots(ctx context.Context, machineID string, r store.Range) ([]snapshot.State, bool, error)
 	At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error)
+	Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*store.Diff, error)
+	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.Cover, error)
+	MachineResolution(from, to snapshot.Time) store.Resolution
+	MachineChart(ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.MachinePoint, bool, error)
+	ProcessResolution(from, to snapshot.Time) store.Resolution
+	Life(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*store.Life, error)
+	ProcessHistory(ctx context.Context, machineID string, life *store.Life, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
+	NameHistory(ctx context.Context, machineID, name string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
+	FleetAt(ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage) ([]store.Sighting, string, error)
+	FleetWindow(ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage) ([]store.Usage, store.Cover, string, error)
+	Storage(ctx context.Context) (*store.Storage, error)
+	Retention() store.Retention
+	SetRetention(ctx context.Context, keep store.Retention) error
 }
 
 // Config is what the API needs to know.
@@ -47,6 +60,8 @@ type Config struct {
 	// server by. It keeps a web page from reaching a server on loopback through a
 	// name that it controls (DNS rebinding).
 	AllowedHosts []string
+	// QueryTimeout bounds a question about many machines or a long time; 30 s by default.
+	QueryTimeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -76,12 +91,22 @@ func New(cfg Config, parts Parts) *API {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.QueryTimeout == 0 {
+		cfg.QueryTimeout = 30 * time.Second
+	}
 	a := &API{cfg: cfg, store: parts.Store, logger: parts.Logger, engine: gin.New(), origin: http.NewCrossOriginProtection()}
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard)
 	a.huma = humagin.New(a.engine, a.humaConfig())
 	a.registerMachines()
 	a.registerSnapshots()
+	a.registerMetrics()
+	a.registerUsage()
+	a.registerHistory()
+	a.registerDiff()
+	a.registerFleet()
+	a.registerExport()
+	a.registerStorage()
 	a.describeStreams()
 	a.engine.POST(ingestPath, parts.Ingest)
 	a.engine.GET(livePath, parts.Live)
@@ -194,6 +219,11 @@ func (a *API) fail(ctx context.Context, err error) error {
 		return problem.New(http.StatusNotFound, "no_snapshot", "There is no snapshot of this machine at or before that time, or it is no longer kept.")
 	case errors.Is(err, store.ErrVersionMismatch):
 		return problem.New(http.StatusPreconditionFailed, "version_mismatch", "The machine's config has changed since you read it; read it again.")
+	case errors.Is(err, store.ErrNoProcess):
+		return problem.New(http.StatusNotFound, "unknown_process", "Nothing is known of such a process on this machine.")
+	case errors.Is(err, context.DeadlineExceeded):
+		a.logger.Warn("a question took too long", "request_id", problem.RequestID(ctx), "err", err)
+		return problem.New(http.StatusServiceUnavailable, "too_slow", "The answer took longer than "+a.cfg.QueryTimeout.String()+"; ask for a shorter window or fewer machines.")
 	case errors.Is(err, context.Canceled):
 		return problem.New(499, "client_gone", "The client went away.")
 	}

@@ -29,8 +29,8 @@ type profile interface {
 	mark(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error
 	// refresh brings rollups up to date, as far as the database does not do so by itself.
 	refresh(ctx context.Context, now time.Time) error
-	// rolledUntil returns the hour from which on a machine's process_1h is not made
-	// yet and costs as much to read as the rows below it.
+	// rolledUntil returns the hour from which on process_1h is not made yet and costs
+	// as much to read as the rows below it: of a machine, or with 0 of all.
 	rolledUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error)
 	// configure tells the database what is to be kept for how long.
 	configure(ctx context.Context, keep Retention, now time.Time) error

@@ -39,6 +39,9 @@ func (s *Store) Snapshots(ctx context.Context, machineID string, r Range) (state
 	return states, more, err
 }
 
+// usualGap is how old a machine's newest snapshot is at the most, as a rule.
+const usualGap = 2 * time.Hour
+
 // At reads the state of a machine at an instant: its newest snapshot at or
 // before it. It returns ErrNoSnapshot if there is none that is kept.
 func (s *Store) At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error) {
@@ -47,7 +50,12 @@ func (s *Store) At(ctx context.Context, machineID string, at snapshot.Time, proc
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.readInstants(ctx, machine, atSQL, machine, s.Horizon().Std(), at.Std())
+	// Nearly always it is not long ago; a short look spares planning for every chunk.
+	horizon := s.Horizon()
+	rows, err := s.readInstants(ctx, machine, atSQL, machine, max(horizon, at.Add(-usualGap)).Std(), at.Std())
+	if err == nil && len(rows) == 0 {
+		rows, err = s.readInstants(ctx, machine, atSQL, machine, horizon.Std(), at.Std())
+	}
 	if err != nil {
 		return nil, err
 	}

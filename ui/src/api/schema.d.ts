@@ -78,6 +78,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machines/{machine_id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is different between two instants of a machine: what started, ended, grew and shrank */
+        get: operations["get-machine-diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{machine_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All snapshots of a window as a stream, however long it is
+         * @description Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe.
+         */
+        get: operations["export-machine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{machine_id}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A machine's chart: averages, maxima and totals per bucket of time */
+        get: operations["get-machine-metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{machine_id}/processes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The processes of a machine that used most in a window */
+        get: operations["list-top-processes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{machine_id}/processes/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The history of one process, or of all processes of one name, on a machine */
+        get: operations["get-process-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machines/{machine_id}/snapshots": {
         parameters: {
             query?: never;
@@ -87,6 +175,57 @@ export interface paths {
         };
         /** Snapshots of a machine in a range of time; without a range, the latest */
         get: operations["list-snapshots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/processes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which machines ran a process, by name or command line, at an instant or in a window */
+        get: operations["find-processes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/processes/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The history of all processes of one name on all machines */
+        get: operations["get-fleet-process-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/processes/top": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The processes of all machines that used most in a window */
+        get: operations["list-fleet-top-processes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -113,6 +252,41 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What everything takes on disk, and how long it lasts */
+        get: operations["get-storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/storage/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** For how long what is kept */
+        get: operations["get-retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change for how long what is kept; what is past it goes within moments */
+        patch: operations["change-retention"];
         trace?: never;
     };
 }
@@ -145,6 +319,40 @@ export interface components {
             /** @description Oldest first; none makes the post a heartbeat */
             snapshots?: components["schemas"]["Snapshot"][];
         };
+        ChangeView: {
+            command_line: string;
+            /**
+             * Format: int64
+             * @description CPU time it spent in between, milliseconds
+             */
+            cpu_ms: number | null;
+            /** Format: int64 */
+            memory_after: number | null;
+            /**
+             * Format: int64
+             * @description Resident set size, bytes; null if it did not run then
+             */
+            memory_before: number | null;
+            /**
+             * Format: int64
+             * @description After less before; what did not run, or is not known, counts as 0
+             */
+            memory_change: number;
+            name: string;
+            /** Format: int32 */
+            pid: number;
+            /** Format: int32 */
+            ppid: number;
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: int32 */
+            threads_after: number | null;
+            /** Format: int32 */
+            threads_before: number | null;
+            /** Format: int32 */
+            threads_change: number;
+            user: string;
+        };
         Config: {
             /** @description Whether the agent takes snapshots; a disabled one only sends heartbeats */
             enabled: boolean;
@@ -168,6 +376,21 @@ export interface components {
             field: string;
             /** @description What is wrong there */
             message: string;
+        };
+        DiffAnswerBody: {
+            /** @description Ran at the first instant alone */
+            ended: components["schemas"]["ChangeView"][];
+            /** @description The snapshot that shows the first instant, without processes */
+            from: components["schemas"]["SnapshotView"];
+            /** @description Ran at both, and take more of what is sorted by (of CPU: spent any) */
+            grew: components["schemas"]["ChangeView"][];
+            /** @description Started and ended in between */
+            passed: components["schemas"]["ChangeView"][];
+            /** @description Ran at both, and take less of what is sorted by */
+            shrank: components["schemas"]["ChangeView"][];
+            /** @description Run at the second instant alone */
+            started: components["schemas"]["ChangeView"][];
+            to: components["schemas"]["SnapshotView"];
         };
         Disk: {
             device?: string;
@@ -202,6 +425,44 @@ export interface components {
             value?: unknown;
         };
         ErrorModel: components["schemas"]["Problem"];
+        FindAnswerBody: {
+            /**
+             * Format: date-time
+             * @description Begin of what was looked at; of an instant the instant
+             */
+            from: string;
+            /** @description null on the last page. A page may be short, even empty, before the last */
+            next_cursor: string | null;
+            /** @description By machine_id */
+            results: components["schemas"]["SightingView"][];
+            /** Format: date-time */
+            to: string;
+        };
+        HistoryAnswerBody: {
+            /** Format: date-time */
+            from: string;
+            /** @description Of one process: what it was called, the newest first */
+            identities?: components["schemas"]["Identity"][];
+            /** Format: int32 */
+            pid?: number;
+            /** @description Oldest first. Samples are sparse: a level holds until the next one, and nothing is spent in between */
+            points: components["schemas"]["ProcessPointView"][];
+            /** @enum {string} */
+            resolution: "raw" | "1h" | "3h" | "1d";
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: date-time */
+            to: string;
+            /** @description There are more than 10,000 points; ask for a shorter window or a coarser resolution */
+            truncated: boolean;
+        };
+        Identity: {
+            command_line: string;
+            name: string;
+            /** Format: int32 */
+            ppid: number;
+            user: string;
+        };
         Interface: {
             name: string;
             /**
@@ -250,6 +511,78 @@ export interface components {
             /** @description Give it as cursor to get the next page; null on the last */
             next_cursor: string | null;
             results: components["schemas"]["MachineView"][];
+        };
+        MachinePoint: {
+            /** Format: int64 */
+            available_disk_min: number | null;
+            /** Format: int64 */
+            available_ram_min: number | null;
+            /**
+             * Format: double
+             * @description Percent of the whole machine
+             */
+            cpu_usage_avg: number | null;
+            /** Format: double */
+            cpu_usage_max: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds that these snapshots cover
+             */
+            interval_ms: number;
+            /** Format: double */
+            load15_avg: number | null;
+            /** Format: double */
+            load1_avg: number | null;
+            /** Format: double */
+            load1_max: number | null;
+            /** Format: double */
+            load5_avg: number | null;
+            /** Format: double */
+            process_count_avg: number | null;
+            /** Format: int32 */
+            process_count_max: number | null;
+            /**
+             * Format: int64
+             * @description Of all disks, in the bucket
+             */
+            read_bytes: number | null;
+            /**
+             * Format: int64
+             * @description Of all interfaces but loopback, in the bucket
+             */
+            received_bytes: number | null;
+            /**
+             * Format: int64
+             * @description Snapshots in it
+             */
+            samples: number;
+            /** Format: int64 */
+            sent_bytes: number | null;
+            /**
+             * Format: date-time
+             * @description Begin of the bucket, or the snapshot's instant
+             */
+            timestamp: string;
+            /** Format: int64 */
+            total_disk: number | null;
+            /** Format: int64 */
+            total_ram: number | null;
+            /** Format: int64 */
+            total_swap: number | null;
+            /** Format: double */
+            used_disk_avg: number | null;
+            /** Format: int64 */
+            used_disk_max: number | null;
+            /** Format: double */
+            used_ram_avg: number | null;
+            /** Format: int64 */
+            used_ram_max: number | null;
+            /** Format: double */
+            used_swap_avg: number | null;
+            /** Format: int64 */
+            used_swap_max: number | null;
+            /** Format: int64 */
+            write_bytes: number | null;
         };
         MachineSnapshot: {
             /**
@@ -354,6 +687,18 @@ export interface components {
              * @description Bytes
              */
             total_ram: number;
+        };
+        MetricsAnswerBody: {
+            /** Format: date-time */
+            from: string;
+            /** @description Oldest first; nothing where the machine was silent */
+            points: components["schemas"]["MachinePoint"][];
+            /** @enum {string} */
+            resolution: "raw" | "1m" | "1h" | "3h" | "1d";
+            /** Format: date-time */
+            to: string;
+            /** @description There are more than 10,000 points; ask for a shorter window or a coarser resolution */
+            truncated: boolean;
         };
         Node: {
             /** @description Processes that this one started */
@@ -498,6 +843,39 @@ export interface components {
             /** Format: date-time */
             started_at?: string;
         };
+        ProcessPointView: {
+            /** Format: int64 */
+            cpu_ms: number | null;
+            /**
+             * Format: int64
+             * @description The most in one interval between snapshots
+             */
+            cpu_ms_max: number | null;
+            /**
+             * Format: double
+             * @description Percent of one core, over what of the bucket the process lived through
+             */
+            cpu_usage: number | null;
+            /** Format: double */
+            memory_avg: number | null;
+            /** Format: int64 */
+            memory_max: number | null;
+            /** Format: int64 */
+            processes: number;
+            /** Format: int64 */
+            read_bytes: number | null;
+            /** @description Of samples alone: one letter as in ps, or exited */
+            state?: string;
+            /** Format: int32 */
+            threads_max: number | null;
+            /**
+             * Format: date-time
+             * @description Begin of the bucket, or the sample's instant
+             */
+            timestamp: string;
+            /** Format: int64 */
+            write_bytes: number | null;
+        };
         ProcessSample: {
             command_line?: string;
             /**
@@ -575,6 +953,90 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        RelationSize: {
+            /**
+             * Format: int64
+             * @description On disk, with indexes
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Of these, in compressed chunks
+             */
+            compressed_bytes: number;
+            relation: string;
+            /**
+             * Format: int64
+             * @description As the database estimates them
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description What those chunks took before compression
+             */
+            uncompressed_bytes: number;
+        };
+        Retention: {
+            /**
+             * Format: int64
+             * @description Bytes that everything together may take: beyond that the oldest raw days go, all but the last. 0: no bound
+             */
+            budget_bytes: number;
+            /**
+             * Format: int64
+             * @description Days that machine_1d and process_1d are kept; at least three_hours_days
+             */
+            day_days: number;
+            /**
+             * Format: int64
+             * @description Days that machine_1h and process_1h are kept; at least minute_days
+             */
+            hour_days: number;
+            /**
+             * Format: int64
+             * @description Days that machine_1m is kept; at least raw_days
+             */
+            minute_days: number;
+            /**
+             * Format: int64
+             * @description Days that snapshots with every process are kept
+             */
+            raw_days: number;
+            /**
+             * Format: int64
+             * @description Days that machine_3h and process_3h are kept; at least hour_days
+             */
+            three_hours_days: number;
+        };
+        RetentionChangeBody: {
+            /**
+             * Format: int64
+             * @description 0: no bound
+             */
+            budget_bytes?: number;
+            /** Format: int64 */
+            day_days?: number;
+            /** Format: int64 */
+            hour_days?: number;
+            /** Format: int64 */
+            minute_days?: number;
+            /** Format: int64 */
+            raw_days?: number;
+            /** Format: int64 */
+            three_hours_days?: number;
+        };
+        SightingView: {
+            machine_id: string;
+            /** @description At an instant: the processes as they were */
+            processes?: components["schemas"]["Process"][];
+            /**
+             * Format: date-time
+             * @description At an instant: the snapshot that shows it
+             */
+            timestamp?: string;
+            /** @description In a window: what the processes used */
+            usages?: components["schemas"]["UsageView"][];
+        };
         Snapshot: {
             /** @description Changes only: processes that ended since the previous snapshot */
             exited?: components["schemas"]["ProcessKey"][];
@@ -628,6 +1090,122 @@ export interface components {
             processes?: components["schemas"]["Process"][];
             /** Format: date-time */
             timestamp: string;
+        };
+        StorageAnswerBody: {
+            /**
+             * Format: double
+             * @description Days that fit into the budget at this rate; null without a budget
+             */
+            budget_days: number | null;
+            /**
+             * Format: int64
+             * @description All relations together
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description That a day like the last takes in the long run
+             */
+            bytes_per_day: number;
+            /**
+             * Format: double
+             * @description bytes over process_samples
+             */
+            bytes_per_sample: number | null;
+            /**
+             * Format: double
+             * @description How many times smaller compressed chunks are than they were
+             */
+            compression: number | null;
+            /**
+             * Format: date-time
+             * @description Begin of the oldest unit of raw data that is kept
+             */
+            oldest: string | null;
+            /**
+             * Format: int64
+             * @description That the kept snapshots stand for: each process at each instant, stored or not
+             */
+            process_samples: number;
+            /** @enum {string} */
+            profile: "timescale" | "postgres";
+            profile_reason: string;
+            /** @description The largest first */
+            relations: components["schemas"]["RelationSize"][];
+            retention: components["schemas"]["Retention"];
+            /**
+             * Format: int64
+             * @description Of the last 24 hours
+             */
+            samples_per_day: number;
+        };
+        TopAnswerBody: {
+            /**
+             * Format: date-time
+             * @description A window of more than two hours is widened to whole hours, where rollups serve it
+             */
+            from: string;
+            /** @description The most first */
+            results: components["schemas"]["UsageView"][];
+            /** Format: date-time */
+            to: string;
+        };
+        UsageView: {
+            command_line?: string;
+            /**
+             * Format: int64
+             * @description CPU time spent in the window, milliseconds
+             */
+            cpu_ms: number | null;
+            /**
+             * Format: int64
+             * @description The most in one interval between snapshots
+             */
+            cpu_ms_max: number | null;
+            /**
+             * Format: double
+             * @description The same as percent of one core over the whole window
+             */
+            cpu_usage: number | null;
+            /**
+             * Format: date-time
+             * @description Of the window
+             */
+            first_sample: string;
+            /**
+             * Format: date-time
+             * @description Of the window; what an idle process does not change is not sampled for up to a minute
+             */
+            latest_sample: string;
+            /** @description Absent where machines are added up */
+            machine_id?: string;
+            /**
+             * Format: double
+             * @description Average resident set size while it ran, bytes; of several processes the average of all
+             */
+            memory_avg: number | null;
+            /** Format: int64 */
+            memory_max: number | null;
+            name: string;
+            /**
+             * Format: int32
+             * @description Absent where processes of one name are added up, as are the next three
+             */
+            pid?: number;
+            /**
+             * Format: int64
+             * @description How many processes were added up
+             */
+            processes: number;
+            /** Format: int64 */
+            read_bytes: number | null;
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: int32 */
+            threads_max: number | null;
+            user?: string;
+            /** Format: int64 */
+            write_bytes: number | null;
         };
     };
     responses: never;
@@ -893,6 +1471,218 @@ export interface operations {
             };
         };
     };
+    "get-machine-diff": {
+        parameters: {
+            query: {
+                /** @description The first instant */
+                from: string;
+                /** @description The second */
+                to: string;
+                /** @description What changed lists are ordered by: CPU time in between, or how much memory or threads changed */
+                sort?: "cpu" | "memory" | "threads";
+                /** @description Most entries of each list */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiffAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-machine": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description ndjson: a snapshot with its processes on each line. csv: a row per snapshot and process */
+                format?: "ndjson" | "csv";
+                /** @description machine leaves the processes out */
+                include?: "processes" | "machine";
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-machine-metrics": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description Width of the points; auto takes the finest that makes at most about 1,500 */
+                resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricsAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-top-processes": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description cpu: time spent in the window; memory: average resident set size */
+                sort?: "cpu" | "memory";
+                /** @description name adds up the processes of one name */
+                by?: "process" | "name";
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-process-history": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description Width of the points; raw, which auto takes up to two hours, is every sample of one process */
+                resolution?: "auto" | "raw" | "1h" | "3h" | "1d";
+                /** @description The process; or else name */
+                pid?: number;
+                /** @description With pid: its start, by default that of the newest process with this pid */
+                started_at?: string;
+                /** @description All processes of this name */
+                name?: string;
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-snapshots": {
         parameters: {
             query?: {
@@ -928,6 +1718,133 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SnapshotListBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "find-processes": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description The instant; or else a window */
+                time?: string;
+                /** @description The whole name of the processes */
+                name?: string;
+                /** @description Part of their command line, in any case; with * (any text) or ? (any character) the whole of it */
+                command?: string;
+                /** @description Most machines on a page */
+                limit?: number;
+                /** @description next_cursor of the page before, with the same other parameters */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FindAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-fleet-process-history": {
+        parameters: {
+            query: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description Width of the points; raw, which auto takes up to two hours, is every sample of one process */
+                resolution?: "auto" | "raw" | "1h" | "3h" | "1d";
+                /** @description All processes of this name, on all machines */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-fleet-top-processes": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+                /** @description cpu: time spent in the window; memory: average resident set size */
+                sort?: "cpu" | "memory";
+                /** @description name adds up the processes of one name */
+                by?: "process" | "name";
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopAnswerBody"];
                 };
             };
             /** @description Error */
@@ -1024,6 +1941,97 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionChangeBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
         };

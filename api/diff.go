@@ -1,0 +1,153 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+)
+
+// ChangeView is what became of one process between two instants.
+type ChangeView struct {
+	snapshot.ProcessKey
+	snapshot.Identity
+	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time it spent in between, milliseconds"`
+	MemoryBefore  *int64 `json:"memory_before" doc:"Resident set size, bytes; null if it did not run then"`
+	MemoryAfter   *int64 `json:"memory_after"`
+	MemoryChange  int64  `json:"memory_change" doc:"After less before; what did not run, or is not known, counts as 0"`
+	ThreadsBefore *int32 `json:"threads_before"`
+	ThreadsAfter  *int32 `json:"threads_after"`
+	ThreadsChange int32  `json:"threads_change"`
+}
+
+type diffInput struct {
+	MachinePath
+	From  string `query:"from" required:"true" format:"date-time" doc:"The first instant"`
+	To    string `query:"to" required:"true" format:"date-time" doc:"The second"`
+	Sort  string `query:"sort" enum:"cpu,memory,threads" default:"memory" doc:"What changed lists are ordered by: CPU time in between, or how much memory or threads changed"`
+	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"Most entries of each list"`
+}
+
+type diffAnswer struct {
+	Body struct {
+		From    SnapshotView `json:"from" doc:"The snapshot that shows the first instant, without processes"`
+		To      SnapshotView `json:"to"`
+		Started []ChangeView `json:"started" nullable:"false" doc:"Run at the second instant alone"`
+		Ended   []ChangeView `json:"ended" nullable:"false" doc:"Ran at the first instant alone"`
+		Passed  []ChangeView `json:"passed" nullable:"false" doc:"Started and ended in between"`
+		Grew    []ChangeView `json:"grew" nullable:"false" doc:"Ran at both, and take more of what is sorted by (of CPU: spent any)"`
+		Shrank  []ChangeView `json:"shrank" nullable:"false" doc:"Ran at both, and take less of what is sorted by"`
+	}
+}
+
+func (a *API) registerDiff() {
+	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-diff", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/diff", Tags: []string{"history"},
+		Summary: "What is different between two instants of a machine: what started, ended, grew and shrank"}, a.getDiff)
+}
+
+func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
+	from, err := parseTime("from", in.From)
+	if err != nil {
+		return nil, err
+	}
+	to, err := parseTime("to", in.To)
+	if err != nil {
+		return nil, err
+	}
+	if from > to {
+		return nil, invalid("from", "must not be after to")
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
+	diff, err := a.store.Diff(ctx, in.MachineID, from, to)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	out := &diffAnswer{}
+	var none With
+	out.Body.From, out.Body.To = none.view(&diff.From, false), none.view(&diff.To, false)
+	lists := map[string]*[]ChangeView{"started": &out.Body.Started, "ended": &out.Body.Ended, "passed": &out.Body.Passed, "grew": &out.Body.Grew, "shrank": &out.Body.Shrank}
+	for _, list := range lists {
+		*list = []ChangeView{}
+	}
+	for i := range diff.Changes {
+		view := changeView(&diff.Changes[i])
+		if list := lists[kindOf(&diff.Changes[i], &view, in.Sort)]; list != nil {
+			*list = append(*list, view)
+		}
+	}
+	for _, list := range lists {
+		slices.SortFunc(*list, func(x, y ChangeView) int {
+			return cmp.Or(cmp.Compare(y.weight(in.Sort), x.weight(in.Sort)), cmp.Compare(x.PID, y.PID), cmp.Compare(x.StartedAt, y.StartedAt))
+		})
+		*list = (*list)[:min(len(*list), in.Limit)]
+	}
+	return out, nil
+}
+
+func changeView(change *store.Change) ChangeView {
+	var view ChangeView
+	if u := change.Used; u != nil {
+		view.ProcessKey = snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}
+		view.Identity = snapshot.Identity{Name: u.Name, CommandLine: u.CommandLine, User: u.User}
+		view.CPUMS = u.CPUMS
+	}
+	for _, one := range []*snapshot.Process{change.Before, change.After} {
+		if one != nil {
+			view.ProcessKey, view.Identity = one.ProcessKey, one.Identity
+		}
+	}
+	if change.Before != nil {
+		view.MemoryBefore, view.ThreadsBefore = change.Before.MemoryUsage, change.Before.Threads
+	}
+	if change.After != nil {
+		view.MemoryAfter, view.ThreadsAfter = change.After.MemoryUsage, change.After.Threads
+	}
+	view.MemoryChange = orZero(view.MemoryAfter) - orZero(view.MemoryBefore)
+	view.ThreadsChange = orZero(view.ThreadsAfter) - orZero(view.ThreadsBefore)
+	return view
+}
+
+// kindOf names the list that a change belongs to, "" for none.
+func kindOf(change *store.Change, view *ChangeView, sort string) string {
+	switch {
+	case change.Before == nil && change.After == nil:
+		return "passed"
+	case change.Before == nil:
+		return "started"
+	case change.After == nil:
+		return "ended"
+	}
+	difference := map[string]int64{"cpu": orZero(view.CPUMS), "memory": view.MemoryChange, "threads": int64(view.ThreadsChange)}[sort]
+	switch {
+	case difference > 0:
+		return "grew"
+	case difference < 0:
+		return "shrank"
+	}
+	return ""
+}
+
+// weight is what lists are ordered by, the most first.
+func (v *ChangeView) weight(sort string) int64 {
+	abs := func(n int64) int64 { return max(n, -n) }
+	switch sort {
+	case "cpu":
+		return orZero(v.CPUMS)
+	case "threads":
+		return abs(int64(v.ThreadsChange))
+	}
+	return abs(v.MemoryChange)
+}
+
+func orZero[T int32 | int64](v *T) T {
+	if v == nil {
+		return 0
+	}
+	return *v
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+)
+
+type findInput struct {
+	Span
+	Time    string `query:"time" format:"date-time" doc:"The instant; or else a window"`
+	Name    string `query:"name" maxLength:"255" doc:"The whole name of the processes"`
+	Command string `query:"command" maxLength:"1000" doc:"Part of their command line, in any case; with * (any text) or ? (any character) the whole of it"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Most machines on a page"`
+	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same other parameters"`
+}
+
+// SightingView is a machine on which the processes ran.
+type SightingView struct {
+	MachineID string             `json:"machine_id"`
+	Timestamp *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"At an instant: the snapshot that shows it"`
+	Processes []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"At an instant: the processes as they were"`
+	Usages    []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: what the processes used"`
+}
+
+type findAnswer struct {
+	Body struct {
+		From       snapshot.Time  `json:"from" format:"date-time" doc:"Begin of what was looked at; of an instant the instant"`
+		To         snapshot.Time  `json:"to" format:"date-time"`
+		Results    []SightingView `json:"results" nullable:"false" doc:"By machine_id"`
+		NextCursor *string        `json:"next_cursor" doc:"null on the last page. A page may be short, even empty, before the last"`
+	}
+}
+
+func (a *API) registerFleet() {
+	huma.Register(a.huma, huma.Operation{OperationID: "find-processes", Method: http.MethodGet, Path: "/api/v1/processes", Tags: []string{"history"},
+		Summary: "Which machines ran a process, by name or command line, at an instant or in a window"}, a.findProcesses)
+}
+
+func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, error) {
+	if in.Name == "" && in.Command == "" {
+		return nil, invalid("name", "is required, or command")
+	}
+	page := store.FleetPage{Limit: in.Limit}
+	if in.Cursor != "" {
+		if err := decodeCursor(in.Cursor, "processes", &page.After); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
+	match := store.Match{Name: in.Name, Command: in.Command}
+	if in.Time == "" {
+		return a.findInWindow(ctx, match, in, page)
+	}
+	if in.Since != "" || in.From != "" || in.To != "" {
+		return nil, invalid("time", "cannot be given together with a window")
+	}
+	at, err := parseTime("time", in.Time)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := a.store.FleetAt(ctx, match, at, page)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	out := &findAnswer{}
+	out.Body.From, out.Body.To, out.Body.Results = at, at, make([]SightingView, len(found))
+	for i := range found {
+		out.Body.Results[i] = SightingView{MachineID: found[i].MachineID, Timestamp: &found[i].Timestamp, Processes: found[i].Processes}
+	}
+	out.setNext(next)
+	return out, nil
+}
+
+func (a *API) findInWindow(ctx context.Context, match store.Match, in *findInput, page store.FleetPage) (*findAnswer, error) {
+	from, to, err := in.window(a.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	list, window, next, err := a.store.FleetWindow(ctx, match, from, to, page)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	out := &findAnswer{}
+	out.Body.From, out.Body.To, out.Body.Results = window.From, window.To, []SightingView{}
+	for i := range list {
+		if n := len(out.Body.Results); n == 0 || out.Body.Results[n-1].MachineID != list[i].MachineID {
+			out.Body.Results = append(out.Body.Results, SightingView{MachineID: list[i].MachineID})
+		}
+		last := &out.Body.Results[len(out.Body.Results)-1]
+		last.Usages = append(last.Usages, usageView(&list[i], window))
+	}
+	out.setNext(next)
+	return out, nil
+}
+
+func (out *findAnswer) setNext(next string) {
+	if next != "" {
+		cursor := encodeCursor("processes", next)
+		out.Body.NextCursor = &cursor
+	}
+}

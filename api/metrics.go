@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+)
+
+// maxPoints bounds the points of a chart.
+const maxPoints = 10_000
+
+type metricsInput struct {
+	MachinePath
+	Span
+	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Width of the points; auto takes the finest that makes at most about 1,500"`
+}
+
+type metricsAnswer struct {
+	Body struct {
+		From       snapshot.Time        `json:"from" format:"date-time"`
+		To         snapshot.Time        `json:"to" format:"date-time"`
+		Resolution store.Resolution     `json:"resolution" enum:"raw,1m,1h,3h,1d"`
+		Points     []store.MachinePoint `json:"points" nullable:"false" doc:"Oldest first; nothing where the machine was silent"`
+		Truncated  bool                 `json:"truncated" doc:"There are more than 10,000 points; ask for a shorter window or a coarser resolution"`
+	}
+}
+
+func (a *API) registerMetrics() {
+	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-metrics", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/metrics", Tags: []string{"history"},
+		Summary: "A machine's chart: averages, maxima and totals per bucket of time"}, a.getMetrics)
+}
+
+func (a *API) getMetrics(ctx context.Context, in *metricsInput) (*metricsAnswer, error) {
+	from, to, err := in.window(a.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	resolution := store.Resolution(in.Resolution)
+	if resolution == store.ResolutionAuto {
+		resolution = a.store.MachineResolution(from, to)
+	}
+	out := &metricsAnswer{}
+	out.Body.From, out.Body.To, out.Body.Resolution = from, to, resolution
+	out.Body.Points, out.Body.Truncated, err = a.store.MachineChart(ctx, in.MachineID, from, to, resolution, maxPoints)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return out, nil
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Change is what became of a process between two instants.
+type Change struct {
+	// Before is nil for one that started, After for one that ended; both are nil for
+	// one that did both in between.
+	Before, After *snapshot.Process
+	// Used is what it used in between; its times are of its samples there.
+	Used *Usage
+}
+
+// Diff is what is different between two instants of a machine.
+type Diff struct {
+	From, To snapshot.State // without processes
+	Changes  []Change       // in no order
+}
+
+// Diff compares a machine's processes at two instants, and tells what they used
+// in between.
+func (s *Store) Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*Diff, error) {
+	defer s.metrics.observeRead("diff", time.Now())
+	machine, err := s.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.At(ctx, machineID, from, true)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.At(ctx, machineID, to, true)
+	if err != nil {
+		return nil, err
+	}
+	used, err := s.usedBetween(ctx, machine, before.Timestamp, after.Timestamp)
+	if err != nil {
+		return nil, err
+	}
+	diff := &Diff{From: *before, To: *after}
+	diff.From.Processes, diff.To.Processes = nil, nil
+	known := make(map[snapshot.ProcessKey]bool, len(before.Processes))
+	later := make(map[snapshot.ProcessKey]*snapshot.Process, len(after.Processes))
+	for i := range after.Processes {
+		later[after.Processes[i].ProcessKey] = &after.Processes[i]
+	}
+	for i := range before.Processes {
+		one := &before.Processes[i]
+		known[one.ProcessKey] = true
+		diff.Changes = append(diff.Changes, Change{Before: one, After: later[one.ProcessKey], Used: used[one.ProcessKey]})
+	}
+	for i := range after.Processes {
+		one := &after.Processes[i]
+		if !known[one.ProcessKey] {
+			known[one.ProcessKey] = true
+			diff.Changes = append(diff.Changes, Change{After: one, Used: used[one.ProcessKey]})
+		}
+	}
+	for key, usage := range used {
+		if !known[key] {
+			diff.Changes = append(diff.Changes, Change{Used: usage})
+		}
+	}
+	return diff, nil
+}
+
+// usedBetween adds up what was used after from and up to to.
+func (s *Store) usedBetween(ctx context.Context, machine int32, from, to snapshot.Time) (map[snapshot.ProcessKey]*Usage, error) {
+	window, err := s.coverOf(ctx, machine, from+1, to+1, true)
+	if err != nil || len(window.segments) == 0 {
+		return nil, err
+	}
+	sums, args := window.sums("machine = $1", []any{machine})
+	args = append(args, 10*snapshot.MaxProcesses)
+	list, err := s.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
+	used := make(map[snapshot.ProcessKey]*Usage, len(list))
+	for i := range list {
+		used[snapshot.ProcessKey{PID: list[i].PID, StartedAt: list[i].StartedAt}] = &list[i]
+	}
+	return used, err
+}
+
+func isNotFound(err error) bool {
+	return errors.Is(err, snapshot.ErrNoMachine) || errors.Is(err, snapshot.ErrNoSnapshot)
+}

@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// ErrNoProcess says that nothing is known of a process.
+var ErrNoProcess = errors.New("no such process")
+
+// ProcessPoint is what a process, or all of one name, did in one bucket of time,
+// or at one sample.
+type ProcessPoint struct {
+	Timestamp snapshot.Time
+	Processes int64
+	CPUMS     *int64
+	// ElapsedMS is how long the point is, as far as the process lived in it.
+	ElapsedMS  int64
+	CPUMSMax   *int64
+	MemoryAvg  *float64
+	MemoryMax  *int64
+	ThreadsMax *int32
+	ReadBytes  *int64
+	WriteBytes *int64
+	State      string // of samples alone
+}
+
+// IdentityVersion is what a process was called from some time on.
+type IdentityVersion struct {
+	snapshot.Identity
+	id int64
+}
+
+// Life is one process with everything it was called, the newest first.
+type Life struct {
+	snapshot.ProcessKey
+	Identities []IdentityVersion
+}
+
+// Life finds a process by its pid and start; without a start, the newest of that pid.
+func (s *Store) Life(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*Life, error) {
+	machine, err := s.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT id, started_at, ppid, name, command_line, user_name FROM processes
+		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM CASE WHEN $3::timestamptz IS NOT NULL THEN $3
+			ELSE (SELECT started_at FROM processes WHERE machine = $1 AND pid = $2 ORDER BY id DESC LIMIT 1) END
+		ORDER BY id DESC`, machine, pid, nullTime(startedAt))
+	if err != nil {
+		return nil, fmt.Errorf("look up a process: %w", err)
+	}
+	life := &Life{ProcessKey: snapshot.ProcessKey{PID: pid}}
+	life.Identities, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (IdentityVersion, error) {
+		var one IdentityVersion
+		var started pgtype.Timestamptz
+		err := row.Scan(&one.id, &started, &one.PPID, &one.Name, &one.CommandLine, &one.User)
+		life.StartedAt = snapshot.TimeOf(started.Time)
+		return one, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up a process: %w", err)
+	}
+	if len(life.Identities) == 0 {
+		return nil, ErrNoProcess
+	}
+	return life, nil
+}
+
+// ProcessResolution picks the finest that draws a process's range at little cost:
+// samples are found by machine and time, so that a long range of them reads what
+// other processes did too.
+func (s *Store) ProcessResolution(from, to snapshot.Time) Resolution {
+	span, age, keep := to.Sub(from), s.cfg.Now().Sub(from.Std()), s.Retention()
+	switch {
+	case span <= exactSpan && age <= keep.of("snapshots"):
+		return ResolutionRaw
+	case span <= 62*24*time.Hour && age <= keep.of("process_1h"):
+		return ResolutionHour
+	case span <= 186*24*time.Hour && age <= keep.of("process_3h"):
+		return ResolutionThreeHours
+	}
+	return ResolutionDay
+}
+
+const (
+	processSamplesSQL = `
+		SELECT x.ts, 1::bigint, x.cpu_ms, x.cpu_ms, s.interval_ms, x.memory_usage::double precision, x.memory_usage, x.threads, x.read_bytes, x.write_bytes, coalesce(x.state, '')
+		FROM process_samples x JOIN snapshots s ON s.machine = x.machine AND s.ts = x.ts
+		WHERE x.machine = $1 AND x.process = ANY($2) AND x.ts >= $3 AND x.ts < $4 AND s.ts >= $3 AND s.ts < $4 ORDER BY x.ts LIMIT $5`
+	processPointsSQL = `
+		SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), sum(r.cpu_ms)::bigint, max(r.cpu_ms_max), 0::bigint,
+			sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0)::double precision, max(r.memory_max), max(r.threads_max),
+			sum(r.read_bytes)::bigint, sum(r.write_bytes)::bigint, ''
+		FROM %s r JOIN processes p ON p.id = r.process
+		WHERE %s AND r.bucket >= $3 AND r.bucket < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
+)
+
+// ProcessHistory reads the points of one process in [from, to), at most limit.
+// Samples are sparse: a value holds until the next one.
+func (s *Store) ProcessHistory(ctx context.Context, machineID string, life *Life, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
+	defer s.metrics.observeRead("process", time.Now())
+	machine, err := s.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, false, err
+	}
+	ids := make([]int64, len(life.Identities))
+	for i := range life.Identities {
+		ids[i] = life.Identities[i].id
+	}
+	sql, begin := processSamplesSQL, max(from, s.Horizon()).Std()
+	if resolution != ResolutionRaw {
+		sql = fmt.Sprintf(processPointsSQL, "process_"+string(resolution), "r.machine = $1 AND r.process = ANY($2)")
+		begin = from.Std().UTC().Truncate(resolution.Width())
+	}
+	points, more, err := s.processPoints(ctx, sql, limit, resolution, machine, ids, begin, to.Std(), limit+1)
+	for i := range points {
+		points[i].clip(resolution, life.StartedAt, s.cfg.Now())
+	}
+	return points, more, err
+}
+
+// NameHistory reads what all processes of one name did in [from, to), on one
+// machine or, with an empty id, on all. There are no raw points of it.
+func (s *Store) NameHistory(ctx context.Context, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
+	defer s.metrics.observeRead("name", time.Now())
+	var machine int32
+	where := "$1::integer = 0 AND p.name = $2"
+	if machineID != "" {
+		var err error
+		if machine, err = s.machineKey(ctx, machineID); err != nil {
+			return nil, false, err
+		}
+		where = "r.machine = $1 AND p.machine = $1 AND p.name = $2"
+	}
+	sql := fmt.Sprintf(processPointsSQL, "process_"+string(resolution), where)
+	points, more, err := s.processPoints(ctx, sql, limit, resolution, machine, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
+	for i := range points {
+		points[i].clip(resolution, 0, s.cfg.Now())
+	}
+	return points, more, err
+}
+
+func (s *Store) processPoints(ctx context.Context, sql string, limit int, _ Resolution, args ...any) ([]ProcessPoint, bool, error) {
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, false, fmt.Errorf("read a process's history: %w", err)
+	}
+	points, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
+		var p ProcessPoint
+		var at time.Time
+		err := row.Scan(&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.ElapsedMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes, &p.WriteBytes, &p.State)
+		p.Timestamp = snapshot.TimeOf(at)
+		return p, err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("read a process's history: %w", err)
+	}
+	if len(points) > limit {
+		return points[:limit], true, nil
+	}
+	return points, false, nil
+}
+
+// clip sets how long a bucket is: not from before the process's start, and not
+// beyond now.
+func (p *ProcessPoint) clip(resolution Resolution, started snapshot.Time, now time.Time) {
+	if resolution == ResolutionRaw {
+		return
+	}
+	begin, end := max(p.Timestamp, started), min(p.Timestamp.Add(resolution.Width()), snapshot.TimeOf(now))
+	p.ElapsedMS = max(0, int64(end-begin))
+}
