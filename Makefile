@@ -19,6 +19,11 @@ ui/node_modules: ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# A real TimescaleDB as WebAssembly, for the tests of that profile.
+store/storetest/timescale/node_modules: store/storetest/timescale/package-lock.json
+	cd store/storetest/timescale && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 ui/dist/index.html: ui/node_modules $(UI_SOURCES)
 	cd ui && npx vite build --logLevel warn
 
@@ -30,7 +35,7 @@ require-test:
 
 test: require-test build test-go test-ui
 
-test-go:
+test-go: store/storetest/timescale/node_modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
 	go vet ./...
 	GOOS=windows go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent

@@ -16,7 +16,7 @@ type Span struct {
 // window reads the span. A begin before 1970 or an end in the far future is no
 // fault: there is just nothing there.
 func (in *Span) window(now time.Time) (from, to snapshot.Time, err error) {
-	to = snapshot.TimeOf(now).Add(snapshot.MaxClockLead)
+	to = snapshot.TimeOf(now)
 	if in.To != "" {
 		if to, err = parseTime("to", in.To); err != nil {
 			return 0, 0, err

@@ -15,3 +15,6 @@ func (s *Store) CachedProcesses() int { return s.chains.held }
 
 // Rollups lists the relations made of the series.
 var Rollups = rollups
+
+// Series lists the relations that grow with time.
+var Series = series

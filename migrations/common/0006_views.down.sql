@@ -1,0 +1,2 @@
+DROP FUNCTION process_top, process_at;
+DROP VIEW machine_history, process_history;
