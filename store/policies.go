@@ -45,14 +45,11 @@ func wanted(keep Retention) []policy {
 		// for as long. Never longer: below, a refresh would find the rows gone and
 		// remove what was made of them. The window has room for two buckets.
 		refresh := policy{Relation: relation, Kind: "refresh", Start: raw, After: 10 * time.Minute, Every: 10 * time.Minute}
-		compress := policy{Relation: relation, Kind: "compress", After: 30 * 24 * time.Hour, Every: 24 * time.Hour}
+		compress := policy{Relation: relation, Kind: "compress", After: 3 * 24 * time.Hour, Every: 24 * time.Hour}
 		dropAfter := keep.of(relation)
 		switch relation {
 		case "machine_1m":
 			refresh.After, refresh.Every = time.Minute, 5*time.Minute
-			compress.After = 3 * 24 * time.Hour
-		case "process_1h":
-			compress.After = 3 * 24 * time.Hour
 		case "machine_3h", "process_3h":
 			refresh.Every = 30 * time.Minute
 			dropAfter = max(dropAfter, 4*24*time.Hour)

@@ -84,11 +84,12 @@ ALTER MATERIALIZED VIEW process_1h SET (timescaledb.compress, timescaledb.compre
 ALTER MATERIALIZED VIEW process_3h SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine', timescaledb.compress_orderby = 'process, bucket');
 ALTER MATERIALIZED VIEW process_1d SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine', timescaledb.compress_orderby = 'process, bucket');
 
--- The day: what a year of rollups is looked up by.
+-- Long enough that a year is few chunks, short enough that most of them are over
+-- and compressed.
 SELECT set_chunk_time_interval('machine_1m', INTERVAL '7 days');
 SELECT set_chunk_time_interval('process_1h', INTERVAL '7 days');
 SELECT set_chunk_time_interval('machine_1h', INTERVAL '30 days');
-SELECT set_chunk_time_interval('process_3h', INTERVAL '30 days');
+SELECT set_chunk_time_interval('process_3h', INTERVAL '7 days');
 SELECT set_chunk_time_interval('machine_3h', INTERVAL '90 days');
 SELECT set_chunk_time_interval('machine_1d', INTERVAL '90 days');
-SELECT set_chunk_time_interval('process_1d', INTERVAL '90 days');
+SELECT set_chunk_time_interval('process_1d', INTERVAL '30 days');

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+)
+
+// history fills days, in two steps, and measures reads after each: they must not
+// grow with the store.
+func (b *bench) history(ctx context.Context) error {
+	fleet := make([]*machine, b.machines)
+	for i := range fleet {
+		fleet[i] = newMachine(uint64(100+i), fmt.Sprintf("host-%02d", i), b.processes, b.begin())
+	}
+	total := 0
+	done := 0
+	for _, days := range []int{max(1, b.days/10), b.days} {
+		from := b.begin().Add(time.Duration(done) * 24 * time.Hour)
+		to := b.begin().Add(time.Duration(days) * 24 * time.Hour)
+		if days == b.days { // and today, up to a moment ago
+			to = snapshot.TimeOf(b.now)
+		}
+		done = days
+		wrote, samples, err := b.fill(ctx, fleet, from, to)
+		if err != nil {
+			return err
+		}
+		total += samples
+		before := busyCPU()
+		rolled, compressed, err := b.settle(ctx)
+		if err != nil {
+			return err
+		}
+		b.say(fmt.Sprintf("%d days × %d machines × %d: writing", days, b.machines, b.processes), "%s for %.1f M logical samples", wrote.Round(time.Second), float64(samples)/1e6)
+		b.say("  making rollups; their share of the CPU of ingest over HTTP", "%s; %.0f %%", rolled.Round(10*time.Millisecond), 100*b.rollupCPU.Seconds()/(b.ingestCPU*float64(samples)))
+		b.say("  compressing; the CPU of that and VACUUM likewise", "%s; %.0f %%", compressed.Round(10*time.Millisecond), 100*(busyCPU()-before-b.rollupCPU).Seconds()/(b.ingestCPU*float64(samples)))
+		if err := b.sizes(ctx, total); err != nil {
+			return err
+		}
+		if err := b.readAll(ctx, b.begin(), to); err != nil {
+			return err
+		}
+		fmt.Println()
+	}
+	return nil
+}
+
+// fill writes [from, to) of every machine, a batch of ten minutes at a time.
+func (b *bench) fill(ctx context.Context, fleet []*machine, from, to snapshot.Time) (took time.Duration, logical int, err error) {
+	for at := from; at < to; {
+		group := make([]*snapshot.Batch, len(fleet))
+		end := min(at.Add(10*time.Minute), to)
+		for i, m := range fleet {
+			group[i] = &snapshot.Batch{MachineID: m.id}
+			for t := at; t < end; t = t.Add(b.interval) {
+				s, n := m.snapshot(t, b.interval, fullEvery)
+				group[i].Snapshots = append(group[i].Snapshots, s)
+				logical += n
+			}
+		}
+		at = end
+		started := time.Now()
+		for _, outcome := range b.store.Write(ctx, group) {
+			if outcome.Err != nil {
+				return took, logical, outcome.Err
+			}
+		}
+		took += time.Since(started)
+	}
+	return took, logical, nil
+}
+
+var (
+	series  = []string{"snapshots", "process_samples", "disk_samples", "net_samples"}
+	rollups = []string{"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d"}
+)
+
+// settle makes rollups, and compresses what is old enough, as the jobs do in time.
+func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, err error) {
+	started, before := time.Now(), busyCPU()
+	if b.store.Profile().Profile == store.ProfilePostgres {
+		err = b.store.MaintainOnce(ctx)
+		rolled, b.rollupCPU = time.Since(started), busyCPU()-before
+		if err == nil {
+			_, err = b.pool.Exec(ctx, `VACUUM ANALYZE`)
+		}
+		return rolled, 0, err
+	}
+	for _, relation := range rollups {
+		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', NULL, now() - interval '10 minutes')`, relation)); err != nil {
+			return 0, 0, err
+		}
+	}
+	rolled, b.rollupCPU, started = time.Since(started), busyCPU()-before, time.Now()
+	for _, relation := range slices.Concat(series, rollups) {
+		age := "12 hours"
+		if slices.Contains(rollups, relation) {
+			age = "3 days"
+		}
+		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s', older_than => interval '%s') c`, relation, age)); err != nil {
+			return 0, 0, err
+		}
+	}
+	compressed = time.Since(started)
+	_, err = b.pool.Exec(ctx, `VACUUM ANALYZE`)
+	return rolled, compressed, err
+}
+
+func (b *bench) sizes(ctx context.Context, logical int) error {
+	st, err := b.store.Storage(ctx)
+	if err != nil {
+		return err
+	}
+	b.say("  bytes per logical sample, everything; in the long run", "%.2f; %.2f (compression %.0f)", float64(st.Bytes)/float64(logical), float64(st.BytesPerDay)/float64(max(st.SamplesPerDay, 1)), st.Compression)
+	for _, size := range st.Relations {
+		if share := float64(size.Bytes) / float64(logical); share > 0.005 {
+			b.say("    "+size.Relation, "%.3f", share)
+		}
+	}
+	return nil
+}
+
+// readAll asks each question many times over HTTP, of machines and instants at
+// random, and tells the quantiles.
+func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
+	logger := slog.New(slog.DiscardHandler)
+	nothing := func(*gin.Context) {}
+	server := httptest.NewServer(api.New(api.Config{Version: "bench", Now: func() time.Time { return b.now }},
+		api.Parts{Store: b.store, Ingest: nothing, Live: nothing, UI: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Logger: logger}))
+	defer server.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	machineID := func() string { return fmt.Sprintf("host-%02d", rng.IntN(b.machines)) }
+	instant := func(margin time.Duration) snapshot.Time {
+		return from + snapshot.Time(rng.Int64N(max(1, int64(to)-int64(from.Add(margin)))))
+	}
+	window := func(span time.Duration) string {
+		at := instant(span)
+		return "from=" + at.String() + "&to=" + at.Add(span).String()
+	}
+	pid := 3 + rng.IntN(b.processes/2)
+	questions := []struct {
+		name string
+		path func() string
+	}{
+		{"/at, any instant", func() string { return "/machines/" + machineID() + "/at?time=" + instant(0).String() }},
+		{"/at, the last hour", func() string {
+			return "/machines/" + machineID() + "/at?time=" + to.Add(-time.Duration(rng.Int64N(int64(time.Hour)))).String()
+		}},
+		{"top 20 of 24 h, any", func() string { return "/machines/" + machineID() + "/processes?" + window(24*time.Hour) }},
+		{"top 20 of 24 h, until now", func() string {
+			return "/machines/" + machineID() + "/processes?from=" + to.Add(-24*time.Hour).String() + "&to=" + to.String()
+		}},
+		{"one process, 24 h", func() string {
+			return fmt.Sprintf("/machines/%s/processes/history?pid=%d&%s", machineID(), pid, window(24*time.Hour))
+		}},
+		{"one process, 2 h of samples", func() string {
+			return fmt.Sprintf("/machines/%s/processes/history?pid=%d&%s", machineID(), pid, window(2*time.Hour))
+		}},
+		{"chart, an hour", func() string { return "/machines/" + machineID() + "/metrics?" + window(time.Hour) }},
+		{"chart, 24 h until now", func() string {
+			return "/machines/" + machineID() + "/metrics?from=" + to.Add(-24*time.Hour).String() + "&to=" + to.String()
+		}},
+		{"chart, all until now", func() string {
+			return "/machines/" + machineID() + "/metrics?from=" + from.String() + "&to=" + to.String()
+		}},
+		{"chart, a year until now", func() string {
+			return "/machines/" + machineID() + "/metrics?from=" + to.Add(-365*24*time.Hour).String() + "&to=" + to.String()
+		}},
+		{"diff over 6 h, any", func() string { return "/machines/" + machineID() + "/diff?" + window(6*time.Hour) }},
+		{"fleet: who ran nginx at an instant", func() string { return "/processes?name=nginx&time=" + instant(0).String() }},
+	}
+	for _, question := range questions {
+		times := make([]time.Duration, 0, b.reads)
+		for i := range b.reads + 20 {
+			started := time.Now()
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/v1"+question.path(), nil)
+			if err != nil {
+				return err
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return err
+			}
+			text, _ := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s: %s %.300s", question.name, response.Status, text)
+			}
+			if i >= 20 { // the first warm up
+				times = append(times, time.Since(started))
+			}
+		}
+		slices.Sort(times)
+		b.say("  "+question.name, "p50 %5.1f ms, p99 %5.1f ms", ms(times[len(times)/2]), ms(times[len(times)*99/100]))
+	}
+	return nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,282 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func TestRetentionIsASetting(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, func(c *store.Config) { c.Retention = 0 })
+		if got, want := s.Retention(), store.DefaultRetention(db.Detection.Profile); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		keep := store.Retention{RawDays: 7, MinuteDays: 8, HourDays: 9, ThreeHoursDays: 10, DayDays: 11, BudgetBytes: 1 << 40}
+		if err := s.SetRetention(t.Context(), keep); err != nil {
+			t.Fatal(err)
+		}
+		other := db.Open(t, func(c *store.Config) { c.Retention = 24 * time.Hour }) // another server, or this one after a restart
+		if other.Retention() != keep {
+			t.Errorf("another server keeps %+v, want %+v", other.Retention(), keep)
+		}
+		for field, change := range map[string]func(*store.Retention){
+			"raw_days":         func(r *store.Retention) { r.RawDays = 0 },
+			"minute_days":      func(r *store.Retention) { r.MinuteDays = 6 },
+			"hour_days":        func(r *store.Retention) { r.HourDays = 7 },
+			"three_hours_days": func(r *store.Retention) { r.ThreeHoursDays = 8 },
+			"day_days":         func(r *store.Retention) { r.DayDays = 3651 },
+			"budget_bytes":     func(r *store.Retention) { r.BudgetBytes = -1 },
+		} {
+			wrong := keep
+			change(&wrong)
+			fault, ok := errors.AsType[*store.RetentionError](s.SetRetention(t.Context(), wrong))
+			if !ok || fault.Field != field {
+				t.Errorf("%s: %v", field, fault)
+			}
+		}
+		if s.Retention() != keep {
+			t.Error("a refused change was made")
+		}
+	})
+}
+
+// What is past retention goes in both profiles, and what is not stays.
+func TestRetentionDropsEachLevel(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		now := time.Now()
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		conn := storetest.Connect(t, db.URL)
+		for _, age := range []int{20, 10, 1} {
+			write(t, s, "m", snapshottest.NewMachine(uint64(age), 5).Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).Snapshots...)
+		}
+		refreshAll(t, db, s)
+		count := func(relation, column string) (n int) {
+			t.Helper()
+			if err := conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(DISTINCT date_bin('1 day', %s, '2000-01-01 00:00:00+00')) FROM %s`, column, relation)).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if err := s.SetRetention(t.Context(), store.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300, ThreeHoursDays: 300, DayDays: 300}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if raw, hours, days := count("process_samples", "ts"), count("process_1h", "bucket"), count("machine_1d", "bucket"); raw != 1 || hours != 3 || days != 3 {
+			t.Errorf("%d days of samples, %d of hours, %d of days; want 1, 3, 3", raw, hours, days)
+		}
+		// Rounds to come must not take away what was made of what is gone.
+		if err := s.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		runJobs(t, db, "policy_refresh_continuous_aggregate")
+		if hours := count("process_1h", "bucket"); hours != 3 {
+			t.Errorf("%d days of hours after a refresh, want 3", hours)
+		}
+		top, _, err := s.Top(t.Context(), store.UsageQuery{MachineID: "m", From: snapshot.TimeOf(now).Add(-21 * 24 * time.Hour), To: snapshot.TimeOf(now), Order: store.ByMemory, Limit: 100})
+		if err != nil || len(top) < 10 {
+			t.Errorf("%d processes of 21 days, want those of three days (%v)", len(top), err)
+		}
+	})
+}
+
+// runJobs runs TimescaleDB's jobs of a kind, as its scheduler would.
+func runJobs(t *testing.T, db storetest.Database, kind string) {
+	t.Helper()
+	if db.Detection.Profile != store.ProfileTimescale {
+		return
+	}
+	conn := storetest.Connect(t, db.URL)
+	rows, err := conn.Query(t.Context(), `SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = $1`, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil || len(jobs) == 0 {
+		t.Fatalf("jobs %v, %v", jobs, err)
+	}
+	for _, job := range jobs {
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL run_job(%d)`, job)); err != nil {
+			t.Fatalf("job %d: %v", job, err)
+		}
+	}
+}
+
+// The oldest raw days go when the whole is over the budget, and rollups of them stay.
+func TestDiskBudget(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		now := time.Now()
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		conn := storetest.Connect(t, db.URL)
+		for age := 6; age >= 0; age-- {
+			write(t, s, "m", snapshottest.NewMachine(uint64(age), 50).Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).Snapshots...)
+		}
+		refreshAll(t, db, s)
+		keep := s.Retention()
+		keep.BudgetBytes = 1 // nothing fits
+		if err := s.SetRetention(t.Context(), keep); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // a second round finds no more to do
+			if err := s.MaintainOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var oldest time.Time
+		var hours int
+		if err := conn.QueryRow(t.Context(), `SELECT min(ts) FROM process_samples`).Scan(&oldest); err != nil {
+			t.Fatal(err)
+		}
+		if age := now.Sub(oldest); age > 49*time.Hour || age < 24*time.Hour {
+			t.Errorf("the oldest sample is %s old, want what must be kept: one to two days", age)
+		}
+		runJobs(t, db, "policy_refresh_continuous_aggregate")
+		if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM process_1h`).Scan(&hours); err != nil || hours != 7 {
+			t.Errorf("%d hours of rollups, want 7 (%v)", hours, err)
+		}
+	})
+}
+
+func TestTimescalePolicies(t *testing.T) {
+	t.Parallel()
+	url := storetest.TimescaleURL(t)
+	db := storetest.Database{URL: url, Detection: store.Detection{Profile: store.ProfileTimescale}}
+	now := time.Now()
+	s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+	conn := storetest.Connect(t, url)
+	policies := func() (list string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `SELECT string_agg(job_id || ' ' || proc_name || ' ' || coalesce(config->>'drop_after', ''), E'\n' ORDER BY job_id)
+			FROM timescaledb_information.jobs WHERE proc_name LIKE 'policy_%' AND job_id >= 1000`).Scan(&list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	maintain := func() {
+		t.Helper()
+		if err := s.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	maintain()
+	first := policies()
+	for kind, want := range map[string]int{"policy_refresh_continuous_aggregate": 7, "policy_compression": 11, "policy_retention": 11} {
+		if got := strings.Count(first, kind); got != want {
+			t.Errorf("%d of %s, want %d", got, kind, want)
+		}
+	}
+	maintain()
+	if again := policies(); again != first {
+		t.Errorf("policies were made anew without need:\n%s\n%s", first, again)
+	}
+	keep := s.Retention()
+	keep.RawDays = 12
+	if err := s.SetRetention(t.Context(), keep); err != nil {
+		t.Fatal(err)
+	}
+	maintain()
+	if got := strings.Count(policies(), "336:00:00"); got != 4 { // two days more than kept: this server comes first
+		t.Errorf("%d policies keep 12 days and two, want 4:\n%s", got, policies())
+	}
+
+	// Nothing runs jobs in this database, so this server does: rollups are made and
+	// old chunks compressed.
+	write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent().Add(-72*time.Hour), 6, time.Second, 3).Snapshots...)
+	now = now.Add(4 * time.Hour)
+	maintain()
+	var made, compressed int
+	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM timescaledb_information.chunks c JOIN timescaledb_information.continuous_aggregates a ON a.materialization_hypertable_name = c.hypertable_name),
+		(SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'process_samples' AND is_compressed)`).Scan(&made, &compressed); err != nil || made == 0 || compressed != 1 {
+		t.Errorf("%d chunks of rollups, %d compressed chunks (%v)", made, compressed, err)
+	}
+}
+
+// Data that arrives late, for days whose rollups are made and whose chunks are
+// compressed, is there at once, once, and in the rollups after their next round.
+func TestLateDataIntoCompressedChunks(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		day := recent().Add(-72 * time.Hour)
+		on := snapshottest.NewMachine(1, 20).Sparse(day, 120, 5*time.Second, 12)
+		away := snapshottest.NewMachine(2, 20).Sparse(day, 120, 5*time.Second, 12)
+		write(t, s, "on", on.Snapshots...)
+		write(t, s, "away", away.Snapshots[60:]...)
+		refreshAll(t, db, s)
+		if db.Detection.Profile == store.ProfileTimescale {
+			compressAll(t, conn)
+		}
+		for range 2 { // and sent again
+			write(t, s, "away", away.Snapshots[:60]...)
+			write(t, s, "on", on.Snapshots...)
+		}
+		refreshAll(t, db, s)
+		for machineID, series := range map[string]snapshottest.Series{"on": on, "away": away} {
+			for _, i := range []int{0, 13, 59, 60, 119} {
+				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+					t.Errorf("%s at %d: %s", machineID, i, diff)
+				}
+			}
+			for relation, width := range processRollups {
+				compareRollups(t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), truthOf(series, width))
+			}
+		}
+	})
+}
+
+// The first snapshot of an hour is stored in full, so that no run of changes
+// begins in another hour.
+func TestHoursBeginInFull(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		for _, cache := range []int{1, 1_000_000} {
+			s := db.Open(t, func(c *store.Config) { c.ChainCache = cache })
+			machineID := fmt.Sprintf("m-%d", cache)
+			machine := snapshottest.NewMachine(3, 30)
+			machine.Churn = 0.1
+			series := machine.Sparse(recent().Add(-30*time.Second), 12, 5*time.Second, 12)
+			for i := range series.Snapshots {
+				if cache == 1 {
+					write(t, s, "other", snapshot.Snapshot{Timestamp: recent().Add(time.Duration(i) * time.Second), Kind: snapshot.KindFull}) // takes the cache
+				}
+				write(t, s, machineID, series.Snapshots[i])
+			}
+			for i := range series.Snapshots {
+				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := map[bool]snapshot.Kind{true: snapshot.KindFull, false: snapshot.KindChanges}[i == 0 || i == 6]; state.Kind != want {
+					t.Errorf("snapshot %d is stored as %s, want %s", i, state.Kind, want)
+				}
+				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+					t.Errorf("snapshot %d: %s", i, diff)
+				}
+			}
+			conn := storetest.Connect(t, db.URL)
+			var crossing int
+			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots WHERE date_bin('1 hour', ts, '2000-01-01 00:00:00+00') <> date_bin('1 hour', full_ts, '2000-01-01 00:00:00+00')`).Scan(&crossing); err != nil || crossing != 0 {
+				t.Errorf("%d snapshots rest on another hour (%v)", crossing, err)
+			}
+		}
+	})
+}
