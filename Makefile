@@ -1,12 +1,13 @@
 # make up    build everything and run it: database, server, UI and an agent
 # make test  install what the tests need, and run them all
 # make bench the load of 100 agents on this machine, with figures
+# make bench-storage  writing, size and reads over a long history, with figures
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
-.PHONY: up build test test-go test-ui bench generate require-up require-test
+.PHONY: up build test test-go test-ui bench bench-storage generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -50,6 +51,9 @@ test-ui:
 
 bench: require-up build
 	go run ./bench $(BENCH)
+
+bench-storage: require-up
+	go run ./bench/storage $(BENCH)
 
 # What is made from the code and committed: tests fail when it is stale.
 generate: ui/node_modules

@@ -77,24 +77,30 @@ func (s *Store) Top(ctx context.Context, q UsageQuery) ([]Usage, Cover, error) {
 }
 
 // usageSQL merges the identities of one process, or all processes of one name,
-// and picks the first.
+// picks the first, and only then looks up what those are called: by the identity
+// that was sampled last.
 func usageSQL(sums string, q UsageQuery, limit int) string {
-	group, columns := "u.machine, p.pid, p.started_at", `m.machine_id, (array_agg(p.name ORDER BY u.last_ts DESC))[1],
-		(array_agg(p.command_line ORDER BY u.last_ts DESC))[1], (array_agg(p.user_name ORDER BY u.last_ts DESC))[1], p.pid, p.started_at, 1::bigint`
+	group, processes, latest := "u.machine, p.pid, p.started_at", "1::bigint", "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
+	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
 	if q.ByName {
-		group, columns = "p.name", `'', p.name, '', '', 0, NULL::timestamptz, count(DISTINCT (u.machine, p.pid, p.started_at))`
-	} else {
-		group += ", m.machine_id"
+		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
+		columns = "'', i.name, '', '', 0, NULL::timestamptz"
 	}
 	order := "sum(u.cpu_ms)"
 	if q.Order == ByMemory {
 		order = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)"
 	}
-	return fmt.Sprintf(`WITH used AS (%s)
-		SELECT %s, sum(u.cpu_ms)::bigint, max(u.cpu_ms_max), sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)::double precision,
-			max(u.memory_max), max(u.threads_max), sum(u.read_bytes)::bigint, sum(u.write_bytes)::bigint, min(u.first_ts), max(u.last_ts)
-		FROM used u JOIN processes p ON p.id = u.process JOIN machines m ON m.id = u.machine
-		GROUP BY %s ORDER BY %s DESC NULLS LAST, max(u.memory_max) DESC NULLS LAST, min(u.process) LIMIT $%d`, sums, columns, group, order, limit)
+	return fmt.Sprintf(`WITH used AS (%s),
+		ranked AS (
+			SELECT %s AS latest, %s AS processes, sum(u.cpu_ms)::bigint AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
+				sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)::double precision AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
+				sum(u.read_bytes)::bigint AS read_bytes, sum(u.write_bytes)::bigint AS write_bytes, min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts,
+				%s AS rank
+			FROM used u JOIN processes p ON p.id = u.process
+			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
+		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
+		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
+		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, group, limit, columns)
 }
 
 func (s *Store) usages(ctx context.Context, sql string, args []any) ([]Usage, error) {

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,9 +32,14 @@ const (
 // writes measures how fast rows go in: bare COPY first, then through the store,
 // then over HTTP, then sparse and against VictoriaMetrics.
 func (b *bench) writes(ctx context.Context) error {
-	copied, err := b.bareCopy(ctx)
-	if err != nil {
-		return fmt.Errorf("bare COPY: %w", err)
+	// The best of three: the first pays for files that the database makes once.
+	copied := 0.0
+	for range 3 {
+		rate, err := b.bareCopy(ctx)
+		if err != nil {
+			return fmt.Errorf("bare COPY: %w", err)
+		}
+		copied = max(copied, rate)
 	}
 	b.say("bare COPY, rows/s", "%.0f", copied)
 
@@ -53,19 +57,18 @@ func (b *bench) writes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("over HTTP, gzip JSON, full, samples/s (ratio to COPY)", "%.0f (%.2f); this process used %.1f of %.1f s CPU (server and client)", float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/copied, cpu.Seconds(), 2*took.Seconds())
+	b.say("over HTTP, gzip JSON, full, samples/s (ratio to COPY)", "%.0f (%.2f); all of it used %.1f of %.1f s CPU", float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/copied, cpu.Seconds(), 2*took.Seconds())
 	if err := b.empty(ctx); err != nil {
 		return err
 	}
 
 	sparse, logical := b.batches(fullEvery, writeMachines, b.writeRows*4, func(int) snapshot.Time { return b.writeBegin() })
-	before := busyCPU()
-	took, _, err = b.overHTTP(ctx, sparse)
+	took, cpu, err = b.overHTTP(ctx, sparse)
 	if err != nil {
 		return err
 	}
 	ours := float64(logical) / took.Seconds()
-	b.ingestCPU = (busyCPU() - before).Seconds() / float64(logical)
+	b.ingestCPU = cpu.Seconds() / float64(logical)
 	b.say("over HTTP, gzip JSON, sparse, logical samples/s", "%.0f", ours)
 	if err := b.empty(ctx); err != nil {
 		return err
@@ -216,7 +219,8 @@ func (b *bench) through(batches []*snapshot.Batch, lanes int) (time.Duration, er
 	return time.Since(started), nil
 }
 
-// overHTTP posts the batches, compressed beforehand, to a real listener.
+// overHTTP posts the batches, compressed beforehand, to a real listener. cpu is that
+// of the whole machine.
 func (b *bench) overHTTP(ctx context.Context, batches []*snapshot.Batch) (took, cpu time.Duration, err error) {
 	bodies := make([][]byte, len(batches))
 	for i, batch := range batches {
@@ -245,9 +249,9 @@ func (b *bench) overHTTP(ctx context.Context, batches []*snapshot.Batch) (took, 
 	server := &http.Server{Handler: engine}
 	go func() { _ = server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
-	began := cpuTime()
+	began := busyCPU()
 	took, err = post(ctx, "http://"+listener.Addr().String()+"/", bodies, writeMachines)
-	return took, cpuTime() - began, err
+	return took, busyCPU() - began, err
 }
 
 // post sends bodies from some connections; bodies that are machines apart are of
@@ -304,14 +308,6 @@ func busyCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(user+nice+system+irq+soft) * time.Second / 100
-}
-
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // intoVictoria feeds the same fleet, every process at every instant, as line

@@ -87,7 +87,7 @@ ALTER MATERIALIZED VIEW process_1d SET (timescaledb.compress, timescaledb.compre
 -- Long enough that a year is few chunks, short enough that most of them are over
 -- and compressed.
 SELECT set_chunk_time_interval('machine_1m', INTERVAL '7 days');
-SELECT set_chunk_time_interval('process_1h', INTERVAL '7 days');
+SELECT set_chunk_time_interval('process_1h', INTERVAL '1 day');
 SELECT set_chunk_time_interval('machine_1h', INTERVAL '30 days');
 SELECT set_chunk_time_interval('process_3h', INTERVAL '7 days');
 SELECT set_chunk_time_interval('machine_3h', INTERVAL '90 days');

@@ -1,0 +1,282 @@
+package api_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+// history posts half an hour of a machine, a snapshot each half minute, that ends
+// an hour ago.
+func (s *site) history(machineID string) snapshottest.Series {
+	s.t.Helper()
+	machine := snapshottest.NewMachine(5, 20)
+	machine.Churn = 0.02
+	series := machine.Sparse(snapshot.TimeOf(time.Now().Add(-90*time.Minute)), 60, 30*time.Second, 4)
+	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: machineID, Snapshots: series.Snapshots})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if got := s.do(http.MethodPost, "/api/v1/snapshots", string(body)); got.status != http.StatusCreated {
+		s.t.Fatalf("%d %s", got.status, got.text)
+	}
+	return series
+}
+
+func TestHistoryAnswers(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	series := s.history("m")
+	first, last := series.Snapshots[0].Timestamp, series.Snapshots[59].Timestamp
+	window := fmt.Sprintf("from=%s&to=%s", first, last+1)
+	spent := make(map[snapshot.ProcessKey]int64)
+	for _, list := range series.Truth {
+		for _, p := range list {
+			if p.CPUMS != nil {
+				spent[p.ProcessKey] += *p.CPUMS
+			}
+		}
+	}
+
+	t.Run("chart", func(t *testing.T) {
+		chart := decode[struct {
+			Resolution string
+			Points     []struct {
+				Samples       int64
+				CPUUsageAvg   *float64 `json:"cpu_usage_avg"`
+				ReceivedBytes *int64   `json:"received_bytes"`
+			}
+		}](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?resolution=1m&"+window, ""))
+		if chart.Resolution != "1m" || len(chart.Points) < 30 || chart.Points[3].CPUUsageAvg == nil || *chart.Points[3].ReceivedBytes == 0 {
+			t.Errorf("%+v", chart)
+		}
+		auto := decode[struct{ Resolution string }](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?since=1h", ""))
+		year := decode[struct{ Resolution string }](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?since=365d", ""))
+		if auto.Resolution != "raw" || year.Resolution != "1d" {
+			t.Errorf("an hour is drawn as %s, a year as %s", auto.Resolution, year.Resolution)
+		}
+	})
+	t.Run("top", func(t *testing.T) {
+		top := decode[struct {
+			Results []struct {
+				PID       int32         `json:"pid"`
+				StartedAt snapshot.Time `json:"started_at"`
+				CPUMS     int64         `json:"cpu_ms"`
+				CPUUsage  float64       `json:"cpu_usage"`
+			}
+		}](t, s.do(http.MethodGet, "/api/v1/machines/m/processes?limit=3&"+window, ""))
+		if len(top.Results) != 3 {
+			t.Fatalf("%+v", top)
+		}
+		for _, one := range top.Results {
+			if want := spent[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}]; one.CPUMS != want || one.CPUUsage == 0 {
+				t.Errorf("%+v, want %d", one, want)
+			}
+		}
+		names := decode[struct{ Results []struct{ Name string } }](t, s.do(http.MethodGet, "/api/v1/processes/top?by=name&sort=memory&"+window, ""))
+		if len(names.Results) < 3 || names.Results[0].Name == "" {
+			t.Errorf("%+v", names)
+		}
+	})
+	t.Run("one process", func(t *testing.T) {
+		root := series.Truth[0][0]
+		history := decode[struct {
+			Resolution string
+			Identities []struct{ Name string }
+			Points     []struct {
+				CPUMS *int64 `json:"cpu_ms"`
+			}
+		}](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/machines/m/processes/history?pid=%d&started_at=%s&%s", root.PID, root.StartedAt, window), ""))
+		total := int64(0)
+		for _, p := range history.Points {
+			if p.CPUMS != nil {
+				total += *p.CPUMS
+			}
+		}
+		if history.Resolution != "raw" || total != spent[root.ProcessKey] || len(history.Identities) == 0 {
+			t.Errorf("%s, %d ms, want %d", history.Resolution, total, spent[root.ProcessKey])
+		}
+		if names := decode[struct{ Points []json.RawMessage }](t, s.do(http.MethodGet, "/api/v1/machines/m/processes/history?since=3h&name="+url.QueryEscape(root.Name), "")); len(names.Points) == 0 {
+			t.Error("nothing of its name")
+		}
+	})
+	t.Run("diff", func(t *testing.T) {
+		type change struct {
+			PID          int32  `json:"pid"`
+			MemoryBefore *int64 `json:"memory_before"`
+			MemoryAfter  *int64 `json:"memory_after"`
+			CPUMS        *int64 `json:"cpu_ms"`
+		}
+		diff := decode[struct{ Started, Ended, Passed, Grew, Shrank []change }](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/machines/m/diff?from=%s&to=%s", first, last), ""))
+		if len(diff.Started) == 0 || len(diff.Ended) == 0 || len(diff.Grew)+len(diff.Shrank) == 0 {
+			t.Fatalf("%+v", diff)
+		}
+		for i, one := range diff.Grew {
+			if *one.MemoryAfter <= *one.MemoryBefore {
+				t.Errorf("%+v did not grow", one)
+			}
+			if i > 0 && *one.MemoryAfter-*one.MemoryBefore > *diff.Grew[i-1].MemoryAfter-*diff.Grew[i-1].MemoryBefore {
+				t.Error("not in order")
+			}
+		}
+	})
+	t.Run("fleet", func(t *testing.T) {
+		name := series.Truth[30][2].Name
+		at := decode[struct {
+			Results []struct {
+				MachineID string `json:"machine_id"`
+				Processes []struct{ Name string }
+			}
+		}](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/processes?time=%s&name=%s", series.Snapshots[30].Timestamp, url.QueryEscape(name)), ""))
+		if len(at.Results) != 1 || at.Results[0].MachineID != "m" || at.Results[0].Processes[0].Name != name {
+			t.Errorf("%+v", at)
+		}
+		in := decode[struct {
+			Results []struct{ Usages []json.RawMessage }
+		}](t, s.do(http.MethodGet, "/api/v1/processes?command=/usr/bin&"+window, ""))
+		if len(in.Results) != 1 || len(in.Results[0].Usages) < 20 {
+			t.Errorf("%+v", in)
+		}
+	})
+	t.Run("export", func(t *testing.T) {
+		lines := strings.Split(strings.TrimSpace(s.do(http.MethodGet, "/api/v1/machines/m/export?"+window, "").text), "\n")
+		if len(lines) != 60 { // three pages of the store
+			t.Fatalf("%d lines, want 60", len(lines))
+		}
+		for i, line := range lines {
+			var view struct {
+				Timestamp snapshot.Time
+				Processes []snapshot.Process
+			}
+			if err := json.Unmarshal([]byte(line), &view); err != nil {
+				t.Fatal(err)
+			}
+			if diff := snapshottest.Diff(view.Processes, series.Truth[i]); diff != "" || view.Timestamp != series.Snapshots[i].Timestamp {
+				t.Fatalf("line %d: %s", i, diff)
+			}
+		}
+		table := s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&"+window, "")
+		rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
+		want := 1
+		for _, list := range series.Truth {
+			want += len(list)
+		}
+		if err != nil || len(rows) != want || table.header.Get("Content-Type") != "text/csv; charset=utf-8" {
+			t.Errorf("%d rows, want %d (%v)", len(rows), want, err)
+		}
+		plain, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+window, "").text)).ReadAll()
+		if err != nil || len(plain) != 61 {
+			t.Errorf("%d rows without processes (%v)", len(plain), err)
+		}
+	})
+}
+
+// A spreadsheet must not run what a process calls itself.
+func TestExportedTextIsNoFormula(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	body := fmt.Sprintf(`{"machine_id": "m", "snapshots": [{"timestamp": %q, "processes": [{"pid": 1, "ppid": 0, "name": "=cmd()", "command_line": "@x, \"y\""}]}]}`, snapshot.TimeOf(time.Now()))
+	if got := s.do(http.MethodPost, "/api/v1/snapshots", body); got.status != http.StatusCreated {
+		t.Fatal(got.text)
+	}
+	rows, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv", "").text)).ReadAll()
+	if err != nil || len(rows) != 2 || rows[1][5] != "'=cmd()" || rows[1][6] != `'@x, "y"` {
+		t.Errorf("%q, %v", rows, err)
+	}
+}
+
+func TestHistoryRefusals(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	s.history("m")
+	for _, test := range []struct {
+		path, field string
+		status      int
+	}{
+		{"/machines/nobody/metrics", "", 404},
+		{"/machines/nobody/processes", "", 404},
+		{"/machines/nobody/processes/history?pid=1", "", 404},
+		{"/machines/nobody/export", "", 404},
+		{"/machines/nobody/diff?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", "", 404},
+		{"/machines/m/processes/history?pid=999999", "", 404},
+		{"/machines/m/processes/history", "pid", 422},
+		{"/machines/m/processes/history?pid=1&name=x", "name", 422},
+		{"/machines/m/processes/history?name=x&resolution=raw", "resolution", 422},
+		{"/machines/m/metrics?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/m/metrics?from=yesterday", "from", 422},
+		{"/machines/m/metrics?to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/m/metrics?since=1h&from=2026-01-01T00:00:00Z", "since", 422},
+		{"/machines/m/metrics?since=11y", "since", 422},
+		{"/machines/m/metrics?from=1990-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/m/metrics?resolution=5m", "resolution", 422},
+		{"/machines/m/metrics?window=1h", "window", 422},
+		{"/machines/m/processes?limit=1000000000", "limit", 422},
+		{"/machines/m/processes?sort=name", "sort", 422},
+		{"/machines/m/diff?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/m/diff?from=2026-02-01T00:00:00Z", "to", 422},
+		{"/processes", "name", 422},
+		{"/processes?name=x&time=2026-01-01T00:00:00Z&since=1h", "time", 422},
+		{"/processes?name=x&cursor=nonsense", "cursor", 422},
+		{"/processes?name=x&limit=501", "limit", 422},
+	} {
+		got := s.do(http.MethodGet, "/api/v1"+test.path, "")
+		if p := got.problem(t); got.status != test.status || p.Field != test.field {
+			t.Errorf("%s: %d, field %q (%s); want %d, %q", test.path, got.status, p.Field, p.Detail, test.status, test.field)
+		}
+	}
+	// A window of ten years is no fault, and bounded.
+	for _, path := range []string{"/machines/m/metrics?since=3650d", "/machines/m/processes?since=3650d", "/processes/top?since=3650d", "/processes?name=bash&since=3650d", "/machines/m/processes/history?name=bash&since=3650d"} {
+		if got := s.do(http.MethodGet, "/api/v1"+path, ""); got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, got.status, got.text)
+		}
+	}
+}
+
+func TestStorageAndRetention(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	s.history("m")
+	st := decode[struct {
+		Profile        string
+		Bytes          int64
+		Relations      []struct{ Relation string }
+		ProcessSamples int64    `json:"process_samples"`
+		BudgetDays     *float64 `json:"budget_days"`
+		Retention      struct {
+			RawDays int `json:"raw_days"`
+		}
+	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
+	if st.Profile != "postgres" || st.Bytes == 0 || len(st.Relations) != 13 || st.ProcessSamples < 60*15 || st.Retention.RawDays != 30 || st.BudgetDays != nil {
+		t.Errorf("%+v", st)
+	}
+	patch := func(body string) answer { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
+	if got := patch(`{"raw_days": 7, "budget_bytes": 1000000000}`); got.status != 200 {
+		t.Fatal(got.text)
+	}
+	with := decode[struct {
+		BudgetDays *float64 `json:"budget_days"`
+	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
+	if with.BudgetDays == nil || *with.BudgetDays <= 0 {
+		t.Errorf("%v days fit into a gigabyte", with.BudgetDays)
+	}
+	for body, field := range map[string]string{`{"raw_days": 0}`: "raw_days", `{"raw_days": 100}`: "minute_days", `{"hour_days": 8}`: "hour_days", `{"budget_bytes": -1}`: "budget_bytes", `{"days": 3}`: "days"} {
+		got := patch(body)
+		if p := got.problem(t); got.status != 422 || p.Field != field {
+			t.Errorf("%s: %d %q", body, got.status, p.Field)
+		}
+	}
+	// A snapshot older than what is kept now is refused with the reason.
+	old := fmt.Sprintf(`{"machine_id": "m", "snapshots": [{"timestamp": %q}]}`, snapshot.TimeOf(time.Now().Add(-8*24*time.Hour)))
+	if got := s.do(http.MethodPost, "/api/v1/snapshots", old); got.problem(t).Code != "timestamp_too_old" {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+}
