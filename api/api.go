@@ -40,7 +40,7 @@ type Store interface {
 	Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*store.Diff, error)
 	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.Cover, error)
 	MachineResolution(from, to snapshot.Time) store.Resolution
-	MachineChart(ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.MachinePoint, bool, error)
+	Chart(ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int) (*store.MachineChart, bool, error)
 	ProcessResolution(from, to snapshot.Time) store.Resolution
 	Life(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*store.Life, error)
 	ProcessHistory(ctx context.Context, machineID string, life *store.Life, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)

@@ -50,13 +50,13 @@ func TestHistoryAnswers(t *testing.T) {
 	t.Run("chart", func(t *testing.T) {
 		chart := decode[struct {
 			Resolution string
-			Points     []struct {
-				Samples       int64
-				CPUUsageAvg   *float64 `json:"cpu_usage_avg"`
-				ReceivedBytes *int64   `json:"received_bytes"`
+			Series     struct {
+				Timestamps    []snapshot.Time
+				CPUUsageAvg   []*float64 `json:"cpu_usage_avg"`
+				ReceivedBytes []*int64   `json:"received_bytes"`
 			}
 		}](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?resolution=1m&"+window, ""))
-		if chart.Resolution != "1m" || len(chart.Points) < 30 || chart.Points[3].CPUUsageAvg == nil || *chart.Points[3].ReceivedBytes == 0 {
+		if chart.Resolution != "1m" || len(chart.Series.Timestamps) < 30 || chart.Series.CPUUsageAvg[3] == nil || *chart.Series.ReceivedBytes[3] == 0 {
 			t.Errorf("%+v", chart)
 		}
 		auto := decode[struct{ Resolution string }](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?since=1h", ""))

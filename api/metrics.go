@@ -21,11 +21,11 @@ type metricsInput struct {
 
 type metricsAnswer struct {
 	Body struct {
-		From       snapshot.Time        `json:"from" format:"date-time"`
-		To         snapshot.Time        `json:"to" format:"date-time"`
-		Resolution store.Resolution     `json:"resolution" enum:"raw,1m,1h,3h,1d"`
-		Points     []store.MachinePoint `json:"points" nullable:"false" doc:"Oldest first; nothing where the machine was silent"`
-		Truncated  bool                 `json:"truncated" doc:"There are more than 10,000 points; ask for a shorter window or a coarser resolution"`
+		From       snapshot.Time       `json:"from" format:"date-time"`
+		To         snapshot.Time       `json:"to" format:"date-time"`
+		Resolution store.Resolution    `json:"resolution" enum:"raw,1m,1h,3h,1d"`
+		Truncated  bool                `json:"truncated" doc:"There are more than 10,000 entries; ask for a shorter window or a coarser resolution"`
+		Series     *store.MachineChart `json:"series"`
 	}
 }
 
@@ -45,7 +45,7 @@ func (a *API) getMetrics(ctx context.Context, in *metricsInput) (*metricsAnswer,
 	}
 	out := &metricsAnswer{}
 	out.Body.From, out.Body.To, out.Body.Resolution = from, to, resolution
-	out.Body.Points, out.Body.Truncated, err = a.store.MachineChart(ctx, in.MachineID, from, to, resolution, maxPoints)
+	out.Body.Series, out.Body.Truncated, err = a.store.Chart(ctx, in.MachineID, from, to, resolution, maxPoints)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

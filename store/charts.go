@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,57 +46,118 @@ func (s *Store) MachineResolution(from, to snapshot.Time) Resolution {
 	return ResolutionDay
 }
 
-// MachinePoint is what a machine did in one bucket of time, or at one snapshot,
-// where averages and maxima are the same.
-type MachinePoint struct {
-	Timestamp        snapshot.Time `json:"timestamp" format:"date-time" doc:"Begin of the bucket, or the snapshot's instant"`
-	Samples          int64         `json:"samples" doc:"Snapshots in it"`
-	IntervalMS       int64         `json:"interval_ms" doc:"Milliseconds that these snapshots cover"`
-	CPUUsageAvg      *float64      `json:"cpu_usage_avg" doc:"Percent of the whole machine"`
-	CPUUsageMax      *float64      `json:"cpu_usage_max"`
-	Load1Avg         *float64      `json:"load1_avg"`
-	Load1Max         *float64      `json:"load1_max"`
-	Load5Avg         *float64      `json:"load5_avg"`
-	Load15Avg        *float64      `json:"load15_avg"`
-	UsedRAMAvg       *float64      `json:"used_ram_avg"`
-	UsedRAMMax       *int64        `json:"used_ram_max"`
-	AvailableRAMMin  *int64        `json:"available_ram_min"`
-	TotalRAM         *int64        `json:"total_ram"`
-	UsedSwapAvg      *float64      `json:"used_swap_avg"`
-	UsedSwapMax      *int64        `json:"used_swap_max"`
-	TotalSwap        *int64        `json:"total_swap"`
-	UsedDiskAvg      *float64      `json:"used_disk_avg"`
-	UsedDiskMax      *int64        `json:"used_disk_max"`
-	AvailableDiskMin *int64        `json:"available_disk_min"`
-	TotalDisk        *int64        `json:"total_disk"`
-	ProcessCountAvg  *float64      `json:"process_count_avg"`
-	ProcessCountMax  *int32        `json:"process_count_max"`
-	ReadBytes        *int64        `json:"read_bytes" doc:"Of all disks, in the bucket"`
-	WriteBytes       *int64        `json:"write_bytes"`
-	ReceivedBytes    *int64        `json:"received_bytes" doc:"Of all interfaces but loopback, in the bucket"`
-	SentBytes        *int64        `json:"sent_bytes"`
+// MachineChart is what a machine did, column by column, as charts want it: the
+// n-th entries belong together. An entry is of one bucket of time, or of one
+// snapshot, where averages and maxima are the same.
+type MachineChart struct {
+	Timestamps       []snapshot.Time `json:"timestamps" nullable:"false" doc:"Begins of the buckets, or the snapshots' instants; oldest first, and none where the machine was silent"`
+	Samples          []int64         `json:"samples" nullable:"false" doc:"Snapshots in each"`
+	IntervalMS       []int64         `json:"interval_ms" nullable:"false" doc:"Milliseconds that these snapshots cover"`
+	CPUUsageAvg      []*float64      `json:"cpu_usage_avg" nullable:"false" doc:"Percent of the whole machine"`
+	CPUUsageMax      []*float64      `json:"cpu_usage_max" nullable:"false"`
+	Load1Avg         []*float64      `json:"load1_avg" nullable:"false"`
+	Load1Max         []*float64      `json:"load1_max" nullable:"false"`
+	Load5Avg         []*float64      `json:"load5_avg" nullable:"false"`
+	Load15Avg        []*float64      `json:"load15_avg" nullable:"false"`
+	UsedRAMAvg       []*float64      `json:"used_ram_avg" nullable:"false"`
+	UsedRAMMax       []*int64        `json:"used_ram_max" nullable:"false"`
+	AvailableRAMMin  []*int64        `json:"available_ram_min" nullable:"false"`
+	TotalRAM         []*int64        `json:"total_ram" nullable:"false"`
+	UsedSwapAvg      []*float64      `json:"used_swap_avg" nullable:"false"`
+	UsedSwapMax      []*int64        `json:"used_swap_max" nullable:"false"`
+	TotalSwap        []*int64        `json:"total_swap" nullable:"false"`
+	UsedDiskAvg      []*float64      `json:"used_disk_avg" nullable:"false"`
+	UsedDiskMax      []*int64        `json:"used_disk_max" nullable:"false"`
+	AvailableDiskMin []*int64        `json:"available_disk_min" nullable:"false"`
+	TotalDisk        []*int64        `json:"total_disk" nullable:"false"`
+	ProcessCountAvg  []*float64      `json:"process_count_avg" nullable:"false"`
+	ProcessCountMax  []*int64        `json:"process_count_max" nullable:"false"`
+	ReadBytes        []*int64        `json:"read_bytes" nullable:"false" doc:"Of all disks, in the bucket"`
+	WriteBytes       []*int64        `json:"write_bytes" nullable:"false"`
+	ReceivedBytes    []*int64        `json:"received_bytes" nullable:"false" doc:"Of all interfaces but loopback, in the bucket"`
+	SentBytes        []*int64        `json:"sent_bytes" nullable:"false"`
+}
+
+// floats and ints list the columns after the first three, in the order in which
+// machinePointColumns has them.
+func (c *MachineChart) floats() []*[]*float64 {
+	return []*[]*float64{&c.CPUUsageAvg, &c.CPUUsageMax, &c.Load1Avg, &c.Load1Max, &c.Load5Avg, &c.Load15Avg,
+		&c.UsedRAMAvg, &c.UsedSwapAvg, &c.UsedDiskAvg, &c.ProcessCountAvg}
+}
+
+func (c *MachineChart) ints() []*[]*int64 {
+	return []*[]*int64{&c.UsedRAMMax, &c.AvailableRAMMin, &c.TotalRAM, &c.UsedSwapMax, &c.TotalSwap, &c.UsedDiskMax, &c.AvailableDiskMin, &c.TotalDisk,
+		&c.ProcessCountMax, &c.ReadBytes, &c.WriteBytes, &c.ReceivedBytes, &c.SentBytes}
+}
+
+// read appends the rows, at most limit of them, and tells whether there are more.
+func (c *MachineChart) read(rows pgx.Rows, limit int) (more bool, err error) {
+	defer rows.Close()
+	c.Timestamps, c.Samples, c.IntervalMS = []snapshot.Time{}, []int64{}, []int64{}
+	floats, ints := c.floats(), c.ints()
+	for _, column := range floats {
+		*column = []*float64{}
+	}
+	for _, column := range ints {
+		*column = []*int64{}
+	}
+	var at time.Time
+	var samples, interval int64
+	real, whole := make([]*float64, len(floats)), make([]*int64, len(ints))
+	targets := []any{&at, &samples, &interval}
+	for i := range real {
+		targets = append(targets, &real[i])
+	}
+	for i := range whole {
+		targets = append(targets, &whole[i])
+	}
+	for rows.Next() {
+		if len(c.Timestamps) == limit {
+			return true, nil
+		}
+		if err := rows.Scan(targets...); err != nil {
+			return false, err
+		}
+		c.Timestamps, c.Samples, c.IntervalMS = append(c.Timestamps, snapshot.TimeOf(at)), append(c.Samples, samples), append(c.IntervalMS, interval)
+		for i, column := range floats {
+			*column = append(*column, rounded(real[i]))
+		}
+		for i, column := range ints {
+			*column = append(*column, whole[i])
+		}
+	}
+	return false, rows.Err()
+}
+
+// rounded cuts an average to three decimals: what is behind them is noise, and
+// half of a chart's bytes.
+func rounded(v *float64) *float64 {
+	if v != nil {
+		*v = math.Round(*v*1000) / 1000
+	}
+	return v
 }
 
 const machinePointColumns = `samples, interval_ms, cpu_usage_avg, cpu_usage_max, load1_avg, load1_max, load5_avg, load15_avg,
-	used_ram_avg, used_ram_max, available_ram_min, total_ram, used_swap_avg, used_swap_max, total_swap,
-	used_disk_avg, used_disk_max, available_disk_min, total_disk, process_count_avg, process_count_max,
-	read_bytes, write_bytes, received_bytes, sent_bytes`
+	used_ram_avg, used_swap_avg, used_disk_avg, process_count_avg,
+	used_ram_max, available_ram_min, total_ram, used_swap_max, total_swap, used_disk_max, available_disk_min, total_disk,
+	process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes`
 
-// machinePointsSQL reads a chart in a resolution.
-func machinePointsSQL(resolution Resolution) string {
+// machineChartSQL reads a chart in a resolution.
+func machineChartSQL(resolution Resolution) string {
 	if resolution == ResolutionRaw {
 		return `SELECT ts, 1::bigint, interval_ms, cpu_usage, cpu_usage, load1, load1, load5, load15,
-			used_ram::double precision, used_ram, available_ram, total_ram, used_swap::double precision, used_swap, total_swap,
-			used_disk::double precision, used_disk, available_disk, total_disk, process_count::double precision, process_count,
-			read_bytes, write_bytes, received_bytes, sent_bytes
+			used_ram::double precision, used_swap::double precision, used_disk::double precision, process_count::double precision,
+			used_ram, available_ram, total_ram, used_swap, total_swap, used_disk, available_disk, total_disk,
+			process_count, read_bytes, write_bytes, received_bytes, sent_bytes
 			FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts < $3 ORDER BY ts LIMIT $4`
 	}
 	return `SELECT bucket, ` + machinePointColumns + ` FROM machine_` + string(resolution) + ` WHERE machine = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket LIMIT $4`
 }
 
-// MachineChart reads the points of [from, to), the first bucket being the one that
-// from lies in, and at most limit of them; more tells that there were more.
-func (s *Store) MachineChart(ctx context.Context, machineID string, from, to snapshot.Time, resolution Resolution, limit int) (points []MachinePoint, more bool, err error) {
+// Chart reads a machine's chart of [from, to), the first bucket being the one that
+// from lies in, and at most limit entries; more tells that there were more.
+func (s *Store) Chart(ctx context.Context, machineID string, from, to snapshot.Time, resolution Resolution, limit int) (chart *MachineChart, more bool, err error) {
 	defer s.metrics.observeRead("chart", time.Now())
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {
@@ -107,25 +169,13 @@ func (s *Store) MachineChart(ctx context.Context, machineID string, from, to sna
 	} else {
 		begin = begin.UTC().Truncate(resolution.Width())
 	}
-	rows, err := s.pool.Query(ctx, machinePointsSQL(resolution), machine, begin, to.Std(), limit+1)
+	rows, err := s.pool.Query(ctx, machineChartSQL(resolution), machine, begin, to.Std(), limit+1)
+	if err == nil {
+		chart = &MachineChart{}
+		more, err = chart.read(rows, limit)
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("read a machine's chart: %w", err)
 	}
-	points, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (MachinePoint, error) {
-		var p MachinePoint
-		var at time.Time
-		err := row.Scan(&at, &p.Samples, &p.IntervalMS, &p.CPUUsageAvg, &p.CPUUsageMax, &p.Load1Avg, &p.Load1Max, &p.Load5Avg, &p.Load15Avg,
-			&p.UsedRAMAvg, &p.UsedRAMMax, &p.AvailableRAMMin, &p.TotalRAM, &p.UsedSwapAvg, &p.UsedSwapMax, &p.TotalSwap,
-			&p.UsedDiskAvg, &p.UsedDiskMax, &p.AvailableDiskMin, &p.TotalDisk, &p.ProcessCountAvg, &p.ProcessCountMax,
-			&p.ReadBytes, &p.WriteBytes, &p.ReceivedBytes, &p.SentBytes)
-		p.Timestamp = snapshot.TimeOf(at)
-		return p, err
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("read a machine's chart: %w", err)
-	}
-	if more = len(points) > limit; more {
-		points = points[:limit]
-	}
-	return points, more, nil
+	return chart, more, nil
 }

@@ -332,7 +332,7 @@ func TestMachineChart(t *testing.T) {
 	t.Parallel()
 	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		for _, resolution := range []store.Resolution{store.ResolutionRaw, store.ResolutionMinute, store.ResolutionHour, store.ResolutionThreeHours, store.ResolutionDay} {
-			points, more, err := s.MachineChart(t.Context(), "a", h.at(0), h.at(540), resolution, 1000)
+			chart, more, err := s.Chart(t.Context(), "a", h.at(0), h.at(540), resolution, 1000)
 			if err != nil || more {
 				t.Fatalf("%s: more %v, %v", resolution, more, err)
 			}
@@ -358,14 +358,14 @@ func TestMachineChart(t *testing.T) {
 				w.counted += float64(len(h.series["a"].Truth[i]))
 				w.received += *one.Machine.Interfaces[0].ReceivedBytes
 			}
-			if len(points) != len(want) {
-				t.Errorf("%s: %d points, want %d", resolution, len(points), len(want))
+			if len(chart.Timestamps) != len(want) {
+				t.Errorf("%s: %d points, want %d", resolution, len(chart.Timestamps), len(want))
 			}
-			for _, p := range points {
-				w := want[p.Timestamp]
-				if w == nil || p.Samples != w.n || math.Abs(*p.CPUUsageAvg-w.cpu/float64(w.n)) > 1e-6 || *p.CPUUsageMax != w.most ||
-					math.Abs(*p.ProcessCountAvg-w.counted/float64(w.n)) > 1e-6 || *p.ReceivedBytes != w.received {
-					t.Errorf("%s at %s: %+v, want %+v", resolution, p.Timestamp, p, w)
+			for i, at := range chart.Timestamps {
+				w := want[at]
+				if w == nil || chart.Samples[i] != w.n || math.Abs(*chart.CPUUsageAvg[i]-w.cpu/float64(w.n)) > 1e-3 || *chart.CPUUsageMax[i] != w.most ||
+					math.Abs(*chart.ProcessCountAvg[i]-w.counted/float64(w.n)) > 1e-3 || *chart.ReceivedBytes[i] != w.received {
+					t.Errorf("%s at %s: %+v is not what is shown", resolution, at, w)
 				}
 			}
 		}

@@ -293,3 +293,42 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A database of the version before rollups is brought up with its data: rows know
+// their hour and whether they are of a full snapshot, and rollups include them.
+func TestUpgradeFromBeforeRollups(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyURL(t)
+	if err := store.MigrateTo(t.Context(), url, 3); err != nil {
+		t.Fatal(err)
+	}
+	conn := storetest.Connect(t, url)
+	at := recent().Std().UTC()
+	for _, statement := range []string{
+		`CREATE TABLE snapshots_x PARTITION OF snapshots DEFAULT`, `CREATE TABLE process_samples_x PARTITION OF process_samples DEFAULT`,
+		`CREATE TABLE disk_samples_x PARTITION OF disk_samples DEFAULT`, `CREATE TABLE net_samples_x PARTITION OF net_samples DEFAULT`,
+		`INSERT INTO machines (machine_id, registered_at, last_seen) VALUES ('m', now(), now())`,
+		`INSERT INTO processes (machine, pid, ppid, identity, last_day, name, command_line, user_name) VALUES (1, 7, 1, 1, current_date, 'old', '', '')`,
+		`INSERT INTO snapshots (machine, ts, full_ts, interval_ms, process_count) SELECT 1, $1::timestamptz + i * interval '5 s', $1, 5000, 1 FROM generate_series(0, 1) i`,
+		`INSERT INTO process_samples (machine, ts, process, cpu_ms, memory_usage) SELECT 1, $1::timestamptz + i * interval '5 s', 1, 10, 100 + i FROM generate_series(0, 1) i`,
+		`INSERT INTO net_samples (machine, ts, name, received_bytes, sent_bytes) VALUES (1, $1, 'lo', 1000, 1000), (1, $1, 'eth0', 7, 8), (1, $1, 'eth1', 1, 1)`,
+	} {
+		var args []any
+		if strings.Contains(statement, "$1") {
+			args = []any{at}
+		}
+		if _, err := conn.Exec(t.Context(), statement, args...); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	if err := migrate(t, url); err != nil {
+		t.Fatal(err)
+	}
+	var hours, full, cpu, received int64
+	var memory float64
+	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM process_samples WHERE hour = $1), (SELECT count(*) FROM process_samples WHERE in_full),
+		(SELECT sum(cpu_ms) FROM process_1d), (SELECT memory_avg FROM process_1h), (SELECT received_bytes FROM machine_1h)`, at.Unix()/3600).
+		Scan(&hours, &full, &cpu, &memory, &received); err != nil || hours != 2 || full != 1 || cpu != 20 || memory != 100 || received != 8 {
+		t.Errorf("%d of the hour, %d in full, %d ms, %v bytes, %d received, %v", hours, full, cpu, memory, received, err)
+	}
+}

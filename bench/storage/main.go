@@ -33,6 +33,7 @@ type options struct {
 	writeRows                 int
 	reads                     int
 	victoria                  string
+	reuse                     bool
 }
 
 const fullEvery = 12 // once a minute
@@ -46,6 +47,7 @@ func main() {
 	flag.IntVar(&o.writeRows, "rows", 1_200_000, "rows of each write measurement")
 	flag.IntVar(&o.reads, "reads", 300, "reads of each kind")
 	flag.StringVar(&o.victoria, "victoria", "victoria-metrics", "VictoriaMetrics' program, if it is there")
+	flag.BoolVar(&o.reuse, "reuse", false, "read again what an earlier run has left in DATABASE_URL, and write nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -86,8 +88,10 @@ func run(ctx context.Context, o options) error {
 		}
 		defer func() { _ = cluster.Stop(context.Background()) }()
 		url = cluster.URL()
-	} else if err := store.MigrateDown(ctx, url); err != nil {
-		return err
+	} else if !o.reuse {
+		if err := store.MigrateDown(ctx, url); err != nil {
+			return err
+		}
 	}
 	found, err := store.Migrate(ctx, url, "auto")
 	if err != nil {
@@ -109,6 +113,12 @@ func run(ctx context.Context, o options) error {
 	}
 	defer b.store.Close()
 	fmt.Printf("profile %s (%s), PostgreSQL %s\n\n", found.Profile, found.Reason, version)
+	if o.reuse {
+		if err := pool.QueryRow(ctx, `SELECT max(ts) FROM snapshots`).Scan(&b.now); err != nil {
+			return err
+		}
+		return b.readAll(ctx, b.begin(), snapshot.TimeOf(b.now))
+	}
 	for _, part := range []func(context.Context) error{b.writes, b.history} {
 		if err := part(ctx); err != nil {
 			return err

@@ -507,82 +507,44 @@ export interface components {
              */
             since?: string;
         };
+        MachineChart: {
+            available_disk_min: (number | null)[];
+            available_ram_min: (number | null)[];
+            /** @description Percent of the whole machine */
+            cpu_usage_avg: (number | null)[];
+            cpu_usage_max: (number | null)[];
+            /** @description Milliseconds that these snapshots cover */
+            interval_ms: number[];
+            load15_avg: (number | null)[];
+            load1_avg: (number | null)[];
+            load1_max: (number | null)[];
+            load5_avg: (number | null)[];
+            process_count_avg: (number | null)[];
+            process_count_max: (number | null)[];
+            /** @description Of all disks, in the bucket */
+            read_bytes: (number | null)[];
+            /** @description Of all interfaces but loopback, in the bucket */
+            received_bytes: (number | null)[];
+            /** @description Snapshots in each */
+            samples: number[];
+            sent_bytes: (number | null)[];
+            /** @description Begins of the buckets, or the snapshots' instants; oldest first, and none where the machine was silent */
+            timestamps: string[];
+            total_disk: (number | null)[];
+            total_ram: (number | null)[];
+            total_swap: (number | null)[];
+            used_disk_avg: (number | null)[];
+            used_disk_max: (number | null)[];
+            used_ram_avg: (number | null)[];
+            used_ram_max: (number | null)[];
+            used_swap_avg: (number | null)[];
+            used_swap_max: (number | null)[];
+            write_bytes: (number | null)[];
+        };
         MachineListBody: {
             /** @description Give it as cursor to get the next page; null on the last */
             next_cursor: string | null;
             results: components["schemas"]["MachineView"][];
-        };
-        MachinePoint: {
-            /** Format: int64 */
-            available_disk_min: number | null;
-            /** Format: int64 */
-            available_ram_min: number | null;
-            /**
-             * Format: double
-             * @description Percent of the whole machine
-             */
-            cpu_usage_avg: number | null;
-            /** Format: double */
-            cpu_usage_max: number | null;
-            /**
-             * Format: int64
-             * @description Milliseconds that these snapshots cover
-             */
-            interval_ms: number;
-            /** Format: double */
-            load15_avg: number | null;
-            /** Format: double */
-            load1_avg: number | null;
-            /** Format: double */
-            load1_max: number | null;
-            /** Format: double */
-            load5_avg: number | null;
-            /** Format: double */
-            process_count_avg: number | null;
-            /** Format: int32 */
-            process_count_max: number | null;
-            /**
-             * Format: int64
-             * @description Of all disks, in the bucket
-             */
-            read_bytes: number | null;
-            /**
-             * Format: int64
-             * @description Of all interfaces but loopback, in the bucket
-             */
-            received_bytes: number | null;
-            /**
-             * Format: int64
-             * @description Snapshots in it
-             */
-            samples: number;
-            /** Format: int64 */
-            sent_bytes: number | null;
-            /**
-             * Format: date-time
-             * @description Begin of the bucket, or the snapshot's instant
-             */
-            timestamp: string;
-            /** Format: int64 */
-            total_disk: number | null;
-            /** Format: int64 */
-            total_ram: number | null;
-            /** Format: int64 */
-            total_swap: number | null;
-            /** Format: double */
-            used_disk_avg: number | null;
-            /** Format: int64 */
-            used_disk_max: number | null;
-            /** Format: double */
-            used_ram_avg: number | null;
-            /** Format: int64 */
-            used_ram_max: number | null;
-            /** Format: double */
-            used_swap_avg: number | null;
-            /** Format: int64 */
-            used_swap_max: number | null;
-            /** Format: int64 */
-            write_bytes: number | null;
         };
         MachineSnapshot: {
             /**
@@ -691,13 +653,12 @@ export interface components {
         MetricsAnswerBody: {
             /** Format: date-time */
             from: string;
-            /** @description Oldest first; nothing where the machine was silent */
-            points: components["schemas"]["MachinePoint"][];
             /** @enum {string} */
             resolution: "raw" | "1m" | "1h" | "3h" | "1d";
+            series: components["schemas"]["MachineChart"];
             /** Format: date-time */
             to: string;
-            /** @description There are more than 10,000 points; ask for a shorter window or a coarser resolution */
+            /** @description There are more than 10,000 entries; ask for a shorter window or a coarser resolution */
             truncated: boolean;
         };
         Node: {

@@ -1,0 +1,35 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+// A day's chart in minutes, the longest answer that a page of charts asks for.
+func BenchmarkChartOfADay(b *testing.B) {
+	s := start(b, api.Config{})
+	series := snapshottest.NewMachine(1, 3).Sparse(snapshot.TimeOf(time.Now().Add(-24*time.Hour)), 1440, time.Minute, 5)
+	for rest := series.Snapshots; len(rest) > 0; rest = rest[120:] {
+		if err := s.store.Write(b.Context(), []*snapshot.Batch{{MachineID: "m", Snapshots: rest[:120]}})[0].Err; err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.store.MaintainOnce(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		answer := httptest.NewRecorder()
+		s.api.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/machines/m/metrics?since=1d", nil))
+		if answer.Code != http.StatusOK {
+			b.Fatal(answer.Body)
+		}
+		b.ReportMetric(float64(answer.Body.Len()), "bytes")
+	}
+}
