@@ -78,7 +78,8 @@ func (s *Store) Top(ctx context.Context, q UsageQuery) ([]Usage, Cover, error) {
 
 // usageSQL merges the identities of one process, or all processes of one name,
 // picks the first, and only then looks up what those are called: by the identity
-// that was sampled last.
+// that was sampled last. Of a few wanted processes only those are merged that one
+// of their identities has brought to the front, each with all its identities.
 func usageSQL(sums string, q UsageQuery, limit int) string {
 	group, processes, latest := "u.machine, p.pid, p.started_at", "1::bigint", "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
@@ -86,21 +87,30 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
 		columns = "'', i.name, '', '', 0, NULL::timestamptz"
 	}
-	order := "sum(u.cpu_ms)"
+	order, each := "sum(u.cpu_ms)", "u.cpu_ms"
 	if q.Order == ByMemory {
-		order = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)"
+		order, each = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)", "u.memory_sum / nullif(u.memory_samples, 0)"
 	}
-	return fmt.Sprintf(`WITH used AS (%s),
+	candidates := "processes"
+	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
+		candidates = fmt.Sprintf(`(
+			SELECT s.id, s.pid, s.started_at FROM (
+				SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
+					SELECT u.process FROM used u ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST LIMIT %d) front
+				JOIN processes f ON f.id = front.process) k
+			JOIN processes s ON s.machine = k.machine AND s.pid = k.pid AND s.started_at IS NOT DISTINCT FROM k.started_at)`, each, 3*q.Limit+100)
+	}
+	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),
 		ranked AS (
 			SELECT %s AS latest, %s AS processes, sum(u.cpu_ms)::bigint AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
 				sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)::double precision AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				sum(u.read_bytes)::bigint AS read_bytes, sum(u.write_bytes)::bigint AS write_bytes, min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts,
 				%s AS rank
-			FROM used u JOIN processes p ON p.id = u.process
+			FROM used u JOIN %s p ON p.id = u.process
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
 		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
-		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, group, limit, columns)
+		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, candidates, group, limit, columns)
 }
 
 func (s *Store) usages(ctx context.Context, sql string, args []any) ([]Usage, error) {
