@@ -184,8 +184,9 @@ func (b *bench) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := b.pool.Exec(ctx, `CHECKPOINT`)
-	return err
+	// So that no measurement pays for the writes of the one before; only a superuser may.
+	_, _ = b.pool.Exec(ctx, `CHECKPOINT`)
+	return nil
 }
 
 // through gives the batches to the store in lanes, as ingest does.
