@@ -121,7 +121,7 @@ func (s *Store) ProcessHistory(ctx context.Context, machineID string, life *Life
 		sql = fmt.Sprintf(processPointsSQL, "process_"+string(resolution), "r.machine = $1 AND r.process = ANY($2)")
 		begin = from.Std().UTC().Truncate(resolution.Width())
 	}
-	points, more, err := s.processPoints(ctx, sql, limit, resolution, machine, ids, begin, to.Std(), limit+1)
+	points, more, err := s.processPoints(ctx, sql, limit, machine, ids, begin, to.Std(), limit+1)
 	for i := range points {
 		points[i].clip(resolution, life.StartedAt, s.cfg.Now())
 	}
@@ -142,14 +142,14 @@ func (s *Store) NameHistory(ctx context.Context, machineID, name string, from, t
 		where = "r.machine = $1 AND p.machine = $1 AND p.name = $2"
 	}
 	sql := fmt.Sprintf(processPointsSQL, "process_"+string(resolution), where)
-	points, more, err := s.processPoints(ctx, sql, limit, resolution, machine, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
+	points, more, err := s.processPoints(ctx, sql, limit, machine, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
 	for i := range points {
 		points[i].clip(resolution, 0, s.cfg.Now())
 	}
 	return points, more, err
 }
 
-func (s *Store) processPoints(ctx context.Context, sql string, limit int, _ Resolution, args ...any) ([]ProcessPoint, bool, error) {
+func (s *Store) processPoints(ctx context.Context, sql string, limit int, args ...any) ([]ProcessPoint, bool, error) {
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, false, fmt.Errorf("read a process's history: %w", err)
