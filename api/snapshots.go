@@ -20,7 +20,7 @@ import (
 type SnapshotView struct {
 	MachineID       string                   `json:"machine_id"`
 	Timestamp       snapshot.Time            `json:"timestamp" format:"date-time"`
-	Kind            snapshot.Kind            `json:"kind" enum:"full,changes" doc:"How it was sent; the process list here is complete either way"`
+	Kind            snapshot.Kind            `json:"kind" enum:"full,changes" doc:"How it is stored: as it was sent, but the first of an hour in full; the process list here is complete either way"`
 	IntervalMS      int64                    `json:"interval_ms" doc:"Milliseconds that cpu_ms, cpu_usage and byte counts cover"`
 	MachineSnapshot snapshot.MachineSnapshot `json:"machine_snapshot"`
 	Processes       []snapshot.Process       `json:"processes,omitzero" required:"false" nullable:"false" doc:"With include_processes: every process, by pid"`

@@ -158,24 +158,44 @@ func (p *timescaleProfile) refresh(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	succeeded, err := p.successes(ctx, list)
+	if err != nil {
+		return err
+	}
+	var failed []error // one job that fails must not keep the others from running
 	for _, one := range list {
-		var last *time.Time
-		if err := p.pool.QueryRow(ctx, `SELECT CASE WHEN isfinite(last_successful_finish) THEN last_successful_finish END
-			FROM timescaledb_information.job_stats WHERE job_id = $1`, one.Job).Scan(&last); err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("read how job %d went: %w", one.Job, err)
-		}
 		since := p.lastRun(one.Job)
-		if last != nil && last.After(since) {
-			since = *last
+		if last := succeeded[one.Job]; last.After(since) {
+			since = last
 		}
-		if now.Sub(since) < 3*one.Every {
-			continue
-		}
-		if err := p.run(ctx, one, now); err != nil {
-			return err
+		if now.Sub(since) >= 3*one.Every {
+			failed = append(failed, p.run(ctx, one, now))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// successes tells when the policies' jobs last succeeded in TimescaleDB's own hands.
+func (p *timescaleProfile) successes(ctx context.Context, list []policy) (map[int32]time.Time, error) {
+	jobs := make([]int32, len(list))
+	for i := range list {
+		jobs[i] = list[i].Job
+	}
+	rows, err := p.pool.Query(ctx, `SELECT job_id, last_successful_finish FROM timescaledb_information.job_stats
+		WHERE job_id = ANY($1) AND isfinite(last_successful_finish)`, jobs)
+	if err != nil {
+		return nil, fmt.Errorf("read how jobs went: %w", err)
+	}
+	at := make(map[int32]time.Time, len(list))
+	var job int32
+	var last time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&job, &last}, func() error {
+		at[job] = last
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read how jobs went: %w", err)
+	}
+	return at, nil
 }
 
 func (p *timescaleProfile) lastRun(job int32) time.Time {

@@ -1039,7 +1039,7 @@ export interface components {
              */
             interval_ms: number;
             /**
-             * @description How it was sent; the process list here is complete either way
+             * @description How it is stored: as it was sent, but the first of an hour in full; the process list here is complete either way
              * @enum {string}
              */
             kind: "full" | "changes";
