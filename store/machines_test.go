@@ -19,7 +19,11 @@ func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
 
 func TestMachines(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testMachines)
+}
+
+func testMachines(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	for i, host := range []string{"beta", "alpha", "alpha"} {
 		machine := snapshot.Machine{MachineID: fmt.Sprintf("id-%d", i), Hostname: host, OS: "linux", CPUCount: 4, TotalRAM: 1 << 40}
 		if created, err := s.Register(t.Context(), &machine); err != nil || !created {
@@ -63,7 +67,11 @@ func TestMachines(t *testing.T) {
 
 func TestConfigure(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testConfigure)
+}
+
+func testConfigure(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	if ack := write(t, s, "m"); !ack.Unregistered {
 		t.Error("a machine of which only the id is known is not asked to register")
 	}

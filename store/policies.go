@@ -16,6 +16,10 @@ const (
 	// compressAfter is how old a chunk is when it is compressed: agents that were
 	// away for an evening find their hours uncompressed.
 	compressAfter = 12 * time.Hour
+	// batchRows is how many rows are compressed together. Of 1000 rows, TimescaleDB's
+	// default, a column's part is smaller than what a page of storage takes besides:
+	// 4000 take 13 % less. Reading an instant unpacks an hour of a machine anyway.
+	batchRows = 4000
 	// dropMargin is how much later than this server TimescaleDB's own job drops, for
 	// when no server runs.
 	dropMargin = 48 * time.Hour
@@ -73,6 +77,9 @@ func (p *timescaleProfile) configure(ctx context.Context, keep Retention, now ti
 			keep.RawDays = max(1, min(keep.RawDays, int(now.Sub(from)/(24*time.Hour))))
 		}
 	}
+	if err := p.sizeBatches(ctx); err != nil {
+		return err
+	}
 	list := wanted(keep)
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		// The row is there from the first round on; its lock lets servers take turns.
@@ -105,6 +112,32 @@ func (p *timescaleProfile) configure(ctx context.Context, keep Retention, now ti
 	})
 	if err != nil {
 		return fmt.Errorf("set TimescaleDB's policies: %w", err)
+	}
+	return nil
+}
+
+// sizeBatches sets the size of compressed batches for the database, and so for
+// TimescaleDB's jobs, unless somebody has set it already: versions that can (2.23
+// cannot, 2.28 can).
+func (p *timescaleProfile) sizeBatches(ctx context.Context) error {
+	const name = "timescaledb.compression_batch_size_limit"
+	var unset, owner bool
+	var database string
+	err := p.pool.QueryRow(ctx, `SELECT s.source = 'default', pg_has_role(d.datdba, 'MEMBER'), quote_ident(d.datname) FROM pg_settings s, pg_database d
+		WHERE s.name = $1 AND s.max_val::bigint >= $2 AND d.datname = current_database()
+			AND NOT EXISTS (SELECT FROM pg_db_role_setting r, unnest(r.setconfig) c WHERE r.setdatabase = d.oid AND c LIKE $1 || '=%')`, name, batchRows).Scan(&unset, &owner, &database)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && !unset {
+		return nil
+	}
+	if err == nil && !owner {
+		p.logger.Info("compressed batches stay small: only the database's owner may set their size", "setting", name, "rows", batchRows)
+		return nil
+	}
+	if err == nil {
+		_, err = p.pool.Exec(ctx, fmt.Sprintf(`ALTER DATABASE %s SET %s = %d`, database, name, batchRows))
+	}
+	if err != nil {
+		return fmt.Errorf("set the size of compressed batches: %w", err)
 	}
 	return nil
 }

@@ -18,7 +18,11 @@ import (
 
 func TestRangeAndPaging(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testRangeAndPaging)
+}
+
+func testRangeAndPaging(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(7, 5).Sparse(recent(), 10, time.Second, 4)
 	write(t, s, "m", series.Snapshots...)
 	for _, test := range []struct {
@@ -56,8 +60,12 @@ func TestRangeAndPaging(t *testing.T) {
 
 func TestReadsThatFindNothing(t *testing.T) {
 	t.Parallel()
+	storetest.EachProfile(t, testReadsThatFindNothing)
+}
+
+func testReadsThatFindNothing(t *testing.T, db storetest.Database) {
 	now := time.Now()
-	s := storetest.Open(t, func(c *store.Config) { c.Retention, c.Now = 24*time.Hour, func() time.Time { return now } })
+	s := db.Open(t, func(c *store.Config) { c.Retention, c.Now = 24*time.Hour, func() time.Time { return now } })
 	if _, err := s.At(t.Context(), "nobody", recent(), true); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Errorf("unknown machine: %v", err)
 	}

@@ -183,6 +183,21 @@ func TestTimescalePolicies(t *testing.T) {
 	if again := policies(); again != first {
 		t.Errorf("policies were made anew without need:\n%s\n%s", first, again)
 	}
+	batch := func() (setting string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `SELECT coalesce((SELECT array_to_string(setconfig, ' ') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+			WHERE d.datname = current_database() AND s.setrole = 0), '')`).Scan(&setting); err != nil {
+			t.Fatal(err)
+		}
+		return setting
+	}
+	var known bool
+	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.compression_batch_size_limit' AND max_val::int >= 4000)`).Scan(&known); err != nil {
+		t.Fatal(err)
+	}
+	if got := batch(); known != strings.Contains(got, "timescaledb.compression_batch_size_limit=4000") {
+		t.Errorf("the version knows batches of other sizes: %v; the database's settings are %q", known, got)
+	}
 	keep := s.Retention()
 	keep.RawDays = 12
 	if err := s.SetRetention(t.Context(), keep); err != nil {

@@ -193,8 +193,11 @@ func TestDropHarmsNoReader(t *testing.T) {
 
 func TestDeleteRemovesEverything(t *testing.T) {
 	t.Parallel()
-	url := storetest.URL(t)
-	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour})
+	storetest.EachProfile(t, testDeleteRemovesEverything)
+}
+
+func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	for _, machineID := range []string{"gone", "kept"} {
 		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent(), 10, time.Second, 5).Snapshots...)
 		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
@@ -205,7 +208,7 @@ func TestDeleteRemovesEverything(t *testing.T) {
 	if err := s.MaintainOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	conn := storetest.Connect(t, url)
+	conn := storetest.Connect(t, db.URL)
 	for _, relation := range []string{"snapshots", "process_samples", "disk_samples", "net_samples", "processes"} {
 		var machines int
 		if err := conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(DISTINCT machine) FROM %s`, relation)).Scan(&machines); err != nil || machines != 1 {

@@ -43,14 +43,17 @@ func wantFault(t testing.TB, outcome snapshot.Outcome, code snapshot.Code) {
 // every instant and by every way to read, whether the writer's cache helps or not.
 func TestStoredSeriesReplaysExactly(t *testing.T) {
 	t.Parallel()
+	storetest.EachProfile(t, testStoredSeriesReplaysExactly)
+}
+
+func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 	for _, cache := range []int{1, 1_000_000} {
 		t.Run(fmt.Sprintf("cache of %d", cache), func(t *testing.T) {
-			t.Parallel()
-			s := storetest.Open(t, func(c *store.Config) { c.ChainCache = cache })
+			s := db.Open(t, func(c *store.Config) { c.ChainCache = cache })
 			machines := 0
 			rapid.Check(t, func(rt *rapid.T) {
 				machines++
-				machineID := fmt.Sprintf("m-%d", machines)
+				machineID := fmt.Sprintf("m-%d-%d", cache, machines)
 				machine := snapshottest.NewMachine(rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 25).Draw(rt, "processes"))
 				machine.Churn = rapid.Float64Range(0, 0.4).Draw(rt, "churn")
 				series := machine.Sparse(recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
@@ -85,7 +88,11 @@ func TestStoredSeriesReplaysExactly(t *testing.T) {
 
 func TestMetricsAndDevicesAreReadBack(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testMetricsAndDevicesAreReadBack)
+}
+
+func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	want := snapshottest.NewMachine(1, 3).Sparse(recent(), 1, time.Second, 1).Snapshots[0]
 	write(t, s, "m", want)
 	state, err := s.At(t.Context(), "m", want.Timestamp, false)
@@ -109,7 +116,11 @@ func TestMetricsAndDevicesAreReadBack(t *testing.T) {
 
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testDuplicates)
+}
+
+func testDuplicates(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(2, 20).Sparse(recent(), 6, time.Second, 6)
 	batch := &snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots[:4]}
 
@@ -134,14 +145,13 @@ func TestDuplicates(t *testing.T) {
 		}
 	})
 	t.Run("from two servers at once", func(t *testing.T) {
-		url := storetest.URL(t)
 		// The machine is known already: its row exists, and only its lock makes them take turns.
-		write(t, storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour}), "m")
+		write(t, db.Open(t, nil), "shared")
 		var wg sync.WaitGroup
 		acks := make([]snapshot.Ack, 8)
 		for i := range acks {
-			server := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour, MaxConns: 2})
-			wg.Go(func() { acks[i] = write(t, server, "m", series.Snapshots...) })
+			server := db.Open(t, func(c *store.Config) { c.MaxConns = 2 })
+			wg.Go(func() { acks[i] = write(t, server, "shared", series.Snapshots...) })
 		}
 		wg.Wait()
 		stored, duplicates := 0, 0
@@ -152,9 +162,10 @@ func TestDuplicates(t *testing.T) {
 		if stored != 6 || duplicates != 7*6 {
 			t.Fatalf("stored %d, duplicates %d", stored, duplicates)
 		}
-		conn := storetest.Connect(t, url)
+		conn := storetest.Connect(t, db.URL)
 		var snapshots, rows int
-		if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM snapshots), (SELECT count(*) FROM process_samples)`).Scan(&snapshots, &rows); err != nil {
+		if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM snapshots WHERE machine = m.id), (SELECT count(*) FROM process_samples WHERE machine = m.id)
+			FROM machines m WHERE machine_id = 'shared'`).Scan(&snapshots, &rows); err != nil {
 			t.Fatal(err)
 		}
 		want := 0
@@ -171,10 +182,13 @@ func TestDuplicates(t *testing.T) {
 // the machine's processes is out of date.
 func TestServersTakeTurns(t *testing.T) {
 	t.Parallel()
-	url := storetest.URL(t)
+	storetest.EachProfile(t, testServersTakeTurns)
+}
+
+func testServersTakeTurns(t *testing.T, db storetest.Database) {
 	var servers [2]*store.Store
 	for i := range servers {
-		servers[i] = storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
+		servers[i] = db.Open(t, nil)
 	}
 	machine := snapshottest.NewMachine(3, 30)
 	machine.Churn = 0.2
@@ -193,7 +207,11 @@ func TestServersTakeTurns(t *testing.T) {
 
 func TestChangesNeedTheirFull(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testChangesNeedTheirFull)
+}
+
+func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(4, 10).Sparse(recent(), 8, time.Second, 8).Snapshots
 	try := func(snapshots ...snapshot.Snapshot) snapshot.Outcome {
 		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: snapshots}})[0]
@@ -216,7 +234,11 @@ func TestChangesNeedTheirFull(t *testing.T) {
 
 func TestLateData(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testLateData)
+}
+
+func testLateData(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	machine := snapshottest.NewMachine(5, 10)
 	older := machine.Sparse(recent(), 6, time.Second, 3)                  // two runs, sent last
 	newer := machine.Sparse(recent().Add(time.Minute), 6, time.Second, 6) // live data, sent first
@@ -252,7 +274,11 @@ func TestLateData(t *testing.T) {
 // turned this one away, so it stands for whatever validation may miss.
 func TestABadBatchDoesNotSpoilItsGroup(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, nil)
+	storetest.EachProfile(t, testABadBatchDoesNotSpoilItsGroup)
+}
+
+func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(6, 5).Sparse(recent(), 2, time.Second, 2).Snapshots
 	ppid := int32(0)
 	poison := snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a\x00b"}}}
@@ -270,15 +296,18 @@ func TestABadBatchDoesNotSpoilItsGroup(t *testing.T) {
 
 func TestProcessWithoutStartTime(t *testing.T) {
 	t.Parallel()
-	url := storetest.URL(t)
-	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
+	storetest.EachProfile(t, testProcessWithoutStartTime)
+}
+
+func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
 	ppid := int32(0)
 	body := snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "init"}}}
 	write(t, s, "m", body)
 	body.Timestamp++
 	write(t, s, "m", body)
 	var rows int
-	conn := storetest.Connect(t, url)
+	conn := storetest.Connect(t, db.URL)
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&rows); err != nil || rows != 1 {
 		t.Fatalf("%d identities for one process (%v)", rows, err)
 	}

@@ -47,15 +47,19 @@ var templateDir string
 // TimescaleURL makes a migrated database with TimescaleDB for the test.
 func TimescaleURL(t testing.TB) string {
 	t.Helper()
+	if server := os.Getenv(nativeEnv); server != "" {
+		address := nativeDatabase(t, server)
+		if _, err := store.Migrate(t.Context(), address, store.ProfileTimescale); err != nil {
+			t.Fatal(err)
+		}
+		return address
+	}
 	template, err := timescaleTemplate()
 	if err != nil {
 		t.Fatalf("make a template with TimescaleDB: %v", err)
 	}
 	return bridge(t, template)
 }
-
-// EmptyTimescaleURL makes an empty database in which TimescaleDB can be used.
-func EmptyTimescaleURL(t testing.TB) string { return bridge(t, "") }
 
 func bridge(t testing.TB, template string) string {
 	t.Helper()
