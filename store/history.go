@@ -93,9 +93,9 @@ func (s *Store) ProcessResolution(from, to snapshot.Time) Resolution {
 
 const (
 	processSamplesSQL = `
-		SELECT x.ts, 1::bigint, x.cpu_ms, x.cpu_ms, s.interval_ms, x.memory_usage::double precision, x.memory_usage, x.threads, x.read_bytes, x.write_bytes, coalesce(x.state, '')
-		FROM process_samples x JOIN snapshots s ON s.machine = x.machine AND s.ts = x.ts
-		WHERE x.machine = $1 AND x.process = ANY($2) AND x.ts >= $3 AND x.ts < $4 AND s.ts >= $3 AND s.ts < $4 ORDER BY x.ts LIMIT $5`
+		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads, read_bytes, write_bytes, coalesce(state, '')
+		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts >= $3 AND ts < $4 ORDER BY ts LIMIT $5`
+	intervalsSQL     = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
 	processPointsSQL = `
 		SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), sum(r.cpu_ms)::bigint, max(r.cpu_ms_max), 0::bigint,
 			sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0)::double precision, max(r.memory_max), max(r.threads_max),
@@ -122,10 +122,42 @@ func (s *Store) ProcessHistory(ctx context.Context, machineID string, life *Life
 		begin = from.Std().UTC().Truncate(resolution.Width())
 	}
 	points, more, err := s.processPoints(ctx, sql, limit, machine, ids, begin, to.Std(), limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	if resolution == ResolutionRaw {
+		return points, more, s.setElapsed(ctx, machine, points)
+	}
 	for i := range points {
 		points[i].clip(resolution, life.StartedAt, s.cfg.Now())
 	}
-	return points, more, err
+	return points, more, nil
+}
+
+// setElapsed gives each sample the interval of its snapshot. As a join, this was a
+// nested loop over compressed rows where the planner thought that there were few.
+func (s *Store) setElapsed(ctx context.Context, machine int32, points []ProcessPoint) error {
+	if len(points) == 0 {
+		return nil
+	}
+	rows, err := s.pool.Query(ctx, intervalsSQL, machine, points[0].Timestamp.Std(), points[len(points)-1].Timestamp.Std())
+	if err != nil {
+		return fmt.Errorf("read the intervals of a process's samples: %w", err)
+	}
+	var at time.Time
+	var interval int64
+	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
+		for len(points) > 0 && points[0].Timestamp <= snapshot.TimeOf(at) {
+			if points[0].Timestamp == snapshot.TimeOf(at) {
+				points[0].ElapsedMS = interval
+			}
+			points = points[1:]
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read the intervals of a process's samples: %w", err)
+	}
+	return nil
 }
 
 // NameHistory reads what all processes of one name did in [from, to), on one
@@ -173,9 +205,6 @@ func (s *Store) processPoints(ctx context.Context, sql string, limit int, args .
 // clip sets how long a bucket is: not from before the process's start, and not
 // beyond now.
 func (p *ProcessPoint) clip(resolution Resolution, started snapshot.Time, now time.Time) {
-	if resolution == ResolutionRaw {
-		return
-	}
 	begin, end := max(p.Timestamp, started), min(p.Timestamp.Add(resolution.Width()), snapshot.TimeOf(now))
 	p.ElapsedMS = max(0, int64(end-begin))
 }

@@ -237,6 +237,9 @@ func TestProcessHistory(t *testing.T) {
 				if deref(p.CPUMS) != want[p.Timestamp] {
 					t.Errorf("%s at %s: %d, want %d", resolution, p.Timestamp, deref(p.CPUMS), want[p.Timestamp])
 				}
+				if resolution == store.ResolutionRaw && p.ElapsedMS != 30_000 {
+					t.Errorf("the sample of %s stands for %d ms, want 30 s", p.Timestamp, p.ElapsedMS)
+				}
 			}
 			if got != total || total == 0 {
 				t.Errorf("%s: %d in all, want %d", resolution, got, total)
