@@ -2,6 +2,7 @@ package store
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -9,9 +10,11 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// chain is what a machine ran at its newest snapshot, as far as the writer needs
-// it: a changes snapshot may only extend it. The writer changes a chain in place;
-// a chain whose change is not committed is thrown away.
+// chain is what a machine ran at a snapshot, as far as the writer needs it: a
+// changes snapshot may only extend it. What is stored up to a snapshot never
+// changes while that is there, since nothing may be put inside a run of changes; so
+// a chain holds for as long. The writer changes a chain in place; a chain whose
+// change is not committed is thrown away.
 type chain struct {
 	ts, fullTS snapshot.Time
 	processes  map[snapshot.ProcessKey]running
@@ -86,13 +89,17 @@ func identityHash(buffer []byte, ppid int32, name, commandLine, user string) (in
 	return int64(xxhash.Sum64(buffer)), buffer
 }
 
-// chainCache keeps the chains of the machines written last, bounded by the
-// number of processes in them. It is safe for concurrent use.
+// chainsOfMachine is how many chains are kept of a machine: the live one, and one
+// that an agent extends with what it kept while it was away.
+const chainsOfMachine = 2
+
+// chainCache keeps the chains written last, bounded by the number of processes in
+// them. It is safe for concurrent use.
 type chainCache struct {
 	mu          sync.Mutex
 	limit, held int
-	order       *list.List // of *cachedChain, newest first
-	byMachine   map[int32]*list.Element
+	order       *list.List                // of *cachedChain, the newest put first
+	byMachine   map[int32][]*list.Element // the newest put last
 }
 
 type cachedChain struct {
@@ -101,36 +108,35 @@ type cachedChain struct {
 }
 
 func newChainCache(limit int) *chainCache {
-	return &chainCache{limit: limit, order: list.New(), byMachine: make(map[int32]*list.Element)}
+	return &chainCache{limit: limit, order: list.New(), byMachine: make(map[int32][]*list.Element)}
 }
 
-// take removes and returns a machine's chain if it ends at ts, which the database
-// says is the machine's newest snapshot: another server may have written since.
-// Until it is put back no one else has it.
+// take removes and returns a machine's chain that ends at ts, a snapshot that the
+// database says the next one follows: another server may have written since. Until
+// it is put back no one else has it.
 func (c *chainCache) take(machine int32, ts snapshot.Time) *chain {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.byMachine[machine]
-	if !ok {
-		return nil
+	for _, element := range c.byMachine[machine] {
+		if chain := element.Value.(*cachedChain).chain; chain.ts == ts {
+			c.drop(element)
+			return chain
+		}
 	}
-	chain := element.Value.(*cachedChain).chain
-	c.drop(machine)
-	if chain.ts != ts {
-		return nil
-	}
-	return chain
+	return nil
 }
 
 // put keeps a machine's chain and forgets those written longest ago.
 func (c *chainCache) put(machine int32, chain *chain) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drop(machine)
-	c.byMachine[machine] = c.order.PushFront(&cachedChain{machine, chain})
+	if there := c.byMachine[machine]; len(there) == chainsOfMachine {
+		c.drop(there[0])
+	}
+	c.byMachine[machine] = append(c.byMachine[machine], c.order.PushFront(&cachedChain{machine, chain}))
 	c.held += weight(chain)
 	for c.held > c.limit && c.order.Len() > 1 {
-		c.drop(c.order.Back().Value.(*cachedChain).machine)
+		c.drop(c.order.Back())
 	}
 }
 
@@ -138,18 +144,22 @@ func (c *chainCache) put(machine int32, chain *chain) {
 func (c *chainCache) dropBefore(ts snapshot.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for machine, element := range c.byMachine {
+	for element := c.order.Front(); element != nil; {
+		next := element.Next()
 		if element.Value.(*cachedChain).chain.ts < ts {
-			c.drop(machine)
+			c.drop(element)
 		}
+		element = next
 	}
 }
 
-func (c *chainCache) drop(machine int32) {
-	if element, ok := c.byMachine[machine]; ok {
-		c.held -= weight(element.Value.(*cachedChain).chain)
-		c.order.Remove(element)
-		delete(c.byMachine, machine)
+func (c *chainCache) drop(element *list.Element) {
+	one := element.Value.(*cachedChain)
+	c.held -= weight(one.chain)
+	c.order.Remove(element)
+	rest := slices.DeleteFunc(c.byMachine[one.machine], func(e *list.Element) bool { return e == element })
+	if c.byMachine[one.machine] = rest; len(rest) == 0 {
+		delete(c.byMachine, one.machine)
 	}
 }
 

@@ -119,3 +119,27 @@ func TestDetectVersions(t *testing.T) {
 		}
 	}
 }
+
+// Of a machine two chains are kept, those put last; each is given away once.
+func TestChainCacheKeepsALateChain(t *testing.T) {
+	t.Parallel()
+	c := newChainCache(100)
+	end := func(ts snapshot.Time) *chain {
+		return &chain{ts: ts, processes: map[snapshot.ProcessKey]running{{PID: 1}: {}}}
+	}
+	for _, ts := range []snapshot.Time{10, 5, 20} {
+		c.put(1, end(ts))
+	}
+	c.put(2, end(5))
+	if c.take(1, 10) != nil {
+		t.Error("a third chain was kept")
+	}
+	if c.take(1, 5) == nil || c.take(1, 5) != nil || c.take(1, 20) == nil || c.take(2, 20) != nil {
+		t.Error("a chain is not given away just once, to its machine")
+	}
+	c.put(1, end(7))
+	c.dropBefore(6)
+	if c.take(2, 5) != nil || c.take(1, 7) == nil || c.held != 0 || c.order.Len() != 0 || len(c.byMachine) != 0 {
+		t.Errorf("%d held, %d in order, %d machines", c.held, c.order.Len(), len(c.byMachine))
+	}
+}

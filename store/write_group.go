@@ -134,7 +134,7 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	w.fresh = append(w.fresh, p.fresh...)
 	maps.Copy(w.newRefs, p.newRefs)
 	maps.Copy(w.touched, p.touched)
-	if p.chain != nil && p.chain.ts >= w.lastOf(machine) {
+	if p.chain != nil {
 		w.chains[machine.id] = p.chain
 	}
 	return nil
@@ -148,14 +148,6 @@ func (w *groupWrite) chainOf(machine *machineRow) *chain {
 		return nil
 	}
 	return &chain{ts: planned.ts, fullTS: planned.fullTS, processes: maps.Clone(planned.processes)}
-}
-
-// lastOf returns the machine's newest instant, stored or planned.
-func (w *groupWrite) lastOf(machine *machineRow) snapshot.Time {
-	if chain := w.chains[machine.id]; chain != nil {
-		return max(chain.ts, machine.lastSnapshot)
-	}
-	return machine.lastSnapshot
 }
 
 // planner works out the rows of one batch. It changes nothing of the group
@@ -221,7 +213,9 @@ func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, 
 	case late && (before == nil || before.ts < around.before || before.ts > s.Timestamp):
 		before = nil
 		if around.before != 0 {
-			before = &chain{ts: around.before, fullTS: around.beforeFull}
+			if before = p.w.store.chains.take(p.machine.id, around.before); before == nil {
+				before = &chain{ts: around.before, fullTS: around.beforeFull}
+			}
 		}
 	case !late && p.machine.lastSnapshot != 0 && (before == nil || before.ts < p.machine.lastSnapshot):
 		before = p.w.store.chains.take(p.machine.id, p.machine.lastSnapshot)

@@ -114,11 +114,12 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 	return snapshot.TimeOf(full), nil
 }
 
-// loadChain reads what a machine ran at ts, for the cache that lacks it.
+// loadChain reads what a machine ran at ts, for the cache that lacks it. OFFSET
+// keeps the planner from hashing all processes there are for a few hundred.
 func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts snapshot.Time) (map[snapshot.ProcessKey]running, error) {
 	rows, err := w.tx.Query(ctx, `
 		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes
-		FROM process_samples s JOIN processes p ON p.id = s.process
+		FROM process_samples s CROSS JOIN LATERAL (SELECT * FROM processes WHERE id = s.process OFFSET 0) p
 		WHERE s.machine = $1 AND s.ts BETWEEN $2 AND $3 ORDER BY s.ts`, machine, fullTS.Std(), ts.Std())
 	if err != nil {
 		return nil, fmt.Errorf("load a machine's processes: %w", err)

@@ -119,7 +119,7 @@ func run(ctx context.Context, o options) error {
 		}
 		return b.readAll(ctx, b.begin(), snapshot.TimeOf(b.now))
 	}
-	for _, part := range []func(context.Context) error{b.writes, b.history} {
+	for _, part := range []func(context.Context) error{b.writes, b.history, b.late} {
 		if err := part(ctx); err != nil {
 			return err
 		}
