@@ -41,16 +41,27 @@ type site struct {
 	url   string
 }
 
+// start starts one on a database of the postgres profile.
 func start(t testing.TB, cfg api.Config) *site {
 	t.Helper()
-	database := storetest.URL(t)
+	return startOn(t, storetest.Database{URL: storetest.URL(t), Detection: store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}}, cfg)
+}
+
+// eachProfile runs a test on a server of each storage profile.
+func eachProfile(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) { test(t, startOn(t, db, api.Config{})) })
+}
+
+func startOn(t testing.TB, db storetest.Database, cfg api.Config) *site {
+	t.Helper()
 	registry := prometheus.NewRegistry()
-	s, err := store.Open(t.Context(), store.Config{DatabaseURL: database, Detection: store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}, Retention: 30 * 24 * time.Hour}, storetest.Logger(), registry)
+	s, err := store.Open(t.Context(), store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 30 * 24 * time.Hour}, storetest.Logger(), registry)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := ingest.New(ingest.Config{Horizon: s.Horizon}, s, storetest.Logger(), registry)
-	b := broadcaster.New(broadcaster.Config{DatabaseURL: database}, s, storetest.Logger(), registry)
+	b := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL}, s, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
 	handler := api.New(cfg, api.Parts{Store: s, Ingest: in.Handle, Live: b.Handle, UI: ui, Registry: registry, Logger: storetest.Logger()})
 	server := httptest.NewServer(handler)
@@ -147,9 +158,9 @@ type page[T any] struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-func TestSnapshotsOfARange(t *testing.T) {
-	t.Parallel()
-	s := start(t, api.Config{})
+func TestSnapshotsOfARange(t *testing.T) { eachProfile(t, testSnapshotsOfARange) }
+
+func testSnapshotsOfARange(t *testing.T, s *site) {
 	series := s.fill("m", recent(), 30)
 
 	latest := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots")).Results
@@ -194,9 +205,9 @@ func TestSnapshotsOfARange(t *testing.T) {
 	}
 }
 
-func TestTreeAndExclude(t *testing.T) {
-	t.Parallel()
-	s := start(t, api.Config{})
+func TestTreeAndExclude(t *testing.T) { eachProfile(t, testTreeAndExclude) }
+
+func testTreeAndExclude(t *testing.T, s *site) {
 	body := `{"machine_id":"m","snapshots":[{"timestamp":"%s","processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh","cpu_usage":12.5},{"pid":3,"ppid":2,"name":"sleep"}]}]}`
 	decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", fmt.Sprintf(body, recent())))
 	type node struct {
@@ -228,9 +239,9 @@ func TestTreeAndExclude(t *testing.T) {
 	}
 }
 
-func TestBadRequests(t *testing.T) {
-	t.Parallel()
-	s := start(t, api.Config{})
+func TestBadRequests(t *testing.T) { eachProfile(t, testBadRequests) }
+
+func testBadRequests(t *testing.T, s *site) {
 	s.fill("m", recent(), 3)
 	for _, test := range []struct {
 		path, code, field string
@@ -278,9 +289,9 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-func TestMachineLifeCycle(t *testing.T) {
-	t.Parallel()
-	s := start(t, api.Config{})
+func TestMachineLifeCycle(t *testing.T) { eachProfile(t, testMachineLifeCycle) }
+
+func testMachineLifeCycle(t *testing.T, s *site) {
 	registration := `{"machine_id":"m-1","hostname":"web","os":"linux","cpu_count":4,"total_ram":1024,"from_a_newer_agent":{"a":1}}`
 	created := s.do(http.MethodPost, "/api/v1/machines", registration)
 	if created.status != http.StatusCreated || created.header.Get("ETag") != `"1"` {

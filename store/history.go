@@ -95,13 +95,16 @@ const (
 	processSamplesSQL = `
 		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads, read_bytes, write_bytes, coalesce(state, '')
 		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts >= $3 AND ts < $4 ORDER BY ts LIMIT $5`
-	intervalsSQL     = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
-	processPointsSQL = `
-		SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), sum(r.cpu_ms)::bigint, max(r.cpu_ms_max), 0::bigint,
-			sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0)::double precision, max(r.memory_max), max(r.threads_max),
-			sum(r.read_bytes)::bigint, sum(r.write_bytes)::bigint, ''
+	intervalsSQL = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
+	// Of one process: what it is called is known, and a join might read all processes.
+	processPointsSQL = `SELECT bucket, 1::bigint, ` + pointColumns + `
+		FROM %s r WHERE r.machine = $1 AND r.process = ANY($2) AND r.bucket >= $3 AND r.bucket < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
+	namePointsSQL = `SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
 		WHERE %s AND r.bucket >= $3 AND r.bucket < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
+	pointColumns = `sum(r.cpu_ms)::bigint, max(r.cpu_ms_max), 0::bigint,
+			sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0)::double precision, max(r.memory_max), max(r.threads_max),
+		sum(r.read_bytes)::bigint, sum(r.write_bytes)::bigint, ''`
 )
 
 // ProcessHistory reads the points of one process in [from, to), at most limit.
@@ -118,7 +121,7 @@ func (s *Store) ProcessHistory(ctx context.Context, machineID string, life *Life
 	}
 	sql, begin := processSamplesSQL, max(from, s.Horizon()).Std()
 	if resolution != ResolutionRaw {
-		sql = fmt.Sprintf(processPointsSQL, "process_"+string(resolution), "r.machine = $1 AND r.process = ANY($2)")
+		sql = fmt.Sprintf(processPointsSQL, "process_"+string(resolution))
 		begin = from.Std().UTC().Truncate(resolution.Width())
 	}
 	points, more, err := s.processPoints(ctx, sql, limit, machine, ids, begin, to.Std(), limit+1)
@@ -173,7 +176,7 @@ func (s *Store) NameHistory(ctx context.Context, machineID, name string, from, t
 		}
 		where = "r.machine = $1 AND p.machine = $1 AND p.name = $2"
 	}
-	sql := fmt.Sprintf(processPointsSQL, "process_"+string(resolution), where)
+	sql := fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
 	points, more, err := s.processPoints(ctx, sql, limit, machine, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
 	for i := range points {
 		points[i].clip(resolution, 0, s.cfg.Now())

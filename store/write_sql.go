@@ -65,7 +65,8 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 // neighbours looks up what is stored around those instants of a batch that are
 // not newer than the machine's newest; there are none unless data is late or
 // sent again. Further than a day before, or than a run of changes is long after,
-// nothing matters to a snapshot.
+// nothing matters to a snapshot. The bounds of it all are said once more, and the
+// statement is planned for them: without, a plan has all partitions there are.
 func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch *snapshot.Batch) (map[snapshot.Time]neighbour, error) {
 	var late []time.Time
 	for i := range batch.Snapshots {
@@ -79,9 +80,11 @@ func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch 
 	rows, err := w.tx.Query(ctx, `
 		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.full_ts
 		FROM unnest($2::timestamptz[]) t(ts)
-		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts) e ON true
-		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' ORDER BY ts DESC LIMIT 1) before ON true
-		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval ORDER BY ts LIMIT 1) after ON true`, machine.id, late, snapshot.MaxChain)
+		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts AND ts BETWEEN $4 AND $5) e ON true
+		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' AND ts BETWEEN $4 AND $5 ORDER BY ts DESC LIMIT 1) before ON true
+		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
+		pgx.QueryExecModeExec, machine.id, late, pgtype.Interval{Microseconds: snapshot.MaxChain.Microseconds(), Valid: true},
+		slices.MinFunc(late, time.Time.Compare).Add(-24*time.Hour), slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxChain))
 	if err != nil {
 		return nil, fmt.Errorf("look around late snapshots: %w", err)
 	}
