@@ -189,7 +189,7 @@ func (c *Cluster) initialise(ctx context.Context) error {
 
 // settings are given on the command line at each start, so that they follow the
 // binary and not the age of the cluster.
-func (c *Cluster) settings() []string {
+func (c *Cluster) settings(ctx context.Context) []string {
 	settings := []string{
 		"listen_addresses=",
 		"unix_socket_directories=" + c.socket,
@@ -199,7 +199,7 @@ func (c *Cluster) settings() []string {
 		"shared_buffers=256MB",
 		"max_wal_size=2GB",
 		"checkpoint_timeout=15min",
-		"wal_compression=on",
+		"wal_compression=" + c.walCompression(ctx),
 		"timezone=UTC",
 		"log_timezone=UTC",
 		"jit=off", // compiling a plan costs more than any of our queries
@@ -210,12 +210,21 @@ func (c *Cluster) settings() []string {
 	return settings
 }
 
+// walCompression is lz4 where the binaries are built with it, as distributions' are,
+// and else PostgreSQL's own method.
+func (c *Cluster) walCompression(ctx context.Context) string {
+	if _, err := c.run(ctx, "postgres", "-D", c.data(), "-c", "wal_compression=lz4", "-C", "wal_compression"); err != nil {
+		return "on"
+	}
+	return "lz4"
+}
+
 func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.owner.touch(c.logPath()); err != nil {
 		return fmt.Errorf("make the cluster's log: %w", err)
 	}
 	var options strings.Builder
-	for _, setting := range c.settings() {
+	for _, setting := range c.settings(ctx) {
 		options.WriteString(" -c '" + setting + "'")
 	}
 	// Backends of a killed postmaster hold its shared memory for a moment, and

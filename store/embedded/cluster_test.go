@@ -105,6 +105,20 @@ func TestLifeOfACluster(t *testing.T) {
 }
 
 // A data directory deeper than a socket's path may be long still works.
+// Full pages in the log are compressed by the best method that the binaries have.
+func TestLogIsCompressed(t *testing.T) {
+	t.Parallel()
+	c := start(t, storetest.Dir(t))
+	defer stop(t, c)
+	want := "pglz"
+	if query[bool](t, c.URL(), `SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'wal_compression'`) {
+		want = "lz4"
+	}
+	if got := query[string](t, c.URL(), `SHOW wal_compression`); got != want && !(want == "pglz" && got == "on") {
+		t.Errorf("the log is compressed by %s, want %s", got, want)
+	}
+}
+
 func TestLongDirectory(t *testing.T) {
 	t.Parallel()
 	c := start(t, filepath.Join(storetest.Dir(t), strings.Repeat("long/", 25)))
