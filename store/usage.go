@@ -91,16 +91,17 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 	if q.Order == ByMemory {
 		order, each = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)", "u.memory_sum / nullif(u.memory_samples, 0)"
 	}
-	front := "true"
+	from := "used u JOIN processes p ON p.id = u.process"
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
-		// IS TRUE keeps the planner, which expects few rows, from joining in a nested
-		// loop: this way it looks each process up in a hash.
-		front = fmt.Sprintf(`(u.process IN (
+		// IS TRUE keeps the planner, which expects few rows, from joining used in a
+		// nested loop: this way it looks each process up in a hash. OFFSET keeps it from
+		// reading all processes there are for some hundred.
+		from = fmt.Sprintf(`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p WHERE (u.process IN (
 			SELECT s.id FROM (
 				SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
 					SELECT u.process FROM used u ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST LIMIT %d) front
-				JOIN processes f ON f.id = front.process) k
-			JOIN processes s ON s.machine = k.machine AND s.pid = k.pid AND s.started_at IS NOT DISTINCT FROM k.started_at)) IS TRUE`, each, 3*q.Limit+100)
+				CROSS JOIN LATERAL (SELECT machine, pid, started_at FROM processes WHERE id = front.process OFFSET 0) f) k
+			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`, each, 3*q.Limit+100)
 	}
 	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),
 		ranked AS (
@@ -108,11 +109,11 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 				sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)::double precision AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				sum(u.read_bytes)::bigint AS read_bytes, sum(u.write_bytes)::bigint AS write_bytes, min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts,
 				%s AS rank
-			FROM used u JOIN processes p ON p.id = u.process WHERE %s
+			FROM %s
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
 		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
-		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, front, group, limit, columns)
+		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, from, group, limit, columns)
 }
 
 func (s *Store) usages(ctx context.Context, sql string, args []any) ([]Usage, error) {

@@ -34,6 +34,7 @@ type options struct {
 	reads                     int
 	victoria                  string
 	reuse                     bool
+	profile                   string
 }
 
 const fullEvery = 12 // once a minute
@@ -48,6 +49,7 @@ func main() {
 	flag.IntVar(&o.reads, "reads", 300, "reads of each kind")
 	flag.StringVar(&o.victoria, "victoria", "victoria-metrics", "VictoriaMetrics' program, if it is there")
 	flag.BoolVar(&o.reuse, "reuse", false, "read again what an earlier run has left in DATABASE_URL, and write nothing")
+	flag.StringVar(&o.profile, "profile", "auto", "storage profile: auto, timescale or postgres")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -93,7 +95,7 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	found, err := store.Migrate(ctx, url, "auto")
+	found, err := store.Migrate(ctx, url, o.profile)
 	if err != nil {
 		return err
 	}
