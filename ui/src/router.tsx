@@ -11,6 +11,8 @@ export interface MachineSearch {
   filter?: string | undefined;
   exclude?: string[] | undefined;
   flat?: boolean | undefined;
+  /** The instant to show in place of the present, RFC 3339. */
+  at?: string | undefined;
 }
 
 /** Takes from a URL what makes sense and drops the rest. */
@@ -22,7 +24,14 @@ export function machineSearch(search: Record<string, unknown>): MachineSearch {
     ...((typeof search.filter === "string" || typeof search.filter === "number") && { filter: String(search.filter) }),
     ...(exclude.length > 0 && { exclude }),
     ...(search.flat === true && { flat: true }),
+    ...instantOf(search.at),
   };
+}
+
+/** Reads an instant as RFC 3339 or, as Grafana's links have it, in milliseconds since 1970. */
+function instantOf(at: unknown): Pick<MachineSearch, "at"> {
+  const time = typeof at === "number" ? at : typeof at === "string" ? Date.parse(at) : Number.NaN;
+  return Math.abs(time) < 8.64e15 ? { at: new Date(time).toISOString() } : {};
 }
 
 const root = createRootRoute({

@@ -29,6 +29,21 @@ export const machineQuery = (machineId: string) =>
       unwrap(await client.GET("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } }, signal })),
   });
 
+/** A machine as it was at an instant: the newest snapshot at or before it. The past does not change. */
+export const instantQuery = (machineId: string, at: string) =>
+  queryOptions({
+    queryKey: ["machines", machineId, "at", at],
+    staleTime: Number.POSITIVE_INFINITY,
+    retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 3,
+    queryFn: async ({ signal }) =>
+      unwrap(
+        await client.GET("/api/v1/machines/{machine_id}/at", {
+          params: { path: { machine_id: machineId }, query: { time: at, process_tree: true } },
+          signal,
+        }),
+      ),
+  });
+
 /** Changes a machine's config, unless someone else has changed it since it was read. */
 export function useConfigure(machineId: string) {
   const queries = useQueryClient();

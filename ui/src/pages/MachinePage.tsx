@@ -1,19 +1,24 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
-import { ApiError, type Machine, type MachineMetrics } from "../api/client";
+import { Link, useParams, useSearch } from "@tanstack/react-router";
+import { ApiError, type Machine } from "../api/client";
 import { machineQuery } from "../api/machines";
 import { ConfigForm } from "../components/ConfigForm";
-import { Meter } from "../components/Meter";
+import { MachineTiles } from "../components/MachineTiles";
 import { Notice } from "../components/Notice";
 import { Ago, Time } from "../components/Time";
-import { bytes, duration, number, share } from "../format";
 import type { LiveStatus } from "../live/socket";
 import { useLive } from "../live/useLive";
 import { ProcessTable } from "../processes/ProcessTable";
+import { InstantPage } from "./InstantPage";
 
-/** One machine, live. */
+/** One machine: live, or at the instant that the address names. */
 export function MachinePage() {
   const { machineId } = useParams({ from: "/machines/$machineId" });
+  const { at } = useSearch({ from: "/machines/$machineId" });
+  return at ? <InstantPage machineId={machineId} at={at} /> : <LivePage machineId={machineId} />;
+}
+
+function LivePage({ machineId }: { machineId: string }) {
   const { data: machine, error, failureReason } = useQuery(machineQuery(machineId));
   const { snapshot, status } = useLive(machineId);
 
@@ -59,7 +64,7 @@ export function MachinePage() {
       {machine && !machine.enabled && machine.status !== "stale" && (
         <Notice title="Snapshots are disabled.">The agent only sends signs of life. What you see is the last snapshot.</Notice>
       )}
-      {snapshot && <Tiles metrics={snapshot.metrics} cpus={machine?.cpu_count} />}
+      {snapshot && <MachineTiles metrics={snapshot.metrics} cpus={machine?.cpu_count} />}
       {snapshot ? (
         <ProcessTable tree={snapshot.tree} />
       ) : (
@@ -78,46 +83,5 @@ function LiveBadge({ status, machine }: { status: LiveStatus; machine: Machine |
     <span className={`badge ${live && !still ? "up" : status === "lost" ? "stale" : "off"}`} role="status">
       {label}
     </span>
-  );
-}
-
-function Tiles({ metrics: m, cpus }: { metrics: MachineMetrics; cpus: number | undefined }) {
-  return (
-    <dl className="tiles">
-      <Tile name="CPU" detail={cpus ? `${cpus} CPUs` : ""}>
-        <Meter value={m.cpu_usage ?? null} label="of all cores" />
-      </Tile>
-      <Tile name="Memory" detail={`${bytes(m.used_ram)} of ${bytes(m.total_ram)}`}>
-        <Meter value={share(m.used_ram, m.total_ram)} label="used" />
-      </Tile>
-      {m.total_swap ? (
-        <Tile name="Swap" detail={`${bytes(m.used_swap)} of ${bytes(m.total_swap)}`}>
-          <Meter value={share(m.used_swap, m.total_swap)} label="used" />
-        </Tile>
-      ) : null}
-      <Tile name="Disk" detail={`${bytes(m.used_disk)} of ${bytes(m.total_disk)}`}>
-        <Meter value={share(m.used_disk, m.total_disk)} label="used" />
-      </Tile>
-      <Tile name="Load" detail="1, 5, 15 min">
-        <span className="number">
-          {number(m.load1, 2)} {number(m.load5, 2)} {number(m.load15, 2)}
-        </span>
-      </Tile>
-      <Tile name="Uptime" detail="">
-        <span className="number">{duration(m.uptime_ms)}</span>
-      </Tile>
-    </dl>
-  );
-}
-
-function Tile({ name, detail, children }: { name: string; detail: string; children: React.ReactNode }) {
-  return (
-    <div className="tile">
-      <dt>{name}</dt>
-      <dd>
-        {children}
-        <span className="quiet block">{detail}</span>
-      </dd>
-    </div>
   );
 }
