@@ -19,7 +19,6 @@ import (
 	"github.com/gin-gonic/gin"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -32,6 +31,7 @@ type Store interface {
 	Profile() store.Detection
 	Machines(ctx context.Context, page store.MachinePage) ([]store.Machine, bool, error)
 	Machine(ctx context.Context, machineID string) (*store.Machine, error)
+	States(ctx context.Context) (store.MachineStates, error)
 	Register(ctx context.Context, machine *snapshot.Machine) (bool, error)
 	Configure(ctx context.Context, machineID string, change store.ConfigChange) error
 	Delete(ctx context.Context, machineID string) error
@@ -60,6 +60,8 @@ type Config struct {
 	// server by. It keeps a web page from reaching a server on loopback through a
 	// name that it controls (DNS rebinding).
 	AllowedHosts []string
+	// MachineMetrics is how many machines /metrics/machines tells of; 0 turns it off.
+	MachineMetrics int
 	// QueryTimeout bounds a question about many machines or a long time; 30 s by default.
 	QueryTimeout time.Duration
 	// Now is the clock; nil means time.Now.
@@ -112,7 +114,7 @@ func New(cfg Config, parts Parts) *API {
 	a.engine.GET(livePath, parts.Live)
 	a.engine.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	a.engine.GET("/readyz", a.ready)
-	a.engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(parts.Registry, promhttp.HandlerOpts{Registry: parts.Registry})))
+	a.mountMetrics(parts.Registry)
 	a.engine.NoMethod(func(c *gin.Context) {
 		problem.New(http.StatusMethodNotAllowed, "method_not_allowed", c.Request.Method+" is not served here.").Write(c.Writer, c.Request)
 	})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -16,11 +15,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/api"
-	"github.com/snapwatch/snapwatch/broadcaster"
-	"github.com/snapwatch/snapwatch/ingest"
+	"github.com/snapwatch/snapwatch/api/apitest"
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
@@ -55,23 +52,8 @@ func eachProfile(t *testing.T, test func(t *testing.T, s *site)) {
 
 func startOn(t testing.TB, db storetest.Database, cfg api.Config) *site {
 	t.Helper()
-	registry := prometheus.NewRegistry()
-	s, err := store.Open(t.Context(), store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 30 * 24 * time.Hour}, storetest.Logger(), registry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := ingest.New(ingest.Config{Horizon: s.Horizon}, s, storetest.Logger(), registry)
-	b := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL}, s, storetest.Logger(), registry)
-	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
-	handler := api.New(cfg, api.Parts{Store: s, Ingest: in.Handle, Live: b.Handle, UI: ui, Registry: registry, Logger: storetest.Logger()})
-	server := httptest.NewServer(handler)
-	t.Cleanup(func() {
-		server.Close()
-		in.Close()
-		b.Close()
-		s.Close()
-	})
-	return &site{t: t, store: s, api: handler, url: server.URL}
+	running := apitest.Start(t, db, cfg)
+	return &site{t: t, store: running.Store, api: running.API, url: running.URL}
 }
 
 // answer is any of the API's answers.

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -38,8 +37,7 @@ type MachineView struct {
 	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without devices"`
 }
 
-// view shows a machine. It is stale when it has not been heard of for twice as
-// long as its agent is silent at the most.
+// view shows a machine.
 func (a *API) view(m *store.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
@@ -48,12 +46,7 @@ func (a *API) view(m *store.Machine) MachineView {
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
 	}
-	interval := snapshot.Heartbeat
-	if m.Enabled {
-		interval = min(interval, time.Duration(m.PollingInterval*float64(time.Second)))
-	}
-	// A second on top: a post has to travel.
-	if snapshot.TimeOf(a.cfg.Now()).Sub(m.LastSeen) > 2*interval+time.Second {
+	if m.Stale(a.cfg.Now()) {
 		view.Status = "stale"
 	}
 	return view

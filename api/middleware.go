@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/metric"
 	"github.com/snapwatch/snapwatch/problem"
 )
 
@@ -81,8 +82,7 @@ type requestMetrics struct {
 }
 
 func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
-	m := &requestMetrics{seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "snapwatch_http_request_seconds",
-		Help: "Time of a request, by route, method and status.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}, []string{"route", "method", "status"})}
+	m := &requestMetrics{seconds: prometheus.NewHistogramVec(metric.Histogram("snapwatch_http_request_seconds", "Time of a request, by route, method and status.", prometheus.ExponentialBuckets(0.001, 4, 8)), []string{"route", "method", "status"})}
 	registry.MustRegister(m.seconds)
 	return m
 }

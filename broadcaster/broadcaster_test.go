@@ -274,7 +274,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := storetest.Connect(t, l.database)
-	if _, err := conn.Exec(t.Context(), `SELECT pg_notify($1, 'm 5')`, snapshot.NoticeChannel); err != nil {
+	if _, err := conn.Exec(t.Context(), `SELECT pg_notify($1, '1,m 5')`, snapshot.NoticeChannel); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.want("error"); got.Message.Code != "unknown_machine" || got.Message.MachineID != "m" {

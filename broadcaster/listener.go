@@ -93,12 +93,13 @@ func (l *listener) wait(ctx context.Context, conn *pgx.Conn) error {
 		}
 		return err
 	}
-	keys, err := snapshot.DecodeNotices(note.Payload)
+	committed, keys, err := snapshot.DecodeNotices(note.Payload)
 	if err != nil {
 		l.logger.Warn("an unreadable notice", "err", err)
 		return nil
 	}
 	l.metrics.notices.Inc()
+	l.metrics.lagSeconds.Observe(max(0, snapshot.TimeOf(time.Now()).Sub(committed).Seconds()))
 	l.notice(keys)
 	return nil
 }

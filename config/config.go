@@ -38,16 +38,18 @@ type Database struct {
 
 // Server is the settings of the server.
 type Server struct {
-	Listen       string        `env:"SNAPWATCH_LISTEN" default:"127.0.0.1:8420" help:"Address to serve on. There is no log-in yet: whoever reaches it reads and changes everything."`
-	AllowedHosts []string      `env:"SNAPWATCH_ALLOWED_HOSTS" help:"Names that browsers may address the server by, separated by commas. Empty: on loopback localhost, 127.0.0.1 and ::1, elsewhere any."`
-	Retention    time.Duration `env:"SNAPWATCH_RETENTION" default:"0" help:"How long snapshots are kept, in whole days, until set through the API. 0: 30 days in PostgreSQL, 365 in TimescaleDB."`
-	MaxConns     int32         `env:"SNAPWATCH_MAX_CONNS" default:"10" help:"Most database connections, besides the one that listens."`
-	QueueRows    int           `env:"SNAPWATCH_QUEUE_ROWS" default:"500000" help:"Rows that may wait to be written; beyond that posts are refused with 503."`
-	Writers      int           `env:"SNAPWATCH_WRITERS" default:"2" help:"Groups that are committed at the same time; a machine's posts always go to the same one."`
-	GroupRows    int           `env:"SNAPWATCH_GROUP_ROWS" default:"20000" help:"Rows that are committed together at the most."`
-	GroupWait    time.Duration `env:"SNAPWATCH_GROUP_WAIT" default:"5ms" help:"How long the first post of a group waits for others."`
-	BodyBytes    int64         `env:"SNAPWATCH_BODY_BYTES" default:"268435456" help:"Bytes of posts, decompressed, that are held in memory at one time."`
-	MaxSockets   int           `env:"SNAPWATCH_MAX_SOCKETS" default:"1000" help:"Most live views at one time."`
+	Listen         string        `env:"SNAPWATCH_LISTEN" default:"127.0.0.1:8420" help:"Address to serve on. There is no log-in yet: whoever reaches it reads and changes everything."`
+	AllowedHosts   []string      `env:"SNAPWATCH_ALLOWED_HOSTS" help:"Names that browsers may address the server by, separated by commas. Empty: on loopback localhost, 127.0.0.1 and ::1, elsewhere any."`
+	ReaderRole     string        `env:"SNAPWATCH_READER_ROLE" help:"Database role that is given the right to read the history, and nothing else, at each start: for Grafana. It must exist."`
+	Retention      time.Duration `env:"SNAPWATCH_RETENTION" default:"0" help:"How long snapshots are kept, in whole days, until set through the API. 0: 30 days in PostgreSQL, 365 in TimescaleDB."`
+	MaxConns       int32         `env:"SNAPWATCH_MAX_CONNS" default:"10" help:"Most database connections, besides the one that listens."`
+	QueueRows      int           `env:"SNAPWATCH_QUEUE_ROWS" default:"500000" help:"Rows that may wait to be written; beyond that posts are refused with 503."`
+	Writers        int           `env:"SNAPWATCH_WRITERS" default:"2" help:"Groups that are committed at the same time; a machine's posts always go to the same one."`
+	GroupRows      int           `env:"SNAPWATCH_GROUP_ROWS" default:"20000" help:"Rows that are committed together at the most."`
+	GroupWait      time.Duration `env:"SNAPWATCH_GROUP_WAIT" default:"5ms" help:"How long the first post of a group waits for others."`
+	BodyBytes      int64         `env:"SNAPWATCH_BODY_BYTES" default:"268435456" help:"Bytes of posts, decompressed, that are held in memory at one time."`
+	MachineMetrics int           `env:"SNAPWATCH_MACHINE_METRICS" default:"1000" help:"Machines whose newest values /metrics/machines tells to Prometheus, about 20 series each; 0 turns it off."`
+	MaxSockets     int           `env:"SNAPWATCH_MAX_SOCKETS" default:"1000" help:"Most live views at one time."`
 }
 
 // Agent is the settings of the agent.

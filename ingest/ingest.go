@@ -89,6 +89,7 @@ type Ingest struct {
 func New(cfg Config, writer Writer, logger *slog.Logger, registry prometheus.Registerer) *Ingest {
 	cfg.setDefaults()
 	m := newMetrics(registry)
+	m.queueLimit.Set(float64(cfg.QueueRows))
 	return &Ingest{cfg: cfg, logger: logger, metrics: m, bodies: newBodyReader(cfg.BodyBytes, m), queue: newQueue(cfg, writer, m)}
 }
 
@@ -134,6 +135,7 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 	if err != nil {
 		return snapshot.Ack{}, 0, err
 	}
+	i.metrics.batchSnapshots.Observe(float64(len(batch.Snapshots)))
 	if fault := i.checkClock(batch); fault != nil {
 		return snapshot.Ack{}, 0, fault
 	}

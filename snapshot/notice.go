@@ -13,35 +13,43 @@ const NoticeChannel = "snapwatch_snapshots"
 // MaxNotice is the longest payload that PostgreSQL takes, in bytes.
 const MaxNotice = 7999
 
-// EncodeNotices packs keys, as "machine_id ts" joined by commas, into payloads.
-// Machine ids hold neither blanks nor commas.
-func EncodeNotices(batch map[string]Time) []string {
+// EncodeNotices packs keys into payloads: the time of the oldest commit that they
+// tell of, in milliseconds since 1970, and then "machine_id ts" for each machine,
+// joined by commas. Machine ids hold neither blanks nor commas.
+func EncodeNotices(committed Time, batch map[string]Time) []string {
 	var payloads []string
 	var b strings.Builder
+	begin := strconv.FormatInt(int64(committed), 10)
+	b.WriteString(begin)
 	for machineID, ts := range batch {
 		part := machineID + " " + strconv.FormatInt(int64(ts), 10)
 		if b.Len()+1+len(part) > MaxNotice {
 			payloads = append(payloads, b.String())
 			b.Reset()
+			b.WriteString(begin)
 		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
+		b.WriteByte(',')
 		b.WriteString(part)
 	}
 	return append(payloads, b.String())
 }
 
-// DecodeNotices reads a payload: the newest committed instant per machine.
-func DecodeNotices(payload string) (map[string]Time, error) {
-	keys := make(map[string]Time)
-	for part := range strings.SplitSeq(payload, ",") {
-		machineID, text, ok := strings.Cut(part, " ")
-		ms, err := strconv.ParseInt(text, 10, 64)
-		if !ok || err != nil || machineID == "" {
-			return nil, fmt.Errorf("%q is not a machine and an instant", part)
-		}
-		keys[machineID] = Time(ms)
+// DecodeNotices reads a payload: when the oldest commit was, and the newest
+// committed instant per machine.
+func DecodeNotices(payload string) (committed Time, keys map[string]Time, err error) {
+	first, rest, _ := strings.Cut(payload, ",")
+	ms, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		return 0, nil, fmt.Errorf("%q is not the time of a commit", first)
 	}
-	return keys, nil
+	keys = make(map[string]Time)
+	for part := range strings.SplitSeq(rest, ",") {
+		machineID, text, ok := strings.Cut(part, " ")
+		ts, err := strconv.ParseInt(text, 10, 64)
+		if !ok || err != nil || machineID == "" {
+			return 0, nil, fmt.Errorf("%q is not a machine and an instant", part)
+		}
+		keys[machineID] = Time(ts)
+	}
+	return Time(ms), keys, nil
 }

@@ -13,13 +13,13 @@ func TestNoticesAreBounded(t *testing.T) {
 		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000) + snapshot.Time(i)
 	}
 	decoded := make(map[string]snapshot.Time)
-	for _, payload := range snapshot.EncodeNotices(batch) {
+	for _, payload := range snapshot.EncodeNotices(1_780_000_000_123, batch) {
 		if len(payload) > snapshot.MaxNotice {
 			t.Fatalf("a payload of %d bytes", len(payload))
 		}
-		keys, err := snapshot.DecodeNotices(payload)
-		if err != nil {
-			t.Fatal(err)
+		committed, keys, err := snapshot.DecodeNotices(payload)
+		if err != nil || committed != 1_780_000_000_123 {
+			t.Fatal(committed, err)
 		}
 		for machineID, ts := range keys {
 			decoded[machineID] = ts
@@ -28,8 +28,8 @@ func TestNoticesAreBounded(t *testing.T) {
 	if len(decoded) != len(batch) {
 		t.Fatalf("%d of %d keys arrived", len(decoded), len(batch))
 	}
-	for _, bad := range []string{"", "m", "m x", " 5", "m 5,"} {
-		if _, err := snapshot.DecodeNotices(bad); err == nil {
+	for _, bad := range []string{"", "1", "1,", "m 5", "x,m 5", "1,m", "1,m x", "1, 5", "1,m 5,"} {
+		if _, _, err := snapshot.DecodeNotices(bad); err == nil {
 			t.Errorf("%q was read as keys", bad)
 		}
 	}

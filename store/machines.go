@@ -25,6 +25,35 @@ type Machine struct {
 	ProcessCount int32
 }
 
+// Stale reports whether a machine has not been heard of for twice as long as its
+// agent is silent at the most, and a second on top, because a post has to travel.
+func (m *Machine) Stale(now time.Time) bool {
+	interval := snapshot.Heartbeat
+	if m.Enabled {
+		interval = min(interval, time.Duration(m.PollingInterval*float64(time.Second)))
+	}
+	return snapshot.TimeOf(now).Sub(m.LastSeen) > 2*interval+time.Second
+}
+
+// MachineStates is how many machines are in each state.
+type MachineStates struct {
+	// Up are heard of and take snapshots, Disabled are heard of and take none, Stale
+	// are not heard of; see Machine.Stale.
+	Up, Disabled, Stale int64
+}
+
+// States counts the machines by state.
+func (s *Store) States(ctx context.Context) (MachineStates, error) {
+	var n MachineStates
+	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled), count(*) FILTER (WHERE NOT stale AND NOT enabled), count(*) FILTER (WHERE stale)
+		FROM (SELECT enabled, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines) m`,
+		s.cfg.Now(), snapshot.Heartbeat.Seconds()).Scan(&n.Up, &n.Disabled, &n.Stale)
+	if err != nil {
+		return n, fmt.Errorf("count machines by state: %w", err)
+	}
+	return n, nil
+}
+
 // MachinePage asks for machines in order of hostname and id, after a given one.
 type MachinePage struct {
 	AfterHostname, AfterID string

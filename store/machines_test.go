@@ -116,7 +116,10 @@ func TestNotify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := snapshot.DecodeNotices(note.Payload)
+		committed, keys, err := snapshot.DecodeNotices(note.Payload)
+		if age := time.Since(committed.Std()); age < 0 || age > time.Minute {
+			t.Errorf("the commit is said to be %s old", age)
+		}
 		if err != nil || keys["m-1"] <= newest {
 			t.Fatalf("%q after %s (%v)", note.Payload, newest, err)
 		}

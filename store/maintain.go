@@ -67,18 +67,38 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 	now := s.cfg.Now()
 	days, aheadErr := s.profile.ahead(ctx, now)
 	if aheadErr == nil {
-		s.metrics.partitionsAhead.Set(float64(days))
+		s.metrics.partitionsAhead.Set(float64(days) * 86400)
 	}
 	// Deletions before the refresh, which would otherwise make rollups of what goes.
-	return errors.Join(aheadErr, s.profile.configure(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx), s.dropExpired(ctx), s.enforceBudget(ctx))
+	return errors.Join(aheadErr, s.profile.configure(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx), s.dropExpired(ctx), s.enforceBudget(ctx), s.measure(ctx))
 }
 
 func (s *Store) refresh(ctx context.Context) error {
-	started := time.Now()
-	if err := s.profile.refresh(ctx, s.cfg.Now()); err != nil {
-		return fmt.Errorf("refresh rollups: %w", err)
+	started, now := time.Now(), s.cfg.Now()
+	refreshErr := s.profile.refresh(ctx, now)
+	if refreshErr != nil {
+		refreshErr = fmt.Errorf("refresh rollups: %w", refreshErr)
+	} else {
+		s.metrics.refreshSeconds.Observe(time.Since(started).Seconds())
 	}
-	s.metrics.refreshSeconds.Observe(time.Since(started).Seconds())
+	behind, err := s.profile.behind(ctx, now)
+	if err == nil {
+		s.metrics.rollupsBehind.Set(behind.Seconds())
+	}
+	return errors.Join(refreshErr, err)
+}
+
+// measure notes what everything takes on disk.
+func (s *Store) measure(ctx context.Context) error {
+	sizes, err := s.relationSizes(ctx)
+	if err != nil {
+		return err
+	}
+	oldest, _, err := s.profile.oldest(ctx, "snapshots")
+	if err != nil {
+		return err
+	}
+	s.metrics.takes(sizes, oldest)
 	return nil
 }
 
@@ -88,7 +108,9 @@ func (s *Store) dropExpired(ctx context.Context) error {
 	keep, now := s.Retention(), s.cfg.Now()
 	for _, relation := range slices.Concat(series, rollups) {
 		cutoff := now.Add(-keep.of(relation) - retentionMargin)
-		if _, err := s.profile.dropBefore(ctx, relation, cutoff); err != nil {
+		dropped, err := s.profile.dropBefore(ctx, relation, cutoff)
+		s.metrics.dropped.Add(float64(dropped))
+		if err != nil {
 			return fmt.Errorf("drop what is past retention: %w", err)
 		}
 	}

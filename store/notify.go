@@ -33,6 +33,7 @@ type notifier struct {
 
 	mu      sync.Mutex
 	pending map[string]snapshot.Time
+	since   snapshot.Time // of the oldest commit in pending
 	wake    chan struct{}
 	quit    chan struct{}
 	done    chan struct{}
@@ -50,6 +51,9 @@ func (n *notifier) add(keys []key) {
 		return
 	}
 	n.mu.Lock()
+	if len(n.pending) == 0 {
+		n.since = snapshot.TimeOf(time.Now())
+	}
 	for _, k := range keys {
 		n.pending[k.machineID] = max(n.pending[k.machineID], k.ts)
 	}
@@ -93,7 +97,7 @@ func (n *notifier) run() {
 // kept for the next round.
 func (n *notifier) send() {
 	n.mu.Lock()
-	batch := n.pending
+	batch, since := n.pending, n.since
 	n.pending = make(map[string]snapshot.Time, len(batch))
 	n.mu.Unlock()
 	if len(batch) == 0 {
@@ -101,7 +105,7 @@ func (n *notifier) send() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	payloads := snapshot.EncodeNotices(batch)
+	payloads := snapshot.EncodeNotices(since, batch)
 	if _, err := n.pool.Exec(ctx, `SELECT pg_notify($1, p) FROM unnest($2::text[]) p`, snapshot.NoticeChannel, payloads); err != nil {
 		n.logger.Warn("could not notify of new snapshots", "machines", len(batch), "err", err)
 		n.metrics.notifyFailures.Inc()
@@ -109,6 +113,7 @@ func (n *notifier) send() {
 		for machineID, ts := range batch {
 			n.pending[machineID] = max(n.pending[machineID], ts)
 		}
+		n.since = since
 		n.mu.Unlock()
 		return
 	}

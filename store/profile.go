@@ -32,6 +32,8 @@ type profile interface {
 	// rolledUntil returns the hour from which on process_1h is not made yet and costs
 	// as much to read as the rows below it: of a machine, or with 0 of all.
 	rolledUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error)
+	// behind returns how long ago the oldest hour ended whose rollups are due and not made; 0 for none.
+	behind(ctx context.Context, now time.Time) (time.Duration, error)
 	// configure tells the database what is to be kept for how long.
 	configure(ctx context.Context, keep Retention, now time.Time) error
 	// dropBefore drops whole units of a relation that end at or before cutoff.

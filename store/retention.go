@@ -114,6 +114,7 @@ func (s *Store) loadRetention(ctx context.Context) error {
 		}
 	}
 	s.keep.Store(&keep)
+	s.metrics.keeps(keep)
 	return nil
 }
 
@@ -132,6 +133,7 @@ func (s *Store) SetRetention(ctx context.Context, keep Retention) error {
 		return fmt.Errorf("write the retention: %w", err)
 	}
 	s.keep.Store(&keep)
+	s.metrics.keeps(keep)
 	s.askUpkeep()
 	return nil
 }
@@ -167,10 +169,11 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 		dropped := 0
 		for _, relation := range series {
 			n, err := s.profile.dropBefore(ctx, relation, to)
+			dropped += n
+			s.metrics.dropped.Add(float64(n))
 			if err != nil {
 				return fmt.Errorf("drop %s to meet the disk budget: %w", relation, err)
 			}
-			dropped += n
 		}
 		if dropped == 0 { // it is being read, or another server is at it: the next round goes on
 			return nil

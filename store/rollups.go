@@ -179,6 +179,18 @@ func (p *postgresProfile) rolledUntil(ctx context.Context, machine int32, now ti
 	return hour, nil
 }
 
+func (p *postgresProfile) behind(ctx context.Context, now time.Time) (time.Duration, error) {
+	var first *time.Time
+	due := now.Add(-rollupLag).UTC().Truncate(time.Hour)
+	if err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE level = 1 AND bucket < $1`, due).Scan(&first); err != nil {
+		return 0, fmt.Errorf("look for hours without rollups: %w", err)
+	}
+	if first == nil {
+		return 0, nil
+	}
+	return now.Sub(first.Add(time.Hour)), nil
+}
+
 // configure has nothing to tell: this server drops partitions itself.
 func (p *postgresProfile) configure(context.Context, Retention, time.Time) error { return nil }
 

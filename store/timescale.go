@@ -103,19 +103,46 @@ func fitInterval(bytes int64, age time.Duration, limit int64) time.Duration {
 
 func (p *timescaleProfile) rolledUntil(ctx context.Context, _ int32, now time.Time) (time.Time, error) {
 	hour := now.UTC().Truncate(time.Hour)
+	mark, err := p.watermark(ctx)
+	if err != nil {
+		return hour, err
+	}
+	if mark.Before(hour.Add(-2 * time.Hour)) {
+		return hour.Add(-2 * time.Hour), nil
+	}
+	if mark.Before(hour) {
+		return mark, nil
+	}
+	return hour, nil
+}
+
+// watermark is the instant up to which process_1h is made; zero if none of it is.
+func (p *timescaleProfile) watermark(ctx context.Context) (time.Time, error) {
 	var mark *time.Time
 	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))
 		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).Scan(&mark)
 	if err != nil {
-		return hour, fmt.Errorf("read how far rollups are made: %w", err)
+		return time.Time{}, fmt.Errorf("read how far rollups are made: %w", err)
 	}
-	if mark == nil || mark.Before(hour.Add(-2*time.Hour)) {
-		return hour.Add(-2 * time.Hour), nil
+	if mark == nil {
+		return time.Time{}, nil
 	}
-	if mark.Before(hour) {
-		return *mark, nil
+	return *mark, nil
+}
+
+func (p *timescaleProfile) behind(ctx context.Context, now time.Time) (time.Duration, error) {
+	mark, err := p.watermark(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return hour, nil
+	var first *time.Time // that is above the mark
+	if err := p.pool.QueryRow(ctx, `SELECT min(ts) FROM snapshots WHERE ts >= $1 AND ts < $2`, mark, now.UTC().Truncate(time.Hour)).Scan(&first); err != nil {
+		return 0, fmt.Errorf("look for hours without rollups: %w", err)
+	}
+	if first == nil {
+		return 0, nil
+	}
+	return max(0, now.Sub(first.UTC().Truncate(time.Hour).Add(time.Hour))), nil
 }
 
 // lockPatience is how long dropping waits for readers of a chunk, while new ones

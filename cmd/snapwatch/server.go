@@ -75,10 +75,15 @@ func start(ctx context.Context, database config.Database, cfg config.Server, log
 	if err != nil {
 		return nil, err
 	}
+	if cfg.ReaderRole != "" {
+		if err := s.store.GrantReader(ctx, cfg.ReaderRole); err != nil {
+			logger.Warn("the reader's role has no rights", "role", cfg.ReaderRole, "err", err)
+		}
+	}
 	s.ingest = ingest.New(ingest.Config{Horizon: s.store.Horizon, Writers: cfg.Writers, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
 	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets}, s.store, logger, registry)
 	gin.SetMode(gin.ReleaseMode)
-	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr())}, api.Parts{
+	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr()), MachineMetrics: cfg.MachineMetrics}, api.Parts{
 		Store: s.store, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger})
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
