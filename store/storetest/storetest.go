@@ -156,3 +156,42 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 
 // Logger drops everything.
 func Logger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// ConnectAdmin opens a connection to a database as a role that may be any other.
+func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {
+	t.Helper()
+	if db.Detection.Profile == store.ProfileTimescale {
+		return Connect(t, db.URL) // it belongs to a superuser
+	}
+	name := Connect(t, db.URL).Config().Database
+	config, err := pgx.ParseConfig(cluster.SuperuserURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Database = name
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatalf("connect as superuser: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// Role makes a role without rights that lasts as long as the test.
+func Role(t testing.TB, db Database) string {
+	t.Helper()
+	role := fmt.Sprintf("test_role_%d", counter.Add(1))
+	conn := ConnectAdmin(t, db)
+	if _, err := conn.Exec(t.Context(), "CREATE ROLE "+role); err != nil {
+		t.Fatalf("make a role: %v", err)
+	}
+	t.Cleanup(func() {
+		if _, err := conn.Exec(context.Background(), "DROP OWNED BY "+role); err != nil {
+			t.Errorf("take a role's rights: %v", err)
+		}
+		if _, err := conn.Exec(context.Background(), "DROP ROLE "+role); err != nil {
+			t.Errorf("drop a role: %v", err)
+		}
+	})
+	return role
+}

@@ -1,0 +1,26 @@
+-- Averages of processes over several hours weigh each hour by its samples, as the
+-- API does: a process that lived five minutes of one hour counts for five minutes.
+-- A process is called what it was called last.
+
+CREATE OR REPLACE VIEW process_history AS
+SELECT r.bucket, m.machine_id, m.hostname, p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name,
+    r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes, r.first_ts, r.last_ts,
+    r.machine, r.process, r.memory_samples
+FROM process_1h r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine;
+
+CREATE OR REPLACE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz) RETURNS TABLE (
+    pid integer, started_at timestamptz, name text, command_line text, user_name text,
+    cpu_ms bigint, memory_avg double precision, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint
+) LANGUAGE sql STABLE AS $$
+    SELECT i.pid, i.started_at, i.name, i.command_line, i.user_name, t.cpu_ms, t.memory_avg, t.memory_max, t.threads_max, t.read_bytes, t.write_bytes
+    FROM (
+        SELECT (max(ARRAY[(extract(epoch FROM h.last_ts) * 1000)::bigint, h.process]))[2] AS latest, sum(h.cpu_ms)::bigint AS cpu_ms,
+            sum(h.memory_avg * h.memory_samples) / nullif(sum(h.memory_samples), 0)::double precision AS memory_avg, max(h.memory_max) AS memory_max,
+            max(h.threads_max) AS threads_max, sum(h.read_bytes)::bigint AS read_bytes, sum(h.write_bytes)::bigint AS write_bytes
+        FROM process_history h
+        WHERE h.machine = (SELECT id FROM machines WHERE machine_id = wanted OR hostname = wanted ORDER BY machine_id = wanted DESC LIMIT 1)
+            AND h.bucket >= date_trunc('hour', from_ts, 'UTC') AND h.bucket < to_ts
+        GROUP BY h.pid, h.started_at) t
+    JOIN processes i ON i.id = t.latest
+    ORDER BY t.cpu_ms DESC NULLS LAST, t.memory_max DESC NULLS LAST, t.latest
+$$;
