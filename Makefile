@@ -25,6 +25,10 @@ store/storetest/timescale/node_modules: store/storetest/timescale/package-lock.j
 	cd store/storetest/timescale && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+grafana/node_modules: grafana/package-lock.json
+	cd grafana && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 ui/dist/index.html: ui/node_modules $(UI_SOURCES)
 	cd ui && npx vite build --logLevel warn
 
@@ -32,15 +36,16 @@ require-up:
 	@deploy/require.sh go node postgresql
 
 require-test:
-	@deploy/require.sh go node postgresql gcc chromium
+	@deploy/require.sh go node postgresql gcc chromium prometheus
 
 test: require-test build test-go test-ui
 
-test-go: store/storetest/timescale/node_modules
+test-go: store/storetest/timescale/node_modules grafana/node_modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
 	go vet ./...
 	GOOS=windows go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent
 	GOOS=darwin GOARCH=arm64 go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent
+	cd grafana && npx tsc
 	go test -race -count=1 -timeout 15m ./...
 	go test -run '^$$' -bench . -benchtime 1x ./...
 
@@ -56,8 +61,11 @@ bench-storage: require-up
 	go run ./bench/storage $(BENCH)
 
 # What is made from the code and committed: tests fail when it is stale.
-generate: ui/node_modules
+generate: ui/node_modules grafana/node_modules
 	go test ./api -run OpenAPI -update
 	go test ./snapshot -run Limits -update
 	go generate ./config
 	cd ui && npm run --silent generate
+	cd grafana && node src/generate.mjs
+	go test ./grafana -run TestEverySQLPanelAnswers -update
+	go test ./cmd/snapwatch -run TestPrometheus -update

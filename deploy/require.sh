@@ -24,6 +24,12 @@ no_main_cluster() {
 	printf 'create_main_cluster = false\n' | as_root tee "$dir/snapwatch.conf" >/dev/null
 }
 
+# Debian's package would start a Prometheus of its own.
+no_prometheus_service() {
+	[ -d /run/systemd/system ] || return 0
+	as_root systemctl mask --quiet prometheus.service
+}
+
 # install WHAT DEBIAN FEDORA ALPINE BREW: the names of a package.
 install() {
 	if command -v apt-get >/dev/null; then set -- "$1" apt-get install -y --no-install-recommends "$2"
@@ -63,6 +69,11 @@ for tool in "$@"; do
 		;;
 	chromium)
 		[ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || install "Chromium (for the browser tests)" chromium chromium chromium chromium
+		;;
+	prometheus)
+		command -v prometheus >/dev/null && command -v promtool >/dev/null && continue
+		if command -v apt-get >/dev/null; then no_prometheus_service; fi
+		install "Prometheus (for the tests of metrics and rules)" prometheus golang-github-prometheus prometheus prometheus
 		;;
 	*)
 		echo "deploy/require.sh does not know $tool" >&2

@@ -1,0 +1,119 @@
+// All machines, side by side.
+import { address, lines, page, processResolution, resolution, rows, sql } from './panels.mjs'
+
+const toMachine = [{ title: 'Open the machine', url: '/d/snapwatch-machine?var-machine=${__data.fields.machine_id}&${__url_time_range}' }]
+
+export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'Every machine: how it is, how it was, and what ran on it.')
+  .withVariable(address())
+  .withVariable(resolution())
+  .withVariable(processResolution())
+  .withPanel(
+    rows({
+      title: 'Machines',
+      description: 'At the newest snapshot of each.',
+      span: 24,
+      queries: [
+        sql(
+          `SELECT m.hostname, m.machine_id, m.last_seen, s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, 100.0 * s.used_disk / nullif(s.total_disk, 0) AS disk,
+            s.load1, s.process_count AS processes, m.os, m.kernel, m.agent_version
+          FROM machines m LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot ORDER BY m.hostname, m.machine_id`,
+          'table',
+        ),
+      ],
+      columns: {
+        hostname: { title: 'Host', links: toMachine },
+        machine_id: { title: 'Id', width: 120 },
+        last_seen: { title: 'Last seen', unit: 'dateTimeFromNow' },
+        cpu_usage: { title: 'CPU', unit: 'percent' },
+        memory: { title: 'Memory', unit: 'percent' },
+        disk: { title: 'Disk', unit: 'percent' },
+        load1: { title: 'Load' },
+        processes: { title: 'Processes' },
+        os: { title: 'System' },
+        kernel: { title: 'Kernel' },
+        agent_version: { title: 'Agent' },
+      },
+    }),
+  )
+  .withPanel(
+    lines({
+      title: 'CPU',
+      unit: 'percent',
+      min: 0,
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, r.cpu_usage_avg AS cpu
+          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: 'Memory in use',
+      unit: 'percent',
+      min: 0,
+      max: 100,
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, 100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory
+          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: 'Load of a minute',
+      min: 0,
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, r.load1_avg AS load
+          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: 'Network, both ways',
+      unit: 'Bps',
+      min: 0,
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric,
+            1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network
+          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    rows({
+      title: 'Programs by CPU, on all machines',
+      description: 'In the hours of the range, processes of one name added up.',
+      span: 24,
+      queries: [
+        sql(
+          `SELECT p.name, count(DISTINCT r.machine) AS machines, count(DISTINCT (r.machine, p.pid, p.started_at)) AS processes, sum(r.cpu_ms) / 1000.0 AS cpu_seconds,
+            max(r.memory_max) AS memory_max, sum(r.read_bytes)::bigint AS read_bytes, sum(r.write_bytes)::bigint AS write_bytes
+          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process WHERE $__timeFilter(r.bucket)
+          GROUP BY p.name ORDER BY cpu_seconds DESC NULLS LAST LIMIT 50`,
+          'table',
+        ),
+      ],
+      columns: {
+        name: { title: 'Name', links: [{ title: 'Over time', url: '/d/snapwatch-processes?var-name=${__value.text}&${__url_time_range}' }] },
+        machines: { title: 'Machines' },
+        processes: { title: 'Processes' },
+        cpu_seconds: { title: 'CPU time', unit: 's' },
+        memory_max: { title: 'Most memory', unit: 'bytes' },
+        read_bytes: { title: 'Read', unit: 'bytes' },
+        write_bytes: { title: 'Written', unit: 'bytes' },
+      },
+    }),
+  )

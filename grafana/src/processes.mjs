@@ -1,0 +1,129 @@
+// Processes: by name over time, the list of an instant, and what changed.
+import { address, choice, lines, machine, openInstant, page, processResolution, processSeconds, rows, sql } from './panels.mjs'
+
+const name = choice(
+  'name',
+  'Name',
+  `SELECT name FROM processes WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) GROUP BY name ORDER BY name`,
+)
+
+const instant = [{ title: 'Open in snapwatch', url: '${snapwatch}/machines/${machine}?at=${__to}', targetBlank: true }]
+
+export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'What ran, on one machine and on all: by name over time, at an instant, and what came and went.')
+  .withVariable(machine())
+  .withVariable(processResolution())
+  .withVariable(name)
+  .withVariable(address())
+  .withPanel(
+    lines({
+      title: '$name on this machine: CPU',
+      description: '1 is one core in use all the time.',
+      min: 0,
+      links: [openInstant],
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
+          WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: '$name on this machine: memory of a process',
+      unit: 'bytes',
+      min: 0,
+      links: [openInstant],
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS largest FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
+          WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: '$name on all machines: CPU',
+      description: '1 is one core in use all the time.',
+      min: 0,
+      stacked: true,
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores
+          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
+          WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: '$name on all machines: processes',
+      min: 0,
+      stacked: true,
+      queries: [
+        sql(
+          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, count(DISTINCT (p.pid, p.started_at)) AS processes
+          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
+          WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
+          'time_series',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    rows({
+      title: 'Every process at the end of the range',
+      description: 'The newest snapshot at or before it, exact.',
+      span: 24,
+      height: 14,
+      queries: [
+        sql(
+          `SELECT snapshot_ts, pid, ppid, name, user_name, state, cpu_usage, memory_usage, threads, started_at, command_line
+          FROM process_at(\${machine:sqlstring}, $__timeTo()) ORDER BY cpu_usage DESC NULLS LAST, memory_usage DESC NULLS LAST, pid`,
+          'table',
+        ),
+      ],
+      columns: {
+        snapshot_ts: { title: 'Snapshot', links: instant },
+        pid: { title: 'PID', width: 90 },
+        ppid: { title: 'Parent', width: 90 },
+        name: { title: 'Name' },
+        user_name: { title: 'User' },
+        state: { title: 'State', width: 70 },
+        cpu_usage: { title: 'CPU', unit: 'percent' },
+        memory_usage: { title: 'Memory', unit: 'bytes' },
+        threads: { title: 'Threads', width: 90 },
+        started_at: { title: 'Started' },
+        command_line: { title: 'Command line' },
+      },
+    }),
+  )
+  .withPanel(
+    rows({
+      title: 'Started or ended between the begin and the end of the range',
+      span: 24,
+      queries: [
+        sql(
+          `SELECT CASE WHEN a.pid IS NULL THEN 'started' ELSE 'ended' END AS what, coalesce(b.pid, a.pid) AS pid, coalesce(b.name, a.name) AS name, coalesce(b.user_name, a.user_name) AS user_name,
+            coalesce(b.memory_usage, a.memory_usage) AS memory_usage, coalesce(b.started_at, a.started_at) AS started_at, coalesce(b.command_line, a.command_line) AS command_line
+          FROM process_at(\${machine:sqlstring}, $__timeFrom()) a FULL JOIN process_at(\${machine:sqlstring}, $__timeTo()) b ON a.pid = b.pid AND a.started_at IS NOT DISTINCT FROM b.started_at
+          WHERE a.pid IS NULL OR b.pid IS NULL ORDER BY what DESC, memory_usage DESC NULLS LAST, pid LIMIT 500`,
+          'table',
+        ),
+      ],
+      columns: {
+        what: { title: 'What', width: 90 },
+        pid: { title: 'PID', width: 90 },
+        name: { title: 'Name' },
+        user_name: { title: 'User' },
+        memory_usage: { title: 'Memory', unit: 'bytes' },
+        started_at: { title: 'Started' },
+        command_line: { title: 'Command line' },
+      },
+    }),
+  )

@@ -1,0 +1,266 @@
+package grafana_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// ask runs the query of a panel.
+func (f *fleet) ask(t testing.TB, name, title string, span time.Duration, given map[string]string) (table, scope) {
+	t.Helper()
+	d := dashboards(t)[name]
+	s := f.scopeOf(t, &d, span, given)
+	for _, p := range d.Panels {
+		if p.Title == title {
+			return f.query(t, s.expand(t, s.interpolate(t, p.Targets[0].RawSQL))), s
+		}
+	}
+	t.Fatalf("%s has no panel %s", name, title)
+	return table{}, s
+}
+
+func number(t testing.TB, v any) float64 {
+	t.Helper()
+	switch v := v.(type) {
+	case nil:
+		return math.NaN()
+	case float64:
+		return v
+	case int64:
+		return float64(v)
+	case int32:
+		return float64(v)
+	case pgtype.Numeric:
+		f, err := v.Float64Value()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Float64
+	}
+	t.Fatalf("%T is not a number", v)
+	return 0
+}
+
+// same allows for the API's rounding to thousandths.
+func same(a, b float64) bool {
+	return a == b || math.Abs(a-b) <= max(0.000501, 1e-12*math.Abs(a)) || math.IsNaN(a) && math.IsNaN(b)
+}
+
+func window(s scope) string {
+	return "from=" + url.QueryEscape(snapshot.TimeOf(s.from).String()) + "&to=" + url.QueryEscape(snapshot.TimeOf(s.to).String())
+}
+
+// What the panels show is what the API says of the same range.
+func TestPanelsAgreeWithTheAPI(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		f := startFleet(t, db)
+		t.Run("machine", func(t *testing.T) { f.chartsAgree(t) })
+		t.Run("top", func(t *testing.T) { f.topAgrees(t) })
+		t.Run("programs", func(t *testing.T) { f.programsAgree(t) })
+		t.Run("name", func(t *testing.T) { f.nameAgrees(t) })
+		t.Run("instant", func(t *testing.T) { f.instantAgrees(t) })
+		t.Run("fleet", func(t *testing.T) { f.fleetAgrees(t) })
+	})
+}
+
+// chartsAgree compares the panels of a machine with its chart, point by point.
+func (f *fleet) chartsAgree(t *testing.T) {
+	for span, resolution := range map[time.Duration]string{6 * time.Hour: "1m", 7 * 24 * time.Hour: "1h", 300 * 24 * time.Hour: "1d"} {
+		for title, columns := range map[string]map[string]string{
+			"CPU":        {"average": "cpu_usage_avg", "highest": "cpu_usage_max"},
+			"Load":       {"1 min": "load1_avg", "5 min": "load5_avg", "15 min": "load15_avg", "highest": "load1_max"},
+			"Memory":     {"used": "used_ram_avg", "most used": "used_ram_max", "least available": "available_ram_min", "total": "total_ram"},
+			"Disk space": {"used": "used_disk_avg", "least available": "available_disk_min", "total": "total_disk"},
+			"Processes":  {"average": "process_count_avg", "most": "process_count_max"},
+		} {
+			shown, s := f.ask(t, "machine", title, span, map[string]string{"machine": "m-2"})
+			var chart struct {
+				Resolution string
+				Series     map[string][]any
+			}
+			path := "/api/v1/machines/m-2/metrics?resolution=" + resolution + "&" + window(s)
+			if err := json.Unmarshal(f.site.Get(t, path), &chart); err != nil {
+				t.Fatal(err)
+			}
+			at := make(map[string]int)
+			for i, text := range chart.Series["timestamps"] {
+				at[text.(string)] = i
+			}
+			if len(shown.rows) == 0 || s.variables["resolution"] != resolution {
+				t.Errorf("%s of %s: %d rows, resolution %s", title, span, len(shown.rows), s.variables["resolution"])
+			}
+			for _, row := range shown.rows {
+				i, ok := at[snapshot.TimeOf(row["time"].(time.Time)).String()]
+				if !ok {
+					t.Fatalf("%s of %s: the API has no bucket %s", title, span, row["time"])
+				}
+				for column, field := range columns {
+					values, ok := chart.Series[field]
+					if !ok {
+						t.Fatalf("the API has no %s", field)
+					}
+					want, _ := values[i].(float64)
+					if got := number(t, row[column]); !same(got, want) {
+						t.Errorf("%s of %s at %s: %s is %v, the API says %v", title, span, row["time"], column, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+type used struct {
+	PID       int32         `json:"pid"`
+	StartedAt snapshot.Time `json:"started_at"`
+	Name      string        `json:"name"`
+	Processes int64         `json:"processes"`
+	CPUMS     int64         `json:"cpu_ms"`
+	MemoryAvg float64       `json:"memory_avg"`
+	MemoryMax int64         `json:"memory_max"`
+}
+
+func (f *fleet) topAgrees(t *testing.T) {
+	shown, s := f.ask(t, "machine", "Processes by CPU", 7*24*time.Hour, map[string]string{"machine": "m-1"})
+	var top struct{ Results []used }
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-1/processes?limit=50&"+window(s)), &top); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown.rows) != len(top.Results) || len(top.Results) < 12 {
+		t.Fatalf("%d rows, the API has %d", len(shown.rows), len(top.Results))
+	}
+	find := make(map[snapshot.ProcessKey]used)
+	for _, one := range top.Results {
+		find[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}] = one
+	}
+	for i, row := range shown.rows {
+		want := find[snapshot.ProcessKey{PID: row["pid"].(int32), StartedAt: snapshot.TimeOf(row["started_at"].(time.Time))}]
+		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) || row["name"] != want.Name ||
+			math.Abs(number(t, row["memory_avg"])-want.MemoryAvg) > 0.5 || !same(number(t, row["memory_max"]), float64(want.MemoryMax)) {
+			t.Errorf("%v, the API says %+v", row, want)
+		}
+		if i < 3 && !same(number(t, row["cpu_seconds"]), float64(top.Results[i].CPUMS)/1000) {
+			t.Errorf("place %d has %v, the API %+v", i, row, top.Results[i])
+		}
+	}
+}
+
+func (f *fleet) programsAgree(t *testing.T) {
+	shown, s := f.ask(t, "fleet", "Programs by CPU, on all machines", 7*24*time.Hour, nil)
+	var top struct{ Results []used }
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1/processes/top?by=name&limit=50&"+window(s)), &top); err != nil {
+		t.Fatal(err)
+	}
+	find := make(map[string]used)
+	for _, one := range top.Results {
+		find[one.Name] = one
+	}
+	if len(shown.rows) != len(find) || len(find) < 3 {
+		t.Fatalf("%d rows, the API has %d names", len(shown.rows), len(find))
+	}
+	for _, row := range shown.rows {
+		want := find[row["name"].(string)]
+		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) || !same(number(t, row["memory_max"]), float64(want.MemoryMax)) || number(t, row["processes"]) != float64(want.Processes) {
+			t.Errorf("%v, the API says %+v", row, want)
+		}
+	}
+}
+
+func (f *fleet) nameAgrees(t *testing.T) {
+	name := f.series["m-3"].Truth[0][1].Name
+	given := map[string]string{"machine": "m-3", "name": name}
+	cpu, s := f.ask(t, "processes", "$name on this machine: CPU", 7*24*time.Hour, given)
+	memory, _ := f.ask(t, "processes", "$name on this machine: memory of a process", 7*24*time.Hour, given)
+	var history struct {
+		Resolution string
+		Points     []struct {
+			Timestamp snapshot.Time
+			CPUMS     int64   `json:"cpu_ms"`
+			MemoryAvg float64 `json:"memory_avg"`
+			MemoryMax int64   `json:"memory_max"`
+		}
+	}
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-3/processes/history?resolution=1h&name="+url.QueryEscape(name)+"&"+window(s)), &history); err != nil {
+		t.Fatal(err)
+	}
+	if len(cpu.rows) != len(history.Points) || len(memory.rows) != len(history.Points) || len(history.Points) < 4 {
+		t.Fatalf("%d and %d rows, the API has %d points", len(cpu.rows), len(memory.rows), len(history.Points))
+	}
+	for i, want := range history.Points {
+		if !cpu.rows[i]["time"].(time.Time).Equal(want.Timestamp.Std()) || !same(number(t, cpu.rows[i]["cores"]), float64(want.CPUMS)/3_600_000) {
+			t.Errorf("%v, the API says %+v", cpu.rows[i], want)
+		}
+		if math.Abs(number(t, memory.rows[i]["average"])-want.MemoryAvg) > 1 || !same(number(t, memory.rows[i]["largest"]), float64(want.MemoryMax)) {
+			t.Errorf("%v, the API says %+v", memory.rows[i], want)
+		}
+	}
+}
+
+func (f *fleet) instantAgrees(t *testing.T) {
+	shown, s := f.ask(t, "processes", "Every process at the end of the range", 6*time.Hour, map[string]string{"machine": "m-2"})
+	var at struct {
+		Timestamp snapshot.Time
+		Processes []struct {
+			PID         int32         `json:"pid"`
+			StartedAt   snapshot.Time `json:"started_at"`
+			Name        string
+			CPUUsage    float64 `json:"cpu_usage"`
+			MemoryUsage int64   `json:"memory_usage"`
+		}
+	}
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-2/at?process_tree=0&include_processes=1&time="+url.QueryEscape(snapshot.TimeOf(s.to).String())), &at); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown.rows) != len(at.Processes) || len(shown.rows) < 12 {
+		t.Fatalf("%d rows, the API has %d processes", len(shown.rows), len(at.Processes))
+	}
+	find := make(map[string]map[string]any)
+	for _, row := range shown.rows {
+		find[fmt.Sprint(row["pid"], row["started_at"].(time.Time).UnixMilli())] = row
+	}
+	for _, want := range at.Processes {
+		row := find[fmt.Sprint(want.PID, int64(want.StartedAt))]
+		if row == nil || row["name"] != want.Name || math.Abs(number(t, row["cpu_usage"])-want.CPUUsage) > 0.01 || !same(number(t, row["memory_usage"]), float64(want.MemoryUsage)) ||
+			!row["snapshot_ts"].(time.Time).Equal(at.Timestamp.Std()) {
+			t.Errorf("%v, the API says %+v", row, want)
+		}
+	}
+}
+
+func (f *fleet) fleetAgrees(t *testing.T) {
+	shown, _ := f.ask(t, "fleet", "Machines", 6*time.Hour, nil)
+	var list struct {
+		Results []struct {
+			MachineID    string `json:"machine_id"`
+			Hostname     string
+			ProcessCount float64 `json:"process_count"`
+			Latest       struct {
+				CPUUsage float64 `json:"cpu_usage"`
+				UsedRAM  float64 `json:"used_ram"`
+				TotalRAM float64 `json:"total_ram"`
+			}
+		}
+	}
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines"), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown.rows) != 3 || len(list.Results) != 3 {
+		t.Fatalf("%d rows, the API has %d machines", len(shown.rows), len(list.Results))
+	}
+	for i, want := range list.Results {
+		row := shown.rows[i]
+		if row["machine_id"] != want.MachineID || row["hostname"] != want.Hostname || number(t, row["processes"]) != want.ProcessCount || !same(number(t, row["cpu_usage"]), want.Latest.CPUUsage) ||
+			!same(number(t, row["memory"]), 100*want.Latest.UsedRAM/want.Latest.TotalRAM) {
+			t.Errorf("%v, the API says %+v", row, want)
+		}
+	}
+}
