@@ -111,6 +111,8 @@ func (s *Store) coverOf(ctx context.Context, machine int32, from, to snapshot.Ti
 }
 
 // sums is one SELECT of a cover's parts, with a row per machine, process and part.
+// Samples are added up hour by hour, so that averages weigh as those of rollups do:
+// in an hour that has full snapshots, these alone count.
 // where restricts the rows further; it may use machine and process, and parameters
 // up to the number given.
 func (c Cover) sums(where string, args []any) (sql string, all []any) {
@@ -125,7 +127,7 @@ func (c Cover) sums(where string, args []any) (sql string, all []any) {
 				coalesce(nullif(count(memory_usage) FILTER (WHERE in_full), 0), count(memory_usage)) AS memory_samples,
 				max(memory_usage) AS memory_max, max(threads) AS threads_max, sum(read_bytes)::bigint AS read_bytes, sum(write_bytes)::bigint AS write_bytes,
 				min(ts) AS first_ts, max(ts) AS last_ts
-				FROM process_samples WHERE ts >= $%d AND ts < $%d AND state IS DISTINCT FROM 'exited' AND %s GROUP BY machine, process`, from, to, where))
+				FROM process_samples WHERE ts >= $%d AND ts < $%d AND state IS DISTINCT FROM 'exited' AND %s GROUP BY machine, process, hour`, from, to, where))
 			continue
 		}
 		parts = append(parts, fmt.Sprintf(`SELECT machine, process, cpu_ms, cpu_ms_max, memory_avg, memory_samples, memory_max, threads_max, read_bytes, write_bytes, first_ts, last_ts
