@@ -36,7 +36,7 @@ require-up:
 	@deploy/require.sh go node postgresql
 
 require-test:
-	@deploy/require.sh go node postgresql gcc chromium prometheus
+	@deploy/require.sh go node postgresql gcc chromium prometheus systemd
 
 test: require-test build test-go test-ui
 

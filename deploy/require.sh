@@ -75,6 +75,9 @@ for tool in "$@"; do
 		if command -v apt-get >/dev/null; then no_prometheus_service; fi
 		install "Prometheus (for the tests of metrics and rules)" prometheus golang-github-prometheus prometheus prometheus
 		;;
+	systemd)
+		command -v systemd-analyze >/dev/null || install "systemd-analyze (to check the units)" systemd systemd systemd systemd
+		;;
 	*)
 		echo "deploy/require.sh does not know $tool" >&2
 		exit 2

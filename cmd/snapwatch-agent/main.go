@@ -5,11 +5,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	mangokong "github.com/alecthomas/mango-kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"github.com/snapwatch/snapwatch/agent"
 	"github.com/snapwatch/snapwatch/config"
@@ -18,12 +21,18 @@ import (
 // version is set by the linker.
 var version = "dev"
 
+// commandLine is the program's commands; without one it runs.
 type commandLine struct {
 	config.Log
 	config.Agent
 
-	Version kong.VersionFlag `help:"Print the version."`
+	Run        runCommand                `cmd:"" default:"1" help:"Watch this machine until a signal; what the program does without a command."`
+	Completion kongcompletion.Completion `cmd:"" help:"Tell how to complete this program's commands in bash, zsh or fish."`
+	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`
+	Version    kong.VersionFlag          `help:"Print the version."`
 }
+
+type runCommand struct{}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -40,19 +49,29 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var line commandLine
-	kong.Parse(&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": version},
+	parser, err := kong.New(&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": version}, kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Description("Watches this machine: every process, at every moment."))
-	logger := line.New(os.Stderr)
-	dir, err := line.Dir()
+	if err != nil {
+		return fmt.Errorf("build the command line: %w", err)
+	}
+	kongcompletion.Register(parser)
+	parsed, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	return parsed.Run(line.New(os.Stderr), line.Agent)
+}
+
+// Run watches until a signal.
+func (runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Agent) error {
+	dir, err := cfg.Dir()
 	if err != nil {
 		return err
 	}
-	a, err := agent.New(ctx, agent.Config{Server: line.Server, StateDir: dir, MachineID: line.MachineID,
-		QueueBytes: line.QueueBytes, FullEvery: line.FullEvery, Version: version}, logger)
+	a, err := agent.New(ctx, agent.Config{Server: cfg.Server, StateDir: dir, MachineID: cfg.MachineID,
+		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, logger)
 	if err != nil {
 		return err
 	}
-	logger.Info("watching this machine", "machine_id", a.MachineID(), "server", line.Server)
+	logger.Info("watching this machine", "machine_id", a.MachineID(), "server", cfg.Server)
 	a.Run(ctx)
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	mangokong "github.com/alecthomas/mango-kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"github.com/snapwatch/snapwatch/config"
 )
@@ -28,6 +30,9 @@ type commandLine struct {
 	Ready       readyCommand       `cmd:"" help:"Ask a running server whether it is ready."`
 	OpenAPI     openAPICommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Tell how to complete this program's commands in bash, zsh or fish."`
+	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`
 }
 
 type versionCommand struct{}
@@ -53,7 +58,13 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var line commandLine
-	parsed := kong.Parse(&line, kong.Name("snapwatch"), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)),
+	parser, err := kong.New(&line, kong.Name("snapwatch"), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Description("Every process on every machine, at every moment: live in the browser and for ever in SQL."))
+	if err != nil {
+		return fmt.Errorf("build the command line: %w", err)
+	}
+	kongcompletion.Register(parser)
+	parsed, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
 	return parsed.Run(line.New(os.Stderr))
 }

@@ -1,0 +1,314 @@
+package check_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/goreleaser/goreleaser/v2/pkg/config"
+	"github.com/goreleaser/nfpm/v2"
+	_ "github.com/goreleaser/nfpm/v2/deb"
+	"github.com/goreleaser/nfpm/v2/files"
+	_ "github.com/goreleaser/nfpm/v2/rpm"
+
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func release(t testing.TB) config.Project {
+	t.Helper()
+	p, err := config.Load(filepath.Join(root, ".goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The release's file is one that goreleaser takes, and names what there is.
+func TestReleaseNamesWhatThereIs(t *testing.T) {
+	t.Parallel()
+	p := release(t)
+	ids := make(map[string]bool)
+	for _, build := range p.Builds {
+		ids[build.ID] = true
+		if !exists(t, filepath.Join(root, build.Main, "main.go")) {
+			t.Errorf("%s: no %s", build.ID, build.Main)
+		}
+		if !strings.Contains(strings.Join(build.Ldflags, " "), "-X main.version=") || !slices.Contains(build.Env, "CGO_ENABLED=0") {
+			t.Errorf("%s is built otherwise than make does", build.ID)
+		}
+	}
+	for _, archive := range p.Archives {
+		for _, file := range archive.Files {
+			if found, err := filepath.Glob(filepath.Join(root, file.Source)); err != nil || len(found) == 0 {
+				t.Errorf("archive %s: no %s", archive.ID, file.Source)
+			}
+		}
+		for _, id := range archive.IDs {
+			if !ids[id] {
+				t.Errorf("archive %s is of the build %s, which is not there", archive.ID, id)
+			}
+		}
+	}
+	if len(p.NFPMs) != 2 || len(p.SBOMs) == 0 || p.Checksum.NameTemplate == "" {
+		t.Errorf("%d packages, %d SBOMs, checksums in %q", len(p.NFPMs), len(p.SBOMs), p.Checksum.NameTemplate)
+	}
+}
+
+// pack builds a package of the release with the programs of this test.
+func pack(t testing.TB, name, format string) string {
+	t.Helper()
+	p := release(t)
+	i := slices.IndexFunc(p.NFPMs, func(n config.NFPM) bool { return n.PackageName == name })
+	if i < 0 {
+		t.Fatalf("no package %s", name)
+	}
+	n := p.NFPMs[i]
+	contents := files.Contents{{Source: filepath.Join(programs, name), Destination: filepath.Join(n.Bindir, name), FileInfo: &files.ContentFileInfo{Mode: 0o755}}}
+	for _, content := range n.Contents {
+		c := files.Content{Source: filepath.Join(absolute(t, root), content.Source), Destination: content.Destination, Type: content.Type}
+		if content.FileInfo.Mode != 0 {
+			c.FileInfo = &files.ContentFileInfo{Mode: os.FileMode(content.FileInfo.Mode)}
+		}
+		if strings.Contains(content.Source, "bin/share/") {
+			c.Source = filepath.Join(shareFolder(t), filepath.Base(content.Source))
+		}
+		contents = append(contents, &c)
+	}
+	script := func(file string) string { return filepath.Join(absolute(t, root), file) }
+	info := nfpm.WithDefaults(&nfpm.Info{
+		Name: name, Arch: "amd64", Platform: "linux", Version: "1.2.3", Section: n.Section, Priority: n.Priority, Maintainer: n.Maintainer,
+		Description: n.Description, Homepage: n.Homepage,
+		Overridables: nfpm.Overridables{Depends: n.Dependencies, Recommends: n.Recommends, Suggests: n.Suggests, Contents: contents,
+			Scripts: nfpm.Scripts{PostInstall: script(n.Scripts.PostInstall), PreRemove: script(n.Scripts.PreRemove)}},
+	})
+	if err := nfpm.PrepareForPackager(info, format); err != nil {
+		t.Fatal(err)
+	}
+	packager, err := nfpm.Get(format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), packager.ConventionalFileName(info))
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := packager.Package(info, out); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// shareFolder makes man pages and completion as the release does.
+func shareFolder(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	run(t, dir, "sh", filepath.Join(absolute(t, root), "deploy/package/share.sh"), programs)
+	return filepath.Join(dir, "bin/share")
+}
+
+func TestManAndCompletion(t *testing.T) {
+	t.Parallel()
+	share := shareFolder(t)
+	for _, name := range []string{"snapwatch", "snapwatch-agent"} {
+		page := run(t, share, "gzip", "-dc", name+".1.gz")
+		if !strings.HasPrefix(page, ".TH ") || !strings.Contains(page, "Form of the log") {
+			t.Errorf("%s: %.200s", name, page)
+		}
+		for shell, want := range map[string]string{"bash": "-C /usr/bin/" + name + " " + name, "zsh": "#compdef " + name + "\n", "fish": "/usr/bin/" + name + "\n"} {
+			if text := run(t, share, "cat", name+"."+shell); !strings.Contains(text, want) {
+				t.Errorf("%s for %s: %s", name, shell, text)
+			}
+		}
+	}
+	complete := exec.CommandContext(t.Context(), filepath.Join(programs, "snapwatch"))
+	complete.Env = append(os.Environ(), "COMP_LINE=snapwatch mig")
+	if out, err := complete.Output(); err != nil || strings.TrimSpace(string(out)) != "migrate" {
+		t.Errorf("mig is completed to %q, %v", out, err)
+	}
+}
+
+func TestRPM(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"snapwatch", "snapwatch-agent"} {
+		if info, err := os.Stat(pack(t, name, "rpm")); err != nil || info.Size() < 1<<20 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// unit reads a unit's settings; a setting may be there several times.
+func unit(t testing.TB, file string) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := make(map[string][]string)
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
+			settings[name] = append(settings[name], value)
+		}
+	}
+	return settings
+}
+
+// The Debian packages are installed by dpkg into a tree of their own; then both
+// services run as their units say, and the machine is seen.
+func TestDebianPackages(t *testing.T) {
+	t.Parallel()
+	tree := storetest.Dir(t)
+	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"} {
+		if err := os.MkdirAll(filepath.Join(tree, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tree, "var/lib/dpkg/status"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install := append([]string{"--root=" + tree, "--force-not-root", "--force-script-chrootless", "--force-depends", "--force-architecture", "-i"}, pack(t, "snapwatch", "deb"), pack(t, "snapwatch-agent", "deb"))
+	run(t, tree, "dpkg", install...)
+	if out := run(t, tree, "dpkg-query", "--root="+tree, "-W", "-f", "${Package} ${Version} ${Status}\n"); !strings.Contains(out, "snapwatch 1.2.3 install ok installed\n") || !strings.Contains(out, "snapwatch-agent 1.2.3 install ok installed\n") {
+		t.Fatal(out)
+	}
+	for _, name := range []string{"/etc/snapwatch/snapwatch.env", "/etc/snapwatch/agent.env", "/usr/share/man/man1/snapwatch.1.gz", "/usr/share/bash-completion/completions/snapwatch-agent", "/usr/share/doc/snapwatch/alerts.md", "/usr/share/snapwatch/grafana/fleet.json"} {
+		if !exists(t, filepath.Join(tree, name)) {
+			t.Errorf("%s is not installed", name)
+		}
+	}
+	checkEnvironment(t, filepath.Join(tree, "/etc/snapwatch/snapwatch.env"), serverSettings())
+	checkEnvironment(t, filepath.Join(tree, "/etc/snapwatch/agent.env"), agentSettings())
+	for _, name := range []string{"snapwatch", "snapwatch-agent"} {
+		verify(t, tree, name)
+	}
+
+	server := service(t, tree, "snapwatch", "SNAPWATCH_LISTEN=127.0.0.1:0")
+	address := server.line(t, regexp.MustCompile(`is up: (\S+)`))
+	service(t, tree, "snapwatch-agent", "SNAPWATCH_SERVER="+address)
+	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		response, err := http.Get(address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if strings.Contains(string(text), "snapwatch_machines{state=\"up\"} 1\n") && !strings.Contains(string(text), "snapwatch_store_snapshots_total 0\n") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the agent was never seen")
+		}
+		<-tick.C
+	}
+	run(t, tree, "dpkg", "--root="+tree, "--force-not-root", "--force-script-chrootless", "--remove", "snapwatch-agent")
+	if exists(t, filepath.Join(tree, "/usr/bin/snapwatch-agent")) || !exists(t, filepath.Join(tree, "/etc/snapwatch/agent.env")) {
+		t.Error("removing leaves the program, or takes the settings")
+	}
+}
+
+// verify lets systemd check a unit, with the program where it is installed here.
+func verify(t *testing.T, tree, name string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(tree, "lib/systemd/system", name+".service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), name+".service")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "=/usr/bin/", "="+tree+"/usr/bin/")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(t, tree, "systemd-analyze", "--man=no", "verify", file); out != "" {
+		t.Errorf("systemd finds fault with %s:\n%s", name, out)
+	}
+}
+
+// checkEnvironment checks that a file of settings names settings that there are.
+func checkEnvironment(t *testing.T, file string, known map[string]bool) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^#?([A-Z_]+)=`).FindAllStringSubmatch(string(text), -1)
+	if len(names) == 0 {
+		t.Errorf("%s names no setting", file)
+	}
+	for _, match := range names {
+		if !known[match[1]] {
+			t.Errorf("%s names %s, which is no setting", file, match[1])
+		}
+	}
+}
+
+// running is a service that runs.
+type running struct{ out *bufio.Scanner }
+
+// service runs what a unit starts, with its environment, under the tree; extra
+// settings come last, and win.
+func service(t *testing.T, tree, name string, extra ...string) *running {
+	t.Helper()
+	u := unit(t, filepath.Join(tree, "lib/systemd/system", name+".service"))
+	state := storetest.Dir(t)
+	command := strings.Fields(u["ExecStart"][0])
+	cmd := exec.CommandContext(context.Background(), filepath.Join(tree, command[0]), command[1:]...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	for _, value := range u["Environment"] {
+		cmd.Env = append(cmd.Env, strings.ReplaceAll(value, "/var/lib/"+u["StateDirectory"][0], state))
+	}
+	cmd.Env, cmd.Dir = append(cmd.Env, extra...), "/"
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s: %s", name, log.String())
+			}
+		}()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s ended with %v", name, err)
+		}
+	})
+	return &running{out: bufio.NewScanner(out)}
+}
+
+// line reads what it prints until a line matches, and returns its first group.
+func (r *running) line(t *testing.T, pattern *regexp.Regexp) string {
+	t.Helper()
+	var before []string
+	for r.out.Scan() {
+		if match := pattern.FindStringSubmatch(r.out.Text()); match != nil {
+			return match[1]
+		}
+		before = append(before, r.out.Text())
+	}
+	t.Fatal(fmt.Sprint("it ended before it said so: ", strings.Join(before, "\n")))
+	return ""
+}
