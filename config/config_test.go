@@ -8,10 +8,44 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/snapwatch/snapwatch/config"
 )
 
 var update = flag.Bool("update", false, "write .env.example anew")
+
+func TestReferenceIsFresh(t *testing.T) {
+	const path = "../docs/settings.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(config.Reference()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != config.Reference() {
+		t.Error("docs/settings.md is stale: run go generate ./config")
+	}
+	// The names are those of the command line.
+	var line struct {
+		config.Log
+		config.Database
+		config.Server
+		config.Agent
+	}
+	parser, err := kong.New(&line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range parser.Model.Flags {
+		if flag.Name != "help" && !strings.Contains(string(text), "| `--"+flag.Name+"` | `"+flag.Envs[0]+"` |") {
+			t.Errorf("--%s is not in it", flag.Name)
+		}
+	}
+}
 
 func TestEnvExampleIsFresh(t *testing.T) {
 	const path = "../.env.example"

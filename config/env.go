@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"github.com/joho/godotenv"
 )
@@ -19,22 +20,66 @@ func LoadEnv() error {
 	return nil
 }
 
+// groups are all settings, in the order in which documents list them.
+var groups = []struct {
+	title    string
+	settings any
+}{
+	{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The agent", Agent{}},
+}
+
 // EnvExample returns the text of .env.example: every setting with its default.
 func EnvExample() string {
 	var b strings.Builder
 	b.WriteString("# Every setting with its default. Copy to .env, or set in the environment.\n# Made from package config by: go generate ./config\n")
-	for _, group := range []struct {
-		title    string
-		settings any
-	}{
-		{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The agent", Agent{}},
-	} {
+	for _, group := range groups {
 		fmt.Fprintf(&b, "\n## %s\n", group.title)
 		kind := reflect.TypeOf(group.settings)
 		for i := range kind.NumField() {
 			tag := kind.Field(i).Tag
 			fmt.Fprintf(&b, "\n# %s\n# %s=%s\n", tag.Get("help"), tag.Get("env"), tag.Get("default"))
 		}
+	}
+	return b.String()
+}
+
+// Reference returns the text of docs/settings.md.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(`# Settings
+
+Each is a flag and an environment variable; a flag wins over the environment, the environment over ` + "`.env`" + ` in the working directory. Packages read
+` + "`/etc/snapwatch/snapwatch.env` and `/etc/snapwatch/agent.env`" + `. What is kept for how long is a setting of the database ([storage.md](storage.md)); a machine's polling
+interval and whether it records are set through the API. Made from package config by ` + "`make generate`" + `.
+`)
+	for _, group := range groups {
+		fmt.Fprintf(&b, "\n## %s\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n", group.title)
+		kind := reflect.TypeOf(group.settings)
+		for i := range kind.NumField() {
+			field := kind.Field(i)
+			value := field.Tag.Get("default")
+			if value != "" {
+				value = "`" + value + "`"
+			}
+			fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", flagOf(field), field.Tag.Get("env"), value, strings.ReplaceAll(field.Tag.Get("help"), "|", "\\|"))
+		}
+	}
+	return b.String()
+}
+
+// flagOf names a field's flag as the command line does: from the tag, or with a
+// dash before each word of the field's name.
+func flagOf(field reflect.StructField) string {
+	if name := field.Tag.Get("name"); name != "" {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range field.Name {
+		lower := i > 0 && unicode.IsLower(rune(field.Name[i-1]))
+		if unicode.IsUpper(r) && lower {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
 }

@@ -1,3 +1,3 @@
 package config
 
-//go:generate go test -run TestEnvExampleIsFresh -update
+//go:generate go test -run Fresh -update

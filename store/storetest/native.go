@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/store"
 )
 
 // nativeEnv names a server with TimescaleDB, as its superuser, to use in place of
@@ -52,4 +54,16 @@ func nativeDatabase(t testing.TB, server string) string {
 		}
 	}
 	return address.String()
+}
+
+// NativeTimescale returns two databases on the server that is given for tests: one
+// migrated, one with the extension alone; false if none is given.
+func NativeTimescale(t testing.TB) (migrated, empty Database, ok bool) {
+	t.Helper()
+	server := os.Getenv(nativeEnv)
+	if server == "" {
+		return Database{}, Database{}, false
+	}
+	detection := store.Detection{Profile: store.ProfileTimescale, Reason: "as the test wants"}
+	return Database{TimescaleURL(t), detection}, Database{nativeDatabase(t, server), detection}, true
 }

@@ -1,0 +1,83 @@
+package store_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// A database that pg_dump has saved and pg_restore has brought back, as
+// docs/backup.md says, answers as before, and goes on. PGlite has no such programs'
+// version, so the timescale half runs where a server is given (see storetest).
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	t.Run(store.ProfilePostgres, func(t *testing.T) {
+		t.Parallel()
+		detection := store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}
+		testBackup(t, storetest.Database{URL: storetest.URL(t), Detection: detection}, storetest.Database{URL: storetest.EmptyURL(t), Detection: detection})
+	})
+	if from, to, ok := storetest.NativeTimescale(t); ok {
+		t.Run(store.ProfileTimescale, func(t *testing.T) {
+			t.Parallel()
+			testBackup(t, from, to)
+		})
+	}
+}
+
+func testBackup(t *testing.T, from, to storetest.Database) {
+	s := from.Open(t, nil)
+	series := snapshottest.NewMachine(1, 20).Sparse(recent().Add(-72*time.Hour), 120, 5*time.Second, 12)
+	write(t, s, "m", series.Snapshots[:119]...)
+	refreshAll(t, from, s)
+	if from.Detection.Profile == store.ProfileTimescale {
+		compressAll(t, storetest.Connect(t, from.URL))
+	}
+	file := filepath.Join(t.TempDir(), "snapwatch.dump")
+	program(t, "pg_dump", "--format=custom", "--file="+file, from.URL)
+	conn := storetest.Connect(t, to.URL)
+	if to.Detection.Profile == store.ProfileTimescale {
+		if _, err := conn.Exec(t.Context(), `SELECT timescaledb_pre_restore()`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program(t, "pg_restore", "--no-owner", "--exit-on-error", "--dbname="+to.URL, file)
+	if to.Detection.Profile == store.ProfileTimescale {
+		if _, err := conn.Exec(t.Context(), `SELECT timescaledb_post_restore()`); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if _, err := store.Migrate(t.Context(), to.URL, "auto"); err != nil { // as the server does at its start
+		t.Fatal(err)
+	}
+	again := to.Open(t, nil)
+	for _, i := range []int{0, 13, 118} {
+		state, err := again.At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+			t.Errorf("instant %d: %s", i, diff)
+		}
+	}
+	write(t, again, "m", series.Snapshots[119]) // changes, which rest on what was restored
+	if err := again.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refreshAll(t, to, again)
+	for relation, width := range processRollups {
+		compareRollups(t, relation, readRollups(t, conn, relation, "m"), truthOf(series, width))
+	}
+}
+
+func program(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
+	}
+}
