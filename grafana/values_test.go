@@ -130,26 +130,29 @@ type used struct {
 }
 
 func (f *fleet) topAgrees(t *testing.T) {
-	shown, s := f.ask(t, "machine", "Processes by CPU", 7*24*time.Hour, map[string]string{"machine": "m-1"})
-	var top struct{ Results []used }
-	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-1/processes?limit=50&"+window(s)), &top); err != nil {
-		t.Fatal(err)
-	}
-	if len(shown.rows) != len(top.Results) || len(top.Results) < 12 {
-		t.Fatalf("%d rows, the API has %d", len(shown.rows), len(top.Results))
-	}
-	find := make(map[snapshot.ProcessKey]used)
-	for _, one := range top.Results {
-		find[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}] = one
-	}
-	for i, row := range shown.rows {
-		want := find[snapshot.ProcessKey{PID: row["pid"].(int32), StartedAt: snapshot.TimeOf(row["started_at"].(time.Time))}]
-		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) || row["name"] != want.Name ||
-			math.Abs(number(t, row["memory_avg"])-want.MemoryAvg) > 0.5 || !same(number(t, row["memory_max"]), float64(want.MemoryMax)) {
-			t.Errorf("%v, the API says %+v", row, want)
+	for _, one := range []struct{ page, title, sort string }{
+		{"machine", "Processes by CPU", "cpu"}, {"processes", "Processes by CPU", "cpu"}, {"processes", "Processes by memory", "memory"},
+	} {
+		shown, s := f.ask(t, one.page, one.title, 7*24*time.Hour, map[string]string{"machine": "m-1"})
+		var top struct{ Results []used }
+		if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-1/processes?limit=1000&sort="+one.sort+"&"+window(s)), &top); err != nil {
+			t.Fatal(err)
 		}
-		if i < 3 && !same(number(t, row["cpu_seconds"]), float64(top.Results[i].CPUMS)/1000) {
-			t.Errorf("place %d has %v, the API %+v", i, row, top.Results[i])
+		if len(shown.rows) < 12 || len(top.Results) < len(shown.rows) {
+			t.Fatalf("%s: %d rows, the API has %d", one.title, len(shown.rows), len(top.Results))
+		}
+		find := make(map[string]used)
+		for _, u := range top.Results {
+			find[fmt.Sprint(u.PID, u.Name)] = u
+		}
+		for i, row := range shown.rows {
+			want := find[fmt.Sprint(row["pid"], row["name"])]
+			if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) || math.Abs(number(t, row["memory_avg"])-want.MemoryAvg) > 0.5 || !same(number(t, row["memory_max"]), float64(want.MemoryMax)) {
+				t.Errorf("%s: %v, the API says %+v", one.title, row, want)
+			}
+			if place := top.Results[i]; i < 5 && (one.sort == "cpu" && place.CPUMS != want.CPUMS || one.sort == "memory" && place.MemoryAvg != want.MemoryAvg) {
+				t.Errorf("%s: place %d has %v, the API %+v", one.title, i, row, place)
+			}
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -162,7 +164,15 @@ func (s *server) stop() {
 
 func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "snapwatch_build_info", Help: "1, with the server's version.", ConstLabels: prometheus.Labels{"version": version}})
+	labels := prometheus.Labels{"version": version, "revision": "", "goversion": runtime.Version()}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				labels["revision"] = setting.Value
+			}
+		}
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "snapwatch_build_info", Help: "1, with what the server was built from.", ConstLabels: labels})
 	info.Set(1)
 	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return registry

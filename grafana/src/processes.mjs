@@ -7,6 +7,16 @@ const name = choice(
   `SELECT name FROM processes WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) GROUP BY name ORDER BY name`,
 )
 
+const topColumns = {
+  pid: { title: 'PID', width: 90 },
+  name: { title: 'Name', links: [{ title: 'This name over time', url: '/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}' }] },
+  cpu_seconds: { title: 'CPU time', unit: 's' },
+  memory_avg: { title: 'Memory', unit: 'bytes' },
+  memory_max: { title: 'Most memory', unit: 'bytes' },
+  write_bytes: { title: 'Written', unit: 'bytes' },
+  command_line: { title: 'Command line' },
+}
+
 const instant = [{ title: 'Open in snapwatch', url: '${snapwatch}/machines/${machine}?at=${__to}', targetBlank: true }]
 
 export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'What ran, on one machine and on all: by name over time, at an instant, and what came and went.')
@@ -14,6 +24,34 @@ export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'W
   .withVariable(processResolution())
   .withVariable(name)
   .withVariable(address())
+  .withPanel(
+    rows({
+      title: 'Processes by CPU',
+      description: 'What each used in the hours that the range touches.',
+      queries: [
+        sql(
+          `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
+          FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) ORDER BY cpu_ms DESC NULLS LAST, pid LIMIT 20`,
+          'table',
+        ),
+      ],
+      columns: topColumns,
+    }),
+  )
+  .withPanel(
+    rows({
+      title: 'Processes by memory',
+      description: 'What each used in the hours that the range touches.',
+      queries: [
+        sql(
+          `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
+          FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) ORDER BY memory_avg DESC NULLS LAST, pid LIMIT 20`,
+          'table',
+        ),
+      ],
+      columns: topColumns,
+    }),
+  )
   .withPanel(
     lines({
       title: '$name on this machine: CPU',

@@ -1,0 +1,77 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// Prometheus is told the newest values of so many machines and no more; of a silent
+// one nothing that would look like the present.
+func TestMachineMetrics(t *testing.T) {
+	t.Parallel()
+	db := storetest.Database{URL: storetest.URL(t), Detection: store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}}
+	now := time.Now()
+	s := startOn(t, db, api.Config{MachineMetrics: 3, Now: func() time.Time { return now }})
+	add := func(machineID string) {
+		t.Helper()
+		decode[map[string]any](t, s.do(http.MethodPost, "/api/v1/machines", fmt.Sprintf(`{"machine_id":%q,"hostname":"host \"%s\"\n","kernel":"6.1"}`, machineID, machineID)))
+		decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", fmt.Sprintf(`{"machine_id":%q,"snapshots":[{"timestamp":%q,"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500},
+			"processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh"}]}]}`, machineID, snapshot.TimeOf(now))))
+	}
+	want := func(path string, there, absent []string) {
+		t.Helper()
+		got := s.do(http.MethodGet, path, "")
+		if got.status != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, got.status, got.text)
+		}
+		for _, line := range there {
+			if !strings.Contains(got.text, line+"\n") {
+				t.Errorf("%s lacks %s\n%s", path, line, got.text)
+			}
+		}
+		for _, text := range absent {
+			if strings.Contains(got.text, text) {
+				t.Errorf("%s has %s", path, text)
+			}
+		}
+	}
+	labels := func(machineID string) string {
+		return fmt.Sprintf(`{hostname="host \"%s\"\n",machine_id="%s"}`, machineID, machineID)
+	}
+	for _, machineID := range []string{"a", "b", "c"} {
+		add(machineID)
+	}
+	want("/metrics/machines", []string{
+		"snapwatch_machine_up" + labels("a") + " 1", "snapwatch_machine_cpu_usage_ratio" + labels("a") + " 0.125", "snapwatch_machine_memory_used_bytes" + labels("b") + " 400",
+		"snapwatch_machine_uptime_seconds" + labels("c") + " 1.5", "snapwatch_machine_processes" + labels("c") + " 2", "snapwatch_machine_metrics_omitted 0",
+	}, []string{"snapwatch_machine_load1{"}) // nobody told
+	want("/metrics", []string{`snapwatch_machines{state="up"} 3`, `snapwatch_machines{state="disabled"} 0`, `snapwatch_machines{state="stale"} 0`}, nil)
+
+	add("d")
+	decode[map[string]any](t, s.do(http.MethodPatch, "/api/v1/machines/b", `{"enabled": false}`))
+	want("/metrics/machines", []string{"snapwatch_machine_metrics_omitted 1", "snapwatch_machine_enabled" + labels("b") + " 0"}, []string{`machine_id="d"`})
+	want("/metrics", []string{`snapwatch_machines{state="up"} 3`, `snapwatch_machines{state="disabled"} 1`}, nil)
+
+	now = now.Add(40 * time.Second) // longer than two intervals, shorter than two heartbeats
+	want("/metrics/machines", []string{"snapwatch_machine_up" + labels("a") + " 0", "snapwatch_machine_up" + labels("b") + " 1", "snapwatch_machine_last_seen_timestamp_seconds" + labels("b") + " " + stamp(now.Add(-40*time.Second))},
+		[]string{"snapwatch_machine_cpu_usage_ratio" + labels("a")})
+	want("/metrics", []string{`snapwatch_machines{state="up"} 0`, `snapwatch_machines{state="disabled"} 1`, `snapwatch_machines{state="stale"} 3`}, nil)
+
+	off := startOn(t, db, api.Config{})
+	if got := off.do(http.MethodGet, "/metrics/machines", ""); got.status != http.StatusNotFound {
+		t.Errorf("turned off: %d", got.status)
+	}
+}
+
+// stamp writes seconds as the exposition does.
+func stamp(at time.Time) string {
+	return fmt.Sprintf("%g", float64(at.UnixMilli())/1000)
+}
