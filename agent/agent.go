@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +28,8 @@ import (
 type Config struct {
 	// Server is the server's address, for example http://127.0.0.1:8420.
 	Server string
+	// CAFile has certificates of authorities to believe besides the system's, PEM; empty for none.
+	CAFile string
 	// StateDir keeps the machine's id and boot time.
 	StateDir string
 	// MachineID overrides the id that is kept in StateDir.
@@ -50,6 +54,10 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	base, err := url.Parse(cfg.Server)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("the server's address must look like http://127.0.0.1:8420, not %q", cfg.Server)
+	}
+	client, err := newClient(cfg.CAFile)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
@@ -84,7 +92,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	}
 	waiting := newQueue(cfg.QueueBytes)
 	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
-	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: &http.Client{}, queue: waiting,
+	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting,
 		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, encoder: encoder, most: batchLimit}}, nil
 }
 
@@ -121,4 +129,25 @@ func describe(ctx context.Context, cfg Config) snapshot.Machine {
 		m.TotalRAM = *signed(ram.Total)
 	}
 	return m
+}
+
+// newClient returns a client that believes the system's authorities and those of a file.
+func newClient(caFile string) (*http.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is documented as one
+	if caFile == "" {
+		return &http.Client{Transport: transport}, nil
+	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the authorities' certificates: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("there is no certificate in %s", caFile)
+	}
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return &http.Client{Transport: transport}, nil
 }

@@ -34,6 +34,9 @@ func (a *API) identify(c *gin.Context) {
 	header := c.Writer.Header()
 	header.Set("X-Request-Id", id)
 	header.Set("X-Content-Type-Options", "nosniff")
+	if c.Request.TLS != nil { // from now on browsers ask no other way
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
 		header.Set("Cache-Control", "no-store")
 	}

@@ -52,9 +52,16 @@ type Server struct {
 	MaxSockets     int           `env:"SNAPWATCH_MAX_SOCKETS" default:"1000" help:"Most live views at one time."`
 }
 
+// TLS says how the server proves who it is.
+type TLS struct {
+	TLSCert string `env:"SNAPWATCH_TLS_CERT" help:"File with the server's certificate and those between it and its authority, PEM. Empty: plain HTTP. A new one is taken without a restart."`
+	TLSKey  string `env:"SNAPWATCH_TLS_KEY" help:"File with the certificate's key, PEM."`
+}
+
 // Agent is the settings of the agent.
 type Agent struct {
 	Server     string        `env:"SNAPWATCH_SERVER" default:"http://127.0.0.1:8420" help:"Address of the server."`
+	CAFile     string        `env:"SNAPWATCH_CA_FILE" help:"File with certificates of authorities to believe besides the system's, PEM: for a server whose certificate is your own."`
 	StateDir   string        `env:"SNAPWATCH_STATE_DIR" help:"Where the machine's id is kept. Empty: /var/lib/snapwatch-agent for root, ~/.local/state/snapwatch-agent for others."`
 	MachineID  string        `env:"SNAPWATCH_MACHINE_ID" help:"Id to report under. Empty: made from the system's machine id, and kept."`
 	QueueBytes int           `env:"SNAPWATCH_QUEUE_BYTES" default:"67108864" help:"Bytes of snapshots that may wait while the server is away; beyond that the oldest are dropped, and counted in the log."`

@@ -34,6 +34,7 @@ func TestReferenceIsFresh(t *testing.T) {
 		config.Log
 		config.Database
 		config.Server
+		config.TLS
 		config.Agent
 	}
 	parser, err := kong.New(&line)

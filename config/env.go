@@ -25,7 +25,7 @@ var groups = []struct {
 	title    string
 	settings any
 }{
-	{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The agent", Agent{}},
+	{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The server: TLS, with serve", TLS{}}, {"The agent", Agent{}},
 }
 
 // EnvExample returns the text of .env.example: every setting with its default.
@@ -75,8 +75,10 @@ func flagOf(field reflect.StructField) string {
 	}
 	var b strings.Builder
 	for i, r := range field.Name {
-		lower := i > 0 && unicode.IsLower(rune(field.Name[i-1]))
-		if unicode.IsUpper(r) && lower {
+		// A word begins after a small letter, or with the last capital of several.
+		after := i > 0 && unicode.IsLower(rune(field.Name[i-1]))
+		last := i > 0 && i+1 < len(field.Name) && unicode.IsUpper(rune(field.Name[i-1])) && unicode.IsLower(rune(field.Name[i+1]))
+		if unicode.IsUpper(r) && (after || last) {
 			b.WriteByte('-')
 		}
 		b.WriteRune(unicode.ToLower(r))

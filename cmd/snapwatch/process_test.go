@@ -76,10 +76,10 @@ func (l *lockedBuffer) String() string {
 }
 
 // start runs a command that serves and waits for its URL.
-func start(t *testing.T, command, dir, listen string) *process {
+func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	t.Helper()
 	p := &process{log: &lockedBuffer{}, done: make(chan error, 1)}
-	p.cmd = exec.Command(filepath.Join(binaries, "snapwatch"), command, "--data-dir", dir, "--listen", listen)
+	p.cmd = exec.Command(filepath.Join(binaries, "snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.log

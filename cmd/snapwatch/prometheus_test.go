@@ -128,26 +128,19 @@ func fetch(t *testing.T, address string) (int, string) {
 }
 
 // fetchWith asks until an answer has a text in it.
-func fetchWith(t *testing.T, address, text string) string {
+func fetchWith(t *testing.T, address, text string) (got string) {
 	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.Now().Add(30 * time.Second)
-	for time.Now().Before(deadline) {
-		if _, got := fetch(t, address); strings.Contains(got, text) {
-			return got
-		}
-		<-tick.C
-	}
-	t.Fatalf("%s never had %q", address, text)
-	return ""
+	until(t, address+" with "+text, func() bool {
+		_, got = fetch(t, address)
+		return strings.Contains(got, text)
+	})
+	return got
 }
 
 // firstMachine waits until the agent has been heard of.
-func firstMachine(t *testing.T, address string) string {
+func firstMachine(t *testing.T, address string) (machineID string) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for time.Now().Before(deadline) {
+	until(t, "a machine", func() bool {
 		var list struct {
 			Results []struct {
 				MachineID    string  `json:"machine_id"`
@@ -158,12 +151,13 @@ func firstMachine(t *testing.T, address string) string {
 		if err := json.Unmarshal([]byte(text), &list); err != nil {
 			t.Fatal(err)
 		}
-		if len(list.Results) == 1 && list.Results[0].LastSnapshot != nil {
-			return list.Results[0].MachineID
+		if len(list.Results) == 0 || list.Results[0].LastSnapshot == nil {
+			return false
 		}
-	}
-	t.Fatal("no machine came up")
-	return ""
+		machineID = list.Results[0].MachineID
+		return true
+	})
+	return machineID
 }
 
 func parse(t *testing.T, text string) map[string]*dto.MetricFamily {
@@ -324,17 +318,10 @@ type series struct {
 // asking again is all there is.
 func (p *prometheus) await(t *testing.T, query string) {
 	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.Now().Add(90 * time.Second)
-	for time.Now().Before(deadline) {
+	until(t, query, func() bool {
 		var got series
-		if p.ask(t, "/query?query="+url.QueryEscape(query), &got) && len(got.Data.Result) > 0 {
-			return
-		}
-		<-tick.C
-	}
-	t.Fatalf("never came true: %s", query)
+		return p.ask(t, "/query?query="+url.QueryEscape(query), &got) && len(got.Data.Result) > 0
+	})
 }
 
 func (p *prometheus) rulesAreHealthy(t *testing.T) {

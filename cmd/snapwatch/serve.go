@@ -13,11 +13,12 @@ import (
 type serveCommand struct {
 	config.Database
 	config.Server
+	config.TLS
 }
 
 // Run serves until a signal.
 func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	s, err := start(ctx, c.Database, c.Server, logger)
+	s, err := start(ctx, c.Database, c.Server, c.TLS, logger)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := start(ctx, c.Database, c.Server, logger)
+	s, err := start(ctx, c.Database, c.Server, config.TLS{}, logger)
 	if err != nil {
 		return err
 	}

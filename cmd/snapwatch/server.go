@@ -17,6 +17,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/certificate"
 	"github.com/snapwatch/snapwatch/config"
 	"github.com/snapwatch/snapwatch/ingest"
 	"github.com/snapwatch/snapwatch/store"
@@ -44,13 +45,22 @@ type server struct {
 
 // start brings up the database, the schema and the server. What it started is
 // stopped again if a later step fails.
-func start(ctx context.Context, database config.Database, cfg config.Server, logger *slog.Logger) (_ *server, err error) {
+func start(ctx context.Context, database config.Database, cfg config.Server, secure config.TLS, logger *slog.Logger) (_ *server, err error) {
 	s := &server{logger: logger, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			s.stop()
 		}
 	}()
+	var files *certificate.Files
+	if secure.TLSCert != "" || secure.TLSKey != "" {
+		if secure.TLSCert == "" || secure.TLSKey == "" {
+			return nil, errors.New("--tls-cert and --tls-key belong together")
+		}
+		if files, err = certificate.Load(secure.TLSCert, secure.TLSKey, logger); err != nil {
+			return nil, err
+		}
+	}
 	// The address first: a port that is taken is the likeliest fault, and quick to tell.
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w; choose another address with --listen", err)
@@ -90,7 +100,12 @@ func start(ctx context.Context, database config.Database, cfg config.Server, log
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
 	s.runBackground()
-	go func() { s.failed <- s.http.Serve(s.listener) }()
+	if files != nil {
+		s.http.TLSConfig = files.Config()
+		go func() { s.failed <- s.http.ServeTLS(s.listener, "", "") }()
+	} else {
+		go func() { s.failed <- s.http.Serve(s.listener) }()
+	}
 	if ip, ok := s.listener.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() {
 		logger.Warn("the server is reachable from other machines, and there is no log-in yet: whoever reaches it reads and changes everything", "listen", ip.String())
 	}
@@ -112,11 +127,15 @@ func (s *server) runBackground() {
 
 // url returns the address to open in a browser.
 func (s *server) url() string {
+	scheme := "http://"
+	if s.http.TLSConfig != nil {
+		scheme = "https://"
+	}
 	address, ok := s.listener.Addr().(*net.TCPAddr)
 	if !ok || !address.IP.IsUnspecified() {
-		return "http://" + s.listener.Addr().String()
+		return scheme + s.listener.Addr().String()
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d", address.Port)
+	return fmt.Sprintf("%s127.0.0.1:%d", scheme, address.Port)
 }
 
 // wait returns when ctx ends, or with the error that ended serving.

@@ -1,0 +1,80 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/certificate/certificatetest"
+)
+
+func TestFilesAreTakenAnew(t *testing.T) {
+	t.Parallel()
+	ca := certificatetest.NewCA(t)
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	ca.Issue(t, cert, key, "one.test")
+	var log bytes.Buffer
+	f, err := Load(cert, key, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	f.now = func() time.Time { return now }
+	name := func() string {
+		t.Helper()
+		served, err := f.Config().GetCertificate(&tls.ClientHelloInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return served.Leaf.DNSNames[0]
+	}
+	if got := name(); got != "one.test" {
+		t.Fatal(got)
+	}
+	ca.Issue(t, cert, key, "two-is-longer.test")
+	if got := name(); got != "one.test" {
+		t.Errorf("looked again at once: %s", got)
+	}
+	now = now.Add(lookEvery)
+	if got := name(); got != "two-is-longer.test" {
+		t.Errorf("after the files changed: %s", got)
+	}
+	// A key that is not the certificate's, as between two writes; then none at all.
+	ca.Issue(t, filepath.Join(dir, "other.pem"), key, "other.test")
+	now = now.Add(lookEvery)
+	if got := name(); got != "two-is-longer.test" {
+		t.Errorf("half replaced: %s", got)
+	}
+	if err := os.Remove(cert); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(lookEvery)
+	if got := name(); got != "two-is-longer.test" || strings.Count(log.String(), "the one before stays") != 2 {
+		t.Errorf("without a file: %s\n%s", got, log.String())
+	}
+	ca.Issue(t, cert, key, "three.test")
+	now = now.Add(lookEvery)
+	if got := name(); got != "three.test" {
+		t.Errorf("when it is back: %s", got)
+	}
+}
+
+func TestLoadNeedsAPair(t *testing.T) {
+	t.Parallel()
+	ca := certificatetest.NewCA(t)
+	dir := t.TempDir()
+	a, b, other := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
+	ca.Issue(t, a, b, "a.test")
+	ca.Issue(t, filepath.Join(dir, "d"), other, "b.test")
+	for _, pair := range [][2]string{{a, other}, {a, filepath.Join(dir, "none")}, {filepath.Join(dir, "none"), b}, {b, a}} {
+		if _, err := Load(pair[0], pair[1], slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("%v were taken", pair)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+//go:build linux
+
+package main_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// With a certificate the server speaks TLS and nothing else, an agent that knows the
+// authority reports, one that does not says why, and a new certificate is taken.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	dir, folder := storetest.Dir(t), t.TempDir()
+	ca := certificatetest.NewCA(t)
+	cert, key, authority := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"), filepath.Join(folder, "ca.pem")
+	ca.Issue(t, cert, key, "first.test")
+	if err := os.WriteFile(authority, ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "serve", dir, "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
+	if !strings.HasPrefix(p.url, "https://") {
+		t.Fatalf("it is at %s", p.url)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.PEM)
+	ask := func() *http.Response {
+		t.Helper()
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true, ForceAttemptHTTP2: true}}
+		response, err := client.Get(p.url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response
+	}
+	first := ask()
+	if first.StatusCode != http.StatusOK || first.ProtoMajor != 2 || first.Header.Get("Strict-Transport-Security") == "" || first.TLS.PeerCertificates[0].DNSNames[0] != "first.test" {
+		t.Errorf("%s %s %v", first.Status, first.Proto, first.Header)
+	}
+	if response, err := http.Get(strings.Replace(p.url, "https", "http", 1) + "/readyz"); err == nil {
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			t.Error("it answers without TLS")
+		}
+	}
+
+	stranger := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", storetest.Dir(t))
+	log := &lockedBuffer{}
+	stranger.Stderr = log
+	knows := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", storetest.Dir(t), "--machine-id", "knows", "--ca-file", authority)
+	for _, cmd := range []*exec.Cmd{stranger, knows} {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	until(t, "the agent's snapshot", func() bool {
+		response, err := client.Get(p.url + "/api/v1/machines/knows/snapshots")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	until(t, "the stranger's reason", func() bool { return strings.Contains(log.String(), "certificate") })
+
+	ca.Issue(t, cert, key, "second.example.test")
+	until(t, "the new certificate", func() bool { return ask().TLS.PeerCertificates[0].DNSNames[0] == "second.example.test" })
+
+	for _, args := range [][]string{{"--tls-cert", cert}, {"--tls-key", key}, {"--tls-cert", key, "--tls-key", cert}} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch"), append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(strings.ToLower(string(out)), "tls") {
+			t.Errorf("%v: %v %s", args, err, out)
+		}
+	}
+}
+
+// until asks again until something is true.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for range 600 {
+		if is() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatalf("never came true: %s", what)
+}
