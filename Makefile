@@ -7,6 +7,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
+# What strangers can send, folder:target; make test runs each for a few seconds.
+FUZZ = snapshot:FuzzDecodeBatch agent:FuzzParseStat api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest
+
 .PHONY: up build test test-go test-ui bench bench-storage generate require-up require-test
 .DEFAULT_GOAL := build
 
@@ -49,6 +52,11 @@ test-go: store/storetest/timescale/node_modules grafana/node_modules
 	go test -race -count=1 -timeout 15m ./...
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 	go test -run '^$$' -bench . -benchtime 1x ./...
+	@mkdir -p bin
+	@for target in $(FUZZ); do \
+		echo "fuzzing $$target for 5 s"; \
+		go test ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 5s >bin/fuzz.log 2>&1 || { cat bin/fuzz.log; exit 1; }; \
+	done
 
 test-ui:
 	cd ui && npx openapi-typescript ../api/openapi.json -o ../bin/schema.d.ts >/dev/null && cmp ../bin/schema.d.ts src/api/schema.d.ts

@@ -1,6 +1,6 @@
 // Package storetest gives tests a real PostgreSQL: one private cluster a test
-// binary, and an own, migrated database for every test, so that tests run in
-// parallel.
+// binary, from when the first test needs it, and an own, migrated database for
+// every test, so that tests run in parallel.
 package storetest
 
 import (
@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,35 +25,50 @@ import (
 // template is the migrated database that others are copied from.
 const template = "snapwatch_template"
 
-var (
-	cluster *embedded.Cluster
-	counter atomic.Int64
-)
+var counter atomic.Int64
 
-// Main runs a package's tests with a cluster; call it from TestMain.
+// server is the cluster of this test binary.
+var server struct {
+	once    sync.Once
+	dir     string
+	cluster *embedded.Cluster
+	err     error
+}
+
+// cluster starts it when the first test needs it: a fuzzer's workers never do.
+func cluster() (*embedded.Cluster, error) {
+	server.once.Do(func() {
+		ctx := context.Background()
+		if server.dir, server.err = makeDir(); server.err != nil {
+			return
+		}
+		if server.cluster, server.err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(server.dir, "data"), Logger: Logger()}); server.err != nil {
+			return
+		}
+		if server.err = execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); server.err != nil {
+			return
+		}
+		_, server.err = store.Migrate(ctx, server.cluster.DatabaseURL(template), store.ProfilePostgres)
+	})
+	return server.cluster, server.err
+}
+
+// Main runs a package's tests, and ends what they needed; call it from TestMain.
 func Main(m *testing.M) int {
-	ctx := context.Background()
-	dir, err := makeDir()
-	if err == nil {
-		cluster, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "data"), Logger: Logger()})
-	}
-	if err == nil {
-		err = makeTemplate(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "storetest:", err)
-		return 1
-	}
 	code := m.Run()
-	if err := cluster.Stop(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "storetest:", err)
-		code = max(code, 1)
+	if server.cluster != nil {
+		if err := server.cluster.Stop(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, "storetest:", err)
+			code = max(code, 1)
+		}
 	}
-	if templateDir != "" {
-		_ = os.RemoveAll(templateDir)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "storetest:", err)
+	for _, dir := range []string{templateDir, server.dir} {
+		if dir == "" {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "storetest:", err)
+		}
 	}
 	return code
 }
@@ -79,18 +95,9 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-func makeTemplate(ctx context.Context) error {
-	if err := execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); err != nil {
-		return err
-	}
-	_, err := store.Migrate(ctx, databaseURL(template), store.ProfilePostgres)
-	return err
-}
-
-func databaseURL(name string) string { return cluster.DatabaseURL(name) }
-
+// execute runs a statement as superuser in the cluster that runs.
 func execute(ctx context.Context, statement string) error {
-	conn, err := pgx.Connect(ctx, cluster.SuperuserURL())
+	conn, err := pgx.Connect(ctx, server.cluster.SuperuserURL())
 	if err != nil {
 		return err
 	}
@@ -107,6 +114,10 @@ func URL(t testing.TB) string { return newDatabase(t, template) }
 
 func newDatabase(t testing.TB, from string) string {
 	t.Helper()
+	running, err := cluster()
+	if err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
 	name := fmt.Sprintf("test_%d", counter.Add(1))
 	if err := execute(t.Context(), fmt.Sprintf("CREATE DATABASE %s OWNER snapwatch TEMPLATE %s", name, from)); err != nil {
 		t.Fatalf("make a database: %v", err)
@@ -116,7 +127,7 @@ func newDatabase(t testing.TB, from string) string {
 			t.Errorf("drop the database: %v", err)
 		}
 	})
-	return databaseURL(name)
+	return running.DatabaseURL(name)
 }
 
 // Open opens a store on a database of its own; change, if given, alters the config.
@@ -164,7 +175,7 @@ func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {
 		return Connect(t, db.URL) // it belongs to a superuser
 	}
 	name := Connect(t, db.URL).Config().Database
-	config, err := pgx.ParseConfig(cluster.SuperuserURL())
+	config, err := pgx.ParseConfig(server.cluster.SuperuserURL())
 	if err != nil {
 		t.Fatal(err)
 	}
