@@ -1,5 +1,10 @@
 package store
 
+import (
+	"context"
+	"time"
+)
+
 // The statements of the reads, for the tests that look at their plans.
 const (
 	RangeSQL   = rangeSQL
@@ -18,3 +23,8 @@ var Rollups = rollups
 
 // Series lists the relations that grow with time.
 var Series = series
+
+// Behind tells how far rollups are behind.
+func (s *Store) Behind(ctx context.Context, now time.Time) (time.Duration, error) {
+	return s.profile.behind(ctx, now)
+}

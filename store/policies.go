@@ -124,7 +124,7 @@ func (p *timescaleProfile) sizeBatches(ctx context.Context) error {
 	var unset, owner bool
 	var database string
 	err := p.pool.QueryRow(ctx, `SELECT s.source = 'default', pg_has_role(d.datdba, 'MEMBER'), quote_ident(d.datname) FROM pg_settings s, pg_database d
-		WHERE s.name = $1 AND s.max_val::bigint >= $2 AND d.datname = current_database()
+		WHERE CASE WHEN s.name = $1 THEN s.max_val::bigint >= $2 END AND d.datname = current_database()
 			AND NOT EXISTS (SELECT FROM pg_db_role_setting r, unnest(r.setconfig) c WHERE r.setdatabase = d.oid AND c LIKE $1 || '=%')`, name, batchRows).Scan(&unset, &owner, &database)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !unset {
 		return nil

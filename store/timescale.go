@@ -130,13 +130,21 @@ func (p *timescaleProfile) watermark(ctx context.Context) (time.Time, error) {
 	return *mark, nil
 }
 
+// behind looks for the first snapshot above the watermark, machine by machine: the
+// index begins with the machine.
 func (p *timescaleProfile) behind(ctx context.Context, now time.Time) (time.Duration, error) {
 	mark, err := p.watermark(ctx)
 	if err != nil {
 		return 0, err
 	}
-	var first *time.Time // that is above the mark
-	if err := p.pool.QueryRow(ctx, `SELECT min(ts) FROM snapshots WHERE ts >= $1 AND ts < $2`, mark, now.UTC().Truncate(time.Hour)).Scan(&first); err != nil {
+	hour := now.UTC().Truncate(time.Hour)
+	if !mark.Before(hour) {
+		return 0, nil
+	}
+	var first *time.Time
+	if err := p.pool.QueryRow(ctx, `SELECT min(s.ts) FROM machines m
+		CROSS JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = m.id AND ts >= $1 AND ts < $2 ORDER BY ts LIMIT 1) s
+		WHERE m.last_snapshot >= $1`, mark, hour).Scan(&first); err != nil {
 		return 0, fmt.Errorf("look for hours without rollups: %w", err)
 	}
 	if first == nil {

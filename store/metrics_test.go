@@ -1,0 +1,50 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/metricstest"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// How far rollups are behind is told while they are, and no longer.
+func TestRollupsBehind(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		now := time.Now().UTC().Truncate(time.Hour).Add(30 * time.Minute)
+		registry := prometheus.NewRegistry()
+		s, err := store.Open(t.Context(), store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 30 * 24 * time.Hour, Now: func() time.Time { return now }}, storetest.Logger(), registry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		behind := func() time.Duration {
+			t.Helper()
+			d, err := s.Behind(t.Context(), now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		if got := behind(); got != 0 {
+			t.Errorf("of nothing: %s behind", got)
+		}
+		write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
+		want := now.Sub(recent().Add(-72 * time.Hour).Std().UTC().Truncate(time.Hour).Add(time.Hour))
+		if got := behind(); got != want {
+			t.Errorf("%s behind, want %s", got, want)
+		}
+		refreshAll(t, db, s)
+		if err := s.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := metricstest.Value(t, registry, "snapwatch_store_rollups_behind_seconds"); got != 0 || behind() != 0 {
+			t.Errorf("%v s behind after the rollups were made", got)
+		}
+	})
+}
