@@ -41,7 +41,7 @@ type site struct {
 // start starts one on a database of the postgres profile.
 func start(t testing.TB, cfg api.Config) *site {
 	t.Helper()
-	return startOn(t, storetest.Database{URL: storetest.URL(t), Detection: store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}}, cfg)
+	return startOn(t, storetest.Postgres(t), cfg)
 }
 
 // eachProfile runs a test on a server of each storage profile.

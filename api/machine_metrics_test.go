@@ -9,7 +9,6 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -17,7 +16,7 @@ import (
 // one nothing that would look like the present.
 func TestMachineMetrics(t *testing.T) {
 	t.Parallel()
-	db := storetest.Database{URL: storetest.URL(t), Detection: store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}}
+	db := storetest.Postgres(t)
 	now := time.Now()
 	s := startOn(t, db, api.Config{MachineMetrics: 3, Now: func() time.Time { return now }})
 	add := func(machineID string) {

@@ -18,8 +18,8 @@ func TestBackup(t *testing.T) {
 	t.Parallel()
 	t.Run(store.ProfilePostgres, func(t *testing.T) {
 		t.Parallel()
-		detection := store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}
-		testBackup(t, storetest.Database{URL: storetest.URL(t), Detection: detection}, storetest.Database{URL: storetest.EmptyURL(t), Detection: detection})
+		from := storetest.Postgres(t)
+		testBackup(t, from, storetest.Database{URL: storetest.EmptyURL(t), Detection: from.Detection})
 	})
 	if from, to, ok := storetest.NativeTimescale(t); ok {
 		t.Run(store.ProfileTimescale, func(t *testing.T) {

@@ -31,17 +31,10 @@ func (s *Store) GrantReader(ctx context.Context, role string) error {
 	if err := s.pool.QueryRow(ctx, `SELECT current_schema()`).Scan(&schema); err != nil {
 		return fmt.Errorf("look for the schema: %w", err)
 	}
-	relations := readable
-	if s.profile.name() == ProfilePostgres { // its views call functions, which read with the caller's rights
-		relations = append(slices.Clone(readable), "rollup_marks")
-		for _, rollup := range rollups {
-			relations = append(relations, tableOf(rollup))
-		}
-	}
 	name := pgx.Identifier{role}.Sanitize()
 	for _, statement := range []string{
 		"GRANT USAGE ON SCHEMA " + pgx.Identifier{schema}.Sanitize() + " TO " + name,
-		"GRANT SELECT ON " + strings.Join(relations, ", ") + " TO " + name,
+		"GRANT SELECT ON " + strings.Join(slices.Concat(readable, s.profile.beneath()), ", ") + " TO " + name,
 	} {
 		if _, err := s.pool.Exec(ctx, statement); err != nil {
 			if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "XX000" && strings.Contains(pgErr.Message, "concurrently updated") {

@@ -3,6 +3,21 @@ import { address, lines, page, processResolution, resolution, rows, sql } from '
 
 const toMachine = [{ title: 'Open the machine', url: '/d/snapwatch-machine?var-machine=${__data.fields.machine_id}&${__url_time_range}' }]
 
+/**
+ * A line for each machine. @param {Omit<import('./panels.mjs').Options, 'queries'>} options @param {string} column
+ */
+const perMachine = (options, column) =>
+  lines({
+    ...options,
+    queries: [
+      sql(
+        `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, ${column}
+        FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
+        'time_series',
+      ),
+    ],
+  })
+
 export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'Every machine: how it is, how it was, and what ran on it.')
   .withVariable(address())
   .withVariable(resolution())
@@ -35,62 +50,14 @@ export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'Every machine
       },
     }),
   )
+  .withPanel(perMachine({ title: 'CPU', unit: 'percent', min: 0 }, 'r.cpu_usage_avg AS cpu'))
+  .withPanel(perMachine({ title: 'Memory in use', unit: 'percent', min: 0, max: 100 }, '100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory'))
+  .withPanel(perMachine({ title: 'Load of a minute', min: 0 }, 'r.load1_avg AS load'))
   .withPanel(
-    lines({
-      title: 'CPU',
-      unit: 'percent',
-      min: 0,
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, r.cpu_usage_avg AS cpu
-          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
-  .withPanel(
-    lines({
-      title: 'Memory in use',
-      unit: 'percent',
-      min: 0,
-      max: 100,
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, 100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory
-          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
-  .withPanel(
-    lines({
-      title: 'Load of a minute',
-      min: 0,
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, r.load1_avg AS load
-          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
-  .withPanel(
-    lines({
-      title: 'Network, both ways',
-      unit: 'Bps',
-      min: 0,
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric,
-            1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network
-          FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
-          'time_series',
-        ),
-      ],
-    }),
+    perMachine(
+      { title: 'Network, both ways', unit: 'Bps', min: 0 },
+      '1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network',
+    ),
   )
   .withPanel(
     rows({

@@ -19,100 +19,72 @@ const topColumns = {
 
 const instant = [{ title: 'Open in snapwatch', url: '${snapwatch}/machines/${machine}?at=${__to}', targetBlank: true }]
 
+/** What used most on the machine. @param {string} what @param {string} order */
+const top = (what, order) =>
+  rows({
+    title: `Processes by ${what}`,
+    description: 'What each used in the hours that the range touches.',
+    queries: [
+      sql(
+        `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
+        FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) ORDER BY ${order} DESC NULLS LAST, pid LIMIT 20`,
+        'table',
+      ),
+    ],
+    columns: topColumns,
+  })
+
+/** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
+
+/** The processes of a name on the machine. @param {Options} options @param {string} columns */
+const ofName = (options, columns) =>
+  lines({
+    ...options,
+    min: 0,
+    links: [openInstant],
+    queries: [
+      sql(
+        `SELECT r.bucket AS time, ${columns} FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
+        WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
+        'time_series',
+      ),
+    ],
+  })
+
+/** The processes of a name on all machines, one above the other. @param {Options} options @param {string} column */
+const ofNameByMachine = (options, column) =>
+  lines({
+    ...options,
+    min: 0,
+    stacked: true,
+    queries: [
+      sql(
+        `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, ${column}
+        FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
+        WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
+        'time_series',
+      ),
+    ],
+  })
+
 export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'What ran, on one machine and on all: by name over time, at an instant, and what came and went.')
   .withVariable(machine())
   .withVariable(processResolution())
   .withVariable(name)
   .withVariable(address())
+  .withPanel(top('CPU', 'cpu_ms'))
+  .withPanel(top('memory', 'memory_avg'))
+  .withPanel(ofName({ title: '$name on this machine: CPU', description: '1 is one core in use all the time.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`))
   .withPanel(
-    rows({
-      title: 'Processes by CPU',
-      description: 'What each used in the hours that the range touches.',
-      queries: [
-        sql(
-          `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
-          FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) ORDER BY cpu_ms DESC NULLS LAST, pid LIMIT 20`,
-          'table',
-        ),
-      ],
-      columns: topColumns,
-    }),
+    ofName(
+      { title: '$name on this machine: memory of a process', unit: 'bytes' },
+      'sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS largest',
+    ),
   )
   .withPanel(
-    rows({
-      title: 'Processes by memory',
-      description: 'What each used in the hours that the range touches.',
-      queries: [
-        sql(
-          `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
-          FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) ORDER BY memory_avg DESC NULLS LAST, pid LIMIT 20`,
-          'table',
-        ),
-      ],
-      columns: topColumns,
-    }),
+    ofNameByMachine({ title: '$name on all machines: CPU', description: '1 is one core in use all the time.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`),
   )
-  .withPanel(
-    lines({
-      title: '$name on this machine: CPU',
-      description: '1 is one core in use all the time.',
-      min: 0,
-      links: [openInstant],
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
-          WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
-  .withPanel(
-    lines({
-      title: '$name on this machine: memory of a process',
-      unit: 'bytes',
-      min: 0,
-      links: [openInstant],
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS largest FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
-          WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
-  .withPanel(
-    lines({
-      title: '$name on all machines: CPU',
-      description: '1 is one core in use all the time.',
-      min: 0,
-      stacked: true,
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores
-          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
-          WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
-  .withPanel(
-    lines({
-      title: '$name on all machines: processes',
-      min: 0,
-      stacked: true,
-      queries: [
-        sql(
-          `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, count(DISTINCT (p.pid, p.started_at)) AS processes
-          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
-          WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
-          'time_series',
-        ),
-      ],
-    }),
-  )
+  .withPanel(ofNameByMachine({ title: '$name on all machines: processes' }, 'count(DISTINCT (p.pid, p.started_at)) AS processes'))
   .withPanel(
     rows({
       title: 'Every process at the end of the range',

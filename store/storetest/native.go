@@ -64,6 +64,6 @@ func NativeTimescale(t testing.TB) (migrated, empty Database, ok bool) {
 	if server == "" {
 		return Database{}, Database{}, false
 	}
-	detection := store.Detection{Profile: store.ProfileTimescale, Reason: "as the test wants"}
+	detection := asWanted(store.ProfileTimescale)
 	return Database{TimescaleURL(t), detection}, Database{nativeDatabase(t, server), detection}, true
 }

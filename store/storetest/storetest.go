@@ -112,6 +112,17 @@ func EmptyURL(t testing.TB) string { return newDatabase(t, "template0") }
 // URL makes a migrated database for the test and returns its URL.
 func URL(t testing.TB) string { return newDatabase(t, template) }
 
+// asWanted is what a test's database is found to be.
+func asWanted(profile string) store.Detection {
+	return store.Detection{Profile: profile, Reason: "as the test wants"}
+}
+
+// Postgres makes a migrated database of the postgres profile for the test.
+func Postgres(t testing.TB) Database {
+	t.Helper()
+	return Database{URL(t), asWanted(store.ProfilePostgres)}
+}
+
 func newDatabase(t testing.TB, from string) string {
 	t.Helper()
 	running, err := cluster()
@@ -144,7 +155,7 @@ func Open(t testing.TB, change func(*store.Config)) *store.Store {
 func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
 	t.Helper()
 	if cfg.Detection.Profile == "" {
-		cfg.Detection = store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}
+		cfg.Detection = asWanted(store.ProfilePostgres)
 	}
 	s, err := store.Open(t.Context(), cfg, Logger(), prometheus.NewRegistry())
 	if err != nil {

@@ -145,11 +145,11 @@ func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	t.Helper()
 	t.Run(store.ProfilePostgres, func(t *testing.T) {
 		t.Parallel()
-		test(t, Database{URL(t), store.Detection{Profile: store.ProfilePostgres, Reason: "as the test wants"}})
+		test(t, Postgres(t))
 	})
 	t.Run(store.ProfileTimescale, func(t *testing.T) {
 		t.Parallel()
-		test(t, Database{TimescaleURL(t), store.Detection{Profile: store.ProfileTimescale, Reason: "as the test wants"}})
+		test(t, Database{TimescaleURL(t), asWanted(store.ProfileTimescale)})
 	})
 }
 

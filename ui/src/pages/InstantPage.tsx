@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { ApiError } from "../api/client";
 import { instantQuery, machineQuery } from "../api/machines";
+import { MachineHeading } from "../components/MachineHeading";
 import { MachineTiles } from "../components/MachineTiles";
 import { Notice } from "../components/Notice";
 import { ProcessTable } from "../processes/ProcessTable";
@@ -17,12 +18,7 @@ export function InstantPage({ machineId, at }: { machineId: string; at: string }
   );
   return (
     <main>
-      <div className="heading">
-        <nav aria-label="Breadcrumb">
-          <Link to="/">Machines</Link>
-          <span aria-hidden="true"> / </span>
-        </nav>
-        <h1>{machine?.hostname || machineId}</h1>
+      <MachineHeading name={machine?.hostname || machineId}>
         <span className="badge off">{new Date(at).toLocaleString()}</span>
         {snapshot && (
           <span className="quiet" data-testid="instant" data-timestamp={snapshot.timestamp}>
@@ -33,7 +29,7 @@ export function InstantPage({ machineId, at }: { machineId: string; at: string }
           </span>
         )}
         {live}
-      </div>
+      </MachineHeading>
       {error && (
         <Notice kind="error" title={error instanceof ApiError && error.status === 404 ? "There is nothing of that time." : "It could not be read."}>
           {error.message} {live}

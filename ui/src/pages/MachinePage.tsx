@@ -3,6 +3,7 @@ import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { ApiError, type Machine } from "../api/client";
 import { machineQuery } from "../api/machines";
 import { ConfigForm } from "../components/ConfigForm";
+import { MachineHeading } from "../components/MachineHeading";
 import { MachineTiles } from "../components/MachineTiles";
 import { Notice } from "../components/Notice";
 import { Ago, Time } from "../components/Time";
@@ -33,19 +34,14 @@ function LivePage({ machineId }: { machineId: string }) {
   }
   return (
     <main>
-      <div className="heading">
-        <nav aria-label="Breadcrumb">
-          <Link to="/">Machines</Link>
-          <span aria-hidden="true"> / </span>
-        </nav>
-        <h1>{machine?.hostname || machineId}</h1>
+      <MachineHeading name={machine?.hostname || machineId}>
         <LiveBadge status={status} machine={machine} />
         {snapshot && (
           <span className="quiet" data-testid="instant" data-timestamp={snapshot.timestamp}>
             <Time at={snapshot.timestamp} />
           </span>
         )}
-      </div>
+      </MachineHeading>
       {machine && (
         <p className="quiet facts">
           {[machine.platform, machine.kernel, machine.architecture, machine.cpu_model && `${machine.cpu_count} × ${machine.cpu_model}`].filter(Boolean).join(" · ")}
