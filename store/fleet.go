@@ -49,6 +49,7 @@ type Sighting struct {
 // FleetPage says which machines are looked at: those after a machine id, until
 // limit of them have what is looked for.
 type FleetPage struct {
+	View  View
 	After string
 	Limit int
 }
@@ -69,7 +70,7 @@ func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page
 	defer s.metrics.observeRead("fleet_at", time.Now())
 	after := page.After
 	for looked := 0; looked < fleetLooks; looked += fleetStride {
-		machines, err := s.candidates(ctx, match, at, after, fleetStride)
+		machines, err := s.candidates(ctx, page.View, match, at, after, fleetStride)
 		if err != nil {
 			return nil, "", err
 		}
@@ -94,12 +95,12 @@ func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page
 }
 
 // candidates lists the next machines that ever ran what is looked for, on or after
-// the day of since.
-func (s *Store) candidates(ctx context.Context, match Match, since snapshot.Time, after string, limit int) ([]string, error) {
+// the day of since, of those that are seen.
+func (s *Store) candidates(ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int) ([]string, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT m.machine_id FROM machines m WHERE m.machine_id > $4
+		SELECT m.machine_id FROM machines m WHERE m.machine_id > $4 AND ($6 OR m.tags && $7)
 		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $3 AND `+matches+`)
-		ORDER BY m.machine_id LIMIT $5`, match.Name, match.like(), midnight(since.Std()), after, limit)
+		ORDER BY m.machine_id LIMIT $5`, match.Name, match.like(), midnight(since.Std()), after, limit, view.All, view.tags())
 	if err != nil {
 		return nil, fmt.Errorf("look for machines: %w", err)
 	}
@@ -202,7 +203,7 @@ func (s *Store) FleetWindow(ctx context.Context, match Match, from, to snapshot.
 	if window, err = s.coverOf(ctx, 0, from, to, false); err != nil {
 		return nil, window, "", err
 	}
-	machines, err := s.candidates(ctx, match, from, page.After, page.Limit)
+	machines, err := s.candidates(ctx, page.View, match, from, page.After, page.Limit)
 	if err != nil || len(machines) == 0 || len(window.segments) == 0 {
 		return nil, window, "", err
 	}

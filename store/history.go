@@ -164,20 +164,27 @@ func (s *Store) setElapsed(ctx context.Context, machine int32, points []ProcessP
 }
 
 // NameHistory reads what all processes of one name did in [from, to), on one
-// machine or, with an empty id, on all. There are no raw points of it.
-func (s *Store) NameHistory(ctx context.Context, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
+// machine or, with an empty id, on all that view sees. There are no raw points of it.
+func (s *Store) NameHistory(ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
 	defer s.metrics.observeRead("name", time.Now())
-	var machine int32
+	var machines any = int32(0)
 	where := "$1::integer = 0 AND p.name = $2"
-	if machineID != "" {
-		var err error
-		if machine, err = s.machineKey(ctx, machineID); err != nil {
+	switch {
+	case machineID != "":
+		machine, err := s.machineKey(ctx, machineID)
+		if err != nil {
 			return nil, false, err
 		}
-		where = "r.machine = $1 AND p.machine = $1 AND p.name = $2"
+		machines, where = machine, "r.machine = $1 AND p.machine = $1 AND p.name = $2"
+	case !view.All:
+		seen, err := s.seen(ctx, view)
+		if err != nil {
+			return nil, false, err
+		}
+		machines, where = seen, "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
 	}
 	sql := fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
-	points, more, err := s.processPoints(ctx, sql, limit, machine, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
+	points, more, err := s.processPoints(ctx, sql, limit, machines, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
 	for i := range points {
 		points[i].clip(resolution, 0, s.cfg.Now())
 	}

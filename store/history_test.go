@@ -128,7 +128,7 @@ func TestTopProcesses(t *testing.T) {
 				}
 			}
 		}
-		byName, _, err := s.Top(t.Context(), store.UsageQuery{From: h.at(0), To: h.at(540), Order: store.ByMemory, ByName: true, Limit: 100})
+		byName, _, err := s.Top(t.Context(), store.UsageQuery{View: store.Everything(), From: h.at(0), To: h.at(540), Order: store.ByMemory, ByName: true, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +248,7 @@ func TestProcessHistory(t *testing.T) {
 		if limited, more, err := s.ProcessHistory(t.Context(), "c", life, h.at(0), h.at(540), store.ResolutionHour, 2); err != nil || !more || len(limited) != 2 {
 			t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 		}
-		byName, _, err := s.NameHistory(t.Context(), "", root.Name, h.at(0), h.at(540), store.ResolutionHour, 1000)
+		byName, _, err := s.NameHistory(t.Context(), store.Everything(), "", root.Name, h.at(0), h.at(540), store.ResolutionHour, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestFleetSearch(t *testing.T) {
 	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		step := 301
 		wanted := h.series["b"].Truth[step][3]
-		found, next, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(step)+500, store.FleetPage{Limit: 10})
+		found, next, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(step)+500, store.FleetPage{View: store.Everything(), Limit: 10})
 		if err != nil || next != "" {
 			t.Fatalf("next %q, %v", next, err)
 		}
@@ -301,7 +301,7 @@ func TestFleetSearch(t *testing.T) {
 		// By command line, a page at a time.
 		seen := 0
 		for after := ""; ; {
-			page, next, err := s.FleetAt(t.Context(), store.Match{Command: "*/ETC/?*.conf"}, h.at(step), store.FleetPage{After: after, Limit: 1})
+			page, next, err := s.FleetAt(t.Context(), store.Match{Command: "*/ETC/?*.conf"}, h.at(step), store.FleetPage{View: store.Everything(), After: after, Limit: 1})
 			if err != nil || len(page) != 1 {
 				t.Fatalf("%d machines, %v", len(page), err)
 			}
@@ -313,13 +313,13 @@ func TestFleetSearch(t *testing.T) {
 		if seen != 3 {
 			t.Errorf("%d machines by command line, want 3", seen)
 		}
-		if none, _, err := s.FleetAt(t.Context(), store.Match{Command: "100%_sure"}, h.at(step), store.FleetPage{Limit: 10}); err != nil || len(none) != 0 {
+		if none, _, err := s.FleetAt(t.Context(), store.Match{Command: "100%_sure"}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(none) != 0 {
 			t.Errorf("wildcards of SQL were taken as such: %v, %v", none, err)
 		}
-		if off, _, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(540).Add(time.Hour), store.FleetPage{Limit: 10}); err != nil || len(off) != 0 {
+		if off, _, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(540).Add(time.Hour), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(off) != 0 {
 			t.Errorf("machines that are off run something: %v, %v", off, err)
 		}
-		usages, _, _, err := s.FleetWindow(t.Context(), store.Match{Name: wanted.Name}, h.at(100), h.at(540), store.FleetPage{Limit: 10})
+		usages, _, _, err := s.FleetWindow(t.Context(), store.Match{Name: wanted.Name}, h.at(100), h.at(540), store.FleetPage{View: store.Everything(), Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,8 @@ import (
 type Machine struct {
 	snapshot.Machine
 	snapshot.Config
+	// Tags say who sees the machine.
+	Tags          []string
 	ConfigVersion int64
 	RegisteredAt  snapshot.Time
 	LastSeen      snapshot.Time
@@ -56,18 +58,19 @@ func (s *Store) States(ctx context.Context) (MachineStates, error) {
 
 // MachinePage asks for machines in order of hostname and id, after a given one.
 type MachinePage struct {
+	View                   View
 	AfterHostname, AfterID string
 	Limit                  int
 }
 
 const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count, m.total_ram, m.agent_version,
-	m.enabled, m.polling_interval, m.config_version, m.registered_at, m.last_seen, s.ts, s.process_count,
+	m.enabled, m.polling_interval, m.tags, m.config_version, m.registered_at, m.last_seen, s.ts, s.process_count,
 	s.cpu_usage, s.load1, s.load5, s.load15, s.uptime_ms, s.total_ram, s.used_ram, s.available_ram, s.total_swap, s.used_swap,
 	s.total_disk, s.used_disk, s.available_disk`
 
 const (
 	machinesSQL = `SELECT ` + machineColumns + `
-		FROM (SELECT * FROM machines WHERE (hostname, machine_id) > ($1, $2) ORDER BY hostname, machine_id LIMIT $3) m
+		FROM (SELECT * FROM machines WHERE (hostname, machine_id) > ($1, $2) AND ($4 OR tags && $5) ORDER BY hostname, machine_id LIMIT $3) m
 		LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot
 		ORDER BY m.hostname, m.machine_id`
 	machineSQL = `SELECT ` + machineColumns + `
@@ -77,7 +80,7 @@ const (
 // Machines reads a page of machines; more tells that others follow.
 func (s *Store) Machines(ctx context.Context, page MachinePage) (machines []Machine, more bool, err error) {
 	defer s.metrics.observeRead("machines", time.Now())
-	rows, err := s.pool.Query(ctx, machinesSQL, page.AfterHostname, page.AfterID, page.Limit+1)
+	rows, err := s.pool.Query(ctx, machinesSQL, page.AfterHostname, page.AfterID, page.Limit+1, page.View.All, page.View.tags())
 	if err != nil {
 		return nil, false, fmt.Errorf("read machines: %w", err)
 	}
@@ -115,7 +118,7 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	var last *time.Time
 	var count *int32
 	err := row.Scan(&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount, &m.TotalRAM, &m.AgentVersion,
-		&m.Enabled, &m.PollingInterval, &m.ConfigVersion, &registered, &seen, &last, &count,
+		&m.Enabled, &m.PollingInterval, &m.Tags, &m.ConfigVersion, &registered, &seen, &last, &count,
 		&latest.CPUUsage, &latest.Load1, &latest.Load5, &latest.Load15, &latest.UptimeMS, &latest.TotalRAM, &latest.UsedRAM, &latest.AvailableRAM,
 		&latest.TotalSwap, &latest.UsedSwap, &latest.TotalDisk, &latest.UsedDisk, &latest.AvailableDisk)
 	m.RegisteredAt, m.LastSeen = snapshot.TimeOf(registered), snapshot.TimeOf(seen)
@@ -145,6 +148,7 @@ func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (create
 type ConfigChange struct {
 	Enabled         *bool
 	PollingInterval *float64
+	Tags            *[]string
 	// IfVersion makes the change only if the config still has this version; 0 means any.
 	IfVersion int64
 }
@@ -153,9 +157,10 @@ type ConfigChange struct {
 // version differs, ErrVersionMismatch.
 func (s *Store) Configure(ctx context.Context, machineID string, change ConfigChange) error {
 	tag, err := s.pool.Exec(ctx, `
-		UPDATE machines SET enabled = coalesce($2, enabled), polling_interval = coalesce($3, polling_interval), config_version = config_version + 1
+		UPDATE machines SET enabled = coalesce($2, enabled), polling_interval = coalesce($3, polling_interval),
+			tags = coalesce($5, tags), config_version = config_version + 1
 		WHERE machine_id = $1 AND ($4 = 0 OR config_version = $4)`,
-		machineID, change.Enabled, change.PollingInterval, change.IfVersion)
+		machineID, change.Enabled, change.PollingInterval, change.IfVersion, change.Tags)
 	if err != nil {
 		return fmt.Errorf("configure a machine: %w", err)
 	}

@@ -36,7 +36,7 @@ func testMachines(t *testing.T, db storetest.Database) {
 	write(t, s, "id-1", snapshottest.NewMachine(1, 7).Sparse(recent(), 2, time.Second, 2).Snapshots...)
 
 	var seen []string
-	page := store.MachinePage{Limit: 2}
+	page := store.MachinePage{View: store.Everything(), Limit: 2}
 	for {
 		machines, more, err := s.Machines(t.Context(), page)
 		if err != nil {

@@ -42,8 +42,6 @@ type profile interface {
 	oldest(ctx context.Context, relation string) (from, to time.Time, err error)
 	// sizes tells what the series and rollups take.
 	sizes(ctx context.Context) ([]RelationSize, error)
-	// beneath lists what reading the relations reads with the caller's own rights.
-	beneath() []string
 	// removeRollups removes a deleted machine's rows of the rollups, where that is not done by itself.
 	removeRollups(ctx context.Context, machine int32) error
 }

@@ -23,18 +23,27 @@ func TestReader(t *testing.T) {
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.GrantReader(t.Context(), "nobody_of_that_name"); !errors.Is(err, store.ErrNoRole) {
+		if _, err := s.GrantReader(t.Context(), "nobody_of_that_name"); !errors.Is(err, store.ErrNoRole) {
 			t.Errorf("a missing role: %v", err)
 		}
 		role := storetest.Role(t, db)
 		for range 2 { // at each start
-			if err := s.GrantReader(t.Context(), role); err != nil {
-				t.Fatal(err)
+			if ahead, err := s.GrantReader(t.Context(), role); err != nil || ahead {
+				t.Fatal(ahead, err)
 			}
 		}
 		conn := storetest.ConnectAdmin(t, db)
+		if _, err := conn.Exec(t.Context(), "ALTER ROLE "+role+" SET search_path = history, public"); err != nil {
+			t.Fatal(err)
+		}
+		if ahead, err := s.GrantReader(t.Context(), role); err != nil || !ahead {
+			t.Fatal(ahead, err)
+		}
 		as := func(statement string) error {
 			return pgx.BeginFunc(context.Background(), conn, func(tx pgx.Tx) error {
+				if _, err := tx.Exec(t.Context(), "SET LOCAL search_path = history, public"); err != nil {
+					t.Fatal(err)
+				}
 				if _, err := tx.Exec(t.Context(), "SET LOCAL ROLE "+role); err != nil {
 					t.Fatal(err)
 				}
@@ -54,11 +63,31 @@ func TestReader(t *testing.T) {
 		}
 		for _, statement := range []string{
 			`DELETE FROM machines`, `INSERT INTO settings (key, value) VALUES ('a', '1')`, `UPDATE snapshots SET cpu_usage = 0`, `TRUNCATE processes`, `DROP VIEW process_history`,
-			`SELECT * FROM settings`, `SELECT * FROM schema_migrations`, `CREATE TABLE mine (a integer)`,
+			`SELECT * FROM settings`, `SELECT * FROM public.machines`, `SELECT * FROM public.snapshots`, `SELECT * FROM public.process_1h`,
+			`SELECT * FROM users`, `SELECT * FROM sessions`, `SELECT * FROM tokens`, `SELECT * FROM enrolment_keys`, `SELECT * FROM audit_log`, `SELECT * FROM public.users`, `SELECT * FROM schema_migrations`, `CREATE TABLE mine (a integer)`,
 		} {
 			if err := as(statement); err == nil {
 				t.Errorf("the reader may: %s", statement)
 			}
+		}
+		// A function that has its owner's rights finds the owner's tables, not what its
+		// caller made up.
+		err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
+			for _, statement := range []string{"SET LOCAL ROLE " + role, `SET LOCAL search_path = history, public`,
+				`CREATE TEMP TABLE machines (id integer, machine_id text, hostname text) ON COMMIT DROP`, `INSERT INTO pg_temp.machines VALUES (1, 'made up', '')`} {
+				if _, err := tx.Exec(t.Context(), statement); err != nil {
+					return err
+				}
+			}
+			var rows int
+			err := tx.QueryRow(t.Context(), `SELECT count(*) FROM history.process_at('made up', now())`).Scan(&rows)
+			if err != nil || rows != 0 {
+				t.Errorf("a table that was made up gave %d rows (%v)", rows, err)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -191,15 +191,6 @@ func (p *postgresProfile) behind(ctx context.Context, now time.Time) (time.Durat
 	return now.Sub(first.Add(time.Hour)), nil
 }
 
-// beneath is what the views call functions on, which read with the caller's rights.
-func (p *postgresProfile) beneath() []string {
-	tables := []string{"rollup_marks"}
-	for _, relation := range rollups {
-		tables = append(tables, tableOf(relation))
-	}
-	return tables
-}
-
 // configure has nothing to tell: this server drops partitions itself.
 func (p *postgresProfile) configure(context.Context, Retention, time.Time) error { return nil }
 

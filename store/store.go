@@ -9,8 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
 // Config is what a Store needs to know.
@@ -102,6 +105,46 @@ func redact(err error) error {
 	}
 	return errors.New("it is not a valid connection string")
 }
+
+// OpenAccounts opens the tables of who may do what alone, for the command line.
+func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, func(), error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse database URL: %w", redact(err))
+	}
+	config.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err == nil {
+		err = pool.Ping(ctx)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return accounts.New(pool), pool.Close, nil
+}
+
+// Answers reports whether a database takes connections.
+func Answers(ctx context.Context, databaseURL string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return false
+	}
+	return conn.Close(ctx) == nil
+}
+
+// IsSuperuser reports whether the server's role may do anything in the database's
+// whole cluster, which it has no need of.
+func (s *Store) IsSuperuser(ctx context.Context) (is bool, err error) {
+	if err := s.pool.QueryRow(ctx, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&is); err != nil {
+		return false, fmt.Errorf("look at the database's role: %w", err)
+	}
+	return is, nil
+}
+
+// Accounts returns the tables of who may do what, which are in the same database.
+func (s *Store) Accounts() *accounts.Accounts { return accounts.New(s.pool) }
 
 // Close sends the pending notifications and closes the connections; a second
 // Close does nothing.

@@ -39,9 +39,6 @@ func (p *timescaleProfile) reset() {}
 // mark has nothing to do: TimescaleDB notes itself what has changed.
 func (p *timescaleProfile) mark(context.Context, pgx.Tx, []int32, []time.Time) error { return nil }
 
-// beneath is nothing: an aggregate is read with its owner's rights.
-func (p *timescaleProfile) beneath() []string { return nil }
-
 // removeRollups has nothing to do: the deletion of the rows below makes the next
 // refresh remove them, as far back as there were such rows.
 func (p *timescaleProfile) removeRollups(context.Context, int32) error { return nil }

@@ -42,8 +42,9 @@ const (
 
 // UsageQuery asks for the processes that used most in a window.
 type UsageQuery struct {
-	// MachineID restricts to one machine; empty means all.
+	// MachineID restricts to one machine; empty means all that View sees.
 	MachineID string
+	View      View
 	From, To  snapshot.Time
 	Order     UsageOrder
 	// ByName adds up processes of one name.
@@ -56,12 +57,19 @@ func (s *Store) Top(ctx context.Context, q UsageQuery) ([]Usage, Cover, error) {
 	defer s.metrics.observeRead("top", time.Now())
 	var machine int32
 	where, args := "true", []any{}
-	if q.MachineID != "" {
+	switch {
+	case q.MachineID != "":
 		var err error
 		if machine, err = s.machineKey(ctx, q.MachineID); err != nil {
 			return nil, Cover{}, err
 		}
 		where, args = "machine = $1", []any{machine}
+	case !q.View.All:
+		seen, err := s.seen(ctx, q.View)
+		if err != nil {
+			return nil, Cover{}, err
+		}
+		where, args = "machine = ANY($1)", []any{seen}
 	}
 	window, err := s.coverOf(ctx, machine, q.From, q.To, false)
 	if err != nil {

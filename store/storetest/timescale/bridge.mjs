@@ -35,7 +35,9 @@ async function acquire(connection) {
   if (owner === connection) return
   if (owner) await new Promise((resolve) => waiting.push({ connection, resolve }))
   owner = connection
-  await db.exec('RESET ALL')
+  // PGlite is started with pg_catalog as the search path: our tables would lie there,
+  // before every other schema.
+  await db.exec('RESET ALL; SET search_path = "$user", public')
   for (const [name, value] of connection.settings) {
     await db.query('SELECT set_config($1, $2, false)', [name, value])
   }

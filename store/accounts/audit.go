@@ -1,0 +1,58 @@
+package accounts
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Entry is a line of the audit log: who did what to what.
+type Entry struct {
+	ID        int64
+	At        time.Time
+	Actor     string
+	Action    string
+	Target    string
+	Detail    map[string]any
+	Address   string
+	RequestID string
+}
+
+// Record adds an entry.
+func (a *Accounts) Record(ctx context.Context, e *Entry) error {
+	detail := e.Detail
+	if detail == nil {
+		detail = map[string]any{}
+	}
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return fmt.Errorf("encode an audit entry: %w", err)
+	}
+	_, err = a.pool.Exec(ctx, `INSERT INTO audit_log (at, actor, action, target, detail, address, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		e.At, e.Actor, e.Action, e.Target, string(text), e.Address, e.RequestID)
+	if err != nil {
+		return fmt.Errorf("write the audit log: %w", err)
+	}
+	return nil
+}
+
+// AuditQuery asks for entries, the newest first. Empty texts mean any.
+type AuditQuery struct {
+	Actor, Action, Target string
+	From, To              time.Time
+	BeforeID              int64 // 0 for the newest
+	Limit                 int
+}
+
+// Audit reads entries.
+func (a *Accounts) Audit(ctx context.Context, q AuditQuery) ([]Entry, error) {
+	rows, err := a.pool.Query(ctx, `SELECT id, at, actor, action, target, detail, address, request_id FROM audit_log
+		WHERE at >= $1 AND at < $2 AND ($3 = 0 OR id < $3) AND ($4 = '' OR actor = $4) AND ($5 = '' OR action = $5) AND ($6 = '' OR target = $6)
+		ORDER BY id DESC LIMIT $7`, q.From, q.To, q.BeforeID, q.Actor, q.Action, q.Target, q.Limit)
+	return list(rows, err, "read the audit log", func(row pgx.CollectableRow) (e Entry, err error) {
+		return e, row.Scan(&e.ID, &e.At, &e.Actor, &e.Action, &e.Target, &e.Detail, &e.Address, &e.RequestID)
+	})
+}

@@ -1,0 +1,114 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Key is an enrolment key: agents turn it into tokens of their own.
+type Key struct {
+	ID        int64
+	Name      string
+	Tags      []string // of the machines that enrol with it
+	UsesLeft  *int     // nil for no limit
+	TakesOver bool     // may give a new token to a machine that has one
+	CreatedAt time.Time
+	CreatedBy string
+	ExpiresAt *time.Time
+}
+
+const keyColumns = `id, name, tags, uses_left, takes_over, created_at, created_by, expires_at`
+
+func scanKey(row pgx.CollectableRow) (k Key, err error) {
+	return k, row.Scan(&k.ID, &k.Name, &k.Tags, &k.UsesLeft, &k.TakesOver, &k.CreatedAt, &k.CreatedBy, &k.ExpiresAt)
+}
+
+const insertKey = `INSERT INTO enrolment_keys (secret_hash, name, tags, uses_left, takes_over, created_at, created_by, expires_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+
+func (k *Key) values(hash []byte) []any {
+	return []any{hash, k.Name, tags(k.Tags), k.UsesLeft, k.TakesOver, k.CreatedAt, k.CreatedBy, k.ExpiresAt}
+}
+
+// CreateKey adds an enrolment key and sets its ID.
+func (a *Accounts) CreateKey(ctx context.Context, hash []byte, k *Key) error {
+	if err := a.pool.QueryRow(ctx, insertKey+` RETURNING id`, k.values(hash)...).Scan(&k.ID); err != nil {
+		return fmt.Errorf("add an enrolment key: %w", err)
+	}
+	return nil
+}
+
+// SetKey makes the one key of a name and creator be that of a secret: a key that the
+// settings give follows the settings.
+func (a *Accounts) SetKey(ctx context.Context, hash []byte, k *Key) error {
+	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM enrolment_keys WHERE name = $1 AND created_by = $2 AND secret_hash <> $3`, k.Name, k.CreatedBy, hash); err != nil {
+			return fmt.Errorf("set an enrolment key: %w", err)
+		}
+		if _, err := tx.Exec(ctx, insertKey+` ON CONFLICT (secret_hash) DO NOTHING`, k.values(hash)...); err != nil {
+			return fmt.Errorf("set an enrolment key: %w", err)
+		}
+		return nil
+	})
+}
+
+// Keys reads all enrolment keys that count.
+func (a *Accounts) Keys(ctx context.Context, now time.Time) ([]Key, error) {
+	rows, err := a.pool.Query(ctx, `SELECT `+keyColumns+` FROM enrolment_keys WHERE (expires_at IS NULL OR expires_at > $1) AND uses_left IS DISTINCT FROM 0 ORDER BY id`, now)
+	return list(rows, err, "list enrolment keys", scanKey)
+}
+
+// DeleteKey ends an enrolment key, and returns what it was.
+func (a *Accounts) DeleteKey(ctx context.Context, id int64) (*Key, error) {
+	rows, err := a.pool.Query(ctx, `DELETE FROM enrolment_keys WHERE id = $1 RETURNING `+keyColumns, id)
+	return one(rows, err, "end an enrolment key", scanKey)
+}
+
+// Enrol gives a machine a token for a use of a key: t says what it is called and
+// since when; its tags are the key's, and its machine gets them too. ErrNotFound if
+// the key does not count; ErrEnrolled, and the use is not spent, if the machine has
+// a token and the key does not take over.
+func (a *Accounts) Enrol(ctx context.Context, keyHash, tokenHash []byte, t *Token) (*Key, error) {
+	var used *Key
+	err := pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		// Of two that enrol the same machine, the second sees the first's token.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('snapwatch machine ' || $1, 0))`, t.MachineID); err != nil {
+			return fmt.Errorf("enrol: %w", err)
+		}
+		rows, err := tx.Query(ctx, `UPDATE enrolment_keys SET uses_left = uses_left - 1
+			WHERE secret_hash = $1 AND uses_left IS DISTINCT FROM 0 AND (expires_at IS NULL OR expires_at > $2) RETURNING `+keyColumns, keyHash, t.CreatedAt)
+		if used, err = one(rows, err, "use an enrolment key", scanKey); err != nil {
+			return err
+		}
+		var has bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tokens WHERE machine_id = $1 AND (expires_at IS NULL OR expires_at > $2))`, t.MachineID, t.CreatedAt).Scan(&has); err != nil {
+			return fmt.Errorf("enrol: %w", err)
+		}
+		if has && !used.TakesOver {
+			return ErrEnrolled
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM tokens WHERE machine_id = $1`, t.MachineID); err != nil {
+			return fmt.Errorf("enrol: %w", err)
+		}
+		t.Tags, t.CreatedBy = used.Tags, "enrolment key "+used.Name
+		if err := tx.QueryRow(ctx, insertToken, t.values(tokenHash)...).Scan(&t.ID); err != nil {
+			return fmt.Errorf("enrol: %w", err)
+		}
+		if len(used.Tags) == 0 {
+			return nil
+		}
+		_, err = tx.Exec(ctx, `UPDATE machines SET tags = ARRAY(SELECT DISTINCT unnest(tags || $2::text[]) ORDER BY 1) WHERE machine_id = $1`, t.MachineID, used.Tags)
+		if err != nil {
+			return fmt.Errorf("tag a machine: %w", err)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrEnrolled) {
+		return nil, err
+	}
+	return used, err
+}

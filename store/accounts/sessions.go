@@ -1,0 +1,123 @@
+package accounts
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Session is a log-in that lasts.
+type Session struct {
+	ID                            int64
+	UserID                        int64
+	CreatedAt, LastSeen, ExpireAt time.Time
+	Address, UserAgent            string
+}
+
+const sessionColumns = `s.id, s.user_id, s.created_at, s.last_seen, s.expires_at, s.address, s.user_agent`
+
+func (s *Session) fields() []any {
+	return []any{&s.ID, &s.UserID, &s.CreatedAt, &s.LastSeen, &s.ExpireAt, &s.Address, &s.UserAgent}
+}
+
+// UserSession is a session with its user.
+type UserSession struct {
+	Session
+	User User
+}
+
+// maxSessions bounds the sessions of a user; the oldest go.
+const maxSessions = 100
+
+// CreateSession begins a session and notes the log-in.
+func (a *Accounts) CreateSession(ctx context.Context, hash []byte, s *Session) error {
+	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `INSERT INTO sessions (secret_hash, user_id, created_at, last_seen, expires_at, address, user_agent)
+			VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING id`, hash, s.UserID, s.CreatedAt, s.ExpireAt, s.Address, s.UserAgent).Scan(&s.ID); err != nil {
+			return fmt.Errorf("begin a session: %w", err)
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_seen DESC, id DESC OFFSET $2)`, s.UserID, maxSessions); err != nil {
+			return fmt.Errorf("end the oldest sessions: %w", err)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE users SET last_login = $2 WHERE id = $1`, s.UserID, s.CreatedAt); err != nil {
+			return fmt.Errorf("note a log-in: %w", err)
+		}
+		return nil
+	})
+}
+
+// SessionByHash reads the session of a secret with its user, if it counts at the
+// instant now and was in use after idleSince. It notes the use, by the minute.
+func (a *Accounts) SessionByHash(ctx context.Context, hash []byte, now, idleSince time.Time) (*UserSession, error) {
+	rows, err := a.pool.Query(ctx, `SELECT `+sessionColumns+`, `+userColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.secret_hash = $1 AND s.expires_at > $2 AND s.last_seen > $3 AND NOT u.disabled`, hash, now, idleSince)
+	found, err := one(rows, err, "look for a session", func(row pgx.CollectableRow) (s UserSession, err error) {
+		return s, row.Scan(append(s.Session.fields(), s.User.fields()...)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if now.Sub(found.LastSeen) > time.Minute {
+		if _, err := a.pool.Exec(ctx, `UPDATE sessions SET last_seen = $2 WHERE id = $1 AND last_seen < $2`, found.ID, now); err != nil {
+			return nil, fmt.Errorf("note a session's use: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// Sessions reads the sessions of a user that count, the newest first.
+func (a *Accounts) Sessions(ctx context.Context, userID int64, now, idleSince time.Time) ([]Session, error) {
+	rows, err := a.pool.Query(ctx, `SELECT `+sessionColumns+` FROM sessions s WHERE user_id = $1 AND expires_at > $2 AND last_seen > $3 ORDER BY last_seen DESC, id DESC`, userID, now, idleSince)
+	return list(rows, err, "list sessions", func(row pgx.CollectableRow) (s Session, err error) { return s, row.Scan(s.fields()...) })
+}
+
+// EndSession ends one session of a user; ErrNotFound if it is not theirs.
+func (a *Accounts) EndSession(ctx context.Context, userID, id int64) error {
+	tag, err := a.pool.Exec(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID)
+	return changed(tag, err, "end a session")
+}
+
+// AddDevice remembers a browser that an account was logged in to from.
+func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now time.Time) error {
+	_, err := a.pool.Exec(ctx, `INSERT INTO devices (secret_hash, user_id, last_used) VALUES ($1, $2, $3)
+		ON CONFLICT (secret_hash) DO UPDATE SET user_id = $2, last_used = $3`, hash, userID, now)
+	if err != nil {
+		return fmt.Errorf("remember a device: %w", err)
+	}
+	return nil
+}
+
+// KnowsDevice reports whether an account was logged in to from a browser since an instant.
+func (a *Accounts) KnowsDevice(ctx context.Context, hash []byte, userID int64, since time.Time) (known bool, err error) {
+	err = a.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM devices WHERE secret_hash = $1 AND user_id = $2 AND last_used > $3)`, hash, userID, since).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("look for a device: %w", err)
+	}
+	return known, nil
+}
+
+// Expiry says what Prune removes: what ended, or was last used, before these instants.
+type Expiry struct {
+	Now, SessionIdle, Device, Audit time.Time
+}
+
+// Prune removes what does not count any more.
+func (a *Accounts) Prune(ctx context.Context, e Expiry) error {
+	for _, one := range []struct {
+		statement string
+		args      []any
+	}{
+		{`DELETE FROM sessions WHERE expires_at <= $1 OR last_seen <= $2`, []any{e.Now, e.SessionIdle}},
+		{`DELETE FROM devices WHERE last_used <= $1`, []any{e.Device}},
+		{`DELETE FROM tokens WHERE expires_at <= $1`, []any{e.Now}},
+		{`DELETE FROM enrolment_keys WHERE expires_at <= $1 OR uses_left = 0`, []any{e.Now}},
+		{`DELETE FROM audit_log WHERE at <= $1`, []any{e.Audit}},
+	} {
+		if _, err := a.pool.Exec(ctx, one.statement, one.args...); err != nil {
+			return fmt.Errorf("remove what has expired: %w", err)
+		}
+	}
+	return nil
+}
