@@ -34,16 +34,19 @@ func TestReferenceIsFresh(t *testing.T) {
 		config.Log
 		config.Database
 		config.Server
+		config.OIDC
 		config.TLS
-		config.Agent
 	}
-	parser, err := kong.New(&line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, flag := range parser.Model.Flags {
-		if flag.Name != "help" && !strings.Contains(string(text), "| `--"+flag.Name+"` | `"+flag.Envs[0]+"` |") {
-			t.Errorf("--%s is not in it", flag.Name)
+	var agent struct{ config.Agent }
+	for _, of := range []any{&line, &agent} {
+		parser, err := kong.New(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range parser.Model.Flags {
+			if flag.Name != "help" && !strings.Contains(string(text), "| `--"+flag.Name+"` | `"+flag.Envs[0]+"` |") {
+				t.Errorf("--%s is not in it", flag.Name)
+			}
 		}
 	}
 }

@@ -25,7 +25,8 @@ var groups = []struct {
 	title    string
 	settings any
 }{
-	{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The server: TLS, with serve", TLS{}}, {"The agent", Agent{}},
+	{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The server: who gets in", Access{}}, {"The server: log-in through an identity provider, with serve", OIDC{}},
+	{"The server: TLS, with serve", TLS{}}, {"The agent", Agent{}},
 }
 
 // EnvExample returns the text of .env.example: every setting with its default.
@@ -37,6 +38,9 @@ func EnvExample() string {
 		kind := reflect.TypeOf(group.settings)
 		for i := range kind.NumField() {
 			tag := kind.Field(i).Tag
+			if kind.Field(i).Anonymous { // a group of its own
+				continue
+			}
 			fmt.Fprintf(&b, "\n# %s\n# %s=%s\n", tag.Get("help"), tag.Get("env"), tag.Get("default"))
 		}
 	}
@@ -57,6 +61,9 @@ interval and whether it records are set through the API. Made from package confi
 		kind := reflect.TypeOf(group.settings)
 		for i := range kind.NumField() {
 			field := kind.Field(i)
+			if field.Anonymous {
+				continue
+			}
 			value := field.Tag.Get("default")
 			if value != "" {
 				value = "`" + value + "`"

@@ -1,0 +1,246 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/snapwatch/snapwatch/store/accounts"
+)
+
+// Config is what a Service needs to know. Zero values mean the defaults.
+type Config struct {
+	// SessionLifetime is how long a session lasts at the most; 30 days by default.
+	SessionLifetime time.Duration
+	// SessionIdle is how long one lasts without being used; 7 days by default.
+	SessionIdle time.Duration
+	// AuditDays is how long the audit log is kept; 400 by default.
+	AuditDays int
+	// Params of argon2id; DefaultParams by default.
+	Params *argon2id.Params
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+func (c *Config) setDefaults() {
+	if c.SessionLifetime == 0 {
+		c.SessionLifetime = 30 * 24 * time.Hour
+	}
+	if c.SessionIdle == 0 {
+		c.SessionIdle = 7 * 24 * time.Hour
+	}
+	if c.AuditDays == 0 {
+		c.AuditDays = 400
+	}
+	if c.Params == nil {
+		c.Params = DefaultParams()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+const (
+	// cacheFor is how long it is taken for granted whom a secret belongs to; changes
+	// end it at once, on every server (see Changed).
+	cacheFor = time.Minute
+	// cacheSecrets bounds the secrets that are remembered, at about 500 bytes each.
+	cacheSecrets = 20_000
+	// deviceFor is how long a browser is remembered after its last log-in.
+	deviceFor = 180 * 24 * time.Hour
+	// pruneEvery is how often what has expired is removed.
+	pruneEvery = time.Hour
+)
+
+// Service knows who is who. It is safe for concurrent use.
+type Service struct {
+	cfg      Config
+	accounts *accounts.Accounts
+	logger   *slog.Logger
+	hasher   *hasher
+
+	strangers *Limiter // log-ins, by address
+	guesses   *Limiter // log-ins, by account and address, or by known browser
+	crowds    *Limiter // log-ins, by account, from browsers that it does not know
+	misses    *Limiter // credentials that are none, by address
+
+	mu         sync.Mutex
+	known      *simplelru.LRU[string, remembered]
+	generation uint64
+	hearing    bool
+}
+
+// remembered is who a secret belonged to at an instant.
+type remembered struct {
+	principal *Principal
+	at        time.Time
+}
+
+// New returns a Service on the accounts of a database.
+func New(cfg Config, tables *accounts.Accounts, logger *slog.Logger) (*Service, error) {
+	cfg.setDefaults()
+	h, err := newHasher(cfg.Params)
+	if err != nil {
+		return nil, err
+	}
+	known, err := simplelru.NewLRU[string, remembered](cacheSecrets, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make a cache: %w", err)
+	}
+	return &Service{cfg: cfg, accounts: tables, logger: logger, hasher: h, known: known,
+		strangers: NewLimiter(1.0/3, 20), guesses: NewLimiter(1.0/30, 10), crowds: NewLimiter(1.0/10, 50), misses: NewLimiter(20, 200)}, nil
+}
+
+// Run removes what has expired, every hour until ctx ends.
+func (s *Service) Run(ctx context.Context) {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Error("upkeep of the accounts failed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Prune removes what has expired.
+func (s *Service) Prune(ctx context.Context) error {
+	now := s.cfg.Now()
+	return s.accounts.Prune(ctx, accounts.Expiry{Now: now, SessionIdle: now.Add(-s.cfg.SessionIdle), Device: now.Add(-deviceFor), Audit: now.AddDate(0, 0, -s.cfg.AuditDays)})
+}
+
+// Authenticate tells whom a secret belongs to: a session's or a token's. It returns
+// ErrCredential, or *TooManyError for an address that tries one after the other.
+func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, error) {
+	now := s.cfg.Now()
+	credential := credential{kindOf(secret), Hash(secret)}
+	key := string(credential.hash)
+	s.mu.Lock()
+	found, hit := s.known.Get(key)
+	generation := s.generation
+	s.mu.Unlock()
+	if hit && now.Sub(found.at) < cacheFor && found.principal.holdsAt(now) {
+		return found.principal, nil
+	}
+	address := addressKey(ClientOf(ctx).Address)
+	if wait := s.misses.Exhausted(address, now); wait > 0 {
+		return nil, &TooManyError{wait}
+	}
+	principal, err := s.lookUp(ctx, credential, now)
+	if errors.Is(err, ErrCredential) {
+		s.misses.Take(address, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hearing && s.generation == generation { // else it may be of yesterday already
+		s.known.Add(key, remembered{principal, now})
+	}
+	return principal, nil
+}
+
+func (s *Service) lookUp(ctx context.Context, c credential, now time.Time) (*Principal, error) {
+	switch c.kind {
+	case KindSession:
+		found, err := s.accounts.SessionByHash(ctx, c.hash, now, now.Add(-s.cfg.SessionIdle))
+		if errors.Is(err, accounts.ErrNotFound) {
+			return nil, ErrCredential
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &Principal{credential: c, Role: Role(found.User.Role), Name: found.User.Name, UserID: found.User.ID, SessionID: found.ID, Tags: found.User.Tags, ExpiresAt: found.ExpireAt}, nil
+	case KindToken, KindAgent, kindSettings:
+		found, err := s.accounts.TokenByHash(ctx, c.hash, now)
+		if errors.Is(err, accounts.ErrNotFound) {
+			return nil, ErrCredential
+		}
+		if err != nil {
+			return nil, err
+		}
+		return principalOf(c, found), nil
+	default:
+		return nil, ErrCredential
+	}
+}
+
+func principalOf(c credential, t *accounts.Token) *Principal {
+	p := &Principal{credential: c, Role: Role(t.Role), Name: "token " + t.Name, TokenID: t.ID, Tags: t.Tags}
+	if t.MachineID != nil {
+		p.MachineID, p.Name = *t.MachineID, "agent of "+*t.MachineID
+	}
+	if t.Scopes != nil {
+		p.Scopes = make([]Permission, len(t.Scopes))
+		for i, scope := range t.Scopes {
+			p.Scopes[i] = Permission(scope)
+		}
+	}
+	if t.ExpiresAt != nil {
+		p.ExpiresAt = *t.ExpiresAt
+	}
+	return p
+}
+
+// Renew tells who somebody is now: what they may do may have changed since they came.
+// It returns ErrCredential if the credential has ended.
+func (s *Service) Renew(ctx context.Context, p *Principal) (*Principal, error) {
+	return s.lookUp(ctx, p.credential, s.cfg.Now())
+}
+
+// Changed forgets whom secrets belong to: something about that has changed. While
+// hearing is false nobody tells of such changes, and nothing is remembered.
+func (s *Service) Changed(hearing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.hearing = hearing
+	s.known.Purge()
+}
+
+// forget is Changed for a change of our own, which need not wait to be heard.
+func (s *Service) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.known.Purge()
+}
+
+// record writes to the audit log. What was done stays done if that fails; the
+// server's log then has it.
+func (s *Service) record(ctx context.Context, actor, action, target string, detail map[string]any) {
+	client := ClientOf(ctx)
+	if actor == "" {
+		actor = "unknown"
+		if p := PrincipalOf(ctx); p != nil {
+			actor = p.Name
+		} else if client == (Client{}) {
+			actor = "shell"
+		}
+	}
+	entry := &accounts.Entry{At: s.cfg.Now(), Actor: actor, Action: action, Target: target, Detail: detail, Address: client.Address, RequestID: client.RequestID}
+	if err := s.accounts.Record(context.WithoutCancel(ctx), entry); err != nil {
+		s.logger.Error("the audit log could not be written", "actor", actor, "action", action, "target", target, "detail", detail, "request_id", client.RequestID, "err", err)
+	}
+}
+
+// Record writes to the audit log what the caller of a request did.
+func (s *Service) Record(ctx context.Context, action, target string, detail map[string]any) {
+	s.record(ctx, "", action, target, detail)
+}
+
+// Audit reads the audit log.
+func (s *Service) Audit(ctx context.Context, q accounts.AuditQuery) ([]accounts.Entry, error) {
+	return s.accounts.Audit(ctx, q)
+}
