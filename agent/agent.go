@@ -30,7 +30,12 @@ type Config struct {
 	Server string
 	// CAFile has certificates of authorities to believe besides the system's, PEM; empty for none.
 	CAFile string
-	// StateDir keeps the machine's id and boot time.
+	// ClientCert and ClientKey are files with a client certificate, PEM; empty for none.
+	ClientCert, ClientKey string
+	// Token is used in place of the one that is kept in StateDir; EnrolmentKey is turned
+	// into one if there is none.
+	Token, EnrolmentKey string
+	// StateDir keeps the machine's id, its token and boot time.
 	StateDir string
 	// MachineID overrides the id that is kept in StateDir.
 	MachineID string
@@ -55,7 +60,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("the server's address must look like http://127.0.0.1:8420, not %q", cfg.Server)
 	}
-	client, err := newClient(cfg.CAFile)
+	client, err := newClient(cfg.CAFile, cfg.ClientCert, cfg.ClientKey)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +83,10 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if cfg.FullEvery <= 0 || cfg.FullEvery > snapshot.MaxChain {
 		cfg.FullEvery = time.Minute
 	}
+	shown, err := newCredential(cfg.StateDir, cfg.Token, cfg.EnrolmentKey)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	machine := describe(ctx, cfg)
 	if err := machine.Validate(); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -92,7 +101,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	}
 	waiting := newQueue(cfg.QueueBytes)
 	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
-	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting,
+	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, refusedWait: refusedWait,
 		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, encoder: encoder, most: batchLimit}}, nil
 }
 
@@ -131,11 +140,25 @@ func describe(ctx context.Context, cfg Config) snapshot.Machine {
 	return m
 }
 
-// newClient returns a client that believes the system's authorities and those of a file.
-func newClient(caFile string) (*http.Client, error) {
+// newClient returns a client that believes the system's authorities and those of a
+// file, and shows a certificate if it has one. It follows no redirects: they would
+// take the token elsewhere.
+func newClient(caFile, certFile, keyFile string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is documented as one
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if certFile != "" || keyFile != "" {
+		if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
+			return nil, fmt.Errorf("read the client certificate: %w", err)
+		}
+		// Read anew for each connection: it is renewed like others.
+		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+			return &pair, err
+		}
+	}
 	if caFile == "" {
-		return &http.Client{Transport: transport}, nil
+		return client, nil
 	}
 	text, err := os.ReadFile(caFile)
 	if err != nil {
@@ -148,6 +171,6 @@ func newClient(caFile string) (*http.Client, error) {
 	if !roots.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("there is no certificate in %s", caFile)
 	}
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	return &http.Client{Transport: transport}, nil
+	transport.TLSClientConfig.RootCAs = roots
+	return client, nil
 }

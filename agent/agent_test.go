@@ -239,10 +239,11 @@ func TestSenderVerdicts(t *testing.T) {
 			}
 			web := httptest.NewServer(server)
 			defer web.Close()
-			a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m"}, quiet())
+			a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet())
 			if err != nil {
 				t.Fatal(err)
 			}
+			a.sender.refusedWait = 0
 			for i := 1; i <= 5; i++ {
 				kind := snapshot.KindChanges
 				if i == 1 || i == 4 {
@@ -290,7 +291,7 @@ func TestForgottenMachineRegistersAgain(t *testing.T) {
 	server := &scripted{script: []func(http.ResponseWriter, *snapshot.Batch) bool{forgotten}, seen: make(chan struct{}, 100)}
 	web := httptest.NewServer(server)
 	defer web.Close()
-	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m"}, quiet())
+	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,10 +40,13 @@ type sender struct {
 	logger    *slog.Logger
 	userAgent string
 
+	credential *credential
 	encoder    *zstd.Encoder
 	registered bool
-	most       int // snapshots in the next post; shrinks to get around a fault
-	lastPost   time.Time
+	// refusedWait is how long to wait when the server does not let the agent in.
+	refusedWait time.Duration
+	most        int // snapshots in the next post; shrinks to get around a fault
+	lastPost    time.Time
 }
 
 // verdict is what to do after a post.
@@ -82,6 +85,9 @@ func (s *sender) run(ctx context.Context) {
 		wait := backoff/2 + rand.N(backoff/2)
 		if r, ok := errors.AsType[*refusal](err); ok {
 			wait = max(wait, r.retryAfter)
+		}
+		if notLetIn(err) {
+			wait = max(wait, s.refusedWait)
 		}
 		if ctx.Err() == nil {
 			waiting, size, _ := s.queue.size()
@@ -131,6 +137,28 @@ func (s *sender) flush(ctx context.Context) {
 
 // step registers if that is still to be done, or posts one batch.
 func (s *sender) step(ctx context.Context) (verdict, error) {
+	result, err := s.attempt(ctx)
+	if result == again && err != nil {
+		if err := s.readmit(ctx, err); err != nil {
+			return again, err
+		}
+		return narrowed, nil // with the new token
+	}
+	return result, err
+}
+
+func (s *sender) attempt(ctx context.Context) (verdict, error) {
+	if s.credential.token == "" {
+		if err := s.enrol(ctx); err != nil {
+			return again, err
+		}
+	}
+	if s.credential.due(time.Now()) {
+		if err := s.rotate(ctx); err != nil { // there is time
+			s.logger.Warn("the token could not be rotated", "err", err)
+			s.credential.since = time.Now().Add(time.Hour - rotateAfter)
+		}
+	}
 	if !s.registered {
 		if err := s.register(ctx); err != nil {
 			return again, fmt.Errorf("register: %w", err)
@@ -220,6 +248,9 @@ func (s *sender) do(ctx context.Context, path string, body []byte, encoding stri
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", s.userAgent)
+	if s.credential.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.credential.token)
+	}
 	if encoding != "" {
 		request.Header.Set("Content-Encoding", encoding)
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
@@ -44,7 +46,7 @@ type Store interface {
 	ProcessResolution(from, to snapshot.Time) store.Resolution
 	Life(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*store.Life, error)
 	ProcessHistory(ctx context.Context, machineID string, life *store.Life, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
-	NameHistory(ctx context.Context, machineID, name string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
+	NameHistory(ctx context.Context, view store.View, machineID, name string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
 	FleetAt(ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage) ([]store.Sighting, string, error)
 	FleetWindow(ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage) ([]store.Usage, store.Cover, string, error)
 	Storage(ctx context.Context) (*store.Storage, error)
@@ -62,6 +64,14 @@ type Config struct {
 	AllowedHosts []string
 	// MachineMetrics is how many machines /metrics/machines tells of; 0 turns it off.
 	MachineMetrics int
+	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are
+	// believed; none by default.
+	TrustedProxies []netip.Prefix
+	// RequestRate is how many requests a second a person or a token may make on
+	// average, and twice as many at once; 100 by default.
+	RequestRate float64
+	// AgentCertificates makes agents show a client certificate besides their token.
+	AgentCertificates bool
 	// QueryTimeout bounds a question about many machines or a long time; 30 s by default.
 	QueryTimeout time.Duration
 	// Now is the clock; nil means time.Now.
@@ -71,6 +81,9 @@ type Config struct {
 // Parts is what the API mounts.
 type Parts struct {
 	Store    Store
+	Access   *Access
+	OIDC     *auth.OIDC      // log-in through an identity provider; nil for none
+	OIDCName string          // what the provider is called on the button
 	Ingest   gin.HandlerFunc // POST /api/v1/snapshots
 	Live     gin.HandlerFunc // GET /api/v1/live
 	UI       http.Handler    // everything outside /api
@@ -82,10 +95,16 @@ type Parts struct {
 type API struct {
 	cfg    Config
 	store  Store
-	logger *slog.Logger
-	engine *gin.Engine
-	huma   huma.API
-	origin *http.CrossOriginProtection
+	access *Access
+	auth   *auth.Service
+	oidc   *auth.OIDC
+	// oidcName is what the provider is called on the button.
+	oidcName string
+	logger   *slog.Logger
+	engine   *gin.Engine
+	huma     huma.API
+	origin   *http.CrossOriginProtection
+	requests *auth.Limiter // by caller
 }
 
 // New returns the handler with everything mounted.
@@ -96,9 +115,14 @@ func New(cfg Config, parts Parts) *API {
 	if cfg.QueryTimeout == 0 {
 		cfg.QueryTimeout = 30 * time.Second
 	}
-	a := &API{cfg: cfg, store: parts.Store, logger: parts.Logger, engine: gin.New(), origin: http.NewCrossOriginProtection()}
+	if cfg.RequestRate == 0 {
+		cfg.RequestRate = 100
+	}
+	a := &API{cfg: cfg, store: parts.Store, access: parts.Access, auth: parts.Access.service, oidc: parts.OIDC, oidcName: parts.OIDCName, logger: parts.Logger,
+		engine: gin.New(), origin: http.NewCrossOriginProtection(), requests: auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1)}
 	a.engine.HandleMethodNotAllowed = true
-	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard)
+	a.trustProxies()
+	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard, a.authorize)
 	a.huma = humagin.New(a.engine, a.humaConfig())
 	a.registerMachines()
 	a.registerSnapshots()
@@ -109,9 +133,18 @@ func New(cfg Config, parts Parts) *API {
 	a.registerFleet()
 	a.registerExport()
 	a.registerStorage()
+	a.registerLogin()
+	a.registerSelf()
+	a.registerUsers()
+	a.registerTokens()
+	a.registerEnrolment()
+	a.registerAudit()
 	a.describeStreams()
+	a.describeSecurity()
 	a.engine.POST(ingestPath, parts.Ingest)
 	a.engine.GET(livePath, parts.Live)
+	a.engine.GET(oidcLoginPath, a.beginOIDC)
+	a.engine.GET(oidcCallbackPath, a.finishOIDC)
 	a.engine.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	a.engine.GET("/readyz", a.ready)
 	a.mountMetrics(parts.Registry)
@@ -212,11 +245,21 @@ func fieldOf(fault *huma.ErrorDetail) string {
 	return field
 }
 
+func noMachine() *problem.Problem {
+	return problem.New(http.StatusNotFound, "unknown_machine", "There is no such machine.")
+}
+
 // fail turns an error of the store into a problem, and logs it if it is ours.
 func (a *API) fail(ctx context.Context, err error) error {
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		return p
+	}
+	if p := accountProblem(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, snapshot.ErrNoMachine):
-		return problem.New(http.StatusNotFound, "unknown_machine", "There is no such machine.")
+		return noMachine()
 	case errors.Is(err, snapshot.ErrNoSnapshot):
 		return problem.New(http.StatusNotFound, "no_snapshot", "There is no snapshot of this machine at or before that time, or it is no longer kept.")
 	case errors.Is(err, store.ErrVersionMismatch):

@@ -18,6 +18,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/api/apitest"
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
@@ -34,8 +35,10 @@ func TestMain(m *testing.M) {
 type site struct {
 	t     testing.TB
 	store *store.Store
+	auth  *auth.Service
 	api   *api.API
 	url   string
+	token string // an administrator's
 }
 
 // start starts one on a database of the postgres profile.
@@ -52,8 +55,12 @@ func eachProfile(t *testing.T, test func(t *testing.T, s *site)) {
 
 func startOn(t testing.TB, db storetest.Database, cfg api.Config) *site {
 	t.Helper()
-	running := apitest.Start(t, db, cfg)
-	return &site{t: t, store: running.Store, api: running.API, url: running.URL}
+	running := apitest.Start(t, db, apitest.Config{Config: cfg})
+	return siteOf(t, running)
+}
+
+func siteOf(t testing.TB, running *apitest.Site) *site {
+	return &site{t: t, store: running.Store, auth: running.Auth, api: running.API, url: running.URL, token: running.Token}
 }
 
 // answer is any of the API's answers.
@@ -93,11 +100,14 @@ func (s *site) do(method, path, body string, header ...string) answer {
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	request.Header.Set("Authorization", "Bearer "+s.token)
 	for i := 0; i < len(header); i += 2 {
 		if header[i] == "Host" {
 			request.Host = header[i+1]
 		}
-		request.Header.Set(header[i], header[i+1])
+		if request.Header.Set(header[i], header[i+1]); header[i+1] == "" {
+			request.Header.Del(header[i])
+		}
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -45,7 +45,7 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 	if in.Name == "" && in.Command == "" {
 		return nil, invalid("name", "is required, or command")
 	}
-	page := store.FleetPage{Limit: in.Limit}
+	page := store.FleetPage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
 		if err := decodeCursor(in.Cursor, "processes", &page.After); err != nil {
 			return nil, err

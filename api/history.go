@@ -126,7 +126,7 @@ func (a *API) nameHistory(ctx context.Context, machineID, name string, in *Histo
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	points, more, err := a.store.NameHistory(ctx, machineID, name, from, to, resolution, maxPoints)
+	points, more, err := a.store.NameHistory(ctx, viewOf(ctx), machineID, name, from, to, resolution, maxPoints)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

@@ -110,6 +110,7 @@ func scaled[T int64 | float64](v *T, factor float64) *float64 {
 // machineValues tells the newest values of machines, of so many at the most.
 type machineValues struct {
 	store   Store
+	view    store.View
 	limit   int
 	now     func() time.Time
 	info    *prometheus.Desc
@@ -117,8 +118,8 @@ type machineValues struct {
 	descs   []*prometheus.Desc // of machineMetrics
 }
 
-func newMachineValues(store Store, limit int, now func() time.Time) *machineValues {
-	c := &machineValues{store: store, limit: limit, now: now,
+func newMachineValues(s Store, view store.View, limit int, now func() time.Time) *machineValues {
+	c := &machineValues{store: s, view: view, limit: limit, now: now,
 		info: prometheus.NewDesc("snapwatch_machine_info", "1, with what a machine says of itself.",
 			[]string{"machine_id", "hostname", "os", "platform", "kernel", "architecture", "agent_version"}, nil),
 		omitted: prometheus.NewDesc("snapwatch_machine_metrics_omitted", "1 if there are more machines than --machine-metrics lets through, which are left out here.", nil, nil)}
@@ -141,7 +142,7 @@ func (c *machineValues) Describe(descs chan<- *prometheus.Desc) {
 func (c *machineValues) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	machines, more, err := c.store.Machines(ctx, store.MachinePage{Limit: c.limit})
+	machines, more, err := c.store.Machines(ctx, store.MachinePage{View: c.view, Limit: c.limit})
 	if err != nil {
 		metrics <- prometheus.NewInvalidMetric(c.info, err)
 		return
@@ -164,11 +165,13 @@ func (c *machineValues) Collect(metrics chan<- prometheus.Metric) {
 func (a *API) mountMetrics(registry *prometheus.Registry) {
 	registry.MustRegister(newMachineStates(a.store))
 	a.engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true})))
-	if a.cfg.MachineMetrics > 0 {
-		machines := prometheus.NewRegistry()
-		machines.MustRegister(newMachineValues(a.store, a.cfg.MachineMetrics, a.cfg.Now))
-		a.engine.GET("/metrics/machines", gin.WrapH(promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError})))
-		return
-	}
-	a.engine.GET("/metrics/machines", func(c *gin.Context) { http.NotFound(c.Writer, c.Request) })
+	a.engine.GET("/metrics/machines", func(c *gin.Context) {
+		if a.cfg.MachineMetrics <= 0 {
+			http.NotFound(c.Writer, c.Request)
+			return
+		}
+		machines := prometheus.NewRegistry() // of the machines that the caller sees
+		machines.MustRegister(newMachineValues(a.store, viewOf(c.Request.Context()), a.cfg.MachineMetrics, a.cfg.Now))
+		promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}).ServeHTTP(c.Writer, c.Request)
+	})
 }

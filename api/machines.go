@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
@@ -28,6 +29,7 @@ type MachineView struct {
 	AgentVersion    string                    `json:"agent_version"`
 	Enabled         bool                      `json:"enabled" doc:"Whether its agent takes snapshots"`
 	PollingInterval float64                   `json:"polling_interval" doc:"Seconds between two snapshots"`
+	Tags            []string                  `json:"tags" nullable:"false" doc:"Users see the machines that have a tag granted to them"`
 	ConfigVersion   int64                     `json:"config_version" doc:"Rises with every change of the config; also the ETag"`
 	Status          string                    `json:"status" enum:"up,stale" doc:"stale: not heard of for two intervals"`
 	RegisteredAt    snapshot.Time             `json:"registered_at" format:"date-time"`
@@ -41,7 +43,7 @@ type MachineView struct {
 func (a *API) view(m *store.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
-		Enabled: m.Enabled, PollingInterval: m.PollingInterval, ConfigVersion: m.ConfigVersion, Status: "up",
+		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
 		RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen, Latest: m.Latest}
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
@@ -81,8 +83,15 @@ type Registration struct {
 
 // ConfigPatch is the part of a machine that can be changed.
 type ConfigPatch struct {
-	Enabled         *bool    `json:"enabled,omitempty" doc:"Whether the agent takes snapshots"`
-	PollingInterval *float64 `json:"polling_interval,omitempty" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
+	Enabled         *bool     `json:"enabled,omitempty" doc:"Whether the agent takes snapshots"`
+	PollingInterval *float64  `json:"polling_interval,omitempty" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
+	Tags            *[]string `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Users see the machines that have a tag granted to them"`
+}
+
+// ConfigView is what an agent is told to do.
+type ConfigView struct {
+	snapshot.Config
+	ConfigVersion int64 `json:"config_version"`
 }
 
 func (a *API) registerMachines() {
@@ -95,6 +104,8 @@ func (a *API) registerMachines() {
 		Summary: "One machine"}, a.getMachine)
 	huma.Register(a.huma, huma.Operation{OperationID: "patch-machine", Method: http.MethodPatch, Path: "/api/v1/machines/{machine_id}", Tags: tags,
 		Summary: "Change a machine's config; its agent learns of it with its next post", MaxBodyBytes: maxSmallBody}, a.patchMachine)
+	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-config", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/config", Tags: tags,
+		Summary: "What a machine's agent is told to do"}, a.getConfig)
 	huma.Register(a.huma, huma.Operation{OperationID: "delete-machine", Method: http.MethodDelete, Path: "/api/v1/machines/{machine_id}", Tags: tags,
 		Summary: "Forget a machine and its history; an agent that still runs registers it anew", DefaultStatus: http.StatusNoContent}, a.deleteMachine)
 }
@@ -106,7 +117,7 @@ func (a *API) listMachines(ctx context.Context, in *struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Machines on a page"`
 	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before"`
 }) (*machineList, error) {
-	page := store.MachinePage{Limit: in.Limit}
+	page := store.MachinePage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
 		if err := decodeCursor(in.Cursor, "machines", &page.AfterHostname, &page.AfterID); err != nil {
 			return nil, err
@@ -133,6 +144,9 @@ func (a *API) registerMachine(ctx context.Context, in *struct{ Body Registration
 	if err := in.Body.Machine.Validate(); err != nil {
 		return nil, a.fail(ctx, err)
 	}
+	if err := a.access.Writes(ctx, in.Body.MachineID); err != nil {
+		return nil, err
+	}
 	created, err := a.store.Register(ctx, &in.Body.Machine)
 	if err != nil {
 		return nil, a.fail(ctx, err)
@@ -148,6 +162,20 @@ func (a *API) getMachine(ctx context.Context, in *MachinePath) (*machineAnswer, 
 	return a.answer(ctx, in.MachineID, http.StatusOK)
 }
 
+func (a *API) getConfig(ctx context.Context, in *MachinePath) (*struct {
+	ETag string `header:"ETag"`
+	Body ConfigView
+}, error) {
+	machine, err := a.store.Machine(ctx, in.MachineID)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	return &struct {
+		ETag string `header:"ETag"`
+		Body ConfigView
+	}{etag(machine.ConfigVersion), ConfigView{machine.Config, machine.ConfigVersion}}, nil
+}
+
 func (a *API) answer(ctx context.Context, machineID string, status int) (*machineAnswer, error) {
 	machine, err := a.store.Machine(ctx, machineID)
 	if err != nil {
@@ -161,9 +189,14 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	IfMatch string `header:"If-Match" doc:"The ETag that the change is based on; without it the change is made whatever happened meanwhile"`
 	Body    ConfigPatch
 }) (*machineAnswer, error) {
-	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval}
-	if change.Enabled == nil && change.PollingInterval == nil {
-		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval or both.")
+	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval, Tags: in.Body.Tags}
+	if change.Enabled == nil && change.PollingInterval == nil && change.Tags == nil {
+		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval, tags or several of them.")
+	}
+	if change.Tags != nil {
+		if err := auth.CheckMachineTags(*change.Tags); err != nil {
+			return nil, a.fail(ctx, err)
+		}
 	}
 	version, err := ifMatch(in.IfMatch)
 	if err != nil {
@@ -174,6 +207,7 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 		return nil, a.fail(ctx, err)
 	}
 	a.logger.Info("config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID, "enabled", show(change.Enabled), "polling_interval", show(change.PollingInterval))
+	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{"enabled": change.Enabled, "polling_interval": change.PollingInterval, "tags": change.Tags})
 	return a.answer(ctx, in.MachineID, http.StatusOK)
 }
 
@@ -195,6 +229,7 @@ func (a *API) deleteMachine(ctx context.Context, in *MachinePath) (*struct{}, er
 		return nil, a.fail(ctx, err)
 	}
 	a.logger.Info("machine deleted", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID)
+	a.auth.Record(ctx, "machine.deleted", "machine "+in.MachineID, nil)
 	return nil, nil
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/metric"
 	"github.com/snapwatch/snapwatch/problem"
 )
@@ -30,16 +32,15 @@ func (a *API) identify(c *gin.Context) {
 		_, _ = rand.Read(random[:])
 		id = hex.EncodeToString(random[:])
 	}
-	c.Request = c.Request.WithContext(problem.WithRequestID(c.Request.Context(), id))
-	header := c.Writer.Header()
-	header.Set("X-Request-Id", id)
-	header.Set("X-Content-Type-Options", "nosniff")
-	if c.Request.TLS != nil { // from now on browsers ask no other way
-		header.Set("Strict-Transport-Security", "max-age=31536000")
+	v := visit{secure: a.isSecure(c)}
+	if cookie, err := c.Request.Cookie(a.cookieName(c, deviceCookie)); err == nil {
+		v.device = cookie.Value
 	}
-	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
-		header.Set("Cache-Control", "no-store")
-	}
+	ctx := context.WithValue(problem.WithRequestID(c.Request.Context(), id), visitKey{}, v)
+	ctx = auth.WithClient(ctx, auth.Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: id})
+	c.Request = c.Request.WithContext(ctx)
+	c.Writer.Header().Set("X-Request-Id", id)
+	a.secure(c, v)
 	started := time.Now()
 	c.Next()
 	a.logger.Debug("request", "request_id", id, "method", c.Request.Method, "path", c.Request.URL.Path, "status", c.Writer.Status(), "took", time.Since(started))
@@ -59,8 +60,42 @@ func (a *API) recover(c *gin.Context) {
 	c.Next()
 }
 
-// guard refuses requests that a web page of another origin makes a browser send:
-// there is no log-in yet, so a browser on this machine must not be a way in.
+// nothingAllowed is the policy of answers that are no pages: if a browser shows one
+// all the same, it loads and runs nothing. The UI's pages set their own.
+const nothingAllowed = "default-src 'none'; frame-ancestors 'none'"
+
+// secure sets the headers that make browsers careful.
+func (a *API) secure(c *gin.Context, v visit) {
+	header := c.Writer.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Content-Security-Policy", nothingAllowed)
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	if v.secure { // from now on browsers ask no other way
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	if guarded(c.Request.URL.Path) {
+		header.Set("Cache-Control", "no-store")
+	}
+}
+
+// trustProxies lets gin believe the proxies that are trusted, and no others, about
+// where a request comes from.
+func (a *API) trustProxies() {
+	proxies := make([]string, len(a.cfg.TrustedProxies))
+	for i, p := range a.cfg.TrustedProxies {
+		proxies[i] = p.String()
+	}
+	if err := a.engine.SetTrustedProxies(proxies); err != nil { // they are prefixes already
+		panic(err)
+	}
+}
+
+// guard refuses requests that a web page of another origin makes a browser send, and
+// names that are not the server's.
 func (a *API) guard(c *gin.Context) {
 	host := c.Request.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {

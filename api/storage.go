@@ -100,5 +100,6 @@ func (a *API) changeRetention(ctx context.Context, in *retentionChange) (*retent
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
+	a.auth.Record(ctx, "retention.changed", "setting retention", map[string]any{"retention": keep})
 	return &retentionAnswer{keep}, nil
 }

@@ -90,7 +90,7 @@ func (a *API) top(ctx context.Context, machineID string, in *TopQuery) (*topAnsw
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	list, window, err := a.store.Top(ctx, store.UsageQuery{MachineID: machineID, From: from, To: to, Order: store.UsageOrder(in.Sort), ByName: in.By == "name", Limit: in.Limit})
+	list, window, err := a.store.Top(ctx, store.UsageQuery{MachineID: machineID, View: viewOf(ctx), From: from, To: to, Order: store.UsageOrder(in.Sort), ByName: in.By == "name", Limit: in.Limit})
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

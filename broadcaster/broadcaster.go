@@ -26,12 +26,28 @@ type Source interface {
 	After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error)
 }
 
+// Guard tells what the caller of a socket's request may watch. What it knows of the
+// caller is in the request's context.
+type Guard interface {
+	// Watches reports whether the caller may, by now, do an action with a machine.
+	Watches(ctx context.Context, action, machineID string) (bool, error)
+	// Holds reports whether the caller's credential still counts.
+	Holds(ctx context.Context) (bool, error)
+	// Who names the caller, for what is counted by caller.
+	Who(ctx context.Context) string
+}
+
 // Config bounds the sockets. Zero values mean the defaults.
 type Config struct {
 	// DatabaseURL is where to LISTEN.
 	DatabaseURL string
 	// MaxSockets bounds the sockets; 1,000 by default.
 	MaxSockets int
+	// MaxCallerSockets bounds the sockets of one caller; 50 by default.
+	MaxCallerSockets int
+	// Changed, if set, is told when who may do what may have changed, and whether such
+	// changes are heard of from now on.
+	Changed func(hearing bool)
 	// MaxSubscriptions bounds the machines that one socket watches; 100 by default.
 	MaxSubscriptions int
 	// MaxQueuedBytes bounds what waits for one socket that does not keep up; 8 MiB by default.
@@ -48,6 +64,7 @@ const maxRequest = 4096
 type Broadcaster struct {
 	cfg     Config
 	source  Source
+	guard   Guard
 	logger  *slog.Logger
 	metrics *metrics
 	melody  *melody.Melody
@@ -57,14 +74,24 @@ type Broadcaster struct {
 	ctx  context.Context // ends with Close; topics live in it
 	stop context.CancelFunc
 
-	mu     sync.Mutex
-	topics map[string]*topic
+	recheck chan struct{} // asks for a look at who still may watch
+
+	mu      sync.Mutex
+	topics  map[string]*topic
+	clients map[*client]bool
+	callers map[string]int // sockets of each
 }
 
 // New returns a Broadcaster; Run makes it hear.
-func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Registerer) *Broadcaster {
+func New(cfg Config, source Source, guard Guard, logger *slog.Logger, registry prometheus.Registerer) *Broadcaster {
 	if cfg.MaxSockets == 0 {
 		cfg.MaxSockets = 1000
+	}
+	if cfg.MaxCallerSockets == 0 {
+		cfg.MaxCallerSockets = 50
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func(bool) {}
 	}
 	if cfg.MaxSubscriptions == 0 {
 		cfg.MaxSubscriptions = 100
@@ -75,7 +102,8 @@ func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Reg
 	if cfg.WriteTimeout == 0 {
 		cfg.WriteTimeout = 10 * time.Second
 	}
-	b := &Broadcaster{cfg: cfg, source: source, logger: logger, topics: make(map[string]*topic)}
+	b := &Broadcaster{cfg: cfg, source: source, guard: guard, logger: logger, recheck: make(chan struct{}, 1),
+		topics: make(map[string]*topic), clients: make(map[*client]bool), callers: make(map[string]int)}
 	b.metrics = newMetrics(registry, func() float64 { return float64(b.sockets.Load()) })
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.melody = melody.New()
@@ -83,7 +111,7 @@ func New(cfg Config, source Source, logger *slog.Logger, registry prometheus.Reg
 	b.melody.Config.WriteWait = cfg.WriteTimeout
 	b.melody.Config.MessageBufferSize = 8 // the queue is in client, this only bridges two goroutines
 	b.melody.Upgrader.CheckOrigin = nil   // gorilla's own check: pages of other origins are refused
-	b.melody.HandleConnect(func(s *melody.Session) { s.Set(clientKey, newClient(s, cfg.MaxQueuedBytes, b.metrics)) })
+	b.melody.HandleConnect(func(s *melody.Session) { b.join(s) })
 	b.melody.HandleMessage(func(s *melody.Session, data []byte) { b.receive(clientOf(s), data) })
 	b.melody.HandleSentMessage(func(s *melody.Session, _ []byte) { clientOf(s).sent() })
 	b.melody.HandleDisconnect(func(s *melody.Session) { b.leave(clientOf(s)) })
@@ -96,8 +124,11 @@ func clientOf(s *melody.Session) *client { return s.MustGet(clientKey).(*client)
 
 // Run listens for notices until ctx ends.
 func (b *Broadcaster) Run(ctx context.Context) {
-	l := listener{databaseURL: b.cfg.DatabaseURL, logger: b.logger, metrics: b.metrics, notice: b.notice, resync: b.resync}
+	watching := make(chan struct{})
+	go func() { b.watchAccess(ctx); close(watching) }()
+	l := listener{databaseURL: b.cfg.DatabaseURL, logger: b.logger, metrics: b.metrics, notice: b.notice, resync: b.resync, access: b.accessChanged}
 	l.run(ctx)
+	<-watching
 }
 
 // Close sends every socket a close frame and waits, for a moment, until they are gone.
@@ -129,6 +160,15 @@ func (b *Broadcaster) Handle(c *gin.Context) {
 		b.sockets.Add(-1)
 		b.serving.Done()
 	}()
+	caller := b.guard.Who(c.Request.Context())
+	if !b.enter(caller) {
+		c.Header("Retry-After", "5")
+		p := problem.New(http.StatusTooManyRequests, "too_many_sockets", "You have as many live views open as you may.")
+		p.Limit = int64(b.cfg.MaxCallerSockets)
+		p.Write(c.Writer, c.Request)
+		return
+	}
+	defer b.exit(caller)
 	if err := b.melody.HandleRequest(c.Writer, c.Request); err != nil {
 		b.logger.Info("a socket was not opened", "request_id", problem.RequestID(c.Request.Context()), "err", err)
 	}
@@ -145,8 +185,48 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 		c.send(outgoing{data: encodeUnsubscribed(request.MachineID)})
 		return
 	}
+	ctx, cancel := context.WithTimeout(c.session.Request.Context(), readTimeout)
+	defer cancel()
+	may, err := b.guard.Watches(ctx, request.Action, request.MachineID)
+	switch {
+	case err != nil:
+		b.logger.Warn("could not tell who may watch", "machine_id", request.MachineID, "err", err)
+		c.send(outgoing{data: encodeError(request.MachineID, "unavailable", "The server cannot tell now whether you may watch this machine; try again.")})
+		return
+	case !may: // as if there were none: its id is not theirs to know
+		c.send(outgoing{data: encodeError(request.MachineID, "unknown_machine", "There is no such machine.")})
+		return
+	}
 	if !b.subscribe(c, request) {
 		c.send(outgoing{data: encodeError(request.MachineID, "too_many_subscriptions", "This socket watches as many machines as it may.")})
+	}
+}
+
+// join takes a new socket in.
+func (b *Broadcaster) join(s *melody.Session) {
+	c := newClient(s, b.cfg.MaxQueuedBytes, b.metrics)
+	s.Set(clientKey, c)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clients[c] = true
+}
+
+// enter counts a caller's socket, unless they have as many as they may.
+func (b *Broadcaster) enter(caller string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.callers[caller] >= b.cfg.MaxCallerSockets {
+		return false
+	}
+	b.callers[caller]++
+	return true
+}
+
+func (b *Broadcaster) exit(caller string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.callers[caller]--; b.callers[caller] <= 0 {
+		delete(b.callers, caller)
 	}
 }
 
@@ -204,6 +284,7 @@ func (b *Broadcaster) forget(t *topic) {
 func (b *Broadcaster) leave(c *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.clients, c)
 	c.mu.Lock()
 	topics := c.topics
 	c.topics = make(map[string]*topic)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,10 +41,41 @@ func (c *counted) After(ctx context.Context, machineID string, after snapshot.Ti
 	return c.Store.After(ctx, machineID, after, limit)
 }
 
+// guard lets everybody watch, but those machines and as long as a test says.
+type guard struct {
+	mu    sync.Mutex
+	hides map[string]bool
+	ended bool
+	asked int
+}
+
+func (g *guard) Watches(_ context.Context, _, machineID string) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.hides[machineID] && !g.ended, nil
+}
+
+func (g *guard) Holds(context.Context) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked++
+	return !g.ended, nil
+}
+
+func (*guard) Who(context.Context) string { return "the test" }
+
+// change changes what may be watched.
+func (g *guard) change(do func(*guard)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	do(g)
+}
+
 // live is a running broadcaster on a store of its own, with a machine to write.
 type live struct {
 	b        *broadcaster.Broadcaster
 	source   *counted
+	guard    *guard
 	registry *prometheus.Registry
 	server   *httptest.Server
 	database string
@@ -52,10 +84,10 @@ type live struct {
 
 func start(t *testing.T, cfg broadcaster.Config) *live {
 	t.Helper()
-	l := &live{database: storetest.URL(t), registry: prometheus.NewRegistry()}
+	l := &live{database: storetest.URL(t), registry: prometheus.NewRegistry(), guard: &guard{hides: map[string]bool{}}}
 	l.source = &counted{Store: storetest.OpenConfig(t, store.Config{DatabaseURL: l.database, Retention: 24 * time.Hour})}
 	cfg.DatabaseURL = l.database
-	l.b = broadcaster.New(cfg, l.source, storetest.Logger(), l.registry)
+	l.b = broadcaster.New(cfg, l.source, l.guard, storetest.Logger(), l.registry)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { l.b.Run(ctx); close(done) }()
@@ -303,7 +335,8 @@ func TestHugeMessageEndsTheSocket(t *testing.T) {
 	t.Parallel()
 	l := start(t, broadcaster.Config{})
 	s := l.dial(t)
-	s.say(`{"action":"subscribe","machine_id":"%s"}`, strings.Repeat("m", 5000))
+	huge := fmt.Appendf(nil, `{"action":"subscribe","machine_id":"%s"}`, strings.Repeat("m", 5000))
+	_ = s.conn.Write(t.Context(), websocket.MessageText, huge) // the server may be done with it before its end
 	if _, _, err := s.conn.Read(t.Context()); err == nil {
 		t.Error("a huge message was read")
 	}

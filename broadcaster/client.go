@@ -1,6 +1,8 @@
 package broadcaster
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/olahol/melody"
@@ -11,6 +13,8 @@ import (
 const (
 	closeShutdown = 1001 // the server goes down
 	closeSlow     = 4001 // the client does not read
+	closeEnded    = 4401 // the session or token has ended: log in first
+	closeGrant    = 4403 // a machine that it watched may not be read any more
 )
 
 // outgoing is a message that waits for a client. One with a machine may be
@@ -57,10 +61,22 @@ func (c *client) send(message outgoing) {
 		c.keepNewest()
 	}
 	if c.queued > c.limit {
-		c.closed, c.queue = true, nil
 		c.metrics.slowClients.Inc()
-		_ = c.session.CloseWithMsg(melody.FormatCloseMessage(closeSlow, "the client reads too slowly"))
+		c.end(closeSlow, "the client reads too slowly")
 	}
+}
+
+// end closes the socket for a reason. The caller holds c.mu.
+func (c *client) end(code int, reason string) {
+	c.closed, c.queue = true, nil
+	_ = c.session.CloseWithMsg(melody.FormatCloseMessage(code, reason))
+}
+
+// watched lists the machines that the client has subscribed to.
+func (c *client) watched() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.topics))
 }
 
 // sent lets the next message go; melody calls it when one is on the wire.

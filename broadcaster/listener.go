@@ -28,7 +28,13 @@ type listener struct {
 	metrics     *metrics
 	notice      func(keys map[string]snapshot.Time)
 	resync      func()
+	// access is told that who may do what may have changed, and whether such changes
+	// are heard of from now on.
+	access func(hearing bool)
 }
+
+// accessChannel is where the database tells that who may do what has changed.
+const accessChannel = "snapwatch_access"
 
 func (l *listener) run(ctx context.Context) {
 	backoff := minBackoff
@@ -38,6 +44,7 @@ func (l *listener) run(ctx context.Context) {
 			return
 		}
 		l.metrics.listenerConnected.Set(0)
+		l.access(false)
 		if heard {
 			backoff = minBackoff
 		}
@@ -68,10 +75,13 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+snapshot.NoticeChannel); err != nil {
-		return false, fmt.Errorf("listen: %w", err)
+	for _, channel := range []string{snapshot.NoticeChannel, accessChannel} {
+		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+			return false, fmt.Errorf("listen: %w", err)
+		}
 	}
 	l.metrics.listenerConnected.Set(1)
+	l.access(true)
 	l.resync()
 	for {
 		if err := l.wait(ctx, conn); err != nil {
@@ -92,6 +102,10 @@ func (l *listener) wait(ctx context.Context, conn *pgx.Conn) error {
 			return conn.Ping(testing)
 		}
 		return err
+	}
+	if note.Channel == accessChannel {
+		l.access(true)
+		return nil
 	}
 	committed, keys, err := snapshot.DecodeNotices(note.Payload)
 	if err != nil {

@@ -91,7 +91,7 @@ type fleet struct {
 func startFleet(t *testing.T, db storetest.Database) *fleet {
 	t.Helper()
 	now := time.Now()
-	f := &fleet{db: db, now: now, series: make(map[string]snapshottest.Series), site: apitest.Start(t, db, api.Config{MachineMetrics: 100, Now: func() time.Time { return now }})}
+	f := &fleet{db: db, now: now, series: make(map[string]snapshottest.Series), site: apitest.Start(t, db, apitest.Config{Config: api.Config{MachineMetrics: 100, Now: func() time.Time { return now }}})}
 	for i, machineID := range []string{"m-1", "m-2", "m-3"} {
 		machine := &snapshot.Machine{MachineID: machineID, Hostname: fmt.Sprintf("it's host %d", i+1)}
 		if _, err := f.site.Store.Register(t.Context(), machine); err != nil {
@@ -106,7 +106,7 @@ func startFleet(t *testing.T, db storetest.Database) *fleet {
 		t.Fatal(err)
 	}
 	f.role = storetest.Role(t, db)
-	if err := f.site.Store.GrantReader(t.Context(), f.role); err != nil {
+	if _, err := f.site.Store.GrantReader(t.Context(), f.role); err != nil {
 		t.Fatal(err)
 	}
 	f.admin = storetest.ConnectAdmin(t, db)
@@ -124,8 +124,10 @@ func (f *fleet) query(t testing.TB, statement string) table {
 	t.Helper()
 	var out table
 	err := pgx.BeginTxFunc(t.Context(), f.admin, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), "SET LOCAL ROLE "+f.role); err != nil {
-			return err
+		for _, statement := range []string{"SET LOCAL ROLE " + f.role, "SET LOCAL search_path = history, public"} {
+			if _, err := tx.Exec(t.Context(), statement); err != nil {
+				return err
+			}
 		}
 		// The extended protocol would give types to the literals that Grafana writes.
 		rows, err := tx.Query(t.Context(), statement, pgx.QueryExecModeSimpleProtocol)

@@ -31,6 +31,9 @@ type Writer interface {
 
 // Config bounds what ingest holds and waits for. Zero values mean the defaults.
 type Config struct {
+	// Allow returns nil if the caller of a request may write a machine's snapshots, and
+	// else the problem to answer; nil lets everybody, whom the caller of Handle has let in.
+	Allow func(ctx context.Context, machineID string) error
 	// Horizon returns the oldest instant that a snapshot may be of; nil takes any.
 	Horizon func() snapshot.Time
 	// Writers is how many groups are committed at the same time; 2 by default.
@@ -50,6 +53,9 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
+	if c.Allow == nil {
+		c.Allow = func(context.Context, string) error { return nil }
+	}
 	if c.Horizon == nil {
 		c.Horizon = func() snapshot.Time { return math.MinInt64 }
 	}
@@ -133,6 +139,9 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 	defer body.release()
 	batch, err := snapshot.DecodeBatch(body.bytes)
 	if err != nil {
+		return snapshot.Ack{}, 0, err
+	}
+	if err := i.cfg.Allow(c.Request.Context(), batch.MachineID); err != nil {
 		return snapshot.Ack{}, 0, err
 	}
 	i.metrics.batchSnapshots.Observe(float64(len(batch.Snapshots)))

@@ -4,16 +4,19 @@ package apitest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/ingest"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -21,15 +24,45 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
+// Config is what a server is told; zero values mean the defaults.
+type Config struct {
+	api.Config
+	// Policy is the table of who may do what; nil means the real one.
+	Policy auth.Policy
+	// Listens makes the live view hear, which takes a connection.
+	Listens bool
+}
+
 // Site is a running server.
 type Site struct {
 	Store *store.Store
+	Auth  *auth.Service
 	API   *api.API
 	URL   string
+	// Token is an administrator's, and Client sends it.
+	Token  string
+	Client *http.Client
+}
+
+// Bearer is a transport that sends a token.
+type Bearer string
+
+// RoundTrip sends a request with the token, unless it has an Authorization already.
+func (b Bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, has := r.Header["Authorization"]; !has {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+string(b))
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// CheapParams hash passwords fast, which only tests may.
+func CheapParams() *argon2id.Params {
+	return &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
 // Start starts a server on a database of the test; it ends with the test.
-func Start(t testing.TB, db storetest.Database, cfg api.Config) *Site {
+func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	registry := prometheus.NewRegistry()
@@ -37,18 +70,43 @@ func Start(t testing.TB, db storetest.Database, cfg api.Config) *Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := ingest.New(ingest.Config{Horizon: s.Horizon}, s, storetest.Logger(), registry)
-	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL}, s, storetest.Logger(), registry)
+	service, err := auth.New(auth.Config{Params: CheapParams(), Now: cfg.Now}, s.Accounts(), storetest.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := service.AddToken(t.Context(), auth.NewToken{Name: "the test's", Role: auth.RoleAdmin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.RequestRate == 0 {
+		cfg.RequestRate = 1e6
+	}
+	if cfg.Policy == nil {
+		cfg.Policy = auth.NewPolicy(auth.Rules())
+	}
+	access := api.NewAccess(cfg.Policy, service, s)
+	in := ingest.New(ingest.Config{Horizon: s.Horizon, Allow: access.Writes}, s, storetest.Logger(), registry)
+	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL, Changed: service.Changed}, s, access, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
-	handler := api.New(cfg, api.Parts{Store: s, Ingest: in.Handle, Live: live.Handle, UI: ui, Registry: registry, Logger: storetest.Logger()})
+	handler := api.New(cfg.Config, api.Parts{Store: s, Access: access, Ingest: in.Handle, Live: live.Handle, UI: ui, Registry: registry, Logger: storetest.Logger()})
 	server := httptest.NewServer(handler)
+	hearing, deaf := context.WithCancel(context.WithoutCancel(t.Context()))
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		if cfg.Listens {
+			live.Run(hearing)
+		}
+	}()
 	t.Cleanup(func() {
+		deaf()
+		<-heard
 		server.Close()
 		in.Close()
 		live.Close()
 		s.Close()
 	})
-	return &Site{Store: s, API: handler, URL: server.URL}
+	return &Site{Store: s, Auth: service, API: handler, URL: server.URL, Token: token, Client: &http.Client{Transport: Bearer(token)}}
 }
 
 // Post sends snapshots of a machine, a batch at a time, and fails the test unless
@@ -61,7 +119,7 @@ func (s *Site) Post(t testing.TB, machineID string, snapshots []snapshot.Snapsho
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := http.Post(s.URL+"/api/v1/snapshots", "application/json", bytes.NewReader(body))
+		response, err := s.Client.Post(s.URL+"/api/v1/snapshots", "application/json", bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +135,7 @@ func (s *Site) Post(t testing.TB, machineID string, snapshots []snapshot.Snapsho
 // Get asks for a path and returns the answer's body.
 func (s *Site) Get(t testing.TB, path string) []byte {
 	t.Helper()
-	response, err := http.Get(s.URL + path)
+	response, err := s.Client.Get(s.URL + path)
 	if err != nil {
 		t.Fatal(err)
 	}

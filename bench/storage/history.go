@@ -150,8 +150,12 @@ func (b *bench) sizes(ctx context.Context, logical int) error {
 func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 	logger := slog.New(slog.DiscardHandler)
 	nothing := func(*gin.Context) {}
-	server := httptest.NewServer(api.New(api.Config{Version: "bench", Now: func() time.Time { return b.now }},
-		api.Parts{Store: b.store, Ingest: nothing, Live: nothing, UI: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Logger: logger}))
+	access, client, err := b.access(ctx)
+	if err != nil {
+		return err
+	}
+	server := httptest.NewServer(api.New(api.Config{Version: "bench", RequestRate: 1e9, Now: func() time.Time { return b.now }},
+		api.Parts{Store: b.store, Access: access, Ingest: nothing, Live: nothing, UI: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Logger: logger}))
 	defer server.Close()
 	rng := rand.New(rand.NewPCG(1, 2))
 	machineID := func() string { return fmt.Sprintf("host-%02d", rng.IntN(b.machines)) }
@@ -202,7 +206,7 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 			if err != nil {
 				return err
 			}
-			response, err := http.DefaultClient.Do(request)
+			response, err := client.Do(request)
 			if err != nil {
 				return err
 			}

@@ -66,7 +66,8 @@ func (runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Agent
 	if err != nil {
 		return err
 	}
-	a, err := agent.New(ctx, agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, StateDir: dir, MachineID: cfg.MachineID,
+	a, err := agent.New(ctx, agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
+		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
 		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, logger)
 	if err != nil {
 		return err

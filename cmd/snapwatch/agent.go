@@ -36,8 +36,9 @@ func agentProgram() (string, error) {
 	return program, nil
 }
 
-// superviseAgent keeps an agent running until ctx ends.
-func superviseAgent(ctx context.Context, program string, arguments []string, logger *slog.Logger) {
+// superviseAgent keeps an agent running until ctx ends. The enrolment key is for the
+// first time; it is not among the arguments, which everybody sees.
+func superviseAgent(ctx context.Context, program string, arguments []string, key string, logger *slog.Logger) {
 	// The kernel ends the agent when the thread that started it ends (see
 	// childOfThread), so that thread must live as long as this function.
 	runtime.LockOSThread()
@@ -45,6 +46,7 @@ func superviseAgent(ctx context.Context, program string, arguments []string, log
 	for ctx.Err() == nil {
 		cmd := exec.CommandContext(ctx, program, arguments...)
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		cmd.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+key, "SNAPWATCH_TOKEN=")
 		cmd.SysProcAttr = childOfThread()
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = agentGrace

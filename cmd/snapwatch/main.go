@@ -27,6 +27,9 @@ type commandLine struct {
 	Serve       serveCommand       `cmd:"" help:"Run the server, with its private database if DATABASE_URL is not set."`
 	Migrate     migrateCommand     `cmd:"" help:"Move the database's schema; the server does it by itself at start."`
 	DatabaseURL databaseURLCommand `cmd:"" name:"database-url" help:"Print the connection URL of the database, for psql."`
+	User        userCommand        `cmd:"" help:"People who may log in."`
+	Token       tokenCommand       `cmd:"" help:"Tokens of programs and agents."`
+	Key         keyCommand         `cmd:"" help:"Enrolment keys, with which agents get their tokens."`
 	Ready       readyCommand       `cmd:"" help:"Ask a running server whether it is ready."`
 	OpenAPI     openAPICommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

@@ -51,10 +51,54 @@ func buildAndRun(m *testing.M) int {
 
 // process is a running snapwatch.
 type process struct {
-	cmd  *exec.Cmd
-	url  string
-	log  *lockedBuffer
-	done chan error
+	cmd   *exec.Cmd
+	dir   string
+	url   string
+	links <-chan string // the set-up link, if one was printed
+	token string        // an administrator's
+	log   *lockedBuffer
+	done  chan error
+}
+
+// client sends the token of whichever of the tests' servers it asks.
+var client = &http.Client{Transport: &bearers{tokens: make(map[string]string)}}
+
+type bearers struct {
+	mu     sync.Mutex
+	tokens map[string]string // by host and port
+}
+
+func (b *bearers) know(address, token string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens[strings.TrimPrefix(address, "http://")] = token
+}
+
+// RoundTrip sends a request.
+func (b *bearers) RoundTrip(r *http.Request) (*http.Response, error) {
+	b.mu.Lock()
+	token := b.tokens[r.URL.Host]
+	b.mu.Unlock()
+	if token != "" && r.Header.Get("Authorization") == "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// shell runs a command of snapwatch beside a server, as an administrator would.
+func shell(t *testing.T, dir, stdin string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch"), append(args, "--data-dir", dir)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	cmd.Stdin = strings.NewReader(stdin)
+	var errors bytes.Buffer
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, errors.String())
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // lockedBuffer takes a program's log while the test reads it.
@@ -78,7 +122,7 @@ func (l *lockedBuffer) String() string {
 // start runs a command that serves and waits for its URL.
 func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	t.Helper()
-	p := &process{log: &lockedBuffer{}, done: make(chan error, 1)}
+	p := &process{dir: dir, log: &lockedBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(filepath.Join(binaries, "snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	p.cmd.Dir = dir
@@ -90,14 +134,30 @@ func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	go func() { p.done <- p.cmd.Wait() }()
+	lines := bufio.NewReader(out)
+	line, readErr := lines.ReadString('\n')
+	links := make(chan string, 1)
+	go func() {
+		for failed := readErr; failed == nil; {
+			var line string
+			if line, failed = lines.ReadString('\n'); strings.Contains(line, "/setup#") {
+				links <- strings.TrimSpace(line)
+			}
+		}
+		close(links)
+		p.done <- p.cmd.Wait()
+	}()
 	_, url, ok := strings.Cut(strings.TrimSpace(line), "is up: ")
-	if err != nil || !ok {
+	if readErr != nil || !ok {
 		<-p.done
-		t.Fatalf("it did not come up: %q, %v\n%s", line, err, p.log)
+		t.Fatalf("it did not come up: %q, %v\n%s", line, readErr, p.log)
 	}
 	p.url = url
+	if p.token, err = shell(t, dir, "", "token", "add", "the test's", "--role", "admin"); err != nil {
+		t.Fatal(err)
+	}
+	client.Transport.(*bearers).know(url, p.token)
+	p.links = links
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil {
 			p.stop(t)
@@ -169,7 +229,7 @@ func post(ctx context.Context, url string, body []byte) (ack snapshot.Ack, err e
 		return ack, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return ack, err
 	}
@@ -309,7 +369,7 @@ func row(t *testing.T, dir, query string, into any) {
 
 func get(t *testing.T, url string, into any) {
 	t.Helper()
-	response, err := http.Get(url)
+	response, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +452,7 @@ func agentRuns(t *testing.T, dir string) bool {
 func TestStopClosesSockets(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", storetest.Dir(t), "127.0.0.1:0")
-	socket, _, err := websocket.Dial(t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/api/v1/live", nil)
+	socket, _, err := websocket.Dial(t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/api/v1/live", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,8 @@ func tool(t *testing.T, dir, stdin, name string, args ...string) string {
 
 func TestPrometheusRules(t *testing.T) {
 	t.Parallel()
-	tool(t, prometheusFolder, "", "promtool", "check", "config", "prometheus.yml")
+	dir := t.TempDir()
+	tool(t, dir, "", "promtool", "check", "config", prometheusConfig(t, dir, "server:8420", "a token"))
 	tool(t, prometheusFolder, "", "promtool", "check", "rules", "recording.yml", "alerts.yml")
 	tool(t, prometheusFolder, "", "promtool", "test", "rules", "alerts_test.yml")
 	// An alert without a test is not known to fire, and one without advice leaves its reader alone.
@@ -81,7 +82,8 @@ func read(t *testing.T, file string) string {
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	dir := storetest.Dir(t)
-	p := start(t, "up", dir, "127.0.0.1:0")
+	const metricsToken = "a token of the settings, for Prometheus"
+	p := start(t, "up", dir, "127.0.0.1:0", "--metrics-token", metricsToken)
 	machineID := firstMachine(t, p.url)
 	for _, path := range []string{"/api/v1/machines/" + machineID + "/at?time=" + url.QueryEscape(time.Now().UTC().Format(time.RFC3339)), "/api/v1/machines/" + machineID + "/processes?since=1h",
 		"/api/v1/machines/" + machineID + "/metrics?since=1h", "/api/v1/storage"} {
@@ -100,7 +102,7 @@ func TestPrometheus(t *testing.T) {
 	checkReference(t, parse(t, server), parse(t, machines))
 	checkNative(t, p.url)
 
-	prom := startPrometheus(t, strings.TrimPrefix(p.url, "http://"))
+	prom := startPrometheus(t, strings.TrimPrefix(p.url, "http://"), metricsToken)
 	prom.await(t, `count_over_time(up{job="snapwatch"}[30s]) >= 6 and on () up{job="snapwatch"} == 1`)
 	prom.await(t, `up{job="snapwatch-machines"} == 1`)
 	prom.await(t, `snapwatch:store_snapshots:rate5m > 0`)
@@ -115,7 +117,7 @@ func TestPrometheus(t *testing.T) {
 
 func fetch(t *testing.T, address string) (int, string) {
 	t.Helper()
-	response, err := http.Get(address)
+	response, err := client.Get(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +220,7 @@ func checkNative(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,21 +249,28 @@ func checkNative(t *testing.T, address string) {
 // prometheus is a running one.
 type prometheus struct{ url string }
 
-func startPrometheus(t *testing.T, target string) *prometheus {
+// prometheusConfig writes our configuration for another target, with its token.
+func prometheusConfig(t *testing.T, dir, target, token string) string {
 	t.Helper()
-	dir := t.TempDir()
 	text := read(t, prometheusFolder+"/prometheus.yml")
 	text = strings.ReplaceAll(text, "15s", "1s")
 	text = strings.ReplaceAll(text, "server:8420", target)
+	secret := filepath.Join(dir, "token")
+	text = strings.ReplaceAll(text, "/run/secrets/metrics_token", secret)
 	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"recording.yml", "alerts.yml"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(read(t, prometheusFolder+"/"+name)), 0o600); err != nil {
+	for name, content := range map[string]string{file: text, secret: token,
+		filepath.Join(dir, "recording.yml"): read(t, prometheusFolder+"/recording.yml"), filepath.Join(dir, "alerts.yml"): read(t, prometheusFolder+"/alerts.yml")} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return file
+}
+
+func startPrometheus(t *testing.T, target, token string) *prometheus {
+	t.Helper()
+	dir := t.TempDir()
+	file := prometheusConfig(t, dir, target, token)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -13,17 +13,20 @@ import (
 type serveCommand struct {
 	config.Database
 	config.Server
+	config.OIDC
 	config.TLS
 }
 
 // Run serves until a signal.
 func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	s, err := start(ctx, c.Database, c.Server, c.TLS, logger)
+	s, err := start(ctx, settings{c.Database, c.Server, c.OIDC, c.TLS}, logger)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	fmt.Println("snapwatch is up:", s.url())
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
 	return s.wait(ctx)
 }
 
@@ -38,7 +41,7 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := start(ctx, c.Database, c.Server, config.TLS{}, logger)
+	s, err := start(ctx, settings{database: c.Database, server: c.Server}, logger)
 	if err != nil {
 		return err
 	}
@@ -50,12 +53,18 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if c.DataDir != "" { // what belongs to an unusual place stays together there
 		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
 	}
+	key, err := s.auth.LocalKey(ctx)
+	if err != nil {
+		return err
+	}
 	agentCtx, stopAgent := context.WithCancel(ctx)
 	agentDone := make(chan struct{})
-	go func() { superviseAgent(agentCtx, program, arguments, logger); close(agentDone) }()
+	go func() { superviseAgent(agentCtx, program, arguments, key, logger); close(agentDone) }()
 	// The agent goes first, so that its last snapshots are taken.
 	defer func() { stopAgent(); <-agentDone }()
-	fmt.Println("snapwatch is up:", s.url())
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintln(os.Stderr, "Ctrl-C stops it.")
 	return s.wait(ctx)
 }

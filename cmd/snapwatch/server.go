@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,9 +17,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/certificate"
 	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/connlimit"
 	"github.com/snapwatch/snapwatch/ingest"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
@@ -33,33 +36,47 @@ type server struct {
 	logger      *slog.Logger
 	cluster     *embedded.Cluster // nil with a database of the user's
 	store       *store.Store
+	auth        *auth.Service
 	ingest      *ingest.Ingest
 	broadcaster *broadcaster.Broadcaster
 	http        *http.Server
 	listener    net.Listener
+	secure      bool       // it speaks TLS; http.Server sets its TLSConfig in any case
 	failed      chan error // what ended serving
 
 	background     context.CancelFunc
 	backgroundDone chan struct{}
 }
 
+// settings are all that a server is told.
+type settings struct {
+	database config.Database
+	server   config.Server
+	oidc     config.OIDC
+	tls      config.TLS
+}
+
 // start brings up the database, the schema and the server. What it started is
 // stopped again if a later step fails.
-func start(ctx context.Context, database config.Database, cfg config.Server, secure config.TLS, logger *slog.Logger) (_ *server, err error) {
+func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, err error) {
+	database, cfg := all.database, all.server
 	s := &server{logger: logger, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			s.stop()
 		}
 	}()
-	var files *certificate.Files
-	if secure.TLSCert != "" || secure.TLSKey != "" {
-		if secure.TLSCert == "" || secure.TLSKey == "" {
-			return nil, errors.New("--tls-cert and --tls-key belong together")
-		}
-		if files, err = certificate.Load(secure.TLSCert, secure.TLSKey, logger); err != nil {
-			return nil, err
-		}
+	dir, err := database.Dir()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := newTransport(all.tls, dir, logger)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := proxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
 	}
 	// The address first: a port that is taken is the likeliest fault, and quick to tell.
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
@@ -67,10 +84,6 @@ func start(ctx context.Context, database config.Database, cfg config.Server, sec
 	}
 	databaseURL := database.DatabaseURL
 	if databaseURL == "" {
-		dir, err := database.Dir()
-		if err != nil {
-			return nil, err
-		}
 		s.cluster, err = embedded.Start(ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger})
 		if err != nil {
 			return nil, fmt.Errorf("start the private database: %w", err)
@@ -88,47 +101,71 @@ func start(ctx context.Context, database config.Database, cfg config.Server, sec
 		return nil, err
 	}
 	if cfg.ReaderRole != "" {
-		if err := s.store.GrantReader(ctx, cfg.ReaderRole); err != nil {
+		ahead, err := s.store.GrantReader(ctx, cfg.ReaderRole)
+		switch {
+		case err != nil:
 			logger.Warn("the reader's role has no rights", "role", cfg.ReaderRole, "err", err)
+		case !ahead:
+			logger.Warn("the reader's role does not find the views; run, as a superuser: ALTER ROLE "+cfg.ReaderRole+" SET search_path = history, public", "role", cfg.ReaderRole)
 		}
 	}
-	s.ingest = ingest.New(ingest.Config{Horizon: s.store.Horizon, Writers: cfg.Writers, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
-	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets}, s.store, logger, registry)
+	if err := s.newAuth(ctx, cfg.Access); err != nil {
+		return nil, err
+	}
+	provider, err := newOIDC(all.oidc, s.auth)
+	if err != nil {
+		return nil, err
+	}
+	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store)
+	s.ingest = ingest.New(ingest.Config{Allow: access.Writes, Horizon: s.store.Horizon, Writers: cfg.Writers, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
+	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, Changed: s.auth.Changed}, s.store, access, logger, registry)
 	gin.SetMode(gin.ReleaseMode)
-	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr()), MachineMetrics: cfg.MachineMetrics}, api.Parts{
-		Store: s.store, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger})
+	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr()), MachineMetrics: cfg.MachineMetrics, TrustedProxies: trusted,
+		RequestRate: cfg.RequestRate, AgentCertificates: all.tls.AgentCA != ""}, api.Parts{
+		Store: s.store, Access: access, OIDC: provider, OIDCName: all.oidc.OIDCName, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger})
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
-	s.runBackground()
-	if files != nil {
-		s.http.TLSConfig = files.Config()
-		go func() { s.failed <- s.http.ServeTLS(s.listener, "", "") }()
+	s.runBackground(secure.acme, all.tls.ACMEHTTP)
+	bounded := connlimit.New(s.listener, connlimit.Config{Total: cfg.MaxConnections, PerAddress: cfg.MaxClientConnections, Exempt: trusted}, registry)
+	if secure.config != nil {
+		s.http.TLSConfig, s.secure = secure.config, true
+		go func() { s.failed <- s.http.ServeTLS(bounded, "", "") }()
 	} else {
-		go func() { s.failed <- s.http.Serve(s.listener) }()
+		go func() { s.failed <- s.http.Serve(bounded) }()
 	}
-	if ip, ok := s.listener.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() {
-		logger.Warn("the server is reachable from other machines, and there is no log-in yet: whoever reaches it reads and changes everything", "listen", ip.String())
+	if ip, ok := s.listener.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() && secure.config == nil {
+		logger.Warn("other machines reach this server in plain HTTP: passwords, tokens and process lists travel in the clear. Use --tls-cert or --acme-domains, or put a proxy that speaks TLS before it and bind it to loopback", "listen", ip.String())
 	}
 	return s, nil
 }
 
-// runBackground starts the upkeep of the store and the ears of the live view.
-func (s *server) runBackground() {
+// runBackground starts the upkeep of the store and of the accounts, and the ears of
+// the live view; with an authority's certificates and an address, also the answers
+// that the authority looks for there.
+func (s *server) runBackground(acme *certificate.ACME, address string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background, s.backgroundDone = cancel, make(chan struct{})
 	go func() {
 		defer close(s.backgroundDone)
-		upkeep := make(chan struct{})
-		go func() { s.store.Maintain(ctx); close(upkeep) }()
-		s.broadcaster.Run(ctx)
-		<-upkeep
+		var running sync.WaitGroup
+		running.Go(func() { s.store.Maintain(ctx) })
+		running.Go(func() { s.auth.Run(ctx) })
+		running.Go(func() { s.broadcaster.Run(ctx) })
+		if acme != nil && address != "" {
+			running.Go(func() {
+				if err := acme.ServeHTTP(ctx, address); err != nil {
+					s.logger.Error("ACME is not answered over HTTP", "err", err)
+				}
+			})
+		}
+		running.Wait()
 	}()
 }
 
 // url returns the address to open in a browser.
 func (s *server) url() string {
 	scheme := "http://"
-	if s.http.TLSConfig != nil {
+	if s.secure {
 		scheme = "https://"
 	}
 	address, ok := s.listener.Addr().(*net.TCPAddr)

@@ -56,9 +56,15 @@ func TestTLS(t *testing.T) {
 	}
 
 	stranger := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", storetest.Dir(t))
+	stranger.Env = append(os.Environ(), "SNAPWATCH_TOKEN="+p.token)
 	log := &lockedBuffer{}
 	stranger.Stderr = log
 	knows := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", storetest.Dir(t), "--machine-id", "knows", "--ca-file", authority)
+	enrolment, err := shell(t, dir, "", "key", "add", "the test's")
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+enrolment)
 	for _, cmd := range []*exec.Cmd{stranger, knows} {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -70,7 +76,12 @@ func TestTLS(t *testing.T) {
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	until(t, "the agent's snapshot", func() bool {
-		response, err := client.Get(p.url + "/api/v1/machines/knows/snapshots")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/machines/knows/snapshots", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+p.token)
+		response, err := client.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func settings(groups ...any) map[string]bool {
 }
 
 func serverSettings() map[string]bool {
-	return settings(config.Log{}, config.Database{}, config.Server{}, config.TLS{})
+	return settings(config.Log{}, config.Database{}, config.Server{}, config.Access{}, config.OIDC{}, config.TLS{})
 }
 func agentSettings() map[string]bool { return settings(config.Log{}, config.Agent{}) }
 

@@ -8,6 +8,7 @@ psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbn
 CREATE ROLE snapwatch LOGIN PASSWORD :'server';
 CREATE ROLE snapwatch_reader LOGIN PASSWORD :'reader' CONNECTION LIMIT 20;
 ALTER ROLE snapwatch_reader SET default_transaction_read_only = on;
+ALTER ROLE snapwatch_reader SET search_path = history, public;
 ALTER ROLE snapwatch_reader SET statement_timeout = '60s';
 CREATE DATABASE snapwatch OWNER snapwatch TEMPLATE template0;
 \connect snapwatch

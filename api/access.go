@@ -1,0 +1,264 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/store"
+)
+
+// Access decides, by the policy, who may do what to which machine. Ingest and the
+// live view ask it too.
+type Access struct {
+	policy  auth.Policy
+	service *auth.Service
+	store   interface {
+		Sees(ctx context.Context, view store.View, machineID string) (bool, error)
+	}
+}
+
+// NewAccess returns what decides by a policy.
+func NewAccess(policy auth.Policy, service *auth.Service, s *store.Store) *Access {
+	return &Access{policy: policy, service: service, store: s}
+}
+
+type extentKey struct{}
+
+// extentOf tells how far the caller's permission for this request goes.
+func extentOf(ctx context.Context) auth.Extent {
+	extent, known := ctx.Value(extentKey{}).(auth.Extent)
+	if !known {
+		return auth.None
+	}
+	return extent
+}
+
+// viewOf says which machines the caller sees.
+func viewOf(ctx context.Context) store.View {
+	switch extentOf(ctx) {
+	case auth.All:
+		return store.Everything()
+	case auth.Granted:
+		return store.View{Tags: auth.PrincipalOf(ctx).Tags}
+	}
+	return store.View{}
+}
+
+// Writes is nil if the caller may write a machine's snapshots, and else a problem.
+func (*Access) Writes(ctx context.Context, machineID string) error {
+	switch extentOf(ctx) {
+	case auth.All:
+		return nil
+	case auth.Own:
+		if auth.PrincipalOf(ctx).MachineID == machineID {
+			return nil
+		}
+		return problem.New(http.StatusForbidden, "other_machine", "This token is bound to another machine.")
+	}
+	return forbidden()
+}
+
+// Watches reports whether the caller may, by now, do an action of the live view with
+// a machine.
+func (a *Access) Watches(ctx context.Context, action, machineID string) (bool, error) {
+	who := auth.PrincipalOf(ctx)
+	if who == nil {
+		return false, nil
+	}
+	who, err := a.service.Renew(ctx, who)
+	if errors.Is(err, auth.ErrCredential) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	switch a.policy.Extent("LIVE "+action, who) {
+	case auth.All:
+		return true, nil
+	case auth.Granted:
+		return a.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
+	}
+	return false, nil
+}
+
+// Holds reports whether the caller's credential still counts.
+func (a *Access) Holds(ctx context.Context) (bool, error) {
+	who := auth.PrincipalOf(ctx)
+	if who == nil {
+		return false, nil
+	}
+	_, err := a.service.Renew(ctx, who)
+	if errors.Is(err, auth.ErrCredential) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Who names the caller, for what is counted by caller.
+func (*Access) Who(ctx context.Context) string { return callerKey(auth.PrincipalOf(ctx)) }
+
+func callerKey(who *auth.Principal) string {
+	if who == nil {
+		return ""
+	}
+	if who.UserID != 0 {
+		return "user " + strconv.FormatInt(who.UserID, 10)
+	}
+	return "token " + strconv.FormatInt(who.TokenID, 10)
+}
+
+func forbidden() *problem.Problem {
+	return problem.New(http.StatusForbidden, "forbidden", "Your role, or the scope of your token, does not allow this.")
+}
+
+func unauthenticated(detail string) *problem.Problem {
+	return problem.New(http.StatusUnauthorized, "unauthenticated", detail)
+}
+
+var parameterPattern = regexp.MustCompile(`:(\w+)`)
+
+// operationOf names a request as the policy does; "" if no route serves it.
+func operationOf(c *gin.Context) string {
+	route := c.FullPath()
+	if route == "" {
+		return ""
+	}
+	return c.Request.Method + " " + parameterPattern.ReplaceAllString(route, "{$1}")
+}
+
+// authorize finds out who makes a request, and whether they may. What no rule allows
+// is refused.
+func (a *API) authorize(c *gin.Context) {
+	operation := operationOf(c)
+	if a.access.policy.Open(operation) || operation == "" && !guarded(c.Request.URL.Path) {
+		return
+	}
+	who, err := a.authenticate(c)
+	if err != nil {
+		a.refuse(c, err)
+		return
+	}
+	if wait := a.requests.Take(callerKey(who), a.cfg.Now()); wait > 0 {
+		a.refuse(c, &auth.TooManyError{Wait: wait})
+		return
+	}
+	if operation == "" {
+		return // somebody whom we know is told that there is nothing
+	}
+	if a.cfg.AgentCertificates && who.Role == auth.RoleAgent && (c.Request.TLS == nil || len(c.Request.TLS.VerifiedChains) == 0) {
+		a.refuse(c, problem.New(http.StatusForbidden, "certificate_needed", "Agents must show a client certificate here (--agent-ca)."))
+		return
+	}
+	ctx := auth.WithPrincipal(c.Request.Context(), who)
+	extent := a.access.policy.Extent(operation, who)
+	if err := a.reaches(ctx, who, extent, c.Param("machine_id")); err != nil {
+		a.refuse(c, err)
+		return
+	}
+	c.Request = c.Request.WithContext(context.WithValue(ctx, extentKey{}, extent))
+}
+
+// guarded tells of paths without a route whether strangers get an answer: the UI's
+// pages are for all, or nobody could log in.
+func guarded(path string) bool {
+	return path == "/api" || strings.HasPrefix(path, "/api/") || path == "/metrics" || strings.HasPrefix(path, "/metrics/")
+}
+
+// reaches tells whether an extent goes as far as the machine in a request's path, if
+// there is one.
+func (a *API) reaches(ctx context.Context, who *auth.Principal, extent auth.Extent, machineID string) error {
+	switch {
+	case extent == auth.None:
+		return forbidden()
+	case machineID == "" || extent == auth.All:
+		return nil
+	case extent == auth.Own:
+		if who.MachineID != machineID {
+			return problem.New(http.StatusForbidden, "other_machine", "This token is bound to another machine.")
+		}
+		return nil
+	}
+	sees, err := a.access.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
+	if err != nil {
+		return err
+	}
+	if !sees { // as if there were none: its id is not theirs to know
+		return noMachine()
+	}
+	return nil
+}
+
+// authenticate reads a request's credential: a bearer token or, of a browser, the
+// session's cookie.
+func (a *API) authenticate(c *gin.Context) (*auth.Principal, error) {
+	if header := c.GetHeader("Authorization"); header != "" {
+		scheme, secret, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") || secret == "" {
+			return nil, unauthenticated("The Authorization header must be: Bearer, and a token.")
+		}
+		return a.access.service.Authenticate(c.Request.Context(), strings.TrimSpace(secret))
+	}
+	cookie, err := c.Request.Cookie(a.cookieName(c, sessionCookie))
+	if err != nil {
+		return nil, unauthenticated("Log in, or send a token: Authorization: Bearer …")
+	}
+	if !a.sameOrigin(c.Request) {
+		return nil, problem.New(http.StatusForbidden, "cross_origin", "A session may only be used by snapwatch's own pages; programs use tokens.")
+	}
+	return a.access.service.Authenticate(c.Request.Context(), cookie.Value)
+}
+
+// sameOrigin tells of a request with a session's cookie whether one of our own pages
+// makes it. Browsers say so with Sec-Fetch-Site or, of what changes something and of
+// sockets, with Origin; what says neither may only read.
+func (a *API) sameOrigin(r *http.Request) bool {
+	reads := (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	switch {
+	case origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host:
+		return false
+	case site != "" && site != "same-origin" && site != "none":
+		return false
+	}
+	return reads || origin != "" || site == "same-origin"
+}
+
+// refuse answers with a problem, and ends the request.
+func (a *API) refuse(c *gin.Context, err error) {
+	var p *problem.Problem
+	if !errors.As(a.fail(c.Request.Context(), err), &p) {
+		p = problem.As(err)
+	}
+	if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
+		c.Header("Retry-After", retryAfter(wait))
+	}
+	if p.Status == http.StatusUnauthorized {
+		c.Header("WWW-Authenticate", `Bearer realm="snapwatch"`)
+	}
+	p.Write(c.Writer, c.Request)
+	c.Abort()
+}
+
+func retryAfter(e *auth.TooManyError) string {
+	return strconv.Itoa(int(math.Ceil(e.Wait.Seconds())))
+}
+
+// waiting is a refusal that tells for how long, in an answer of huma.
+func waiting(e *auth.TooManyError) error {
+	return huma.ErrorWithHeaders(tooMany(e), http.Header{"Retry-After": {retryAfter(e)}})
+}
+
+func tooMany(e *auth.TooManyError) *problem.Problem {
+	return problem.New(http.StatusTooManyRequests, "too_many_requests", "Too many requests; wait "+max(e.Wait, time.Second).Round(time.Second).String()+".")
+}
