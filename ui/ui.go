@@ -16,7 +16,7 @@ import (
 var dist embed.FS
 
 // policy lets the page load only what came with it, and talk only to its server.
-const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+const policy = "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 // Handler serves the application. Paths that name no file are the application's
 // own routes and get its page.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
-import { api, browser, patch, thisMachine, until, up } from "./site.mjs";
+import { api, browser, patch, setUp, thisMachine, until, up } from "./site.mjs";
 
 let site;
 let chromium;
@@ -19,7 +19,7 @@ before(async () => {
   page = await chromium.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|40[49]|412/.test(message.text()) && faults.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|40[149]|412/.test(message.text()) && faults.push(message.text()));
 });
 
 after(async () => {
@@ -42,7 +42,7 @@ const timestamps = async (from) =>
   (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}&limit=1000`)).results.map((s) => Date.parse(s.timestamp));
 
 test("this machine's processes are there within 10 s, and change live", async () => {
-  await page.goto(site.url);
+  await setUp(page, site);
   await page.locator("table.fleet tbody a").first().click();
   await row(process.pid).waitFor();
   const first = await instant();

@@ -1,6 +1,6 @@
 // A whole snapwatch for browser tests: `snapwatch up` on a directory of its own,
 // and a headless Chromium.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,8 +20,19 @@ export async function up({ dir = freshDir(), listen = "127.0.0.1:0" } = {}) {
   const first = await Promise.race([lines.next(), once(child, "exit").then(() => ({ done: true }))]);
   const url = first.value?.match(/is up: (http:\S+)$/)?.[1];
   if (!url) throw new Error(`snapwatch did not come up:\n${log.join("\n")}`);
+  const shell = (...args) => execFileSync(program, [...args, "--data-dir", dir], { encoding: "utf8", env: { ...process.env, DATABASE_URL: "" }, stdio: ["ignore", "pipe", "inherit"] }).trim();
   return {
     url,
+    /** An administrator's token, made as one would. */
+    token: shell("token", "add", "the test's", "--role", "admin"),
+    /** The link to make the first user, which is printed when there is none. */
+    async setupLink() {
+      for await (const line of lines) {
+        const link = line.match(/http\S+\/setup#\S+/)?.[0];
+        if (link) return link;
+      }
+      throw new Error("no set-up link was printed");
+    },
     dir,
     child,
     log,
@@ -56,13 +67,33 @@ export function browser() {
 
 /** Asks the API. */
 export async function api(site, route, init) {
-  const response = await fetch(site.url + route, init);
+  const response = await fetch(site.url + route, { ...init, headers: { Authorization: `Bearer ${site.token}`, ...init?.headers } });
   if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
   return response.json();
 }
 
 export const patch = (site, machineId, change) =>
   api(site, `/api/v1/machines/${machineId}`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(change) });
+
+/** The first user of a site. */
+export const owner = { name: "owner", password: "correct horse battery" };
+
+/** Follows the set-up link as its finder would, and begins. */
+export async function setUp(page, site) {
+  await page.goto(await site.setupLink());
+  await page.getByLabel("Name").fill(owner.name);
+  await page.getByLabel("Password", { exact: true }).fill(owner.password);
+  await page.getByLabel("Password again").fill(owner.password);
+  await page.getByRole("button", { name: "Begin" }).click();
+  await page.getByRole("heading", { name: "Machines" }).waitFor();
+}
+
+/** Logs in on the page that asks for it. */
+export async function logIn(page, { name, password }) {
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Log in", exact: true }).click();
+}
 
 /** Asks until the answer is truthy. */
 export async function until(what, ask, ms = 20_000) {

@@ -1,7 +1,11 @@
-import { Link, Outlet, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import { Link, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import { Frame } from "./components/Frame";
 import { Notice } from "./components/Notice";
+import { AccountPage } from "./pages/AccountPage";
 import { FleetPage } from "./pages/FleetPage";
+import { LoginPage } from "./pages/LoginPage";
 import { MachinePage } from "./pages/MachinePage";
+import { SetupPage } from "./pages/SetupPage";
 import { type SortKey, sortKeys } from "./processes/rows";
 
 /** How the processes of a machine are shown, as it stands in the URL. */
@@ -34,18 +38,17 @@ function instantOf(at: unknown): Pick<MachineSearch, "at"> {
   return Math.abs(time) < 8.64e15 ? { at: new Date(time).toISOString() } : {};
 }
 
+/** Where to go after log-in, which is never another site; and why the identity provider did not let somebody in. */
+export function loginSearch(search: Record<string, unknown>): { then?: string; failed?: string } {
+  const { then, failed } = search;
+  return {
+    ...(typeof then === "string" && /^\/(?![/\\])/.test(then) && { then }),
+    ...(typeof failed === "string" && /^[a-z_]{1,40}$/.test(failed) && { failed }),
+  };
+}
+
 const root = createRootRoute({
-  component: () => (
-    <>
-      <header>
-        <Link to="/" className="brand">
-          <img src="/icon.svg" alt="" width="22" height="22" />
-          snapwatch
-        </Link>
-      </header>
-      <Outlet />
-    </>
-  ),
+  component: Frame,
   notFoundComponent: () => (
     <main>
       <Notice kind="error" title="There is nothing at this address.">
@@ -57,8 +60,11 @@ const root = createRootRoute({
 
 const fleet = createRoute({ getParentRoute: () => root, path: "/", component: FleetPage });
 const machine = createRoute({ getParentRoute: () => root, path: "/machines/$machineId", component: MachinePage, validateSearch: machineSearch });
+const login = createRoute({ getParentRoute: () => root, path: "/login", component: LoginPage, validateSearch: loginSearch });
+const setup = createRoute({ getParentRoute: () => root, path: "/setup", component: SetupPage });
+const account = createRoute({ getParentRoute: () => root, path: "/account", component: AccountPage });
 
-export const router = createRouter({ routeTree: root.addChildren([fleet, machine]) });
+export const router = createRouter({ routeTree: root.addChildren([fleet, machine, login, setup, account]) });
 
 declare module "@tanstack/react-router" {
   interface Register {

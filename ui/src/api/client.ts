@@ -10,6 +10,7 @@ export type ProcessNode = Schemas["Node"];
 export type ConfigPatch = Schemas["ConfigPatch"];
 export type LiveMessage = Schemas["LiveMessage"];
 export type LiveRequest = Schemas["LiveRequest"];
+export type Self = Schemas["SelfView"];
 export type Problem = Schemas["Problem"];
 
 export const client = createClient<paths>({ baseUrl: window.location.origin });

@@ -7,11 +7,15 @@ export interface LiveSnapshot {
   tree: ProcessNode[];
 }
 
-export type LiveStatus = "connecting" | "live" | "lost" | "unknown";
+export type LiveStatus = "connecting" | "live" | "lost" | "unknown" | "ended";
+
+/** Why the server closed a socket: it tells whether to come back. */
+const closeEnded = 4401;
+const closeGrant = 4403;
 
 export interface LiveHandlers {
   snapshot(snapshot: LiveSnapshot): void;
-  /** unknown: the server knows no such machine. */
+  /** unknown: there is no such machine, or it may not be seen (any more). ended: the session has ended. */
   status(status: LiveStatus): void;
 }
 
@@ -43,8 +47,13 @@ export function watch(machineId: string, handlers: LiveHandlers): () => void {
       socket?.send(JSON.stringify(request));
     };
     socket.onmessage = (event) => receive(JSON.parse(event.data as string) as LiveMessage);
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       if (over) return;
+      if (code === closeEnded || code === closeGrant) {
+        over = true;
+        handlers.status(code === closeEnded ? "ended" : "unknown");
+        return;
+      }
       handlers.status("lost");
       timer = setTimeout(connect, backoff(attempt++));
     };

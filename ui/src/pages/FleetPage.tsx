@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { ApiError, type Machine } from "../api/client";
 import { machinesQuery } from "../api/machines";
+import { useIsAdmin } from "../api/self";
 import { Meter } from "../components/Meter";
 import { Notice } from "../components/Notice";
 import { Ago } from "../components/Time";
@@ -12,6 +13,7 @@ import { bytes, duration, number, share } from "../format";
 export function FleetPage() {
   const { data: machines, failureReason, isPending } = useQuery(machinesQuery);
   const [filter, setFilter] = useState("");
+  const admin = useIsAdmin();
   const needle = filter.trim().toLowerCase();
   const shown = machines?.filter((m) => `${m.hostname} ${m.machine_id} ${m.platform}`.toLowerCase().includes(needle));
   return (
@@ -27,11 +29,13 @@ export function FleetPage() {
         </Notice>
       )}
       {isPending && !failureReason && <Notice title="Loading…" />}
-      {machines?.length === 0 && (
+      {machines?.length === 0 && admin && (
         <Notice title="No machine has reported yet.">
-          Start an agent: <code>snapwatch-agent --server {window.location.origin}</code>
+          Make an enrolment key on the server, <code>snapwatch key add first</code>, and start an agent with it:{" "}
+          <code>SNAPWATCH_ENROLMENT_KEY=… snapwatch-agent --server {window.location.origin}</code>
         </Notice>
       )}
+      {machines?.length === 0 && !admin && <Notice title="You see no machine yet.">An administrator grants you machines by their tags.</Notice>}
       {machines && machines.length > 0 && shown?.length === 0 && <Notice title={`No machine matches “${filter}”.`} />}
       {shown && shown.length > 0 && (
         <div className="scroll">

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { ApiError, type Machine } from "../api/client";
 import { machineQuery } from "../api/machines";
+import { useIsAdmin } from "../api/self";
 import { ConfigForm } from "../components/ConfigForm";
 import { MachineHeading } from "../components/MachineHeading";
 import { MachineTiles } from "../components/MachineTiles";
@@ -22,6 +23,7 @@ export function MachinePage() {
 function LivePage({ machineId }: { machineId: string }) {
   const { data: machine, error, failureReason } = useQuery(machineQuery(machineId));
   const { snapshot, status } = useLive(machineId);
+  const admin = useIsAdmin();
 
   if (status === "unknown" || (error instanceof ApiError && error.status === 404)) {
     return (
@@ -66,7 +68,7 @@ function LivePage({ machineId }: { machineId: string }) {
       ) : (
         <Notice title={machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
       )}
-      {machine && <ConfigForm key={machineId} machine={machine} />}
+      {machine && admin && <ConfigForm key={machineId} machine={machine} />}
     </main>
   );
 }

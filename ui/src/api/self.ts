@@ -1,0 +1,84 @@
+import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { ApiError, type Self, client, unwrap } from "./client";
+
+/** Who is logged in; null for nobody. */
+export const selfQuery = queryOptions({
+  queryKey: ["self"],
+  staleTime: 60_000,
+  refetchOnWindowFocus: true,
+  queryFn: async ({ signal }): Promise<Self | null> => {
+    const answer = await client.GET("/api/v1/me", { signal });
+    return answer.response.status === 401 ? null : unwrap(answer);
+  },
+});
+
+/** Whether who is logged in may administer. */
+export function useIsAdmin(): boolean {
+  return useQuery(selfQuery).data?.role === "admin";
+}
+
+/** How to log in here. */
+export const methodsQuery = queryOptions({
+  queryKey: ["methods"],
+  queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/auth/methods", { signal })),
+});
+
+/** One's sessions. */
+export const sessionsQuery = queryOptions({
+  queryKey: ["self", "sessions"],
+  queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/me/sessions", { signal })).results,
+});
+
+/** Throws an answer's problem, if it is one. */
+function check(answer: { error?: unknown; response: Response }) {
+  if (!answer.response.ok) throw new ApiError(answer.response.status, (answer.error ?? {}) as ApiError["problem"]);
+}
+
+/** Begins a session, and makes everything be asked for anew: as somebody else. */
+function useBegin<T>(begin: (input: T) => Promise<Self>) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: begin,
+    onSuccess: (self) => {
+      queries.clear();
+      queries.setQueryData(selfQuery.queryKey, self);
+    },
+  });
+}
+
+export const useLogin = () =>
+  useBegin(async (body: { name: string; password: string; code?: string }) => unwrap(await client.POST("/api/v1/auth/login", { body })));
+
+export const useSetup = () =>
+  useBegin(async (body: { secret: string; name: string; password: string }) => unwrap(await client.POST("/api/v1/auth/setup", { body })));
+
+/** Ends the session. What was shown is forgotten. */
+export function useLogout() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async () => check(await client.POST("/api/v1/auth/logout")),
+    onSettled: () => {
+      queries.clear();
+      queries.setQueryData(selfQuery.queryKey, null);
+    },
+  });
+}
+
+/** Changes something about one's own account, which is then read anew. */
+function useChangeSelf<T>(change: (input: T) => Promise<void>) {
+  const queries = useQueryClient();
+  return useMutation({ mutationFn: change, onSuccess: () => queries.invalidateQueries({ queryKey: selfQuery.queryKey }) });
+}
+
+export const useChangePassword = () =>
+  useChangeSelf(async (body: { password: string; new_password: string }) => check(await client.POST("/api/v1/me/password", { body })));
+
+export const useOfferCodes = () => useMutation({ mutationFn: async () => unwrap(await client.POST("/api/v1/me/totp")) });
+
+export const useConfirmCodes = () =>
+  useChangeSelf(async (body: { password: string; secret: string; code: string }) => check(await client.POST("/api/v1/me/totp/confirm", { body })));
+
+export const useRemoveCodes = () => useChangeSelf(async (body: { password: string }) => check(await client.POST("/api/v1/me/totp/remove", { body })));
+
+export const useEndSession = () =>
+  useChangeSelf(async (id: number) => check(await client.DELETE("/api/v1/me/sessions/{session_id}", { params: { path: { session_id: id } } })));

@@ -1,0 +1,38 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, Navigate, Outlet, useRouterState } from "@tanstack/react-router";
+import { selfQuery, useLogout } from "../api/self";
+import { Notice } from "./Notice";
+
+/** The pages that strangers see. */
+const open = ["/login", "/setup"];
+
+/** What is around every page. Who is not logged in gets the log-in page. */
+export function Frame() {
+  const location = useRouterState({ select: (state) => state.location });
+  const { data: self, failureReason, isPending } = useQuery(selfQuery);
+  const logout = useLogout();
+  const forStrangers = open.includes(location.pathname);
+  return (
+    <>
+      <header>
+        <Link to="/" className="brand">
+          <img src="/icon.svg" alt="" width="22" height="22" />
+          snapwatch
+        </Link>
+        {self && (
+          <nav aria-label="Account">
+            <Link to="/account">{self.name}</Link>
+            <button type="button" className="plain" disabled={logout.isPending} onClick={() => logout.mutate()}>
+              Log out
+            </button>
+          </nav>
+        )}
+      </header>
+      {forStrangers || self ? <Outlet /> : isPending ? <Waiting unreachable={failureReason !== null} /> : <Navigate to="/login" search={location.href === "/" ? {} : { then: location.href }} replace />}
+    </>
+  );
+}
+
+function Waiting({ unreachable }: { unreachable: boolean }) {
+  return <main>{unreachable ? <Notice kind="error" title="The server does not answer.">Trying again.</Notice> : <Notice title="Loading…" />}</main>;
+}
