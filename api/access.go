@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,6 +136,17 @@ func operationOf(c *gin.Context) string {
 		return ""
 	}
 	return c.Request.Method + " " + parameterPattern.ReplaceAllString(route, "{$1}")
+}
+
+// Operations lists every route that is served, as the policy names them; the UI's pages
+// are none.
+func (a *API) Operations() []string {
+	var list []string
+	for _, route := range a.engine.Routes() {
+		list = append(list, route.Method+" "+parameterPattern.ReplaceAllString(route.Path, "{$1}"))
+	}
+	slices.Sort(list)
+	return list
 }
 
 // authorize finds out who makes a request, and whether they may. What no rule allows

@@ -175,14 +175,13 @@ func (b *Broadcaster) Handle(c *gin.Context) {
 }
 
 func (b *Broadcaster) receive(c *client, data []byte) {
+	if !c.asks.Allow() {
+		c.send(outgoing{data: encodeError("", "too_many_requests", "This socket asks too often; wait a second.")})
+		return
+	}
 	request, err := decodeRequest(data)
 	if err != nil {
 		c.send(outgoing{data: encodeError(request.MachineID, "bad_request", err.Error())})
-		return
-	}
-	if request.Action == "unsubscribe" {
-		b.unsubscribe(c, request.MachineID)
-		c.send(outgoing{data: encodeUnsubscribed(request.MachineID)})
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.session.Request.Context(), readTimeout)
@@ -195,6 +194,11 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 		return
 	case !may: // as if there were none: its id is not theirs to know
 		c.send(outgoing{data: encodeError(request.MachineID, "unknown_machine", "There is no such machine.")})
+		return
+	}
+	if request.Action == "unsubscribe" {
+		b.unsubscribe(c, request.MachineID)
+		c.send(outgoing{data: encodeUnsubscribed(request.MachineID)})
 		return
 	}
 	if !b.subscribe(c, request) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/olahol/melody"
+	"golang.org/x/time/rate"
 )
 
 // The reasons for which we close a socket. Codes of 4000 and above are ours; a
@@ -31,6 +32,8 @@ type client struct {
 	session *melody.Session
 	metrics *metrics
 	limit   int // of queued, in bytes
+	// asks bounds what the client asks for: each request costs a look into the database.
+	asks *rate.Limiter
 
 	mu      sync.Mutex
 	topics  map[string]*topic
@@ -40,8 +43,15 @@ type client struct {
 	closed  bool
 }
 
+// The requests that a client may make: as many machines as one may watch are
+// subscribed to at once, and moved away from.
+const (
+	asksPerSecond = 20
+	asksAtOnce    = 400
+)
+
 func newClient(session *melody.Session, limit int, m *metrics) *client {
-	return &client{session: session, limit: limit, metrics: m, topics: make(map[string]*topic)}
+	return &client{session: session, limit: limit, asks: rate.NewLimiter(asksPerSecond, asksAtOnce), metrics: m, topics: make(map[string]*topic)}
 }
 
 func (c *client) send(message outgoing) {
