@@ -137,6 +137,13 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 		return snapshot.Ack{}, 0, err
 	}
 	defer body.release()
+	entries, err := snapshot.Entries(body.bytes)
+	if err != nil {
+		return snapshot.Ack{}, 0, err
+	}
+	if err := body.grow(int64(entries) * snapshot.EntryBytes); err != nil {
+		return snapshot.Ack{}, 0, err
+	}
 	batch, err := snapshot.DecodeBatch(body.bytes)
 	if err != nil {
 		return snapshot.Ack{}, 0, err

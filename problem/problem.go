@@ -50,9 +50,11 @@ func FromFault(fault *snapshot.Fault) *Problem {
 		status = http.StatusBadRequest
 	case snapshot.CodeFullNeeded, snapshot.CodeOutOfOrder:
 		status = http.StatusConflict
+	case snapshot.CodeTooMany:
+		status = http.StatusRequestEntityTooLarge
 	}
 	p := New(status, string(fault.Code), fault.Error())
-	p.MachineID, p.Field, p.Timestamp, p.ServerTime = fault.MachineID, fault.Field, fault.Timestamp, fault.ServerTime
+	p.MachineID, p.Field, p.Timestamp, p.ServerTime, p.Limit = fault.MachineID, fault.Field, fault.Timestamp, fault.ServerTime, fault.Limit
 	if fault.Snapshot >= 0 {
 		p.Snapshot = &fault.Snapshot
 	}

@@ -20,6 +20,7 @@ const (
 	CodeTooOld       Code = "timestamp_too_old"
 	CodeFullNeeded   Code = "full_snapshot_needed"
 	CodeOutOfOrder   Code = "out_of_order"
+	CodeTooMany      Code = "too_many_entries"
 )
 
 // Fault says what is wrong with a batch, and where. Nothing of a batch with a
@@ -30,6 +31,7 @@ type Fault struct {
 	Snapshot  int    // index in the batch, -1 if the batch itself is wrong
 	Field     string // path from the body's root, for example snapshots[0].processes[3].pid
 	Problem   string // what is wrong and what the limit is
+	Limit     int64  // the limit that is passed, where it is one
 	// Timestamp and ServerTime are the two clocks, where the fault lies in them.
 	Timestamp  Time
 	ServerTime Time

@@ -8,6 +8,7 @@ const (
 	MaxDecompressedBytes = 64 << 20 // of a post after decompression
 	MaxSnapshots         = 1000     // in one batch
 	MaxProcesses         = 50_000   // in one snapshot, and as many exits
+	MaxEntries           = 200_000  // processes, exits, devices and snapshots in one batch
 	MaxDevices           = 1000     // disks of one snapshot, and as many interfaces
 	MaxMachineIDBytes    = 128
 	MaxTextBytes         = 255    // names of processes, users, devices, hosts
@@ -40,6 +41,7 @@ func Limits() []Limit {
 		{"body of a post after decompression", MaxDecompressedBytes, "bytes"},
 		{"snapshots in a batch", MaxSnapshots, ""},
 		{"processes in a snapshot (and as many in exited)", MaxProcesses, ""},
+		{"processes, exits, devices and snapshots in a batch, together", MaxEntries, ""},
 		{"disks in a snapshot (and as many interfaces)", MaxDevices, ""},
 		{"machine_id, of A-Z a-z 0-9 . _ : -", MaxMachineIDBytes, "bytes"},
 		{"name of a process, user, device, interface, host", MaxTextBytes, "bytes"},

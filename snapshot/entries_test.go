@@ -1,0 +1,68 @@
+package snapshot_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+func TestEntries(t *testing.T) {
+	t.Parallel()
+	batch := func(entries string) []byte {
+		return []byte(`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-24T00:00:00Z","processes":[` + entries + `]}]}`)
+	}
+	many := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
+	for name, test := range map[string]struct {
+		body  []byte
+		fault bool
+	}{
+		"a few":              {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 10)), false},
+		"braces in texts":    {batch(many(`{"pid":1,"ppid":0,"name":"a","command_line":"`+strings.Repeat("{", 1000)+`"}`, 1000)), false},
+		"as many as may":     {batch(many(`{}`, snapshot.MaxEntries-1)), false}, // the snapshot is one too
+		"one too many":       {batch(many(`{}`, snapshot.MaxEntries)), true},
+		"nothing, often":     {batch(many(`null`, snapshot.MaxEntries)), true},
+		"a million":          {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 1_000_000)), true},
+		"of what is no JSON": {append([]byte(`{"snapshots":[}`), many(`{}`, snapshot.MaxEntries+1)...), false},
+		"nested":             {[]byte(`{"x":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `,"snapshots":[` + many(`{}`, snapshot.MaxEntries+1) + `]}`), true},
+	} {
+		n, err := snapshot.Entries(test.body)
+		fault, is := errors.AsType[*snapshot.Fault](err)
+		if is != test.fault || is && (fault.Code != snapshot.CodeTooMany || fault.Limit != snapshot.MaxEntries) {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+	series := snapshottest.NewMachine(1, 300).Sparse(1_700_000_000_000, 5, 1000, 2)
+	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	for i := range series.Snapshots {
+		want += 1 + len(series.Snapshots[i].Processes) + len(series.Snapshots[i].Exited)
+	}
+	if n, err := snapshot.Entries(body); err != nil || n < want {
+		t.Errorf("%d entries are counted as %d (%v)", want, n, err)
+	}
+	if size := unsafe.Sizeof(snapshot.ProcessSample{}); size+7*8 > snapshot.EntryBytes {
+		t.Error(fmt.Sprintf("a process takes %d bytes and what it points to", size))
+	}
+}
+
+func BenchmarkEntries(b *testing.B) {
+	series := snapshottest.NewMachine(1, 300).Sparse(1_700_000_000_000, 10, 1000, 1)
+	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		if _, err := snapshot.Entries(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
