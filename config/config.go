@@ -47,7 +47,7 @@ type Server struct {
 	Writers        int           `env:"SNAPWATCH_WRITERS" default:"2" help:"Groups that are committed at the same time; a machine's posts always go to the same one."`
 	GroupRows      int           `env:"SNAPWATCH_GROUP_ROWS" default:"20000" help:"Rows that are committed together at the most."`
 	GroupWait      time.Duration `env:"SNAPWATCH_GROUP_WAIT" default:"5ms" help:"How long the first post of a group waits for others."`
-	BodyBytes      int64         `env:"SNAPWATCH_BODY_BYTES" default:"268435456" help:"Bytes of posts, decompressed, that are held in memory at one time."`
+	BodyBytes      int64         `env:"SNAPWATCH_BODY_BYTES" default:"201326592" help:"Bytes of posts, decompressed and decoded, that are held in memory at one time; a single post may be 64 MiB, and take as much again while it is read."`
 	MachineMetrics int           `env:"SNAPWATCH_MACHINE_METRICS" default:"1000" help:"Machines whose newest values /metrics/machines tells to Prometheus, about 20 series each; 0 turns it off."`
 	MaxSockets     int           `env:"SNAPWATCH_MAX_SOCKETS" default:"1000" help:"Most live views at one time; 50 of one user or token."`
 	Access

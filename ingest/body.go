@@ -48,6 +48,12 @@ func (b *body) release() {
 	b.charge = 0
 }
 
+// shrink gives bytes back that are held no more.
+func (b *body) shrink(n int64) {
+	b.reader.held.Add(-n)
+	b.charge -= n
+}
+
 // grow charges n more bytes, or refuses.
 func (b *body) grow(n int64) error {
 	if held := b.reader.held.Add(n); held > b.reader.budget {
@@ -116,15 +122,16 @@ func (r *bodyReader) fill(reader io.Reader) (*body, error) {
 	buffer := make([]byte, 0, firstBuffer)
 	for {
 		if len(buffer) == cap(buffer) {
-			if cap(buffer) > snapshot.MaxDecompressedBytes {
-				b.release()
-				return nil, tooLarge("the body after decompression", snapshot.MaxDecompressedBytes)
-			}
-			if err := b.grow(int64(cap(buffer))); err != nil {
+			// One byte more than may be, to see whether it is there. The two buffers are
+			// both held while one is copied to the other.
+			size := min(2*cap(buffer), snapshot.MaxDecompressedBytes+1)
+			if err := b.grow(int64(size)); err != nil {
 				b.release()
 				return nil, err
 			}
-			buffer = append(make([]byte, 0, 2*cap(buffer)), buffer...)
+			larger := append(make([]byte, 0, size), buffer...)
+			b.shrink(int64(cap(buffer)))
+			buffer = larger
 		}
 		n, err := reader.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]

@@ -44,7 +44,7 @@ type Config struct {
 	GroupWait time.Duration
 	// QueueRows bounds the rows that wait for a commit; 500,000 by default.
 	QueueRows int
-	// BodyBytes bounds the decompressed bodies held at one time; 256 MiB by default.
+	// BodyBytes bounds the decompressed bodies held at one time, decoded ones included; 192 MiB by default.
 	BodyBytes int64
 	// CommitTimeout bounds one group's commit; 30 s by default.
 	CommitTimeout time.Duration
@@ -72,7 +72,7 @@ func (c *Config) setDefaults() {
 		c.QueueRows = 500_000
 	}
 	if c.BodyBytes == 0 {
-		c.BodyBytes = 256 << 20
+		c.BodyBytes = 192 << 20
 	}
 	if c.CommitTimeout == 0 {
 		c.CommitTimeout = 30 * time.Second

@@ -66,6 +66,10 @@ func describe(e *json.SemanticError) string {
 	return "a " + kind
 }
 
+// maxField bounds, in bytes, how much of a field's path is told: it may be as deep as
+// its sender likes.
+const maxField = 200
+
 // place turns a JSON pointer (/snapshots/0/processes/3/pid) into the field's
 // path (snapshots[0].processes[3].pid) and the snapshot's index.
 func (e *Fault) place(pointer jsontext.Pointer) {
@@ -85,5 +89,5 @@ func (e *Fault) place(pointer jsontext.Pointer) {
 		}
 		depth++
 	}
-	e.Field = path.String()
+	e.Field = clip(path.String(), maxField)
 }
