@@ -1,5 +1,7 @@
 # make up    build everything and run it: database, server, UI and an agent
 # make test  install what the tests need, and run them all
+# make lint  golangci-lint, with gosec and staticcheck
+# make audit known faults of what we use; asks two services, and is no part of make test
 # make bench the load of 100 agents on this machine, with figures
 # make bench-storage  writing, size and reads over a long history, with figures
 
@@ -10,7 +12,7 @@ UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config
 # What strangers can send, folder:target; make test runs each for a few seconds.
 FUZZ = snapshot:FuzzDecodeBatch agent:FuzzParseStat api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest
 
-.PHONY: up build test test-go test-ui bench bench-storage generate require-up require-test
+.PHONY: up build test lint audit test-go test-ui bench bench-storage generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -41,7 +43,20 @@ require-up:
 require-test:
 	@deploy/require.sh go node postgresql gcc chromium prometheus systemd
 
-test: require-test build test-go test-ui
+# The logs of all tests are kept, and then read for secrets.
+test: export SNAPWATCH_TEST_LOGS := $(CURDIR)/bin/logs
+test: require-test build lint
+	rm -rf bin/logs && mkdir -p bin/logs
+	$(MAKE) test-go test-ui
+	deploy/check/secrets.sh bin/logs
+
+# Built once, from a module of its own.
+lint:
+	go tool -modfile=deploy/lint/go.mod golangci-lint run ./...
+
+audit:
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+	cd ui && npm audit --omit=dev
 
 test-go: store/storetest/timescale/node_modules grafana/node_modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }

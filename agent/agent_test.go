@@ -18,11 +18,12 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/snapwatch/snapwatch/logtest"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return logtest.Logger() }
 
 // madeUp is a processReader on a made-up machine, so that time can be made up too.
 type madeUp struct{ machine *snapshottest.Machine }
@@ -174,14 +175,14 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	decoder, err := zstd.NewReader(r.Body)
 	if err != nil {
-		http.Error(w, err.Error(), 400)
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	defer decoder.Close()
 	body, _ := io.ReadAll(decoder)
 	batch, err := snapshot.DecodeBatch(body)
 	if err != nil {
-		http.Error(w, err.Error(), 400)
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	s.mu.Lock()

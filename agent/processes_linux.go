@@ -274,7 +274,7 @@ func bootTime(root, stateDir string) (int64, error) {
 	bootMS := seconds * 1000
 	bootID, err := os.ReadFile(filepath.Join(root, "sys/kernel/random/boot_id"))
 	if err != nil {
-		return bootMS, nil // an odd /proc: start times may move by a second, nothing worse
+		return bootMS, nil //nolint:nilerr // an odd /proc: start times may move by a second, nothing worse
 	}
 	id := strings.TrimSpace(string(bootID))
 	path := filepath.Join(stateDir, "boot")

@@ -59,6 +59,7 @@ func (v visit) cookie(name, value string, expires time.Time, site http.SameSite)
 	if v.secure {
 		name = securePrefix + name
 	}
+	//nolint:gosec // Secure is as the browser's connection is: without TLS it would not be kept
 	c := http.Cookie{Name: name, Value: value, Path: "/", Expires: expires, HttpOnly: true, Secure: v.secure, SameSite: site}
 	if value == "" {
 		c.MaxAge = -1

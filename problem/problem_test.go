@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestAs(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	request := httptest.NewRequest("POST", "/", nil)
+	request := httptest.NewRequest(http.MethodPost, "/", nil)
 	request = request.WithContext(problem.WithRequestID(request.Context(), "r-1"))
 	problem.FromFault(&snapshot.Fault{Code: snapshot.CodeTooOld, MachineID: "m", Snapshot: 0, Timestamp: 1, ServerTime: 2}).Write(recorder, request)
 	var body map[string]any

@@ -72,14 +72,14 @@ const maxField = 200
 
 // place turns a JSON pointer (/snapshots/0/processes/3/pid) into the field's
 // path (snapshots[0].processes[3].pid) and the snapshot's index.
-func (e *Fault) place(pointer jsontext.Pointer) {
+func (f *Fault) place(pointer jsontext.Pointer) {
 	var path strings.Builder
 	depth := 0
 	for token := range pointer.Tokens() {
 		if n, err := strconv.Atoi(token); err == nil {
 			path.WriteString("[" + strconv.Itoa(n) + "]")
 			if depth == 1 {
-				e.Snapshot = n
+				f.Snapshot = n
 			}
 		} else {
 			if path.Len() > 0 {
@@ -89,5 +89,5 @@ func (e *Fault) place(pointer jsontext.Pointer) {
 		}
 		depth++
 	}
-	e.Field = clip(path.String(), maxField)
+	f.Field = clip(path.String(), maxField)
 }

@@ -2,7 +2,6 @@ package snapshot_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"unsafe"
@@ -49,7 +48,7 @@ func TestEntries(t *testing.T) {
 		t.Errorf("%d entries are counted as %d (%v)", want, n, err)
 	}
 	if size := unsafe.Sizeof(snapshot.ProcessSample{}); size+7*8 > snapshot.EntryBytes {
-		t.Error(fmt.Sprintf("a process takes %d bytes and what it points to", size))
+		t.Errorf("a process takes %d bytes and what it points to", size)
 	}
 }
 

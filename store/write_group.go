@@ -127,7 +127,7 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	}
 	if fault != nil {
 		outcome.Err = fault
-		return nil
+		return nil //nolint:nilerr // it is the batch's outcome, and no failure of the group
 	}
 	outcome.Ack.Duplicates = p.duplicates
 	w.rows = append(w.rows, p.rows...)

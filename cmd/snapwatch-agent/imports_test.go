@@ -18,6 +18,8 @@ func TestImports(t *testing.T) {
 		{"agent", "the agent speaks to the server only over the wire", []string{ours + "store", ours + "ingest", ours + "api", ours + "broadcaster"}},
 		{"ingest", "ingest writes through an interface", []string{ours + "store", ours + "api", "github.com/jackc/pgx/v5"}},
 		{"broadcaster", "the live view reads through an interface", []string{ours + "store", ours + "api", ours + "ingest"}},
+		{"auth", "auth knows nothing of what is guarded", []string{ours + "api", ours + "ingest", ours + "broadcaster", ours + "agent", "github.com/gin-gonic/gin"}},
+		{"store/accounts", "rows, and no rules", []string{ours + "auth", ours + "api"}},
 		{"store", "the store knows nothing of HTTP", []string{ours + "api", ours + "ingest", ours + "broadcaster", "github.com/gin-gonic/gin"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", ours+rule.folder).Output()

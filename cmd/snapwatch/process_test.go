@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/logtest"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store/storetest"
@@ -110,6 +111,7 @@ type lockedBuffer struct {
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	_, _ = logtest.Writer().Write(p)
 	return l.b.Write(p)
 }
 
@@ -124,7 +126,7 @@ func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	t.Helper()
 	p := &process{dir: dir, log: &lockedBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(filepath.Join(binaries, "snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...)
-	p.cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	p.cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug")
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()

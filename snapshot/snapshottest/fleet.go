@@ -51,8 +51,9 @@ func (m *Machine) Step(now snapshot.Time) []snapshot.Process {
 }
 
 func (m *Machine) start(now snapshot.Time) {
-	pid, ppid := int32(1), int32(0)
-	for pid = 1; m.alive(pid); pid = 1 + m.rng.Int32N(m.pids) {
+	var ppid int32
+	pid := int32(1)
+	for ; m.alive(pid); pid = 1 + m.rng.Int32N(m.pids) {
 	}
 	if len(m.processes) > 0 {
 		ppid = m.processes[m.rng.IntN(len(m.processes))].PID

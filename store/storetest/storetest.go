@@ -6,7 +6,6 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/logtest"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
@@ -176,8 +176,8 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
-// Logger drops everything.
-func Logger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+// Logger keeps what the whole run logs, to be read for secrets.
+func Logger() *slog.Logger { return logtest.Logger() }
 
 // ConnectAdmin opens a connection to a database as a role that may be any other.
 func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {

@@ -2,7 +2,7 @@
 // and a headless Chromium.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -13,9 +13,12 @@ const program = fileURLToPath(new URL("../../bin/snapwatch", import.meta.url));
 
 /** Starts `snapwatch up`; dir and port may be those of an earlier one. */
 export async function up({ dir = freshDir(), listen = "127.0.0.1:0" } = {}) {
-  const child = spawn(program, ["up", "--listen", listen, "--data-dir", dir], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DATABASE_URL: "" }, cwd: dir });
+  const child = spawn(program, ["up", "--listen", listen, "--data-dir", dir], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DATABASE_URL: "", SNAPWATCH_LOG_LEVEL: "debug" }, cwd: dir });
   const log = [];
-  createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    log.push(line);
+    if (process.env.SNAPWATCH_TEST_LOGS) appendFileSync(path.join(process.env.SNAPWATCH_TEST_LOGS, `e2e-${process.pid}.log`), `${line}\n`);
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await Promise.race([lines.next(), once(child, "exit").then(() => ({ done: true }))]);
   const url = first.value?.match(/is up: (http:\S+)$/)?.[1];
