@@ -120,7 +120,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	s.ingest = ingest.New(ingest.Config{Allow: access.Writes, Horizon: s.store.Horizon, Writers: cfg.Writers, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
 	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, Changed: s.auth.Changed}, s.store, access, logger, registry)
 	gin.SetMode(gin.ReleaseMode)
-	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, s.listener.Addr()), MachineMetrics: cfg.MachineMetrics, TrustedProxies: trusted,
+	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, all.tls.ACMEDomains, s.listener.Addr()), MachineMetrics: cfg.MachineMetrics, TrustedProxies: trusted,
 		RequestRate: cfg.RequestRate, AgentCertificates: all.tls.AgentCA != ""}, api.Parts{
 		Store: s.store, Access: access, OIDC: provider, OIDCName: all.oidc.OIDCName, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger})
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
@@ -235,13 +235,13 @@ func newRegistry() *prometheus.Registry {
 }
 
 // allowedHosts returns the names that browsers may use: as set or, on loopback,
-// those of loopback.
-func allowedHosts(cfg config.Server, address net.Addr) []string {
+// those of loopback and those that certificates are got for.
+func allowedHosts(cfg config.Server, domains []string, address net.Addr) []string {
 	if len(cfg.AllowedHosts) > 0 {
 		return cfg.AllowedHosts
 	}
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		return []string{"localhost", "127.0.0.1", "::1", tcp.IP.String()}
+		return append([]string{"localhost", "127.0.0.1", "::1", tcp.IP.String()}, domains...)
 	}
 	return nil
 }

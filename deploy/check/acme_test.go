@@ -1,0 +1,93 @@
+package check_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/letsencrypt/challtestsrv"
+	"github.com/letsencrypt/pebble/v2/ca"
+	"github.com/letsencrypt/pebble/v2/db"
+	"github.com/letsencrypt/pebble/v2/va"
+	"github.com/letsencrypt/pebble/v2/wfe"
+
+	"github.com/snapwatch/snapwatch/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/logtest"
+)
+
+// The server gets its certificate from an ACME authority by itself: a real one,
+// pebble, which looks at the server as Let's Encrypt would.
+func TestACME(t *testing.T) {
+	const name = "snapwatch.test"
+	// It waits and refuses at random unless told otherwise.
+	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
+	address := freeAddress(t)
+	_, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver := freeAddress(t)
+	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{resolver}, Log: log.New(logtest.Writer(), "", 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names.SetDefaultDNSIPv4("127.0.0.1")
+	names.SetDefaultDNSIPv6("")
+	go names.Run()
+	t.Cleanup(names.Shutdown)
+
+	logger := log.New(logtest.Writer(), "pebble ", 0)
+	database := db.NewMemoryStore()
+	authority := ca.New(logger, database, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: 7776000}})
+	looks := va.New(logger, 1, port, false, resolver, database)
+	front := wfe.New(logger, database, looks, authority, []string{"pebble.test"}, false, false, 1, 1)
+
+	folder := t.TempDir()
+	own := certificatetest.NewCA(t)
+	cert, key, root := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"), filepath.Join(folder, "ca.pem")
+	own.Issue(t, cert, key, "localhost")
+	if err := os.WriteFile(root, own.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: front.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: logger}
+	go func() { _ = server.ServeTLS(listener, cert, key) }()
+	t.Cleanup(func() { _ = server.Close() })
+
+	serve(t, address, "--acme-domains", name, "--acme-directory", "https://"+listener.Addr().String()+wfe.DirectoryPath, "--acme-ca", root)
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.GetRootCert(0).Cert)
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	}}}
+	response, err := client.Get(fmt.Sprintf("https://%s:%d/readyz", name, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if leaf := response.TLS.PeerCertificates[0]; response.StatusCode != http.StatusOK || leaf.DNSNames[0] != name || response.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("%s, for %v, %v", response.Status, leaf.DNSNames, response.Header)
+	}
+	// No certificates are got for other names.
+	if conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: "elsewhere.test", RootCAs: roots}); err == nil {
+		_ = conn.Close()
+		t.Error("it shows a certificate for another name")
+	}
+}

@@ -1,0 +1,203 @@
+package check_test
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zitadel/oidc/v3/example/server/exampleop"
+	"github.com/zitadel/oidc/v3/example/server/storage"
+
+	"github.com/snapwatch/snapwatch/logtest"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// freeAddress is a port of loopback that nobody listens on just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// serve starts the server as one would, and waits until it listens.
+func serve(t *testing.T, address string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "snapwatch"), append([]string{"serve", "--data-dir", storetest.Dir(t), "--listen", address}, args...)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug", "SNAPWATCH_OIDC_CLIENT_SECRET=s3cret")
+	cmd.Stderr = logtest.Writer()
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 30 * time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	eventually(t, "the server listens", func() bool {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+}
+
+// eventually asks again until something is true.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 600 {
+		if is() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatalf("never came true: %s", what)
+}
+
+// browser follows redirects, keeps cookies, and remembers where it was.
+type browser struct {
+	*http.Client
+	t    *testing.T
+	seen []*url.URL
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{t: t, Client: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
+	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		b.seen = append(b.seen, r.URL)
+		return nil
+	}
+	return b
+}
+
+// read asks, and returns the answer's text and where it came from.
+func (b *browser) read(response *http.Response, err error) (string, *http.Response) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(text), response
+}
+
+// logIn goes to the provider and logs in there; it returns where it ends up.
+func (b *browser) logIn(site, name string) *url.URL {
+	b.t.Helper()
+	_, page := b.read(b.Get(site + "/api/v1/auth/oidc/login"))
+	_, last := b.read(b.PostForm(page.Request.URL.String(), url.Values{"id": {page.Request.URL.Query().Get("authRequestID")}, "username": {name}, "password": {"verysecure"}}))
+	return last.Request.URL
+}
+
+type self struct {
+	Name, Role string
+	Session    bool
+	Password   bool
+}
+
+func (b *browser) self(site string) (self, int) {
+	b.t.Helper()
+	var who self
+	text, response := b.read(b.Get(site + "/api/v1/me"))
+	if err := json.Unmarshal([]byte(text), &who); err != nil {
+		b.t.Fatal(err)
+	}
+	return who, response.StatusCode
+}
+
+// People log in through a real OpenID Connect provider, with PKCE, and are what its
+// claims say.
+func TestOIDC(t *testing.T) {
+	t.Parallel()
+	var handler http.Handler
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	defer provider.Close()
+	issuer := strings.Replace(provider.URL, "127.0.0.1", "localhost", 1) + "/"
+	address, stricter := freeAddress(t), freeAddress(t)
+	site, other := "http://"+address, "http://"+stricter
+	const callback = "/api/v1/auth/oidc/callback"
+	storage.RegisterClients(storage.WebClient("snapwatch", "s3cret", site+callback, other+callback))
+	handler = exampleop.SetupServer(issuer, storage.NewStorage(storage.NewUserStore(issuer)), logtest.Logger(), false)
+	settings := []string{"--oidc-issuer", issuer, "--oidc-client-id", "snapwatch", "--oidc-role-claim", "preferred_username", "--oidc-admin-values", "test-user@localhost"}
+	serve(t, address, append(settings, "--oidc-redirect-url", site+callback, "--oidc-user-values", "test-user2")...)
+	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback)...)
+
+	admin := newBrowser(t)
+	if end := admin.logIn(site, "test-user@localhost"); end.String() != site+"/" {
+		t.Fatalf("the log-in ends at %s", end)
+	}
+	if query := admin.seen[0].Query(); query.Get("code_challenge_method") != "S256" || len(query.Get("code_challenge")) != 43 || query.Get("nonce") == "" || query.Get("state") == "" {
+		t.Errorf("it asks with %v", query)
+	}
+	if who, status := admin.self(site); status != http.StatusOK || who != (self{"test-user@localhost", "admin", true, false}) {
+		t.Errorf("%d %+v", status, who)
+	}
+	if _, answer := admin.read(admin.Get(site + "/api/v1/users")); answer.StatusCode != http.StatusOK {
+		t.Errorf("an admin may not: %s", answer.Status)
+	}
+	user := newBrowser(t)
+	user.logIn(site, "test-user2")
+	if who, status := user.self(site); status != http.StatusOK || who.Role != "user" {
+		t.Errorf("%d %+v", status, who)
+	}
+	// The second time it is the same person.
+	again := newBrowser(t)
+	again.logIn(site, "test-user2")
+	text, _ := admin.read(admin.Get(site + "/api/v1/users"))
+	if n := strings.Count(text, `"elsewhere":true`); n != 2 {
+		t.Errorf("%d people: %s", n, text)
+	}
+	// Who has no role does not get in, and is told.
+	nobody := newBrowser(t)
+	if end := nobody.logIn(other, "test-user2"); end.Path != "/login" || end.Query().Get("failed") != "no_role" {
+		t.Errorf("somebody without a role ends at %s", end)
+	}
+	if _, status := nobody.self(other); status != http.StatusUnauthorized {
+		t.Errorf("somebody without a role is in: %d", status)
+	}
+	// An answer that this browser has not asked for, or for another question, is refused.
+	var answer *url.URL
+	for _, at := range again.seen {
+		if at.Path == callback {
+			answer = at
+		}
+	}
+	stranger := newBrowser(t)
+	if _, last := stranger.read(stranger.Get(answer.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
+		t.Errorf("somebody else's answer ends at %s", last.Request.URL)
+	}
+	victim := newBrowser(t)
+	victim.read(victim.Get(site + "/api/v1/auth/oidc/login"))
+	if _, last := victim.read(victim.Get(answer.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
+		t.Errorf("a forged answer ends at %s", last.Request.URL)
+	}
+	if _, status := victim.self(site); status != http.StatusUnauthorized {
+		t.Errorf("a forged answer logs in: %d", status)
+	}
+}
