@@ -153,6 +153,10 @@ func (a *API) Operations() []string {
 // is refused.
 func (a *API) authorize(c *gin.Context) {
 	operation := operationOf(c)
+	if operation == enrolOperation && !a.certified(c) {
+		a.refuse(c, noCertificate())
+		return
+	}
 	if a.access.policy.Open(operation) || operation == "" && !guarded(c.Request.URL.Path) {
 		return
 	}
@@ -168,8 +172,8 @@ func (a *API) authorize(c *gin.Context) {
 	if operation == "" {
 		return // somebody whom we know is told that there is nothing
 	}
-	if a.cfg.AgentCertificates && who.Role == auth.RoleAgent && (c.Request.TLS == nil || len(c.Request.TLS.VerifiedChains) == 0) {
-		a.refuse(c, problem.New(http.StatusForbidden, "certificate_needed", "Agents must show a client certificate here (--agent-ca)."))
+	if who.Role == auth.RoleAgent && !a.certified(c) {
+		a.refuse(c, noCertificate())
 		return
 	}
 	ctx := auth.WithPrincipal(c.Request.Context(), who)
@@ -179,6 +183,19 @@ func (a *API) authorize(c *gin.Context) {
 		return
 	}
 	c.Request = c.Request.WithContext(context.WithValue(ctx, extentKey{}, extent))
+}
+
+// enrolOperation is what agents do before they have a token.
+const enrolOperation = "POST /api/v1/enrol"
+
+// certified reports whether a request has the client certificate that agents need, if
+// they need one.
+func (a *API) certified(c *gin.Context) bool {
+	return !a.cfg.AgentCertificates || c.Request.TLS != nil && len(c.Request.TLS.VerifiedChains) > 0
+}
+
+func noCertificate() *problem.Problem {
+	return problem.New(http.StatusForbidden, "certificate_needed", "Agents must show a client certificate here (--agent-ca).")
 }
 
 // guarded tells of paths without a route whether strangers get an answer: the UI's

@@ -101,6 +101,69 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// With an authority for agents, those need a certificate of it besides their token;
+// people do not.
+func TestAgentCertificates(t *testing.T) {
+	t.Parallel()
+	dir, folder := storetest.Dir(t), t.TempDir()
+	server, agents, others := certificatetest.NewCA(t), certificatetest.NewCA(t), certificatetest.NewCA(t)
+	file := func(name string) string { return filepath.Join(folder, name) }
+	server.Issue(t, file("cert.pem"), file("key.pem"), "server.test")
+	agents.Issue(t, file("agent.pem"), file("agent.key"), "agent")
+	others.Issue(t, file("other.pem"), file("other.key"), "agent")
+	for name, text := range map[string][]byte{"ca.pem": server.PEM, "agents.pem": agents.PEM} {
+		if err := os.WriteFile(file(name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := start(t, "serve", dir, "127.0.0.1:0", "--tls-cert", file("cert.pem"), "--tls-key", file("key.pem"), "--agent-ca", file("agents.pem"))
+	key, err := shell(t, dir, "", "key", "add", "two", "--uses", "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(machineID string, args ...string) *lockedBuffer {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch-agent"), append([]string{"--server", p.url, "--ca-file", file("ca.pem"), "--state-dir", storetest.Dir(t), "--machine-id", machineID}, args...)...)
+		cmd.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+key)
+		log := &lockedBuffer{}
+		cmd.Stderr = log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		return log
+	}
+	without, wrong := run("without"), run("wrong", "--client-cert", file("other.pem"), "--client-key", file("other.key"))
+	run("with", "--client-cert", file("agent.pem"), "--client-key", file("agent.key"))
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(server.PEM)
+	people := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	until(t, "the certified agent's snapshot", func() bool {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/machines/with/snapshots", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+p.token)
+		response, err := people.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	until(t, "what the agent without one is told", func() bool { return strings.Contains(without.String(), "certificate_needed") })
+	until(t, "what the agent with a wrong one is told", func() bool { return strings.Contains(wrong.String(), "certificate") })
+	for _, args := range [][]string{{"--agent-ca", file("agents.pem")}, {"--agent-ca", file("key.pem"), "--tls-cert", file("cert.pem"), "--tls-key", file("key.pem")},
+		{"--acme-domains", "a.test", "--tls-cert", file("cert.pem"), "--tls-key", file("key.pem")}, {"--trusted-proxies", "everybody"}, {"--oidc-issuer", "https://issuer.test"}} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch"), append([]string{"serve", "--data-dir", storetest.Dir(t), "--listen", "127.0.0.1:0"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), args[0]) && !strings.Contains(string(out), "certificate") {
+			t.Errorf("%v: %v %s", args, err, out)
+		}
+	}
+}
+
 // until asks again until something is true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()

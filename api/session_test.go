@@ -1,0 +1,262 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/auth"
+)
+
+const goodPassword = "correct horse battery"
+
+// logIn logs somebody in and returns the answer with its cookies.
+func (s *site) logIn(name string, header ...string) answer {
+	s.t.Helper()
+	return s.do(http.MethodPost, "/api/v1/auth/login", fmt.Sprintf(`{"name": %q, "password": %q}`, name, goodPassword), append([]string{"Authorization", ""}, header...)...)
+}
+
+// cookies are those that an answer sets, as a browser would send them.
+func (a answer) cookies() string {
+	var list []string
+	for _, line := range a.header.Values("Set-Cookie") {
+		pair, _, _ := strings.Cut(line, ";")
+		list = append(list, pair)
+	}
+	return strings.Join(list, "; ")
+}
+
+func (s *site) add(name string, role auth.Role, tags ...string) {
+	s.t.Helper()
+	if _, err := s.auth.AddUser(s.t.Context(), auth.NewUser{Name: name, Password: goodPassword, Role: role, Tags: tags}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestSessionCookies(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	s.add("alice", auth.RoleAdmin)
+	plain := s.logIn("alice")
+	if plain.status != http.StatusOK || len(plain.header.Values("Set-Cookie")) != 2 {
+		t.Fatalf("%d %s %v", plain.status, plain.text, plain.header)
+	}
+	for _, line := range plain.header.Values("Set-Cookie") {
+		if !strings.Contains(line, "; HttpOnly") || !strings.Contains(line, "; SameSite=Strict") || strings.Contains(line, "Secure") || !strings.HasPrefix(line, "snapwatch") {
+			t.Errorf("without TLS: %s", line)
+		}
+	}
+	secure := s.logIn("alice", "X-Forwarded-Proto", "https", "X-Forwarded-For", "198.51.100.7")
+	for _, line := range secure.header.Values("Set-Cookie") {
+		if !strings.Contains(line, "; Secure") || !strings.Contains(line, "; Path=/;") || strings.Contains(line, "Domain=") || !strings.HasPrefix(line, "__Host-snapwatch") {
+			t.Errorf("behind TLS: %s", line)
+		}
+	}
+	if secure.header.Get("Strict-Transport-Security") == "" {
+		t.Error("behind TLS: no HSTS")
+	}
+	// A cookie of plain HTTP, which anybody on the way could have set, does not count there.
+	if got := s.do(http.MethodGet, "/api/v1/me", "", "Authorization", "", "Cookie", plain.cookies(), "X-Forwarded-Proto", "https"); got.status != http.StatusUnauthorized {
+		t.Errorf("a cookie without prefix behind TLS: %d", got.status)
+	}
+	sessions := decode[struct{ Results []api.SessionView }](t, s.do(http.MethodGet, "/api/v1/me/sessions", "", "Authorization", "", "Cookie", secure.cookies(), "X-Forwarded-Proto", "https")).Results
+	if len(sessions) != 2 || !sessions[0].Current && !sessions[1].Current {
+		t.Fatalf("%+v", sessions)
+	}
+	for _, one := range sessions {
+		if want := map[bool]string{true: "198.51.100.7", false: "127.0.0.1"}[one.Current]; one.Address != want {
+			t.Errorf("a session from %s, want %s", one.Address, want)
+		}
+	}
+	out := s.do(http.MethodPost, "/api/v1/auth/logout", "", "Authorization", "", "Cookie", plain.cookies(), "Sec-Fetch-Site", "same-origin")
+	if out.status != http.StatusNoContent || !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("logging out: %d %v", out.status, out.header)
+	}
+	if got := s.do(http.MethodGet, "/api/v1/me", "", "Authorization", "", "Cookie", plain.cookies()); got.status != http.StatusUnauthorized {
+		t.Errorf("after that: %d", got.status)
+	}
+}
+
+// Who is no proxy cannot say that it is one.
+func TestUntrustedProxies(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	s.add("alice", auth.RoleAdmin)
+	got := s.logIn("alice", "X-Forwarded-Proto", "https", "X-Forwarded-For", "198.51.100.7", "X-Real-Ip", "198.51.100.8")
+	if strings.Contains(got.header.Get("Set-Cookie"), "Secure") || got.header.Get("Strict-Transport-Security") != "" {
+		t.Errorf("it believes anybody: %v", got.header)
+	}
+	audit := decode[struct{ Results []api.AuditView }](t, s.get("/api/v1/audit?action=login")).Results
+	if len(audit) != 1 || audit[0].Address != "127.0.0.1" {
+		t.Errorf("%+v", audit)
+	}
+}
+
+// A page of another site can do nothing with a session.
+func TestCrossSiteRequests(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	s.add("alice", auth.RoleAdmin)
+	cookies := s.logIn("alice").cookies()
+	ours := strings.TrimPrefix(s.url, "http://")
+	for name, test := range map[string]struct {
+		method, path string
+		header       []string
+		want         int
+	}{
+		"our page reads":              {"GET", "/api/v1/me", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		"our page, an old browser":    {"GET", "/api/v1/me", nil, 200},
+		"our page changes":            {"POST", "/api/v1/me/totp", []string{"Sec-Fetch-Site", "same-origin", "Origin", s.url}, 200},
+		"our page changes, Origin":    {"POST", "/api/v1/me/totp", []string{"Origin", s.url}, 200},
+		"nothing says whose page":     {"POST", "/api/v1/me/totp", nil, 403},
+		"another site changes":        {"POST", "/api/v1/me/totp", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}, 403},
+		"another site, Origin alone":  {"POST", "/api/v1/me/totp", []string{"Origin", "https://evil.example"}, 403},
+		"a sibling site":              {"POST", "/api/v1/me/totp", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		"another site, opaque origin": {"POST", "/api/v1/me/totp", []string{"Origin", "null"}, 403},
+		"another site reads":          {"GET", "/api/v1/me", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		"our host, another port":      {"POST", "/api/v1/me/totp", []string{"Origin", "http://127.0.0.1:1"}, 403},
+		"a socket of another site":    {"GET", "/api/v1/live", []string{"Upgrade", "websocket", "Connection", "Upgrade", "Origin", "https://evil.example"}, 403},
+		"a socket that says nothing":  {"GET", "/api/v1/live", []string{"Upgrade", "websocket", "Connection", "Upgrade"}, 403},
+	} {
+		got := s.do(test.method, test.path, "", append([]string{"Authorization", "", "Cookie", cookies, "Host", ours}, test.header...)...)
+		if got.status != test.want {
+			t.Errorf("%s: %d %s", name, got.status, got.text)
+		}
+	}
+}
+
+// Every answer makes browsers careful.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	for _, path := range []string{"/", "/healthz", "/api/v1/me", "/api/v1/machines", "/api/v1/nothing", "/metrics", "/machines/x"} {
+		got := s.do(http.MethodGet, path, "")
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin"} {
+			if got.header.Get(name) != want {
+				t.Errorf("%s: %s is %q", path, name, got.header.Get(name))
+			}
+		}
+		if policy := got.header.Get("Content-Security-Policy"); policy == "" || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+		if strings.HasPrefix(path, "/api") && got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s may be kept", path)
+		}
+	}
+}
+
+// A caller asks so often, and others are not concerned.
+func TestRequestRate(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{RequestRate: 0.01})
+	other, _, err := s.auth.AddToken(t.Context(), auth.NewToken{Name: "other", Role: auth.RoleAdmin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last answer
+	for range 3 {
+		last = s.get("/api/v1/me")
+	}
+	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" || last.problem(t).Code != "too_many_requests" {
+		t.Errorf("%d %s", last.status, last.text)
+	}
+	if got := s.do(http.MethodGet, "/api/v1/me", "", "Authorization", "Bearer "+other); got.status != http.StatusOK {
+		t.Errorf("somebody else: %d", got.status)
+	}
+	if got := s.do(http.MethodGet, "/healthz", "", "Authorization", ""); got.status != http.StatusOK {
+		t.Errorf("health: %d", got.status)
+	}
+}
+
+func TestAdministration(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	post := func(path, body string) answer { return s.do(http.MethodPost, path, body) }
+	user := decode[api.UserView](t, post("/api/v1/users", `{"name": "bob", "password": "`+goodPassword+`", "tags": ["web"]}`))
+	if user.Role != auth.RoleUser || user.Tags[0] != "web" || user.LastLogin != nil {
+		t.Errorf("%+v", user)
+	}
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		field              string
+	}{
+		{"POST", "/api/v1/users", `{"name": "BOB", "password": "` + goodPassword + `"}`, 409, ""},
+		{"POST", "/api/v1/users", `{"name": "x", "password": "short"}`, 422, "password"},
+		{"POST", "/api/v1/users", `{"name": "x y", "password": "` + goodPassword + `"}`, 422, "name"},
+		{"POST", "/api/v1/users", `{"name": "x", "password": "` + goodPassword + `", "role": "agent"}`, 422, "role"},
+		{"POST", "/api/v1/users", `{"name": "x", "password": "` + goodPassword + `", "tags": ["a b"]}`, 422, "tags"},
+		{"PATCH", "/api/v1/users/nobody", `{"disabled": true}`, 404, ""},
+		{"PATCH", "/api/v1/users/bob", `{}`, 422, ""},
+		{"PATCH", "/api/v1/users/bob", `{"password": "bob"}`, 422, "password"},
+		{"POST", "/api/v1/tokens", `{"name": "t", "role": "user", "expires_at": "2020-01-01T00:00:00Z"}`, 422, "expires_at"},
+		{"POST", "/api/v1/tokens", `{"name": "t", "role": "user", "scopes": ["everything"]}`, 422, "scopes[0]"},
+		{"POST", "/api/v1/tokens", `{"name": "t", "role": "agent"}`, 422, "machine_id"},
+		{"DELETE", "/api/v1/tokens/999", ``, 404, ""},
+		{"POST", "/api/v1/enrolment-keys", `{"name": "k", "uses": 0}`, 422, "uses"},
+		{"POST", "/api/v1/enrol", `{"key": "none", "machine_id": "m"}`, 401, ""},
+		{"PATCH", "/api/v1/machines/m", `{"tags": ["*"]}`, 422, "tags"},
+	} {
+		got := s.do(test.method, test.path, test.body)
+		if got.status != test.status || got.problem(t).Field != test.field {
+			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, got.status, got.text)
+		}
+	}
+	token := decode[api.SecretTokenView](t, post("/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["*"], "scopes": ["machines.read"]}`))
+	if list := s.get("/api/v1/tokens?limit=1"); strings.Contains(list.text, token.Token) || !strings.Contains(list.text, `"next_cursor":"`) {
+		t.Errorf("%s", list.text)
+	}
+	if got := s.do(http.MethodGet, "/api/v1/machines", "", "Authorization", "Bearer "+token.Token); got.status != http.StatusOK {
+		t.Errorf("a token of the API's: %d", got.status)
+	}
+	if got := s.do(http.MethodDelete, fmt.Sprintf("/api/v1/tokens/%d", token.ID), ""); got.status != http.StatusNoContent {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+	if got := s.do(http.MethodGet, "/api/v1/machines", "", "Authorization", "Bearer "+token.Token); got.status != http.StatusUnauthorized {
+		t.Errorf("a revoked token: %d", got.status)
+	}
+	var key struct{ Key string }
+	if err := json.Unmarshal([]byte(post("/api/v1/enrolment-keys", `{"name": "k", "tags": ["web"], "uses": 1}`).text), &key); err != nil {
+		t.Fatal(err)
+	}
+	agent := decode[api.TokenAnswer](t, s.do(http.MethodPost, "/api/v1/enrol", fmt.Sprintf(`{"key": %q, "machine_id": "m", "hostname": "newer agents say more"}`, key.Key), "Authorization", ""))
+	if got := s.do(http.MethodPost, "/api/v1/snapshots", `{"machine_id": "m", "snapshots": []}`, "Authorization", "Bearer "+agent.Token); got.status != http.StatusOK {
+		t.Errorf("an enrolled agent: %d %s", got.status, got.text)
+	}
+	if machine := decode[api.MachineView](t, s.get("/api/v1/machines/m")); len(machine.Tags) != 1 || machine.Tags[0] != "web" {
+		t.Errorf("an enrolled machine has the tags %v", machine.Tags)
+	}
+	// A deleted machine that comes back has the tags that its token was given.
+	if got := s.do(http.MethodDelete, "/api/v1/machines/m", ""); got.status != http.StatusNoContent {
+		t.Fatal(got.text)
+	}
+	s.do(http.MethodPost, "/api/v1/snapshots", `{"machine_id": "m", "snapshots": []}`, "Authorization", "Bearer "+agent.Token)
+	if machine := decode[api.MachineView](t, s.get("/api/v1/machines/m")); len(machine.Tags) != 1 || machine.Tags[0] != "web" {
+		t.Errorf("a machine that came back has the tags %v", machine.Tags)
+	}
+	s.do(http.MethodPatch, "/api/v1/machines/m", `{"tags": ["db"]}`)
+	var did []string
+	cursor := ""
+	for {
+		page := decode[page[api.AuditView]](t, s.get("/api/v1/audit?limit=2%s", cursor))
+		for _, e := range page.Results {
+			did = append(did, e.Actor+" "+e.Action+" "+e.Target)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = "&cursor=" + *page.NextCursor
+	}
+	want := "token the test's machine.changed machine m; token the test's machine.deleted machine m; enrolment key k machine.enrolled machine m; token the test's key.added enrolment key 1; " +
+		"token the test's token.revoked token 2; token the test's token.added token 2; token the test's user.added user bob; shell token.added token 1"
+	if got := strings.Join(did, "; "); got != want {
+		t.Errorf("the audit log has %s", got)
+	}
+	if got := s.get("/api/v1/audit?target=machine%%20m&action=machine.changed"); !strings.Contains(got.text, `"tags":["db"]`) {
+		t.Errorf("%s", got.text)
+	}
+}
