@@ -22,7 +22,7 @@ import (
 )
 
 // secrets are what the compose file takes from .env.
-var secrets = []string{"POSTGRES_PASSWORD", "SNAPWATCH_DATABASE_PASSWORD", "SNAPWATCH_READER_PASSWORD", "GRAFANA_ADMIN_PASSWORD"}
+var secrets = []string{"POSTGRES_PASSWORD", "SNAPWATCH_DATABASE_PASSWORD", "SNAPWATCH_READER_PASSWORD", "SNAPWATCH_ENROLMENT_KEY", "SNAPWATCH_METRICS_TOKEN", "GRAFANA_ADMIN_PASSWORD"}
 
 func load(t testing.TB, env []string) (*types.Project, error) {
 	t.Helper()
@@ -283,6 +283,38 @@ func TestComposeFitsTogether(t *testing.T) {
 	home := value(grafana, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH")
 	if !mounted || !exists(t, filepath.Join(root, "grafana/dashboards", filepath.Base(home))) || filepath.Dir(home) != providers.Providers[0].Options.Path {
 		t.Errorf("Grafana looks for dashboards in %s, and for the first page at %s", providers.Providers[0].Options.Path, home)
+	}
+}
+
+// What the agent and Prometheus show is what the server is told, and Prometheus finds
+// it where its configuration looks.
+func TestComposeCredentials(t *testing.T) {
+	t.Parallel()
+	p := project(t)
+	value := func(service, name string) string {
+		v := p.Services[service].Environment[name]
+		if v == nil {
+			return ""
+		}
+		return *v
+	}
+	if key := value("server", "SNAPWATCH_ENROLMENT_KEY"); key == "" || key != value("agent", "SNAPWATCH_ENROLMENT_KEY") {
+		t.Error("the agent enrols with another key than the server takes")
+	}
+	given := p.Services["prometheus"].Secrets
+	if len(given) != 1 || p.Secrets[given[0].Source].Environment != "SNAPWATCH_METRICS_TOKEN" || value("server", "SNAPWATCH_METRICS_TOKEN") == "" {
+		t.Fatalf("Prometheus is given %+v", given)
+	}
+	config := read(t, "deploy/prometheus/prometheus.yml")
+	if n := strings.Count(config, "credentials_file: /run/secrets/"+given[0].Source+"}"); n != strings.Count(config, "job_name:") {
+		t.Errorf("%d jobs of %d show the token", n, strings.Count(config, "job_name:"))
+	}
+	for name, service := range p.Services {
+		for _, port := range service.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s is reachable from elsewhere, in plain text", name)
+			}
+		}
 	}
 }
 

@@ -197,14 +197,20 @@ func TestDebianPackages(t *testing.T) {
 		verify(t, tree, name)
 	}
 
-	server := service(t, tree, "snapwatch", "SNAPWATCH_LISTEN=127.0.0.1:0")
+	const key, metricsToken = "SNAPWATCH_ENROLMENT_KEY=a key of the settings, for the agent", "a token of the settings, for Prometheus"
+	server := service(t, tree, "snapwatch", "SNAPWATCH_LISTEN=127.0.0.1:0", key, "SNAPWATCH_METRICS_TOKEN="+metricsToken)
 	address := server.line(t, regexp.MustCompile(`is up: (\S+)`))
-	service(t, tree, "snapwatch-agent", "SNAPWATCH_SERVER="+address)
+	service(t, tree, "snapwatch-agent", "SNAPWATCH_SERVER="+address, key)
 	deadline := time.Now().Add(30 * time.Second)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		response, err := http.Get(address + "/metrics")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+metricsToken)
+		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
