@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 type fleet struct {
 	load   load
 	url    string
+	key    string // with which the agents enrol
 	client *http.Client
 
 	mu       sync.Mutex
@@ -32,8 +34,8 @@ type fleet struct {
 	answered map[snapshot.Time][2]time.Time // of machine 0: sent, answered
 }
 
-func newFleet(l load, url string) *fleet {
-	return &fleet{load: l, url: url, faults: make(map[string]int), answered: make(map[snapshot.Time][2]time.Time),
+func newFleet(l load, url, key string) *fleet {
+	return &fleet{load: l, url: url, key: key, faults: make(map[string]int), answered: make(map[snapshot.Time][2]time.Time),
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}}}
 }
 
@@ -66,6 +68,11 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 		f.fault(err.Error())
 		return
 	}
+	token, err := f.enrol(ctx, f.machineID(i))
+	if err != nil {
+		f.fault(err.Error())
+		return
+	}
 	var encoder snapshot.Encoder
 	var previous, full snapshot.Time
 	for ; pause(ctx, time.Until(next)) == nil; next = next.Add(f.load.interval) {
@@ -86,11 +93,31 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 			f.fault(err.Error())
 			return
 		}
-		f.post(ctx, i, &s, compressor.EncodeAll(body, nil), len(processes))
+		f.post(ctx, i, token, &s, compressor.EncodeAll(body, nil), len(processes))
 	}
 }
 
-func (f *fleet) post(ctx context.Context, i int, s *snapshot.Snapshot, body []byte, logical int) {
+// enrol gets an agent its token.
+func (f *fleet) enrol(ctx context.Context, machineID string) (string, error) {
+	body := fmt.Appendf(nil, `{"key":%q,"machine_id":%q}`, f.key, machineID)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/v1/enrol", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := f.client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var answer struct{ Token string }
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("enrol: %s (%w)", response.Status, err)
+	}
+	return answer.Token, nil
+}
+
+func (f *fleet) post(ctx context.Context, i int, token string, s *snapshot.Snapshot, body []byte, logical int) {
 	began := time.Now()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/v1/snapshots", bytes.NewReader(body))
 	if err != nil {
@@ -99,6 +126,7 @@ func (f *fleet) post(ctx context.Context, i int, s *snapshot.Snapshot, body []by
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Content-Encoding", "zstd")
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := f.client.Do(request)
 	if err != nil {
 		if ctx.Err() == nil {

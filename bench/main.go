@@ -63,8 +63,12 @@ func run(ctx context.Context, l load, program string) (err error) {
 	}()
 	fmt.Printf("%d agents × %d processes every %s for %s; simulator, server and PostgreSQL share this machine\n", l.agents, l.processes, l.interval, l.duration)
 
-	fleet := newFleet(l, url)
-	watcher, err := watch(ctx, url, fleet.machineID(0))
+	secrets, err := letIn(ctx, program, dir)
+	if err != nil {
+		return err
+	}
+	fleet := newFleet(l, url, secrets.key)
+	watcher, err := watch(ctx, url, fleet.machineID(0), secrets.admin)
 	if err != nil {
 		return err
 	}
@@ -80,16 +84,16 @@ func run(ctx context.Context, l load, program string) (err error) {
 	}
 	fleet.reset()
 	watcher.reset()
-	before, err := measure(url, server.Process.Pid, dir)
+	before, err := measure(url, server.Process.Pid, dir, secrets.admin)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	deepest, err := watchQueue(ctx, url, l.duration)
+	deepest, err := watchQueue(ctx, url, l.duration, secrets.admin)
 	if err != nil {
 		return err
 	}
-	after, err := measure(url, server.Process.Pid, dir)
+	after, err := measure(url, server.Process.Pid, dir, secrets.admin)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) 
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(path, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0")
+	cmd := exec.Command(path, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--max-client-connections", "100000")
 	cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches us alone
@@ -124,6 +128,25 @@ func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) 
 		return nil, "", fmt.Errorf("the server did not come up: %q", line)
 	}
 	return cmd, url, nil
+}
+
+// credentials are what the bench shows the server.
+type credentials struct {
+	admin string // a token
+	key   string // with which the agents enrol, each for a token of its own
+}
+
+func letIn(ctx context.Context, program, dir string) (c credentials, err error) {
+	for into, args := range map[*string][]string{&c.admin: {"token", "add", "bench", "--role", "admin"}, &c.key: {"key", "add", "bench", "--uses", "0"}} {
+		cmd := exec.CommandContext(ctx, program, append(args, "--data-dir", dir)...)
+		cmd.Env = append(os.Environ(), "DATABASE_URL=")
+		out, err := cmd.Output()
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		}
+		*into = strings.TrimSpace(string(out))
+	}
+	return c, nil
 }
 
 func end(cmd *exec.Cmd) error {

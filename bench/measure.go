@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/snapwatch/snapwatch/bearer"
 )
 
 // reading is what the machine and the server say at one moment.
@@ -22,7 +24,7 @@ type reading struct {
 	metrics                 map[string]float64
 }
 
-func measure(url string, server int, dir string) (reading, error) {
+func measure(url string, server int, dir, token string) (reading, error) {
 	var r reading
 	postmaster, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
 	if err != nil {
@@ -48,7 +50,7 @@ func measure(url string, server int, dir string) (reading, error) {
 		return r, err
 	}
 	r.bench = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	r.metrics, err = scrape(url)
+	r.metrics, err = scrape(url, token)
 	return r, err
 }
 
@@ -89,8 +91,8 @@ func cpuOf(pid int, ended bool) time.Duration {
 }
 
 // scrape reads the server's plain metrics; of histograms sum and count.
-func scrape(url string) (map[string]float64, error) {
-	response, err := http.Get(url + "/metrics")
+func scrape(url, token string) (map[string]float64, error) {
+	response, err := (&http.Client{Transport: bearer.Transport{Token: token}}).Get(url + "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -119,10 +121,10 @@ func scrape(url string) (map[string]float64, error) {
 
 // watchQueue looks at the queue once a second and returns the most rows it held
 // in each third of the time: a growing queue shows in the last.
-func watchQueue(ctx context.Context, url string, d time.Duration) (deepest [3]float64, err error) {
+func watchQueue(ctx context.Context, url string, d time.Duration, token string) (deepest [3]float64, err error) {
 	began := time.Now()
 	for time.Since(began) < d {
-		values, err := scrape(url)
+		values, err := scrape(url, token)
 		if err != nil {
 			return deepest, err
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -23,8 +25,8 @@ type watcher struct {
 	seen map[snapshot.Time]time.Time
 }
 
-func watch(ctx context.Context, url, machineID string) (*watcher, error) {
-	conn, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/api/v1/live", nil)
+func watch(ctx context.Context, url, machineID, token string) (*watcher, error) {
+	conn, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/api/v1/live", &websocket.DialOptions{HTTPClient: &http.Client{Transport: bearer.Transport{Token: token}}})
 	if err != nil {
 		return nil, fmt.Errorf("open a live view: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/ingest"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -42,18 +43,6 @@ type Site struct {
 	// Token is an administrator's, and Client sends it.
 	Token  string
 	Client *http.Client
-}
-
-// Bearer is a transport that sends a token.
-type Bearer string
-
-// RoundTrip sends a request with the token, unless it has an Authorization already.
-func (b Bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if _, has := r.Header["Authorization"]; !has {
-		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer "+string(b))
-	}
-	return http.DefaultTransport.RoundTrip(r)
 }
 
 // CheapParams hash passwords fast, which only tests may.
@@ -106,7 +95,7 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 		live.Close()
 		s.Close()
 	})
-	return &Site{Store: s, Auth: service, API: handler, URL: server.URL, Token: token, Client: &http.Client{Transport: Bearer(token)}}
+	return &Site{Store: s, Auth: service, API: handler, URL: server.URL, Token: token, Client: &http.Client{Transport: bearer.Transport{Token: token}}}
 }
 
 // Post sends snapshots of a machine, a batch at a time, and fails the test unless

@@ -22,6 +22,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/ingest"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -257,19 +258,7 @@ func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return api.NewAccess(auth.NewPolicy(auth.Rules()), service, b.store), &http.Client{Transport: bearer{secret, &http.Transport{MaxIdleConnsPerHost: writeMachines}}}, nil
-}
-
-// bearer sends a token with each request.
-type bearer struct {
-	secret string
-	next   http.RoundTripper
-}
-
-// RoundTrip sends a request.
-func (t bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	r.Header.Set("Authorization", "Bearer "+t.secret)
-	return t.next.RoundTrip(r)
+	return api.NewAccess(auth.NewPolicy(auth.Rules()), service, b.store), &http.Client{Transport: bearer.Transport{Token: secret, Next: &http.Transport{MaxIdleConnsPerHost: writeMachines}}}, nil
 }
 
 // overHTTP posts the batches, compressed beforehand, to a real listener: to the whole

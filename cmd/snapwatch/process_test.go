@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/logtest"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
@@ -80,11 +81,10 @@ func (b *bearers) RoundTrip(r *http.Request) (*http.Response, error) {
 	b.mu.Lock()
 	token := b.tokens[r.URL.Host]
 	b.mu.Unlock()
-	if token != "" && r.Header.Get("Authorization") == "" {
-		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer "+token)
+	if token == "" {
+		return http.DefaultTransport.RoundTrip(r)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	return bearer.Transport{Token: token}.RoundTrip(r)
 }
 
 // shell runs a command of snapwatch beside a server, as an administrator would.

@@ -25,6 +25,13 @@ export class ApiError extends Error {
   }
 }
 
+/** What is wrong with a field, as a sentence; undefined if the error is about something else. */
+export function faultOf(error: unknown, field: string): string | undefined {
+  if (!(error instanceof ApiError) || error.problem.field !== field) return undefined;
+  const message = error.problem.errors?.find((fault) => fault.field === field)?.message ?? error.message;
+  return `This ${message}.`;
+}
+
 /** Returns the data of an answer, or throws its problem. */
 export function unwrap<T>(answer: { data?: T; error?: unknown; response: Response }): T {
   if (answer.data === undefined) {

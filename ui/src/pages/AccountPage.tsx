@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { ApiError, type Self } from "../api/client";
+import { type Self, faultOf } from "../api/client";
 import { selfQuery, sessionsQuery, useChangePassword, useConfirmCodes, useEndSession, useOfferCodes, useRemoveCodes } from "../api/self";
 import { Field } from "../components/Field";
 import { Notice } from "../components/Notice";
@@ -30,8 +30,6 @@ export function AccountPage() {
   );
 }
 
-const messageOf = (error: Error | null, field?: string) => (error instanceof ApiError && (!field || error.problem.field === field) ? error.message : undefined);
-
 function Password() {
   const [current, setCurrent] = useState("");
   const [fresh, setFresh] = useState("");
@@ -57,10 +55,10 @@ function Password() {
   return (
     <form className="card" onSubmit={submit} aria-labelledby="password-title">
       <h2 id="password-title">Password</h2>
-      <Field label="Present password" type="password" value={current} onChange={edit(setCurrent)} autoComplete="current-password" required wrong={messageOf(change.error, "password")} />
-      <Field label="New password" type="password" value={fresh} onChange={edit(setFresh)} autoComplete="new-password" required minLength={12} hint="At least 12 characters. Your other sessions end." wrong={messageOf(change.error, "new_password")} />
+      <Field label="Present password" type="password" value={current} onChange={edit(setCurrent)} autoComplete="current-password" required wrong={faultOf(change.error, "password")} />
+      <Field label="New password" type="password" value={fresh} onChange={edit(setFresh)} autoComplete="new-password" required minLength={12} hint="At least 12 characters. Your other sessions end." wrong={faultOf(change.error, "new_password")} />
       <Field label="New password again" type="password" value={again} onChange={edit(setAgain)} autoComplete="new-password" required wrong={again && again !== fresh ? "The two are not the same." : undefined} />
-      {change.error && !messageOf(change.error, "password") && !messageOf(change.error, "new_password") && <p className="wrong" role="alert">{change.error.message}</p>}
+      {change.error && !faultOf(change.error, "password") && !faultOf(change.error, "new_password") && <p className="wrong" role="alert">{change.error.message}</p>}
       <button type="submit" disabled={change.isPending || !fresh || fresh !== again}>
         Change
       </button>{" "}
@@ -102,8 +100,8 @@ function AddCodes() {
       <p>
         <code>{secret.replace(/(.{4})/g, "$1 ")}</code>
       </p>
-      <Field label="Code" value={code} onChange={(e) => setCode(e.target.value)} autoComplete="one-time-code" inputMode="numeric" required wrong={messageOf(confirm.error, "code")} />
-      <Field label="Password" type="password" value={password} onChange={(e) => setPassword(e.target.value)} autoComplete="current-password" required wrong={messageOf(confirm.error, "password")} />
+      <Field label="Code" value={code} onChange={(e) => setCode(e.target.value)} autoComplete="one-time-code" inputMode="numeric" required wrong={faultOf(confirm.error, "code")} />
+      <Field label="Password" type="password" value={password} onChange={(e) => setPassword(e.target.value)} autoComplete="current-password" required wrong={faultOf(confirm.error, "password")} />
       <button type="submit" disabled={confirm.isPending}>
         Use codes from now on
       </button>{" "}
@@ -128,7 +126,7 @@ function RemoveCodes() {
     >
       <h2 id="codes-title">One-time codes</h2>
       <p>Are asked for when you log in.</p>
-      <Field label="Password" type="password" value={password} onChange={(e) => setPassword(e.target.value)} autoComplete="current-password" required wrong={messageOf(remove.error)} />
+      <Field label="Password" type="password" value={password} onChange={(e) => setPassword(e.target.value)} autoComplete="current-password" required wrong={faultOf(remove.error, "password")} />
       <button type="submit" disabled={remove.isPending}>
         Ask for them no more
       </button>

@@ -1,6 +1,6 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
-import { ApiError } from "../api/client";
+import { ApiError, faultOf } from "../api/client";
 import { useSetup } from "../api/self";
 import { Field } from "../components/Field";
 import { Notice } from "../components/Notice";
@@ -35,8 +35,8 @@ export function SetupPage() {
       <h1>Make the first user</h1>
       <p className="quiet">An administrator, who sees every machine and lets others in.</p>
       <form className="card" onSubmit={submit}>
-        <Field label="Name" value={name} onChange={(e) => setName(e.target.value)} autoComplete="username" autoCapitalize="none" spellCheck={false} autoFocus required maxLength={64} wrong={problem?.field === "name" ? setup.error?.message : undefined} />
-        <Field label="Password" type="password" value={password} onChange={(e) => setPassword(e.target.value)} autoComplete="new-password" required minLength={12} maxLength={256} hint="At least 12 characters; several words are good." wrong={problem?.field === "password" ? setup.error?.message : undefined} />
+        <Field label="Name" value={name} onChange={(e) => setName(e.target.value)} autoComplete="username" autoCapitalize="none" spellCheck={false} autoFocus required maxLength={64} wrong={faultOf(setup.error, "name")} />
+        <Field label="Password" type="password" value={password} onChange={(e) => setPassword(e.target.value)} autoComplete="new-password" required minLength={12} maxLength={256} hint="At least 12 characters; several words are good." wrong={faultOf(setup.error, "password")} />
         <Field label="Password again" type="password" value={again} onChange={(e) => setAgain(e.target.value)} autoComplete="new-password" required wrong={differ ? "The two are not the same." : undefined} />
         {setup.error && !problem?.field && <p className="wrong" role="alert">{setup.error.message}</p>}
         <button type="submit" disabled={setup.isPending || password === "" || password !== again}>
