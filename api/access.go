@@ -157,7 +157,13 @@ func (a *API) authorize(c *gin.Context) {
 		a.refuse(c, noCertificate())
 		return
 	}
-	if a.access.policy.Open(operation) || operation == "" && !guarded(c.Request.URL.Path) {
+	if operation == "" && !guarded(c.Request.URL.Path) {
+		return
+	}
+	if a.access.policy.Open(operation) {
+		if wait := a.strangers.Take(auth.AddressKey(c.ClientIP()), a.cfg.Now()); wait > 0 {
+			a.refuse(c, &auth.TooManyError{Wait: wait})
+		}
 		return
 	}
 	who, err := a.authenticate(c)

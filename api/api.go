@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -105,7 +104,13 @@ type API struct {
 	huma     huma.API
 	origin   *http.CrossOriginProtection
 	requests *auth.Limiter // by caller
+	// strangers bounds, by address, what is open to all: it costs the database too.
+	strangers *auth.Limiter
 }
+
+// strangerRate is how many requests a second one address may make without a
+// credential, on average; ten times as many at once.
+const strangerRate = 20
 
 // New returns the handler with everything mounted.
 func New(cfg Config, parts Parts) *API {
@@ -119,7 +124,7 @@ func New(cfg Config, parts Parts) *API {
 		cfg.RequestRate = 100
 	}
 	a := &API{cfg: cfg, store: parts.Store, access: parts.Access, auth: parts.Access.service, oidc: parts.OIDC, oidcName: parts.OIDCName, logger: parts.Logger,
-		engine: gin.New(), origin: http.NewCrossOriginProtection(), requests: auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1)}
+		engine: gin.New(), origin: http.NewCrossOriginProtection(), requests: auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1), strangers: auth.NewLimiter(strangerRate, 10*strangerRate)}
 	a.engine.HandleMethodNotAllowed = true
 	a.trustProxies()
 	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard, a.authorize)
@@ -186,7 +191,7 @@ func (a *API) humaConfig() huma.Config {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
 	config.CreateHooks = nil // no $schema links in answers
 	format := huma.Format{
-		Marshal:   func(w io.Writer, v any) error { return jsonv2.MarshalWrite(w, v) },
+		Marshal:   writeJSON,
 		Unmarshal: func(data []byte, v any) error { return jsonv2.Unmarshal(data, v) },
 	}
 	config.Formats = map[string]huma.Format{"application/json": format, "json": format}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
-	"github.com/go-json-experiment/json"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
@@ -27,7 +26,7 @@ type exportInput struct {
 func (a *API) registerExport() {
 	huma.Register(a.huma, huma.Operation{OperationID: "export-machine", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/export", Tags: []string{"history"},
 		Summary:     "All snapshots of a window as a stream, however long it is",
-		Description: "Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe.",
+		Description: "Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe, and control characters are written as \\x….",
 		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
 			"application/x-ndjson": {Schema: &huma.Schema{Type: huma.TypeString}}, "text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
 	}, a.exportMachine)
@@ -109,7 +108,7 @@ func (e *ndjsonExport) flush() error { return nil }
 
 func (e *ndjsonExport) write(state *snapshot.State) error {
 	var all With
-	if err := json.MarshalWrite(e.w, all.view(state, state.Processes != nil)); err != nil {
+	if err := writeJSON(e.w, all.view(state, state.Processes != nil)); err != nil {
 		return err
 	}
 	_, err := e.w.Write([]byte{'\n'})
@@ -158,9 +157,10 @@ func (e *csvExport) write(state *snapshot.State) error {
 
 // cell keeps a spreadsheet from running a process's name as a formula.
 func cell(text string) string {
+	text = printable(text)
 	if text != "" {
 		switch text[0] {
-		case '=', '+', '-', '@', '\t', '\r':
+		case '=', '+', '-', '@':
 			return "'" + text
 		}
 	}

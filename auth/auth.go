@@ -132,7 +132,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, 
 	if hit && now.Sub(found.at) < cacheFor && found.principal.holdsAt(now) {
 		return found.principal, nil
 	}
-	address := addressKey(ClientOf(ctx).Address)
+	address := AddressKey(ClientOf(ctx).Address)
 	if wait := s.misses.Exhausted(address, now); wait > 0 {
 		return nil, &TooManyError{wait}
 	}

@@ -62,9 +62,9 @@ func (l *Limiter) Exhausted(key string, now time.Time) (wait time.Duration) {
 	return 0
 }
 
-// addressKey is whom an address is counted as: one that has a whole IPv6 network has
+// AddressKey is whom an address is counted as: one that has a whole IPv6 network has
 // all its addresses.
-func addressKey(address string) string {
+func AddressKey(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil || ip.Unmap().Is4() {
 		return address

@@ -180,6 +180,19 @@ test("collapse, sort, filter, exclude, and their place in the URL", async () => 
   process.kill(child);
 });
 
+test("a name that is markup, or that a terminal would obey, is shown as text", async () => {
+  const evil = "<img src=x onerror=window.hacked=1>\u001b[31m\u009b2J";
+  const child = spawn("bash", ["-c", 'exec -a "$1" sleep 4322', "bash", evil], { stdio: "ignore" });
+  await row(child.pid).waitFor();
+  assert.match(await row(child.pid).innerText(), /<img src=x onerror/);
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  const raw = await (await fetch(`${site.url}/api/v1/machines/${machineId}/snapshots?include_processes=1`, { headers: { Authorization: `Bearer ${site.token}` } })).text();
+  assert.ok(raw.includes("<img src=x onerror"), "the name is not there as it is");
+  const csv = await (await fetch(`${site.url}/api/v1/machines/${machineId}/export?since=1m&format=csv`, { headers: { Authorization: `Bearer ${site.token}` } })).text();
+  for (const text of [raw, csv.replaceAll("\n", "")]) assert.doesNotMatch(text, /[\u0000-\u001f\u007f-\u009f]/, "a terminal would obey this");
+  child.kill();
+});
+
 test("disabled: no snapshots, but signs of life", async () => {
   await patch(site, machineId, { enabled: false });
   await page.getByText("Snapshots are disabled.").waitFor();

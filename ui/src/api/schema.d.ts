@@ -295,7 +295,7 @@ export interface paths {
         };
         /**
          * All snapshots of a window as a stream, however long it is
-         * @description Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe.
+         * @description Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe, and control characters are written as \x….
          */
         get: operations["export-machine"];
         put?: never;

@@ -1,0 +1,145 @@
+//go:build linux
+
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"strings"
+	"testing"
+
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// An administrator at the shell makes, changes and ends what lets people and programs
+// in, whether the server runs or not.
+func TestShell(t *testing.T) {
+	t.Parallel()
+	dir := storetest.Dir(t)
+	p := start(t, "serve", dir, "127.0.0.1:0")
+	link := <-p.links
+	if !strings.HasPrefix(link, p.url+"/setup#swl_") {
+		t.Errorf("the first start prints %q", link)
+	}
+	if strings.Contains(p.log.String(), "swl_") {
+		t.Error("the link is in the log")
+	}
+	must := func(stdin string, args ...string) string {
+		t.Helper()
+		out, err := shell(t, dir, stdin, args...)
+		if err != nil {
+			t.Fatal(args, err)
+		}
+		return out
+	}
+	refused := func(why, stdin string, args ...string) {
+		t.Helper()
+		if out, err := shell(t, dir, stdin, args...); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v: %s, %v, want %q", args, out, err, why)
+		}
+	}
+	const password = "correct horse battery"
+	must(password+"\n", "user", "add", "owner", "--role", "admin")
+	must(password+"\r\n", "user", "add", "reader", "--tags", "web,db")
+	refused("taken", password, "user", "add", "Owner")
+	refused("12 characters", "short\n", "user", "add", "x")
+	refused("12 characters", "", "user", "add", "x")
+	refused("no user", password, "user", "passwd", "nobody")
+	refused("last administrator", "", "user", "disable", "owner")
+	if list := must("", "user", "list"); !strings.Contains(list, "reader  user   db,web  enabled") && !strings.Contains(list, "reader  user   web,db  enabled") {
+		t.Errorf("%s", list)
+	}
+	login := func(name, password string) (*http.Client, int) {
+		t.Helper()
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		browser := &http.Client{Jar: jar}
+		response, err := browser.Post(p.url+"/api/v1/auth/login", "application/json", strings.NewReader(fmt.Sprintf(`{"name": %q, "password": %q}`, name, password)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return browser, response.StatusCode
+	}
+	in := func(browser *http.Client) int {
+		t.Helper()
+		response, err := browser.Get(p.url + "/api/v1/machines")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	browser, status := login("reader", password)
+	if status != http.StatusOK || in(browser) != http.StatusOK {
+		t.Fatalf("%d, %d", status, in(browser))
+	}
+	// What is done at the shell, beside the server, counts there as soon as the database
+	// has told it.
+	must("", "user", "disable", "reader")
+	until(t, "the session ends", func() bool { return in(browser) == http.StatusUnauthorized })
+	if _, status := login("reader", password); status != http.StatusUnauthorized {
+		t.Errorf("somebody disabled logs in: %d", status)
+	}
+	must("", "user", "enable", "reader")
+	must("a horse of another colour", "user", "passwd", "reader")
+	if _, status := login("reader", "a horse of another colour"); status != http.StatusOK {
+		t.Errorf("with the new password: %d", status)
+	}
+	must("", "user", "delete", "reader")
+	refused("no user", "", "user", "delete", "reader")
+
+	token := must("", "token", "add", "scripts", "--tags", "*", "--scopes", "machines.read", "--for", "1h")
+	ask := func() int {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/machines", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	if ask() != http.StatusOK {
+		t.Error("a new token does not get in")
+	}
+	list := must("", "token", "list")
+	if !strings.Contains(list, "scripts") || strings.Contains(list, token) {
+		t.Errorf("%s", list)
+	}
+	must("", "token", "revoke", "2")
+	refused("no token", "", "token", "revoke", "2")
+	until(t, "the token ends", func() bool { return ask() == http.StatusUnauthorized })
+	refused("scopes", "", "token", "add", "x", "--scopes", "everything")
+	refused("machine_id", "", "token", "add", "x", "--role", "agent")
+
+	key := must("", "key", "add", "rack", "--uses", "3", "--tags", "web")
+	if list := must("", "key", "list"); !strings.Contains(list, "rack  web   3") || strings.Contains(list, key) {
+		t.Errorf("%s", list)
+	}
+	must("", "key", "revoke", "1")
+	refused("no enrolment key", "", "key", "revoke", "1")
+
+	var superuser bool
+	row(t, dir, `SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user`, &superuser)
+	if superuser {
+		t.Error("the server's role may more than own its database")
+	}
+	p.stop(t)
+	must(password, "user", "add", "second", "--role", "admin") // the private cluster runs for that long
+	p = start(t, "serve", dir, "127.0.0.1:0")
+	if _, status := login("second", password); status != http.StatusOK {
+		t.Errorf("added while the server was down: %d", status)
+	}
+	p.stop(t)
+	if link, printed := <-p.links; printed {
+		t.Errorf("a link although there are administrators: %s", link)
+	}
+}
