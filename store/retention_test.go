@@ -144,7 +144,7 @@ func TestDiskBudget(t *testing.T) {
 		// Today and yesterday must be kept; at which end of a day the samples are depends
 		// on when the test runs.
 		kept, want := now.UTC().Add(-24*time.Hour).Truncate(24*time.Hour), recent().Std()
-		for want.Add(-24 * time.Hour).After(kept) {
+		for !want.Add(-24 * time.Hour).Before(kept) {
 			want = want.Add(-24 * time.Hour)
 		}
 		if !oldest.Equal(want) {
