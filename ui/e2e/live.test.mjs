@@ -183,6 +183,7 @@ test("collapse, sort, filter, exclude, and their place in the URL", async () => 
 test("a name that is markup, or that a terminal would obey, is shown as text", async () => {
   const evil = "<img src=x onerror=window.hacked=1>\u001b[31m\u009b2J";
   const child = spawn("bash", ["-c", 'exec -a "$1" sleep 4322', "bash", evil], { stdio: "ignore" });
+  after(() => child.kill());
   await row(child.pid).waitFor();
   assert.match(await row(child.pid).innerText(), /<img src=x onerror/);
   assert.equal(await page.evaluate(() => window.hacked), undefined);
