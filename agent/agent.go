@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -59,6 +60,9 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	base, err := url.Parse(cfg.Server)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("the server's address must look like http://127.0.0.1:8420, not %q", cfg.Server)
+	}
+	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
+		logger.Warn("the token and the process list travel to the server in the clear: use https", "server", base.Redacted())
 	}
 	client, err := newClient(cfg.CAFile, cfg.ClientCert, cfg.ClientKey)
 	if err != nil {
@@ -118,6 +122,12 @@ func (a *Agent) Run(ctx context.Context) {
 	context.AfterFunc(ctx, stop)
 	a.sender.run(ctx)
 	loops.Wait()
+}
+
+// isLoopback reports whether a host's name is this machine's own.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // describe collects what the machine says of itself; what cannot be read stays empty.

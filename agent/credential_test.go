@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -172,6 +174,21 @@ func TestRotation(t *testing.T) {
 	a = reopen(t, cfg)
 	if err := step(t, a); err != nil || g.last() != "token-3" {
 		t.Fatalf("after a restart: %v, %q", err, g.last())
+	}
+}
+
+func TestPlainHTTPIsTold(t *testing.T) {
+	t.Parallel()
+	for server, warns := range map[string]bool{"http://127.0.0.1:1": false, "http://localhost:1": false, "http://[::1]:1": false, "https://snapwatch.test": false, "http://snapwatch.test": true} {
+		var log bytes.Buffer
+		a, err := New(t.Context(), Config{Server: server, StateDir: t.TempDir(), MachineID: "m"}, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = a.lock.Close()
+		if strings.Contains(log.String(), "in the clear") != warns {
+			t.Errorf("%s: %s", server, log.String())
+		}
 	}
 }
 

@@ -73,15 +73,8 @@ func (*Access) Writes(ctx context.Context, machineID string) error {
 // Watches reports whether the caller may, by now, do an action of the live view with
 // a machine.
 func (a *Access) Watches(ctx context.Context, action, machineID string) (bool, error) {
-	who := auth.PrincipalOf(ctx)
+	who, err := a.renew(ctx)
 	if who == nil {
-		return false, nil
-	}
-	who, err := a.service.Renew(ctx, who)
-	if errors.Is(err, auth.ErrCredential) {
-		return false, nil
-	}
-	if err != nil {
 		return false, err
 	}
 	switch a.policy.Extent("LIVE "+action, who) {
@@ -95,15 +88,21 @@ func (a *Access) Watches(ctx context.Context, action, machineID string) (bool, e
 
 // Holds reports whether the caller's credential still counts.
 func (a *Access) Holds(ctx context.Context) (bool, error) {
+	who, err := a.renew(ctx)
+	return who != nil, err
+}
+
+// renew returns who the caller is by now, nil if their credential has ended.
+func (a *Access) renew(ctx context.Context) (*auth.Principal, error) {
 	who := auth.PrincipalOf(ctx)
 	if who == nil {
-		return false, nil
+		return nil, nil
 	}
-	_, err := a.service.Renew(ctx, who)
+	who, err := a.service.Renew(ctx, who)
 	if errors.Is(err, auth.ErrCredential) {
-		return false, nil
+		return nil, nil
 	}
-	return err == nil, err
+	return who, err
 }
 
 // Who names the caller, for what is counted by caller.

@@ -85,15 +85,11 @@ type remembered struct {
 // New returns a Service on the accounts of a database.
 func New(cfg Config, tables *accounts.Accounts, logger *slog.Logger) (*Service, error) {
 	cfg.setDefaults()
-	h, err := newHasher(cfg.Params)
-	if err != nil {
-		return nil, err
-	}
 	known, err := simplelru.NewLRU[string, remembered](cacheSecrets, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make a cache: %w", err)
 	}
-	return &Service{cfg: cfg, accounts: tables, logger: logger, hasher: h, known: known,
+	return &Service{cfg: cfg, accounts: tables, logger: logger, hasher: newHasher(cfg.Params), known: known,
 		strangers: NewLimiter(1.0/3, 20), guesses: NewLimiter(1.0/30, 10), crowds: NewLimiter(1.0/10, 50), misses: NewLimiter(20, 200)}, nil
 }
 

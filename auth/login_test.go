@@ -99,6 +99,10 @@ func TestPasswordsAreArgon2id(t *testing.T) {
 	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "bob", Password: "cafe\u0301 au lait s'il vous"}); err != nil {
 		t.Errorf("decomposed: %v", err)
 	}
+	// Where there is no account, a password is compared all the same.
+	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "nobody", Password: password}); !errors.Is(err, auth.ErrLogin) {
+		t.Errorf("nobody: %v", err)
+	}
 	if p := auth.DefaultParams(); p.Memory < 19<<10 || p.Iterations < 2 {
 		t.Errorf("the parameters are below OWASP's: %+v", p)
 	}

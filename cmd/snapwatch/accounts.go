@@ -88,8 +88,13 @@ func (c *userPasswdCommand) Run(ctx context.Context, logger *slog.Logger) error 
 
 func changeUser(ctx context.Context, service *auth.Service, name string, change auth.UserChange) error {
 	_, err := service.ChangeUser(ctx, name, change)
+	return named(err, "user", name)
+}
+
+// named says what was not found.
+func named(err error, what string, which any) error {
 	if errors.Is(err, accounts.ErrNotFound) {
-		return fmt.Errorf("there is no user %q", name)
+		return fmt.Errorf("there is no %s %v", what, which)
 	}
 	return err
 }
@@ -143,11 +148,7 @@ type userDeleteCommand struct {
 // Run removes a user.
 func (c *userDeleteCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		err := service.DeleteUser(ctx, c.Name)
-		if errors.Is(err, accounts.ErrNotFound) {
-			return fmt.Errorf("there is no user %q", c.Name)
-		}
-		return err
+		return named(service.DeleteUser(ctx, c.Name), "user", c.Name)
 	})
 }
 
@@ -234,11 +235,7 @@ type tokenRevokeCommand struct {
 // Run ends a token.
 func (c *tokenRevokeCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		err := service.RevokeToken(ctx, c.ID)
-		if errors.Is(err, accounts.ErrNotFound) {
-			return fmt.Errorf("there is no token %d", c.ID)
-		}
-		return err
+		return named(service.RevokeToken(ctx, c.ID), "token", c.ID)
 	})
 }
 
@@ -302,11 +299,7 @@ type keyRevokeCommand struct {
 // Run ends a key.
 func (c *keyRevokeCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		err := service.RevokeKey(ctx, c.ID)
-		if errors.Is(err, accounts.ErrNotFound) {
-			return fmt.Errorf("there is no enrolment key %d", c.ID)
-		}
-		return err
+		return named(service.RevokeKey(ctx, c.ID), "enrolment key", c.ID)
 	})
 }
 
