@@ -26,7 +26,9 @@ func BenchmarkChartOfADay(b *testing.B) {
 	b.ResetTimer()
 	for b.Loop() {
 		answer := httptest.NewRecorder()
-		s.api.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/machines/m/metrics?since=1d", nil))
+		request := httptest.NewRequest(http.MethodGet, "/api/v1/machines/m/metrics?since=1d", nil)
+		request.Header.Set("Authorization", "Bearer "+s.token)
+		s.api.ServeHTTP(answer, request)
 		if answer.Code != http.StatusOK {
 			b.Fatal(answer.Body)
 		}

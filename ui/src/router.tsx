@@ -5,6 +5,7 @@ import { AccountPage } from "./pages/AccountPage";
 import { FleetPage } from "./pages/FleetPage";
 import { LoginPage } from "./pages/LoginPage";
 import { MachinePage } from "./pages/MachinePage";
+import { AdminPage, type AdminTab, adminTabs } from "./pages/admin/AdminPage";
 import { SetupPage } from "./pages/SetupPage";
 import { type SortKey, sortKeys } from "./processes/rows";
 
@@ -47,6 +48,11 @@ export function loginSearch(search: Record<string, unknown>): { then?: string; f
   };
 }
 
+/** Which part of the administration is shown. */
+export function adminSearch(search: Record<string, unknown>): { tab?: AdminTab } {
+  return adminTabs.includes(search.tab as AdminTab) ? { tab: search.tab as AdminTab } : {};
+}
+
 const root = createRootRoute({
   component: Frame,
   notFoundComponent: () => (
@@ -62,9 +68,10 @@ const fleet = createRoute({ getParentRoute: () => root, path: "/", component: Fl
 const machine = createRoute({ getParentRoute: () => root, path: "/machines/$machineId", component: MachinePage, validateSearch: machineSearch });
 const login = createRoute({ getParentRoute: () => root, path: "/login", component: LoginPage, validateSearch: loginSearch });
 const setup = createRoute({ getParentRoute: () => root, path: "/setup", component: SetupPage });
+const admin = createRoute({ getParentRoute: () => root, path: "/admin", component: AdminPage, validateSearch: adminSearch });
 const account = createRoute({ getParentRoute: () => root, path: "/account", component: AccountPage });
 
-export const router = createRouter({ routeTree: root.addChildren([fleet, machine, login, setup, account]) });
+export const router = createRouter({ routeTree: root.addChildren([fleet, machine, login, setup, account, admin]) });
 
 declare module "@tanstack/react-router" {
   interface Register {

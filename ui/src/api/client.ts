@@ -11,6 +11,11 @@ export type ConfigPatch = Schemas["ConfigPatch"];
 export type LiveMessage = Schemas["LiveMessage"];
 export type LiveRequest = Schemas["LiveRequest"];
 export type Self = Schemas["SelfView"];
+export type User = Schemas["UserView"];
+export type NewUser = Schemas["NewUser"];
+export type UserPatch = Schemas["UserPatch"];
+export type NewKey = Schemas["NewKey"];
+export type NewToken = Schemas["NewToken"];
 export type Problem = Schemas["Problem"];
 
 export const client = createClient<paths>({ baseUrl: window.location.origin });
@@ -23,6 +28,11 @@ export class ApiError extends Error {
   ) {
     super(problem.detail ?? `The server answered ${status}.`);
   }
+}
+
+/** Throws an answer's problem, if it is one. */
+export function check(answer: { error?: unknown; response: Response }): void {
+  if (!answer.response.ok) throw new ApiError(answer.response.status, (answer.error ?? {}) as Partial<Problem>);
 }
 
 /** What is wrong with a field, as a sentence; undefined if the error is about something else. */

@@ -1,5 +1,5 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { ApiError, type Self, client, unwrap } from "./client";
+import { type Self, check, client, unwrap } from "./client";
 
 /** Who is logged in; null for nobody. */
 export const selfQuery = queryOptions({
@@ -28,11 +28,6 @@ export const sessionsQuery = queryOptions({
   queryKey: ["self", "sessions"],
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/me/sessions", { signal })).results,
 });
-
-/** Throws an answer's problem, if it is one. */
-function check(answer: { error?: unknown; response: Response }) {
-  if (!answer.response.ok) throw new ApiError(answer.response.status, (answer.error ?? {}) as ApiError["problem"]);
-}
 
 /** Begins a session, and makes everything be asked for anew: as somebody else. */
 function useBegin<T>(begin: (input: T) => Promise<Self>) {

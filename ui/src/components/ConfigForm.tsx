@@ -2,16 +2,19 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { ApiError, type Machine } from "../api/client";
 import { useConfigure, useForget } from "../api/machines";
+import { parseTags } from "../tags";
 import { Notice } from "./Notice";
 
 /** What the agent is told to do. A change is made only to the config that is shown. */
 export function ConfigForm({ machine }: { machine: Machine }) {
-  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; version: number }>();
+  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; tags: string; version: number }>();
   const configure = useConfigure(machine.machine_id);
-  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, version: machine.config_version };
+  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, tags: machine.tags.join(", "), version: machine.config_version };
   const interval = Number(shown.interval);
   const valid = shown.interval.trim() !== "" && interval >= 0.5 && interval <= 3600;
-  const changed = interval !== machine.polling_interval || shown.enabled !== machine.enabled;
+  const tags = parseTags(shown.tags);
+  const retagged = tags.join() !== [...machine.tags].sort().join();
+  const changed = interval !== machine.polling_interval || shown.enabled !== machine.enabled || retagged;
   const edit = (change: Partial<typeof shown>) => {
     configure.reset();
     setDraft({ ...shown, ...change });
@@ -25,6 +28,7 @@ export function ConfigForm({ machine }: { machine: Machine }) {
         patch: {
           ...(interval !== machine.polling_interval && { polling_interval: interval }),
           ...(shown.enabled !== machine.enabled && { enabled: shown.enabled }),
+          ...(retagged && { tags }),
         },
       },
       { onSuccess: () => setDraft(undefined) },
@@ -51,6 +55,10 @@ export function ConfigForm({ machine }: { machine: Machine }) {
             onChange={(e) => edit({ interval: e.target.value })}
           />{" "}
           seconds
+        </label>
+        <label>
+          tags{" "}
+          <input value={shown.tags} aria-label="Tags" placeholder="web, rack-7" title="Users see the machines that have a tag granted to them" onChange={(e) => edit({ tags: e.target.value })} />
         </label>
         <button type="submit" disabled={!valid || !changed || configure.isPending}>
           {configure.isPending ? "Saving…" : "Save"}

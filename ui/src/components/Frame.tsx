@@ -21,6 +21,7 @@ export function Frame() {
         </Link>
         {self && (
           <nav aria-label="Account">
+            {self.role === "admin" && <Link to="/admin">Administration</Link>}
             <Link to="/account">{self.name}</Link>
             <button type="button" className="plain" disabled={logout.isPending} onClick={() => logout.mutate()}>
               Log out

@@ -10,6 +10,15 @@ export function Time({ at }: { at: string }) {
   );
 }
 
+/** When something ends, as a date. */
+export function Until({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={at.replace("T", " ").replace("Z", " UTC")}>
+      {new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}
+    </time>
+  );
+}
+
 /** How long ago an instant is, kept up to date. */
 export function Ago({ at }: { at: string }) {
   const [now, setNow] = useState(Date.now);

@@ -31,8 +31,10 @@ export function FleetPage() {
       {isPending && !failureReason && <Notice title="Loading…" />}
       {machines?.length === 0 && admin && (
         <Notice title="No machine has reported yet.">
-          Make an enrolment key on the server, <code>snapwatch key add first</code>, and start an agent with it:{" "}
-          <code>SNAPWATCH_ENROLMENT_KEY=… snapwatch-agent --server {window.location.origin}</code>
+          <Link to="/admin" search={{ tab: "enrolment" }}>
+            Add a machine
+          </Link>
+          : it takes one command there.
         </Notice>
       )}
       {machines?.length === 0 && !admin && <Notice title="You see no machine yet.">An administrator grants you machines by their tags.</Notice>}

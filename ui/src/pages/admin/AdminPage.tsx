@@ -1,0 +1,43 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useSearch } from "@tanstack/react-router";
+import { selfQuery } from "../../api/self";
+import { Notice } from "../../components/Notice";
+import { Audit } from "./Audit";
+import { Enrolment } from "./Enrolment";
+import { Tokens } from "./Tokens";
+import { Users } from "./Users";
+
+/** The parts of the administration, as they stand in the URL. */
+export const adminTabs = ["users", "enrolment", "tokens", "audit"] as const;
+export type AdminTab = (typeof adminTabs)[number];
+
+const titles: Record<AdminTab, string> = { users: "Users", enrolment: "Add machines", tokens: "Tokens", audit: "Audit log" };
+
+/** Who gets in, and what was done. */
+export function AdminPage() {
+  const { tab = "users" } = useSearch({ from: "/admin" });
+  const { data: self } = useQuery(selfQuery);
+  if (self && self.role !== "admin") {
+    return (
+      <main>
+        <Notice kind="error" title="This is for administrators." />
+      </main>
+    );
+  }
+  return (
+    <main>
+      <h1 className="page-title">Administration</h1>
+      <nav className="tabs" aria-label="Administration">
+        {adminTabs.map((name) => (
+          <Link key={name} to="/admin" search={{ tab: name }} aria-current={name === tab ? "page" : undefined}>
+            {titles[name]}
+          </Link>
+        ))}
+      </nav>
+      {tab === "users" && <Users />}
+      {tab === "enrolment" && <Enrolment />}
+      {tab === "tokens" && <Tokens />}
+      {tab === "audit" && <Audit />}
+    </main>
+  );
+}
