@@ -182,7 +182,7 @@ func TestHostileInput(t *testing.T) {
 	}
 	// Bombs, and many at the same time.
 	var wg sync.WaitGroup
-	for encoding, size := range map[string]int64{"gzip": 1 << 30, "zstd": 8 << 30} {
+	for encoding, size := range map[string]int64{"gzip": 256 << 20, "zstd": 512 << 20} {
 		bomb := zeros(t, size, encoding)
 		for range 4 {
 			wg.Go(func() {
@@ -234,8 +234,8 @@ func TestHostileInput(t *testing.T) {
 	after, peak := memory(t, p.cmd.Process.Pid)
 	t.Logf("memory: %d MiB before, %d at most, %d after", before, peak, after)
 	// Bodies and what they decode to take 192 MiB at a time (--body-bytes), and as much
-	// again until the garbage is collected.
-	if peak > before+2*192 {
+	// again until the garbage is collected; the rest is the server.
+	if peak > 2*192+128 {
 		t.Errorf("memory rose from %d to %d MiB", before, peak)
 	}
 	if status, found := post(strings.NewReader(process("")), -1); status != http.StatusCreated {

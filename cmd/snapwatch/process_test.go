@@ -253,7 +253,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Parallel()
 	const machines, snapshots = 6, 150
 	dir := storetest.Dir(t)
-	p := start(t, "serve", dir, "127.0.0.1:0")
+	p := start(t, "serve", dir, "127.0.0.1:0", "--request-rate", "100000")
 	var url atomic.Value
 	url.Store(p.url)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
@@ -293,7 +293,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		waitFor(int64((round + 1) * machines * snapshots / 5))
 		end()
 		acked := total()
-		p = start(t, "serve", dir, "127.0.0.1:0")
+		p = start(t, "serve", dir, "127.0.0.1:0", "--request-rate", "100000")
 		if round == 0 {
 			if !strings.Contains(p.log.String(), "taking over the running cluster") {
 				t.Errorf("the cluster that outlived the server was not taken over:\n%s", p.log)
