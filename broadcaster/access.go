@@ -37,7 +37,11 @@ func (b *Broadcaster) watchAccess(ctx context.Context) {
 		}
 		b.mu.Unlock()
 		for _, c := range clients {
-			if err := b.review(ctx, c); err != nil && ctx.Err() == nil {
+			err := b.review(ctx, c)
+			if c.session.Request.Context().Err() != nil {
+				continue // it has gone by itself
+			}
+			if err != nil && ctx.Err() == nil {
 				b.logger.Warn("could not tell who may still watch", "err", err)
 				break // the database is away; the next round comes
 			}
