@@ -93,20 +93,7 @@ func TestShell(t *testing.T) {
 	refused("no user", "", "user", "delete", "reader")
 
 	token := must("", "token", "add", "scripts", "--tags", "*", "--scopes", "machines.read", "--for", "1h")
-	ask := func() int {
-		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/machines", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		return response.StatusCode
-	}
+	ask := func() int { return statusWith(t, token, p.url+"/api/v1/machines") }
 	if ask() != http.StatusOK {
 		t.Error("a new token does not get in")
 	}

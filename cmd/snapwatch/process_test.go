@@ -369,6 +369,17 @@ func row(t *testing.T, dir, query string, into any) {
 	}
 }
 
+// statusWith asks with a token and returns the answer's status.
+func statusWith(t *testing.T, token, url string) int {
+	t.Helper()
+	response, err := (&http.Client{Transport: bearer.Transport{Token: token}}).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
 func get(t *testing.T, url string, into any) {
 	t.Helper()
 	response, err := client.Get(url)
