@@ -62,12 +62,17 @@ func (*Access) Writes(ctx context.Context, machineID string) error {
 	case auth.All:
 		return nil
 	case auth.Own:
-		if auth.PrincipalOf(ctx).MachineID == machineID {
-			return nil
-		}
-		return problem.New(http.StatusForbidden, "other_machine", "This token is bound to another machine.")
+		return owns(auth.PrincipalOf(ctx), machineID)
 	}
 	return forbidden()
+}
+
+// owns is nil if a machine is the one that an agent's token is bound to.
+func owns(who *auth.Principal, machineID string) error {
+	if who.MachineID == machineID {
+		return nil
+	}
+	return problem.New(http.StatusForbidden, "other_machine", "This token is bound to another machine.")
 }
 
 // Watches reports whether the caller may, by now, do an action of the live view with
@@ -130,11 +135,15 @@ var parameterPattern = regexp.MustCompile(`:(\w+)`)
 
 // operationOf names a request as the policy does; "" if no route serves it.
 func operationOf(c *gin.Context) string {
-	route := c.FullPath()
-	if route == "" {
+	if c.FullPath() == "" {
 		return ""
 	}
-	return c.Request.Method + " " + parameterPattern.ReplaceAllString(route, "{$1}")
+	return operationName(c.Request.Method, c.FullPath())
+}
+
+// operationName writes a route of gin's as the OpenAPI document does.
+func operationName(method, route string) string {
+	return method + " " + parameterPattern.ReplaceAllString(route, "{$1}")
 }
 
 // Operations lists every route that is served, as the policy names them; the UI's pages
@@ -142,7 +151,7 @@ func operationOf(c *gin.Context) string {
 func (a *API) Operations() []string {
 	var list []string
 	for _, route := range a.engine.Routes() {
-		list = append(list, route.Method+" "+parameterPattern.ReplaceAllString(route.Path, "{$1}"))
+		list = append(list, operationName(route.Method, route.Path))
 	}
 	slices.Sort(list)
 	return list
@@ -218,10 +227,7 @@ func (a *API) reaches(ctx context.Context, who *auth.Principal, extent auth.Exte
 	case machineID == "" || extent == auth.All:
 		return nil
 	case extent == auth.Own:
-		if who.MachineID != machineID {
-			return problem.New(http.StatusForbidden, "other_machine", "This token is bound to another machine.")
-		}
-		return nil
+		return owns(who, machineID)
 	}
 	sees, err := a.access.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
 	if err != nil {
@@ -270,13 +276,13 @@ func (a *API) sameOrigin(r *http.Request) bool {
 
 // refuse answers with a problem, and ends the request.
 func (a *API) refuse(c *gin.Context, err error) {
-	var p *problem.Problem
-	if !errors.As(a.fail(c.Request.Context(), err), &p) {
-		p = problem.As(err)
+	err = a.fail(c.Request.Context(), err)
+	if with, ok := errors.AsType[huma.HeadersError](err); ok {
+		for name, values := range with.GetHeaders() {
+			c.Header(name, values[0])
+		}
 	}
-	if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
-		c.Header("Retry-After", retryAfter(wait))
-	}
+	p := problem.As(err)
 	if p.Status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", `Bearer realm="snapwatch"`)
 	}
@@ -284,15 +290,8 @@ func (a *API) refuse(c *gin.Context, err error) {
 	c.Abort()
 }
 
-func retryAfter(e *auth.TooManyError) string {
-	return strconv.Itoa(int(math.Ceil(e.Wait.Seconds())))
-}
-
-// waiting is a refusal that tells for how long, in an answer of huma.
-func waiting(e *auth.TooManyError) error {
-	return huma.ErrorWithHeaders(tooMany(e), http.Header{"Retry-After": {retryAfter(e)}})
-}
-
-func tooMany(e *auth.TooManyError) *problem.Problem {
-	return problem.New(http.StatusTooManyRequests, "too_many_requests", "Too many requests; wait "+max(e.Wait, time.Second).Round(time.Second).String()+".")
+// tooMany is a refusal that tells, in a header too, how long to wait.
+func tooMany(e *auth.TooManyError) error {
+	p := problem.New(http.StatusTooManyRequests, "too_many_requests", "Too many requests; wait "+max(e.Wait, time.Second).Round(time.Second).String()+".")
+	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(e.Wait.Seconds())))}})
 }

@@ -16,9 +16,6 @@ func accountProblem(err error) *problem.Problem {
 	if wrong, ok := errors.AsType[*auth.InvalidError](err); ok {
 		return invalid(wrong.Field, "%s", wrong.Problem)
 	}
-	if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
-		return tooMany(wait)
-	}
 	for _, one := range []struct {
 		err    error
 		status int

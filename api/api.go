@@ -259,6 +259,9 @@ func (a *API) fail(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		return p
 	}
+	if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
+		return tooMany(wait)
+	}
 	if p := accountProblem(err); p != nil {
 		return p
 	}

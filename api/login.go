@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -86,9 +85,6 @@ func (a *API) registerLogin() {
 // begun answers with a session that has begun, or says why not.
 func (a *API) begun(ctx context.Context) func(*auth.Started, error) (*sessionAnswer, error) {
 	return func(s *auth.Started, err error) (*sessionAnswer, error) {
-		if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
-			return nil, waiting(wait)
-		}
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}

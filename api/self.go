@@ -141,9 +141,6 @@ func (a *API) listSessions(ctx context.Context, userID int64) (*sessionList, err
 
 // orFail is nil, or the problem that an error is.
 func (a *API) orFail(ctx context.Context, err error) error {
-	if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
-		return waiting(wait)
-	}
 	if err != nil {
 		return a.fail(ctx, err)
 	}

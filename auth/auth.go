@@ -118,31 +118,45 @@ func (s *Service) Prune(ctx context.Context) error {
 // Authenticate tells whom a secret belongs to: a session's or a token's. It returns
 // ErrCredential, or *TooManyError for an address that tries one after the other.
 func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, error) {
-	now := s.cfg.Now()
-	credential := credential{kindOf(secret), Hash(secret)}
-	key := string(credential.hash)
-	s.mu.Lock()
-	found, hit := s.known.Get(key)
-	generation := s.generation
-	s.mu.Unlock()
-	if hit && now.Sub(found.at) < cacheFor && found.principal.holdsAt(now) {
-		return found.principal, nil
+	now, c := s.cfg.Now(), credential{kindOf(secret), Hash(secret)}
+	if found := s.recall(c, now); found != nil {
+		return found, nil
 	}
 	address := AddressKey(ClientOf(ctx).Address)
 	if wait := s.misses.Exhausted(address, now); wait > 0 {
 		return nil, &TooManyError{wait}
 	}
-	principal, err := s.lookUp(ctx, credential, now)
+	found, err := s.find(ctx, c, now)
 	if errors.Is(err, ErrCredential) {
 		s.misses.Take(address, now)
 	}
+	return found, err
+}
+
+// recall returns who a secret belonged to a moment ago, nil if that is not remembered.
+func (s *Service) recall(c credential, now time.Time) *Principal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, hit := s.known.Get(string(c.hash))
+	if !hit || now.Sub(found.at) >= cacheFor || !found.principal.holdsAt(now) {
+		return nil
+	}
+	return found.principal
+}
+
+// find asks the database, and remembers the answer.
+func (s *Service) find(ctx context.Context, c credential, now time.Time) (*Principal, error) {
+	s.mu.Lock()
+	generation := s.generation
+	s.mu.Unlock()
+	principal, err := s.lookUp(ctx, c, now)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hearing && s.generation == generation { // else it may be of yesterday already
-		s.known.Add(key, remembered{principal, now})
+		s.known.Add(string(c.hash), remembered{principal, now})
 	}
 	return principal, nil
 }
@@ -192,7 +206,11 @@ func principalOf(c credential, t *accounts.Token) *Principal {
 // Renew tells who somebody is now: what they may do may have changed since they came.
 // It returns ErrCredential if the credential has ended.
 func (s *Service) Renew(ctx context.Context, p *Principal) (*Principal, error) {
-	return s.lookUp(ctx, p.credential, s.cfg.Now())
+	now := s.cfg.Now()
+	if found := s.recall(p.credential, now); found != nil {
+		return found, nil
+	}
+	return s.find(ctx, p.credential, now)
 }
 
 // Changed forgets whom secrets belong to: something about that has changed. While
