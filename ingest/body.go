@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	codeEncoding = "unsupported_encoding"
-	codeTooLarge = "body_too_large"
-	firstBuffer  = 64 << 10
+	codeEncoding   = "unsupported_encoding"
+	codeTooLarge   = "body_too_large"
+	codeClientGone = "client_gone"
+	firstBuffer    = 64 << 10
 )
 
 // bodyReader reads and decompresses bodies within a budget of bytes that all

@@ -120,6 +120,8 @@ func (i *Ingest) Handle(c *gin.Context) {
 	i.metrics.requests.WithLabelValues(p.Code).Inc()
 	if p.Status >= http.StatusInternalServerError {
 		c.Header("Retry-After", retryAfter)
+	}
+	if p.Status >= http.StatusInternalServerError && p.Code != codeClientGone { // an agent that stops is no fault of ours
 		i.logger.Warn("a post was not taken", "request_id", problem.RequestID(c.Request.Context()), "code", p.Code, "err", err)
 	} else {
 		i.logger.Info("a post was refused", "request_id", problem.RequestID(c.Request.Context()), "code", p.Code, "machine_id", p.MachineID, "detail", p.Detail)
@@ -170,7 +172,7 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 		}
 		return outcome.Ack, status, outcome.Err
 	case <-c.Request.Context().Done():
-		return snapshot.Ack{}, 0, problem.New(http.StatusServiceUnavailable, "client_gone", "The client went away before the commit.")
+		return snapshot.Ack{}, 0, problem.New(http.StatusServiceUnavailable, codeClientGone, "The client went away before the commit.")
 	}
 }
 
