@@ -39,6 +39,8 @@ type Store interface {
 	Snapshots(ctx context.Context, machineID string, r store.Range) ([]snapshot.State, bool, error)
 	At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error)
 	Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*store.Diff, error)
+	MachineTrends(ctx context.Context, view store.View, machineIDs []string, to snapshot.Time) ([]store.MachineTrend, error)
+	ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]store.ProcessTrend, error)
 	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.Cover, error)
 	MachineResolution(from, to snapshot.Time) store.Resolution
 	Chart(ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int) (*store.MachineChart, bool, error)
@@ -135,6 +137,7 @@ func New(cfg Config, parts Parts) *API {
 	a.registerUsage()
 	a.registerHistory()
 	a.registerDiff()
+	a.registerTrends()
 	a.registerFleet()
 	a.registerExport()
 	a.registerStorage()

@@ -71,13 +71,13 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 	out := &diffAnswer{}
 	var none With
 	out.Body.From, out.Body.To = none.view(&diff.From, false), none.view(&diff.To, false)
-	lists := map[string]*[]ChangeView{"started": &out.Body.Started, "ended": &out.Body.Ended, "passed": &out.Body.Passed, "grew": &out.Body.Grew, "shrank": &out.Body.Shrank}
+	lists := map[snapshot.ChangeKind]*[]ChangeView{snapshot.Started: &out.Body.Started, snapshot.Ended: &out.Body.Ended, snapshot.Passed: &out.Body.Passed, snapshot.Grew: &out.Body.Grew, snapshot.Shrank: &out.Body.Shrank}
 	for _, list := range lists {
 		*list = []ChangeView{}
 	}
 	for i := range diff.Changes {
 		view := changeView(&diff.Changes[i])
-		if list := lists[kindOf(&diff.Changes[i], &view, in.Sort)]; list != nil {
+		if list := lists[diff.Changes[i].Kind(view.difference(in.Sort))]; list != nil {
 			*list = append(*list, view)
 		}
 	}
@@ -108,41 +108,25 @@ func changeView(change *store.Change) ChangeView {
 	if change.After != nil {
 		view.MemoryAfter, view.ThreadsAfter = change.After.MemoryUsage, change.After.Threads
 	}
-	view.MemoryChange = orZero(view.MemoryAfter) - orZero(view.MemoryBefore)
-	view.ThreadsChange = orZero(view.ThreadsAfter) - orZero(view.ThreadsBefore)
+	view.MemoryChange, view.ThreadsChange = change.MemoryChange(), change.ThreadsChange()
 	return view
 }
 
-// kindOf names the list that a change belongs to, "" for none.
-func kindOf(change *store.Change, view *ChangeView, sort string) string {
-	switch {
-	case change.Before == nil && change.After == nil:
-		return "passed"
-	case change.Before == nil:
-		return "started"
-	case change.After == nil:
-		return "ended"
-	}
-	difference := map[string]int64{"cpu": orZero(view.CPUMS), "memory": view.MemoryChange, "threads": int64(view.ThreadsChange)}[sort]
-	switch {
-	case difference > 0:
-		return "grew"
-	case difference < 0:
-		return "shrank"
-	}
-	return ""
-}
-
-// weight is what lists are ordered by, the most first.
-func (v *ChangeView) weight(sort string) int64 {
-	abs := func(n int64) int64 { return max(n, -n) }
+// difference is how much more it takes of what is sorted by.
+func (v *ChangeView) difference(sort string) int64 {
 	switch sort {
 	case "cpu":
 		return orZero(v.CPUMS)
 	case "threads":
-		return abs(int64(v.ThreadsChange))
+		return int64(v.ThreadsChange)
 	}
-	return abs(v.MemoryChange)
+	return v.MemoryChange
+}
+
+// weight is what lists are ordered by, the most first.
+func (v *ChangeView) weight(sort string) int64 {
+	difference := v.difference(sort)
+	return max(difference, -difference)
 }
 
 func orZero[T int32 | int64](v *T) T {

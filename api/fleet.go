@@ -15,6 +15,7 @@ type findInput struct {
 	Time    string `query:"time" format:"date-time" doc:"The instant; or else a window"`
 	Name    string `query:"name" maxLength:"255" doc:"The whole name of the processes"`
 	Command string `query:"command" maxLength:"1000" doc:"Part of their command line, in any case; with * (any text) or ? (any character) the whole of it"`
+	Text    string `query:"text" maxLength:"1000" doc:"Part of their name or of their command line, as command is"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Most machines on a page"`
 	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same other parameters"`
 }
@@ -42,8 +43,8 @@ func (a *API) registerFleet() {
 }
 
 func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, error) {
-	if in.Name == "" && in.Command == "" {
-		return nil, invalid("name", "is required, or command")
+	if in.Name == "" && in.Command == "" && in.Text == "" {
+		return nil, invalid("name", "is required, or command or text")
 	}
 	page := store.FleetPage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
@@ -53,7 +54,7 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	match := store.Match{Name: in.Name, Command: in.Command}
+	match := store.Match{Name: in.Name, Command: in.Command, Text: in.Text}
 	if in.Time == "" {
 		return a.findInWindow(ctx, match, in, page)
 	}

@@ -107,6 +107,7 @@ var bodies = map[string]string{
 	"POST /api/v1/me/password":            `{"password": "a", "new_password": "b"}`,
 	"POST /api/v1/me/totp/confirm":        `{"password": "a", "secret": "AAAAAAAAAAAAAAAA", "code": "000000"}`,
 	"POST /api/v1/me/totp/remove":         `{"password": "a"}`,
+	"PUT /api/v1/me/preferences":          `{}`,
 	"POST /api/v1/users":                  `{"name": "", "password": ""}`,
 	"PATCH /api/v1/users/{name}":          `{"disabled": true}`,
 	"POST /api/v1/tokens":                 `{"name": "", "role": "user"}`,
@@ -121,6 +122,7 @@ var queries = map[string]string{
 	"GET /api/v1/machines/{machine_id}/at":                "time=2026-11-24T00:00:00Z",
 	"GET /api/v1/machines/{machine_id}/diff":              "from=2026-11-24T00:00:00Z&to=2026-11-24T01:00:00Z",
 	"GET /api/v1/machines/{machine_id}/processes/history": "pid=1",
+	"GET /api/v1/trends":                                  "machine_id=x",
 	"GET /api/v1/processes":                               "command=x&since=1h",
 	"GET /api/v1/processes/history":                       "name=x&since=1h",
 }
@@ -325,7 +327,8 @@ func TestFleetShowsWhatIsGranted(t *testing.T) {
 	m := newMatrix(t, table)
 	window := "from=" + recent().Add(-time.Minute).String() + "&to=" + recent().Add(time.Hour).String()
 	for _, path := range []string{
-		"/api/v1/machines", "/metrics/machines",
+		"/api/v1/machines", "/metrics/machines", "/api/v1/trends?machine_id=" + ownMachine + "&machine_id=" + otherMachine,
+		"/api/v1/processes?text=*runs-on*&" + window,
 		"/api/v1/processes?command=*&" + window, "/api/v1/processes?command=*&time=" + recent().Add(2*time.Second).String(),
 		"/api/v1/processes/top?" + window, "/api/v1/processes/top?by=name&" + window,
 	} {

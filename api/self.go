@@ -111,6 +111,18 @@ func (a *API) registerSelf() {
 		Summary: "Ask for no one-time codes any more"}, func(ctx context.Context, in *struct{ Body PasswordProof }) (*struct{}, error) {
 		return nil, a.orFail(ctx, a.auth.RemoveTOTP(ctx, auth.PrincipalOf(ctx), in.Body.Password))
 	})
+	huma.Register(a.huma, huma.Operation{OperationID: "get-my-preferences", Method: http.MethodGet, Path: "/api/v1/me/preferences", Tags: tags,
+		Summary: "How one likes to see processes"}, func(ctx context.Context, _ *struct{}) (*struct{ Body accounts.Preferences }, error) {
+		preferences, err := a.auth.Preferences(ctx, auth.PrincipalOf(ctx))
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &struct{ Body accounts.Preferences }{preferences}, nil
+	})
+	huma.Register(a.huma, huma.Operation{OperationID: "set-my-preferences", Method: http.MethodPut, Path: "/api/v1/me/preferences", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusNoContent,
+		Summary: "Keep how one likes to see processes"}, func(ctx context.Context, in *struct{ Body accounts.Preferences }) (*struct{}, error) {
+		return nil, a.orFail(ctx, a.auth.SetPreferences(ctx, auth.PrincipalOf(ctx), in.Body))
+	})
 	huma.Register(a.huma, huma.Operation{OperationID: "list-my-sessions", Method: http.MethodGet, Path: "/api/v1/me/sessions", Tags: tags,
 		Summary: "One's sessions"}, func(ctx context.Context, _ *struct{}) (*sessionList, error) {
 		return a.listSessions(ctx, auth.PrincipalOf(ctx).UserID)

@@ -260,3 +260,25 @@ func TestAdministration(t *testing.T) {
 		t.Errorf("%s", got.text)
 	}
 }
+
+// Preferences are each person's own, and last.
+func TestPreferences(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	s.add("ann", auth.RoleUser, "*")
+	s.add("ben", auth.RoleUser, "*")
+	ann, ben := s.logIn("ann").cookies(), s.logIn("ben").cookies()
+	kept := `{"exclude":["kworker"],"columns":["pid","cpu"]}`
+	if got := s.do(http.MethodPut, "/api/v1/me/preferences", kept, "Authorization", "", "Cookie", ann, "Sec-Fetch-Site", "same-origin"); got.status != http.StatusNoContent {
+		t.Fatalf("%d %s", got.status, got.text)
+	}
+	for cookie, want := range map[string]string{ann: kept, ben: "{}"} {
+		got := s.do(http.MethodGet, "/api/v1/me/preferences", "", "Authorization", "", "Cookie", cookie)
+		if got.status != http.StatusOK || strings.TrimSpace(got.text) != want {
+			t.Errorf("%d %s, want %s", got.status, got.text, want)
+		}
+	}
+	if got := s.do(http.MethodGet, "/api/v1/me/preferences", ""); got.status != http.StatusNotFound {
+		t.Errorf("a token has preferences: %d %s", got.status, got.text)
+	}
+}

@@ -221,6 +221,23 @@ func (s *Service) Self(ctx context.Context, p *Principal) (*accounts.User, error
 	return s.accounts.UserByID(ctx, p.UserID)
 }
 
+// Preferences reads how the person behind a session likes to see things; ErrNotFound
+// for a token.
+func (s *Service) Preferences(ctx context.Context, p *Principal) (accounts.Preferences, error) {
+	if p.UserID == 0 {
+		return accounts.Preferences{}, accounts.ErrNotFound
+	}
+	return s.accounts.Preferences(ctx, p.UserID)
+}
+
+// SetPreferences keeps them.
+func (s *Service) SetPreferences(ctx context.Context, p *Principal, preferences accounts.Preferences) error {
+	if p.UserID == 0 {
+		return accounts.ErrNotFound
+	}
+	return s.accounts.SetPreferences(ctx, p.UserID, preferences)
+}
+
 // proved reads the caller's account, if they know its password: who has found an open
 // browser shall not change how to get in.
 func (s *Service) proved(ctx context.Context, p *Principal, password string) (*accounts.User, error) {

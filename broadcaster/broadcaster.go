@@ -253,7 +253,7 @@ func (b *Broadcaster) subscribe(c *client, request LiveRequest) bool {
 	}
 	c.topics[request.MachineID] = t
 	c.mu.Unlock()
-	t.add(join{client: c, since: request.Since})
+	t.add(join{client: c, since: request.Since, changes: request.Changes})
 	return true
 }
 

@@ -19,10 +19,12 @@ const (
 )
 
 // outgoing is a message that waits for a client. One with a machine may be
-// replaced by a newer one of the same machine.
+// replaced by a newer one of the same machine. Changes continue the message before
+// them: full is what stands for them where that has been dropped.
 type outgoing struct {
 	machineID string
 	data      []byte
+	full      func() []byte
 }
 
 // client is one socket. Messages go to melody one at a time; while one is being
@@ -110,12 +112,19 @@ func (c *client) keepNewest() {
 		newest[message.machineID] = i
 	}
 	kept := make([]outgoing, 0, len(newest))
+	dropped := make(map[string]bool)
 	c.queued = 0
 	for i, message := range c.queue {
 		if message.machineID == "" || newest[message.machineID] == i {
+			if message.full != nil && dropped[message.machineID] {
+				if all := message.full(); all != nil {
+					message.data, message.full = all, nil
+				}
+			}
 			kept = append(kept, message)
 			c.queued += len(message.data)
 		} else {
+			dropped[message.machineID] = true
 			c.metrics.skipped.Inc()
 		}
 	}

@@ -29,24 +29,34 @@ type topic struct {
 
 	mu       sync.Mutex
 	joins    []join
-	watchers map[*client]bool // true once admitted
+	watchers map[*client]watcher
 	dirty    bool
 	gone     bool // no one watches any more: the goroutine ends
 	wake     chan struct{}
 
 	// Only the goroutine uses these.
-	last   snapshot.Time // the newest snapshot that was delivered
-	latest []byte        // and its message
+	last    snapshot.Time    // the newest snapshot that was delivered
+	encoder snapshot.Encoder // knows the processes at encoded
+	encoded snapshot.Time
+
+	newest newest // written by the goroutine alone, read by clients too
+}
+
+// watcher is one who watches the machine.
+type watcher struct {
+	admitted bool
+	changes  bool // is sent what changes, not every tree
 }
 
 // join is a newcomer; since is the newest snapshot it has, 0 for none.
 type join struct {
-	client *client
-	since  snapshot.Time
+	client  *client
+	since   snapshot.Time
+	changes bool
 }
 
 func newTopic(b *Broadcaster, machineID string) *topic {
-	return &topic{b: b, machineID: machineID, watchers: make(map[*client]bool), wake: make(chan struct{}, 1)}
+	return &topic{b: b, machineID: machineID, watchers: make(map[*client]watcher), wake: make(chan struct{}, 1)}
 }
 
 // touch says that there may be something new.
@@ -130,50 +140,76 @@ func (t *topic) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	members := make([]*client, 0, len(t.watchers))
-	for watcher, admitted := range t.watchers {
-		if admitted {
-			members = append(members, watcher)
-		}
-	}
-	t.mu.Unlock()
+	trees, changes := t.members()
 	for i := range states {
-		message, err := encodeSnapshot(&states[i])
-		if err != nil {
+		if err := t.deliver(&states[i], trees, changes); err != nil {
 			return err
-		}
-		t.last, t.latest = states[i].Timestamp, message
-		for _, member := range members {
-			member.send(outgoing{machineID: t.machineID, data: message})
 		}
 	}
 	return nil
 }
 
-// admit answers a subscription: with the newest snapshot, or with those that the
-// newcomer has missed since the one it knows.
-func (t *topic) admit(ctx context.Context, newcomer join) error {
-	var missed [][]byte
-	switch {
-	case t.last == 0 || newcomer.since >= t.last: // there is nothing it lacks
-	case newcomer.since == 0:
-		missed = [][]byte{t.latest}
-	default:
-		states, err := t.b.source.After(ctx, t.machineID, newcomer.since, catchUp)
+// members lists who has been let in, by what they are sent.
+func (t *topic) members() (trees, changes []*client) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for client, watcher := range t.watchers {
+		switch {
+		case !watcher.admitted:
+		case watcher.changes:
+			changes = append(changes, client)
+		default:
+			trees = append(trees, client)
+		}
+	}
+	return trees, changes
+}
+
+// deliver sends the next state to the members.
+func (t *topic) deliver(state *snapshot.State, trees, changes []*client) error {
+	previous := t.last
+	t.newest.set(state)
+	t.last = state.Timestamp
+	if len(trees) > 0 {
+		data, err := t.newest.tree()
 		if err != nil {
 			return err
 		}
-		for i := range states {
-			if states[i].Timestamp > t.last {
-				break // the members get it with the next read, and so does the newcomer
-			}
-			message, err := encodeSnapshot(&states[i])
-			if err != nil {
-				return err
-			}
-			missed = append(missed, message)
+		for _, member := range trees {
+			member.send(outgoing{machineID: t.machineID, data: data})
 		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	data, err := t.changes(state, previous)
+	if err != nil {
+		return err
+	}
+	for _, member := range changes {
+		member.send(outgoing{machineID: t.machineID, data: data, full: t.newest.full})
+	}
+	return nil
+}
+
+// changes writes what leads from the state before to this one; all of it if that
+// one is not known here.
+func (t *topic) changes(state *snapshot.State, previous snapshot.Time) ([]byte, error) {
+	known := t.encoded == previous && previous != 0
+	t.encoded = state.Timestamp
+	if !known { // since then only trees were sent
+		return encodeChanges(state, 0, t.encoder.Full(state.Processes), nil)
+	}
+	samples, exited := t.encoder.Changes(state.Processes)
+	return encodeChanges(state, previous, samples, exited)
+}
+
+// admit answers a subscription: with the newest snapshot, or with those that the
+// newcomer has missed since the one it knows.
+func (t *topic) admit(ctx context.Context, newcomer join) error {
+	missed, err := t.missed(ctx, newcomer)
+	if err != nil {
+		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -184,8 +220,45 @@ func (t *topic) admit(ctx context.Context, newcomer join) error {
 	for _, message := range missed {
 		newcomer.client.send(outgoing{machineID: t.machineID, data: message})
 	}
-	t.watchers[newcomer.client] = true
+	t.watchers[newcomer.client] = watcher{admitted: true, changes: newcomer.changes}
 	return nil
+}
+
+// missed returns the messages that a newcomer begins with.
+func (t *topic) missed(ctx context.Context, newcomer join) ([][]byte, error) {
+	if newcomer.changes && t.last != 0 && t.encoded != t.last {
+		t.encoder.Full(t.newest.state.Processes)
+		t.encoded = t.last
+	}
+	switch {
+	case t.last == 0 || newcomer.since >= t.last: // there is nothing it lacks
+		return nil, nil
+	case newcomer.changes: // it begins anew: nobody here knows what ran at since
+		full := t.newest.full()
+		if full == nil {
+			return nil, errNotEncoded
+		}
+		return [][]byte{full}, nil
+	case newcomer.since == 0:
+		data, err := t.newest.tree()
+		return [][]byte{data}, err
+	}
+	states, err := t.b.source.After(ctx, t.machineID, newcomer.since, catchUp)
+	if err != nil {
+		return nil, err
+	}
+	var missed [][]byte
+	for i := range states {
+		if states[i].Timestamp > t.last {
+			break // the members get it with the next read, and so does the newcomer
+		}
+		message, err := encodeSnapshot(&states[i])
+		if err != nil {
+			return nil, err
+		}
+		missed = append(missed, message)
+	}
+	return missed, nil
 }
 
 // add puts a newcomer into line.
@@ -193,7 +266,7 @@ func (t *topic) add(newcomer join) {
 	t.mu.Lock()
 	t.joins = append(t.joins, newcomer)
 	if _, watches := t.watchers[newcomer.client]; !watches {
-		t.watchers[newcomer.client] = false
+		t.watchers[newcomer.client] = watcher{}
 	}
 	t.mu.Unlock()
 	t.signal()

@@ -10,7 +10,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-var update = flag.Bool("update", false, "write docs/limits.md anew")
+var update = flag.Bool("update", false, "write docs/limits.md and the replay cases anew")
 
 // The reference of limits says what the code enforces.
 func TestLimitsAreDocumented(t *testing.T) {

@@ -8,12 +8,10 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Change is what became of a process between two instants.
+// Change is what became of a process between two instants, and what it used in
+// between; the times of Used are of its samples there.
 type Change struct {
-	// Before is nil for one that started, After for one that ended; both are nil for
-	// one that did both in between.
-	Before, After *snapshot.Process
-	// Used is what it used in between; its times are of its samples there.
+	snapshot.Change
 	Used *Usage
 }
 
@@ -46,21 +44,13 @@ func (s *Store) Diff(ctx context.Context, machineID string, from, to snapshot.Ti
 	diff := &Diff{From: *before, To: *after}
 	diff.From.Processes, diff.To.Processes = nil, nil
 	known := make(map[snapshot.ProcessKey]bool, len(before.Processes))
-	later := make(map[snapshot.ProcessKey]*snapshot.Process, len(after.Processes))
-	for i := range after.Processes {
-		later[after.Processes[i].ProcessKey] = &after.Processes[i]
-	}
-	for i := range before.Processes {
-		one := &before.Processes[i]
-		known[one.ProcessKey] = true
-		diff.Changes = append(diff.Changes, Change{Before: one, After: later[one.ProcessKey], Used: used[one.ProcessKey]})
-	}
-	for i := range after.Processes {
-		one := &after.Processes[i]
-		if !known[one.ProcessKey] {
-			known[one.ProcessKey] = true
-			diff.Changes = append(diff.Changes, Change{After: one, Used: used[one.ProcessKey]})
+	for _, change := range snapshot.Compare(before.Processes, after.Processes) {
+		one := change.Before
+		if one == nil {
+			one = change.After
 		}
+		known[one.ProcessKey] = true
+		diff.Changes = append(diff.Changes, Change{Change: change, Used: used[one.ProcessKey]})
 	}
 	for key, usage := range used {
 		if !known[key] {

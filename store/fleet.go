@@ -21,22 +21,30 @@ type Match struct {
 	// Command is found anywhere in the command line, in any case; with * (any text)
 	// or ? (any character) in it, it must match the whole of it.
 	Command string
+	// Text is found anywhere in the name or in the command line, as Command is.
+	Text string
 }
 
-// like is the command line's pattern for LIKE, in lower case; "" for none.
-func (m Match) like() string {
-	if m.Command == "" {
+// like is what is looked for as a pattern for LIKE, in lower case; "" for none.
+func like(text string) string {
+	if text == "" {
 		return ""
 	}
-	pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`, `?`, `_`).Replace(strings.ToLower(m.Command))
-	if !strings.ContainsAny(m.Command, "*?") {
+	pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`, `?`, `_`).Replace(strings.ToLower(text))
+	if !strings.ContainsAny(text, "*?") {
 		pattern = "%" + pattern + "%"
 	}
 	return pattern
 }
 
-// matches is the condition on processes p: its parameters are the name and the pattern.
-const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2)`
+// args are the parameters of matches, before those of what is around it.
+func (m Match) args(others ...any) []any {
+	return append([]any{m.Name, like(m.Command), like(m.Text)}, others...)
+}
+
+// matches is the condition on processes p: its parameters are the name and the patterns
+// of the command line and of either.
+const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2) AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
 
 // Sighting is a machine on which processes that were looked for ran at an instant.
 type Sighting struct {
@@ -98,9 +106,9 @@ func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page
 // the day of since, of those that are seen.
 func (s *Store) candidates(ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int) ([]string, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT m.machine_id FROM machines m WHERE m.machine_id > $4 AND ($6 OR m.tags && $7)
-		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $3 AND `+matches+`)
-		ORDER BY m.machine_id LIMIT $5`, match.Name, match.like(), midnight(since.Std()), after, limit, view.All, view.tags())
+		SELECT m.machine_id FROM machines m WHERE m.machine_id > $5 AND ($7 OR m.tags && $8)
+		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $4 AND `+matches+`)
+		ORDER BY m.machine_id LIMIT $6`, match.args(midnight(since.Std()), after, limit, view.All, view.tags())...)
 	if err != nil {
 		return nil, fmt.Errorf("look for machines: %w", err)
 	}
@@ -162,9 +170,10 @@ func (s *Store) sighting(ctx context.Context, machineID string, match Match, at 
 
 // matcher does to one identity what the database does by matches.
 func (m Match) matcher() func(*snapshot.Identity) bool {
-	pattern := m.like()
+	command, text := like(m.Command), like(m.Text)
 	return func(id *snapshot.Identity) bool {
-		return (m.Name == "" || id.Name == m.Name) && (pattern == "" || likeMatch(pattern, strings.ToLower(id.CommandLine)))
+		return (m.Name == "" || id.Name == m.Name) && (command == "" || likeMatch(command, strings.ToLower(id.CommandLine))) &&
+			(text == "" || likeMatch(text, strings.ToLower(id.CommandLine)) || likeMatch(text, strings.ToLower(id.Name)))
 	}
 }
 
@@ -211,8 +220,8 @@ func (s *Store) FleetWindow(ctx context.Context, match Match, from, to snapshot.
 		next = machines[len(machines)-1]
 	}
 	rows, err := s.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
-		WHERE m.machine_id = ANY($4) AND p.last_day >= $3 AND (p.started_at IS NULL OR p.started_at < $5) AND `+matches+` LIMIT $6`,
-		match.Name, match.like(), midnight(from.Std()), machines, to.Std(), fleetProcesses)
+		WHERE m.machine_id = ANY($5) AND p.last_day >= $4 AND (p.started_at IS NULL OR p.started_at < $6) AND `+matches+` LIMIT $7`,
+		match.args(midnight(from.Std()), machines, to.Std(), fleetProcesses)...)
 	if err != nil {
 		return nil, window, "", fmt.Errorf("look for processes: %w", err)
 	}

@@ -313,6 +313,11 @@ func TestFleetSearch(t *testing.T) {
 		if seen != 3 {
 			t.Errorf("%d machines by command line, want 3", seen)
 		}
+		for _, text := range []string{wanted.Name, "/bin/" + wanted.Name} { // by name or command line
+			if found, _, err := s.FleetAt(t.Context(), store.Match{Text: text}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(found) == 0 {
+				t.Errorf("nothing has %s in its name or command line: %v", text, err)
+			}
+		}
 		if none, _, err := s.FleetAt(t.Context(), store.Match{Command: "100%_sure"}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(none) != 0 {
 			t.Errorf("wildcards of SQL were taken as such: %v, %v", none, err)
 		}

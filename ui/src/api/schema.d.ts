@@ -357,6 +357,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machines/{machine_id}/processes/trends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** CPU of each of a machine's processes in a window of at most an hour, in 60 points, for small lines beside them */
+        get: operations["get-process-trends"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machines/{machine_id}/snapshots": {
         parameters: {
             query?: never;
@@ -422,6 +439,24 @@ export interface paths {
         put?: never;
         /** Change one's password; one's other sessions end */
         post: operations["change-my-password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How one likes to see processes */
+        get: operations["get-my-preferences"];
+        /** Keep how one likes to see processes */
+        put: operations["set-my-preferences"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -649,6 +684,23 @@ export interface paths {
         post?: never;
         /** End a token, at once */
         delete: operations["revoke-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last hour of several machines in 60 points each, for small lines beside them */
+        get: operations["get-machine-trends"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1061,25 +1113,46 @@ export interface components {
             code?: string;
             /** @description error: what is wrong, for people */
             detail?: string;
+            /** @description changes_message: processes that ended */
+            exited?: components["schemas"]["ProcessKey"][];
+            /**
+             * Format: int64
+             * @description changes_message: milliseconds that cpu_ms and the byte counts cover
+             */
+            interval_ms?: number;
+            /**
+             * @description changes_message: whether it lists every process
+             * @enum {string}
+             */
+            kind?: "full" | "changes";
             machine_id?: string;
-            /** @description snapshot_message: the system metrics */
+            /** @description Its system metrics */
             machine_snapshot?: components["schemas"]["MachineSnapshot"];
-            /** @description snapshot_message: every process, nested under its parent */
-            process_tree?: components["schemas"]["Node"][];
             /**
              * Format: date-time
-             * @description snapshot_message: the instant
+             * @description changes_message of kind changes: the instant that it continues. Whoever has another asks for all, by subscribing again
+             */
+            previous?: string;
+            /** @description snapshot_message: every process, nested under its parent */
+            process_tree?: components["schemas"]["Node"][];
+            /** @description changes_message: every process, or the new and changed ones; what is not mentioned has spent nothing */
+            processes?: components["schemas"]["ProcessSample"][];
+            /**
+             * Format: date-time
+             * @description The instant of a snapshot_message or changes_message
              */
             timestamp?: string;
         };
         LiveMessage: {
             message: components["schemas"]["LiveContent"];
             /** @enum {string} */
-            type: "subscribed" | "unsubscribed" | "snapshot_message" | "error";
+            type: "subscribed" | "unsubscribed" | "snapshot_message" | "changes_message" | "error";
         };
         LiveRequest: {
             /** @enum {string} */
             action: "subscribe" | "unsubscribe";
+            /** @description Subscribe only: be sent every process once, and then only what changes, as changes_message in the form that agents post */
+            changes?: boolean;
             machine_id: string;
             /**
              * Format: date-time
@@ -1188,6 +1261,18 @@ export interface components {
              * @description Bytes
              */
             used_swap?: number | null;
+        };
+        MachineTrendView: {
+            /** @description Average of each of the last 60 minutes, oldest first; null where it was silent */
+            cpu_usage: (number | null)[];
+            load1: (number | null)[];
+            machine_id: string;
+        };
+        MachineTrendsBody: {
+            /** @description Of those that one sees, by machine_id */
+            results: components["schemas"]["MachineTrendView"][];
+            /** Format: date-time */
+            to: string;
         };
         MachineView: {
             agent_version: string;
@@ -1348,6 +1433,14 @@ export interface components {
         PasswordProof: {
             /** @description The present one */
             password: string;
+        };
+        Preferences: {
+            /** @description Columns of the process table */
+            columns?: string[];
+            /** @description Names of processes to leave out */
+            exclude?: string[];
+            /** @description Names of processes to show alone */
+            include?: string[];
         };
         Problem: {
             /**
@@ -1529,6 +1622,22 @@ export interface components {
              * @description Bytes written in the interval
              */
             write_bytes?: number;
+        };
+        ProcessTrendView: {
+            /** @description Percent of one core in each of 60 parts of the window, oldest first */
+            cpu_usage: (number | null)[];
+            /** Format: int32 */
+            pid: number;
+            /** Format: date-time */
+            started_at?: string;
+        };
+        ProcessTrendsBody: {
+            /** Format: date-time */
+            from: string;
+            /** @description Processes that spent any CPU time in the window */
+            results: components["schemas"]["ProcessTrendView"][];
+            /** Format: date-time */
+            to: string;
         };
         Registration: {
             /** @description Version of the agent that reports */
@@ -2831,6 +2940,44 @@ export interface operations {
             };
         };
     };
+    "get-process-trends": {
+        parameters: {
+            query?: {
+                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                since?: string;
+                /** @description Begin of the window */
+                from?: string;
+                /** @description End of the window, by default now */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessTrendsBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-snapshots": {
         parameters: {
             query?: {
@@ -2949,6 +3096,66 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Change-my-passwordRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-my-preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preferences"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "set-my-preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Preferences"];
             };
         };
         responses: {
@@ -3134,6 +3341,8 @@ export interface operations {
                 name?: string;
                 /** @description Part of their command line, in any case; with * (any text) or ? (any character) the whole of it */
                 command?: string;
+                /** @description Part of their name or of their command line, as command is */
+                text?: string;
                 /** @description Most machines on a page */
                 limit?: number;
                 /** @description next_cursor of the page before, with the same other parameters */
@@ -3535,6 +3744,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-machine-trends": {
+        parameters: {
+            query: {
+                /** @description The machines; may be repeated */
+                machine_id: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineTrendsBody"];
+                };
             };
             /** @description Error */
             default: {

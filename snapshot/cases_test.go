@@ -1,0 +1,182 @@
+package snapshot_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+)
+
+// The cases in testdata/cases are the page's too (ui/src/processes): what the server
+// and the browser make of a snapshot is the same.
+func readCases[T any](t *testing.T, name string) []T {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "cases", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []T
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) == 0 {
+		t.Fatalf("%s has no cases", name)
+	}
+	return cases
+}
+
+// treeCase is a process list and its tree as render writes it, or a chain of as many
+// processes and how many levels its tree has.
+type treeCase struct {
+	Name      string             `json:"name"`
+	Processes []snapshot.Process `json:"processes"`
+	Exclude   []string           `json:"exclude"`
+	Want      string             `json:"want"`
+	Chain     int                `json:"chain"`
+	Levels    int                `json:"levels"`
+}
+
+func TestTree(t *testing.T) {
+	for _, test := range readCases[treeCase](t, "tree.json") {
+		t.Run(test.Name, func(t *testing.T) {
+			for i := range test.Chain {
+				test.Processes = append(test.Processes, snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: int32(i + 1)}, Identity: snapshot.Identity{PPID: int32(i)}})
+			}
+			for i := range test.Processes {
+				test.Processes[i].Name = fmt.Sprintf("p%d", test.Processes[i].PID)
+			}
+			tree := snapshot.Prune(snapshot.Tree(test.Processes), test.Exclude)
+			if test.Chain > 0 {
+				if count, deepest := measure(tree); count != test.Chain || deepest != test.Levels {
+					t.Errorf("%d processes, %d levels; want %d, %d", count, deepest, test.Chain, test.Levels)
+				}
+				return
+			}
+			if got := render(tree); got != test.Want {
+				t.Errorf("got %s, want %s", got, test.Want)
+			}
+		})
+	}
+}
+
+func measure(level []*snapshot.Node) (count, deepest int) {
+	for ; len(level) > 0; deepest++ {
+		count += len(level)
+		var next []*snapshot.Node
+		for _, node := range level {
+			next = append(next, node.Children...)
+		}
+		level = next
+	}
+	return count, deepest
+}
+
+type diffCase struct {
+	Name   string                          `json:"name"`
+	Before []snapshot.Process              `json:"before"`
+	After  []snapshot.Process              `json:"after"`
+	By     string                          `json:"by"`
+	Want   map[snapshot.ChangeKind][]int32 `json:"want"`
+}
+
+func TestCompare(t *testing.T) {
+	for _, test := range readCases[diffCase](t, "diff.json") {
+		t.Run(test.Name, func(t *testing.T) {
+			difference := func(c snapshot.Change) int64 {
+				if test.By == "threads" {
+					return int64(c.ThreadsChange())
+				}
+				return c.MemoryChange()
+			}
+			size := func(c snapshot.Change) int64 { return max(difference(c), -difference(c)) }
+			pid := func(c snapshot.Change) int32 {
+				if c.Before != nil {
+					return c.Before.PID
+				}
+				return c.After.PID
+			}
+			changes := snapshot.Compare(test.Before, test.After)
+			slices.SortFunc(changes, func(a, b snapshot.Change) int {
+				return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(pid(a), pid(b)))
+			})
+			got := map[snapshot.ChangeKind][]int32{}
+			for _, change := range changes {
+				if kind := change.Kind(difference(change)); kind != "" {
+					got[kind] = append(got[kind], pid(change))
+				}
+			}
+			if !maps.EqualFunc(got, test.Want, slices.Equal) {
+				t.Errorf("got %v, want %v", got, test.Want)
+			}
+		})
+	}
+	if kind := (snapshot.Change{}).Kind(5); kind != snapshot.Passed {
+		t.Errorf("one that neither saw is %q", kind)
+	}
+}
+
+// replayCase is a series as it is posted, or sent to a live view, and the process
+// list at each of its instants.
+type replayCase struct {
+	Name      string               `json:"name"`
+	Snapshots []snapshot.Snapshot  `json:"snapshots"`
+	Want      [][]snapshot.Process `json:"want"`
+}
+
+func TestReplayCases(t *testing.T) {
+	const file = "replay.json"
+	if *update {
+		writeReplayCases(t, file)
+	}
+	for _, test := range readCases[replayCase](t, file) {
+		var replay snapshot.Replay
+		for i := range test.Snapshots {
+			if err := replay.Apply(&test.Snapshots[i]); err != nil {
+				t.Fatalf("%s: %v", test.Name, err)
+			}
+			if diff := snapshottest.Diff(replay.Processes(), test.Want[i]); diff != "" {
+				t.Fatalf("%s, instant %d: %s", test.Name, i, diff)
+			}
+		}
+	}
+}
+
+func writeReplayCases(t *testing.T, file string) {
+	t.Helper()
+	cases := []replayCase{}
+	for i, test := range []struct {
+		name        string
+		churn, busy float64
+		every       int
+	}{{"births and deaths", 0.4, 0.3, 8}, {"everything busy", 0, 1, 8}, {"everything idle", 0, 0, 8}, {"full ones alone", 0.2, 0.5, 1}} {
+		machine := snapshottest.NewMachine(uint64(i+7), 6)
+		machine.Churn, machine.Busy = test.churn, test.busy
+		series := machine.Sparse(1_780_000_000_000, 8, time.Second, test.every)
+		one := replayCase{Name: test.name}
+		for k := range series.Snapshots {
+			s := series.Snapshots[k]
+			s.IntervalMS, s.Machine = 1000, snapshot.MachineSnapshot{}
+			state := snapshot.State{IntervalMS: 1000, Processes: series.Truth[k]}
+			state.Derive()
+			one.Snapshots, one.Want = append(one.Snapshots, s), append(one.Want, state.Processes)
+		}
+		cases = append(cases, one)
+	}
+	data, err := json.Marshal(cases, jsontext.Multiline(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("testdata", "cases", file), append(data, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// TrendPoints is how many points a trend has: what a small line beside a row shows.
+const TrendPoints = 60
+
+// MachineTrend is the last hour of a machine, minute by minute, oldest first; nil
+// where it was silent.
+type MachineTrend struct {
+	MachineID string
+	CPUUsage  [TrendPoints]*float64
+	Load1     [TrendPoints]*float64
+}
+
+// MachineTrends reads the hour up to an instant of the machines given that are seen,
+// by id.
+func (s *Store) MachineTrends(ctx context.Context, view View, machineIDs []string, to snapshot.Time) ([]MachineTrend, error) {
+	defer s.metrics.observeRead("machine_trends", time.Now())
+	end := to.Std().UTC().Truncate(time.Minute).Add(time.Minute)
+	begin := end.Add(-TrendPoints * time.Minute)
+	rows, err := s.pool.Query(ctx, `SELECT m.machine_id, r.bucket, r.cpu_usage_avg, r.load1_avg
+		FROM machines m LEFT JOIN machine_1m r ON r.machine = m.id AND r.bucket >= $2 AND r.bucket < $3
+		WHERE m.machine_id = ANY($1) AND ($4 OR m.tags && $5) ORDER BY m.machine_id`, machineIDs, begin, end, view.All, view.tags())
+	if err != nil {
+		return nil, fmt.Errorf("read machines' trends: %w", err)
+	}
+	trends := []MachineTrend{}
+	var machineID string
+	var bucket *time.Time
+	var cpu, load *float64
+	if _, err := pgx.ForEachRow(rows, []any{&machineID, &bucket, &cpu, &load}, func() error {
+		if n := len(trends); n == 0 || trends[n-1].MachineID != machineID {
+			trends = append(trends, MachineTrend{MachineID: machineID})
+		}
+		if bucket != nil {
+			i := int(bucket.Sub(begin) / time.Minute)
+			trends[len(trends)-1].CPUUsage[i], trends[len(trends)-1].Load1[i] = rounded(cpu), rounded(load)
+		}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read machines' trends: %w", err)
+	}
+	return trends, nil
+}
+
+// ProcessTrend is the CPU time in milliseconds that a process spent in each of
+// TrendPoints equal parts of a window, oldest first.
+type ProcessTrend struct {
+	Key   snapshot.ProcessKey
+	CPUMS [TrendPoints]int64
+}
+
+// ProcessTrends reads what each of a machine's processes spent in the window (from,
+// to]. Those that spent nothing are left out.
+func (s *Store) ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]ProcessTrend, error) {
+	defer s.metrics.observeRead("process_trends", time.Now())
+	machine, err := s.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, err
+	}
+	from = max(from, s.Horizon())
+	if from >= to {
+		return nil, nil
+	}
+	// A sample's time is the end of what it covers, so the parts are open at their begin.
+	rows, err := s.pool.Query(ctx, `SELECT p.pid, p.started_at, x.part, sum(x.cpu_ms)::bigint FROM (
+			SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms) AS cpu_ms
+			FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2) x
+		JOIN processes p ON p.id = x.process GROUP BY 1, 2, 3 ORDER BY 1, 2`, machine, from.Std(), to.Std(), TrendPoints)
+	if err != nil {
+		return nil, fmt.Errorf("read processes' trends: %w", err)
+	}
+	var trends []ProcessTrend
+	var pid int32
+	var started *time.Time
+	var part int
+	var spent int64
+	if _, err := pgx.ForEachRow(rows, []any{&pid, &started, &part, &spent}, func() error {
+		key := snapshot.ProcessKey{PID: pid}
+		if started != nil {
+			key.StartedAt = snapshot.TimeOf(*started)
+		}
+		if n := len(trends); n == 0 || trends[n-1].Key != key {
+			trends = append(trends, ProcessTrend{Key: key})
+		}
+		trends[len(trends)-1].CPUMS[part] = spent
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read processes' trends: %w", err)
+	}
+	return trends, nil
+}
