@@ -14,6 +14,7 @@ import (
 type ProcessPointView struct {
 	Timestamp  snapshot.Time `json:"timestamp" format:"date-time" doc:"Begin of the bucket, or the sample's instant"`
 	State      string        `json:"state,omitempty" doc:"Of samples alone: one letter as in ps, or exited"`
+	IntervalMS int64         `json:"interval_ms" doc:"Milliseconds that the amounts cover"`
 	Processes  int64         `json:"processes"`
 	CPUMS      *int64        `json:"cpu_ms"`
 	CPUUsage   *float64      `json:"cpu_usage" doc:"Percent of one core, over what of the bucket the process lived through"`
@@ -140,7 +141,7 @@ func (out *historyAnswer) fill(from, to snapshot.Time, resolution store.Resoluti
 	out.Body.Points = make([]ProcessPointView, len(points))
 	for i := range points {
 		p := &points[i]
-		out.Body.Points[i] = ProcessPointView{Timestamp: p.Timestamp, State: p.State, Processes: p.Processes, CPUMS: p.CPUMS, CPUUsage: snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
+		out.Body.Points[i] = ProcessPointView{Timestamp: p.Timestamp, State: p.State, IntervalMS: p.ElapsedMS, Processes: p.Processes, CPUMS: p.CPUMS, CPUUsage: snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
 			CPUMSMax: p.CPUMSMax, MemoryAvg: rounded(p.MemoryAvg), MemoryMax: p.MemoryMax, ThreadsMax: p.ThreadsMax, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
 	}
 }

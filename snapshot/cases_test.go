@@ -168,6 +168,9 @@ func writeReplayCases(t *testing.T, file string) {
 			s.IntervalMS, s.Machine = 1000, snapshot.MachineSnapshot{}
 			state := snapshot.State{IntervalMS: 1000, Processes: series.Truth[k]}
 			state.Derive()
+			slices.SortFunc(state.Processes, func(a, b snapshot.Process) int {
+				return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.StartedAt, b.StartedAt))
+			})
 			one.Snapshots, one.Want = append(one.Snapshots, s), append(one.Want, state.Processes)
 		}
 		cases = append(cases, one)

@@ -43,7 +43,33 @@ export function duration(ms: number | null | undefined): string {
     .join(" ");
 }
 
+/** Time that was spent: as precise as it is short. */
+export function spent(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return "–";
+  return ms < 1000 ? `${Math.round(ms)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms);
+}
+
 /** a ÷ b in percent, if both are known. */
 export function share(a: number | null | undefined, b: number | null | undefined): number | null {
   return a === null || a === undefined || !b ? null : (100 * a) / b;
+}
+
+/** Bytes per second. */
+export function rate(n: number | null | undefined): string {
+  return n === null || n === undefined ? "–" : `${bytes(n)}/s`;
+}
+
+/** A difference of bytes with its sign. */
+export function difference(n: number): string {
+  return `${n < 0 ? "−" : "+"}${bytes(Math.abs(n))}`;
+}
+
+/** A date and time in the viewer's zone, to the second. */
+export function moment(at: string | number): string {
+  return new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+}
+
+/** The same instant in UTC, for hover. */
+export function utc(at: string | number): string {
+  return new Date(at).toISOString().replace("T", " ").replace("Z", " UTC");
 }

@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
-import { type NewKey, type NewToken, type NewUser, type UserPatch, check, client, unwrap } from "./client";
+import { type NewKey, type NewToken, type NewUser, type Retention, type UserPatch, check, client, unwrap } from "./client";
 
 export const usersQuery = queryOptions({
   queryKey: ["users"],
@@ -29,6 +29,19 @@ export const auditQuery = (target: string) =>
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
 
+/** What everything takes on disk. */
+export const storageQuery = queryOptions({
+  queryKey: ["storage"],
+  refetchInterval: 30_000,
+  queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/storage", { signal })),
+});
+
+/** For how long what is kept. */
+export const retentionQuery = queryOptions({
+  queryKey: ["storage", "retention"],
+  queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/storage/retention", { signal })),
+});
+
 /** Changes something that lists show, and reads those again. */
 function useChange<T, R>(key: string, change: (input: T) => Promise<R>) {
   const queries = useQueryClient();
@@ -49,3 +62,4 @@ export const useAddKey = () => useChange("keys", async (body: NewKey) => unwrap(
 export const useRevokeKey = () => useChange("keys", async (id: number) => check(await client.DELETE("/api/v1/enrolment-keys/{key_id}", { params: { path: { key_id: id } } })));
 export const useAddToken = () => useChange("tokens", async (body: NewToken) => unwrap(await client.POST("/api/v1/tokens", { body })));
 export const useRevokeToken = () => useChange("tokens", async (id: number) => check(await client.DELETE("/api/v1/tokens/{token_id}", { params: { path: { token_id: id } } })));
+export const useSetRetention = () => useChange("storage", async (body: Partial<Retention>) => unwrap(await client.PATCH("/api/v1/storage/retention", { body })));

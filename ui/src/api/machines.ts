@@ -1,5 +1,6 @@
-import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { ApiError, type ConfigPatch, type Machine, client, unwrap } from "./client";
+import { retryFaults } from "./history";
 
 /** All machines, page by page, asked for again every few seconds; sooner while there is none. */
 export const machinesQuery = queryOptions({
@@ -16,7 +17,8 @@ export const machinesQuery = queryOptions({
     } while (cursor);
     return machines;
   },
-  refetchInterval: (query) => (query.state.data?.length ? 3000 : 1000),
+  // Ten thousand machines are ten megabytes: they are not asked for every other second.
+  refetchInterval: (query) => (query.state.data?.length ? Math.max(1000, 1.5 * query.state.data.length) : 1000),
 });
 
 /** One machine with its config. */
@@ -29,16 +31,18 @@ export const machineQuery = (machineId: string) =>
       unwrap(await client.GET("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } }, signal })),
   });
 
-/** A machine as it was at an instant: the newest snapshot at or before it. The past does not change. */
+/** A machine as it was at an instant: the newest snapshot at or before it, with a flat list of processes. The past does not change. */
 export const instantQuery = (machineId: string, at: string) =>
   queryOptions({
     queryKey: ["machines", machineId, "at", at],
     staleTime: Number.POSITIVE_INFINITY,
-    retry: (count, error) => !(error instanceof ApiError && error.status < 500) && count < 3,
+    gcTime: 60_000, // many are passed while scrubbing
+    placeholderData: keepPreviousData,
+    retry: retryFaults,
     queryFn: async ({ signal }) =>
       unwrap(
         await client.GET("/api/v1/machines/{machine_id}/at", {
-          params: { path: { machine_id: machineId }, query: { time: at, process_tree: true } },
+          params: { path: { machine_id: machineId }, query: { time: at } },
           signal,
         }),
       ),

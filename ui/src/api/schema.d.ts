@@ -1556,6 +1556,11 @@ export interface components {
              * @description Percent of one core, over what of the bucket the process lived through
              */
             cpu_usage: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds that the amounts cover
+             */
+            interval_ms: number;
             /** Format: double */
             memory_avg: number | null;
             /** Format: int64 */

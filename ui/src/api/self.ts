@@ -1,5 +1,5 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type Self, check, client, unwrap } from "./client";
+import { type Preferences, type Self, check, client, unwrap } from "./client";
 
 /** Who is logged in; null for nobody. */
 export const selfQuery = queryOptions({
@@ -77,3 +77,23 @@ export const useRemoveCodes = () => useChangeSelf(async (body: { password: strin
 
 export const useEndSession = () =>
   useChangeSelf(async (id: number) => check(await client.DELETE("/api/v1/me/sessions/{session_id}", { params: { path: { session_id: id } } })));
+
+/** How one likes to see processes; nothing for a token. */
+export const preferencesQuery = queryOptions({
+  queryKey: ["self", "preferences"],
+  staleTime: Number.POSITIVE_INFINITY,
+  queryFn: async ({ signal }): Promise<Preferences> => {
+    const answer = await client.GET("/api/v1/me/preferences", { signal });
+    return answer.response.status === 404 ? {} : unwrap(answer);
+  },
+});
+
+/** Keeps a part of them, and shows it at once. */
+export function useSetPreferences() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async (body: Preferences) => check(await client.PUT("/api/v1/me/preferences", { body })),
+    onMutate: (body) => queries.setQueryData(preferencesQuery.queryKey, body),
+    onError: () => queries.invalidateQueries({ queryKey: preferencesQuery.queryKey }),
+  });
+}

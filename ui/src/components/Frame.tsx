@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { selfQuery, useLogout } from "../api/self";
+import { SearchBox } from "../find/SearchBox";
 import { Notice } from "./Notice";
 
 /** The pages that strangers see. */
@@ -19,6 +20,7 @@ export function Frame() {
           <img src="/icon.svg" alt="" width="22" height="22" />
           snapwatch
         </Link>
+        {self && <SearchBox />}
         {self && (
           <nav aria-label="Account">
             {self.role === "admin" && <Link to="/admin">Administration</Link>}

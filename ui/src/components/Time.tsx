@@ -1,11 +1,20 @@
 import { useEffect, useState } from "react";
-import { duration } from "../format";
+import { duration, moment, utc } from "../format";
 
 /** An instant in the viewer's zone, with UTC on hover. */
 export function Time({ at }: { at: string }) {
   return (
-    <time dateTime={at} title={at.replace("T", " ").replace("Z", " UTC")}>
+    <time dateTime={at} title={utc(at)}>
       {new Date(at).toLocaleTimeString()}
+    </time>
+  );
+}
+
+/** An instant with its date. */
+export function Moment({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={utc(at)}>
+      {moment(at)}
     </time>
   );
 }
@@ -13,7 +22,7 @@ export function Time({ at }: { at: string }) {
 /** When something ends, as a date. */
 export function Until({ at }: { at: string }) {
   return (
-    <time dateTime={at} title={at.replace("T", " ").replace("Z", " UTC")}>
+    <time dateTime={at} title={utc(at)}>
       {new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}
     </time>
   );
@@ -28,7 +37,7 @@ export function Ago({ at }: { at: string }) {
   }, []);
   const ms = now - Date.parse(at);
   return (
-    <time dateTime={at} title={`${new Date(at).toLocaleString()} (${at.replace("T", " ").replace("Z", " UTC")})`}>
+    <time dateTime={at} title={`${moment(at)} (${utc(at)})`}>
       {ms < 1500 ? "now" : `${duration(ms)} ago`}
     </time>
   );

@@ -3,12 +3,13 @@ import { useEffect, useState } from "react";
 import { selfQuery } from "../api/self";
 import { type LiveSnapshot, type LiveStatus, watch } from "./socket";
 
-/** The newest snapshot of a machine, and whether the connection is up. */
-export function useLive(machineId: string): { snapshot: LiveSnapshot | undefined; status: LiveStatus } {
+/** The newest snapshot of a machine, and whether the connection is up; nothing is watched unless wanted. */
+export function useLive(machineId: string, wanted: boolean): { snapshot: LiveSnapshot | undefined; status: LiveStatus } {
   const [snapshot, setSnapshot] = useState<LiveSnapshot>();
   const [status, setStatus] = useState<LiveStatus>("connecting");
   const queries = useQueryClient();
   useEffect(() => {
+    if (!wanted) return;
     setSnapshot(undefined);
     return watch(machineId, {
       snapshot: setSnapshot,
@@ -17,6 +18,6 @@ export function useLive(machineId: string): { snapshot: LiveSnapshot | undefined
         if (status === "ended") void queries.invalidateQueries({ queryKey: selfQuery.queryKey, exact: true });
       },
     });
-  }, [machineId, queries]);
+  }, [machineId, wanted, queries]);
   return { snapshot, status };
 }

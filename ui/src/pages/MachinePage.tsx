@@ -1,31 +1,55 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useEffect, useRef, useState } from "react";
 import { ApiError, type Machine } from "../api/client";
+import { processTrendsQuery } from "../api/history";
 import { machineQuery } from "../api/machines";
 import { useIsAdmin } from "../api/self";
-import { ConfigForm } from "../components/ConfigForm";
-import { MachineHeading } from "../components/MachineHeading";
-import { MachineTiles } from "../components/MachineTiles";
+import { MachineCharts } from "../charts/MachineCharts";
 import { Notice } from "../components/Notice";
-import { Ago, Time } from "../components/Time";
-import type { LiveStatus } from "../live/socket";
+import { Progress } from "../components/Progress";
+import { RangeBar } from "../components/RangeBar";
+import { Ago, Moment, Time } from "../components/Time";
+import { useSettled } from "../components/useSettled";
+import { duration } from "../format";
+import type { LiveSnapshot, LiveStatus } from "../live/socket";
 import { useLive } from "../live/useLive";
+import { ConfigForm } from "../machine/ConfigForm";
+import { ExportLinks } from "../machine/ExportLinks";
+import { MachineHeading } from "../machine/MachineHeading";
+import { Scrubber } from "../machine/Scrubber";
+import { useInstant, usePast } from "../machine/useInstant";
+import { useMachineChart } from "../machine/useMachineChart";
 import { ProcessTable } from "../processes/ProcessTable";
-import { InstantPage } from "./InstantPage";
+import { type RangeSearch, windowOf, zoomed } from "../time/range";
 
-/** One machine: live, or at the instant that the address names. */
+/** One machine: live, or at any instant of its past. */
 export function MachinePage() {
   const { machineId } = useParams({ from: "/machines/$machineId" });
-  const { at } = useSearch({ from: "/machines/$machineId" });
-  return at ? <InstantPage machineId={machineId} at={at} /> : <LivePage machineId={machineId} />;
+  return <MachineView key={machineId} machineId={machineId} />;
 }
 
-function LivePage({ machineId }: { machineId: string }) {
+function MachineView({ machineId }: { machineId: string }) {
+  const { span, from, to } = useSearch({ from: "/machines/$machineId" });
+  const navigate = useNavigate({ from: "/machines/$machineId" });
+  const { at, go, scrub } = useInstant();
+  const atMs = at === undefined ? undefined : Date.parse(at);
   const { data: machine, error, failureReason } = useQuery(machineQuery(machineId));
-  const { snapshot, status } = useLive(machineId);
+  const live = useLive(machineId, at === undefined);
+  const past = usePast(machineId, at);
+  const snapshot = useLast(at === undefined ? live.snapshot : past.error ? null : past.snapshot);
+  const now = useNow(at, live.snapshot);
+  const window = windowOf({ span, from, to }, now, atMs);
+  const chart = useMachineChart(machineId, window, at === undefined ? live.snapshot : undefined);
+  const settled = useSettled(at, 250);
+  const { data: trends } = useQuery(processTrendsQuery(machineId, settled === undefined ? undefined : Math.ceil(Date.parse(settled) / 1000) * 1000));
   const admin = useIsAdmin();
+  const name = machine?.hostname || machineId;
+  useTitle(name);
 
-  if (status === "unknown" || (error instanceof ApiError && error.status === 404)) {
+  const setRange = (range: RangeSearch) => void navigate({ search: (before) => ({ ...before, span: undefined, from: undefined, to: undefined, ...range }), resetScroll: false });
+
+  if ((at === undefined && live.status === "unknown") || (error instanceof ApiError && error.status === 404)) {
     return (
       <main>
         <Notice kind="error" title="There is no such machine.">
@@ -34,19 +58,36 @@ function LivePage({ machineId }: { machineId: string }) {
       </main>
     );
   }
+  const toLive = (
+    <button type="button" className="plain" onClick={() => go(undefined)}>
+      Show it live
+    </button>
+  );
   return (
     <main>
-      <MachineHeading name={machine?.hostname || machineId}>
-        <LiveBadge status={status} machine={machine} />
+      <MachineHeading name={name}>
+        {at === undefined ? <LiveBadge status={live.status} machine={machine} /> : <span className="badge past">the past</span>}
         {snapshot && (
-          <span className="quiet" data-testid="instant" data-timestamp={snapshot.timestamp}>
-            <Time at={snapshot.timestamp} />
+          <span className={at === undefined ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
+            {at === undefined ? <Time at={snapshot.timestamp} /> : <Moment at={snapshot.timestamp} />}
           </span>
         )}
+        <span className="spacer" />
+        <RangeBar range={{ span, from, to }} onChange={setRange} />
+        <Link className="button" to="/machines/$machineId/diff" params={{ machineId }} search={{ from: new Date((atMs ?? now) - 600_000).toISOString(), to: new Date(atMs ?? now).toISOString() }}>
+          Compare
+        </Link>
+        <ExportLinks machineId={machineId} window={window} />
       </MachineHeading>
+      <Progress busy={past.busy || chart.loading} />
       {machine && (
         <p className="quiet facts">
-          {[machine.platform, machine.kernel, machine.architecture, machine.cpu_model && `${machine.cpu_count} × ${machine.cpu_model}`].filter(Boolean).join(" · ")}
+          {[machine.platform, machine.kernel, machine.architecture, machine.cpu_model && `${machine.cpu_count} × ${machine.cpu_model}`, snapshot?.metrics.uptime_ms && `up ${duration(snapshot.metrics.uptime_ms)}`].filter(Boolean).join(" · ")}
+          {machine.tags.map((tag) => (
+            <Link key={tag} to="/" search={{ tag: [tag] }} className="tag">
+              {tag}
+            </Link>
+          ))}
         </p>
       )}
       {failureReason && (
@@ -54,23 +95,56 @@ function LivePage({ machineId }: { machineId: string }) {
           Trying again. What you see is the last it told.
         </Notice>
       )}
-      {machine?.status === "stale" && (
+      {at === undefined && machine?.status === "stale" && (
         <Notice kind="error" title="This machine is silent.">
           Its agent was last heard of <Ago at={machine.last_seen} />. What you see is the last it told.
         </Notice>
       )}
-      {machine && !machine.enabled && machine.status !== "stale" && (
+      {at === undefined && machine && !machine.enabled && machine.status !== "stale" && (
         <Notice title="Snapshots are disabled.">The agent only sends signs of life. What you see is the last snapshot.</Notice>
       )}
-      {snapshot && <MachineTiles metrics={snapshot.metrics} cpus={machine?.cpu_count} />}
+      {chart.error && !failureReason && <Notice kind="error" title="The charts could not be read.">{chart.error.message}</Notice>}
+      {chart.truncated && <Notice title="There are more snapshots than a chart can show.">Choose a shorter range.</Notice>}
+      <MachineCharts chart={chart.chart} metrics={snapshot?.metrics} window={window} mark={atMs} onPick={go} onZoom={(begin, end) => setRange(zoomed(begin, end))} />
+      <Scrubber window={window} at={atMs} timestamp={snapshot?.timestamp} intervalMs={snapshot?.intervalMs ?? 0} chart={chart.chart} onScrub={scrub} onGo={go} />
+      {past.error && (
+        <Notice kind="error" title={past.error instanceof ApiError && past.error.status === 404 ? "There is nothing of that time." : "It could not be read."}>
+          {past.error.message} {toLive}
+        </Notice>
+      )}
       {snapshot ? (
-        <ProcessTable tree={snapshot.tree} />
+        <ProcessTable machineId={machineId} machine={name} timestamp={snapshot.timestamp} processes={snapshot.processes} trends={trends} totalRam={snapshot.metrics.total_ram} intervalMs={snapshot.intervalMs} at={at === undefined ? undefined : snapshot.timestamp} />
       ) : (
-        <Notice title={machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
+        !past.error && <Notice title={at === undefined && machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
       )}
       {machine && admin && <ConfigForm key={machineId} machine={machine} />}
     </main>
   );
+}
+
+/** The last there was, while the next is on its way; null is nothing at all. */
+function useLast(snapshot: LiveSnapshot | null | undefined): LiveSnapshot | undefined {
+  const last = useRef<LiveSnapshot>(undefined);
+  if (snapshot) last.current = snapshot;
+  return snapshot === null ? undefined : (snapshot ?? last.current);
+}
+
+/** The time by which windows end: it goes on with every live snapshot, and stands still in the past. */
+function useNow(at: string | undefined, live: LiveSnapshot | undefined): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (at === undefined) setNow(Math.max(Date.now(), live ? Date.parse(live.timestamp) : 0));
+  }, [at, live]);
+  return now;
+}
+
+function useTitle(name: string) {
+  useEffect(() => {
+    document.title = `${name} · snapwatch`;
+    return () => {
+      document.title = "snapwatch";
+    };
+  }, [name]);
 }
 
 function LiveBadge({ status, machine }: { status: LiveStatus; machine: Machine | undefined }) {

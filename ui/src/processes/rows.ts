@@ -1,147 +1,147 @@
-// From the process tree of a snapshot to the rows of the table: filter, exclude,
-// sort, collapse. Pure functions, so that they are tested without a browser.
-import type { ProcessNode } from "../api/client";
+// From the processes of a snapshot to the rows of the table: filter, include,
+// exclude, sort, collapse. Pure functions, so that they are tested without a browser.
+import { type Process, compareTexts, keyOf } from "./process";
+import { type Node, prune, tree } from "./tree";
 
-export type SortKey = "pid" | "name" | "user" | "state" | "cpu" | "memory" | "threads" | "read" | "write";
-export const sortKeys: SortKey[] = ["pid", "name", "user", "state", "cpu", "memory", "threads", "read", "write"];
+export const sortKeys = ["pid", "ppid", "name", "user", "state", "cpu", "memory", "threads", "read", "write", "started"] as const;
+export type SortKey = (typeof sortKeys)[number];
 
 export interface View {
   sort: SortKey;
   descending: boolean;
   /** Text that name, command line, user or pid contain. */
   filter: string;
+  /** Whose processes; empty is everybody's. */
+  user: string;
+  /** At least so many percent of one core. */
+  cpu: number;
+  /** At least so many bytes. */
+  memory: number;
+  /** Names to show alone; empty is all. */
+  include: readonly string[];
   /** Names to leave out; their children take their place. */
-  exclude: string[];
+  exclude: readonly string[];
   /** A flat list instead of a tree. */
   flat: boolean;
 }
 
-export interface Row {
-  /** Stays the same from snapshot to snapshot. */
+export const everything: View = { sort: "pid", descending: false, filter: "", user: "", cpu: 0, memory: 0, include: [], exclude: [], flat: false };
+
+/** What is added up over a subtree. */
+export interface Sums {
+  cpu: number | null;
+  memory: number | null;
+  threads: number | null;
+  read: number | null;
+  write: number | null;
+}
+
+export interface Row extends Sums {
   key: string;
-  node: ProcessNode;
+  process: Process;
   depth: number;
   /** How many processes there are below, however deep. */
   below: number;
   collapsed: boolean;
-  /** Only here because something below it matches the filter. */
+  /** Only here because something below it matches. */
   faint: boolean;
-  /** Sums over the process and, where it is collapsed, all below it. */
-  cpu: number | null;
-  memory: number | null;
-}
-
-export const keyOf = (node: ProcessNode): string => `${node.pid}@${node.started_at ?? ""}`;
-
-/** Counts the processes of a forest. */
-export function count(forest: ProcessNode[]): number {
-  return forest.reduce((n, node) => n + 1 + count(node.children ?? []), 0);
 }
 
 interface Branch {
-  node: ProcessNode;
+  key: string;
+  process: Process;
   children: Branch[];
   below: number;
   matches: boolean;
   /** Whether this or anything below matches. */
   kept: boolean;
-  cpu: number | null;
-  memory: number | null;
+  own: Sums;
+  sums: Sums;
 }
 
-/** The rows of the table, in order. */
-export function rows(forest: ProcessNode[], view: View, collapsed: ReadonlySet<string>): Row[] {
-  const needle = view.filter.trim().toLowerCase();
+/** The rows of the table, in order. Sums are over the process alone, and where it is collapsed over all below it. */
+export function rows(processes: readonly Process[], view: View, collapsed: ReadonlySet<string>): Row[] {
+  const matches = matcher(view);
   const excluded = new Set(view.exclude);
-  const branches = prune(forest, excluded).map((node) => branch(node, needle));
   if (view.flat) {
-    return flatten(branches)
-      .filter((b) => b.matches)
-      .map((b) => ({ ...own(b.node), key: keyOf(b.node), node: b.node, depth: 0, below: 0, collapsed: false, faint: false }))
-      .sort((a, b) => compare(a, b, view));
+    return processes
+      .filter((process) => !excluded.has(process.name) && matches(process))
+      .map((process): Row => ({ ...own(process), key: keyOf(process), process, depth: 0, below: 0, collapsed: false, faint: false }))
+      .sort((a, b) => compare(a.process, a, b.process, b, view));
   }
+  const forest = tree(processes);
   const out: Row[] = [];
-  emit(branches, 0, needle !== "", view, collapsed, out);
+  emit((excluded.size ? prune(forest, (process) => !excluded.has(process.name)) : forest).map((node) => branch(node, matches)), 0, filters(view), view, collapsed, out);
   return out;
 }
 
-function prune(forest: ProcessNode[], excluded: ReadonlySet<string>): ProcessNode[] {
-  if (excluded.size === 0) return forest;
-  return forest.flatMap((node) => {
-    const children = prune(node.children ?? [], excluded);
-    return excluded.has(node.name) ? children : [{ ...node, children }];
-  });
+/** Whether the view leaves out anything but what is excluded. */
+export const filters = (view: View): boolean => view.filter.trim() !== "" || view.user !== "" || view.cpu > 0 || view.memory > 0 || view.include.length > 0;
+
+/** The keys of all processes that have children. */
+export function parents(processes: readonly Process[]): string[] {
+  const collect = (forest: Node[]): string[] => forest.flatMap((node) => (node.children.length ? [keyOf(node.process), ...collect(node.children)] : []));
+  return collect(tree(processes));
 }
 
-function branch(node: ProcessNode, needle: string): Branch {
-  const children = (node.children ?? []).map((child) => branch(child, needle));
-  const matches = needle === "" || [node.name, node.command_line, node.user, String(node.pid)].some((text) => text.toLowerCase().includes(needle));
-  const mine = own(node);
-  return {
-    node,
-    children,
-    matches,
-    kept: matches || children.some((child) => child.kept),
-    below: children.reduce((n, child) => n + 1 + child.below, 0),
-    cpu: children.reduce((sum, child) => add(sum, child.cpu), mine.cpu),
-    memory: children.reduce((sum, child) => add(sum, child.memory), mine.memory),
-  };
+function matcher(view: View): (process: Process) => boolean {
+  const needle = view.filter.trim().toLowerCase();
+  const included = new Set(view.include);
+  return (p) =>
+    (needle === "" || p.name.toLowerCase().includes(needle) || p.command_line.toLowerCase().includes(needle) || p.user.toLowerCase().includes(needle) || String(p.pid).includes(needle)) &&
+    (view.user === "" || p.user === view.user) &&
+    (view.cpu <= 0 || (p.cpu_usage ?? 0) >= view.cpu) &&
+    (view.memory <= 0 || (p.memory_usage ?? 0) >= view.memory) &&
+    (included.size === 0 || included.has(p.name));
 }
 
-const own = (node: ProcessNode) => ({ cpu: node.cpu_usage, memory: node.memory_usage });
+const own = (p: Process): Sums => ({ cpu: p.cpu_usage, memory: p.memory_usage, threads: p.threads, read: p.read_bytes, write: p.write_bytes });
 const add = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : a + b);
-const flatten = (branches: Branch[]): Branch[] => branches.flatMap((b) => [b, ...flatten(b.children)]);
+
+function branch(node: Node, matches: (process: Process) => boolean): Branch {
+  const mine = own(node.process);
+  const out: Branch = { key: keyOf(node.process), process: node.process, children: [], below: 0, matches: matches(node.process), kept: false, own: mine, sums: { ...mine } };
+  out.kept = out.matches;
+  for (const one of node.children) {
+    const child = branch(one, matches);
+    out.children.push(child);
+    out.below += 1 + child.below;
+    out.kept ||= child.kept;
+    for (const key of Object.keys(mine) as (keyof Sums)[]) out.sums[key] = add(out.sums[key], child.sums[key]);
+  }
+  return out;
+}
 
 function emit(branches: Branch[], depth: number, filtering: boolean, view: View, collapsed: ReadonlySet<string>, out: Row[]) {
   // Among siblings a whole subtree counts: a shell with a busy child is busy.
-  const siblings = branches.filter((b) => b.kept).sort((a, b) => compare(a, b, view));
-  for (const b of siblings) {
-    const key = keyOf(b.node);
+  const siblings = branches.filter((b) => b.kept).sort((a, b) => compare(a.process, a.sums, b.process, b.sums, view));
+  for (const { key, process, children, below, matches, own, sums } of siblings) {
     // A filter looks into collapsed subtrees: what matches must be seen.
-    const shut = collapsed.has(key) && !filtering && b.children.length > 0;
-    out.push({
-      key,
-      node: b.node,
-      depth,
-      below: b.below,
-      collapsed: shut,
-      faint: !b.matches,
-      ...(shut ? { cpu: b.cpu, memory: b.memory } : own(b.node)),
-    });
-    if (!shut) emit(b.children, depth + 1, filtering, view, collapsed, out);
+    const shut = collapsed.has(key) && !filtering && children.length > 0;
+    out.push({ key, process, depth, below, collapsed: shut, faint: !matches, ...(shut ? sums : own) });
+    if (!shut) emit(children, depth + 1, filtering, view, collapsed, out);
   }
 }
 
-type Sortable = { node: ProcessNode; cpu: number | null; memory: number | null };
-
-function compare(a: Sortable, b: Sortable, view: View): number {
-  const order = compareBy(a, b, view.sort);
+function compare(a: Process, sumsOfA: Sums, b: Process, sumsOfB: Sums, view: View): number {
+  const order = compareBy(a, sumsOfA, b, sumsOfB, view.sort);
   // Ties by pid in either direction, so that rows do not jump about.
-  return (view.descending ? -order : order) || a.node.pid - b.node.pid;
+  return (view.descending ? -order : order) || a.pid - b.pid;
 }
 
-function compareBy(a: Sortable, b: Sortable, key: SortKey): number {
+function compareBy(a: Process, sumsOfA: Sums, b: Process, sumsOfB: Sums, key: SortKey): number {
   switch (key) {
     case "pid":
-      return a.node.pid - b.node.pid;
+    case "ppid":
+      return a[key] - b[key];
     case "name":
-      return a.node.name.localeCompare(b.node.name);
     case "user":
-      return a.node.user.localeCompare(b.node.user);
+      return compareTexts(a[key], b[key]);
     case "state":
-      return (a.node.state ?? "").localeCompare(b.node.state ?? "");
-    case "cpu":
-      return numbers(a.cpu, b.cpu);
-    case "memory":
-      return numbers(a.memory, b.memory);
-    case "threads":
-      return numbers(a.node.threads, b.node.threads);
-    case "read":
-      return numbers(a.node.read_bytes, b.node.read_bytes);
-    case "write":
-      return numbers(a.node.write_bytes, b.node.write_bytes);
+      return compareTexts(a.state ?? "", b.state ?? "");
+    case "started":
+      return compareTexts(a.started_at ?? "", b.started_at ?? "");
+    default: // what is not known is less than anything known
+      return (sumsOfA[key] ?? -1) - (sumsOfB[key] ?? -1);
   }
 }
-
-/** What is not known is less than anything known. */
-const numbers = (a: number | null, b: number | null) => (a ?? -1) - (b ?? -1);

@@ -4,16 +4,14 @@ import { selfQuery } from "../../api/self";
 import { Notice } from "../../components/Notice";
 import { Audit } from "./Audit";
 import { Enrolment } from "./Enrolment";
+import { Storage } from "./Storage";
 import { Tokens } from "./Tokens";
+import { type AdminTab, adminTabs } from "./tabs";
 import { Users } from "./Users";
 
-/** The parts of the administration, as they stand in the URL. */
-export const adminTabs = ["users", "enrolment", "tokens", "audit"] as const;
-export type AdminTab = (typeof adminTabs)[number];
+const titles: Record<AdminTab, string> = { users: "Users", enrolment: "Add machines", tokens: "Tokens", storage: "Storage", audit: "Audit log" };
 
-const titles: Record<AdminTab, string> = { users: "Users", enrolment: "Add machines", tokens: "Tokens", audit: "Audit log" };
-
-/** Who gets in, and what was done. */
+/** Who gets in, what is kept, and what was done. */
 export function AdminPage() {
   const { tab = "users" } = useSearch({ from: "/admin" });
   const { data: self } = useQuery(selfQuery);
@@ -37,6 +35,7 @@ export function AdminPage() {
       {tab === "users" && <Users />}
       {tab === "enrolment" && <Enrolment />}
       {tab === "tokens" && <Tokens />}
+      {tab === "storage" && <Storage />}
       {tab === "audit" && <Audit />}
     </main>
   );

@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import { ApiError, type Machine } from "../api/client";
 import { useConfigure, useForget } from "../api/machines";
 import { parseTags } from "../tags";
-import { Notice } from "./Notice";
+import { Notice } from "../components/Notice";
 
 /** What the agent is told to do. A change is made only to the config that is shown. */
 export function ConfigForm({ machine }: { machine: Machine }) {

@@ -1,0 +1,64 @@
+import { type FormEvent, useState } from "react";
+import { type RangeSearch, type SpanName, spanLabels, spanNames } from "../time/range";
+import { moment, utc } from "../format";
+import { Panel } from "./Menu";
+
+interface RangeBarProps {
+  range: RangeSearch;
+  onChange(range: RangeSearch): void;
+}
+
+/** As an input of a local time takes it. */
+function local(at: number): string {
+  const date = new Date(at);
+  return new Date(at - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+/** Which time charts show: an hour and so on until now, or any range. */
+export function RangeBar({ range, onChange }: RangeBarProps) {
+  const whole: SpanName | undefined = range.from ? undefined : (range.span ?? "1h");
+  return (
+    <div className="range" role="group" aria-label="Range">
+      {spanNames.map((name) => (
+        <button key={name} type="button" className="choice" aria-pressed={whole === name} onClick={() => onChange(name === "1h" ? {} : { span: name })}>
+          {spanLabels[name]}
+        </button>
+      ))}
+      <Panel label={range.from && range.to ? `${moment(range.from)} – ${moment(range.to)}` : "Any range"} className={range.from ? "choice chosen" : "choice"}>
+        <Custom range={range} onChange={onChange} />
+      </Panel>
+    </div>
+  );
+}
+
+function Custom({ range, onChange }: RangeBarProps) {
+  const [from, setFrom] = useState(local(range.from ? Date.parse(range.from) : Date.now() - 3_600_000));
+  const [to, setTo] = useState(local(range.to ? Date.parse(range.to) : Date.now()));
+  const [begin, end] = [Date.parse(from), Date.parse(to)];
+  const valid = begin < end;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (valid) onChange({ from: new Date(begin).toISOString(), to: new Date(end).toISOString() });
+  };
+  return (
+    <form onSubmit={submit}>
+      {(
+        [
+          ["From", from, setFrom],
+          ["To", to, setTo],
+        ] as const
+      ).map(([label, value, set]) => (
+        <div key={label} className="field">
+          <label>
+            {label}
+            <input type="datetime-local" step="1" required value={value} onChange={(e) => set(e.target.value)} title={value && !Number.isNaN(Date.parse(value)) ? utc(Date.parse(value)) : undefined} />
+          </label>
+        </div>
+      ))}
+      {!valid && <p className="wrong">The begin is not before the end.</p>}
+      <button type="submit" disabled={!valid}>
+        Show
+      </button>
+    </form>
+  );
+}

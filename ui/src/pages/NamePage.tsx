@@ -1,0 +1,40 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { findQuery, lifeQuery } from "../api/history";
+import { LifeCharts } from "../charts/LifeCharts";
+import { Notice } from "../components/Notice";
+import { Progress } from "../components/Progress";
+import { RangeBar } from "../components/RangeBar";
+import { useMinute } from "../components/useMinute";
+import { Sightings } from "../find/Sightings";
+import { windowOf, zoomed } from "../time/range";
+
+/** All processes of one name on all machines: what they use together, and where they run. */
+export function NamePage() {
+  const { name } = useParams({ from: "/processes/$name" });
+  const { span = "1d", from, to } = useSearch({ from: "/processes/$name" });
+  const navigate = useNavigate({ from: "/processes/$name" });
+  const window = windowOf({ span, from, to }, useMinute());
+  const life = useQuery(lifeQuery({ name }, window));
+  const found = useQuery(findQuery({ name, from: new Date(window.from).toISOString(), to: new Date(window.to).toISOString() }));
+  const error = life.error ?? found.error;
+  return (
+    <main>
+      <div className="heading">
+        <nav aria-label="Breadcrumb">
+          <Link to="/">Machines</Link>
+          <span aria-hidden="true"> / </span>
+        </nav>
+        <h1>{name}</h1>
+        <span className="quiet">on every machine</span>
+        <span className="spacer" />
+        <RangeBar range={{ span, from, to }} onChange={(range) => void navigate({ search: { span: range.from ? undefined : (range.span ?? "1h"), from: range.from, to: range.to }, resetScroll: false })} />
+      </div>
+      <Progress busy={life.isFetching || found.isFetching} />
+      {error && <Notice kind="error" title="It could not be read.">{error.message}</Notice>}
+      <LifeCharts many points={life.data?.points ?? []} raw={false} window={window} mark={undefined} onZoom={(begin, end) => void navigate({ search: zoomed(begin, end), resetScroll: false })} />
+      <h2 className="page-title">Where it ran</h2>
+      {found.data && <Sightings answer={found.data} at={undefined} />}
+    </main>
+  );
+}

@@ -1,0 +1,48 @@
+// Windows of time as charts show them and as they stand in a URL.
+
+export const spans = { "1h": 3_600_000, "3h": 10_800_000, "1d": 86_400_000, "1w": 604_800_000 } as const;
+export type SpanName = keyof typeof spans;
+export const spanNames = Object.keys(spans) as SpanName[];
+export const spanLabels: Record<SpanName, string> = { "1h": "Hour", "3h": "3 hours", "1d": "Day", "1w": "Week" };
+
+/** A range in a URL: a span that ends now, or two instants (RFC 3339); nothing is the last hour. */
+export interface RangeSearch {
+  span?: SpanName | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+}
+
+/** A range in milliseconds since 1970; moving if it ends now. */
+export interface Window {
+  from: number;
+  to: number;
+  moving: boolean;
+}
+
+/** Reads an instant as RFC 3339 or, as Grafana's links have it, in milliseconds since 1970; undefined for anything else. */
+export function instantOf(value: unknown): string | undefined {
+  const time = typeof value === "number" ? value : typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : undefined;
+}
+
+/** Takes a range from a URL, as far as it makes sense. */
+export function rangeSearch({ span, from, to }: Record<string, unknown>): RangeSearch {
+  const [begin, end] = [instantOf(from), instantOf(to)];
+  if (begin && end && begin < end) return { from: begin, to: end };
+  return spanNames.includes(span as SpanName) && span !== "1h" ? { span: span as SpanName } : {};
+}
+
+/** What a range is now. It is moved to where it shows the instant that is looked at. */
+export function windowOf(range: RangeSearch, now: number, at?: number): Window {
+  if (range.from && range.to) return { from: Date.parse(range.from), to: Date.parse(range.to), moving: false };
+  const span = spans[range.span ?? "1h"];
+  if (at !== undefined && at < now - span) return { from: at - span / 2, to: at + span / 2, moving: false };
+  return { from: now - span, to: now, moving: at === undefined };
+}
+
+/** The range of a window that is zoomed to; never shorter than ten seconds. */
+export function zoomed(from: number, to: number): RangeSearch {
+  const middle = (from + to) / 2;
+  const half = Math.max((to - from) / 2, 5000);
+  return { from: new Date(middle - half).toISOString(), to: new Date(middle + half).toISOString() };
+}
