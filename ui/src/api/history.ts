@@ -3,7 +3,8 @@ import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { ApiError, client, unwrap } from "./client";
 import type { Window } from "../time/range";
 
-const iso = (ms: number) => new Date(ms).toISOString();
+/** Nothing is stored of the time before 1970. */
+const iso = (ms: number) => new Date(Math.max(0, ms)).toISOString();
 
 /** A question that was wrong does not get right by asking again. */
 export const retryFaults = (count: number, error: Error): boolean => !(error instanceof ApiError && error.status < 500) && count < 3;
