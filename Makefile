@@ -87,7 +87,7 @@ bench-storage: require-up
 # What is made from the code and committed: tests fail when it is stale.
 generate: ui/node_modules grafana/node_modules
 	go test ./api -run OpenAPI -update
-	go test ./snapshot -run Limits -update
+	go test ./snapshot -run 'Limits|ReplayCases' -update
 	go generate ./config
 	cd ui && npm run --silent generate
 	cd grafana && node src/generate.mjs

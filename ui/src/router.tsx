@@ -11,6 +11,7 @@ const root = createRootRoute({
   component: Frame,
   notFoundComponent: () => (
     <main>
+      <h1 className="page-title">Not found</h1>
       <Notice kind="error" title="There is nothing at this address.">
         <Link to="/">All machines</Link>
       </Notice>

@@ -1,6 +1,6 @@
 // The one place that knows uPlot: lines over time, with a cursor that all charts of a
 // page share, zoom by dragging, a click that picks an instant, and a mark at one.
-import { type ReactNode, useEffect, useId, useLayoutEffect, useRef } from "react";
+import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { useColorScheme } from "../components/useColorScheme";
@@ -70,7 +70,9 @@ export function Chart({ title, children, lines, data, from, to, format, unit, to
     });
   }, [data, from, to, shape, scheme]);
 
-  useEffect(() => plot.current?.redraw(false), [mark]);
+  useLayoutEffect(() => {
+    if (plot.current) placeMark(plot.current, mark);
+  }, [mark, from, to, data, shape, scheme]);
 
   return (
     <figure className="chart" aria-labelledby={titleId}>
@@ -121,7 +123,7 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
     })],
     hooks: {
       ready: [(u) => listen(u, latest)],
-      draw: [(u) => drawMark(u, latest.current.mark, color("--text"))],
+      setSize: [(u) => placeMark(u, latest.current.mark)],
       setCursor: [(u) => tell(u, latest, readout.current)],
       setSelect: [
         (u) => {
@@ -168,20 +170,17 @@ function steps(unit: ChartProps["unit"]): { incrs?: number[] } {
   return unit === "whole" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] } : {};
 }
 
-function drawMark(u: uPlot, mark: number | undefined, stroke: string) {
-  if (mark === undefined) return;
-  const x = Math.round(u.valToPos(mark / 1000, "x", true));
-  const { left, top, width, height } = u.bbox;
-  if (x < left || x > left + width) return;
-  const { ctx } = u;
-  ctx.save();
-  ctx.strokeStyle = stroke;
-  ctx.lineWidth = 1.5 * devicePixelRatio;
-  ctx.beginPath();
-  ctx.moveTo(x, top);
-  ctx.lineTo(x, top + height);
-  ctx.stroke();
-  ctx.restore();
+/** A line over the chart, and not in it: it moves while somebody scrubs, and nothing has to be drawn anew. */
+function placeMark(u: uPlot, mark: number | undefined) {
+  let line = u.over.querySelector<HTMLElement>(".chart-mark");
+  if (!line) {
+    line = document.createElement("div");
+    line.className = "chart-mark";
+    u.over.append(line);
+  }
+  const x = mark === undefined ? -1 : u.valToPos(mark / 1000, "x");
+  line.hidden = x < 0 || x > u.over.clientWidth;
+  line.style.translate = `${x}px 0`;
 }
 
 /** A colour of the style sheet as a canvas takes it: the scheme decided, not its two sides. */

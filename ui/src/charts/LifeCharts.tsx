@@ -22,11 +22,12 @@ export function LifeCharts({ points, raw, window, mark, many, onPick, onZoom }: 
   const data = useMemo(() => {
     const spent = (value: (point: ProcessPoint) => number | null) => (raw ? idleBetween(points, value) : levels(points, [value]));
     const perSecond = (key: "read_bytes" | "write_bytes") => (point: ProcessPoint) => (point[key] === null || point.interval_ms <= 0 ? null : (1000 * point[key]) / point.interval_ms);
+    const alive = points.filter(({ state }) => state !== "exited");
     const [read, written] = [spent(perSecond("read_bytes")), spent(perSecond("write_bytes"))];
     return {
       cpu: spent((point) => point.cpu_usage),
-      memory: levels(points, [(point) => point.memory_max, (point) => point.memory_avg]),
-      threads: levels(points, [(point) => (many ? point.processes : point.threads_max)]),
+      memory: levels(alive, [(point) => point.memory_max, (point) => point.memory_avg]),
+      threads: levels(alive, [(point) => (many ? point.processes : point.threads_max)]),
       io: { x: read.x, lines: [...read.lines, ...written.lines] },
     };
   }, [points, raw, many]);

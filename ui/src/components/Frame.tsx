@@ -31,11 +31,18 @@ export function Frame() {
           </nav>
         )}
       </header>
-      {forStrangers || self ? <Outlet /> : isPending ? <Waiting unreachable={failureReason !== null} /> : <Navigate to="/login" search={location.href === "/" ? {} : { then: location.href }} replace />}
+      {/* While it is asked who this is, the page asks for what it shows: whoever is a stranger gets nothing. */}
+      {forStrangers || self || (isPending && !failureReason) ? <Outlet /> : isPending ? <Unreachable /> : <Navigate to="/login" search={location.href === "/" ? {} : { then: location.href }} replace />}
     </>
   );
 }
 
-function Waiting({ unreachable }: { unreachable: boolean }) {
-  return <main>{unreachable ? <Notice kind="error" title="The server does not answer.">Trying again.</Notice> : <Notice title="Loading…" />}</main>;
+function Unreachable() {
+  return (
+    <main>
+      <Notice kind="error" title="The server does not answer.">
+        Trying again.
+      </Notice>
+    </main>
+  );
 }

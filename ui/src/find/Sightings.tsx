@@ -39,11 +39,11 @@ function OneMachine({ sighting, name, at }: { sighting: Sighting; name: string; 
   return (
     <section className="card sighting" aria-label={name} data-machine={machineId}>
       <div className="heading">
-        <h3>
+        <h2>
           <Link to="/machines/$machineId" params={{ machineId }} search={at ? { at } : {}}>
             {name}
           </Link>
-        </h3>
+        </h2>
         <span className="quiet">
           {seen.length} {seen.length === 1 ? "process" : "processes"}
           {sighting.timestamp && (

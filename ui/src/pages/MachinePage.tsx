@@ -52,6 +52,7 @@ function MachineView({ machineId }: { machineId: string }) {
   if ((at === undefined && live.status === "unknown") || (error instanceof ApiError && error.status === 404)) {
     return (
       <main>
+        <h1 className="page-title">Not found</h1>
         <Notice kind="error" title="There is no such machine.">
           <Link to="/">All machines</Link>
         </Notice>

@@ -43,6 +43,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
   if (life.error instanceof ApiError && life.error.status === 404) {
     return (
       <main>
+        <h1 className="page-title">Not found</h1>
         <Notice kind="error" title="There is no such process.">
           <Link to="/machines/$machineId" params={{ machineId }}>
             The machine

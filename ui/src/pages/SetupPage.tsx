@@ -24,6 +24,7 @@ export function SetupPage() {
   if (!secret) {
     return (
       <main className="narrow">
+        <h1>Make the first user</h1>
         <Notice kind="error" title="This link is not complete.">
           Copy all of the link that the server has printed, with what follows #.
         </Notice>

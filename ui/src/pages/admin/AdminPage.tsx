@@ -18,6 +18,7 @@ export function AdminPage() {
   if (self && self.role !== "admin") {
     return (
       <main>
+        <h1 className="page-title">Administration</h1>
         <Notice kind="error" title="This is for administrators." />
       </main>
     );

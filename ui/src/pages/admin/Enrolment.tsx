@@ -32,7 +32,9 @@ export function Enrolment() {
                 </th>
                 <th scope="col">Ends</th>
                 <th scope="col">Made by</th>
-                <th scope="col" aria-label="Actions" />
+                <th scope="col">
+                <span className="unseen">Actions</span>
+              </th>
               </tr>
             </thead>
             <tbody>

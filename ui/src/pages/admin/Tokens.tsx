@@ -36,7 +36,9 @@ export function Tokens() {
                 <th scope="col">Last used</th>
                 <th scope="col">Ends</th>
                 <th scope="col">Made by</th>
-                <th scope="col" aria-label="Actions" />
+                <th scope="col">
+                <span className="unseen">Actions</span>
+              </th>
               </tr>
             </thead>
             <tbody>

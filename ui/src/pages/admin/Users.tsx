@@ -23,7 +23,9 @@ export function Users() {
               <th scope="col">Sees machines tagged</th>
               <th scope="col">Logs in with</th>
               <th scope="col">Last log-in</th>
-              <th scope="col" aria-label="Actions" />
+              <th scope="col">
+                <span className="unseen">Actions</span>
+              </th>
             </tr>
           </thead>
           <tbody>

@@ -1,0 +1,135 @@
+import { useRouter } from "@tanstack/react-router";
+import { type KeyboardEvent, type MouseEvent, type RefObject, useId, useRef } from "react";
+import { useVisibleRows } from "../components/useVisibleRows";
+import type { CellContext, Column } from "./columns";
+import { type Command, commandOf } from "./keys";
+import { ProcessRow } from "./ProcessRow";
+import type { Row, SortKey, View } from "./rows";
+
+interface ProcessRowsProps {
+  ref: RefObject<HTMLTableElement | null>;
+  machineId: string;
+  rows: Row[];
+  view: View;
+  columns: Column[];
+  context: CellContext;
+  selected: string | undefined;
+  onSelect(key: string | undefined): void;
+  onToggle(key: string): void;
+  onSort(sort: SortKey): void;
+  /** Anything but moving about. */
+  onCommand(command: Command, row: Row | undefined): void;
+}
+
+/** In pixels; the style sheet has the same. */
+const rowHeight = 26;
+
+/** The table itself. Apart from what is around it, because it renders with every frame of scrolling. */
+export function ProcessRows({ ref, machineId, rows, view, columns, context, selected, onSelect, onToggle, onSort, onCommand }: ProcessRowsProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const id = useId();
+  const router = useRouter();
+  const visible = useVisibleRows(rows.length, rowHeight, scroller);
+  const index = selected === undefined ? -1 : rows.findIndex((row) => row.key === selected);
+
+  const moveTo = (to: number) => {
+    const next = Math.max(0, Math.min(rows.length - 1, to));
+    onSelect(rows[next]?.key);
+    visible.scrollTo(next);
+  };
+  const run = (command: Command) => {
+    const row = rows[index];
+    switch (command.do) {
+      case "move":
+        return moveTo(index < 0 ? 0 : index + command.by);
+      case "page":
+        return moveTo(index + command.by * visible.page);
+      case "first":
+        return moveTo(0);
+      case "last":
+        return moveTo(rows.length - 1);
+      case "collapse":
+        if (row && row.below > 0 && !row.collapsed && !view.flat) return onToggle(row.key);
+        return row && row.depth > 0 && moveTo(rows.findLastIndex((other, i) => i < index && other.depth < row.depth));
+      default:
+        return onCommand(command, row);
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const command = event.target === event.currentTarget ? commandOf(event) : undefined;
+    if (!command) return;
+    event.preventDefault();
+    run(command);
+  };
+  // Names lead to pages of ours: without loading everything anew, unless somebody wants another tab.
+  const onClick = (event: MouseEvent) => {
+    const link = (event.target as Element).closest("a.name");
+    if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    router.history.push(link.getAttribute("href") ?? "/");
+  };
+
+  return (
+    <div className="scroll long" ref={scroller}>
+      <table
+        ref={ref}
+        className="processes"
+        role="treegrid"
+        aria-label="Processes"
+        aria-rowcount={rows.length + 1}
+        aria-activedescendant={index >= 0 && visible.indexes.includes(index) ? `${id}-${selected}` : undefined}
+        tabIndex={0}
+        onKeyDown={onKeyDown}
+        onClick={onClick}
+        style={{ minWidth: `${20 + columns.reduce((sum, { width }) => sum + width, 0)}rem` }}
+      >
+        <thead>
+          <tr aria-rowindex={1}>
+            <Heading label="Process" sort="name" view={view} onSort={onSort} />
+            {columns.map((column) => (
+              <Heading key={column.id} {...column} view={view} onSort={onSort} />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {visible.above > 0 && <Space height={visible.above} />}
+          {visible.indexes.map((i) => {
+            const row = rows[i]; // the list may have become shorter
+            return row && <ProcessRow key={row.key} id={`${id}-${row.key}`} machineId={machineId} row={row} index={i} tree={!view.flat} selected={i === index} columns={columns} context={context} onSelect={onSelect} onToggle={onToggle} />;
+          })}
+          {visible.below > 0 && <Space height={visible.below} />}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Space({ height }: { height: number }) {
+  return (
+    <tr role="presentation" className="space">
+      <td style={{ height }} />
+    </tr>
+  );
+}
+
+interface HeadingProps extends Partial<Column> {
+  label: string;
+  view: View;
+  onSort(sort: SortKey): void;
+}
+
+function Heading({ label, title, width, right, sort, view, onSort }: HeadingProps) {
+  const sorted = sort === view.sort ? (view.descending ? "descending" : "ascending") : undefined;
+  return (
+    <th scope="col" className={right ? "right" : ""} title={title} style={width ? { width: `${width}rem` } : undefined} {...(sort && { "aria-sort": sorted ?? "none" })}>
+      {sort ? (
+        <button type="button" className="plain" onClick={() => onSort(sort)}>
+          {label}
+          <span aria-hidden="true">{sorted === "ascending" ? " ▲" : sorted === "descending" ? " ▼" : ""}</span>
+        </button>
+      ) : (
+        label
+      )}
+    </th>
+  );
+}
