@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,36 @@ func decodeQueue(t *testing.T, q *queue) []snapshot.Snapshot {
 		list = append(list, s)
 	}
 	return list
+}
+
+// What is excluded leaves no trace from then on, and has not ended: the list begins anew.
+func TestExcludedAreNotRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := madeUpRecorder(1 << 30)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.run(ctx); close(done) }()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		before := decodeQueue(t, r.queue)
+		name := before[0].Processes[0].Name
+		r.configure(snapshot.Config{PollingInterval: 5, Enabled: true, Exclude: []string{name[:2] + "*"}})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		cancel()
+		<-done
+		after := decodeQueue(t, r.queue)[len(before):]
+		if len(after) < 10 || after[0].Kind != snapshot.KindFull || len(after[0].Processes) == 0 {
+			t.Fatalf("%d snapshots, the first %+v", len(after), after[0])
+		}
+		for _, s := range after {
+			for _, p := range s.Processes {
+				if strings.HasPrefix(p.Name, name[:2]) {
+					t.Fatalf("%s is recorded", p.Name)
+				}
+			}
+		}
+	})
 }
 
 func TestCadenceFollowsTheConfig(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,13 +43,16 @@ func newRecorder(s *sampler, q *queue, logger *slog.Logger, fullEvery time.Durat
 func (r *recorder) configure(config snapshot.Config) {
 	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
 	r.mu.Lock()
-	same := r.config == config
+	same := r.config.Equal(config)
+	if !slices.Equal(r.config.Exclude, config.Exclude) {
+		r.needFull = true // those that are left out from now on have not ended
+	}
 	r.config = config
 	r.mu.Unlock()
 	if same {
 		return
 	}
-	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled)
+	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled, "exclude", config.Exclude)
 	select {
 	case r.changed <- struct{}{}:
 	default:
@@ -120,6 +124,9 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 	taken, err := r.sampler.sample(ctx, full)
 	if err != nil {
 		return false, err
+	}
+	if config := r.current(); len(config.Exclude) > 0 {
+		taken.processes = slices.DeleteFunc(taken.processes, func(p snapshot.Process) bool { return config.Excludes(p.Name) })
 	}
 	s := snapshot.Snapshot{Timestamp: taken.at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine}
 	if s.IntervalMS > snapshot.MaxIntervalMS {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -318,13 +319,15 @@ func testMachineLifeCycle(t *testing.T, s *site) {
 		{"null is nothing", `{"enabled":null}`, "", 422, ""},
 		{"too small", `{"polling_interval":0.4}`, "", 422, "polling_interval"},
 		{"too large", `{"polling_interval":3601}`, "", 422, "polling_interval"},
+		{"an empty name", `{"exclude":["kworker*",""]}`, "", 422, "exclude[1]"},
+		{"a long name", `{"exclude":["` + strings.Repeat("x", 256) + `"]}`, "", 422, "exclude[0]"},
 		{"nothing", `{}`, "", 422, ""},
 		{"not JSON", `{"enabled"`, "", 400, ""},
 		{"stale version", `{"enabled":false}`, `"7"`, 412, ""},
 		{"odd version", `{"enabled":false}`, `abc`, 412, ""},
 		{"current version", `{"polling_interval":1}`, `"1"`, 200, ""},
 		{"the one just replaced", `{"enabled":false}`, `"1"`, 412, ""},
-		{"without a version", `{"enabled":false}`, "", 200, ""},
+		{"without a version", `{"enabled":false,"exclude":["kworker*"]}`, "", 200, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var header []string
@@ -338,7 +341,7 @@ func testMachineLifeCycle(t *testing.T, s *site) {
 		})
 	}
 	got := s.get("/api/v1/machines/m-1")
-	if m := decode[api.MachineView](t, got); m.PollingInterval != 1 || m.Enabled || m.ConfigVersion != 3 || got.header.Get("ETag") != `"3"` {
+	if m := decode[api.MachineView](t, got); m.PollingInterval != 1 || m.Enabled || !slices.Equal(m.Exclude, []string{"kworker*"}) || m.ConfigVersion != 3 || got.header.Get("ETag") != `"3"` {
 		t.Errorf("%s %s", got.header.Get("ETag"), got.text)
 	}
 	if got := s.do(http.MethodPatch, "/api/v1/machines/nobody", `{"enabled":true}`); got.status != 404 {

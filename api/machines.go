@@ -29,6 +29,7 @@ type MachineView struct {
 	AgentVersion    string                    `json:"agent_version"`
 	Enabled         bool                      `json:"enabled" doc:"Whether its agent takes snapshots"`
 	PollingInterval float64                   `json:"polling_interval" doc:"Seconds between two snapshots"`
+	Exclude         []string                  `json:"exclude" nullable:"false" doc:"Names of processes that the agent does not record; * stands for any text"`
 	Tags            []string                  `json:"tags" nullable:"false" doc:"Users see the machines that have a tag granted to them"`
 	ConfigVersion   int64                     `json:"config_version" doc:"Rises with every change of the config; also the ETag"`
 	Status          string                    `json:"status" enum:"up,stale" doc:"stale: not heard of for two intervals"`
@@ -43,7 +44,7 @@ type MachineView struct {
 func (a *API) view(m *store.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
-		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
+		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Exclude: m.Exclude, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
 		RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen, Latest: m.Latest}
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
@@ -85,6 +86,7 @@ type Registration struct {
 type ConfigPatch struct {
 	Enabled         *bool     `json:"enabled,omitempty" doc:"Whether the agent takes snapshots"`
 	PollingInterval *float64  `json:"polling_interval,omitempty" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
+	Exclude         *[]string `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of processes that the agent does not record; * stands for any text"`
 	Tags            *[]string `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Users see the machines that have a tag granted to them"`
 }
 
@@ -189,9 +191,14 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	IfMatch string `header:"If-Match" doc:"The ETag that the change is based on; without it the change is made whatever happened meanwhile"`
 	Body    ConfigPatch
 }) (*machineAnswer, error) {
-	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval, Tags: in.Body.Tags}
-	if change.Enabled == nil && change.PollingInterval == nil && change.Tags == nil {
-		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval, tags or several of them.")
+	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval, Exclude: in.Body.Exclude, Tags: in.Body.Tags}
+	if change == (store.ConfigChange{}) {
+		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval, exclude, tags or several of them.")
+	}
+	if change.Exclude != nil {
+		if err := snapshot.CheckExclude(*change.Exclude); err != nil {
+			return nil, a.fail(ctx, err)
+		}
 	}
 	if change.Tags != nil {
 		if err := auth.CheckMachineTags(*change.Tags); err != nil {
@@ -207,7 +214,7 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 		return nil, a.fail(ctx, err)
 	}
 	a.logger.Info("config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID, "enabled", show(change.Enabled), "polling_interval", show(change.PollingInterval))
-	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{"enabled": change.Enabled, "polling_interval": change.PollingInterval, "tags": change.Tags})
+	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{"enabled": change.Enabled, "polling_interval": change.PollingInterval, "exclude": change.Exclude, "tags": change.Tags})
 	return a.answer(ctx, in.MachineID, http.StatusOK)
 }
 

@@ -162,7 +162,7 @@ func TestPost(t *testing.T) {
 			if got.status != test.status || got.ack.Stored != test.stored || got.ack.Duplicates != test.twice {
 				t.Fatalf("%d %+v %s", got.status, got.ack, got.Detail)
 			}
-			if got.ack.Config != snapshot.DefaultConfig() || got.ack.ConfigVersion != 1 {
+			if !got.ack.Config.Equal(snapshot.DefaultConfig()) || got.ack.ConfigVersion != 1 {
 				t.Errorf("config %+v, version %d", got.ack.Config, got.ack.ConfigVersion)
 			}
 		})

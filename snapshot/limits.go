@@ -20,6 +20,7 @@ const (
 	MinPollingInterval   = 0.5  // seconds
 	MaxPollingInterval   = 3600 // seconds
 	MaxIntervalMS        = 86_400_000
+	MaxExclude           = 100 // names that a machine's agent does not record
 	// MaxClockLead is how far ahead of the server's clock a timestamp may be.
 	MaxClockLead = 10 * time.Minute
 	// MaxChain is how long a run of changes may rest on one full snapshot. It
@@ -52,6 +53,7 @@ func Limits() []Limit {
 		{"load average", MaxLoad, ""},
 		{"polling_interval, least", MinPollingInterval, "seconds"},
 		{"polling_interval, most", MaxPollingInterval, "seconds"},
+		{"names in a machine's exclude", MaxExclude, ""},
 		{"interval_ms", MaxIntervalMS, "milliseconds"},
 		{"timestamp ahead of the server's clock", MaxClockLead, ""},
 		{"changes after one full snapshot", MaxChain, ""},

@@ -1,6 +1,11 @@
 package snapshot
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Heartbeat is how often an agent posts at the least, whatever its polling
 // interval: a batch without snapshots, if there is nothing else to tell.
@@ -27,6 +32,53 @@ type Machine struct {
 type Config struct {
 	PollingInterval float64 `json:"polling_interval" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
 	Enabled         bool    `json:"enabled" doc:"Whether the agent takes snapshots; a disabled one only sends heartbeats"`
+	// Exclude names processes that never leave the machine.
+	Exclude []string `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of processes that the agent does not record; * stands for any text"`
+}
+
+// Equal compares two configs.
+func (c Config) Equal(o Config) bool {
+	return c.PollingInterval == o.PollingInterval && c.Enabled == o.Enabled && slices.Equal(c.Exclude, o.Exclude)
+}
+
+// Excludes reports whether a process of this name is not to be recorded.
+func (c Config) Excludes(name string) bool {
+	return slices.ContainsFunc(c.Exclude, func(pattern string) bool { return matchesName(pattern, name) })
+}
+
+// matchesName compares a name with a pattern in which * stands for any text.
+func matchesName(pattern, name string) bool {
+	first, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return name == pattern
+	}
+	name, found := strings.CutPrefix(name, first)
+	parts := strings.Split(rest, "*")
+	for _, part := range parts[:len(parts)-1] {
+		if !found {
+			return false
+		}
+		_, name, found = strings.Cut(name, part)
+	}
+	return found && strings.HasSuffix(name, parts[len(parts)-1])
+}
+
+// CheckExclude tells what is wrong with a list of names to exclude: it returns nil or
+// a *Fault.
+func CheckExclude(patterns []string) error {
+	v := validator{snapshot: -1}
+	v.count("exclude", len(patterns), MaxExclude)
+	for i, pattern := range patterns {
+		field := fmt.Sprintf("exclude[%d]", i)
+		v.text(field, pattern, MaxTextBytes)
+		if pattern == "" {
+			v.fail(field, "must not be empty")
+		}
+	}
+	if v.err != nil {
+		return v.err
+	}
+	return nil
 }
 
 // DefaultConfig is the config of a machine that no one has configured.

@@ -57,7 +57,7 @@ func testMachines(t *testing.T, db storetest.Database) {
 	if err != nil || m.ProcessCount != 7 || m.Latest == nil || m.LastSnapshot != recent().Add(time.Second) || m.TotalRAM != 1<<40 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if m, err := s.Machine(t.Context(), "id-2"); err != nil || m.Latest != nil || m.LastSnapshot != 0 || m.Config != snapshot.DefaultConfig() {
+	if m, err := s.Machine(t.Context(), "id-2"); err != nil || m.Latest != nil || m.LastSnapshot != 0 || !m.Config.Equal(snapshot.DefaultConfig()) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if _, err := s.Machine(t.Context(), "nobody"); !errors.Is(err, snapshot.ErrNoMachine) {
@@ -91,8 +91,12 @@ func testConfigure(t *testing.T, db storetest.Database) {
 	if err := s.Configure(t.Context(), "nobody", store.ConfigChange{Enabled: &off, IfVersion: 2}); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Error(err)
 	}
+	exclude := []string{"kworker*"}
+	if err := s.Configure(t.Context(), "m", store.ConfigChange{Exclude: &exclude}); err != nil {
+		t.Error(err)
+	}
 	// An agent learns of it with its heartbeat.
-	if ack := write(t, s, "m"); ack.Config != (snapshot.Config{PollingInterval: 1.5}) || ack.ConfigVersion != 3 {
+	if ack := write(t, s, "m"); !ack.Config.Equal(snapshot.Config{PollingInterval: 1.5, Exclude: exclude}) || ack.ConfigVersion != 4 {
 		t.Errorf("%+v", ack)
 	}
 }

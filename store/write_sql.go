@@ -44,7 +44,7 @@ func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch
 
 func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	rows, err := w.tx.Query(ctx, `
-		SELECT id, machine_id, last_snapshot, enabled, polling_interval, config_version, hostname = ''
+		SELECT id, machine_id, last_snapshot, enabled, polling_interval, exclude, config_version, hostname = ''
 		FROM machines WHERE machine_id = ANY($1) ORDER BY machine_id FOR NO KEY UPDATE`, ids)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		machine := &machineRow{}
 		var last *time.Time
-		err := row.Scan(&machine.id, &machine.machineID, &last, &machine.config.Enabled, &machine.config.PollingInterval, &machine.configVersion, &machine.unregistered)
+		err := row.Scan(&machine.id, &machine.machineID, &last, &machine.config.Enabled, &machine.config.PollingInterval, &machine.config.Exclude, &machine.configVersion, &machine.unregistered)
 		if last != nil {
 			machine.lastSnapshot = snapshot.TimeOf(*last)
 		}

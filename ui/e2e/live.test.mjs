@@ -120,6 +120,24 @@ test("PATCH 5 to 1 changes the cadence within two intervals", async () => {
   assert.ok(times[1] - saved <= 10_000, "two intervals passed before the new cadence");
 });
 
+test("names that are excluded never leave the machine", async () => {
+  const { parent, child } = await family();
+  await row(child).waitFor();
+  const names = page.getByLabel("Names that are not recorded");
+  await names.fill("slee*, nothing");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved.").waitFor();
+  await row(child).waitFor({ state: "detached" });
+  await row(parent.pid).waitFor();
+  const newest = (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results[0];
+  assert.ok(newest.processes.length > 10 && !newest.processes.some((p) => p.name.startsWith("slee")));
+  await names.fill("");
+  await page.getByRole("button", { name: "Save" }).click();
+  await row(child).waitFor();
+  parent.kill();
+  process.kill(child);
+});
+
 test("a child appears under its parent, disappears, and is found in the past", async () => {
   const { parent, child } = await family();
   await row(child).waitFor();

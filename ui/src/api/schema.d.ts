@@ -938,6 +938,8 @@ export interface components {
         Config: {
             /** @description Whether the agent takes snapshots; a disabled one only sends heartbeats */
             enabled: boolean;
+            /** @description Names of processes that the agent does not record; * stands for any text */
+            exclude?: string[];
             /**
              * Format: double
              * @description Seconds between two snapshots
@@ -947,6 +949,8 @@ export interface components {
         ConfigPatch: {
             /** @description Whether the agent takes snapshots */
             enabled?: boolean;
+            /** @description Names of processes that the agent does not record; * stands for any text */
+            exclude?: string[];
             /**
              * Format: double
              * @description Seconds between two snapshots
@@ -960,6 +964,8 @@ export interface components {
             config_version: number;
             /** @description Whether the agent takes snapshots; a disabled one only sends heartbeats */
             enabled: boolean;
+            /** @description Names of processes that the agent does not record; * stands for any text */
+            exclude?: string[];
             /**
              * Format: double
              * @description Seconds between two snapshots
@@ -1287,6 +1293,8 @@ export interface components {
             cpu_model: string;
             /** @description Whether its agent takes snapshots */
             enabled: boolean;
+            /** @description Names of processes that the agent does not record; * stands for any text */
+            exclude: string[];
             hostname: string;
             kernel: string;
             /** Format: date-time */

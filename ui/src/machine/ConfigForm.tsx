@@ -2,19 +2,21 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { ApiError, type Machine } from "../api/client";
 import { useConfigure, useForget } from "../api/machines";
-import { parseTags } from "../tags";
+import { parseNames, parseTags } from "../tags";
 import { Notice } from "../components/Notice";
 
 /** What the agent is told to do. A change is made only to the config that is shown. */
 export function ConfigForm({ machine }: { machine: Machine }) {
-  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; tags: string; version: number }>();
+  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; exclude: string; tags: string; version: number }>();
   const configure = useConfigure(machine.machine_id);
-  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, tags: machine.tags.join(", "), version: machine.config_version };
+  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, exclude: machine.exclude.join(", "), tags: machine.tags.join(", "), version: machine.config_version };
   const interval = Number(shown.interval);
   const valid = shown.interval.trim() !== "" && interval >= 0.5 && interval <= 3600;
   const tags = parseTags(shown.tags);
   const retagged = tags.join() !== [...machine.tags].sort().join();
-  const changed = interval !== machine.polling_interval || shown.enabled !== machine.enabled || retagged;
+  const exclude = parseNames(shown.exclude);
+  const excludes = exclude.join() !== machine.exclude.join();
+  const changed = excludes || interval !== machine.polling_interval || shown.enabled !== machine.enabled || retagged;
   const edit = (change: Partial<typeof shown>) => {
     configure.reset();
     setDraft({ ...shown, ...change });
@@ -28,6 +30,7 @@ export function ConfigForm({ machine }: { machine: Machine }) {
         patch: {
           ...(interval !== machine.polling_interval && { polling_interval: interval }),
           ...(shown.enabled !== machine.enabled && { enabled: shown.enabled }),
+          ...(excludes && { exclude }),
           ...(retagged && { tags }),
         },
       },
@@ -55,6 +58,10 @@ export function ConfigForm({ machine }: { machine: Machine }) {
             onChange={(e) => edit({ interval: e.target.value })}
           />{" "}
           seconds
+        </label>
+        <label>
+          never{" "}
+          <input value={shown.exclude} aria-label="Names that are not recorded" placeholder="kworker*, (sd-pam)" title="Processes of these names never leave the machine; * stands for any text" onChange={(e) => edit({ exclude: e.target.value })} />
         </label>
         <label>
           tags{" "}

@@ -6,6 +6,7 @@ import { diffQuery } from "../api/history";
 import { instantQuery, machineQuery } from "../api/machines";
 import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
+import { Scroll } from "../components/Scroll";
 import { Moment } from "../components/Time";
 import { useSettled } from "../components/useSettled";
 import { csv, download, fileName } from "../export";
@@ -160,9 +161,9 @@ function Section({ title, count, children }: { title: string; count: number; chi
         <h2>{title}</h2>
         <span className="quiet">{count}</span>
       </div>
-      <div className="scroll" tabIndex={0} role="region" aria-label={`${title}: list`}>
+      <Scroll label={`${title}: list`}>
         {children(all ? count : first)}
-      </div>
+      </Scroll>
       {count > first && (
         <button type="button" className="plain" onClick={() => setAll(!all)}>
           {all ? "Show fewer" : `Show all ${count}`}

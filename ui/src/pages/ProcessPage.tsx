@@ -8,6 +8,7 @@ import { LifeCharts } from "../charts/LifeCharts";
 import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
 import { RangeBar } from "../components/RangeBar";
+import { Scroll } from "../components/Scroll";
 import { Moment } from "../components/Time";
 import { bytes, duration, percent } from "../format";
 import { MachineHeading } from "../machine/MachineHeading";
@@ -109,7 +110,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
         </div>
         {family.data && !around.self && <Notice title="It did not run at that instant." />}
         {around.self && (
-          <div className="scroll">
+          <Scroll label="Family: list">
             <table className="diff family">
               <thead>
                 <tr>
@@ -141,7 +142,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         )}
       </section>
       {life.data?.identities && life.data.identities.length > 1 && (

@@ -2,6 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { auditQuery } from "../../api/admin";
 import { Notice } from "../../components/Notice";
+import { Scroll } from "../../components/Scroll";
 import { Ago } from "../../components/Time";
 
 /** What an entry says besides who, what and to what, in a line. */
@@ -24,7 +25,7 @@ export function Audit() {
       {error && <Notice kind="error" title={error.message} />}
       {entries?.length === 0 && <p className="quiet">{target ? `Nothing was done to “${target}”.` : "Nothing was done yet."}</p>}
       {entries && entries.length > 0 && (
-        <div className="scroll">
+        <Scroll label="Audit log">
           <table className="audit">
             <thead>
               <tr>
@@ -56,7 +57,7 @@ export function Audit() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {hasNextPage && (
         <p>

@@ -6,6 +6,7 @@ import { Confirm } from "../../components/Confirm";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Secret } from "../../components/Secret";
+import { Scroll } from "../../components/Scroll";
 import { Until } from "../../components/Time";
 import { parseTags } from "../../tags";
 
@@ -21,7 +22,7 @@ export function Enrolment() {
       {error && <Notice kind="error" title={error.message} />}
       {keys?.length === 0 && <p className="quiet">There are no enrolment keys that count.</p>}
       {keys && keys.length > 0 && (
-        <div className="scroll">
+        <Scroll label="Enrolment keys">
           <table>
             <thead>
               <tr>
@@ -55,7 +56,7 @@ export function Enrolment() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {revoke.error && <p className="wrong">{revoke.error.message}</p>}
     </>

@@ -5,6 +5,7 @@ import { type Retention, faultOf } from "../../api/client";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Progress } from "../../components/Progress";
+import { Scroll } from "../../components/Scroll";
 import { Moment } from "../../components/Time";
 import { bytes, number } from "../../format";
 
@@ -27,7 +28,7 @@ export function Storage() {
       )}
       <RetentionForm />
       {storage && (
-        <div className="scroll">
+        <Scroll label="Relations">
           <table>
             <thead>
               <tr>
@@ -50,7 +51,7 @@ export function Storage() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );

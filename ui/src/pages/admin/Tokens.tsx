@@ -6,6 +6,7 @@ import { Confirm } from "../../components/Confirm";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Secret } from "../../components/Secret";
+import { Scroll } from "../../components/Scroll";
 import { Ago, Until } from "../../components/Time";
 import { parseTags } from "../../tags";
 
@@ -26,7 +27,7 @@ export function Tokens() {
       <AddToken />
       {error && <Notice kind="error" title={error.message} />}
       {tokens && (
-        <div className="scroll">
+        <Scroll label="Tokens">
           <table>
             <thead>
               <tr>
@@ -62,7 +63,7 @@ export function Tokens() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {revoke.error && <p className="wrong">{revoke.error.message}</p>}
       {hasNextPage && (

@@ -6,6 +6,7 @@ import { selfQuery } from "../../api/self";
 import { Confirm } from "../../components/Confirm";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
+import { Scroll } from "../../components/Scroll";
 import { Ago } from "../../components/Time";
 import { parseTags } from "../../tags";
 
@@ -14,7 +15,7 @@ export function Users() {
   return (
     <>
       {error && <Notice kind="error" title={error.message} />}
-      <div className="scroll">
+      <Scroll label="Users">
         <table>
           <thead>
             <tr>
@@ -34,7 +35,7 @@ export function Users() {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <AddUser />
     </>
   );
