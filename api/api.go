@@ -40,6 +40,7 @@ type Store interface {
 	Snapshots(ctx context.Context, machineID string, r store.Range) ([]snapshot.State, bool, error)
 	At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error)
 	Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*store.Diff, error)
+	Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error)
 	MachineTrends(ctx context.Context, view store.View, machineIDs []string, to snapshot.Time) ([]store.MachineTrend, error)
 	ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]store.ProcessTrend, error)
 	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.Cover, error)

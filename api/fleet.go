@@ -23,6 +23,7 @@ type findInput struct {
 // SightingView is a machine on which the processes ran.
 type SightingView struct {
 	MachineID string             `json:"machine_id"`
+	Hostname  string             `json:"hostname"`
 	Timestamp *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"At an instant: the snapshot that shows it"`
 	Processes []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"At an instant: the processes as they were"`
 	Usages    []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: what the processes used"`
@@ -74,8 +75,7 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 	for i := range found {
 		out.Body.Results[i] = SightingView{MachineID: found[i].MachineID, Timestamp: &found[i].Timestamp, Processes: found[i].Processes}
 	}
-	out.setNext(next)
-	return out, nil
+	return a.finish(ctx, out, next)
 }
 
 func (a *API) findInWindow(ctx context.Context, match store.Match, in *findInput, page store.FleetPage) (*findAnswer, error) {
@@ -96,13 +96,25 @@ func (a *API) findInWindow(ctx context.Context, match store.Match, in *findInput
 		last := &out.Body.Results[len(out.Body.Results)-1]
 		last.Usages = append(last.Usages, usageView(&list[i], window))
 	}
-	out.setNext(next)
-	return out, nil
+	return a.finish(ctx, out, next)
 }
 
-func (out *findAnswer) setNext(next string) {
+// finish adds the machines' names and where the next page begins.
+func (a *API) finish(ctx context.Context, out *findAnswer, next string) (*findAnswer, error) {
+	found := make([]string, len(out.Body.Results))
+	for i := range found {
+		found[i] = out.Body.Results[i].MachineID
+	}
+	names, err := a.store.Hostnames(ctx, found)
+	if err != nil {
+		return nil, a.fail(ctx, err)
+	}
+	for i := range found {
+		out.Body.Results[i].Hostname = names[found[i]]
+	}
 	if next != "" {
 		cursor := encodeCursor("processes", next)
 		out.Body.NextCursor = &cursor
 	}
+	return out, nil
 }

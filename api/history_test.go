@@ -131,13 +131,18 @@ func testHistoryAnswers(t *testing.T, s *site) {
 	})
 	t.Run("fleet", func(t *testing.T) {
 		name := series.Truth[30][2].Name
+		const hostname = "the-host"
+		if _, err := s.store.Register(t.Context(), &snapshot.Machine{MachineID: "m", Hostname: hostname}); err != nil {
+			t.Fatal(err)
+		}
 		at := decode[struct {
 			Results []struct {
 				MachineID string `json:"machine_id"`
+				Hostname  string
 				Processes []struct{ Name string }
 			}
 		}](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/processes?time=%s&name=%s", series.Snapshots[30].Timestamp, url.QueryEscape(name)), ""))
-		if len(at.Results) != 1 || at.Results[0].MachineID != "m" || at.Results[0].Processes[0].Name != name {
+		if len(at.Results) != 1 || at.Results[0].MachineID != "m" || at.Results[0].Hostname != hostname || at.Results[0].Processes[0].Name != name {
 			t.Errorf("%+v", at)
 		}
 		in := decode[struct {

@@ -128,6 +128,23 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	return m, err
 }
 
+// Hostnames returns the host names of machines by their ids.
+func (s *Store) Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT machine_id, hostname FROM machines WHERE machine_id = ANY($1)`, machineIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read host names: %w", err)
+	}
+	names := make(map[string]string, len(machineIDs))
+	var machineID, hostname string
+	if _, err := pgx.ForEachRow(rows, []any{&machineID, &hostname}, func() error {
+		names[machineID] = hostname
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read host names: %w", err)
+	}
+	return names, nil
+}
+
 // Register stores what a machine says of itself; created tells that it is new.
 func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (created bool, err error) {
 	err = s.pool.QueryRow(ctx, `

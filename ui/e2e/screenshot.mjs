@@ -1,41 +1,42 @@
-// Takes the pictures of the README from a real run: npm run screenshot, as root.
-// It runs in namespaces of its own, so that the pictures show no other process
-// and no host name of the machine they were taken on.
-import { spawn } from "node:child_process";
+// Takes the pictures of the README and the docs: npm run screenshot. What they show
+// is made up (story.mjs), on a real server and in a real browser.
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { api, browser, patch, setUp, thisMachine, until, up } from "./site.mjs";
+import { browser, setUp, up } from "./site.mjs";
+import { tell } from "./story.mjs";
 
-const folder = fileURLToPath(new URL("../../docs/images/", import.meta.url));
+const folder = process.env.FOLDER ?? fileURLToPath(new URL("../../docs/images/", import.meta.url));
 mkdirSync(folder, { recursive: true });
-const site = await up();
+const site = await up({ agent: false });
 const chromium = await browser();
-const context = await chromium.newContext();
-// Something to see: a shell with a busy and an idle child.
-const family = spawn("bash", ["-c", "sleep 600 & (while :; do :; done) & wait"], { detached: true });
+const context = await chromium.newContext({ timezoneId: "UTC", locale: "en-GB" });
 try {
-  const machineId = await thisMachine(site);
-  await patch(site, machineId, { polling_interval: 1 });
-  await until("a dozen snapshots", async () => (await api(site, `/api/v1/machines/${machineId}/snapshots?since=1h`)).results.length > 6);
+  const { id, before, during, next } = await tell(site);
   const first = await context.newPage();
   await setUp(first, site);
   await first.close();
-  for (const [name, route, colorScheme, viewport] of [
-    ["machine", `/machines/${machineId}`, "light", { width: 1360, height: 850 }],
-    ["machine-dark", `/machines/${machineId}?sort=cpu&desc=true`, "dark", { width: 1360, height: 850 }],
-    ["fleet", "/", "light", { width: 1360, height: 400 }],
+  const tree = "table.processes tbody tr[data-pid]";
+  for (const [name, route, colorScheme, [width, height], ready] of [
+    ["fleet", "/", "light", [1360, 700], "table.fleet .sparkline"],
+    ["machine", `/machines/${id}`, "light", [1360, 1000], tree],
+    ["past", `/machines/${id}?sort=cpu&desc=true&at=${during}`, "dark", [1360, 1000], `${tree} .sparkline`],
+    ["diff", `/machines/${id}/diff?from=${before}&to=${during}`, "light", [1360, 720], ".diff tbody tr"],
+    ["process", `/machines/${id}/processes/4714?at=${during}`, "light", [1360, 620], ".family tbody tr"],
+    ["find", "/find?q=pg_dump", "light", [1360, 420], ".sighting li"],
+    ["storage", "/admin?tab=storage", "light", [1360, 620], "form.card"],
+    ["phone", `/machines/${id}?sort=cpu&desc=true&at=${during}`, "dark", [390, 844], tree],
   ]) {
     const page = await context.newPage();
-    await page.setViewportSize(viewport);
+    await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme });
     await page.goto(site.url + route);
-    await page.locator("table tbody tr").nth(0).waitFor();
+    await next();
+    await page.locator(ready).first().waitFor();
     await page.waitForTimeout(1500);
-    await page.screenshot({ path: `${folder}${name}.png` });
+    await page.screenshot({ path: `${folder}/${name}.png` });
     await page.close();
   }
 } finally {
-  process.kill(-family.pid);
   await chromium.close();
   await site.stop();
   site.remove();

@@ -11,9 +11,9 @@ import { chromium } from "playwright-core";
 
 const program = fileURLToPath(new URL("../../bin/snapwatch", import.meta.url));
 
-/** Starts `snapwatch up`; dir and port may be those of an earlier one. */
-export async function up({ dir = freshDir(), listen = "127.0.0.1:0", env = {} } = {}) {
-  const child = spawn(program, ["up", "--listen", listen, "--data-dir", dir], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DATABASE_URL: "", SNAPWATCH_LOG_LEVEL: "debug", ...env }, cwd: dir });
+/** Starts `snapwatch up`, or without an agent `snapwatch serve`; dir and port may be those of an earlier one. */
+export async function up({ dir = freshDir(), listen = "127.0.0.1:0", env = {}, agent = true } = {}) {
+  const child = spawn(program, [agent ? "up" : "serve", "--listen", listen, "--data-dir", dir], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DATABASE_URL: "", SNAPWATCH_LOG_LEVEL: "debug", ...env }, cwd: dir });
   const log = [];
   createInterface({ input: child.stderr }).on("line", (line) => {
     log.push(line);

@@ -1846,6 +1846,7 @@ export interface components {
             secret: string;
         };
         SightingView: {
+            hostname: string;
             machine_id: string;
             /** @description At an instant: the processes as they were */
             processes?: components["schemas"]["Process"][];

@@ -114,7 +114,7 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
     cursor: { sync: { key: "page" }, y: false, points: { size: 6 }, drag: { x: true, y: false, setScale: false, dist: shortest } },
     scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(latest.current.top ?? 0, (max ?? 0) * 1.05, Number.MIN_VALUE) || 1] } },
     axes: [
-      { ...axis, size: 24, space: 70 },
+      { ...axis, size: 24, space: 70, values: (_, ticks, __, ___, step) => ticks.map((tick, i) => timeLabel(tick, ticks[i - 1], step)) },
       { ...axis, size: (_, texts) => 14 + 6.2 * Math.max(4, ...(texts ?? []).map((text) => text.length)), space: 22, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)), ...steps(latest.current.unit) },
     ],
     series: [{}, ...latest.current.lines.map((line): uPlot.Series => {
@@ -162,6 +162,18 @@ function tell(u: uPlot, latest: Latest, readout: HTMLElement | null) {
     return latest.current.lines.length > 1 ? `${line.label} ${latest.current.format(value)}` : latest.current.format(value);
   });
   readout.textContent = `${new Date(at * 1000).toLocaleTimeString()} ${values.join("  ")}`;
+}
+
+const hours = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const seconds = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dates = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
+
+/** A time as the viewer writes it, to the precision of the scale's step in seconds; where a day begins, its date. */
+function timeLabel(at: number, before: number | undefined, step: number): string {
+  const date = new Date(at * 1000);
+  const midnight = date.getHours() + date.getMinutes() + date.getSeconds() === 0;
+  if (step >= 86_400 || (midnight && before !== undefined)) return dates.format(date);
+  return (step < 60 ? seconds : hours).format(date);
 }
 
 /** Steps of a scale that are round in its unit. */

@@ -1,8 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
+import { useState } from "react";
 import type { Process, Sighting, Usage } from "../api/client";
-import { machinesQuery } from "../api/machines";
 import { Notice } from "../components/Notice";
 import { Moment } from "../components/Time";
 import { bytes, spent, percent } from "../format";
@@ -19,13 +17,11 @@ const first = 5;
 
 /** On which machines processes ran. Each leads to the machine at that instant. */
 export function Sightings({ answer, at }: SightingsProps) {
-  const { data: machines } = useQuery(machinesQuery);
-  const names = useMemo(() => new Map(machines?.map((machine) => [machine.machine_id, machine.hostname])), [machines]);
   if (answer.results.length === 0) return <Notice title="No machine ran it then.">{answer.next_cursor && "Not all machines could be looked at; look for something more particular."}</Notice>;
   return (
     <>
       {answer.results.map((sighting) => (
-        <OneMachine key={sighting.machine_id} sighting={sighting} name={names.get(sighting.machine_id) || sighting.machine_id} at={at} />
+        <OneMachine key={sighting.machine_id} sighting={sighting} name={sighting.hostname || sighting.machine_id} at={at} />
       ))}
       {answer.next_cursor && <Notice title="There are more machines.">Look for something more particular, or at a shorter time.</Notice>}
     </>

@@ -69,17 +69,6 @@ export function FleetPage() {
             ))}
           </div>
         )}
-        {tags.slice(0, 30).map((one) => (
-          <button
-            key={one}
-            type="button"
-            className="chip"
-            aria-pressed={tag.includes(one)}
-            onClick={() => change({ tag: tag.includes(one) ? (tag.length > 1 ? tag.filter((other) => other !== one) : undefined) : [...tag, one] })}
-          >
-            {one}
-          </button>
-        ))}
         <span className="spacer" />
         {admin && (
           <Link className="button" to="/admin" search={{ tab: "enrolment" }}>
@@ -87,6 +76,21 @@ export function FleetPage() {
           </Link>
         )}
       </div>
+      {tags.length > 0 && (
+        <div className="chips" role="group" aria-label="Tags">
+          {tags.slice(0, 30).map((one) => (
+            <button
+              key={one}
+              type="button"
+              className="chip"
+              aria-pressed={tag.includes(one)}
+              onClick={() => change({ tag: tag.includes(one) ? (tag.length > 1 ? tag.filter((other) => other !== one) : undefined) : [...tag, one] })}
+            >
+              {one}
+            </button>
+          ))}
+        </div>
+      )}
       <Progress busy={isPending && isFetching} />
       {failureReason && (
         <Notice kind="error" title={machines ? "The list is not up to date." : "The machines cannot be loaded."}>
