@@ -60,7 +60,7 @@ export function ConfigForm({ machine }: { machine: Machine }) {
           seconds
         </label>
         <label>
-          never{" "}
+          never record{" "}
           <input value={shown.exclude} aria-label="Names that are not recorded" placeholder="kworker*, (sd-pam)" title="Processes of these names never leave the machine; * stands for any text" onChange={(e) => edit({ exclude: e.target.value })} />
         </label>
         <label>

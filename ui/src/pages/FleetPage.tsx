@@ -115,7 +115,7 @@ export function FleetPage() {
         </Notice>
       )}
       {shown.length > 0 && (
-        <div className="scroll long fleet-long" ref={scroller}>
+        <div className={`scroll long ${failureReason ? "outdated" : ""}`} ref={scroller}>
           <table className="fleet" aria-rowcount={shown.length + 1}>
             <thead>
               <tr aria-rowindex={1}>
