@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func TestCheckExclude(t *testing.T) {
 		"exclude[1]": {"x", ""},
 		"exclude[0]": {strings.Repeat("x", snapshot.MaxTextBytes+1)},
 	} {
-		if fault, ok := snapshot.CheckExclude(patterns).(*snapshot.Fault); !ok || fault.Field != field {
+		if fault, ok := errors.AsType[*snapshot.Fault](snapshot.CheckExclude(patterns)); !ok || fault.Field != field {
 			t.Errorf("want a fault of %s, got %v", field, fault)
 		}
 	}
