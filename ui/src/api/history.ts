@@ -1,10 +1,10 @@
 // What was: charts, small lines, one process's life, and who ran something.
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { ApiError, client, unwrap } from "./client";
-import type { Window } from "../time/range";
+import { type Window, iso } from "../time/range";
 
 /** Nothing is stored of the time before 1970. */
-const iso = (ms: number) => new Date(Math.max(0, ms)).toISOString();
+const since1970 = (ms: number) => iso(Math.max(0, ms));
 
 /** A question that was wrong does not get right by asking again. */
 export const retryFaults = (count: number, error: Error): boolean => !(error instanceof ApiError && error.status < 500) && count < 3;
@@ -22,7 +22,7 @@ export const chartQuery = (machineId: string, window: Window) => {
     placeholderData: keepPreviousData,
     retry: retryFaults,
     queryFn: async ({ signal }) => {
-      const query = window.moving ? { since: `${span / 1000}s` } : { from: iso(window.from), to: iso(window.to) };
+      const query = window.moving ? { since: `${span / 1000}s` } : { from: since1970(window.from), to: since1970(window.to) };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}/metrics", { params: { path: { machine_id: machineId }, query }, signal }));
     },
   });
@@ -55,7 +55,7 @@ export const processTrendsQuery = (machineId: string, to: number | undefined) =>
     placeholderData: keepPreviousData,
     retry: retryFaults,
     queryFn: async ({ signal }) => {
-      const query = to === undefined ? { since: `${trendSpan / 1000}s` } : { from: iso(to - trendSpan), to: iso(to) };
+      const query = to === undefined ? { since: `${trendSpan / 1000}s` } : { from: since1970(to - trendSpan), to: since1970(to) };
       const { results } = unwrap(await client.GET("/api/v1/machines/{machine_id}/processes/trends", { params: { path: { machine_id: machineId }, query }, signal }));
       return new Map(results.map((trend) => [`${trend.pid}@${trend.started_at ?? ""}`, trend.cpu_usage]));
     },
@@ -86,7 +86,7 @@ export const lifeQuery = (subject: Subject, window: Window) =>
     placeholderData: keepPreviousData,
     retry: retryFaults,
     queryFn: async ({ signal }) => {
-      const range = { from: iso(window.from), to: iso(window.to) };
+      const range = { from: since1970(window.from), to: since1970(window.to) };
       if (!("machineId" in subject)) return unwrap(await client.GET("/api/v1/processes/history", { params: { query: { ...range, name: subject.name } }, signal }));
       const which = "pid" in subject ? { pid: subject.pid, ...(subject.startedAt && { started_at: subject.startedAt }) } : { name: subject.name };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}/processes/history", { params: { path: { machine_id: subject.machineId }, query: { ...range, ...which, resolution: "pid" in subject && window.to - window.from <= longestRaw ? "raw" : "auto" } }, signal }));

@@ -1,5 +1,6 @@
 import { Menu, MenuItem } from "../components/Menu";
 import { csv, download, fileName } from "../export";
+import { iso } from "../time/range";
 import type { Columns } from "./series";
 
 interface ChartMenuProps {
@@ -12,7 +13,7 @@ interface ChartMenuProps {
 /** What can be taken away of a chart. */
 export function ChartMenu({ title, labels, data, canvas }: ChartMenuProps) {
   const picture = () => canvas()?.toBlob((blob) => blob && download(`${fileName(title)}.png`, blob));
-  const table = () => download(`${fileName(title)}.csv`, csv(["time", ...labels], data.x.map((at, i) => [new Date(at * 1000).toISOString(), ...data.lines.map((line) => line[i])])));
+  const table = () => download(`${fileName(title)}.csv`, csv(["time", ...labels], data.x.map((at, i) => [iso(at * 1000), ...data.lines.map((line) => line[i])])));
   return (
     <Menu label={`Export ${title}`} symbol="⋯">
       <MenuItem onSelect={picture}>Picture (PNG)</MenuItem>

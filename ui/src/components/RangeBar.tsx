@@ -1,17 +1,11 @@
 import { type FormEvent, useState } from "react";
-import { type RangeSearch, type SpanName, spanLabels, spanNames } from "../time/range";
 import { moment, utc } from "../format";
+import { type RangeSearch, type SpanName, iso, localTime, spanLabels, spanNames } from "../time/range";
 import { Panel } from "./Menu";
 
 interface RangeBarProps {
   range: RangeSearch;
   onChange(range: RangeSearch): void;
-}
-
-/** As an input of a local time takes it. */
-function local(at: number): string {
-  const date = new Date(at);
-  return new Date(at - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
 /** Which time charts show: an hour and so on until now, or any range. */
@@ -32,13 +26,13 @@ export function RangeBar({ range, onChange }: RangeBarProps) {
 }
 
 function Custom({ range, onChange }: RangeBarProps) {
-  const [from, setFrom] = useState(local(range.from ? Date.parse(range.from) : Date.now() - 3_600_000));
-  const [to, setTo] = useState(local(range.to ? Date.parse(range.to) : Date.now()));
+  const [from, setFrom] = useState(localTime(range.from ? Date.parse(range.from) : Date.now() - 3_600_000));
+  const [to, setTo] = useState(localTime(range.to ? Date.parse(range.to) : Date.now()));
   const [begin, end] = [Date.parse(from), Date.parse(to)];
   const valid = begin < end;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (valid) onChange({ from: new Date(begin).toISOString(), to: new Date(end).toISOString() });
+    if (valid) onChange({ from: iso(begin), to: iso(end) });
   };
   return (
     <form onSubmit={submit}>

@@ -1,7 +1,7 @@
 import { memo, useMemo } from "react";
 import type { MachineChart } from "../api/client";
 import { moment, utc } from "../format";
-import type { Window } from "../time/range";
+import { type Window, iso } from "../time/range";
 
 interface ScrubberProps {
   window: Window;
@@ -50,10 +50,10 @@ export function Scrubber({ window: { from, to }, at, timestamp, intervalMs, char
           }}
         />
         <div className="scrubber-ends quiet">
-          <time dateTime={new Date(from).toISOString()} title={utc(from)}>
+          <time dateTime={iso(from)} title={utc(from)}>
             {moment(from)}
           </time>
-          <time dateTime={new Date(to).toISOString()} title={utc(to)}>
+          <time dateTime={iso(to)} title={utc(to)}>
             {live ? "now" : moment(to)}
           </time>
         </div>

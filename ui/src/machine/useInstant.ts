@@ -3,9 +3,13 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { instantQuery } from "../api/machines";
 import type { LiveSnapshot } from "../live/socket";
+import { iso } from "../time/range";
 
 /** How long nothing is scrubbed before the instant goes into the URL: browsers bound how often it may change. */
 const settle = 200;
+
+/** An instant as it stands in the URL. */
+const named = (ms: number | undefined) => (ms === undefined ? undefined : iso(Math.round(ms)));
 
 /** The instant that the page shows, RFC 3339; undefined is the present. While somebody scrubs it runs ahead of the URL. */
 export function useInstant(): { at: string | undefined; go(at: number | undefined): void; scrub(at: number | undefined): void } {
@@ -15,19 +19,18 @@ export function useInstant(): { at: string | undefined; go(at: number | undefine
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
 
   const put = useCallback((at: string | undefined, replace: boolean) => navigate({ search: (before) => ({ ...before, at }), replace, resetScroll: false }), [navigate]);
-  const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(Math.round(ms)).toISOString());
 
   const go = useCallback(
     (ms: number | undefined) => {
       clearTimeout(timer.current);
       setAhead(undefined);
-      void put(iso(ms), false);
+      void put(named(ms), false);
     },
     [put],
   );
   const scrub = useCallback(
     (ms: number | undefined) => {
-      const next = iso(ms);
+      const next = named(ms);
       setAhead({ at: next });
       clearTimeout(timer.current);
       timer.current = setTimeout(() => void put(next, true).then(() => setAhead(undefined)), settle);

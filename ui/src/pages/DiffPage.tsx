@@ -1,25 +1,20 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { type ReactNode, useMemo, useState } from "react";
-import type { MachineMetrics } from "../api/client";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
 import { diffQuery } from "../api/history";
 import { instantQuery, machineQuery } from "../api/machines";
 import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
-import { Scroll } from "../components/Scroll";
-import { Moment } from "../components/Time";
 import { useSettled } from "../components/useSettled";
+import { ChangeList, PassedList } from "../diff/ChangeList";
+import { Side } from "../diff/Side";
 import { csv, download, fileName } from "../export";
-import { bytes, difference as signed, number, spent as asTime, percent, share, utc } from "../format";
 import { MachineHeading } from "../machine/MachineHeading";
-import { type Change, type ChangeKind, type Measure, compare, difference, eitherOf } from "../processes/diff";
+import { type ChangeKind, type Measure, compare, eitherOf } from "../processes/diff";
 import { keyOf } from "../processes/process";
 import type { DiffSearch } from "../search";
 
 const titles: Record<ChangeKind | "passed", string> = { started: "Started", ended: "Ended", grew: "Grew", shrank: "Shrank", passed: "Came and went in between" };
-
-/** Rows of a list before somebody asks for all. */
-const first = 20;
 
 /** Two instants of a machine side by side: what started, ended, grew. */
 export function DiffPage() {
@@ -81,184 +76,8 @@ function Diff({ machineId }: { machineId: string }) {
       {!lists && !error && <Notice title="Loading…" />}
       {lists && Object.values(lists).every((list) => list.length === 0) && gone.length === 0 && <Notice title="Nothing is different." />}
       {lists &&
-        (["started", "ended", "grew", "shrank"] as ChangeKind[]).map((kind) => <List key={kind} title={titles[kind]} machineId={machineId} from={begin} to={end} changes={lists[kind]} by={by} spent={spent} />)}
-      {gone.length > 0 && (
-        <Section title={titles.passed} count={gone.length}>
-          {(many) => (
-            <table className="diff">
-              <Header by={undefined} />
-              <tbody>
-                {gone.slice(0, many).map((one) => (
-                  <tr key={keyOf(one)} data-pid={one.pid}>
-                    <Subject machineId={machineId} process={one} at={end} />
-                    <td className="right number">{asTime(one.cpu_ms)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          )}
-        </Section>
-      )}
+        (["started", "ended", "grew", "shrank"] as ChangeKind[]).map((kind) => <ChangeList key={kind} title={titles[kind]} machineId={machineId} from={begin} to={end} changes={lists[kind]} by={by} spent={spent} />)}
+      {gone.length > 0 && <PassedList title={titles.passed} machineId={machineId} to={end} passed={gone} />}
     </main>
   );
 }
-
-/** As an input of a local time takes it. */
-const local = (at: string) => new Date(Date.parse(at) - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-
-interface SideProps {
-  title: string;
-  machineId: string;
-  at: string;
-  timestamp: string | undefined;
-  metrics: MachineMetrics | undefined;
-  processes: number | undefined;
-  onChange(at: string): void;
-}
-
-function Side({ title, machineId, at, timestamp, metrics: m, processes, onChange }: SideProps) {
-  const move = (ms: number) => onChange(new Date(Date.parse(at) + ms).toISOString());
-  return (
-    <section className="card" aria-label={title}>
-      <div className="heading">
-        <h2>{title}</h2>
-        <input
-          type="datetime-local"
-          step="1"
-          aria-label={`${title}: instant`}
-          title={utc(at)}
-          value={local(at)}
-          onChange={(e) => {
-            const time = Date.parse(e.target.value);
-            if (!Number.isNaN(time)) onChange(new Date(time).toISOString());
-          }}
-        />
-        <button type="button" className="plain" onClick={() => move(-60_000)}>
-          −1 min
-        </button>
-        <button type="button" className="plain" onClick={() => move(60_000)}>
-          +1 min
-        </button>
-        <span className="spacer" />
-        <Link to="/machines/$machineId" params={{ machineId }} search={{ at }}>
-          Show all of it
-        </Link>
-      </div>
-      {m && timestamp && (
-        <p className="number">
-          <Moment at={timestamp} /> · {processes} processes · CPU {percent(m.cpu_usage)} · memory {bytes(m.used_ram)} ({percent(share(m.used_ram, m.total_ram))}) · load {number(m.load1, 2)}
-        </p>
-      )}
-    </section>
-  );
-}
-
-function Section({ title, count, children }: { title: string; count: number; children(many: number): ReactNode }) {
-  const [all, setAll] = useState(false);
-  return (
-    <section aria-label={title} className="diff-list">
-      <div className="heading">
-        <h2>{title}</h2>
-        <span className="quiet">{count}</span>
-      </div>
-      <Scroll label={`${title}: list`}>
-        {children(all ? count : first)}
-      </Scroll>
-      {count > first && (
-        <button type="button" className="plain" onClick={() => setAll(!all)}>
-          {all ? "Show fewer" : `Show all ${count}`}
-        </button>
-      )}
-    </section>
-  );
-}
-
-function Header({ by }: { by: Measure | undefined }) {
-  return (
-    <thead>
-      <tr>
-        <th scope="col">Process</th>
-        <th scope="col" className="right narrow-cell">
-          PID
-        </th>
-        <th scope="col" className="narrow-cell">
-          User
-        </th>
-        {by && (
-          <>
-            <th scope="col" className="right narrow-cell">
-              {by === "memory" ? "Memory before" : "Threads before"}
-            </th>
-            <th scope="col" className="right narrow-cell">
-              After
-            </th>
-            <th scope="col" className="right narrow-cell">
-              Change
-            </th>
-          </>
-        )}
-        <th scope="col" className="right narrow-cell">
-          CPU in between
-        </th>
-      </tr>
-    </thead>
-  );
-}
-
-function Subject({ machineId, process, at }: { machineId: string; process: { pid: number; started_at?: string; name: string; command_line: string; user: string }; at: string }) {
-  return (
-    <>
-      <th scope="row">
-        <Link to="/machines/$machineId/processes/$pid" params={{ machineId, pid: String(process.pid) }} search={{ ...(process.started_at && { started: process.started_at }), at }}>
-          {process.name}
-        </Link>{" "}
-        <span className="quiet" title={process.command_line}>
-          {process.command_line}
-        </span>
-      </th>
-      <td className="right number">{process.pid}</td>
-      <td>{process.user}</td>
-    </>
-  );
-}
-
-interface ListProps {
-  title: string;
-  machineId: string;
-  from: string;
-  to: string;
-  changes: Change[];
-  by: Measure;
-  spent: ReadonlyMap<string, number | null>;
-}
-
-function List({ title, machineId, from, to, changes, by, spent }: ListProps) {
-  if (changes.length === 0) return null;
-  const level = (value: number | null | undefined) => (by === "memory" ? bytes(value) : number(value));
-  const of = (process: Change["before"]) => level(by === "memory" ? process?.memory_usage : process?.threads);
-  const delta = (change: Change) => (by === "memory" ? signed(difference(change, by)) : `${difference(change, by) < 0 ? "−" : "+"}${Math.abs(difference(change, by))}`);
-  return (
-    <Section title={title} count={changes.length}>
-      {(many) => (
-        <table className="diff">
-          <Header by={by} />
-          <tbody>
-            {changes.slice(0, many).map((change) => {
-              const process = eitherOf(change);
-              return (
-                <tr key={keyOf(process)} data-pid={process.pid}>
-                  <Subject machineId={machineId} process={process} at={change.after ? to : from} />
-                  <td className="right number">{of(change.before)}</td>
-                  <td className="right number">{of(change.after)}</td>
-                  <td className={`right number ${difference(change, by) > 0 ? "more" : "less"}`}>{delta(change)}</td>
-                  <td className="right number">{asTime(spent.get(keyOf(process)))}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      )}
-    </Section>
-  );
-}
-

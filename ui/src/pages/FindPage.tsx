@@ -7,6 +7,7 @@ import { Progress } from "../components/Progress";
 import { Moment } from "../components/Time";
 import { Sightings } from "../find/Sightings";
 import { parseQuestion } from "../time/phrase";
+import { iso } from "../time/range";
 
 const examples = ["postgres", "postgres yesterday at 3", "nginx 2 h ago", "python last 3 days", "backup.sh monday at 2:30", "java 2026-11-01 23:59"];
 
@@ -14,8 +15,8 @@ const examples = ["postgres", "postgres yesterday at 3", "nginx 2 h ago", "pytho
 export function FindPage() {
   const { q = "" } = useSearch({ from: "/find" });
   const question = useMemo(() => parseQuestion(q, Date.now()), [q]);
-  const time = question.at === undefined ? undefined : new Date(question.at).toISOString();
-  const window = { from: new Date(question.from ?? 0).toISOString(), to: new Date(question.to ?? 1).toISOString() };
+  const time = question.at === undefined ? undefined : iso(question.at);
+  const window = { from: iso(question.from ?? 0), to: iso(question.to ?? 1) };
   const { data, error, isFetching, isPlaceholderData } = useQuery({ ...findQuery({ text: question.text, ...(time ? { time } : window) }), enabled: question.text !== "" });
   return (
     <main>

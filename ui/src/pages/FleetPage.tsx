@@ -6,6 +6,7 @@ import { machineTrendsQuery } from "../api/history";
 import { machinesQuery } from "../api/machines";
 import { useIsAdmin } from "../api/self";
 import { Sparkline } from "../charts/Sparkline";
+import { SortHeading, Space } from "../components/LongTable";
 import { Meter } from "../components/Meter";
 import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
@@ -47,6 +48,7 @@ export function FleetPage() {
   const visible = useVisibleRows(shown.length, rowHeight, scroller);
   const wanted = useSettled(visible.indexes.map((i) => shown[i]?.machine_id).filter(Boolean).slice(0, 100).join(","), 150);
   const { data: trends } = useQuery(machineTrendsQuery(wanted ? wanted.split(",") : []));
+  const sorted = (key: FleetKey) => (sort !== key ? undefined : desc ? "descending" : "ascending");
   const sortBy = (key: FleetKey) => change({ sort: key === "name" ? undefined : key, desc: (sort === key ? !desc : key !== "name") || undefined });
 
   return (
@@ -119,43 +121,24 @@ export function FleetPage() {
           <table className="fleet" aria-rowcount={shown.length + 1}>
             <thead>
               <tr aria-rowindex={1}>
-                <Heading label="Machine" sorted={sort === "name" ? desc : undefined} onSort={() => sortBy("name")} />
+                <SortHeading label="Machine" sorted={sorted("name")} onSort={() => sortBy("name")} />
                 {columns.map(({ key, label, right, width }) => (
-                  <Heading key={key} label={label} right={right} width={width} sorted={sort === key ? desc : undefined} onSort={() => sortBy(key)} />
+                  <SortHeading key={key} label={label} right={right} width={width} sorted={sorted(key)} onSort={() => sortBy(key)} />
                 ))}
               </tr>
             </thead>
             <tbody>
-              {visible.above > 0 && <Space height={visible.above} />}
+              <Space height={visible.above} />
               {visible.indexes.map((i) => {
                 const machine = shown[i];
                 return machine && <MachineRow key={machine.machine_id} machine={machine} index={i} trend={trends?.get(machine.machine_id)} />;
               })}
-              {visible.below > 0 && <Space height={visible.below} />}
+              <Space height={visible.below} />
             </tbody>
           </table>
         </div>
       )}
     </main>
-  );
-}
-
-function Space({ height }: { height: number }) {
-  return (
-    <tr className="space" aria-hidden="true">
-      <td style={{ height }} />
-    </tr>
-  );
-}
-
-function Heading({ label, right, width, sorted, onSort }: { label: string; right?: boolean | undefined; width?: number; sorted: boolean | undefined; onSort(): void }) {
-  return (
-    <th scope="col" className={right ? "right" : ""} style={width ? { width: `${width}rem` } : undefined} aria-sort={sorted === undefined ? "none" : sorted ? "descending" : "ascending"}>
-      <button type="button" className="plain" onClick={onSort}>
-        {label}
-        <span aria-hidden="true">{sorted === undefined ? "" : sorted ? " ▼" : " ▲"}</span>
-      </button>
-    </th>
   );
 }
 

@@ -21,7 +21,7 @@ import { Scrubber } from "../machine/Scrubber";
 import { useInstant, usePast } from "../machine/useInstant";
 import { useMachineChart } from "../machine/useMachineChart";
 import { ProcessTable } from "../processes/ProcessTable";
-import { type RangeSearch, windowOf, zoomed } from "../time/range";
+import { type RangeSearch, iso, windowOf, zoomed } from "../time/range";
 
 /** One machine: live, or at any instant of its past. */
 export function MachinePage() {
@@ -75,7 +75,7 @@ function MachineView({ machineId }: { machineId: string }) {
         )}
         <span className="spacer" />
         <RangeBar range={{ span, from, to }} onChange={setRange} />
-        <Link className="button" to="/machines/$machineId/diff" params={{ machineId }} search={{ from: new Date((atMs ?? now) - 600_000).toISOString(), to: new Date(atMs ?? now).toISOString() }}>
+        <Link className="button" to="/machines/$machineId/diff" params={{ machineId }} search={{ from: iso((atMs ?? now) - 600_000), to: iso(atMs ?? now) }}>
           Compare
         </Link>
         <ExportLinks machineId={machineId} window={window} />

@@ -7,7 +7,10 @@ import { Progress } from "../components/Progress";
 import { RangeBar } from "../components/RangeBar";
 import { useMinute } from "../components/useMinute";
 import { Sightings } from "../find/Sightings";
-import { windowOf, zoomed } from "../time/range";
+import { iso, windowOf, zoomed } from "../time/range";
+
+/** In milliseconds. */
+const lookAgain = 300_000;
 
 /** All processes of one name on all machines: what they use together, and where they run. */
 export function NamePage() {
@@ -16,7 +19,9 @@ export function NamePage() {
   const navigate = useNavigate({ from: "/processes/$name" });
   const window = windowOf({ span, from, to }, useMinute());
   const life = useQuery(lifeQuery({ name }, window));
-  const found = useQuery(findQuery({ name, from: new Date(window.from).toISOString(), to: new Date(window.to).toISOString() }));
+  // A window that moves is looked at anew now and then, not every time it moves.
+  const [begin, end] = [window.from, window.to].map((at) => (window.moving ? Math.ceil(at / lookAgain) * lookAgain : at)) as [number, number];
+  const found = useQuery(findQuery({ name, from: iso(begin), to: iso(end) }));
   const error = life.error ?? found.error;
   return (
     <main>

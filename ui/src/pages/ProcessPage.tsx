@@ -9,13 +9,14 @@ import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
 import { RangeBar } from "../components/RangeBar";
 import { Scroll } from "../components/Scroll";
+import { TableHead } from "../components/TableHead";
 import { Moment } from "../components/Time";
+import { useMinute } from "../components/useMinute";
 import { bytes, duration, percent } from "../format";
 import { MachineHeading } from "../machine/MachineHeading";
 import { familyOf } from "../processes/family";
 import type { Process } from "../processes/process";
-import { type RangeSearch, windowOf, zoomed } from "../time/range";
-import { useMinute } from "../components/useMinute";
+import { type RangeSearch, iso, windowOf, zoomed } from "../time/range";
 
 /** One process's life: what it used, who started it and what it started. */
 export function ProcessPage() {
@@ -35,7 +36,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
   const last = points.at(-1);
   const startedAt = started ?? life.data?.started_at;
   // The instant whose family is shown: the one that was asked for, or the last at which it ran.
-  const alive = at ?? (last?.state === "exited" ? points.at(-2)?.timestamp : last && new Date(Math.min(now, window.to)).toISOString());
+  const alive = at ?? (last?.state === "exited" ? points.at(-2)?.timestamp : last && iso(Math.min(now, window.to)));
   const family = useQuery({ ...instantQuery(machineId, alive ?? ""), enabled: alive !== undefined });
   const around = useMemo(() => familyOf(family.data?.processes ?? [], pid, startedAt), [family.data, pid, startedAt]);
   const identity = around.self ?? life.data?.identities?.[0];
@@ -98,7 +99,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
       {life.error && <Notice kind="error" title="Its history could not be read.">{life.error.message}</Notice>}
       {life.data && points.length === 0 && <Notice title="It did not run in this range.">Choose another one.</Notice>}
       {life.data?.truncated && <Notice title="There is more than a chart can show.">Choose a shorter range.</Notice>}
-      <LifeCharts points={points} raw={life.data?.resolution === "raw"} window={window} mark={atMs} onPick={(ms) => go({ at: new Date(ms).toISOString() })} onZoom={(begin, end) => go(zoomed(begin, end))} />
+      <LifeCharts points={points} raw={life.data?.resolution === "raw"} window={window} mark={atMs} onPick={(ms) => go({ at: iso(ms) })} onZoom={(begin, end) => go(zoomed(begin, end))} />
       <section aria-label="Family">
         <div className="heading">
           <h2>Family</h2>
@@ -112,26 +113,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
         {around.self && (
           <Scroll label="Family: list">
             <table className="diff family">
-              <thead>
-                <tr>
-                  <th scope="col">Process</th>
-                  <th scope="col" className="right narrow-cell">
-                    PID
-                  </th>
-                  <th scope="col" className="narrow-cell">
-                    User
-                  </th>
-                  <th scope="col" className="right narrow-cell">
-                    CPU
-                  </th>
-                  <th scope="col" className="right narrow-cell">
-                    Memory
-                  </th>
-                  <th scope="col" className="right narrow-cell">
-                    Running for
-                  </th>
-                </tr>
-              </thead>
+              <TableHead columns={familyColumns} />
               <tbody>
                 {around.parents.map((process, depth) => (
                   <Relative key={process.pid} machineId={machineId} process={process} depth={depth} at={family.data?.timestamp ?? ""} relation="parent" />
@@ -165,6 +147,8 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
     </main>
   );
 }
+
+const familyColumns = [{ title: "Process" }, { title: "PID", right: true }, { title: "User" }, { title: "CPU", right: true }, { title: "Memory", right: true }, { title: "Running for", right: true }];
 
 function Relative({ machineId, process, depth, at, relation }: { machineId: string; process: Process; depth: number; at: string; relation: "parent" | "self" | "child" }) {
   return (

@@ -1,7 +1,7 @@
 import { type FormEvent, useId, useState } from "react";
 import { Panel } from "../components/Menu";
 import type { MachineSearch } from "../search";
-import type { View } from "./rows";
+import { type View, mebibyte } from "./rows";
 
 interface FilterProps {
   view: View;
@@ -10,8 +10,6 @@ interface FilterProps {
   onChange(change: Partial<MachineSearch>): void;
   onNames(which: "include" | "exclude", names: string[]): void;
 }
-
-const mebibyte = 1 << 20;
 
 /** A number that stands in the URL while it is positive. */
 const positive = (text: string): number | undefined => (Number(text) > 0 ? Number(text) : undefined);

@@ -1,5 +1,6 @@
 import { useRouter } from "@tanstack/react-router";
 import { type KeyboardEvent, type MouseEvent, type RefObject, useId, useRef } from "react";
+import { SortHeading, Space } from "../components/LongTable";
 import { useVisibleRows } from "../components/useVisibleRows";
 import type { CellContext, Column } from "./columns";
 import { type Command, commandOf } from "./keys";
@@ -31,6 +32,8 @@ export function ProcessRows({ ref, machineId, rows, view, columns, context, sele
   const router = useRouter();
   const visible = useVisibleRows(rows.length, rowHeight, scroller);
   const index = selected === undefined ? -1 : rows.findIndex((row) => row.key === selected);
+
+  const sorted = (sort: SortKey | undefined) => (sort !== view.sort ? undefined : view.descending ? "descending" : "ascending");
 
   const moveTo = (to: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, to));
@@ -85,51 +88,21 @@ export function ProcessRows({ ref, machineId, rows, view, columns, context, sele
       >
         <thead>
           <tr aria-rowindex={1}>
-            <Heading label="Process" sort="name" view={view} onSort={onSort} />
-            {columns.map((column) => (
-              <Heading key={column.id} {...column} view={view} onSort={onSort} />
+            <SortHeading label="Process" sorted={sorted("name")} onSort={() => onSort("name")} />
+            {columns.map(({ id, label, title, right, width, sort }) => (
+              <SortHeading key={id} label={label} title={title} right={right} width={width} sorted={sorted(sort)} onSort={sort && (() => onSort(sort))} />
             ))}
           </tr>
         </thead>
         <tbody>
-          {visible.above > 0 && <Space height={visible.above} />}
+          <Space height={visible.above} />
           {visible.indexes.map((i) => {
             const row = rows[i]; // the list may have become shorter
             return row && <ProcessRow key={row.key} id={`${id}-${row.key}`} machineId={machineId} row={row} index={i} tree={!view.flat} selected={i === index} columns={columns} context={context} onSelect={onSelect} onToggle={onToggle} />;
           })}
-          {visible.below > 0 && <Space height={visible.below} />}
+          <Space height={visible.below} />
         </tbody>
       </table>
     </div>
-  );
-}
-
-function Space({ height }: { height: number }) {
-  return (
-    <tr role="presentation" className="space">
-      <td style={{ height }} />
-    </tr>
-  );
-}
-
-interface HeadingProps extends Partial<Column> {
-  label: string;
-  view: View;
-  onSort(sort: SortKey): void;
-}
-
-function Heading({ label, title, width, right, sort, view, onSort }: HeadingProps) {
-  const sorted = sort === view.sort ? (view.descending ? "descending" : "ascending") : undefined;
-  return (
-    <th scope="col" className={right ? "right" : ""} title={title} style={width ? { width: `${width}rem` } : undefined} {...(sort && { "aria-sort": sorted ?? "none" })}>
-      {sort ? (
-        <button type="button" className="plain" onClick={() => onSort(sort)}>
-          {label}
-          <span aria-hidden="true">{sorted === "ascending" ? " ▲" : sorted === "descending" ? " ▼" : ""}</span>
-        </button>
-      ) : (
-        label
-      )}
-    </th>
   );
 }

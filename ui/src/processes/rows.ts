@@ -25,6 +25,9 @@ export interface View {
   flat: boolean;
 }
 
+/** What the least memory is given in, bytes. */
+export const mebibyte = 2 ** 20;
+
 export const everything: View = { sort: "pid", descending: false, filter: "", user: "", cpu: 0, memory: 0, include: [], exclude: [], flat: false };
 
 /** What is added up over a subtree. */

@@ -3,9 +3,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo } from "react";
 import { preferencesQuery, useSetPreferences } from "../api/self";
 import type { MachineSearch } from "../search";
-import { type View, everything } from "./rows";
-
-const mebibyte = 1 << 20;
+import { type View, everything, mebibyte } from "./rows";
 
 /** How the processes are shown: it is in the URL, and names that are included or left out are kept for the person too. */
 export function useView() {

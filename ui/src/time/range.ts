@@ -25,6 +25,12 @@ export function instantOf(value: unknown): string | undefined {
   return Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : undefined;
 }
 
+/** An instant in milliseconds since 1970 as RFC 3339. */
+export const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** An instant as an input of a local time takes it, to the second. */
+export const localTime = (ms: number): string => iso(ms - new Date(ms).getTimezoneOffset() * 60_000).slice(0, 19);
+
 /** Takes a range from a URL, as far as it makes sense. */
 export function rangeSearch({ span, from, to }: Record<string, unknown>): RangeSearch {
   const [begin, end] = [instantOf(from), instantOf(to)];
@@ -44,5 +50,5 @@ export function windowOf(range: RangeSearch, now: number, at?: number): Window {
 export function zoomed(from: number, to: number): RangeSearch {
   const middle = (from + to) / 2;
   const half = Math.max((to - from) / 2, 5000);
-  return { from: new Date(middle - half).toISOString(), to: new Date(middle + half).toISOString() };
+  return { from: iso(middle - half), to: iso(middle + half) };
 }
