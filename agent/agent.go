@@ -16,11 +16,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/shirou/gopsutil/v3/cpu"
 	"github.com/shirou/gopsutil/v3/host"
 	"github.com/shirou/gopsutil/v3/mem"
 
+	"github.com/snapwatch/snapwatch/agent/spool"
 	"github.com/snapwatch/snapwatch/filelock"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -40,7 +40,8 @@ type Config struct {
 	StateDir string
 	// MachineID overrides the id that is kept in StateDir.
 	MachineID string
-	// QueueBytes bounds the snapshots that wait for the server; 0 means 64 MiB.
+	// QueueBytes bounds the snapshots that wait for the server, compressed, in StateDir; 0
+	// means 64 MiB.
 	QueueBytes int
 	// FullEvery is the longest time between two full snapshots; 0 means a minute.
 	FullEvery time.Duration
@@ -99,14 +100,38 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	wire, err := newPacker()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make a zstd encoder: %w", err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
-	waiting := newQueue(cfg.QueueBytes)
+	waiting, err := openQueue(cfg, logger)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
 	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, refusedWait: refusedWait,
-		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, encoder: encoder, most: batchLimit}}, nil
+		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, packer: wire, most: batchLimit}}, nil
+}
+
+// openQueue opens the spool in the state directory. Where that cannot be, the agent
+// makes do with memory.
+func openQueue(cfg Config, logger *slog.Logger) (*queue, error) {
+	packing, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := spool.Open(spool.Config{Dir: filepath.Join(cfg.StateDir, "spool"), MaxBytes: int64(cfg.QueueBytes)})
+	if err != nil {
+		logger.Error("snapshots cannot be kept on disk: what waits for the server is in memory and is lost with the agent", "err", err)
+		return newQueue(cfg.QueueBytes), nil
+	}
+	if n := kept.Damages(); n > 0 {
+		logger.Warn("parts of what waited on disk are damaged and left out", "places", n)
+	}
+	if n := kept.Last() - kept.Done(); n > 0 {
+		logger.Info("snapshots of before wait to be sent", "snapshots", n)
+	}
+	return newSpooledQueue(kept, packing, logger), nil
 }
 
 // MachineID returns the id that the machine reports under.
@@ -122,6 +147,7 @@ func (a *Agent) Run(ctx context.Context) {
 	context.AfterFunc(ctx, stop)
 	a.sender.run(ctx)
 	loops.Wait()
+	a.sender.queue.close()
 }
 
 // isLoopback reports whether a host's name is this machine's own.

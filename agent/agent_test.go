@@ -171,7 +171,7 @@ func TestQueueIsBounded(t *testing.T) {
 	if head := q.head(10, 5); len(head) != 1 {
 		t.Errorf("%d: at least one, however large", len(head))
 	}
-	q.remove(4)
+	q.remove(4) // the fourth snapshot is of the instant 4
 	if n := q.dropChain(4); n != 0 || !slices.Equal(ats(), []int{5, 6}) {
 		t.Errorf("dropped %d of what is gone already, left %v", n, ats())
 	}

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -41,7 +39,7 @@ type sender struct {
 	userAgent string
 
 	credential *credential
-	encoder    *zstd.Encoder
+	packer     *packer
 	registered bool
 	// refusedWait is how long to wait when the server does not let the agent in.
 	refusedWait time.Duration
@@ -104,7 +102,7 @@ func (s *sender) run(ctx context.Context) {
 
 // wait returns when there is something to send, or a heartbeat is due.
 func (s *sender) wait(ctx context.Context) {
-	if waiting, _, _ := s.queue.size(); waiting > 0 || !s.registered {
+	if s.queue.ready() || !s.registered {
 		return
 	}
 	every := min(snapshot.Heartbeat, s.recorder.interval())
@@ -124,7 +122,7 @@ func (s *sender) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	for {
-		if waiting, _, _ := s.queue.size(); waiting == 0 {
+		if !s.queue.ready() {
 			return
 		}
 		if result, err := s.step(ctx); result == again {
@@ -172,7 +170,7 @@ func (s *sender) attempt(ctx context.Context) (verdict, error) {
 		return s.judge(batch, err)
 	}
 	if len(batch) > 0 {
-		s.queue.remove(batch[len(batch)-1].at)
+		s.queue.remove(batch[len(batch)-1].number)
 	}
 	s.most = batchLimit
 	s.recorder.configure(ack.Config)
@@ -202,7 +200,7 @@ func (s *sender) judge(batch []queued, err error) (verdict, error) {
 		return again, err
 	}
 	// The first snapshot is the one at fault: what rests on it is lost with it.
-	dropped := s.queue.dropChain(batch[0].at)
+	dropped := s.queue.dropChain(batch[0].number)
 	s.logger.Warn("the server refused a snapshot for good", "timestamp", batch[0].at.String(), "dropped", dropped, "err", err)
 	s.recorder.demandFull()
 	s.most = batchLimit
@@ -234,7 +232,7 @@ func (s *sender) post(ctx context.Context, batch []queued) (snapshot.Ack, error)
 	}
 	body.WriteString(`]}`)
 	var ack snapshot.Ack
-	err := s.do(ctx, "/api/v1/snapshots", s.encoder.EncodeAll(body.Bytes(), nil), "zstd", &ack)
+	err := s.do(ctx, "/api/v1/snapshots", s.packer.pack(body.Bytes()), "zstd", &ack)
 	return ack, err
 }
 

@@ -102,8 +102,8 @@ type Agent struct {
 	EnrolmentKey string `env:"SNAPWATCH_ENROLMENT_KEY" help:"Turned into a token of this machine's own when there is none, or it does not count any more. Set it in the environment: others see command lines."`
 	Token        string `env:"SNAPWATCH_TOKEN" help:"A token to use in place of one's own, which is kept in the state directory. Set it in the environment."`
 
-	StateDir   string        `env:"SNAPWATCH_STATE_DIR" help:"Where the machine's id and token are kept. Empty: /var/lib/snapwatch-agent for root, ~/.local/state/snapwatch-agent for others."`
+	StateDir   string        `env:"SNAPWATCH_STATE_DIR" help:"Where the machine's id, its token and the snapshots that the server does not have yet are kept. Empty: /var/lib/snapwatch-agent for root, ~/.local/state/snapwatch-agent for others."`
 	MachineID  string        `env:"SNAPWATCH_MACHINE_ID" help:"Id to report under. Empty: made from the system's machine id, and kept."`
-	QueueBytes int           `env:"SNAPWATCH_QUEUE_BYTES" default:"67108864" help:"Bytes of snapshots that may wait while the server is away; beyond that the oldest are dropped, and counted in the log."`
+	QueueBytes int           `env:"SNAPWATCH_QUEUE_BYTES" default:"67108864" help:"Bytes of snapshots that may wait on disk, compressed, while the server is away; beyond that the oldest are dropped, and counted in the log."`
 	FullEvery  time.Duration `env:"SNAPWATCH_FULL_EVERY" default:"1m" help:"Longest time between two snapshots that list every process; at most 10m."`
 }
