@@ -109,6 +109,13 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
+	told := filepath.Join(cfg.StateDir, "config")
+	r.config = keptConfig(told)
+	r.keep = func(config snapshot.Config) {
+		if err := keepConfig(told, config); err != nil {
+			logger.Warn("the config could not be kept for the next start", "err", err)
+		}
+	}
 	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, refusedWait: refusedWait,
 		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, packer: wire, most: batchLimit}}, nil
 }

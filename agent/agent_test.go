@@ -337,6 +337,33 @@ func TestForgottenMachineRegistersAgain(t *testing.T) {
 	}
 }
 
+// The last config is obeyed from the start, before the server answers.
+func TestConfigOutlivesTheAgent(t *testing.T) {
+	cfg := Config{Server: "http://127.0.0.1:1", StateDir: t.TempDir()}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, want := range []snapshot.Config{snapshot.DefaultConfig(), {PollingInterval: 7, Exclude: []string{"kworker*"}}, {PollingInterval: 9, Enabled: true}, snapshot.DefaultConfig()} {
+		a, err := New(t.Context(), cfg, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.recorder.current(); !got.Equal(want) {
+			t.Errorf("start %d: %+v, want %+v", i, got, want)
+		}
+		switch i {
+		case 0:
+			a.recorder.configure(snapshot.Config{PollingInterval: 7, Exclude: []string{"kworker*"}})
+		case 1:
+			a.recorder.configure(snapshot.Config{PollingInterval: 9, Enabled: true})
+		case 2:
+			if err := os.WriteFile(filepath.Join(cfg.StateDir, "config"), []byte("{torn"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.Run(ctx)
+	}
+}
+
 func TestMachineIDIsStable(t *testing.T) {
 	state := t.TempDir()
 	first, err := machineID(state)

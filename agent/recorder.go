@@ -25,6 +25,7 @@ type recorder struct {
 	logger    *slog.Logger
 	fullEvery time.Duration
 
+	keep     func(snapshot.Config) // for the next start; nil for not at all
 	mu       sync.Mutex
 	config   snapshot.Config
 	needFull bool
@@ -51,6 +52,9 @@ func (r *recorder) configure(config snapshot.Config) {
 	r.mu.Unlock()
 	if same {
 		return
+	}
+	if r.keep != nil {
+		r.keep(config)
 	}
 	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled, "exclude", config.Exclude)
 	select {
@@ -144,7 +148,9 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 	if err != nil {
 		return false, fmt.Errorf("encode a snapshot: %w", err)
 	}
-	if dropped := r.queue.add(queued{at: s.Timestamp, kind: s.Kind, json: encoded}); dropped > 0 {
+	dropped := r.queue.add(queued{at: s.Timestamp, kind: s.Kind, json: encoded})
+	r.logger.Debug("recorded", "timestamp", s.Timestamp.String(), "kind", s.Kind, "processes", len(s.Processes))
+	if dropped > 0 {
 		r.logger.Warn("the server is away for too long: snapshots were dropped", "dropped", dropped)
 		if waiting, _, _ := r.queue.size(); waiting == 0 {
 			r.demandFull()

@@ -10,6 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // writeState replaces a small file of the state directory as a whole.
@@ -22,6 +26,25 @@ func writeState(path, text string) error {
 		return err
 	}
 	return os.Rename(fresh, path)
+}
+
+// keptConfig reads the config that the server gave last, or the default one.
+func keptConfig(path string) snapshot.Config {
+	config := snapshot.DefaultConfig()
+	if text, err := os.ReadFile(path); err == nil {
+		_ = json.Unmarshal(text, &config) // what is missing or damaged stays as by default; the server tells soon
+	}
+	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
+	return config
+}
+
+// keepConfig keeps it.
+func keepConfig(path string, config snapshot.Config) error {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("encode the config: %w", err)
+	}
+	return writeState(path, string(text)+"\n")
 }
 
 // machineID returns the machine's stable id: the one kept in the state directory
