@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,27 +74,49 @@ func (s *Store) ProcessTrends(ctx context.Context, machineID string, from, to sn
 		return nil, nil
 	}
 	// A sample's time is the end of what it covers, so the parts are open at their begin.
-	rows, err := s.pool.Query(ctx, `SELECT p.pid, p.started_at, x.part, sum(x.cpu_ms)::bigint FROM (
-			SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms) AS cpu_ms
-			FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2) x
-		JOIN processes p ON p.id = x.process GROUP BY 1, 2, 3 ORDER BY 1, 2`, machine, from.Std(), to.Std(), TrendPoints)
+	rows, err := s.pool.Query(ctx, `SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms)::bigint
+		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2`, machine, from.Std(), to.Std(), TrendPoints)
 	if err != nil {
 		return nil, fmt.Errorf("read processes' trends: %w", err)
 	}
-	var trends []ProcessTrend
+	spent := make(map[int64]*[TrendPoints]int64)
+	var process, sum int64
+	var part int
+	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &sum}, func() error {
+		if spent[process] == nil {
+			spent[process] = new([TrendPoints]int64)
+		}
+		spent[process][part] = sum
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read processes' trends: %w", err)
+	}
+	return s.nameTrends(ctx, spent)
+}
+
+// nameTrends says whose the trends are. A join would look a process up for each of its
+// points, and take as long again as all the rest.
+func (s *Store) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]int64) ([]ProcessTrend, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, pid, started_at FROM processes WHERE id = ANY($1) ORDER BY pid, started_at`, slices.Collect(maps.Keys(spent)))
+	if err != nil {
+		return nil, fmt.Errorf("read processes' trends: %w", err)
+	}
+	trends := make([]ProcessTrend, 0, len(spent))
+	var id int64
 	var pid int32
 	var started *time.Time
-	var part int
-	var spent int64
-	if _, err := pgx.ForEachRow(rows, []any{&pid, &started, &part, &spent}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &pid, &started}, func() error {
 		key := snapshot.ProcessKey{PID: pid}
 		if started != nil {
 			key.StartedAt = snapshot.TimeOf(*started)
 		}
-		if n := len(trends); n == 0 || trends[n-1].Key != key {
+		if n := len(trends); n == 0 || trends[n-1].Key != key { // one that was renamed has several rows
 			trends = append(trends, ProcessTrend{Key: key})
 		}
-		trends[len(trends)-1].CPUMS[part] = spent
+		points := &trends[len(trends)-1].CPUMS
+		for part, sum := range spent[id] {
+			points[part] += sum
+		}
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read processes' trends: %w", err)

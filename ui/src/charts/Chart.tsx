@@ -26,6 +26,8 @@ export interface ChartProps {
   format(value: number | null): string;
   /** What a step of the scale is a round number of. */
   unit: "bytes" | "whole" | "plain";
+  /** Whether the data is still on its way. */
+  loading?: boolean | undefined;
   /** The least that the scale reaches up to. */
   top?: number | undefined;
   /** The instant that the page shows, in milliseconds. */
@@ -38,7 +40,7 @@ export interface ChartProps {
 const shortest = 6;
 
 /** A chart. */
-export function Chart({ title, children, lines, data, from, to, format, unit, top, mark, onPick, onZoom }: ChartProps) {
+export function Chart({ title, children, lines, data, from, to, format, unit, loading, top, mark, onPick, onZoom }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const readout = useRef<HTMLSpanElement>(null);
   const plot = useRef<uPlot>(undefined);
@@ -46,11 +48,13 @@ export function Chart({ title, children, lines, data, from, to, format, unit, to
   latest.current = { format, unit, top, mark, onPick, onZoom, lines };
   const scheme = useColorScheme();
   const titleId = useId();
-  const shape = lines.map((line) => `${line.label}|${line.color}|${line.fill}`).join();
+  // Nothing is drawn before there is something: the page's first paint does not wait for it.
+  const drawn = data.x.length > 0;
+  const shape = drawn && lines.map((line) => `${line.label}|${line.color}|${line.fill}`).join();
 
   useLayoutEffect(() => {
     const element = place.current;
-    if (!element) return;
+    if (!element || !shape) return;
     plot.current = new uPlot(options(element, latest, readout), [[], ...latest.current.lines.map(() => [])], element);
     const watcher = new ResizeObserver(() => {
       if (element.clientWidth > 0) plot.current?.setSize({ width: element.clientWidth, height: element.clientHeight });
@@ -84,14 +88,15 @@ export function Chart({ title, children, lines, data, from, to, format, unit, to
         <span className="chart-readout number" ref={readout} aria-hidden="true" />
         <ChartMenu title={title} labels={lines.map((line) => line.label)} data={data} canvas={() => place.current?.querySelector("canvas")} />
       </figcaption>
-      <div className="chart-place" role="img" aria-label={summary(lines, data, format)} ref={place} />
+      <div className="chart-place" role="img" aria-label={drawn ? summary(lines, data, format) : loading ? "Loading" : "No data"} ref={place}>
+        {!drawn && !loading && <span className="quiet">No data in this range</span>}
+      </div>
     </figure>
   );
 }
 
 /** The chart in words: of each line its latest and its largest value. */
 function summary(lines: Line[], data: Columns, format: (value: number | null) => string): string {
-  if (data.x.length === 0) return "No data";
   return lines
     .map(({ label }, i) => {
       const known = (data.lines[i] ?? []).filter((value) => value !== null);

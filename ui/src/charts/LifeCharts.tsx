@@ -7,6 +7,7 @@ import { idleBetween, levels } from "./life";
 
 interface LifeChartsProps {
   points: ProcessPoint[];
+  loading: boolean;
   /** Whether points are samples, sparse as they are stored, and not buckets. */
   raw: boolean;
   window: Window;
@@ -18,7 +19,7 @@ interface LifeChartsProps {
 }
 
 /** What a process, or all of one name, did in a window. */
-export function LifeCharts({ points, raw, window, mark, many, onPick, onZoom }: LifeChartsProps) {
+export function LifeCharts({ points, loading, raw, window, mark, many, onPick, onZoom }: LifeChartsProps) {
   const data = useMemo(() => {
     const spent = (value: (point: ProcessPoint) => number | null) => (raw ? idleBetween(points, value) : levels(points, [value]));
     const perSecond = (key: "read_bytes" | "write_bytes") => (point: ProcessPoint) => (point[key] === null || point.interval_ms <= 0 ? null : (1000 * point[key]) / point.interval_ms);
@@ -31,7 +32,7 @@ export function LifeCharts({ points, raw, window, mark, many, onPick, onZoom }: 
       io: { x: read.x, lines: [...read.lines, ...written.lines] },
     };
   }, [points, raw, many]);
-  const common = { from: window.from, to: window.to, mark, onPick, onZoom };
+  const common = { loading, from: window.from, to: window.to, mark, onPick, onZoom };
   return (
     <div className="charts four">
       <Chart title="CPU" lines={[{ label: "of one core", color: "--accent", fill: true }]} data={data.cpu} format={percent} unit="plain" top={1} {...common} />

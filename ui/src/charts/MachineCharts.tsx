@@ -100,6 +100,7 @@ export function MachineCharts({ chart, metrics, window, mark, onPick, onZoom }: 
           to={window.to}
           format={card.format}
           unit={card.unit}
+          loading={!chart}
           top={chart && card.top?.(chart)}
           mark={mark}
           onPick={onPick}

@@ -1,21 +1,32 @@
-import * as Popover from "@radix-ui/react-popover";
-import type { ReactNode } from "react";
+import { type ReactNode, Suspense, createContext, lazy, use, useState } from "react";
+
+export interface PanelProps {
+  label: string;
+  symbol?: ReactNode;
+  className?: string;
+  children: ReactNode;
+}
+
+// Loaded with the first panel that somebody opens, or comes near: no page begins with one.
+const load = () => import("./OpenPanel");
+const OpenPanel = lazy(load);
+
+/** Closes the panel that this is in. */
+export const ClosePanel = createContext(() => {});
+
+/** What the button of a panel looks like. */
+export const buttonOf = ({ label, symbol, className }: PanelProps) => ({ type: "button" as const, className: `plain ${className ?? ""}`, ...(symbol ? { "aria-label": label, title: label, children: symbol } : { children: label }) });
 
 /** A button that opens a small panel below it. */
-export function Panel({ label, symbol, className, children }: { label: string; symbol?: ReactNode; className?: string; children: ReactNode }) {
-  return (
-    <Popover.Root>
-      <Popover.Trigger asChild>
-        <button type="button" className={`plain ${className ?? ""}`} {...(symbol && { "aria-label": label, title: label })}>
-          {symbol ?? label}
-        </button>
-      </Popover.Trigger>
-      <Popover.Portal>
-        <Popover.Content className="panel" align="end" sideOffset={4} collisionPadding={8} aria-label={label}>
-          {children}
-        </Popover.Content>
-      </Popover.Portal>
-    </Popover.Root>
+export function Panel(props: PanelProps) {
+  const [asked, setAsked] = useState(false);
+  const closed = <button {...buttonOf(props)} aria-haspopup="dialog" aria-expanded={false} onPointerEnter={() => void load()} onFocus={() => void load()} onClick={() => setAsked(true)} />;
+  return asked ? (
+    <Suspense fallback={closed}>
+      <OpenPanel {...props} />
+    </Suspense>
+  ) : (
+    closed
   );
 }
 
@@ -30,11 +41,17 @@ export function Menu({ label, symbol, children }: { label: string; symbol?: Reac
 
 /** One of them; the menu closes when it is chosen. */
 export function MenuItem({ onSelect, children }: { onSelect(): void; children: ReactNode }) {
+  const close = use(ClosePanel);
   return (
-    <Popover.Close asChild>
-      <button type="button" className="plain" onClick={onSelect}>
-        {children}
-      </button>
-    </Popover.Close>
+    <button
+      type="button"
+      className="plain"
+      onClick={() => {
+        onSelect();
+        close();
+      }}
+    >
+      {children}
+    </button>
   );
 }

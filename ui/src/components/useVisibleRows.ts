@@ -13,7 +13,7 @@ export interface VisibleRows {
 
 /** Keeps only the rows of a long table that can be seen, and a few around them. */
 export function useVisibleRows(count: number, height: number, scroller: RefObject<HTMLElement | null>): VisibleRows {
-  const virtualizer = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: 15, scrollPaddingStart: height + 8, initialRect: { width: 0, height: 700 } });
+  const virtualizer = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: 15, scrollPaddingStart: height + 8, initialRect: { width: 0, height: 500 } });
   const items = virtualizer.getVirtualItems();
   const last = items.at(-1);
   return {

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { useDeferredValue, useEffect, useRef, useState } from "react";
 import { ApiError, type Machine } from "../api/client";
 import { processTrendsQuery } from "../api/history";
 import { machineQuery } from "../api/machines";
@@ -10,6 +10,7 @@ import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
 import { RangeBar } from "../components/RangeBar";
 import { Ago, Moment, Time } from "../components/Time";
+import { useLater } from "../components/useLater";
 import { useSettled } from "../components/useSettled";
 import { duration } from "../format";
 import type { LiveSnapshot, LiveStatus } from "../live/socket";
@@ -41,8 +42,10 @@ function MachineView({ machineId }: { machineId: string }) {
   const now = useNow(at, live.snapshot);
   const window = windowOf({ span, from, to }, now, atMs);
   const chart = useMachineChart(machineId, window, at === undefined ? live.snapshot : undefined);
+  // What runs is what somebody came for: charts are drawn once that is there, or is late.
+  const draw = useDeferredValue(useLater(1000) || snapshot !== undefined, false);
   const settled = useSettled(at, 250);
-  const { data: trends } = useQuery(processTrendsQuery(machineId, settled === undefined ? undefined : Math.ceil(Date.parse(settled) / 1000) * 1000));
+  const { data: trends } = useQuery({ ...processTrendsQuery(machineId, settled === undefined ? undefined : Math.ceil(Date.parse(settled) / 1000) * 1000), enabled: snapshot !== undefined });
   const admin = useIsAdmin();
   const name = machine?.hostname || machineId;
   useTitle(name);
@@ -106,7 +109,7 @@ function MachineView({ machineId }: { machineId: string }) {
       )}
       {chart.error && !failureReason && <Notice kind="error" title="The charts could not be read.">{chart.error.message}</Notice>}
       {chart.truncated && <Notice title="There are more snapshots than a chart can show.">Choose a shorter range.</Notice>}
-      <MachineCharts chart={chart.chart} metrics={snapshot?.metrics} window={window} mark={atMs} onPick={go} onZoom={(begin, end) => setRange(zoomed(begin, end))} />
+      <MachineCharts chart={draw ? chart.chart : undefined} metrics={snapshot?.metrics} window={window} mark={atMs} onPick={go} onZoom={(begin, end) => setRange(zoomed(begin, end))} />
       <Scrubber window={window} at={atMs} timestamp={snapshot?.timestamp} intervalMs={snapshot?.intervalMs ?? 0} chart={chart.chart} onScrub={scrub} onGo={go} />
       {past.error && (
         <Notice kind="error" title={past.error instanceof ApiError && past.error.status === 404 ? "There is nothing of that time." : "It could not be read."}>

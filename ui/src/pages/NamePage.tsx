@@ -37,7 +37,7 @@ export function NamePage() {
       </div>
       <Progress busy={life.isFetching || found.isFetching} />
       {error && <Notice kind="error" title="It could not be read.">{error.message}</Notice>}
-      <LifeCharts many points={life.data?.points ?? []} raw={false} window={window} mark={undefined} onZoom={(begin, end) => void navigate({ search: zoomed(begin, end), resetScroll: false })} />
+      <LifeCharts many loading={life.isPending} points={life.data?.points ?? []} raw={false} window={window} mark={undefined} onZoom={(begin, end) => void navigate({ search: zoomed(begin, end), resetScroll: false })} />
       <h2 className="page-title">Where it ran</h2>
       {found.data && <Sightings answer={found.data} at={undefined} />}
     </main>

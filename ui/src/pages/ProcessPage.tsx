@@ -99,7 +99,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
       {life.error && <Notice kind="error" title="Its history could not be read.">{life.error.message}</Notice>}
       {life.data && points.length === 0 && <Notice title="It did not run in this range.">Choose another one.</Notice>}
       {life.data?.truncated && <Notice title="There is more than a chart can show.">Choose a shorter range.</Notice>}
-      <LifeCharts points={points} raw={life.data?.resolution === "raw"} window={window} mark={atMs} onPick={(ms) => go({ at: iso(ms) })} onZoom={(begin, end) => go(zoomed(begin, end))} />
+      <LifeCharts points={points} loading={life.isPending} raw={life.data?.resolution === "raw"} window={window} mark={atMs} onPick={(ms) => go({ at: iso(ms) })} onZoom={(begin, end) => go(zoomed(begin, end))} />
       <section aria-label="Family">
         <div className="heading">
           <h2>Family</h2>
