@@ -7,11 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-json-experiment/json"
 	"pgregory.net/rapid"
 
 	"github.com/snapwatch/snapwatch/agent/spool"
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
 // spooled opens a queue on a folder, as an agent does at its start.
@@ -249,4 +252,30 @@ func TestQueueAgainstAModel(t *testing.T) {
 		})
 		q.close()
 	})
+}
+
+// BenchmarkHourWithoutServer tells what an hour of 300 processes every 5 s, of which an
+// eighth is busy, takes on disk, and what writing one snapshot costs.
+func BenchmarkHourWithoutServer(b *testing.B) {
+	machine := snapshottest.NewMachine(1, 300)
+	machine.Churn, machine.Busy = 0.0005, 0.125
+	series := machine.Sparse(1_780_000_000_000, 720, 5*time.Second, 12)
+	var encoded []queued
+	for i := range series.Snapshots {
+		s := &series.Snapshots[i]
+		data, err := json.Marshal(s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		encoded = append(encoded, queued{at: s.Timestamp, kind: s.Kind, json: data})
+	}
+	for b.Loop() {
+		q := spooled(b, spool.Config{Dir: b.TempDir()})
+		for _, s := range encoded {
+			q.add(s)
+		}
+		b.ReportMetric(24*float64(q.spool.Bytes())/1e6, "MB/day")
+		b.ReportMetric(float64(q.spool.Bytes())/float64(720*300), "B/sample")
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(720*b.N), "µs/snapshot")
 }

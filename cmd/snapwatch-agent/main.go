@@ -27,6 +27,8 @@ type commandLine struct {
 	config.Agent
 
 	Run        runCommand                `cmd:"" default:"1" help:"Watch this machine until a signal; what the program does without a command."`
+	Once       onceCommand               `cmd:"" help:"Print what the agent would record now. Nothing is sent."`
+	Doctor     doctorCommand             `cmd:"" help:"Look at all that the agent needs, and tell how to mend what is wrong."`
 	Completion kongcompletion.Completion `cmd:"" help:"Tell how to complete this program's commands in bash, zsh or fish."`
 	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`
 	Version    kong.VersionFlag          `help:"Print the version."`
@@ -60,15 +62,24 @@ func run(ctx context.Context) error {
 	return parsed.Run(line.New(os.Stderr), line.Agent)
 }
 
+// agentConfig is what the settings mean to package agent.
+func agentConfig(cfg config.Agent) (agent.Config, error) {
+	dir, err := cfg.Dir()
+	if err != nil {
+		return agent.Config{}, err
+	}
+	return agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
+		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
+		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, nil
+}
+
 // Run watches until a signal.
 func (runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Agent) error {
-	dir, err := cfg.Dir()
+	settings, err := agentConfig(cfg)
 	if err != nil {
 		return err
 	}
-	a, err := agent.New(ctx, agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
-		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
-		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, logger)
+	a, err := agent.New(ctx, settings, logger)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clinic answers as a server would; Date is given by the test.
+func clinic(t *testing.T, secure bool, ahead time.Duration, config int) *httptest.Server {
+	t.Helper()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		switch {
+		case r.URL.Path == "/healthz":
+		case strings.HasSuffix(r.URL.Path, "/config") && r.Header.Get("Authorization") == "Bearer secret":
+			w.WriteHeader(config)
+		default:
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = nil
+	if secure {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestExamine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plain, secure := clinic(t, false, 0, http.StatusOK), clinic(t, true, 0, http.StatusOK)
+	late, unknown, other := clinic(t, false, time.Hour, http.StatusOK), clinic(t, false, 0, http.StatusUnauthorized), clinic(t, false, 0, http.StatusForbidden)
+	for name, test := range map[string]struct {
+		cfg   Config
+		wrong string // the finding, and a part of its fix
+		fix   string
+	}{
+		"all is well":          {Config{Server: plain.URL, Token: "secret"}, "", ""},
+		"a key will do":        {Config{Server: plain.URL, EnrolmentKey: "key"}, "", ""},
+		"no server":            {Config{Server: "http://127.0.0.1:1", Token: "secret"}, "server", "firewall"},
+		"another server":       {Config{Server: plain.URL + "/elsewhere", Token: "secret"}, "server", "without a path"},
+		"an unknown authority": {Config{Server: secure.URL, Token: "secret"}, "server", "--ca-file"},
+		"plain, not TLS":       {Config{Server: strings.Replace(plain.URL, "http:", "https:", 1), Token: "secret"}, "server", "http://"},
+		"no token":             {Config{Server: plain.URL}, "token", "SNAPWATCH_ENROLMENT_KEY"},
+		"an unknown token":     {Config{Server: unknown.URL, Token: "secret"}, "token", "takes over"},
+		"another's token":      {Config{Server: other.URL, Token: "secret"}, "token", "copied disk image"},
+		"the clock":            {Config{Server: late.URL, Token: "secret"}, "clock", "chrony"},
+		"the state directory":  {Config{Server: plain.URL, Token: "secret", StateDir: filepath.Join(file, "state")}, "state directory", "--state-dir"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.cfg.MachineID = "m"
+			if test.cfg.StateDir == "" {
+				test.cfg.StateDir = t.TempDir()
+			}
+			wrong := ""
+			for _, f := range Examine(t.Context(), test.cfg) {
+				if f.OK {
+					continue
+				}
+				wrong = f.What
+				if f.What != test.wrong || !strings.Contains(f.Fix, test.fix) || f.Detail == "" {
+					t.Errorf("%+v", f)
+				}
+			}
+			if wrong != test.wrong {
+				t.Errorf("found %q, want %q", wrong, test.wrong)
+			}
+		})
+	}
+}
+
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	state, err := Once(t.Context(), 50*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range state.Processes {
+		if int(p.PID) == os.Getpid() {
+			if p.CPUUsage == nil || p.MemoryUsage == nil || *p.MemoryUsage == 0 || state.IntervalMS < 50 {
+				t.Errorf("%+v", p)
+			}
+			return
+		}
+	}
+	t.Errorf("this process is not among %d", len(state.Processes))
+}

@@ -1,0 +1,33 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// examineSight tells what of other users' processes cannot be seen.
+func examineSight() Finding {
+	f := Finding{What: "permissions", OK: true}
+	hidden, all := 0, 0
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return Finding{What: f.What, Detail: err.Error(), Fix: "mount /proc where the agent runs"}
+	}
+	for _, entry := range entries {
+		if _, err := strconv.Atoi(entry.Name()); err != nil {
+			continue
+		}
+		all++
+		if _, err := os.ReadFile("/proc/" + entry.Name() + "/io"); os.IsPermission(err) {
+			hidden++
+		}
+	}
+	if hidden == 0 {
+		f.Detail = fmt.Sprintf("everything of all %d processes can be read", all)
+		return f
+	}
+	f.Detail = fmt.Sprintf("of %d of %d processes, what they read and write stays unknown; all else is seen", hidden, all)
+	f.Fix = "if that matters, let the agent have CAP_SYS_PTRACE (AmbientCapabilities= in its unit), or run it as root"
+	return f
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/snapwatch/snapwatch/agent"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+type onceCommand struct {
+	JSON  bool          `help:"For programs: the snapshot in the form of an answer of the API."`
+	Apart time.Duration `default:"1s" help:"How long apart the two looks are; what processes spend is the difference."`
+	Limit int           `default:"30" help:"Processes to print, those that spend most CPU first; 0 for all. Not for --json."`
+}
+
+// Run prints one snapshot.
+func (c onceCommand) Run(ctx context.Context) error {
+	state, err := agent.Once(ctx, c.Apart)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeSnapshot(os.Stdout, state)
+	}
+	return c.print(os.Stdout, state)
+}
+
+// writeSnapshot writes a state as GET /api/v1/machines/{machine_id}/at does.
+func writeSnapshot(w io.Writer, state *snapshot.State) error {
+	view := struct {
+		Timestamp  snapshot.Time            `json:"timestamp"`
+		Kind       snapshot.Kind            `json:"kind"`
+		IntervalMS int64                    `json:"interval_ms"`
+		Machine    snapshot.MachineSnapshot `json:"machine_snapshot"`
+		Processes  []snapshot.Process       `json:"processes"`
+	}{state.Timestamp, state.Kind, state.IntervalMS, state.Machine, state.Processes}
+	if err := json.MarshalWrite(w, view, jsontext.WithIndent(" ")); err != nil {
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// print writes a state for people.
+func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
+	m := &state.Machine
+	fmt.Fprintf(w, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, show(m.CPUUsage), mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), show(m.Load1), len(state.Processes))
+	list := slices.Clone(state.Processes)
+	slices.SortFunc(list, func(a, b snapshot.Process) int {
+		return cmp.Or(cmp.Compare(orZero(b.CPUMS), orZero(a.CPUMS)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)), cmp.Compare(a.PID, b.PID))
+	})
+	if c.Limit > 0 {
+		list = list[:min(c.Limit, len(list))]
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "PID\tPARENT\tS\tCPU %\tMEMORY MiB\tTHREADS\t  USER  NAME  COMMAND LINE")
+	for _, p := range list {
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, show(p.CPUUsage), mebibytes(p.MemoryUsage), show(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
+
+// printable shows what a terminal would obey as question marks.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+}
+
+func orZero(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+func show[T int32 | float64](n *T) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}
+
+func mebibytes(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", float64(*n)/(1<<20))
+}
