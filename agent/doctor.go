@@ -57,15 +57,15 @@ func examineState(dir string) Finding {
 }
 
 // examineServer asks for the server's health; the answer tells its clock too.
-func examineServer(ctx context.Context, cfg Config) (*http.Response, Finding) {
+func examineServer(ctx context.Context, cfg Config) (*answer, Finding) {
 	f := Finding{What: "server"}
 	response, err := ask(ctx, cfg, "/healthz", "")
-	if err == nil && response.StatusCode == http.StatusOK {
+	if err == nil && response.status == http.StatusOK {
 		f.OK, f.Detail = true, cfg.Server+" answers"
 		return response, f
 	}
 	if err == nil {
-		f.Detail, f.Fix = fmt.Sprintf("%s answers %s", cfg.Server, response.Status), "is this the address of a snapwatch server, without a path, and not of something before it?"
+		f.Detail, f.Fix = fmt.Sprintf("%s answers %d %s", cfg.Server, response.status, http.StatusText(response.status)), "is this the address of a snapwatch server, without a path, and not of something before it?"
 		return nil, f
 	}
 	f.Detail = err.Error()
@@ -89,9 +89,9 @@ func examineServer(ctx context.Context, cfg Config) (*http.Response, Finding) {
 	return nil, f
 }
 
-func examineClock(answered *http.Response, now time.Time) Finding {
+func examineClock(answered *answer, now time.Time) Finding {
 	f := Finding{What: "clock"}
-	theirs, err := http.ParseTime(answered.Header.Get("Date"))
+	theirs, err := http.ParseTime(answered.date)
 	if err != nil {
 		f.OK, f.Detail = true, "the server does not tell its time"
 		return f
@@ -131,20 +131,26 @@ func examineToken(ctx context.Context, cfg Config) Finding {
 	switch {
 	case err != nil:
 		f.Detail, f.Fix = err.Error(), "try again"
-	case response.StatusCode == http.StatusOK, response.StatusCode == http.StatusNotFound: // not registered yet
+	case response.status == http.StatusOK, response.status == http.StatusNotFound: // not registered yet
 		f.OK, f.Detail = true, "the server knows it"
-	case response.StatusCode == http.StatusUnauthorized:
+	case response.status == http.StatusUnauthorized:
 		f.Detail, f.Fix = "the server does not know it (any more)", "make a new enrolment key on the server, one that takes over, and give it in SNAPWATCH_ENROLMENT_KEY"
-	case response.StatusCode == http.StatusForbidden:
+	case response.status == http.StatusForbidden:
 		f.Detail, f.Fix = "it is another machine's", "two machines with one state directory, perhaps a copied disk image: empty "+cfg.StateDir+" on one of them"
 	default:
-		f.Detail, f.Fix = "the server answers "+response.Status, "look into the server's log"
+		f.Detail, f.Fix = fmt.Sprintf("the server answers %d", response.status), "look into the server's log"
 	}
 	return f
 }
 
-// ask makes one request, and reads the answer away.
-func ask(ctx context.Context, cfg Config, path, token string) (*http.Response, error) {
+// answer is what of an answer is looked at.
+type answer struct {
+	status int
+	date   string
+}
+
+// ask makes one request.
+func ask(ctx context.Context, cfg Config, path, token string) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	base, err := url.Parse(cfg.Server)
@@ -167,6 +173,7 @@ func ask(ctx context.Context, cfg Config, path, token string) (*http.Response, e
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
-	return response, response.Body.Close()
+	return &answer{response.StatusCode, response.Header.Get("Date")}, nil
 }

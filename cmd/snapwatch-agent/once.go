@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -56,7 +57,8 @@ func writeSnapshot(w io.Writer, state *snapshot.State) error {
 // print writes a state for people.
 func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	m := &state.Machine
-	fmt.Fprintf(w, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, show(m.CPUUsage), mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), show(m.Load1), len(state.Processes))
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, show(m.CPUUsage), mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), show(m.Load1), len(state.Processes))
 	list := slices.Clone(state.Processes)
 	slices.SortFunc(list, func(a, b snapshot.Process) int {
 		return cmp.Or(cmp.Compare(orZero(b.CPUMS), orZero(a.CPUMS)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)), cmp.Compare(a.PID, b.PID))
@@ -64,15 +66,16 @@ func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	if c.Limit > 0 {
 		list = list[:min(c.Limit, len(list))]
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "PID\tPARENT\tS\tCPU %\tMEMORY MiB\tTHREADS\t  USER  NAME  COMMAND LINE")
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(table, "PID\tPARENT\tS\tCPU %\tMEMORY MiB\tTHREADS\t  USER  NAME  COMMAND LINE")
 	for _, p := range list {
-		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, show(p.CPUUsage), mebibytes(p.MemoryUsage), show(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine))
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, show(p.CPUUsage), mebibytes(p.MemoryUsage), show(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine))
 	}
 	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write the table: %w", err)
+		return fmt.Errorf("make the table: %w", err)
 	}
-	return nil
+	_, err := w.Write(out.Bytes())
+	return err
 }
 
 // printable shows what a terminal would obey as question marks.
