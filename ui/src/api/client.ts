@@ -6,6 +6,7 @@ import type { components, paths } from "./schema";
 type Schemas = components["schemas"];
 export type Machine = Schemas["MachineView"];
 export type MachineMetrics = Schemas["MachineSnapshot"];
+export type SnapshotView = Schemas["SnapshotView"];
 export type Process = Schemas["Process"];
 export type ProcessSample = Schemas["ProcessSample"];
 export type ProcessKey = Schemas["ProcessKey"];

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useRef, useState } from "react";
+import type { SnapshotView } from "../api/client";
 import { instantQuery } from "../api/machines";
 import type { LiveSnapshot } from "../live/socket";
 import { iso } from "../time/range";
@@ -41,6 +42,9 @@ export function useInstant(): { at: string | undefined; go(at: number | undefine
   return { at: ahead ? ahead.at : at, go, scrub };
 }
 
+/** An answer as the page shows it. Not made anew at each render: results are kept by it. */
+const asSnapshot = (view: SnapshotView): LiveSnapshot => ({ timestamp: view.timestamp, intervalMs: view.interval_ms, metrics: view.machine_snapshot, processes: view.processes ?? [] });
+
 /** The machine at an instant. While it changes faster than answers come, only the newest is asked for, one at a time. */
 export function usePast(machineId: string, at: string | undefined): { snapshot: LiveSnapshot | undefined; error: Error | null; busy: boolean } {
   const [asked, setAsked] = useState(at);
@@ -48,7 +52,7 @@ export function usePast(machineId: string, at: string | undefined): { snapshot: 
   const { data, error, isFetching, isPlaceholderData } = useQuery({
     ...instantQuery(machineId, wanted ?? ""),
     enabled: wanted !== undefined,
-    select: (view): LiveSnapshot => ({ timestamp: view.timestamp, intervalMs: view.interval_ms, metrics: view.machine_snapshot, processes: view.processes ?? [] }),
+    select: asSnapshot,
   });
   useEffect(() => {
     if (!isFetching || at === undefined) setAsked(at);

@@ -16,8 +16,8 @@ export function useView() {
 
   const setNames = useCallback(
     (which: "include" | "exclude", names: string[]) => {
+      keep({ ...preferences, [which]: names }); // first: what is kept is put back into a URL that lacks it
       change({ [which]: names.length > 0 ? names : undefined });
-      keep({ ...preferences, [which]: names });
     },
     [change, keep, preferences],
   );
