@@ -46,7 +46,9 @@ export function ProcessTable({ machineId, machine, timestamp, processes, trends,
       return after;
     });
   }, []);
-  const sortBy = (sort: SortKey) => change({ sort: sort === "pid" ? undefined : sort, desc: (view.sort === sort ? !view.descending : largestFirst(sort)) || undefined });
+  // By pid, ascending, is nothing in the URL.
+  const order = (sort: SortKey, desc: boolean) => change({ sort: sort === "pid" ? undefined : sort, desc: desc || undefined });
+  const sortBy = (sort: SortKey) => order(sort, view.sort === sort ? !view.descending : largestFirst(sort));
 
   /** What a key or a button asks for; row is the one that is selected. */
   const run = (command: Command, row?: Row) => {
@@ -68,9 +70,9 @@ export function ProcessTable({ machineId, machine, timestamp, processes, trends,
       case "tree":
         return change({ flat: view.flat ? undefined : true });
       case "sort":
-        return change({ sort: command.by === "pid" ? undefined : command.by, desc: largestFirst(command.by) || undefined });
+        return order(command.by, largestFirst(command.by));
       case "invert":
-        return change({ desc: view.descending ? undefined : true });
+        return order(view.sort, !view.descending);
       case "user":
         return row && change({ user: view.user ? undefined : row.process.user || undefined });
       case "exclude":

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { auditQuery } from "../../api/admin";
 import { Notice } from "../../components/Notice";
 import { Scroll } from "../../components/Scroll";
+import { TableHead } from "../../components/TableHead";
 import { Ago } from "../../components/Time";
 
 /** What an entry says besides who, what and to what, in a line. */
@@ -27,15 +28,7 @@ export function Audit() {
       {entries && entries.length > 0 && (
         <Scroll label="Audit log">
           <table className="audit">
-            <thead>
-              <tr>
-                <th scope="col">When</th>
-                <th scope="col">Who</th>
-                <th scope="col">Did</th>
-                <th scope="col">To</th>
-                <th scope="col">From</th>
-              </tr>
-            </thead>
+            <TableHead columns={[{ title: "When" }, { title: "Who" }, { title: "Did" }, { title: "To" }, { title: "From" }]} />
             <tbody>
               {entries.map((entry, i) => (
                 <tr key={`${entry.timestamp} ${i}`}>

@@ -7,6 +7,7 @@ import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Secret } from "../../components/Secret";
 import { Scroll } from "../../components/Scroll";
+import { TableHead } from "../../components/TableHead";
 import { Until } from "../../components/Time";
 import { parseTags } from "../../tags";
 
@@ -24,20 +25,7 @@ export function Enrolment() {
       {keys && keys.length > 0 && (
         <Scroll label="Enrolment keys">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Key</th>
-                <th scope="col">Machines get the tags</th>
-                <th scope="col" className="right">
-                  Uses left
-                </th>
-                <th scope="col">Ends</th>
-                <th scope="col">Made by</th>
-                <th scope="col">
-                <span className="unseen">Actions</span>
-              </th>
-              </tr>
-            </thead>
+            <TableHead columns={[{ title: "Key" }, { title: "Machines get the tags" }, { title: "Uses left", right: true }, { title: "Ends" }, { title: "Made by" }, { title: "Actions", unseen: true }]} />
             <tbody>
               {keys.map((key) => (
                 <tr key={key.id}>

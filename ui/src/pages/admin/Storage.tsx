@@ -6,6 +6,7 @@ import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Progress } from "../../components/Progress";
 import { Scroll } from "../../components/Scroll";
+import { TableHead } from "../../components/TableHead";
 import { Moment } from "../../components/Time";
 import { bytes, number } from "../../format";
 
@@ -30,17 +31,7 @@ export function Storage() {
       {storage && (
         <Scroll label="Relations">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Relation</th>
-                <th scope="col" className="right">
-                  On disk
-                </th>
-                <th scope="col" className="right">
-                  Rows, about
-                </th>
-              </tr>
-            </thead>
+            <TableHead columns={[{ title: "Relation" }, { title: "On disk", right: true }, { title: "Rows, about", right: true }]} />
             <tbody>
               {storage.relations.map((relation) => (
                 <tr key={relation.relation}>

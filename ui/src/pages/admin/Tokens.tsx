@@ -7,6 +7,7 @@ import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Secret } from "../../components/Secret";
 import { Scroll } from "../../components/Scroll";
+import { TableHead } from "../../components/TableHead";
 import { Ago, Until } from "../../components/Time";
 import { parseTags } from "../../tags";
 
@@ -29,19 +30,7 @@ export function Tokens() {
       {tokens && (
         <Scroll label="Tokens">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Token</th>
-                <th scope="col">Role</th>
-                <th scope="col">Reaches</th>
-                <th scope="col">Last used</th>
-                <th scope="col">Ends</th>
-                <th scope="col">Made by</th>
-                <th scope="col">
-                <span className="unseen">Actions</span>
-              </th>
-              </tr>
-            </thead>
+            <TableHead columns={[{ title: "Token" }, { title: "Role" }, { title: "Reaches" }, { title: "Last used" }, { title: "Ends" }, { title: "Made by" }, { title: "Actions", unseen: true }]} />
             <tbody>
               {tokens.map((token) => (
                 <tr key={token.id}>

@@ -7,6 +7,7 @@ import { Confirm } from "../../components/Confirm";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 import { Scroll } from "../../components/Scroll";
+import { TableHead } from "../../components/TableHead";
 import { Ago } from "../../components/Time";
 import { parseTags } from "../../tags";
 
@@ -17,18 +18,7 @@ export function Users() {
       {error && <Notice kind="error" title={error.message} />}
       <Scroll label="Users">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Role</th>
-              <th scope="col">Sees machines tagged</th>
-              <th scope="col">Logs in with</th>
-              <th scope="col">Last log-in</th>
-              <th scope="col">
-                <span className="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
+          <TableHead columns={[{ title: "Name" }, { title: "Role" }, { title: "Sees machines tagged" }, { title: "Logs in with" }, { title: "Last log-in" }, { title: "Actions", unseen: true }]} />
           <tbody>
             {users?.map((user) => (
               <Row key={user.name} user={user} />
