@@ -154,6 +154,7 @@ func (a *Agent) Run(ctx context.Context) {
 	context.AfterFunc(ctx, stop)
 	a.sender.run(ctx)
 	loops.Wait()
+	a.recorder.sampler.close()
 	a.sender.queue.close()
 }
 
@@ -178,7 +179,7 @@ func describe(ctx context.Context, cfg Config) snapshot.Machine {
 		m.CPUCount = int32(n)
 	}
 	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
-		m.TotalRAM = *signed(ram.Total)
+		m.TotalRAM = signed(ram.Total)
 	}
 	return m
 }

@@ -29,6 +29,8 @@ func quiet() *slog.Logger { return logtest.Logger() }
 // madeUp is a processReader on a made-up machine, so that time can be made up too.
 type madeUp struct{ machine *snapshottest.Machine }
 
+func (madeUp) close() {}
+
 func (m madeUp) read(context.Context, bool) ([]rawProcess, error) {
 	var list []rawProcess
 	for _, p := range m.machine.Step(snapshot.TimeOf(time.Now())) {

@@ -22,6 +22,7 @@ func Once(ctx context.Context, apart time.Duration) (*snapshot.State, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer s.close()
 	if _, err := s.sample(ctx, true); err != nil {
 		return nil, err
 	}

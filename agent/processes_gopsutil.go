@@ -25,6 +25,8 @@ func newGopsutilReader() *gopsutilReader {
 	return &gopsutilReader{known: make(map[snapshot.ProcessKey]*gopsutilProcess)}
 }
 
+func (r *gopsutilReader) close() {}
+
 func (r *gopsutilReader) read(ctx context.Context, refresh bool) ([]rawProcess, error) {
 	found, err := process.ProcessesWithContext(ctx)
 	if err != nil {
@@ -68,7 +70,7 @@ func gopsutilIdentity(ctx context.Context, p *process.Process) snapshot.Identity
 
 func gopsutilSample(ctx context.Context, key snapshot.ProcessKey, known *gopsutilProcess) rawProcess {
 	p := known.process
-	raw := rawProcess{ProcessKey: key, Identity: known.identity}
+	raw := rawProcess{ProcessKey: key, Identity: known.identity, readBytes: unknown, writeBytes: unknown}
 	if ppid, err := p.PpidWithContext(ctx); err == nil && ppid > 0 {
 		raw.PPID = ppid
 	}
@@ -79,7 +81,7 @@ func gopsutilSample(ctx context.Context, key snapshot.ProcessKey, known *gopsuti
 		raw.cpuMS = int64((times.User + times.System) * 1000)
 	}
 	if memory, err := p.MemoryInfoWithContext(ctx); err == nil {
-		raw.memory = *signed(memory.RSS)
+		raw.memory = signed(memory.RSS)
 	}
 	if threads, err := p.NumThreadsWithContext(ctx); err == nil && threads > 0 {
 		raw.threads = threads

@@ -52,6 +52,12 @@ func FuzzParseStat(f *testing.F) {
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
+	plant(t, root, files)
+	return root
+}
+
+func plant(t *testing.T, root string, files map[string]string) {
+	t.Helper()
 	for name, text := range files {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -61,7 +67,6 @@ func tree(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	return root
 }
 
 const statRest = " 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 9 0 12345 1000000 250 18446744073709551615 1 1\n"
@@ -86,16 +91,15 @@ func TestReadOfAMadeUpProc(t *testing.T) {
 	p := byPID[42]
 	if p.Name != "a-name-that-is-long" || p.CommandLine != "/usr/bin/a-name-that-is-long --flag " || p.PPID != 1 ||
 		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.cpuMS != 2000 || p.threads != 9 || p.memory != int64(250*os.Getpagesize()) ||
-		p.readBytes == nil || *p.readBytes != 4096 || *p.writeBytes != 8192 {
+		p.readBytes != 4096 || p.writeBytes != 8192 {
 		t.Errorf("%+v", p)
 	}
-	if k := byPID[7]; k.Name != "kworker/0:1" || k.CommandLine != "" || k.state != "I" || k.readBytes != nil {
+	if k := byPID[7]; k.Name != "kworker/0:1" || k.CommandLine != "" || k.state != "I" || k.readBytes != unknown {
 		t.Errorf("%+v", k)
 	}
 	// exec gives the process another name: the identity is read anew.
 	files["42/stat"], files["42/cmdline"] = "42 (bash) S"+statRest, "bash\x00"
-	root = tree(t, files)
-	reader.root = root
+	plant(t, root, files)
 	if list, err = reader.read(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -180,27 +184,5 @@ func TestBootTimeIsKeptForABoot(t *testing.T) {
 	}
 	if c := boot("two", "2000"); c != 2_000_000 {
 		t.Errorf("after a reboot: %d", c)
-	}
-}
-
-// BenchmarkProcessReaders shows why /proc is read directly: the ratio of the two
-// is what a sample of this machine costs.
-func BenchmarkProcessReaders(b *testing.B) {
-	bootMS, err := bootTime("/proc", b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for name, reader := range map[string]processReader{"proc": newProcReader("/proc", bootMS), "gopsutil": newGopsutilReader()} {
-		b.Run(name, func(b *testing.B) {
-			n := 0
-			for b.Loop() {
-				list, err := reader.read(b.Context(), false)
-				if err != nil {
-					b.Fatal(err)
-				}
-				n += len(list)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/process")
-		})
 	}
 }

@@ -17,13 +17,18 @@ type rawProcess struct {
 	cpuMS                 int64
 	memory                int64
 	threads               int32
-	readBytes, writeBytes *int64 // nil where we may not know
+	readBytes, writeBytes int64 // unknown where we may not know
 }
 
+// unknown is a total that cannot be read.
+const unknown = -1
+
 // processReader lists the processes of this machine. There is one an operating
-// system. refresh asks it to read again what it caches of identities.
+// system. refresh asks it to read again what it takes to be unchanged. The list is valid
+// until the next call.
 type processReader interface {
 	read(ctx context.Context, refresh bool) ([]rawProcess, error)
+	close()
 }
 
 // sample is the machine at one instant.
@@ -40,12 +45,21 @@ type sampler struct {
 	system    *systemReader
 
 	last   time.Time
-	totals map[snapshot.ProcessKey]totals
+	totals map[snapshot.ProcessKey]*totals // nil before the first sample
+	round  uint64
 }
 
+// totals are those of the sample before, and when that was.
 type totals struct {
-	cpuMS                 int64
-	readBytes, writeBytes *int64
+	cpuMS, readBytes, writeBytes int64
+	round                        uint64
+}
+
+// amounts is the numbers of a process in a sample, which it has pointers to: one piece of
+// memory for all of a sample's.
+type amounts struct {
+	cpuMS, memory, readBytes, writeBytes int64
+	threads                              int32
 }
 
 func newSampler(stateDir string) (*sampler, error) {
@@ -55,6 +69,9 @@ func newSampler(stateDir string) (*sampler, error) {
 	}
 	return &sampler{processes: processes, system: &systemReader{}}, nil
 }
+
+// close gives back what is kept open.
+func (s *sampler) close() { s.processes.close() }
 
 // forget makes the next sample a first one: after a pause the totals of long ago
 // would all be spent in one interval.
@@ -70,39 +87,55 @@ func (s *sampler) sample(ctx context.Context, refresh bool) (*sample, error) {
 		return nil, fmt.Errorf("read processes: %w", err)
 	}
 	first := s.totals == nil
+	if first {
+		s.totals = make(map[snapshot.ProcessKey]*totals, len(raw))
+	}
 	out := &sample{at: snapshot.TimeOf(now), processes: make([]snapshot.Process, len(raw))}
 	if !first {
 		out.interval = now.Sub(s.last)
 	}
-	next := make(map[snapshot.ProcessKey]totals, len(raw))
+	s.round++
+	numbers := make([]amounts, len(raw))
 	for i := range raw {
-		r := &raw[i]
-		p := &out.processes[i]
-		p.ProcessKey, p.Identity = r.ProcessKey, r.Identity
-		p.State, p.MemoryUsage, p.Threads = r.state, &r.memory, &r.threads
-		if !first {
-			// A process that was not there before has spent its total since then.
-			before := s.totals[r.ProcessKey]
-			p.CPUMS = since(&r.cpuMS, &before.cpuMS)
-			p.ReadBytes = since(r.readBytes, before.readBytes)
-			p.WriteBytes = since(r.writeBytes, before.writeBytes)
-		}
-		next[r.ProcessKey] = totals{r.cpuMS, r.readBytes, r.writeBytes}
+		s.spent(&raw[i], &out.processes[i], &numbers[i], first)
 	}
-	s.last, s.totals = now, next
+	if len(s.totals) > len(raw) {
+		for key, before := range s.totals {
+			if before.round != s.round {
+				delete(s.totals, key)
+			}
+		}
+	}
+	s.last = now
 	out.machine = s.system.read(ctx)
 	return out, nil
 }
 
-// since returns now - before, at least 0: a total may be corrected downwards.
-func since(now, before *int64) *int64 {
-	if now == nil {
+// spent fills in a process: the amounts are what its totals have grown by.
+func (s *sampler) spent(r *rawProcess, p *snapshot.Process, n *amounts, first bool) {
+	p.ProcessKey, p.Identity = r.ProcessKey, r.Identity
+	n.memory, n.threads = r.memory, r.threads
+	p.State, p.MemoryUsage, p.Threads = r.state, &n.memory, &n.threads
+	before := s.totals[r.ProcessKey]
+	if before == nil { // a process that was not there before has spent its total since then
+		before = &totals{}
+		s.totals[r.ProcessKey] = before
+	}
+	if !first {
+		n.cpuMS = max(r.cpuMS-before.cpuMS, 0) // a total may be corrected downwards
+		p.CPUMS = &n.cpuMS
+		p.ReadBytes = since(&n.readBytes, r.readBytes, before.readBytes)
+		p.WriteBytes = since(&n.writeBytes, r.writeBytes, before.writeBytes)
+	}
+	*before = totals{cpuMS: r.cpuMS, readBytes: r.readBytes, writeBytes: r.writeBytes, round: s.round}
+}
+
+// since puts what a total has grown by into spent, and returns it; nil if that is not
+// known.
+func since(spent *int64, now, before int64) *int64 {
+	if now == unknown || before == unknown {
 		return nil
 	}
-	spent := *now
-	if before != nil {
-		spent -= *before
-	}
-	spent = max(spent, 0)
-	return &spent
+	*spent = max(now-before, 0)
+	return spent
 }

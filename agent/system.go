@@ -41,10 +41,10 @@ func (r *systemReader) read(ctx context.Context) snapshot.MachineSnapshot {
 		m.UptimeMS = &uptime
 	}
 	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
-		m.TotalRAM, m.UsedRAM, m.AvailableRAM = signed(ram.Total), signed(ram.Used), signed(ram.Available)
+		m.TotalRAM, m.UsedRAM, m.AvailableRAM = new(signed(ram.Total)), new(signed(ram.Used)), new(signed(ram.Available))
 	}
 	if swap, err := mem.SwapMemoryWithContext(ctx); err == nil {
-		m.TotalSwap, m.UsedSwap = signed(swap.Total), signed(swap.Used)
+		m.TotalSwap, m.UsedSwap = new(signed(swap.Total)), new(signed(swap.Used))
 	}
 	r.readDisks(ctx, &m)
 	m.Interfaces = r.interfaces(ctx)
@@ -102,15 +102,15 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 			continue
 		}
 		seen[key] = true
-		d := snapshot.Disk{Device: clean(partition.Device, snapshot.MaxTextBytes), Mount: clean(partition.Mountpoint, snapshot.MaxMountBytes), Total: signed(usage.Total), Used: signed(usage.Used)}
+		d := snapshot.Disk{Device: clean(partition.Device, snapshot.MaxTextBytes), Mount: clean(partition.Mountpoint, snapshot.MaxMountBytes), Total: new(signed(usage.Total)), Used: new(signed(usage.Used))}
 		name := filepath.Base(partition.Device)
 		if now, ok := counters[name]; ok {
 			if then, ok := before[name]; ok {
-				d.ReadBytes, d.WriteBytes = since(signed(now.ReadBytes), signed(then.ReadBytes)), since(signed(now.WriteBytes), signed(then.WriteBytes))
+				d.ReadBytes, d.WriteBytes = grown(now.ReadBytes, then.ReadBytes), grown(now.WriteBytes, then.WriteBytes)
 			}
 		}
 		m.Disks = append(m.Disks, d)
-		total, used, available = total+*d.Total, used+*d.Used, available+*signed(usage.Free)
+		total, used, available = total+*d.Total, used+*d.Used, available+signed(usage.Free)
 	}
 	if len(m.Disks) > 0 {
 		m.TotalDisk, m.UsedDisk, m.AvailableDisk = &total, &used, &available
@@ -132,7 +132,7 @@ func (r *systemReader) interfaces(ctx context.Context) []snapshot.Interface {
 		r.nets[now.Name] = now
 		i := snapshot.Interface{Name: clean(now.Name, snapshot.MaxTextBytes)}
 		if then, ok := before[now.Name]; ok {
-			i.ReceivedBytes, i.SentBytes = since(signed(now.BytesRecv), signed(then.BytesRecv)), since(signed(now.BytesSent), signed(then.BytesSent))
+			i.ReceivedBytes, i.SentBytes = grown(now.BytesRecv, then.BytesRecv), grown(now.BytesSent, then.BytesSent)
 		}
 		list = append(list, i)
 	}
@@ -140,7 +140,12 @@ func (r *systemReader) interfaces(ctx context.Context) []snapshot.Interface {
 }
 
 // signed converts a counter; what does not fit our limits is cut to them.
-func signed(n uint64) *int64 {
-	v := int64(min(n, snapshot.MaxAmount))
-	return &v
+func signed(n uint64) int64 { return int64(min(n, snapshot.MaxAmount)) }
+
+// grown returns by how much a counter has grown; a counter that was reset starts at 0.
+func grown(now, before uint64) *int64 {
+	if now < before {
+		before = 0
+	}
+	return new(signed(now - before))
 }
