@@ -45,6 +45,10 @@ type Config struct {
 	QueueBytes int
 	// FullEvery is the longest time between two full snapshots; 0 means a minute.
 	FullEvery time.Duration
+	// KeepSecrets leaves command lines as they are; SecretPatterns are regular expressions
+	// of what else is taken out of them: the first group of each, or all that it matches.
+	KeepSecrets    bool
+	SecretPatterns []string
 	// Version is the agent's own.
 	Version string
 }
@@ -96,7 +100,11 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if err := machine.Validate(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	taken, err := newSampler(cfg.StateDir)
+	scrub, err := cfg.scrubber()
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	taken, err := newSampler(cfg.StateDir, scrub, logger)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -118,6 +126,14 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	}
 	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, refusedWait: refusedWait,
 		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, packer: wire, most: batchLimit}}, nil
+}
+
+// scrubber is what the config says of secrets.
+func (cfg *Config) scrubber() (*scrubber, error) {
+	if cfg.KeepSecrets {
+		return nil, nil //nolint:nilnil // a nil scrubber takes out nothing
+	}
+	return newScrubber(cfg.SecretPatterns)
 }
 
 // openQueue opens the spool in the state directory. Where that cannot be, the agent

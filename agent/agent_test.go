@@ -31,7 +31,7 @@ type madeUp struct{ machine *snapshottest.Machine }
 
 func (madeUp) close() {}
 
-func (m madeUp) read(context.Context, bool) ([]rawProcess, error) {
+func (m madeUp) read(context.Context, wanted, bool) ([]rawProcess, error) {
 	var list []rawProcess
 	for _, p := range m.machine.Step(snapshot.TimeOf(time.Now())) {
 		list = append(list, rawProcess{ProcessKey: p.ProcessKey, Identity: p.Identity, state: p.State, memory: *p.MemoryUsage, threads: *p.Threads})
@@ -40,7 +40,7 @@ func (m madeUp) read(context.Context, bool) ([]rawProcess, error) {
 }
 
 func madeUpRecorder(limit int) *recorder {
-	s := &sampler{processes: madeUp{snapshottest.NewMachine(1, 10)}, system: &systemReader{}}
+	s := &sampler{processes: madeUp{snapshottest.NewMachine(1, 10)}, system: &systemReader{}, forks: func() int64 { return unknown }, logger: quiet()}
 	return newRecorder(s, newQueue(limit), quiet(), time.Minute)
 }
 

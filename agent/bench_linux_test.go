@@ -17,7 +17,7 @@ import (
 func crowd(b *testing.B, idle, busy int) {
 	b.Helper()
 	start := func(arguments ...string) {
-		child := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // a benchmark's own
+		child := exec.Command(arguments[0], arguments[1:]...)
 		if err := child.Start(); err != nil {
 			b.Fatal(err)
 		}
@@ -122,10 +122,10 @@ func BenchmarkReaders(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			r := newProcReader("/proc", bootMS)
+			r := newProcReader("/proc", bootMS, usualScrubber(b))
 			b.Cleanup(r.close)
 			return func() {
-				if _, err := r.read(b.Context(), refresh); err != nil {
+				if _, err := r.read(b.Context(), r.want, refresh); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -134,7 +134,7 @@ func BenchmarkReaders(b *testing.B) {
 	run("ours", reader(false))
 	run("ours, for a full snapshot", reader(true))
 	run("ours, a sample", func(b *testing.B) func() {
-		s, err := newSampler(b.TempDir())
+		s, err := newSampler(b.TempDir(), usualScrubber(b), quiet())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -142,20 +142,21 @@ func BenchmarkReaders(b *testing.B) {
 		n := 0
 		return func() {
 			n++
-			if _, err := s.sample(b.Context(), n%12 == 0); err != nil {
+			if _, err := s.sample(b.Context(), time.Now(), wantedBy(snapshot.Config{}), n%12 == 0); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	run("gopsutil with kept objects", func(b *testing.B) func() {
-		r := newGopsutilReader()
+		r := newGopsutilReader(nil)
 		return func() {
-			if _, err := r.read(b.Context(), false); err != nil {
+			if _, err := r.read(b.Context(), r.want, false); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	run("gopsutil", func(b *testing.B) func() {
+		r := newGopsutilReader(nil)
 		return func() {
 			pids, err := process.PidsWithContext(b.Context())
 			if err != nil {
@@ -163,8 +164,8 @@ func BenchmarkReaders(b *testing.B) {
 			}
 			for _, pid := range pids {
 				if p, err := process.NewProcessWithContext(b.Context(), pid); err == nil {
-					known := &gopsutilProcess{process: p, identity: gopsutilIdentity(b.Context(), p)}
-					gopsutilSample(b.Context(), snapshot.ProcessKey{PID: pid}, known)
+					known := &gopsutilProcess{process: p, identity: r.identity(b.Context(), p)}
+					r.sample(b.Context(), snapshot.ProcessKey{PID: pid}, known)
 				}
 			}
 		}

@@ -84,7 +84,7 @@ func TestExamine(t *testing.T) {
 
 func TestOnce(t *testing.T) {
 	t.Parallel()
-	state, err := Once(t.Context(), 50*time.Millisecond)
+	state, err := Once(t.Context(), Config{}, 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,6 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// maxCommandLine is how much of a command line is kept.
-const maxCommandLine = 4096
-
 // identify reads what a process is.
 func (r *procReader) identify(p *procProcess) {
 	p.named, p.ran = p.comm, false
@@ -26,26 +23,57 @@ func (r *procReader) identify(p *procProcess) {
 				id.Name = full
 			}
 		}
-		id.CommandLine = clean(string(bytes.ReplaceAll(text, []byte{0}, []byte{' '})), maxCommandLine)
+		if r.want.commandLines && len(text) > 0 {
+			id.CommandLine = clean(strings.Join(r.scrub.arguments(strings.Split(string(text), "\x00")), " "), maxCommandLine)
+		}
+	}
+	if r.want.cgroups {
+		if text, err := r.readFile(p, &keptFile{}, "cgroup", false); err == nil {
+			id.Cgroup = clean(cgroupOf(text), snapshot.MaxMountBytes)
+		}
 	}
 	if id.Name = clean(id.Name, snapshot.MaxTextBytes); id.Name == "" {
 		id.Name = "?"
 	}
 	var stat syscall.Stat_t
 	if err := syscall.Stat(r.root+"/"+p.pid, &stat); err == nil {
-		id.User = r.user(stat.Uid)
+		id.User = r.users.name(stat.Uid)
 	}
 	p.raw.Identity = id
 }
 
-func (r *procReader) user(uid uint32) string {
-	name, ok := r.users[uid]
+// cgroupOf picks the path of /proc/[pid]/cgroup that tells most: that of version 2 or,
+// where version 1 is in use beside it or alone, of systemd's hierarchy or of whichever is
+// not the root. The root itself tells nothing. See cgroups(7).
+func cgroupOf(text []byte) string {
+	best := ""
+	for line := range bytes.Lines(text) {
+		parts := bytes.SplitN(bytes.TrimSuffix(line, []byte{'\n'}), []byte{':'}, 3)
+		if len(parts) != 3 || len(parts[2]) < 2 || parts[2][0] != '/' {
+			continue
+		}
+		path, controllers := string(parts[2]), string(parts[1])
+		if controllers == "" || controllers == "name=systemd" {
+			return path
+		}
+		if best == "" {
+			best = path
+		}
+	}
+	return best
+}
+
+// userNames remembers the names of users.
+type userNames map[uint32]string
+
+func (u userNames) name(uid uint32) string {
+	name, ok := u[uid]
 	if !ok {
 		name = strconv.FormatUint(uint64(uid), 10)
 		if found, err := user.LookupId(name); err == nil {
 			name = clean(found.Username, snapshot.MaxTextBytes)
 		}
-		r.users[uid] = name
+		u[uid] = name
 	}
 	return name
 }

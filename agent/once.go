@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -12,18 +13,22 @@ import (
 // Once takes one full snapshot of this machine, for people and scripts: it looks twice,
 // as long apart as given, because what processes spend is a difference. Nothing is
 // sent or kept.
-func Once(ctx context.Context, apart time.Duration) (*snapshot.State, error) {
+func Once(ctx context.Context, cfg Config, apart time.Duration) (*snapshot.State, error) {
+	scrub, err := cfg.scrubber()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "snapwatch-once-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for a moment: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s, err := newSampler(dir)
+	s, err := newSampler(dir, scrub, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if _, err := s.sample(ctx, true); err != nil {
+	if _, err := s.sample(ctx, time.Now(), wantedBy(snapshot.Config{}), true); err != nil {
 		return nil, err
 	}
 	select {
@@ -31,11 +36,12 @@ func Once(ctx context.Context, apart time.Duration) (*snapshot.State, error) {
 		return nil, ctx.Err()
 	case <-time.After(apart):
 	}
-	taken, err := s.sample(ctx, false)
+	now := time.Now()
+	taken, err := s.sample(ctx, now, wantedBy(snapshot.Config{}), false)
 	if err != nil {
 		return nil, err
 	}
-	state := &snapshot.State{Timestamp: taken.at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine, Processes: taken.processes}
+	state := &snapshot.State{Timestamp: snapshot.TimeOf(now), Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine, Processes: taken.processes}
 	state.Derive()
 	return state, nil
 }

@@ -13,6 +13,8 @@ import (
 // objects, which cache what they have read, per (pid, start time).
 type gopsutilReader struct {
 	known map[snapshot.ProcessKey]*gopsutilProcess
+	want  wanted
+	scrub *scrubber
 }
 
 type gopsutilProcess struct {
@@ -21,13 +23,15 @@ type gopsutilProcess struct {
 	seen     bool
 }
 
-func newGopsutilReader() *gopsutilReader {
-	return &gopsutilReader{known: make(map[snapshot.ProcessKey]*gopsutilProcess)}
+func newGopsutilReader(scrub *scrubber) *gopsutilReader {
+	return &gopsutilReader{scrub: scrub, want: wantedBy(snapshot.Config{}), known: make(map[snapshot.ProcessKey]*gopsutilProcess)}
 }
 
 func (r *gopsutilReader) close() {}
 
-func (r *gopsutilReader) read(ctx context.Context, refresh bool) ([]rawProcess, error) {
+func (r *gopsutilReader) read(ctx context.Context, want wanted, refresh bool) ([]rawProcess, error) {
+	refresh = refresh || want != r.want
+	r.want = want
 	found, err := process.ProcessesWithContext(ctx)
 	if err != nil {
 		return nil, err
@@ -41,11 +45,11 @@ func (r *gopsutilReader) read(ctx context.Context, refresh bool) ([]rawProcess, 
 		key := snapshot.ProcessKey{PID: p.Pid, StartedAt: snapshot.Time(created)}
 		known := r.known[key]
 		if known == nil || refresh {
-			known = &gopsutilProcess{process: p, identity: gopsutilIdentity(ctx, p)}
+			known = &gopsutilProcess{process: p, identity: r.identity(ctx, p)}
 			r.known[key] = known
 		}
 		known.seen = true
-		list = append(list, gopsutilSample(ctx, key, known))
+		list = append(list, r.sample(ctx, key, known))
 	}
 	for key, known := range r.known {
 		if !known.seen {
@@ -56,21 +60,25 @@ func (r *gopsutilReader) read(ctx context.Context, refresh bool) ([]rawProcess, 
 	return list, nil
 }
 
-func gopsutilIdentity(ctx context.Context, p *process.Process) snapshot.Identity {
+func (r *gopsutilReader) identity(ctx context.Context, p *process.Process) snapshot.Identity {
 	var id snapshot.Identity
 	name, _ := p.NameWithContext(ctx)
-	command, _ := p.CmdlineWithContext(ctx)
+	command := ""
+	if r.want.commandLines {
+		arguments, _ := p.CmdlineSliceWithContext(ctx)
+		command = strings.Join(r.scrub.arguments(arguments), " ")
+	}
 	owner, _ := p.UsernameWithContext(ctx)
-	id.Name, id.CommandLine, id.User = clean(name, snapshot.MaxTextBytes), clean(command, snapshot.MaxCommandLineBytes), clean(owner, snapshot.MaxTextBytes)
+	id.Name, id.CommandLine, id.User = clean(name, snapshot.MaxTextBytes), clean(command, maxCommandLine), clean(owner, snapshot.MaxTextBytes)
 	if id.Name == "" {
 		id.Name = "?"
 	}
 	return id
 }
 
-func gopsutilSample(ctx context.Context, key snapshot.ProcessKey, known *gopsutilProcess) rawProcess {
+func (r *gopsutilReader) sample(ctx context.Context, key snapshot.ProcessKey, known *gopsutilProcess) rawProcess {
 	p := known.process
-	raw := rawProcess{ProcessKey: key, Identity: known.identity, readBytes: unknown, writeBytes: unknown}
+	raw := rawProcess{ProcessKey: key, Identity: known.identity, readBytes: unknown, writeBytes: unknown, openFiles: unknown}
 	if ppid, err := p.PpidWithContext(ctx); err == nil && ppid > 0 {
 		raw.PPID = ppid
 	}
@@ -86,8 +94,15 @@ func gopsutilSample(ctx context.Context, key snapshot.ProcessKey, known *gopsuti
 	if threads, err := p.NumThreadsWithContext(ctx); err == nil && threads > 0 {
 		raw.threads = threads
 	}
-	if counters, err := p.IOCountersWithContext(ctx); err == nil {
-		raw.readBytes, raw.writeBytes = signed(counters.ReadBytes), signed(counters.WriteBytes)
+	if r.want.io {
+		if counters, err := p.IOCountersWithContext(ctx); err == nil {
+			raw.readBytes, raw.writeBytes = signed(counters.ReadBytes), signed(counters.WriteBytes)
+		}
+	}
+	if r.want.openFiles {
+		if n, err := p.NumFDsWithContext(ctx); err == nil && n >= 0 {
+			raw.openFiles = n
+		}
 	}
 	return raw
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"math"
 	"os"
 	"strconv"
 	"syscall"
@@ -22,7 +23,9 @@ type procReader struct {
 	bootMS   int64 // when the machine booted; fixed for a boot, so that start times are
 	pageSize int64
 	known    map[int32]*procProcess
-	users    map[uint32]string
+	users    userNames
+	want     wanted
+	scrub    *scrubber
 	buffer   []byte
 	budget   int // descriptors that may still be kept open
 	vmstat   keptFile
@@ -55,17 +58,17 @@ const ticksPerSecond = 100
 // maxKept bounds the descriptors that are kept open: each takes about 5 KB in the kernel.
 const maxKept = 4096
 
-func newProcessReader(stateDir string) (processReader, error) {
+func newProcessReader(stateDir string, scrub *scrubber) (processReader, error) {
 	bootMS, err := bootTime("/proc", stateDir)
 	if err != nil {
 		return nil, err
 	}
-	return newProcReader("/proc", bootMS), nil
+	return newProcReader("/proc", bootMS, scrub), nil
 }
 
-func newProcReader(root string, bootMS int64) *procReader {
-	r := &procReader{root: root, bootMS: bootMS, pageSize: int64(os.Getpagesize()), budget: maxKept,
-		known: make(map[int32]*procProcess), users: make(map[uint32]string), buffer: make([]byte, 16<<10)}
+func newProcReader(root string, bootMS int64, scrub *scrubber) *procReader {
+	r := &procReader{root: root, scrub: scrub, bootMS: bootMS, pageSize: int64(os.Getpagesize()), budget: maxKept,
+		known: make(map[int32]*procProcess), users: make(userNames), want: wantedBy(snapshot.Config{}), buffer: make([]byte, 16<<10)}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
 		r.budget = int(min(maxKept, limit.Cur/2))
@@ -84,7 +87,7 @@ func (r *procReader) close() {
 }
 
 // read lists the processes; the list is valid until the next call.
-func (r *procReader) read(ctx context.Context, refresh bool) ([]rawProcess, error) {
+func (r *procReader) read(ctx context.Context, want wanted, refresh bool) ([]rawProcess, error) {
 	dir, err := os.Open(r.root)
 	if err != nil {
 		return nil, err
@@ -95,6 +98,12 @@ func (r *procReader) read(ctx context.Context, refresh bool) ([]rawProcess, erro
 		return nil, err
 	}
 	r.round++
+	if want != r.want {
+		r.want, refresh = want, true
+		for _, p := range r.known {
+			p.ran = true // its identity is to be read anew
+		}
+	}
 	thorough := r.reclaimed() || refresh
 	r.list = r.list[:0]
 	for _, name := range names {
@@ -201,11 +210,17 @@ func (r *procReader) values(p *procProcess) bool {
 	raw.cpuMS, raw.memory, raw.threads = (stat.userTicks+stat.systemTicks)*1000/ticksPerSecond, stat.rssPages*r.pageSize, stat.threads
 	p.comm = stat.comm
 	raw.readBytes, raw.writeBytes = unknown, unknown
-	if !p.noIO {
+	if r.want.io && !p.noIO {
 		if text, err := r.readFile(p, &p.io, "io", keep); err == nil {
 			raw.readBytes, raw.writeBytes = number(text, "\nread_bytes: "), number(text, "\nwrite_bytes: ")
 		} else {
 			p.noIO = os.IsPermission(err)
+		}
+	}
+	raw.openFiles = unknown
+	if r.want.openFiles && r.sized {
+		if n, err := folderSize(r.root + "/" + p.pid + "/fd"); err == nil && n <= math.MaxInt32 {
+			raw.openFiles = int32(n)
 		}
 	}
 	return true

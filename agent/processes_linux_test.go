@@ -79,8 +79,8 @@ func TestReadOfAMadeUpProc(t *testing.T) {
 		"8/stat": "torn", "self/stat": "x", "uptime": "1 1",
 	}
 	root := tree(t, files)
-	reader := newProcReader(root, 1_000_000)
-	list, err := reader.read(t.Context(), false)
+	reader := newProcReader(root, 1_000_000, nil)
+	list, err := reader.read(t.Context(), reader.want, false)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%d processes, %v", len(list), err)
 	}
@@ -100,7 +100,7 @@ func TestReadOfAMadeUpProc(t *testing.T) {
 	// exec gives the process another name: the identity is read anew.
 	files["42/stat"], files["42/cmdline"] = "42 (bash) S"+statRest, "bash\x00"
 	plant(t, root, files)
-	if list, err = reader.read(t.Context(), false); err != nil {
+	if list, err = reader.read(t.Context(), reader.want, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range list {
@@ -114,18 +114,18 @@ func TestReadOfAMadeUpProc(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "42")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = reader.read(t.Context(), false); err != nil || len(reader.known) != 1 {
+	if _, err = reader.read(t.Context(), reader.want, false); err != nil || len(reader.known) != 1 {
 		t.Errorf("an ended process is still cached: %d, %v", len(reader.known), err)
 	}
 }
 
 // The real thing: a child that burns CPU shows up under us with what it spent.
 func TestSampleOfARealChild(t *testing.T) {
-	s, err := newSampler(t.TempDir())
+	s, err := newSampler(t.TempDir(), nil, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.sample(t.Context(), true); err != nil {
+	if _, err := s.sample(t.Context(), time.Now(), wantedBy(snapshot.Config{}), true); err != nil {
 		t.Fatal(err)
 	}
 	child := exec.Command("sh", "-c", "echo up; while :; do :; done")
@@ -145,7 +145,7 @@ func TestSampleOfARealChild(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for spent < 50 {
-		taken, err := s.sample(ctx, false)
+		taken, err := s.sample(ctx, time.Now(), wantedBy(snapshot.Config{}), false)
 		if err != nil {
 			t.Fatalf("the child never spent 50 ms: %v", err)
 		}

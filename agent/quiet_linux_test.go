@@ -43,10 +43,10 @@ func TestWhatHasNotRunIsNotReadAgain(t *testing.T) {
 			}
 			put(100)
 			root := tree(t, files)
-			reader := newProcReader(root, 0)
+			reader := newProcReader(root, 0, nil)
 			defer reader.close()
 			for range 2 {
-				if _, err := reader.read(t.Context(), false); err != nil {
+				if _, err := reader.read(t.Context(), reader.want, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -55,7 +55,7 @@ func TestWhatHasNotRunIsNotReadAgain(t *testing.T) {
 				files[name] = text
 			}
 			plant(t, root, files)
-			list, err := reader.read(t.Context(), test.refresh)
+			list, err := reader.read(t.Context(), reader.want, test.refresh)
 			if err != nil || len(list) != pids {
 				t.Fatal(len(list), err)
 			}
@@ -78,10 +78,10 @@ func TestWhatHasNotRunIsNotReadAgain(t *testing.T) {
 func TestOrphansAreAdopted(t *testing.T) {
 	root := tree(t, map[string]string{"vmstat": "pgsteal_kswapd 10\n", "1/stat": statOf(1, 0, "S", 1, 1), "1/schedstat": "1 1 1\n",
 		"2/stat": statOf(2, 1, "S", 1, 1), "2/schedstat": "1 1 1\n", "3/stat": statOf(3, 2, "S", 1, 1), "3/schedstat": "1 1 1\n"})
-	reader := newProcReader(root, 0)
+	reader := newProcReader(root, 0, nil)
 	defer reader.close()
 	for range 2 {
-		if _, err := reader.read(t.Context(), false); err != nil {
+		if _, err := reader.read(t.Context(), reader.want, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestOrphansAreAdopted(t *testing.T) {
 		t.Fatal(err)
 	}
 	plant(t, root, map[string]string{"3/stat": statOf(3, 1, "S", 1, 1)})
-	list, err := reader.read(t.Context(), false)
+	list, err := reader.read(t.Context(), reader.want, false)
 	if err != nil || len(list) != 2 {
 		t.Fatal(len(list), err)
 	}
@@ -107,10 +107,10 @@ func TestKeptDescriptorsAreBounded(t *testing.T) {
 		files[fmt.Sprintf("%d/stat", pid)], files[fmt.Sprintf("%d/schedstat", pid)], files[fmt.Sprintf("%d/io", pid)] = statOf(pid, 0, "R", 1, 1), "1 1 1\n", "\nread_bytes: 1\n"
 	}
 	for _, budget := range []int{0, 7, 1000} {
-		reader := newProcReader(tree(t, files), 0)
+		reader := newProcReader(tree(t, files), 0, nil)
 		reader.budget = budget
 		for range 4 {
-			if list, err := reader.read(t.Context(), false); err != nil || len(list) != 10 {
+			if list, err := reader.read(t.Context(), reader.want, false); err != nil || len(list) != 10 {
 				t.Fatal(len(list), err)
 			}
 		}

@@ -32,6 +32,7 @@ type recorder struct {
 	changed  chan struct{}
 
 	encoder  snapshot.Encoder
+	clock    clock
 	previous snapshot.Time // the snapshot before, 0 for none
 	lastFull snapshot.Time
 }
@@ -45,7 +46,7 @@ func (r *recorder) configure(config snapshot.Config) {
 	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
 	r.mu.Lock()
 	same := r.config.Equal(config)
-	if !slices.Equal(r.config.Exclude, config.Exclude) {
+	if !slices.Equal(r.config.Exclude, config.Exclude) || !slices.Equal(r.config.Include, config.Include) || wantedBy(r.config) != wantedBy(config) {
 		r.needFull = true // those that are left out from now on have not ended
 	}
 	r.config = config
@@ -56,7 +57,7 @@ func (r *recorder) configure(config snapshot.Config) {
 	if r.keep != nil {
 		r.keep(config)
 	}
-	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled, "exclude", config.Exclude)
+	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled, "include", config.Include, "exclude", config.Exclude, "omit", config.Omit)
 	select {
 	case r.changed <- struct{}{}:
 	default:
@@ -123,27 +124,34 @@ func (r *recorder) run(ctx context.Context) {
 // record takes one sample and queues it; first tells that it had none before it
 // to compare with.
 func (r *recorder) record(ctx context.Context, interval time.Duration) (first bool, err error) {
-	now := snapshot.TimeOf(time.Now())
-	full := r.wantsFull(now, interval)
-	taken, err := r.sampler.sample(ctx, full)
+	now := time.Now()
+	at, jump := r.clock.stamp(now)
+	full := r.wantsFull(at, interval)
+	config := r.current()
+	taken, err := r.sampler.sample(ctx, now, wantedBy(config), full)
 	if err != nil {
 		return false, err
 	}
-	if config := r.current(); len(config.Exclude) > 0 {
-		taken.processes = slices.DeleteFunc(taken.processes, func(p snapshot.Process) bool { return config.Excludes(p.Name) })
+	if len(config.Exclude) > 0 || len(config.Include) > 0 {
+		hidden := func(p snapshot.Process) bool { return !config.Records(p.Name) }
+		taken.processes, taken.ended = slices.DeleteFunc(taken.processes, hidden), slices.DeleteFunc(taken.ended, hidden)
 	}
-	s := snapshot.Snapshot{Timestamp: taken.at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine}
+	if jump != 0 {
+		taken.machine.ClockJumpMS = new(jump.Milliseconds())
+		r.logger.Warn("the clock was set, or the machine slept", "by", jump)
+	}
+	s := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine}
 	if s.IntervalMS > snapshot.MaxIntervalMS {
 		s.IntervalMS = 0
 	}
-	if full || taken.at <= r.previous {
-		s.Processes = r.encoder.Full(taken.processes)
-		r.lastFull = taken.at
+	if full || at <= r.previous {
+		s.Processes = r.encoder.Full(taken.processes, taken.ended...)
+		r.lastFull = at
 	} else {
 		s.Kind, s.Previous = snapshot.KindChanges, r.previous
-		s.Processes, s.Exited = r.encoder.Changes(taken.processes)
+		s.Processes, s.Exited = r.encoder.Changes(taken.processes, taken.ended...)
 	}
-	r.previous = taken.at
+	r.previous = at
 	encoded, err := json.Marshal(&s)
 	if err != nil {
 		return false, fmt.Errorf("encode a snapshot: %w", err)

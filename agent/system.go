@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/shirou/gopsutil/v3/cpu"
@@ -19,17 +20,25 @@ import (
 // systemReader reads the system metrics. What cannot be read stays unknown: a
 // machine without swap or with an odd mount is still worth a snapshot.
 type systemReader struct {
-	cpu   *cpu.TimesStat
-	disks map[string]disk.IOCountersStat
-	nets  map[string]net.IOCountersStat
-	boot  uint64
+	cores      []cpu.TimesStat
+	disks      map[string]disk.IOCountersStat
+	nets       map[string]net.IOCountersStat
+	boot       uint64
+	partitions []disk.PartitionStat
+
+	temperatures   []snapshot.Temperature
+	temperaturesAt time.Time
 }
 
-func (r *systemReader) forget() { r.cpu, r.disks, r.nets = nil, nil, nil }
+// temperaturesEvery is how often sensors are read at the most: some take milliseconds.
+const temperaturesEvery = 10 * time.Second
 
-func (r *systemReader) read(ctx context.Context) snapshot.MachineSnapshot {
+func (r *systemReader) forget() { r.cores, r.disks, r.nets = nil, nil, nil }
+
+// read reads what is wanted; refresh looks for other file systems.
+func (r *systemReader) read(ctx context.Context, want wanted, refresh bool) snapshot.MachineSnapshot {
 	var m snapshot.MachineSnapshot
-	m.CPUUsage = r.cpuUsage(ctx)
+	r.readCPU(ctx, &m, want.cores)
 	if avg, err := load.AvgWithContext(ctx); err == nil {
 		m.Load1, m.Load5, m.Load15 = &avg.Load1, &avg.Load5, &avg.Load15
 	}
@@ -46,30 +55,102 @@ func (r *systemReader) read(ctx context.Context) snapshot.MachineSnapshot {
 	if swap, err := mem.SwapMemoryWithContext(ctx); err == nil {
 		m.TotalSwap, m.UsedSwap = new(signed(swap.Total)), new(signed(swap.Used))
 	}
+	if refresh || r.partitions == nil {
+		r.partitions, _ = disk.PartitionsWithContext(ctx, false)
+	}
 	r.readDisks(ctx, &m)
-	m.Interfaces = r.interfaces(ctx)
+	if !want.disks {
+		m.Disks = nil // the sums stay
+	}
+	if want.interfaces {
+		m.Interfaces = r.interfaces(ctx)
+	}
+	if want.temperatures {
+		m.Temperatures = r.sensors(ctx)
+	}
 	return m
 }
 
-// cpuUsage returns the share of all cores' time since the read before that was
-// neither idle nor waiting for I/O: 100 × (1 − Δidle ÷ Δtotal).
-func (r *systemReader) cpuUsage(ctx context.Context) *float64 {
-	times, err := cpu.TimesWithContext(ctx, false)
-	if err != nil || len(times) != 1 {
-		return nil
+// sensors reads the temperatures, or repeats those of a moment ago.
+func (r *systemReader) sensors(ctx context.Context) []snapshot.Temperature {
+	if now := time.Now(); now.Sub(r.temperaturesAt) >= temperaturesEvery {
+		r.temperaturesAt = now
+		read, _ := host.SensorsTemperaturesWithContext(ctx) // with an error come those that could be read
+		r.temperatures = temperatures(read)
 	}
-	now, before := times[0], r.cpu
-	r.cpu = &now
-	if before == nil {
-		return nil
+	return r.temperatures
+}
+
+// temperatures names each sensor once; several of one name get numbers.
+func temperatures(read []host.TemperatureStat) []snapshot.Temperature {
+	var list []snapshot.Temperature
+	seen := make(map[string]int, len(read))
+	for _, t := range read {
+		name := clean(t.SensorKey, snapshot.MaxTextBytes-8)
+		if name == "" || len(list) == snapshot.MaxDevices || math.IsNaN(t.Temperature) || t.Temperature < -273.15 || t.Temperature > 10_000 {
+			continue
+		}
+		if seen[name]++; seen[name] > 1 {
+			name += " " + strconv.Itoa(seen[name])
+		}
+		list = append(list, snapshot.Temperature{Sensor: name, Celsius: math.Round(t.Temperature*10) / 10})
 	}
-	total := cpuTotal(&now) - cpuTotal(before)
-	idle := now.Idle + now.Iowait - before.Idle - before.Iowait
+	return list
+}
+
+// readCPU reads where the time of the cores went since the read before. Usage is the
+// share that was neither idle nor waiting for I/O: 100 × (1 − Δidle ÷ Δtotal).
+func (r *systemReader) readCPU(ctx context.Context, m *snapshot.MachineSnapshot, each bool) {
+	now, err := cpu.TimesWithContext(ctx, true)
+	if err != nil {
+		return
+	}
+	before := r.cores
+	r.cores = now
+	if len(before) != len(now) || len(now) == 0 { // the first time, or a core came or went
+		return
+	}
+	var total cpu.TimesStat
+	for i := range now {
+		core := timesSince(&now[i], &before[i])
+		add(&total, &core)
+		if busy, _ := usage(&core); each && i < snapshot.MaxCores {
+			m.Cores = append(m.Cores, int16(math.Round(busy)))
+		}
+	}
+	busy, ok := usage(&total)
+	if !ok {
+		m.Cores = nil
+		return
+	}
+	m.CPUUsage = new(math.Round(busy*100) / 100)
+	share := func(seconds float64) *float64 {
+		// In quarters of a percent: their bits compress well.
+		return new(math.Round(min(max(seconds/cpuTotal(&total), 0), 1)*400) / 4)
+	}
+	m.CPU = &snapshot.CPUModes{User: share(total.User), Nice: share(total.Nice), System: share(total.System), IOWait: share(total.Iowait),
+		IRQ: share(total.Irq + total.Softirq), Stolen: share(total.Steal)}
+}
+
+// usage is how busy a core was, in percent.
+func usage(t *cpu.TimesStat) (percent float64, ok bool) {
+	total := cpuTotal(t)
 	if total <= 0 {
-		return nil
+		return 0, false
 	}
-	usage := math.Round(10_000*min(max(1-idle/total, 0), 1)) / 100 // two decimals
-	return &usage
+	return 100 * min(max(1-(t.Idle+t.Iowait)/total, 0), 1), true
+}
+
+// timesSince subtracts; a kernel may correct its figures downwards a little.
+func timesSince(now, before *cpu.TimesStat) cpu.TimesStat {
+	d := func(a, b float64) float64 { return max(a-b, 0) }
+	return cpu.TimesStat{User: d(now.User, before.User), System: d(now.System, before.System), Idle: d(now.Idle, before.Idle), Nice: d(now.Nice, before.Nice),
+		Iowait: d(now.Iowait, before.Iowait), Irq: d(now.Irq, before.Irq), Softirq: d(now.Softirq, before.Softirq), Steal: d(now.Steal, before.Steal)}
+}
+
+func add(sum, t *cpu.TimesStat) {
+	sum.User, sum.System, sum.Idle, sum.Nice = sum.User+t.User, sum.System+t.System, sum.Idle+t.Idle, sum.Nice+t.Nice
+	sum.Iowait, sum.Irq, sum.Softirq, sum.Steal = sum.Iowait+t.Iowait, sum.Irq+t.Irq, sum.Softirq+t.Softirq, sum.Steal+t.Steal
 }
 
 // cpuTotal leaves out guest time: Linux counts it in user time already.
@@ -80,8 +161,8 @@ func cpuTotal(t *cpu.TimesStat) float64 {
 // readDisks lists each device once, by its first mount: a device that is mounted
 // again elsewhere (a bind mount) is no further space.
 func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapshot) {
-	partitions, err := disk.PartitionsWithContext(ctx, false)
-	if err != nil || len(partitions) == 0 {
+	partitions := r.partitions
+	if len(partitions) == 0 {
 		partitions = []disk.PartitionStat{{Mountpoint: "/"}}
 	}
 	counters, _ := disk.IOCountersWithContext(ctx)

@@ -2,6 +2,9 @@ package agent
 
 import "strings"
 
+// maxCommandLine is how much of a command line is kept, in bytes.
+const maxCommandLine = 4096
+
 // clean makes any bytes fit to be sent: valid UTF-8, without NUL, and no longer
 // than limit bytes.
 func clean(s string, limit int) string {

@@ -123,7 +123,7 @@ type csvExport struct {
 func (e *csvExport) begin() error {
 	if e.processes {
 		return e.w.Write([]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line", "user", "state",
-			"cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes"})
+			"cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes", "open_files", "cgroup"})
 	}
 	return e.w.Write([]string{"timestamp", "interval_ms", "cpu_usage", "load1", "load5", "load15", "uptime_ms", "total_ram", "used_ram", "available_ram",
 		"total_swap", "used_swap", "total_disk", "used_disk", "available_disk"})
@@ -148,7 +148,7 @@ func (e *csvExport) write(state *snapshot.State) error {
 			started = p.StartedAt.String()
 		}
 		if err := e.w.Write([]string{at, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)), cell(p.Name), cell(p.CommandLine), cell(p.User), p.State,
-			integer(p.CPUMS), float(p.CPUUsage), integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes)}); err != nil {
+			integer(p.CPUMS), float(p.CPUUsage), integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes), integer(p.OpenFiles), cell(p.Cgroup)}); err != nil {
 			return err
 		}
 	}

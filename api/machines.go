@@ -29,7 +29,9 @@ type MachineView struct {
 	AgentVersion    string                    `json:"agent_version"`
 	Enabled         bool                      `json:"enabled" doc:"Whether its agent takes snapshots"`
 	PollingInterval float64                   `json:"polling_interval" doc:"Seconds between two snapshots"`
+	Include         []string                  `json:"include" nullable:"false" doc:"Names of the only processes that the agent records; * stands for any text, and none for all processes"`
 	Exclude         []string                  `json:"exclude" nullable:"false" doc:"Names of processes that the agent does not record; * stands for any text"`
+	Omit            []snapshot.Part           `json:"omit" nullable:"false" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
 	Tags            []string                  `json:"tags" nullable:"false" doc:"Users see the machines that have a tag granted to them"`
 	ConfigVersion   int64                     `json:"config_version" doc:"Rises with every change of the config; also the ETag"`
 	Status          string                    `json:"status" enum:"up,stale" doc:"stale: not heard of for two intervals"`
@@ -44,7 +46,7 @@ type MachineView struct {
 func (a *API) view(m *store.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
-		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Exclude: m.Exclude, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
+		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Include: m.Include, Exclude: m.Exclude, Omit: m.Omit, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
 		RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen, Latest: m.Latest}
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
@@ -84,10 +86,12 @@ type Registration struct {
 
 // ConfigPatch is the part of a machine that can be changed.
 type ConfigPatch struct {
-	Enabled         *bool     `json:"enabled,omitempty" doc:"Whether the agent takes snapshots"`
-	PollingInterval *float64  `json:"polling_interval,omitempty" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
-	Exclude         *[]string `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of processes that the agent does not record; * stands for any text"`
-	Tags            *[]string `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Users see the machines that have a tag granted to them"`
+	Enabled         *bool            `json:"enabled,omitempty" doc:"Whether the agent takes snapshots"`
+	PollingInterval *float64         `json:"polling_interval,omitempty" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
+	Include         *[]string        `json:"include,omitempty" nullable:"false" maxItems:"100" doc:"Names of the only processes that the agent records; * stands for any text, and none for all processes"`
+	Exclude         *[]string        `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of processes that the agent does not record; * stands for any text"`
+	Omit            *[]snapshot.Part `json:"omit,omitempty" nullable:"false" maxItems:"20" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
+	Tags            *[]string        `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Users see the machines that have a tag granted to them"`
 }
 
 // ConfigView is what an agent is told to do.
@@ -191,13 +195,15 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	IfMatch string `header:"If-Match" doc:"The ETag that the change is based on; without it the change is made whatever happened meanwhile"`
 	Body    ConfigPatch
 }) (*machineAnswer, error) {
-	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval, Exclude: in.Body.Exclude, Tags: in.Body.Tags}
+	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval, Include: in.Body.Include, Exclude: in.Body.Exclude, Omit: in.Body.Omit, Tags: in.Body.Tags}
 	if change == (store.ConfigChange{}) {
-		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval, exclude, tags or several of them.")
+		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval, include, exclude, omit, tags or several of them.")
 	}
-	if change.Exclude != nil {
-		if err := snapshot.CheckExclude(*change.Exclude); err != nil {
-			return nil, a.fail(ctx, err)
+	for field, names := range map[string]*[]string{"include": change.Include, "exclude": change.Exclude} {
+		if names != nil {
+			if err := snapshot.CheckNames(field, *names); err != nil {
+				return nil, a.fail(ctx, err)
+			}
 		}
 	}
 	if change.Tags != nil {
@@ -214,7 +220,7 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 		return nil, a.fail(ctx, err)
 	}
 	a.logger.Info("config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID, "enabled", show(change.Enabled), "polling_interval", show(change.PollingInterval))
-	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{"enabled": change.Enabled, "polling_interval": change.PollingInterval, "exclude": change.Exclude, "tags": change.Tags})
+	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{"enabled": change.Enabled, "polling_interval": change.PollingInterval, "include": change.Include, "exclude": change.Exclude, "omit": change.Omit, "tags": change.Tags})
 	return a.answer(ctx, in.MachineID, http.StatusOK)
 }
 

@@ -102,8 +102,11 @@ type Agent struct {
 	EnrolmentKey string `env:"SNAPWATCH_ENROLMENT_KEY" help:"Turned into a token of this machine's own when there is none, or it does not count any more. Set it in the environment: others see command lines."`
 	Token        string `env:"SNAPWATCH_TOKEN" help:"A token to use in place of one's own, which is kept in the state directory. Set it in the environment."`
 
-	StateDir   string        `env:"SNAPWATCH_STATE_DIR" help:"Where the machine's id, its token and the snapshots that the server does not have yet are kept. Empty: /var/lib/snapwatch-agent for root, ~/.local/state/snapwatch-agent for others."`
-	MachineID  string        `env:"SNAPWATCH_MACHINE_ID" help:"Id to report under. Empty: made from the system's machine id, and kept."`
-	QueueBytes int           `env:"SNAPWATCH_QUEUE_BYTES" default:"67108864" help:"Bytes of snapshots that may wait on disk, compressed, while the server is away; beyond that the oldest are dropped, and counted in the log."`
-	FullEvery  time.Duration `env:"SNAPWATCH_FULL_EVERY" default:"1m" help:"Longest time between two snapshots that list every process; at most 10m."`
+	StateDir       string   `env:"SNAPWATCH_STATE_DIR" help:"Where the machine's id, its token and the snapshots that the server does not have yet are kept. Empty: /var/lib/snapwatch-agent for root, ~/.local/state/snapwatch-agent for others."`
+	MachineID      string   `env:"SNAPWATCH_MACHINE_ID" help:"Id to report under. Empty: made from the system's machine id, and kept."`
+	QueueBytes     int      `env:"SNAPWATCH_QUEUE_BYTES" default:"67108864" help:"Bytes of snapshots that may wait on disk, compressed, while the server is away; beyond that the oldest are dropped, and counted in the log."`
+	KeepSecrets    bool     `env:"SNAPWATCH_KEEP_SECRETS" help:"Record command lines as they are. Without it passwords, tokens and the like are taken out of them before they leave the machine."`
+	SecretPatterns []string `env:"SNAPWATCH_SECRET_PATTERN" name:"secret-pattern" sep:"none" help:"Regular expression of what else to take out of command lines: its first group, or all that it matches. May be given several times."`
+
+	FullEvery time.Duration `env:"SNAPWATCH_FULL_EVERY" default:"1m" help:"Longest time between two snapshots that list every process; at most 10m."`
 }

@@ -8,10 +8,11 @@ import (
 // Sample returns p as a wire entry, with its identity if withIdentity.
 func (p *Process) Sample(withIdentity bool) ProcessSample {
 	sample := ProcessSample{PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUMS: p.CPUMS,
-		MemoryUsage: p.MemoryUsage, Threads: p.Threads, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
+		MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
 	if withIdentity {
 		ppid := p.PPID
 		sample.PPID, sample.Name, sample.CommandLine, sample.User = &ppid, p.Name, p.CommandLine, p.User
+		sample.Cgroup = p.Cgroup
 	}
 	return sample
 }
@@ -23,19 +24,23 @@ type Encoder struct {
 	last map[ProcessKey]Process
 }
 
-// Full returns an entry for each process, and remembers them.
-func (e *Encoder) Full(processes []Process) []ProcessSample {
+// Full returns an entry for each process, and remembers them; and one for each that has
+// ended since the list before, with StateEnded.
+func (e *Encoder) Full(processes []Process, ended ...Process) []ProcessSample {
 	e.last = byKey(processes)
-	samples := make([]ProcessSample, len(processes))
+	samples := make([]ProcessSample, 0, len(processes)+len(ended))
 	for i := range processes {
-		samples[i] = processes[i].Sample(true)
+		samples = append(samples, processes[i].Sample(true))
+	}
+	for i := range ended {
+		samples = append(samples, ended[i].Sample(true))
 	}
 	return samples
 }
 
-// Changes returns the entries that differ from the list before, and the
-// processes that ended; and remembers the new list.
-func (e *Encoder) Changes(processes []Process) (samples []ProcessSample, exited []ProcessKey) {
+// Changes returns the entries that differ from the list before and those that have ended,
+// as Full does, and the other processes that are gone; and remembers the new list.
+func (e *Encoder) Changes(processes []Process, ended ...Process) (samples []ProcessSample, exited []ProcessKey) {
 	now := byKey(processes)
 	for i := range processes {
 		process := &processes[i]
@@ -44,6 +49,11 @@ func (e *Encoder) Changes(processes []Process) (samples []ProcessSample, exited 
 		if renamed || !before.Values.Carry().Equal(process.Values) {
 			samples = append(samples, process.Sample(renamed))
 		}
+	}
+	for i := range ended {
+		_, known := e.last[ended[i].ProcessKey]
+		samples = append(samples, ended[i].Sample(!known))
+		delete(e.last, ended[i].ProcessKey)
 	}
 	for key := range e.last {
 		if _, alive := now[key]; !alive {

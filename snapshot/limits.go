@@ -9,10 +9,11 @@ const (
 	MaxSnapshots         = 1000     // in one batch
 	MaxProcesses         = 50_000   // in one snapshot, and as many exits
 	MaxEntries           = 200_000  // processes, exits, devices and snapshots in one batch
-	MaxDevices           = 1000     // disks of one snapshot, and as many interfaces
+	MaxDevices           = 1000     // disks of one snapshot, and as many interfaces and sensors
+	MaxCores             = 4096     // of which a snapshot tells the usage of each
 	MaxMachineIDBytes    = 128
 	MaxTextBytes         = 255    // names of processes, users, devices, hosts
-	MaxMountBytes        = 1024   // of a mount point
+	MaxMountBytes        = 1024   // of a mount point, or of a control group
 	MaxCommandLineBytes  = 32_768 // of a command line
 	MaxAmount            = 1<<53 - 1
 	MaxUsage             = 6_553_600 // percent of one core a process can use: 65,536 cores
@@ -20,7 +21,7 @@ const (
 	MinPollingInterval   = 0.5  // seconds
 	MaxPollingInterval   = 3600 // seconds
 	MaxIntervalMS        = 86_400_000
-	MaxExclude           = 100 // names that a machine's agent does not record
+	MaxExclude           = 100 // names that a machine's agent does not record, and as many that it records
 	// MaxClockLead is how far ahead of the server's clock a timestamp may be.
 	MaxClockLead = 10 * time.Minute
 	// MaxChain is how long a run of changes may rest on one full snapshot. It
@@ -43,17 +44,18 @@ func Limits() []Limit {
 		{"snapshots in a batch", MaxSnapshots, ""},
 		{"processes in a snapshot (and as many in exited)", MaxProcesses, ""},
 		{"processes, exits, devices and snapshots in a batch, together", MaxEntries, ""},
-		{"disks in a snapshot (and as many interfaces)", MaxDevices, ""},
+		{"disks in a snapshot (and as many interfaces and sensors)", MaxDevices, ""},
+		{"cores in a snapshot", MaxCores, ""},
 		{"machine_id, of A-Z a-z 0-9 . _ : -", MaxMachineIDBytes, "bytes"},
 		{"name of a process, user, device, interface, host", MaxTextBytes, "bytes"},
-		{"mount point", MaxMountBytes, "bytes"},
+		{"mount point, control group", MaxMountBytes, "bytes"},
 		{"command line", MaxCommandLineBytes, "bytes"},
 		{"any byte count or duration", int64(MaxAmount), ""},
 		{"cpu_usage of a process", MaxUsage, "percent of one core"},
 		{"load average", MaxLoad, ""},
 		{"polling_interval, least", MinPollingInterval, "seconds"},
 		{"polling_interval, most", MaxPollingInterval, "seconds"},
-		{"names in a machine's exclude", MaxExclude, ""},
+		{"names in a machine's exclude (and as many in include)", MaxExclude, ""},
 		{"interval_ms", MaxIntervalMS, "milliseconds"},
 		{"timestamp ahead of the server's clock", MaxClockLead, ""},
 		{"changes after one full snapshot", MaxChain, ""},

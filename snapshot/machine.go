@@ -32,18 +32,55 @@ type Machine struct {
 type Config struct {
 	PollingInterval float64 `json:"polling_interval" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
 	Enabled         bool    `json:"enabled" doc:"Whether the agent takes snapshots; a disabled one only sends heartbeats"`
+	// Include names the only processes that do; none means all.
+	Include []string `json:"include,omitempty" nullable:"false" maxItems:"100" doc:"Names of the only processes that the agent records; * stands for any text, and none for all processes"`
 	// Exclude names processes that never leave the machine.
 	Exclude []string `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of processes that the agent does not record; * stands for any text"`
+	// Omit names what of a snapshot never leaves the machine.
+	Omit []Part `json:"omit,omitempty" nullable:"false" maxItems:"20" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
+}
+
+// Part is a part of a snapshot that an agent can be told not to collect.
+type Part string
+
+// The parts.
+const (
+	CommandLines Part = "command_lines"
+	Cgroups      Part = "cgroups"
+	ProcessIO    Part = "io"
+	OpenFiles    Part = "open_files"
+	// ShortLived is the processes that begin and end between two snapshots.
+	ShortLived   Part = "short_lived"
+	Cores        Part = "cores"
+	Disks        Part = "disks"
+	Interfaces   Part = "interfaces"
+	Temperatures Part = "temperatures"
+)
+
+// Parts lists them all.
+func Parts() []Part {
+	return []Part{CommandLines, Cgroups, ProcessIO, OpenFiles, ShortLived, Cores, Disks, Interfaces, Temperatures}
 }
 
 // Equal compares two configs.
 func (c Config) Equal(o Config) bool {
-	return c.PollingInterval == o.PollingInterval && c.Enabled == o.Enabled && slices.Equal(c.Exclude, o.Exclude)
+	return c.PollingInterval == o.PollingInterval && c.Enabled == o.Enabled && slices.Equal(c.Exclude, o.Exclude) &&
+		slices.Equal(c.Include, o.Include) && slices.Equal(c.Omit, o.Omit)
 }
 
-// Excludes reports whether a process of this name is not to be recorded.
-func (c Config) Excludes(name string) bool {
-	return slices.ContainsFunc(c.Exclude, func(pattern string) bool { return matchesName(pattern, name) })
+// Records reports whether a process of this name is to be recorded.
+func (c Config) Records(name string) bool {
+	if len(c.Include) > 0 && !matchesAny(c.Include, name) {
+		return false
+	}
+	return !matchesAny(c.Exclude, name)
+}
+
+// Omits reports whether a part is not to be collected.
+func (c Config) Omits(part Part) bool { return slices.Contains(c.Omit, part) }
+
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return matchesName(pattern, name) })
 }
 
 // matchesName compares a name with a pattern in which * stands for any text.
@@ -63,17 +100,13 @@ func matchesName(pattern, name string) bool {
 	return found && strings.HasSuffix(name, parts[len(parts)-1])
 }
 
-// CheckExclude tells what is wrong with a list of names to exclude: it returns nil or
-// a *Fault.
-func CheckExclude(patterns []string) error {
+// CheckNames tells what is wrong with a list of names to include or exclude, which is
+// the value of a field: it returns nil or a *Fault.
+func CheckNames(field string, patterns []string) error {
 	v := validator{snapshot: -1}
-	v.count("exclude", len(patterns), MaxExclude)
+	v.count(field, len(patterns), MaxExclude)
 	for i, pattern := range patterns {
-		field := fmt.Sprintf("exclude[%d]", i)
-		v.text(field, pattern, MaxTextBytes)
-		if pattern == "" {
-			v.fail(field, "must not be empty")
-		}
+		v.required(fmt.Sprintf("%s[%d]", field, i), pattern, MaxTextBytes)
 	}
 	if v.err != nil {
 		return v.err

@@ -23,23 +23,23 @@ func TestConfigExcludes(t *testing.T) {
 	} {
 		c := snapshot.Config{Exclude: []string{"other", pattern}}
 		for _, name := range names.yes {
-			if !c.Excludes(name) {
+			if c.Records(name) {
 				t.Errorf("%s lets %q through", pattern, name)
 			}
 		}
 		for _, name := range names.no {
-			if c.Excludes(name) {
+			if !c.Records(name) {
 				t.Errorf("%s excludes %q", pattern, name)
 			}
 		}
 	}
-	if snapshot.DefaultConfig().Excludes("init") {
+	if !snapshot.DefaultConfig().Records("init") {
 		t.Error("something is excluded by default")
 	}
 }
 
 func TestCheckExclude(t *testing.T) {
-	if err := snapshot.CheckExclude([]string{"kworker*", strings.Repeat("x", snapshot.MaxTextBytes)}); err != nil {
+	if err := snapshot.CheckNames("exclude", []string{"kworker*", strings.Repeat("x", snapshot.MaxTextBytes)}); err != nil {
 		t.Error(err)
 	}
 	for field, patterns := range map[string][]string{
@@ -47,7 +47,7 @@ func TestCheckExclude(t *testing.T) {
 		"exclude[1]": {"x", ""},
 		"exclude[0]": {strings.Repeat("x", snapshot.MaxTextBytes+1)},
 	} {
-		if fault, ok := errors.AsType[*snapshot.Fault](snapshot.CheckExclude(patterns)); !ok || fault.Field != field {
+		if fault, ok := errors.AsType[*snapshot.Fault](snapshot.CheckNames("exclude", patterns)); !ok || fault.Field != field {
 			t.Errorf("want a fault of %s, got %v", field, fault)
 		}
 	}

@@ -12,7 +12,7 @@ type Process struct {
 	CPUUsage *float64 `json:"cpu_usage" doc:"Percent of one core over the snapshot's interval"`
 }
 
-// Values is what a process does. The levels (State, MemoryUsage, Threads) hold
+// Values is what a process does. The levels (State, MemoryUsage, Threads, OpenFiles) hold
 // until the next sample; the amounts (CPUMS, ReadBytes, WriteBytes) were spent
 // in the snapshot's interval.
 type Values struct {
@@ -20,6 +20,7 @@ type Values struct {
 	CPUMS       *int64 `json:"cpu_ms" doc:"CPU time spent in the snapshot's interval, milliseconds"`
 	MemoryUsage *int64 `json:"memory_usage" doc:"Resident set size, bytes"`
 	Threads     *int32 `json:"threads"`
+	OpenFiles   *int32 `json:"open_files,omitempty" doc:"Open file descriptors"`
 	ReadBytes   *int64 `json:"read_bytes" doc:"Bytes read in the snapshot's interval"`
 	WriteBytes  *int64 `json:"write_bytes" doc:"Bytes written in the snapshot's interval"`
 }
@@ -37,13 +38,13 @@ func (v Values) Carry() Values {
 // Equal compares the values, not the pointers.
 func (v Values) Equal(o Values) bool {
 	return v.State == o.State && same(v.CPUMS, o.CPUMS) && same(v.MemoryUsage, o.MemoryUsage) &&
-		same(v.Threads, o.Threads) && same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
+		same(v.Threads, o.Threads) && same(v.OpenFiles, o.OpenFiles) && same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
 }
 
 // Values returns the values of a sample; cpu_ms is derived from cpu_usage over
 // intervalMS where only the latter is given.
 func (p *ProcessSample) Values(intervalMS int64) Values {
-	v := Values{State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage, Threads: p.Threads,
+	v := Values{State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles,
 		ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
 	if v.CPUMS == nil && p.CPUUsage != nil && intervalMS > 0 {
 		ms := int64(math.Round(*p.CPUUsage * float64(intervalMS) / 100))

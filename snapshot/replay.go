@@ -35,6 +35,10 @@ func (r *Replay) Apply(s *Snapshot) error {
 	}
 	for i := range s.Processes {
 		sample := &s.Processes[i]
+		if sample.Ended() {
+			r.Remove(sample.Key())
+			continue
+		}
 		process := Process{ProcessKey: sample.Key(), Values: sample.Values(s.IntervalMS)}
 		if sample.HasIdentity() {
 			process.Identity = sample.Identity()

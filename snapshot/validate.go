@@ -122,6 +122,7 @@ func (v *validator) metrics(m *MachineSnapshot) {
 	v.amount("machine_snapshot.total_disk", m.TotalDisk)
 	v.amount("machine_snapshot.used_disk", m.UsedDisk)
 	v.amount("machine_snapshot.available_disk", m.AvailableDisk)
+	v.levels(m)
 	v.count("machine_snapshot.disks", len(m.Disks), MaxDevices)
 	v.count("machine_snapshot.interfaces", len(m.Interfaces), MaxDevices)
 	seen := make(map[string]bool, len(m.Disks)+len(m.Interfaces))
@@ -146,6 +147,39 @@ func (v *validator) metrics(m *MachineSnapshot) {
 		v.amount("sent_bytes", n.SentBytes)
 	}
 	v.prefix = outer
+}
+
+// levels checks what not every machine tells.
+func (v *validator) levels(m *MachineSnapshot) {
+	if cpu := m.CPU; cpu != nil {
+		v.number("machine_snapshot.cpu.user", cpu.User, 100)
+		v.number("machine_snapshot.cpu.nice", cpu.Nice, 100)
+		v.number("machine_snapshot.cpu.system", cpu.System, 100)
+		v.number("machine_snapshot.cpu.iowait", cpu.IOWait, 100)
+		v.number("machine_snapshot.cpu.irq", cpu.IRQ, 100)
+		v.number("machine_snapshot.cpu.steal", cpu.Stolen, 100)
+	}
+	v.count("machine_snapshot.cores", len(m.Cores), MaxCores)
+	for i, percent := range m.Cores {
+		if percent < 0 || percent > 100 {
+			v.fail(fmt.Sprintf("machine_snapshot.cores[%d]", i), "must be 0 to 100")
+		}
+	}
+	v.count("machine_snapshot.temperatures", len(m.Temperatures), MaxDevices)
+	for i, t := range m.Temperatures {
+		if v.err == nil {
+			field := fmt.Sprintf("machine_snapshot.temperatures[%d].", i)
+			v.required(field+"sensor", t.Sensor, MaxTextBytes)
+			if math.IsNaN(t.Celsius) || t.Celsius < -300 || t.Celsius > 10_000 {
+				v.fail(field+"celsius", "must be -300 to 10000")
+			}
+		}
+	}
+	v.amount("machine_snapshot.unseen_processes", m.UnseenProcesses)
+	v.amount("machine_snapshot.dropped_snapshots", m.DroppedSnapshots)
+	if jump := m.ClockJumpMS; jump != nil && (*jump < -MaxAmount || *jump > MaxAmount) {
+		v.fail("machine_snapshot.clock_jump_ms", "must be -%d to %d", int64(MaxAmount), int64(MaxAmount))
+	}
 }
 
 func (v *validator) processes(s *Snapshot) {
@@ -209,12 +243,13 @@ func (v *validator) process(p *ProcessSample, kind Kind, seen map[ProcessKey]str
 		if p.Name == "" {
 			v.fail("name", "is required where ppid is given, and of every process in a full snapshot")
 		}
-	} else if p.CommandLine != "" || p.User != "" {
-		v.fail("name", "is required where command_line or user is given")
+	} else if p.CommandLine != "" || p.User != "" || p.Cgroup != "" {
+		v.fail("name", "is required where command_line, user or cgroup is given")
 	}
 	v.text("name", p.Name, MaxTextBytes)
 	v.text("command_line", p.CommandLine, MaxCommandLineBytes)
 	v.text("user", p.User, MaxTextBytes)
+	v.text("cgroup", p.Cgroup, MaxMountBytes)
 	if len(p.State) > 1 || len(p.State) == 1 && (p.State[0]|0x20 < 'a' || p.State[0]|0x20 > 'z') {
 		v.fail("state", "must be one letter, as in ps")
 	}
@@ -225,6 +260,9 @@ func (v *validator) process(p *ProcessSample, kind Kind, seen map[ProcessKey]str
 	v.amount("write_bytes", p.WriteBytes)
 	if p.Threads != nil && *p.Threads < 0 {
 		v.fail("threads", "must not be negative")
+	}
+	if p.OpenFiles != nil && *p.OpenFiles < 0 {
+		v.fail("open_files", "must not be negative")
 	}
 }
 

@@ -31,7 +31,10 @@ type Snapshot struct {
 
 // MachineSnapshot holds the system metrics of one instant; nil is "not known".
 type MachineSnapshot struct {
-	CPUUsage      *float64    `json:"cpu_usage" required:"false" minimum:"0" maximum:"100" doc:"Percent of all cores"`
+	CPUUsage *float64 `json:"cpu_usage" required:"false" minimum:"0" maximum:"100" doc:"Percent of all cores"`
+	// CPU is what CPUUsage is made of.
+	CPU           *CPUModes   `json:"cpu,omitempty"`
+	Cores         []int16     `json:"cores,omitempty" nullable:"false" maxItems:"4096" minimum:"0" maximum:"100" doc:"Percent of each core, the first core first"`
 	Load1         *float64    `json:"load1" required:"false" minimum:"0"`
 	Load5         *float64    `json:"load5" required:"false" minimum:"0"`
 	Load15        *float64    `json:"load15" required:"false" minimum:"0"`
@@ -46,6 +49,29 @@ type MachineSnapshot struct {
 	AvailableDisk *int64      `json:"available_disk" required:"false" minimum:"0" doc:"Bytes, all listed disks"`
 	Disks         []Disk      `json:"disks,omitempty" nullable:"false" maxItems:"1000"`
 	Interfaces    []Interface `json:"interfaces,omitempty" nullable:"false" maxItems:"1000"`
+	// Temperatures is empty on a machine that tells none, such as a virtual one.
+	Temperatures []Temperature `json:"temperatures,omitempty" nullable:"false" maxItems:"1000"`
+	// The last three say what a snapshot cannot show; nil or 0 is nothing of the kind.
+	UnseenProcesses  *int64 `json:"unseen_processes,omitempty" minimum:"0" doc:"Processes and threads, at most, that began and ended since the previous snapshot and are in none"`
+	DroppedSnapshots *int64 `json:"dropped_snapshots,omitempty" minimum:"0" doc:"Snapshots before this one that the agent took and had to drop: the server was away for too long"`
+	ClockJumpMS      *int64 `json:"clock_jump_ms,omitempty" doc:"By how many milliseconds the machine's clock was set since the previous snapshot; less than 0 is back"`
+}
+
+// CPUModes is where the time of all cores went in the interval, in percent; what is
+// missing to 100 was idle. See proc_stat(5); systems other than Linux know a few.
+type CPUModes struct {
+	User   *float64 `json:"user,omitempty" minimum:"0" maximum:"100" doc:"Percent of all cores"`
+	Nice   *float64 `json:"nice,omitempty" minimum:"0" maximum:"100" doc:"At a lower priority"`
+	System *float64 `json:"system,omitempty" minimum:"0" maximum:"100" doc:"In the kernel"`
+	IOWait *float64 `json:"iowait,omitempty" minimum:"0" maximum:"100" doc:"Idle while waiting for disks; no part of cpu_usage"`
+	IRQ    *float64 `json:"irq,omitempty" minimum:"0" maximum:"100" doc:"Serving interrupts, soft ones too"`
+	Stolen *float64 `json:"steal,omitempty" minimum:"0" maximum:"100" doc:"Taken by the host of a virtual machine"`
+}
+
+// Temperature is what one sensor shows.
+type Temperature struct {
+	Sensor  string  `json:"sensor" minLength:"1" maxLength:"255"`
+	Celsius float64 `json:"celsius" minimum:"-300" maximum:"10000"`
 }
 
 // Disk is one mounted file system; the byte counts cover the snapshot's interval.
@@ -80,6 +106,8 @@ type Identity struct {
 	Name        string `json:"name"`
 	CommandLine string `json:"command_line"`
 	User        string `json:"user"`
+	// Cgroup tells which service or container a process belongs to.
+	Cgroup string `json:"cgroup,omitempty" doc:"Path of its control group: the service or container that it belongs to"`
 }
 
 // ProcessSample is one process in a Snapshot. A full snapshot gives the identity
@@ -92,11 +120,13 @@ type ProcessSample struct {
 	Name        string   `json:"name,omitempty" maxLength:"255" doc:"Needed of a new process"`
 	CommandLine string   `json:"command_line,omitempty" maxLength:"32768"`
 	User        string   `json:"user,omitempty" maxLength:"255"`
-	State       string   `json:"state,omitempty" pattern:"^[A-Za-z]$" doc:"One letter as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle"`
+	Cgroup      string   `json:"cgroup,omitempty" maxLength:"1024" doc:"Path of its control group: the service or container that it belongs to"`
+	State       string   `json:"state,omitempty" pattern:"^[A-Za-z]$" doc:"One letter as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle; X: it ended in the interval, and is in no list from here on"`
 	CPUMS       *int64   `json:"cpu_ms,omitempty" minimum:"0" doc:"CPU time spent in the interval, milliseconds"`
 	CPUUsage    *float64 `json:"cpu_usage,omitempty" minimum:"0" doc:"Percent of one core over the interval; derived from cpu_ms where both are given"`
 	MemoryUsage *int64   `json:"memory_usage,omitempty" minimum:"0" doc:"Resident set size, bytes"`
 	Threads     *int32   `json:"threads,omitempty" minimum:"0"`
+	OpenFiles   *int32   `json:"open_files,omitempty" minimum:"0" doc:"Open file descriptors"`
 	ReadBytes   *int64   `json:"read_bytes,omitempty" minimum:"0" doc:"Bytes read in the interval"`
 	WriteBytes  *int64   `json:"write_bytes,omitempty" minimum:"0" doc:"Bytes written in the interval"`
 }
@@ -109,5 +139,12 @@ func (p *ProcessSample) HasIdentity() bool { return p.PPID != nil }
 
 // Identity returns what the entry says the process is; only valid if HasIdentity.
 func (p *ProcessSample) Identity() Identity {
-	return Identity{PPID: *p.PPID, Name: p.Name, CommandLine: p.CommandLine, User: p.User}
+	return Identity{PPID: *p.PPID, Name: p.Name, CommandLine: p.CommandLine, User: p.User, Cgroup: p.Cgroup}
 }
+
+// StateEnded is the state of a process that ended in the interval: what it spent until
+// then counts, and it is in no list.
+const StateEnded = "X"
+
+// Ended reports whether the entry is of a process that ended in the interval.
+func (p *ProcessSample) Ended() bool { return p.State == StateEnded }

@@ -32,6 +32,7 @@ type running struct {
 type levels struct {
 	memory  int64
 	threads int32
+	files   int32
 	state   byte // 0 if not known
 	known   known
 }
@@ -45,6 +46,7 @@ const (
 	knownThreads
 	knownRead
 	knownWrite
+	knownFiles
 )
 
 // levelsOf returns what v says.
@@ -61,6 +63,9 @@ func levelsOf(v *snapshot.Values) levels {
 	}
 	if v.Threads != nil {
 		l.threads, l.known = *v.Threads, l.known|knownThreads
+	}
+	if v.OpenFiles != nil {
+		l.files, l.known = *v.OpenFiles, l.known|knownFiles
 	}
 	if v.ReadBytes != nil {
 		l.known |= knownRead
@@ -80,12 +85,16 @@ type processRef struct {
 
 // identityHash is what tells one identity of a process from the next. The
 // strings hold no NUL, so the separator keeps them apart. The buffer is used
-// again and returned.
-func identityHash(buffer []byte, ppid int32, name, commandLine, user string) (int64, []byte) {
-	buffer = append(buffer[:0], byte(ppid), byte(ppid>>8), byte(ppid>>16), byte(ppid>>24))
-	buffer = append(append(buffer, name...), 0)
-	buffer = append(append(buffer, commandLine...), 0)
-	buffer = append(append(buffer, user...), 0)
+// again and returned. A control group counts only where there is one: identities that
+// were stored before agents told it keep their hashes.
+func identityHash(buffer []byte, id snapshot.Identity) (int64, []byte) {
+	buffer = append(buffer[:0], byte(id.PPID), byte(id.PPID>>8), byte(id.PPID>>16), byte(id.PPID>>24))
+	buffer = append(append(buffer, id.Name...), 0)
+	buffer = append(append(buffer, id.CommandLine...), 0)
+	buffer = append(append(buffer, id.User...), 0)
+	if id.Cgroup != "" {
+		buffer = append(append(buffer, id.Cgroup...), 0)
+	}
 	return int64(xxhash.Sum64(buffer)), buffer
 }
 

@@ -13,7 +13,7 @@ func (w *groupWrite) copySamples(ctx context.Context) error {
 	}
 	samples := &sampleRows{rows: w.rows}
 	if err := copyRows(ctx, w.tx, "process_samples",
-		"ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads, state, in_full, hour", samples); err != nil {
+		"ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads, state, in_full, hour, open_files", samples); err != nil {
 		return err
 	}
 	w.samples = samples.count
@@ -62,7 +62,7 @@ func (s *sampleRows) next(b []byte) ([]byte, bool) {
 	return b, false
 }
 
-const sampleColumns = 11
+const sampleColumns = 12
 
 func putSample(b []byte, row *newSnapshot, at int) []byte {
 	sample := &row.snapshot.Processes[at]
@@ -80,7 +80,7 @@ func putSample(b []byte, row *newSnapshot, at int) []byte {
 	} else {
 		b = putText(b, values.State)
 	}
-	return putWhere(b, row)
+	return putInt4Or(putWhere(b, row), values.OpenFiles)
 }
 
 // putCarried writes a process that spent nothing and kept its levels.
@@ -108,7 +108,11 @@ func putCarried(b []byte, row *newSnapshot, one *running) []byte {
 	} else {
 		b = append(b, 0, 0, 0, 1, one.levels.state)
 	}
-	return putWhere(b, row)
+	b = putWhere(b, row)
+	if one.levels.known&knownFiles == 0 {
+		return putNull(b)
+	}
+	return putInt4(b, one.levels.files)
 }
 
 func putExit(b []byte, row *newSnapshot, ref *processRef) []byte {
@@ -117,7 +121,7 @@ func putExit(b []byte, row *newSnapshot, ref *processRef) []byte {
 	b = putNull(putNull(putNull(putNull(b))))
 	b = putInt4(b, row.machine.id)
 	b = putText(putNull(b), stateExited)
-	return putWhere(b, row)
+	return putNull(putWhere(b, row))
 }
 
 func putWhere(b []byte, row *newSnapshot) []byte {

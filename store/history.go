@@ -51,7 +51,7 @@ func (s *Store) Life(ctx context.Context, machineID string, pid int32, startedAt
 		return nil, err
 	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT id, started_at, ppid, name, command_line, user_name FROM processes
+		SELECT id, started_at, ppid, name, command_line, user_name, cgroup FROM processes
 		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM CASE WHEN $3::timestamptz IS NOT NULL THEN $3
 			ELSE (SELECT started_at FROM processes WHERE machine = $1 AND pid = $2 ORDER BY id DESC LIMIT 1) END
 		ORDER BY id DESC`, machine, pid, nullTime(startedAt))
@@ -62,7 +62,7 @@ func (s *Store) Life(ctx context.Context, machineID string, pid int32, startedAt
 	life.Identities, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (IdentityVersion, error) {
 		var one IdentityVersion
 		var started pgtype.Timestamptz
-		err := row.Scan(&one.id, &started, &one.PPID, &one.Name, &one.CommandLine, &one.User)
+		err := row.Scan(&one.id, &started, &one.PPID, &one.Name, &one.CommandLine, &one.User, &one.Cgroup)
 		life.StartedAt = snapshot.TimeOf(started.Time)
 		return one, err
 	})

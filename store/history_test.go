@@ -385,7 +385,7 @@ func TestViews(t *testing.T) {
 	t.Parallel()
 	stages(t, func(t *testing.T, s *store.Store, conn *pgx.Conn, h past) {
 		for _, step := range []int{0, 5, 81, 539} {
-			rows, err := conn.Query(t.Context(), `SELECT pid, started_at, ppid, name, command_line, user_name, coalesce(state, ''), cpu_ms, memory_usage, threads, read_bytes, write_bytes
+			rows, err := conn.Query(t.Context(), `SELECT pid, started_at, ppid, name, command_line, user_name, coalesce(state, ''), cpu_ms, memory_usage, threads, read_bytes, write_bytes, open_files, cgroup
 				FROM process_at('a', $1)`, h.at(step).Add(3*time.Second).Std())
 			if err != nil {
 				t.Fatal(err)
@@ -393,7 +393,7 @@ func TestViews(t *testing.T) {
 			list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (snapshot.Process, error) {
 				var p snapshot.Process
 				var started time.Time
-				err := row.Scan(&p.PID, &started, &p.PPID, &p.Name, &p.CommandLine, &p.User, &p.State, &p.CPUMS, &p.MemoryUsage, &p.Threads, &p.ReadBytes, &p.WriteBytes)
+				err := row.Scan(&p.PID, &started, &p.PPID, &p.Name, &p.CommandLine, &p.User, &p.State, &p.CPUMS, &p.MemoryUsage, &p.Threads, &p.ReadBytes, &p.WriteBytes, &p.OpenFiles, &p.Cgroup)
 				p.StartedAt = snapshot.TimeOf(started)
 				return p, err
 			})

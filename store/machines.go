@@ -64,7 +64,7 @@ type MachinePage struct {
 }
 
 const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count, m.total_ram, m.agent_version,
-	m.enabled, m.polling_interval, m.exclude, m.tags, m.config_version, m.registered_at, m.last_seen, s.ts, s.process_count,
+	m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version, m.registered_at, m.last_seen, s.ts, s.process_count,
 	s.cpu_usage, s.load1, s.load5, s.load15, s.uptime_ms, s.total_ram, s.used_ram, s.available_ram, s.total_swap, s.used_swap,
 	s.total_disk, s.used_disk, s.available_disk`
 
@@ -118,7 +118,7 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	var last *time.Time
 	var count *int32
 	err := row.Scan(&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount, &m.TotalRAM, &m.AgentVersion,
-		&m.Enabled, &m.PollingInterval, &m.Exclude, &m.Tags, &m.ConfigVersion, &registered, &seen, &last, &count,
+		&m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags, &m.ConfigVersion, &registered, &seen, &last, &count,
 		&latest.CPUUsage, &latest.Load1, &latest.Load5, &latest.Load15, &latest.UptimeMS, &latest.TotalRAM, &latest.UsedRAM, &latest.AvailableRAM,
 		&latest.TotalSwap, &latest.UsedSwap, &latest.TotalDisk, &latest.UsedDisk, &latest.AvailableDisk)
 	m.RegisteredAt, m.LastSeen = snapshot.TimeOf(registered), snapshot.TimeOf(seen)
@@ -165,7 +165,9 @@ func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (create
 type ConfigChange struct {
 	Enabled         *bool
 	PollingInterval *float64
+	Include         *[]string
 	Exclude         *[]string
+	Omit            *[]snapshot.Part
 	Tags            *[]string
 	// IfVersion makes the change only if the config still has this version; 0 means any.
 	IfVersion int64
@@ -176,9 +178,9 @@ type ConfigChange struct {
 func (s *Store) Configure(ctx context.Context, machineID string, change ConfigChange) error {
 	tag, err := s.pool.Exec(ctx, `
 		UPDATE machines SET enabled = coalesce($2, enabled), polling_interval = coalesce($3, polling_interval),
-			tags = coalesce($5, tags), exclude = coalesce($6, exclude), config_version = config_version + 1
+			tags = coalesce($5, tags), exclude = coalesce($6, exclude), include = coalesce($7, include), omit = coalesce($8, omit), config_version = config_version + 1
 		WHERE machine_id = $1 AND ($4 = 0 OR config_version = $4)`,
-		machineID, change.Enabled, change.PollingInterval, change.IfVersion, change.Tags, change.Exclude)
+		machineID, change.Enabled, change.PollingInterval, change.IfVersion, change.Tags, change.Exclude, change.Include, change.Omit)
 	if err != nil {
 		return fmt.Errorf("configure a machine: %w", err)
 	}

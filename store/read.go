@@ -98,16 +98,17 @@ func (s *Store) machineKey(ctx context.Context, machineID string) (int32, error)
 }
 
 const instantColumns = `ts, full_ts, interval_ms, cpu_usage, load1, load5, load15, uptime_ms,
-	total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk`
+	total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk,
+	cpu_user, cpu_nice, cpu_system, cpu_iowait, cpu_irq, cpu_steal, cores, temperatures, unseen_processes, dropped_snapshots, clock_jump_ms`
 
 const (
 	rangeSQL = `SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
 	atSQL    = `SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
 	afterSQL = `SELECT * FROM (SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
 
-	samplesSQL = `SELECT ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, threads, state
+	samplesSQL = `SELECT ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, threads, state, open_files
 		FROM process_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts`
-	identitiesSQL = `SELECT id, pid, started_at, ppid, name, command_line, user_name FROM processes WHERE id = ANY($1)`
+	identitiesSQL = `SELECT id, pid, started_at, ppid, name, command_line, user_name, cgroup FROM processes WHERE id = ANY($1)`
 	disksSQL      = `SELECT ts, device, mount, total, used, read_bytes, write_bytes
 		FROM disk_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, mount`
 	netsSQL = `SELECT ts, name, received_bytes, sent_bytes
@@ -130,9 +131,19 @@ func (s *Store) readInstants(ctx context.Context, machine int32, sql string, arg
 		var at instant
 		var ts, full time.Time
 		m := &at.metrics
+		var cpu snapshot.CPUModes
+		var temperatures []byte
 		err := row.Scan(&ts, &full, &at.intervalMS, &m.CPUUsage, &m.Load1, &m.Load5, &m.Load15, &m.UptimeMS,
-			&m.TotalRAM, &m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk)
+			&m.TotalRAM, &m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk,
+			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Stolen, &m.Cores, &temperatures, &m.UnseenProcesses, &m.DroppedSnapshots, &m.ClockJumpMS)
+		if err != nil {
+			return at, err
+		}
 		at.ts, at.fullTS = snapshot.TimeOf(ts), snapshot.TimeOf(full)
+		if cpu != (snapshot.CPUModes{}) {
+			m.CPU = &cpu
+		}
+		m.Temperatures, err = temperaturesOf(temperatures)
 		return at, err
 	})
 	if err != nil {

@@ -289,6 +289,10 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Faul
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
+		if sample.Ended() {
+			delete(next.processes, sample.Key())
+			continue
+		}
 		values := sample.Values(row.intervalMS)
 		next.processes[sample.Key()] = running{ref: ref, levels: levelsOf(&values)}
 	}
@@ -327,7 +331,7 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 		return known
 	}
 	var hash int64
-	hash, p.w.scratch = identityHash(p.w.scratch, *sample.PPID, sample.Name, sample.CommandLine, sample.User)
+	hash, p.w.scratch = identityHash(p.w.scratch, sample.Identity())
 	if known != nil && known.identity == hash {
 		return known
 	}

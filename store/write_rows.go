@@ -3,17 +3,24 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// stateExited marks the sample of a process that is gone.
+// stateExited marks the sample of a process that is gone, and spent nothing more;
+// snapshot.StateEnded one that tells what it spent last.
 const stateExited = "exited"
+
+// isGone reports whether a process with such a sample is in no list from there on.
+func isGone(state string) bool { return state == stateExited || state == snapshot.StateEnded }
 
 // resolveProcesses gives every new reference its row in processes: the one that
 // is there, or a new one. No other writer can add the same in between, because
@@ -94,15 +101,16 @@ func (w *groupWrite) insertProcesses(ctx context.Context) error {
 		return nil
 	}
 	rows, err := w.tx.Query(ctx, `
-		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day)
-		SELECT * FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::date[])
+		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup)
+		SELECT * FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::date[], $10::text[])
 		RETURNING machine, pid, identity, started_at, id, last_day`,
 		append(keyColumns(missing),
 			column(missing, func(n newRef) int32 { return *n.sample.PPID }),
 			column(missing, func(n newRef) string { return n.sample.Name }),
 			column(missing, func(n newRef) string { return n.sample.CommandLine }),
 			column(missing, func(n newRef) string { return n.sample.User }),
-			column(missing, func(n newRef) time.Time { return n.day }))...)
+			column(missing, func(n newRef) time.Time { return n.day }),
+			column(missing, func(n newRef) string { return n.sample.Cgroup }))...)
 	if err != nil {
 		return err
 	}
@@ -174,11 +182,16 @@ func (w *groupWrite) insertSnapshots(ctx context.Context) error {
 const insertSnapshotsSQL = `
 	INSERT INTO snapshots (machine, ts, full_ts, interval_ms, process_count, cpu_usage, load1, load5, load15, uptime_ms,
 		total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk,
-		read_bytes, write_bytes, received_bytes, sent_bytes)
-	SELECT * FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::integer[],
+		read_bytes, write_bytes, received_bytes, sent_bytes, unseen_processes, dropped_snapshots, clock_jump_ms,
+		cpu_user, cpu_nice, cpu_system, cpu_iowait, cpu_irq, cpu_steal, cores, temperatures)
+	SELECT a, b, c, d, e, f1, f2, f3, f4, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11, i12, i13, i14, i15, i16, m1, m2, m3, m4, m5, m6, cores::smallint[], temperatures::jsonb
+	FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::integer[],
 		$6::double precision[], $7::double precision[], $8::double precision[], $9::double precision[], $10::bigint[],
 		$11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
-		$19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[])
+		$19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
+		$26::double precision[], $27::double precision[], $28::double precision[], $29::double precision[], $30::double precision[], $31::double precision[],
+		$32::text[], $33::text[])
+		AS u(a, b, c, d, e, f1, f2, f3, f4, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11, i12, i13, i14, i15, i16, m1, m2, m3, m4, m5, m6, cores, temperatures)
 	ON CONFLICT (machine, ts) DO NOTHING
 	RETURNING machine, ts`
 
@@ -188,7 +201,10 @@ type snapshotColumns struct {
 	ts, full         []time.Time
 	intervals        []int64
 	floats           [4][]*float64
-	ints             [13][]*int64
+	ints             [16][]*int64
+	modes            [6][]*float64
+	cores            []*string // as arrays are written
+	temperatures     []*string // JSON
 }
 
 func newSnapshotColumns(rows []newSnapshot) *snapshotColumns {
@@ -206,9 +222,18 @@ func newSnapshotColumns(rows []newSnapshot) *snapshotColumns {
 		}
 		read, written, received, sent := totals(m)
 		for k, v := range []*int64{m.UptimeMS, m.TotalRAM, m.UsedRAM, m.AvailableRAM, m.TotalSwap, m.UsedSwap, m.TotalDisk, m.UsedDisk, m.AvailableDisk,
-			read, written, received, sent} {
+			read, written, received, sent, m.UnseenProcesses, m.DroppedSnapshots, m.ClockJumpMS} {
 			c.ints[k] = append(c.ints[k], v)
 		}
+		cpu := m.CPU
+		if cpu == nil {
+			cpu = &snapshot.CPUModes{}
+		}
+		for k, v := range []*float64{cpu.User, cpu.Nice, cpu.System, cpu.IOWait, cpu.IRQ, cpu.Stolen} {
+			c.modes[k] = append(c.modes[k], v)
+		}
+		c.cores = append(c.cores, coresText(m.Cores))
+		c.temperatures = append(c.temperatures, temperaturesText(m.Temperatures))
 	}
 	return c
 }
@@ -221,7 +246,57 @@ func (c *snapshotColumns) args() []any {
 	for _, column := range c.ints {
 		args = append(args, column)
 	}
-	return args
+	for _, column := range c.modes {
+		args = append(args, column)
+	}
+	return append(args, c.cores, c.temperatures)
+}
+
+// coresText writes an array of SQL; nil for none.
+func coresText(cores []int16) *string {
+	if len(cores) == 0 {
+		return nil
+	}
+	text := []byte{'{'}
+	for i, percent := range cores {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, int64(percent), 10)
+	}
+	return new(string(append(text, '}')))
+}
+
+// temperaturesText writes degrees by sensor as JSON; nil for none.
+func temperaturesText(list []snapshot.Temperature) *string {
+	if len(list) == 0 {
+		return nil
+	}
+	bySensor := make(map[string]float64, len(list))
+	for _, t := range list {
+		bySensor[t.Sensor] = t.Celsius
+	}
+	text, err := json.Marshal(bySensor)
+	if err != nil { // no text or number that is valid in a snapshot fails
+		return nil
+	}
+	return new(string(text))
+}
+
+// temperaturesOf reads what temperaturesText wrote, in the order of the sensors' names.
+func temperaturesOf(text []byte) ([]snapshot.Temperature, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var bySensor map[string]float64
+	if err := json.Unmarshal(text, &bySensor); err != nil {
+		return nil, fmt.Errorf("read temperatures: %w", err)
+	}
+	list := make([]snapshot.Temperature, 0, len(bySensor))
+	for _, sensor := range slices.Sorted(maps.Keys(bySensor)) {
+		list = append(list, snapshot.Temperature{Sensor: sensor, Celsius: bySensor[sensor]})
+	}
+	return list, nil
 }
 
 func nullTime(t snapshot.Time) *time.Time {

@@ -44,7 +44,7 @@ func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch
 
 func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	rows, err := w.tx.Query(ctx, `
-		SELECT id, machine_id, last_snapshot, enabled, polling_interval, exclude, config_version, hostname = ''
+		SELECT id, machine_id, last_snapshot, enabled, polling_interval, include, exclude, omit, config_version, hostname = ''
 		FROM machines WHERE machine_id = ANY($1) ORDER BY machine_id FOR NO KEY UPDATE`, ids)
 	if err != nil {
 		return err
@@ -52,7 +52,8 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		machine := &machineRow{}
 		var last *time.Time
-		err := row.Scan(&machine.id, &machine.machineID, &last, &machine.config.Enabled, &machine.config.PollingInterval, &machine.config.Exclude, &machine.configVersion, &machine.unregistered)
+		config := &machine.config
+		err := row.Scan(&machine.id, &machine.machineID, &last, &config.Enabled, &config.PollingInterval, &config.Include, &config.Exclude, &config.Omit, &machine.configVersion, &machine.unregistered)
 		if last != nil {
 			machine.lastSnapshot = snapshot.TimeOf(*last)
 		}
@@ -121,7 +122,7 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 // keeps the planner from hashing all processes there are for a few hundred.
 func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts snapshot.Time) (map[snapshot.ProcessKey]running, error) {
 	rows, err := w.tx.Query(ctx, `
-		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes
+		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.open_files, s.read_bytes, s.write_bytes
 		FROM process_samples s CROSS JOIN LATERAL (SELECT * FROM processes WHERE id = s.process OFFSET 0) p
 		WHERE s.machine = $1 AND s.ts BETWEEN $2 AND $3 ORDER BY s.ts`, machine, fullTS.Std(), ts.Std())
 	if err != nil {
@@ -135,11 +136,11 @@ func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts sn
 		var state *string
 		var values snapshot.Values
 		ref := &processRef{}
-		err := row.Scan(&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage, &values.Threads, &values.ReadBytes, &values.WriteBytes)
+		err := row.Scan(&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage, &values.Threads, &values.OpenFiles, &values.ReadBytes, &values.WriteBytes)
 		key.StartedAt = snapshot.TimeOf(started.Time)
 		ref.day = int32(day.Unix() / 86400)
 		switch {
-		case state != nil && *state == stateExited:
+		case state != nil && isGone(*state):
 			delete(processes, key)
 			return struct{}{}, err
 		case state != nil:

@@ -55,6 +55,7 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 				machines++
 				machineID := fmt.Sprintf("m-%d-%d", cache, machines)
 				machine := snapshottest.NewMachine(rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 25).Draw(rt, "processes"))
+				machine.Endings = true
 				machine.Churn = rapid.Float64Range(0, 0.4).Draw(rt, "churn")
 				series := machine.Sparse(recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
 				for rest := series.Snapshots; len(rest) > 0; {

@@ -70,6 +70,7 @@ func agentConfig(cfg config.Agent) (agent.Config, error) {
 	}
 	return agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
 		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
+		KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns,
 		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, nil
 }
 

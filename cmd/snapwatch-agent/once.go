@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/snapwatch/snapwatch/agent"
+	"github.com/snapwatch/snapwatch/config"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -27,8 +28,8 @@ type onceCommand struct {
 }
 
 // Run prints one snapshot.
-func (c onceCommand) Run(ctx context.Context) error {
-	state, err := agent.Once(ctx, c.Apart)
+func (c onceCommand) Run(ctx context.Context, cfg config.Agent) error {
+	state, err := agent.Once(ctx, agent.Config{KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns}, c.Apart)
 	if err != nil {
 		return err
 	}

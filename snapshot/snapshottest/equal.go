@@ -32,8 +32,8 @@ func sorted(list []snapshot.Process) []snapshot.Process {
 }
 
 func describe(p snapshot.Process) string {
-	return fmt.Sprintf("%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s", p.ProcessKey, p.Identity, p.State,
-		show(p.CPUMS), show(p.MemoryUsage), show(p.Threads), show(p.ReadBytes), show(p.WriteBytes))
+	return fmt.Sprintf("%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s", p.ProcessKey, p.Identity, p.State,
+		show(p.CPUMS), show(p.MemoryUsage), show(p.Threads), show(p.ReadBytes), show(p.WriteBytes), show(p.OpenFiles))
 }
 
 func show[T any](p *T) string {

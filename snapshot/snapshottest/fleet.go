@@ -18,6 +18,8 @@ type Machine struct {
 	Churn float64
 	// Busy is the share of processes that use CPU in a step.
 	Busy float64
+	// Endings makes Sparse tell of processes that ended what they spent last, as agents do.
+	Endings bool
 
 	rng       *rand.Rand
 	processes []snapshot.Process
@@ -61,8 +63,8 @@ func (m *Machine) start(now snapshot.Time) {
 	name := []string{"systemd", "postgres", "nginx", "bash", "kworker/0:1", "java", "sh"}[m.rng.IntN(7)]
 	m.processes = append(m.processes, snapshot.Process{
 		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: now},
-		Identity:   snapshot.Identity{PPID: ppid, Name: name, CommandLine: fmt.Sprintf("/usr/bin/%s --id=%d --config /etc/%s.conf", name, m.rng.IntN(1000), name), User: "root"},
-		Values:     snapshot.Values{State: "S", MemoryUsage: ptr(64<<20 + m.rng.Int64N(1<<30)), Threads: ptr(1 + m.rng.Int32N(8))},
+		Identity:   snapshot.Identity{PPID: ppid, Name: name, CommandLine: fmt.Sprintf("/usr/bin/%s --id=%d --config /etc/%s.conf", name, m.rng.IntN(1000), name), User: "root", Cgroup: "/system.slice/" + name + ".service"},
+		Values:     snapshot.Values{State: "S", MemoryUsage: ptr(64<<20 + m.rng.Int64N(1<<30)), Threads: ptr(1 + m.rng.Int32N(8)), OpenFiles: ptr(pid % 100)},
 	})
 }
 
@@ -90,6 +92,7 @@ func (m *Machine) live(p *snapshot.Process) {
 		p.CPUMS, p.WriteBytes = ptr(m.rng.Int64N(2000)), ptr(m.rng.Int64N(1<<20))
 	}
 	p.MemoryUsage = ptr(max(0, *p.MemoryUsage+m.rng.Int64N(1<<16)-1<<15))
+	p.OpenFiles = ptr(int32(*p.MemoryUsage >> 12 % 100))
 	if m.rng.IntN(50) == 0 {
 		p.Name, p.CommandLine = "exec-"+p.Name, "/bin/exec" // the process calls exec
 	}
@@ -110,6 +113,9 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 		TotalDisk: &disk, UsedDisk: &full, AvailableDisk: ptr(disk - full),
 		Disks:      []snapshot.Disk{{Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full, ReadBytes: ptr(int64(4096)), WriteBytes: ptr(m.rng.Int64N(1 << 20))}},
 		Interfaces: []snapshot.Interface{{Name: "eth0", ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))}},
+		CPU:        &snapshot.CPUModes{User: ptr(12.25), Nice: ptr(0.0), System: ptr(3.5), IOWait: ptr(0.75), IRQ: ptr(0.25), Stolen: ptr(0.0)},
+		Cores:      []int16{int16(m.rng.IntN(101)), int16(m.rng.IntN(101))}, Temperatures: []snapshot.Temperature{{Sensor: "coretemp core 0", Celsius: 45.5}, {Sensor: "nvme", Celsius: -3}},
+		UnseenProcesses: ptr(used % 100), DroppedSnapshots: ptr(int64(3)), ClockJumpMS: ptr(int64(-1500)),
 	}
 }
 
@@ -117,6 +123,8 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 type Series struct {
 	Snapshots []snapshot.Snapshot
 	Truth     [][]snapshot.Process
+	// Ended has what ended before each instant and is told of.
+	Ended [][]snapshot.Process
 }
 
 // Sparse lets m live for n steps of the given length from start and encodes it
@@ -124,20 +132,47 @@ type Series struct {
 func (m *Machine) Sparse(start snapshot.Time, n int, step time.Duration, fullEvery int) Series {
 	var series Series
 	var encoder snapshot.Encoder
+	var before []snapshot.Process
 	for i := range n {
 		at := start.Add(time.Duration(i) * step)
 		processes := m.Step(at)
+		ended := m.ended(before, processes, at)
+		before = processes
 		s := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: step.Milliseconds(), Machine: m.Metrics()}
 		if i%fullEvery == 0 {
-			s.Processes = encoder.Full(processes)
+			s.Processes = encoder.Full(processes, ended...)
 		} else {
 			s.Kind, s.Previous = snapshot.KindChanges, at.Add(-step)
-			s.Processes, s.Exited = encoder.Changes(processes)
+			s.Processes, s.Exited = encoder.Changes(processes, ended...)
 		}
 		series.Snapshots = append(series.Snapshots, s)
 		series.Truth = append(series.Truth, processes)
+		series.Ended = append(series.Ended, ended)
 	}
 	return series
+}
+
+// ended makes up what is known of processes that ended before an instant: half of those
+// that are gone, and now and then one that nobody has seen.
+func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snapshot.Process {
+	var list []snapshot.Process
+	if !m.Endings {
+		return nil
+	}
+	for i := range before {
+		gone := !slices.ContainsFunc(now, func(p snapshot.Process) bool { return p.ProcessKey == before[i].ProcessKey })
+		if gone && m.rng.IntN(2) == 0 {
+			one := snapshot.Process{ProcessKey: before[i].ProcessKey, Identity: before[i].Identity}
+			one.State, one.CPUMS = snapshot.StateEnded, ptr(m.rng.Int64N(2000))
+			list = append(list, one)
+		}
+	}
+	if m.rng.IntN(4) == 0 {
+		one := snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: 4*m.pids + m.rng.Int32N(100), StartedAt: at - 1}, Identity: snapshot.Identity{PPID: 1, Name: "cc1"}}
+		one.State, one.CPUMS, one.MemoryUsage = snapshot.StateEnded, ptr(m.rng.Int64N(500)), ptr(int64(1<<20))
+		list = append(list, one)
+	}
+	return list
 }
 
 func ptr[T any](v T) *T { return &v }

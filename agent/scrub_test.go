@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// usualScrubber is the one that an agent has by default.
+func usualScrubber(t testing.TB) *scrubber {
+	t.Helper()
+	s, err := newScrubber(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Arguments are written with | between them.
+func TestSecretsAreScrubbed(t *testing.T) {
+	s := usualScrubber(t)
+	for _, test := range []struct{ given, want string }{
+		{"app|--password=hunter2|-v", "app|--password=***|-v"},
+		{"app|--password|hunter2|-v", "app|--password|***|-v"},
+		{"app|--db-password|hunter2", "app|--db-password|***"},
+		{"app|--API_KEY=abc", "app|--API_KEY=***"},
+		{"app|--apikey|abc|--token|def", "app|--apikey|***|--token|***"},
+		{"app|-Dspring.datasource.password=hunter2", "app|-Dspring.datasource.password=***"},
+		{"env|PGPASSWORD=hunter2|psql", "env|PGPASSWORD=***|psql"},
+		{"sh|-c|PGPASSWORD=hunter2 psql -U me", "sh|-c|PGPASSWORD=*** psql -U me"},
+		{"sh|-c|export TOKEN='a b c'; run", "sh|-c|export TOKEN=***; run"},
+		{"psql|postgres://me:hunter2@db:5432/x?sslmode=off", "psql|postgres://me:***@db:5432/x?sslmode=off"},
+		{"curl|-H|Authorization: Bearer abcdef123456|http://x", "curl|-H|Authorization: Bearer ***|http://x"},
+		{"curl|-u|me:hunter2|http://x", "curl|-u|me:***|http://x"},
+		{"curl|http://x/?access_token=abc&y=1", "curl|http://x/?access_token=***&y=1"},
+		{"/usr/bin/mysql|-u|root|-phunter2|db", "/usr/bin/mysql|-u|root|-p***|db"},
+		{"sshpass|-p|hunter2|ssh|host", "sshpass|-p|***|ssh|host"},
+		{"git|clone|https://ghp_abcdefghijklmnopqrstuvwxyz0123@github.com/x/y", "git|clone|https://***@github.com/x/y"},
+		{"app|AKIAIOSFODNN7EXAMPLE", "app|***"},
+		{"app|eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4", "app|***"},
+		{`app|{"password": "hunter2", "x": 1}`, `app|{"password": ***, "x": 1}`},
+
+		// What is no secret stays.
+		{"nginx|-c|/etc/nginx/nginx.conf", "nginx|-c|/etc/nginx/nginx.conf"},
+		{"app|--password-file=/run/secrets/db|--token-file|/x", "app|--password-file=/run/secrets/db|--token-file|/x"},
+		{"psql|--no-password|mydb", "psql|--no-password|mydb"},
+		{"docker|run|-p|8080:80|nginx", "docker|run|-p|8080:80|nginx"},
+		{"mysql|-P|3306|-p|db", "mysql|-P|3306|-p|db"},
+		{"app|--password|--verbose", "app|--password|--verbose"},
+		{"java|-jar|authorization-server.jar", "java|-jar|authorization-server.jar"},
+		{"sshd: root@pts/0", "sshd: root@pts/0"},
+		{"app|--url|http://host:8080/path@2", "app|--url|http://host:8080/path@2"},
+		{"", ""},
+	} {
+		given := strings.Split(test.given, "|")
+		before := slices.Clone(given)
+		if got := strings.Join(s.arguments(given), "|"); got != test.want {
+			t.Errorf("%s\nbecame %s\n  want %s", test.given, got, test.want)
+		}
+		if !slices.Equal(given, before) {
+			t.Errorf("%q was changed in place", before)
+		}
+	}
+	var none *scrubber
+	if got := none.arguments([]string{"app", "--password=x"}); got[1] != "--password=x" {
+		t.Errorf("without a scrubber: %q", got)
+	}
+}
+
+func TestOwnSecretPatterns(t *testing.T) {
+	s, err := newScrubber([]string{`--pin=(\d+)`, `internal-\w+`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.arguments([]string{"app", "--pin=1234", "internal-host x internal-b"}); !slices.Equal(got, []string{"app", "--pin=***", "*** x ***"}) {
+		t.Errorf("%q", got)
+	}
+	if _, err := newScrubber([]string{"("}); err == nil {
+		t.Error("a pattern that is none is taken")
+	}
+}
