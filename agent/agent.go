@@ -124,7 +124,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 			logger.Warn("the config could not be kept for the next start", "err", err)
 		}
 	}
-	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, refusedWait: refusedWait,
+	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, shelf: shelf{filepath.Join(cfg.StateDir, "refused"), shelfFiles, shelfBytes}, refusedWait: refusedWait,
 		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, packer: wire, most: batchLimit}}, nil
 }
 
@@ -154,7 +154,9 @@ func openQueue(cfg Config, logger *slog.Logger) (*queue, error) {
 	if n := kept.Last() - kept.Done(); n > 0 {
 		logger.Info("snapshots of before wait to be sent", "snapshots", n)
 	}
-	return newSpooledQueue(kept, packing, logger), nil
+	q := newSpooledQueue(kept, packing, logger)
+	q.untold = openUntold(filepath.Join(cfg.StateDir, "dropped"))
+	return q, nil
 }
 
 // MachineID returns the id that the machine reports under.

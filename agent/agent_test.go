@@ -174,10 +174,10 @@ func TestQueueIsBounded(t *testing.T) {
 		t.Errorf("%d: at least one, however large", len(head))
 	}
 	q.remove(4) // the fourth snapshot is of the instant 4
-	if n := q.dropChain(4); n != 0 || !slices.Equal(ats(), []int{5, 6}) {
+	if n := len(q.dropChain(4)); n != 0 || !slices.Equal(ats(), []int{5, 6}) {
 		t.Errorf("dropped %d of what is gone already, left %v", n, ats())
 	}
-	if n := q.dropChain(5); n != 2 {
+	if n := len(q.dropChain(5)); n != 2 {
 		t.Errorf("dropped %d", n)
 	}
 	if dropped := add(7, snapshot.KindFull, 101); dropped != 1 {
@@ -253,15 +253,17 @@ func TestSenderVerdicts(t *testing.T) {
 		script   []func(http.ResponseWriter, *snapshot.Batch) bool
 		taken    []snapshot.Time
 		needFull bool
+		// aside is what is set aside, in one file.
+		aside []snapshot.Time
 	}{
-		"all is well":    {nil, []snapshot.Time{1, 2, 3, 4, 5}, false},
-		"busy":           {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(503, `{"code":"queue_full"}`, "Retry-After", "0"), refuse(429, ``)}, []snapshot.Time{1, 2, 3, 4, 5}, false},
-		"server's fault": {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(500, `oops`)}, []snapshot.Time{1, 2, 3, 4, 5}, false},
-		"not allowed":    {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(401, `{}`)}, []snapshot.Time{1, 2, 3, 4, 5}, false},
-		"too large":      {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(413, `{}`), refuse(413, `{}`)}, []snapshot.Time{1, 2, 3, 4, 5}, false},
-		"poison inside":  {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(422, `{"snapshot":3}`), nil, refuse(422, `{"snapshot":0}`)}, []snapshot.Time{1, 2, 3}, true},
-		"poison first":   {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(422, `{"snapshot":0}`)}, []snapshot.Time{4, 5}, true},
-		"full needed":    {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(409, `{"code":"full_snapshot_needed","snapshot":0}`)}, []snapshot.Time{4, 5}, true},
+		"all is well":    {nil, []snapshot.Time{1, 2, 3, 4, 5}, false, nil},
+		"busy":           {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(503, `{"code":"queue_full"}`, "Retry-After", "0"), refuse(429, ``)}, []snapshot.Time{1, 2, 3, 4, 5}, false, nil},
+		"server's fault": {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(500, `oops`)}, []snapshot.Time{1, 2, 3, 4, 5}, false, nil},
+		"not allowed":    {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(401, `{}`)}, []snapshot.Time{1, 2, 3, 4, 5}, false, nil},
+		"too large":      {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(413, `{}`), refuse(413, `{}`)}, []snapshot.Time{1, 2, 3, 4, 5}, false, nil},
+		"poison inside":  {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(422, `{"snapshot":3}`), nil, refuse(422, `{"snapshot":0}`)}, []snapshot.Time{1, 2, 3}, true, []snapshot.Time{4, 5}},
+		"poison first":   {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(422, `{"snapshot":0}`)}, []snapshot.Time{4, 5}, true, []snapshot.Time{1, 2, 3}},
+		"full needed":    {[]func(http.ResponseWriter, *snapshot.Batch) bool{refuse(409, `{"code":"full_snapshot_needed","snapshot":0}`)}, []snapshot.Time{4, 5}, true, []snapshot.Time{1, 2, 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -273,7 +275,8 @@ func TestSenderVerdicts(t *testing.T) {
 			}
 			web := httptest.NewServer(server)
 			defer web.Close()
-			a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet())
+			dir := t.TempDir()
+			a, err := New(t.Context(), Config{Server: web.URL, StateDir: dir, MachineID: "m", Token: "the test's"}, quiet())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -308,11 +311,67 @@ func TestSenderVerdicts(t *testing.T) {
 			if a.recorder.needFull != test.needFull {
 				t.Errorf("a full snapshot is due: %v", a.recorder.needFull)
 			}
+			if aside := asideIn(t, dir); !slices.Equal(aside, test.aside) {
+				t.Errorf("%v are set aside, want %v", aside, test.aside)
+			}
 			if a.recorder.current().PollingInterval != 2 {
 				t.Error("the config of the answer was not obeyed")
 			}
 		})
 	}
+}
+
+// Settings of a newer server are ignored with a word, which is said once.
+func TestUnknownSettingsAreIgnored(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/machines" {
+			_, _ = io.WriteString(w, `{"machine_id":"m","polling_interval":5,"enabled":true}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"stored":1,"config":{"polling_interval":2,"enabled":true,"omit":["io","auras"],"brightness":{"of":[1,2]}},"config_version":2}`)
+	}))
+	defer web.Close()
+	var told strings.Builder
+	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, slog.New(slog.NewTextHandler(&told, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.lock.Close() }()
+	for range 3 {
+		if _, err := a.sender.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := a.recorder.current(); got.PollingInterval != 2 || !got.Omits(snapshot.ProcessIO) {
+		t.Errorf("it obeys %+v", got)
+	}
+	if n := strings.Count(told.String(), `settings="[brightness omit auras]"`); n != 1 {
+		t.Errorf("it was told %d times:\n%s", n, &told)
+	}
+}
+
+// asideIn reads what was set aside: each file is a batch to be posted, with a reason.
+func asideIn(t *testing.T, dir string) (list []snapshot.Time) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "refused", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := snapshot.DecodeBatch(text)
+		if err != nil || batch.MachineID != "m" || !strings.Contains(string(text), `"refused":"4`) {
+			t.Fatalf("%s: %v", text, err)
+		}
+		for i := range batch.Snapshots {
+			list = append(list, batch.Snapshots[i].Timestamp)
+		}
+	}
+	return list
 }
 
 // A machine that was deleted on the server registers again with its next post.

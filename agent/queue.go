@@ -1,7 +1,13 @@
 package agent
 
 import (
+	"bytes"
+	"fmt"
 	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +22,18 @@ type queued struct {
 	at     snapshot.Time
 	kind   snapshot.Kind
 	json   []byte
+	// dropped is how many before it were dropped that the server is not told of yet.
+	dropped int64
+}
+
+// body is the snapshot as it is sent.
+func (s *queued) body() []byte {
+	if s.dropped == 0 {
+		return s.json
+	}
+	// The machine's part comes before all that others have a say in.
+	field := fmt.Sprintf(`"machine_snapshot":{"dropped_snapshots":%d,`, s.dropped)
+	return bytes.Replace(s.json, []byte(`"machine_snapshot":{`), []byte(field), 1)
 }
 
 // memoryWindow is how much of what waits is kept in memory where it is on disk as
@@ -46,9 +64,60 @@ type queue struct {
 	extraBytes int
 	last       uint64 // number of the newest
 	dropped    int
+	untold     untold
 	failing    bool      // the last write failed
 	since      time.Time // from when on what comes next cannot be read
 	wake       chan struct{}
+}
+
+// untold counts the dropped snapshots that the server has not heard of. It outlasts the
+// agent where there is a file.
+type untold struct {
+	file  string // "" for none
+	count int64
+	// through is the snapshot that tells of as many as carried.
+	through uint64
+	carried int64
+}
+
+// openUntold reads what was not told before.
+func openUntold(file string) untold {
+	u := untold{file: file}
+	if text, err := os.ReadFile(file); err == nil {
+		u.count, _ = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	}
+	return u
+}
+
+func (u *untold) add(n int) error {
+	u.count += int64(n)
+	return u.keep()
+}
+
+func (u *untold) keep() error {
+	if u.file == "" {
+		return nil
+	}
+	return writeState(u.file, strconv.FormatInt(u.count, 10)+"\n")
+}
+
+// mark makes the first of what is about to be sent tell of them.
+func (u *untold) mark(head []queued) []queued {
+	if u.count > 0 && len(head) > 0 {
+		head[0].dropped = u.count
+		u.through, u.carried = head[0].number, u.count
+	}
+	return head
+}
+
+// told notes that the server has what is up to a number.
+func (u *untold) told(through uint64) error {
+	if u.carried == 0 || through < u.through {
+		return nil
+	}
+	u.count -= u.carried
+	u.carried = 0
+	return u.keep()
 }
 
 // newQueue returns a queue in memory alone, bounded in bytes of JSON.
@@ -80,6 +149,14 @@ func (q *queue) add(s queued) (dropped int) {
 	default:
 	}
 	return q.dropped - before
+}
+
+// drop counts snapshots that the server will not have.
+func (q *queue) drop(n int) {
+	q.dropped += n
+	if err := q.untold.add(n); err != nil && q.logger != nil {
+		q.logger.Warn("how many snapshots were dropped could not be noted", "err", err)
+	}
 }
 
 func (q *queue) append(s queued) {
@@ -125,13 +202,13 @@ func (q *queue) dropSegment() {
 	if err != nil {
 		q.logger.Warn("the oldest snapshots could not be removed from disk", "err", err)
 	}
-	q.dropped += len(records)
+	q.drop(len(records))
 	for len(q.list) > 0 && q.list[0].number <= q.spool.Done() {
 		q.pop()
 	}
 	for q.refill(); len(q.list) > 0 && q.list[0].kind == snapshot.KindChanges; q.refill() {
-		q.forget(q.pop())
-		q.dropped++
+		q.forget(q.pop().number)
+		q.drop(1)
 	}
 }
 
@@ -145,7 +222,7 @@ func (q *queue) cutExtra() {
 		q.extraBytes -= len(s.json)
 	}
 	q.extra = q.extra[n:]
-	q.dropped += n
+	q.drop(n)
 }
 
 // refill makes list hold what comes next, if anything waits.
@@ -178,7 +255,7 @@ func (q *queue) unreadable(err error) {
 		return
 	}
 	lost, _ := q.spool.DropOldest()
-	q.dropped += max(1, len(lost))
+	q.drop(max(1, len(lost)))
 	q.behind, q.since = q.spool.Done() < q.end(), time.Time{}
 	q.logger.Error("snapshots on disk that cannot be read are given up", "err", err)
 }
@@ -205,7 +282,7 @@ func (q *queue) unpack(records []spool.Record) (reached uint64) {
 		text, err := q.packer.unpack(r.Payload)
 		if err != nil {
 			q.logger.Warn("a snapshot on disk is damaged, and is left out", "err", err)
-			q.dropped++
+			q.drop(1)
 			continue
 		}
 		q.append(queued{number: r.Number, at: snapshot.Time(r.Time), kind: kindOf(r.Kind), json: text})
@@ -226,14 +303,19 @@ func (q *queue) head(n, limit int) []queued {
 	for i := range q.list {
 		size += len(q.list[i].json)
 		if i == n || i > 0 && size > limit {
-			return append([]queued(nil), q.list[:i]...)
+			return q.untold.mark(slices.Clone(q.list[:i]))
 		}
 	}
-	return append([]queued(nil), q.list...)
+	return q.untold.mark(slices.Clone(q.list))
 }
 
 // ready reports whether head would return anything.
-func (q *queue) ready() bool { return len(q.head(1, 0)) > 0 }
+func (q *queue) ready() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refill()
+	return len(q.list) > 0
+}
 
 // remove takes out the snapshots up to a number: the server has them. They are named
 // because some may have been dropped meanwhile.
@@ -244,6 +326,9 @@ func (q *queue) remove(through uint64) {
 		q.pop()
 	}
 	q.forget(through)
+	if err := q.untold.told(through); err != nil {
+		q.logger.Warn("how many snapshots were dropped could not be noted", "err", err)
+	}
 }
 
 // forget tells the spool that it need not keep what is up to a number.
@@ -257,36 +342,37 @@ func (q *queue) forget(through uint64) {
 }
 
 // dropChain takes out the oldest snapshot, if it is still the one of the number, and
-// the changes that rest on it; it returns how many.
-func (q *queue) dropChain(number uint64) int {
+// the changes that rest on it, and returns them.
+func (q *queue) dropChain(number uint64) []queued {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.list) == 0 || q.list[0].number != number {
-		return 0
+		return nil
 	}
 	return q.cut()
 }
 
 // cut removes the head and the changes after it, and counts them.
-func (q *queue) cut() int {
-	n := 1
-	q.forget(q.pop())
+func (q *queue) cut() []queued {
+	chain := []queued{q.pop()}
+	q.forget(chain[0].number)
 	for q.refill(); len(q.list) > 0 && q.list[0].kind == snapshot.KindChanges; q.refill() {
-		q.forget(q.pop())
-		n++
+		one := q.pop()
+		q.forget(one.number)
+		chain = append(chain, one)
 	}
-	q.dropped += n
-	return n
+	q.drop(len(chain))
+	return chain
 }
 
-func (q *queue) pop() (number uint64) {
-	number = q.list[0].number
-	q.bytes -= len(q.list[0].json)
+func (q *queue) pop() queued {
+	first := q.list[0]
+	q.bytes -= len(first.json)
 	q.list[0].json = nil
 	if q.list = q.list[1:]; len(q.list) == 0 {
 		q.list = nil
 	}
-	return number
+	return first
 }
 
 // size returns what waits: snapshots, as far as it is known without reading the disk, and

@@ -172,7 +172,7 @@ func TestDropChainReachesIntoTheSpool(t *testing.T) {
 	q := spooled(t, spool.Config{Dir: t.TempDir(), SegmentBytes: 150_000})
 	put(q, 1, 60, 500_000)
 	head := q.head(1, 1)
-	if n := q.dropChain(head[0].number); n != 10 {
+	if n := len(q.dropChain(head[0].number)); n != 10 {
 		t.Errorf("%d dropped", n)
 	}
 	if got := take(t, q, 9); !slices.Equal(got, run(11, 60)) {

@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -39,12 +43,14 @@ type sender struct {
 	userAgent string
 
 	credential *credential
+	shelf      shelf
 	packer     *packer
 	registered bool
 	// refusedWait is how long to wait when the server does not let the agent in.
 	refusedWait time.Duration
 	most        int // snapshots in the next post; shrinks to get around a fault
 	lastPost    time.Time
+	ignored     []string // settings that were warned of
 }
 
 // verdict is what to do after a post.
@@ -173,7 +179,13 @@ func (s *sender) attempt(ctx context.Context) (verdict, error) {
 		s.queue.remove(batch[len(batch)-1].number)
 	}
 	s.most = batchLimit
-	s.recorder.configure(ack.Config)
+	s.recorder.configure(ack.Config.Config)
+	if names := ack.unknown(); !slices.Equal(names, s.ignored) {
+		s.ignored = names
+		if len(names) > 0 {
+			s.logger.Warn("the server has settings that this agent does not know, and ignores: is there a newer agent?", "settings", names)
+		}
+	}
 	// Someone has deleted the machine meanwhile: say again what it is.
 	s.registered = !ack.Unregistered || s.machine.Hostname == ""
 	return accepted, nil
@@ -200,8 +212,11 @@ func (s *sender) judge(batch []queued, err error) (verdict, error) {
 		return again, err
 	}
 	// The first snapshot is the one at fault: what rests on it is lost with it.
-	dropped := s.queue.dropChain(batch[0].number)
-	s.logger.Warn("the server refused a snapshot for good", "timestamp", batch[0].at.String(), "dropped", dropped, "err", err)
+	refused := s.queue.dropChain(batch[0].number)
+	if len(refused) > 0 {
+		path, failed := s.shelf.put(s.machine.MachineID, err.Error(), refused)
+		s.logger.Warn("the server refused a snapshot for good: it is set aside, with the changes that rest on it", "timestamp", batch[0].at.String(), "snapshots", len(refused), "file", path, "err", errors.Join(err, failed))
+	}
 	s.recorder.demandFull()
 	s.most = batchLimit
 	return narrowed, err
@@ -221,19 +236,40 @@ func (s *sender) register(ctx context.Context) error {
 	return nil
 }
 
-func (s *sender) post(ctx context.Context, batch []queued) (snapshot.Ack, error) {
+// acknowledged is snapshot.Ack with what the config has that this agent does not know.
+type acknowledged struct {
+	snapshot.Ack
+	Config struct {
+		snapshot.Config
+		Unknown map[string]jsontext.Value `json:",unknown"`
+	} `json:"config"`
+}
+
+// unknown lists the settings that a newer server has, and this agent does not obey.
+func (a *acknowledged) unknown() []string {
+	names := slices.Collect(maps.Keys(a.Config.Unknown))
+	for _, part := range a.Config.Omit {
+		if !slices.Contains(snapshot.Parts(), part) {
+			names = append(names, "omit "+string(part))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s *sender) post(ctx context.Context, batch []queued) (*acknowledged, error) {
 	var body bytes.Buffer
 	body.WriteString(`{"machine_id":"` + s.machine.MachineID + `","snapshots":[`)
 	for i := range batch {
 		if i > 0 {
 			body.WriteByte(',')
 		}
-		body.Write(batch[i].json)
+		body.Write(batch[i].body())
 	}
 	body.WriteString(`]}`)
-	var ack snapshot.Ack
+	var ack acknowledged
 	err := s.do(ctx, "/api/v1/snapshots", s.packer.pack(body.Bytes()), "zstd", &ack)
-	return ack, err
+	return &ack, err
 }
 
 // do posts a body and decodes the answer, or returns a *refusal.
