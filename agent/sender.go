@@ -241,7 +241,7 @@ type acknowledged struct {
 	snapshot.Ack
 	Config struct {
 		snapshot.Config
-		Unknown map[string]jsontext.Value `json:",unknown"`
+		Unknown map[string]jsontext.Value `json:",embed"`
 	} `json:"config"`
 }
 
