@@ -10,10 +10,9 @@ import (
 
 // ending is the end of a process, with what it used in all its life.
 type ending struct {
-	pid, ppid             int32
+	pid                   int32
+	identity              snapshot.Identity
 	started               snapshot.Time // to a fraction of a second
-	name, user            string
-	commandLine           string
 	cpuMS, peakMemory     int64
 	readBytes, writeBytes int64
 	// whole tells that the amounts are all that it used: its threads were watched from
@@ -31,6 +30,8 @@ type exitSource interface {
 const (
 	// maxEndings bounds the endings that wait for the next sample.
 	maxEndings = 4000
+	// maxEndingText bounds their command lines, in bytes.
+	maxEndingText = 1 << 20
 	// maxPassed bounds those that one snapshot tells of, the ones with the most CPU time.
 	maxPassed = 500
 )
@@ -44,7 +45,7 @@ func (s *sampler) watchExits(want wanted) {
 	switch {
 	case want.shortLived && s.exits == nil && s.watch != nil:
 		var err error
-		if s.exits, err = s.watch(); err != nil {
+		if s.exits, err = s.watch(s.scrub); err != nil {
 			s.exits, s.watch = nil, nil // once is enough
 			s.logger.Info("processes that begin and end between two snapshots are counted, not recorded", "why", err)
 		}
@@ -56,7 +57,7 @@ func (s *sampler) watchExits(want wanted) {
 
 // ended adds the processes that ended to a sample. missed is how many are known to be
 // left out; counted tells that there are no others.
-func (s *sampler) ended(out *sample, first bool) (missed int64, counted bool) {
+func (s *sampler) ended(out *sample, want wanted, first bool) (missed int64, counted bool) {
 	if s.exits == nil {
 		return 0, false
 	}
@@ -82,7 +83,7 @@ func (s *sampler) ended(out *sample, first bool) (missed int64, counted bool) {
 				s.late = append(s.late, *one)
 			}
 		case one.whole && one.cpuMS >= before.cpuMS:
-			out.ended = append(out.ended, one.process(key, before))
+			out.ended = append(out.ended, one.process(key, before, want))
 		}
 	}
 	slices.SortStableFunc(passed, func(a, b *ending) int { return cmp.Compare(b.cpuMS, a.cpuMS) })
@@ -91,7 +92,7 @@ func (s *sampler) ended(out *sample, first bool) (missed int64, counted bool) {
 		passed = passed[:maxPassed]
 	}
 	for _, one := range passed {
-		out.ended = append(out.ended, one.process(snapshot.ProcessKey{PID: one.pid, StartedAt: one.started}, nil))
+		out.ended = append(out.ended, one.process(snapshot.ProcessKey{PID: one.pid, StartedAt: one.started}, nil, want))
 	}
 	return missed, counted
 }
@@ -108,8 +109,8 @@ func (e *ending) among(keys []snapshot.ProcessKey) (snapshot.ProcessKey, bool) {
 
 // process is the last entry of a process: what it used since the sample before, or in all
 // its life if that had it not.
-func (e *ending) process(key snapshot.ProcessKey, before *totals) snapshot.Process {
-	p := snapshot.Process{ProcessKey: key, Identity: snapshot.Identity{PPID: e.ppid, Name: e.name, CommandLine: e.commandLine, User: e.user}}
+func (e *ending) process(key snapshot.ProcessKey, before *totals, want wanted) snapshot.Process {
+	p := snapshot.Process{ProcessKey: key, Identity: e.identity}
 	p.State = snapshot.StateEnded
 	if p.Name == "" {
 		p.Name = "?"
@@ -117,13 +118,21 @@ func (e *ending) process(key snapshot.ProcessKey, before *totals) snapshot.Proce
 	if before == nil {
 		before = &totals{}
 		p.MemoryUsage = &e.peakMemory
+		if !want.commandLines {
+			p.CommandLine = ""
+		}
+		if !want.cgroups {
+			p.Cgroup = ""
+		}
 	} else {
 		p.Identity = before.identity
 	}
 	var spent amounts
 	spent.cpuMS = e.cpuMS - before.cpuMS
 	p.CPUMS = &spent.cpuMS
-	p.ReadBytes = since(&spent.readBytes, e.readBytes, before.readBytes)
-	p.WriteBytes = since(&spent.writeBytes, e.writeBytes, before.writeBytes)
+	if want.io {
+		p.ReadBytes = since(&spent.readBytes, e.readBytes, before.readBytes)
+		p.WriteBytes = since(&spent.writeBytes, e.writeBytes, before.writeBytes)
+	}
 	return p
 }

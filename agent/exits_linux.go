@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,10 +25,12 @@ type exitWatcher struct {
 	since   time.Time
 	stop    chan struct{}
 	stopped sync.WaitGroup
+	execs   *execWatcher // nil where there is none
 
 	mu      sync.Mutex
 	groups  map[uint32]*threadSum // by process: its threads that have ended
 	endings []ending
+	text    int // bytes of their command lines
 	missed  int64
 	lossy   bool // the kernel could not tell of some
 	users   userNames
@@ -43,12 +46,15 @@ type threadSum struct {
 }
 
 // watchExits begins to watch. It fails where the agent may not, or the kernel cannot.
-func watchExits() (exitSource, error) {
+func watchExits(scrub *scrubber) (exitSource, error) {
 	fd, family, err := openTaskstats()
 	if err != nil {
 		return nil, err
 	}
 	w := &exitWatcher{fd: fd, family: family, since: time.Now(), stop: make(chan struct{}), groups: make(map[uint32]*threadSum), users: make(userNames), buffer: make([]byte, 64<<10)}
+	if w.execs, err = watchExecs(scrub); err != nil { // names have to do
+		w.execs = nil
+	}
 	w.stopped.Go(w.run)
 	return w, nil
 }
@@ -72,6 +78,9 @@ func (w *exitWatcher) close() {
 	close(w.stop)
 	w.stopped.Wait()
 	_ = unix.Close(w.fd)
+	if w.execs != nil {
+		w.execs.close()
+	}
 }
 
 func (w *exitWatcher) take(now time.Time) (endings []ending, missed int64, complete bool) {
@@ -79,7 +88,7 @@ func (w *exitWatcher) take(now time.Time) (endings []ending, missed int64, compl
 	defer w.mu.Unlock()
 	w.drain(now)
 	endings, missed, complete = w.endings, w.missed, !w.lossy
-	w.endings, w.missed, w.lossy = nil, 0, false
+	w.endings, w.text, w.missed, w.lossy = nil, 0, 0, false
 	return endings, missed, complete
 }
 
@@ -124,12 +133,20 @@ func (w *exitWatcher) ended(r exitRecord, now time.Time) {
 		return
 	}
 	delete(w.groups, r.group)
-	if len(w.endings) >= maxEndings {
+	if len(w.endings) >= maxEndings || w.text >= maxEndingText {
 		w.missed++
 		return
 	}
 	started := now.Add(-r.elapsed)
-	w.endings = append(w.endings, ending{pid: int32(r.group), ppid: int32(r.parent), started: snapshot.TimeOf(started), name: clean(r.comm, snapshot.MaxTextBytes), user: w.users.name(r.uid),
+	id := snapshot.Identity{Name: clean(r.comm, snapshot.MaxTextBytes), User: w.users.name(r.uid)}
+	if w.execs != nil {
+		if known, ok := w.execs.take(r.group); ok && strings.HasPrefix(known.Name, id.Name) {
+			id = known
+		}
+	}
+	id.PPID = int32(r.parent)
+	w.text += len(id.CommandLine)
+	w.endings = append(w.endings, ending{pid: int32(r.group), identity: id, started: snapshot.TimeOf(started),
 		cpuMS: sum.cpu.Milliseconds(), peakMemory: sum.peakMemory, readBytes: sum.readBytes, writeBytes: sum.writeBytes,
 		whole: sum.threads == 1 || started.After(w.since)})
 }

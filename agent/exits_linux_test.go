@@ -15,7 +15,7 @@ import (
 // as root.
 func wantWatcher(t *testing.T) *exitWatcher {
 	t.Helper()
-	source, err := watchExits()
+	source, err := watchExits(nil)
 	if os.Geteuid() != 0 && err != nil {
 		t.Skipf("not root: %v", err)
 	}
@@ -81,6 +81,9 @@ func TestProcessesThatPassAreRecorded(t *testing.T) {
 	}
 	if one := find(before.Process.Pid); !strings.Contains(one.CommandLine, "read x") {
 		t.Errorf("its command line is %q", one.CommandLine)
+	}
+	if one := find(passed.Process.Pid); !strings.Contains(one.CommandLine, "-lt 100000") {
+		t.Errorf("the command line of one that passed is %q", one.CommandLine)
 	}
 	if one := find(passed.Process.Pid); one.MemoryUsage == nil || *one.MemoryUsage < 100<<10 {
 		t.Errorf("its peak of memory is %v", one.MemoryUsage)
@@ -190,6 +193,10 @@ func TestEndingsAreBounded(t *testing.T) {
 	if len(w.endings) != maxEndings || w.missed != 10 {
 		t.Errorf("%d endings, %d missed", len(w.endings), w.missed)
 	}
+	w.endings, w.text, w.missed = nil, maxEndingText, 0
+	if w.ended(exitRecord{pid: 1, group: 1, whole: true}, now); len(w.endings) != 0 || w.missed != 1 {
+		t.Errorf("%d endings, %d missed, with all the room for texts taken", len(w.endings), w.missed)
+	}
 	for i := range uint32(maxGroups + 1) {
 		w.ended(exitRecord{pid: i + 1, group: i}, now)
 	}
@@ -202,11 +209,11 @@ func TestEndingsAreBounded(t *testing.T) {
 func TestPassedAreBounded(t *testing.T) {
 	var list []ending
 	for i := range int64(maxPassed + 7) {
-		list = append(list, ending{pid: int32(i + 10), started: snapshot.Time(i + 1), name: "x", cpuMS: i, whole: true})
+		list = append(list, ending{pid: int32(i + 10), started: snapshot.Time(i + 1), identity: snapshot.Identity{Name: "x"}, cpuMS: i, whole: true})
 	}
 	s := &sampler{exits: fixedExits{list}, totals: map[snapshot.ProcessKey]*totals{}}
 	var out sample
-	missed, counted := s.ended(&out, false)
+	missed, counted := s.ended(&out, wanted{}, false)
 	if len(out.ended) != maxPassed || missed != 7 || !counted || *out.ended[0].CPUMS != maxPassed+6 {
 		t.Errorf("%d told, %d missed, %t", len(out.ended), missed, counted)
 	}
@@ -216,6 +223,48 @@ type fixedExits struct{ list []ending }
 
 func (f fixedExits) take(time.Time) ([]ending, int64, bool) { return f.list, 0, true }
 func (f fixedExits) close()                                 {}
+
+func TestParseExec(t *testing.T) {
+	message := make([]byte, procEventBytes)
+	binary.NativeEndian.PutUint32(message[atProcEvent:], procEventExec)
+	binary.NativeEndian.PutUint32(message[atExecGroup:], 4711)
+	if group, ok := parseExec(message); !ok || group != 4711 {
+		t.Error(group, ok)
+	}
+	if _, ok := parseExec(message[:procEventBytes-1]); ok {
+		t.Error("a torn message is read")
+	}
+	message[atProcEvent] = 1 // a fork
+	if _, ok := parseExec(message); ok {
+		t.Error("a fork is taken for an exec")
+	}
+}
+
+// What is remembered has a bound, and so has what is read in a second.
+func TestExecsAreBounded(t *testing.T) {
+	own := uint32(os.Getpid())
+	w := &execWatcher{reader: newProcReader("/proc", 0, nil), begun: make(map[uint32]snapshot.Identity)}
+	now := time.Now()
+	for range maxExecs {
+		w.look(own, now)
+	}
+	if id, ok := w.take(own); !ok || id.CommandLine == "" || id.Name == "" || id.User == "" {
+		t.Errorf("%+v", id)
+	}
+	if w.look(own, now); len(w.begun) != 0 {
+		t.Error("one more is looked into in the same second")
+	}
+	for i := range uint32(maxBegun) {
+		w.begun[1<<30+i] = snapshot.Identity{}
+	}
+	if w.look(own, now.Add(time.Second)); len(w.begun) != 1 {
+		t.Errorf("%d are remembered", len(w.begun))
+	}
+	w.begun[1], w.text = snapshot.Identity{}, maxBegunText
+	if w.look(own, now.Add(2*time.Second)); len(w.begun) != 1 {
+		t.Errorf("%d are remembered beyond the bound of bytes", len(w.begun))
+	}
+}
 
 func TestCgroupOf(t *testing.T) {
 	for text, want := range map[string]string{

@@ -48,7 +48,8 @@ type sampler struct {
 	system    *systemReader
 	exits     exitSource // nil where there is none
 	forks     func() int64
-	watch     func() (exitSource, error) // tried once, when it is first wanted
+	watch     func(*scrubber) (exitSource, error) // tried once, when it is first wanted
+	scrub     *scrubber
 	logger    *slog.Logger
 
 	last   time.Time
@@ -79,7 +80,7 @@ func newSampler(stateDir string, scrub *scrubber, logger *slog.Logger) (*sampler
 	if err != nil {
 		return nil, fmt.Errorf("prepare to read processes: %w", err)
 	}
-	return &sampler{processes: processes, system: &systemReader{}, forks: forks, watch: watchExits, logger: logger}, nil
+	return &sampler{processes: processes, system: &systemReader{}, forks: forks, watch: watchExits, scrub: scrub, logger: logger}, nil
 }
 
 // close gives back what is kept open.
@@ -121,7 +122,7 @@ func (s *sampler) sample(ctx context.Context, now time.Time, want wanted, refres
 		begun += s.spent(&raw[i], &out.processes[i], &numbers[i], first)
 	}
 	forked := s.forked()
-	missed, counted := s.ended(out, first)
+	missed, counted := s.ended(out, want, first)
 	for key, before := range s.totals {
 		if before.round != s.round {
 			delete(s.totals, key)
