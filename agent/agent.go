@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/shirou/gopsutil/v3/cpu"
@@ -49,6 +48,12 @@ type Config struct {
 	// of what else is taken out of them: the first group of each, or all that it matches.
 	KeepSecrets    bool
 	SecretPatterns []string
+	// MaxCPU bounds the agent's own CPU time, in percent of one core over a minute: beyond
+	// it samples are taken less often; 0 for no bound.
+	MaxCPU float64
+	// MaxMemory bounds the agent's own resident memory, in bytes: beyond it Run ends; 0 for
+	// no bound.
+	MaxMemory int64
 	// Version is the agent's own.
 	Version string
 }
@@ -117,6 +122,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
+	r.watchdog = newWatchdog(cfg.MaxCPU, cfg.MaxMemory, logger)
 	told := filepath.Join(cfg.StateDir, "config")
 	r.config = keptConfig(told)
 	r.keep = func(config snapshot.Config) {
@@ -162,18 +168,23 @@ func openQueue(cfg Config, logger *slog.Logger) (*queue, error) {
 // MachineID returns the id that the machine reports under.
 func (a *Agent) MachineID() string { return a.sender.machine.MachineID }
 
-// Run samples and sends until ctx ends.
-func (a *Agent) Run(ctx context.Context) {
+// Run samples and sends until ctx ends, or the agent takes more memory than it may: then
+// it returns ErrMemory.
+func (a *Agent) Run(ctx context.Context) error {
 	defer func() { _ = a.lock.Close() }()
-	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	var loops sync.WaitGroup
-	loops.Go(func() { a.recorder.run(recording) })
-	context.AfterFunc(ctx, stop)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	recorded := make(chan error, 1)
+	go func() {
+		err := a.recorder.run(ctx)
+		stop(err) // the sender has nothing to wait for any more
+		recorded <- err
+	}()
 	a.sender.run(ctx)
-	loops.Wait()
+	err := <-recorded
 	a.recorder.sampler.close()
 	a.sender.queue.close()
+	return err
 }
 
 // isLoopback reports whether a host's name is this machine's own.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -30,6 +31,10 @@ type recorder struct {
 	config   snapshot.Config
 	needFull bool
 	changed  chan struct{}
+
+	watchdog *watchdog    // nil for none
+	stretch  atomic.Int64 // as the watchdog has it
+	figures  figures
 
 	encoder  snapshot.Encoder
 	clock    clock
@@ -83,16 +88,25 @@ func (r *recorder) demandFull() {
 	r.mu.Unlock()
 }
 
-// run samples until ctx ends. Ticks keep to a grid from the last change of
+// pace is the time between two snapshots that the watchdog leaves.
+func (r *recorder) pace() time.Duration {
+	interval := r.interval()
+	if stretch := r.stretch.Load(); stretch > 1 {
+		interval = min(interval*time.Duration(stretch), time.Duration(snapshot.MaxPollingInterval*float64(time.Second)))
+	}
+	return interval
+}
+
+// run samples until ctx ends, or the watchdog has enough of it. Ticks keep to a grid from the last change of
 // config on, so that the time a sample takes does not add up.
-func (r *recorder) run(ctx context.Context) {
+func (r *recorder) run(ctx context.Context) error {
 	next := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-r.changed:
 			next = time.Now()
 			if !r.current().Enabled {
@@ -103,16 +117,23 @@ func (r *recorder) run(ctx context.Context) {
 			continue
 		case <-timer.C:
 		}
-		interval := r.interval()
+		interval := r.pace()
 		step := interval
 		if r.current().Enabled {
 			first, err := r.record(ctx, interval)
 			if err != nil && ctx.Err() == nil {
+				r.figures.failed.Add(1)
 				r.logger.Error("a sample failed", "err", err)
 			}
 			if first {
 				step = min(step, secondAfter)
 			}
+		}
+		if r.watchdog != nil {
+			if err := r.watchdog.look(time.Now()); err != nil {
+				return err
+			}
+			r.stretch.Store(int64(r.watchdog.stretch))
 		}
 		if next = next.Add(step); time.Until(next) < 0 {
 			next = time.Now().Add(interval) // the machine slept or is overloaded
@@ -152,6 +173,7 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 		s.Processes, s.Exited = r.encoder.Changes(taken.processes, taken.ended...)
 	}
 	r.previous = at
+	r.count(taken, time.Since(now))
 	encoded, err := json.Marshal(&s)
 	if err != nil {
 		return false, fmt.Errorf("encode a snapshot: %w", err)
@@ -165,6 +187,17 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 		}
 	}
 	return taken.interval == 0, nil
+}
+
+// count notes what a sample had.
+func (r *recorder) count(taken *sample, took time.Duration) {
+	r.figures.recorded.Add(1)
+	r.figures.sampleNanos.Add(took.Nanoseconds())
+	r.figures.processes.Store(int64(len(taken.processes)))
+	r.figures.ended.Add(int64(len(taken.ended)))
+	if unseen := taken.machine.UnseenProcesses; unseen != nil {
+		r.figures.unseen.Add(*unseen)
+	}
 }
 
 // wantsFull says whether the next snapshot must list every process: the first,

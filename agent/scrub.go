@@ -77,7 +77,6 @@ func (s *scrubber) arguments(given []string) []string {
 		case next && !strings.HasPrefix(arg, "--"):
 			args[i], next = hidden, false
 		default:
-			next = false
 			args[i], next = s.option(arg, &known)
 			if slices.Contains(known.afterColon, args[i-1]) {
 				args[i] = afterColon(args[i])

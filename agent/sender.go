@@ -172,9 +172,14 @@ func (s *sender) attempt(ctx context.Context) (verdict, error) {
 	batch := s.queue.head(s.most, batchBytes)
 	ack, err := s.post(ctx, batch)
 	s.lastPost = time.Now()
+	figures := &s.recorder.figures
 	if err != nil {
+		figures.postFailures.Add(1)
 		return s.judge(batch, err)
 	}
+	figures.posts.Add(1)
+	figures.sent.Add(int64(len(batch)))
+	figures.acknowledged.Store(s.lastPost.UnixMilli())
 	if len(batch) > 0 {
 		s.queue.remove(batch[len(batch)-1].number)
 	}
@@ -214,6 +219,7 @@ func (s *sender) judge(batch []queued, err error) (verdict, error) {
 	// The first snapshot is the one at fault: what rests on it is lost with it.
 	refused := s.queue.dropChain(batch[0].number)
 	if len(refused) > 0 {
+		s.recorder.figures.setAside.Add(int64(len(refused)))
 		path, failed := s.shelf.put(s.machine.MachineID, err.Error(), refused)
 		s.logger.Warn("the server refused a snapshot for good: it is set aside, with the changes that rest on it", "timestamp", batch[0].at.String(), "snapshots", len(refused), "file", path, "err", errors.Join(err, failed))
 	}
@@ -268,7 +274,11 @@ func (s *sender) post(ctx context.Context, batch []queued) (*acknowledged, error
 	}
 	body.WriteString(`]}`)
 	var ack acknowledged
-	err := s.do(ctx, "/api/v1/snapshots", s.packer.pack(body.Bytes()), "zstd", &ack)
+	packed := s.packer.pack(body.Bytes())
+	err := s.do(ctx, "/api/v1/snapshots", packed, "zstd", &ack)
+	if err == nil {
+		s.recorder.figures.sentBytes.Add(int64(len(packed)))
+	}
 	return &ack, err
 }
 

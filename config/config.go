@@ -94,6 +94,8 @@ type TLS struct {
 
 // Agent is the settings of the agent.
 type Agent struct {
+	Config string `env:"SNAPWATCH_CONFIG" help:"File with settings, as lines VARIABLE=value. Empty: /etc/snapwatch/agent.env, or agent.env in snapwatch under ProgramData on Windows, if it can be read."`
+
 	Server     string `env:"SNAPWATCH_SERVER" default:"http://127.0.0.1:8420" help:"Address of the server."`
 	CAFile     string `env:"SNAPWATCH_CA_FILE" help:"File with certificates of authorities to believe besides the system's, PEM: for a server whose certificate is your own."`
 	ClientCert string `env:"SNAPWATCH_CLIENT_CERT" help:"File with a client certificate to show the server, PEM, where it asks for one (--agent-ca)."`
@@ -109,4 +111,8 @@ type Agent struct {
 	SecretPatterns []string `env:"SNAPWATCH_SECRET_PATTERN" name:"secret-pattern" sep:"none" help:"Regular expression of what else to take out of command lines: its first group, or all that it matches. May be given several times."`
 
 	FullEvery time.Duration `env:"SNAPWATCH_FULL_EVERY" default:"1m" help:"Longest time between two snapshots that list every process; at most 10m."`
+
+	MaxCPU        float64 `env:"SNAPWATCH_MAX_CPU" default:"10" help:"Percent of one core, over a minute, that the agent itself may take: beyond it, it samples half as often, and says so. 0: no bound."`
+	MaxMemory     int64   `env:"SNAPWATCH_MAX_MEMORY" default:"134217728" help:"Bytes of memory that the agent itself may take: near it, it collects garbage more often; beyond it for three minutes, it ends, to be started again. 0: no bound."`
+	MetricsListen string  `env:"SNAPWATCH_METRICS_LISTEN" help:"Address at which to serve the agent's own figures, under /metrics, for Prometheus. Empty: nowhere."`
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // Dir returns the data directory, the default one if none is set.
@@ -16,10 +17,21 @@ func (a Agent) Dir() (string, error) {
 	return dir(a.StateDir, "/var/lib/snapwatch-agent", "XDG_STATE_HOME", ".local/state", "snapwatch-agent")
 }
 
+// AgentFile returns where an agent's settings are, by default.
+func AgentFile() string {
+	if base := os.Getenv("ProgramData"); runtime.GOOS == "windows" && base != "" {
+		return filepath.Join(base, "snapwatch", "agent.env")
+	}
+	return "/etc/snapwatch/agent.env"
+}
+
 // dir follows the XDG base directories for those who are not root.
 func dir(set, root, variable, underHome, name string) (string, error) {
 	if set != "" {
 		return filepath.Abs(set)
+	}
+	if base := os.Getenv("ProgramData"); runtime.GOOS == "windows" && base != "" {
+		return filepath.Join(base, name), nil
 	}
 	if os.Geteuid() == 0 {
 		return root, nil

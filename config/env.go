@@ -20,6 +20,60 @@ func LoadEnv() error {
 	return nil
 }
 
+// LoadAgentFile reads the file with an agent's settings: the one that the arguments or
+// the environment name, or the usual one if it is there and may be read. What the
+// environment says already stays. It returns the file's name, "" for none.
+func LoadAgentFile(args []string) (string, error) {
+	path := os.Getenv("SNAPWATCH_CONFIG")
+	for i, arg := range args {
+		if value, given := strings.CutPrefix(arg, "--config="); given {
+			path = value
+		} else if arg == "--config" && i+1 < len(args) {
+			path = args[i+1]
+		}
+	}
+	if path != "" {
+		if err := godotenv.Load(path); err != nil {
+			return "", fmt.Errorf("read the settings: %w", err)
+		}
+		return path, nil
+	}
+	path = AgentFile()
+	err := godotenv.Load(path)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the settings of %s: %w", path, err)
+	}
+	return path, nil
+}
+
+// Given lists the settings that differ from their defaults, under the names of their
+// variables: what a file of settings has to say.
+func (a Agent) Given() (map[string]string, error) {
+	set := make(map[string]string)
+	values := reflect.ValueOf(a)
+	for i := range values.NumField() {
+		field, value := values.Type().Field(i), values.Field(i)
+		name := field.Tag.Get("env")
+		if value.IsZero() || name == "SNAPWATCH_CONFIG" {
+			continue
+		}
+		text := fmt.Sprint(value.Interface())
+		if value.Kind() == reflect.Slice {
+			if value.Len() > 1 {
+				return nil, fmt.Errorf("%s holds one value: join the others to it with |", name)
+			}
+			text = fmt.Sprint(value.Index(0).Interface())
+		}
+		if text != field.Tag.Get("default") {
+			set[name] = text
+		}
+	}
+	return set, nil
+}
+
 // groups are all settings, in the order in which documents list them.
 var groups = []struct {
 	title    string

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,13 +27,14 @@ type commandLine struct {
 
 	Run        runCommand                `cmd:"" default:"1" help:"Watch this machine until a signal; what the program does without a command."`
 	Once       onceCommand               `cmd:"" help:"Print what the agent would record now. Nothing is sent."`
+	Install    installCommand            `cmd:"" help:"Install the agent as a service of this system, with the settings that are given, and start it."`
+	Uninstall  uninstallCommand          `cmd:"" help:"Stop and remove that service."`
+	Status     statusCommand             `cmd:"" help:"Tell whether the service runs, and what it keeps."`
 	Doctor     doctorCommand             `cmd:"" help:"Look at all that the agent needs, and tell how to mend what is wrong."`
 	Completion kongcompletion.Completion `cmd:"" help:"Tell how to complete this program's commands in bash, zsh or fish."`
 	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`
 	Version    kong.VersionFlag          `help:"Print the version."`
 }
-
-type runCommand struct{}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -48,6 +48,9 @@ func main() {
 
 func run(ctx context.Context) error {
 	if err := config.LoadEnv(); err != nil {
+		return err
+	}
+	if _, err := config.LoadAgentFile(os.Args[1:]); err != nil {
 		return err
 	}
 	var line commandLine
@@ -70,21 +73,6 @@ func agentConfig(cfg config.Agent) (agent.Config, error) {
 	}
 	return agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
 		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
-		KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns,
+		KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns, MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
 		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, nil
-}
-
-// Run watches until a signal.
-func (runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Agent) error {
-	settings, err := agentConfig(cfg)
-	if err != nil {
-		return err
-	}
-	a, err := agent.New(ctx, settings, logger)
-	if err != nil {
-		return err
-	}
-	logger.Info("watching this machine", "machine_id", a.MachineID(), "server", cfg.Server)
-	a.Run(ctx)
-	return nil
 }

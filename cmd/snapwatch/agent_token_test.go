@@ -82,6 +82,11 @@ func TestAgentToken(t *testing.T) {
 	until(t, "the agent says that it is not let in", func() bool {
 		return strings.Contains(log.String(), "does not know this agent's token") && strings.Contains(log.String(), "enrolment key")
 	})
+	before := len(recorded.FindAllString(log.String(), -1))
+	until(t, "it goes on recording", func() bool { return len(recorded.FindAllString(log.String(), -1)) > before })
+	if n := strings.Count(log.String(), "does not take our snapshots"); n > 1 {
+		t.Errorf("it has knocked %d times in a few seconds", n)
+	}
 	end()
 	fresh, err := shell(t, dir, "", "key", "add", "again")
 	if err != nil {
