@@ -61,8 +61,11 @@ audit:
 test-go: store/storetest/timescale/node_modules grafana/node_modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
 	go vet ./...
-	GOOS=windows go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent
-	GOOS=darwin GOARCH=arm64 go vet ./agent ./snapshot ./config ./cmd/snapwatch-agent
+	@for system in linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64; do \
+		echo "vetting and building the agent for $$system"; \
+		export GOOS=$${system%/*} GOARCH=$${system#*/} GOARM=7 CGO_ENABLED=0; \
+		go vet ./agent/... ./snapshot ./config ./cmd/snapwatch-agent && go build -o /dev/null ./cmd/snapwatch-agent || exit 1; \
+	done
 	cd grafana && npx tsc
 	go test -race -count=1 -timeout 15m ./...
 	cd deploy/check && go vet ./... && go test -count=1 ./...

@@ -1,13 +1,33 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// examineSight tells what of other users' processes cannot be seen.
+// examineSight tells what of other users' processes cannot be seen, and whether those that
+// begin and end between two snapshots can.
 func examineSight() Finding {
+	f := examineIO()
+	exits, err := watchExits(nil)
+	if err == nil {
+		exits.close()
+		f.Detail += "; processes between two snapshots are recorded too"
+		return f
+	}
+	f.Detail += fmt.Sprintf("; processes that begin and end between two snapshots are counted only: %v", err)
+	if errors.Is(err, unix.EPERM) {
+		f.Fix = strings.TrimPrefix(f.Fix+"; for those in between CAP_NET_ADMIN likewise", "; ")
+	}
+	return f
+}
+
+func examineIO() Finding {
 	f := Finding{What: "permissions", OK: true}
 	hidden, all := 0, 0
 	entries, err := os.ReadDir("/proc")
@@ -27,7 +47,7 @@ func examineSight() Finding {
 		f.Detail = fmt.Sprintf("everything of all %d processes can be read", all)
 		return f
 	}
-	f.Detail = fmt.Sprintf("of %d of %d processes, what they read and write stays unknown; all else is seen", hidden, all)
+	f.Detail = fmt.Sprintf("of %d of %d processes, what they read and write stays unknown", hidden, all)
 	f.Fix = "if that matters, let the agent have CAP_SYS_PTRACE (AmbientCapabilities= in its unit), or run it as root"
 	return f
 }
