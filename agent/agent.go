@@ -122,7 +122,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	if seen := examineSight(); seen.Fix != "" {
-		logger.Info("not everything can be seen: "+seen.Detail, "fix", seen.Fix)
+		logger.Info("what the agent sees: "+seen.Detail, "fix", seen.Fix)
 	}
 	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
 	r.watchdog = newWatchdog(cfg.MaxCPU, cfg.MaxMemory, logger)

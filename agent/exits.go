@@ -47,7 +47,7 @@ func (s *sampler) watchExits(want wanted) {
 		var err error
 		if s.exits, err = s.watch(s.scrub); err != nil {
 			s.exits, s.watch = nil, nil // once is enough
-			s.logger.Info("processes that begin and end between two snapshots are counted, not recorded", "why", err)
+			s.logger.Debug("processes that begin and end between two snapshots are counted, not recorded", "why", err)
 		}
 	case !want.shortLived && s.exits != nil:
 		s.exits.close()

@@ -20,9 +20,9 @@ func examineSight() Finding {
 		f.Detail += "; processes between two snapshots are recorded too"
 		return f
 	}
-	f.Detail += fmt.Sprintf("; processes that begin and end between two snapshots are counted only: %v", err)
+	f.Detail += fmt.Sprintf("; processes that begin and end between two snapshots are counted, not recorded (%v)", err)
 	if errors.Is(err, unix.EPERM) {
-		f.Fix = strings.TrimPrefix(f.Fix+"; for those in between CAP_NET_ADMIN likewise", "; ")
+		f.Fix = strings.TrimPrefix(f.Fix+"; to be told of those in between takes CAP_NET_ADMIN, and to run on the machine itself, not in a container", "; ")
 	}
 	return f
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/joho/godotenv"
@@ -49,29 +50,36 @@ func LoadAgentFile(args []string) (string, error) {
 	return path, nil
 }
 
-// Given lists the settings that differ from their defaults, under the names of their
-// variables: what a file of settings has to say.
-func (a Agent) Given() (map[string]string, error) {
+// Given lists those of some groups of settings that differ from their defaults, under the
+// names of their variables: what a file of settings has to say.
+func Given(groups ...any) (map[string]string, error) {
 	set := make(map[string]string)
-	values := reflect.ValueOf(a)
-	for i := range values.NumField() {
-		field, value := values.Type().Field(i), values.Field(i)
-		name := field.Tag.Get("env")
-		if value.IsZero() || name == "SNAPWATCH_CONFIG" {
-			continue
-		}
-		text := fmt.Sprint(value.Interface())
-		if value.Kind() == reflect.Slice {
-			if value.Len() > 1 {
-				return nil, fmt.Errorf("%s holds one value: join the others to it with |", name)
+	for _, group := range groups {
+		values := reflect.ValueOf(group)
+		for i := range values.NumField() {
+			field, value := values.Type().Field(i), values.Field(i)
+			name := field.Tag.Get("env")
+			if value.IsZero() || name == "SNAPWATCH_CONFIG" {
+				continue
 			}
-			text = fmt.Sprint(value.Index(0).Interface())
-		}
-		if text != field.Tag.Get("default") {
-			set[name] = text
+			if value.Kind() == reflect.Slice {
+				if value.Len() > 1 {
+					return nil, fmt.Errorf("%s holds one value: join the others to it with |", name)
+				}
+				value = value.Index(0)
+			}
+			if text, usual := fmt.Sprint(value.Interface()), field.Tag.Get("default"); text != usual && !sameDuration(text, usual) {
+				set[name] = text
+			}
 		}
 	}
 	return set, nil
+}
+
+func sameDuration(a, b string) bool {
+	x, err := time.ParseDuration(a)
+	y, failed := time.ParseDuration(b)
+	return err == nil && failed == nil && x == y
 }
 
 // groups are all settings, in the order in which documents list them.

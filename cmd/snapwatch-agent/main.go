@@ -62,7 +62,7 @@ func run(ctx context.Context) error {
 	kongcompletion.Register(parser)
 	parsed, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
-	return parsed.Run(line.New(os.Stderr), line.Agent)
+	return parsed.Run(line.New(os.Stderr), line.Agent, line.Log)
 }
 
 // agentConfig is what the settings mean to package agent.

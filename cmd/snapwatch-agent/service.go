@@ -98,7 +98,7 @@ func quoted(path string) string {
 var packaged = []string{"/usr/lib/systemd/system/" + serviceName + ".service", "/lib/systemd/system/" + serviceName + ".service"}
 
 // Run writes the settings that are given, and installs and starts the service.
-func (installCommand) Run(cfg config.Agent) error {
+func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	for _, path := range packaged {
 		if _, err := os.Stat(path); err == nil {
 			return fmt.Errorf("a package has installed the service already (%s): put settings into %s, then systemctl restart %s", path, config.AgentFile(), serviceName)
@@ -115,7 +115,7 @@ func (installCommand) Run(cfg config.Agent) error {
 	if settings, err = filepath.Abs(settings); err != nil {
 		return fmt.Errorf("find the settings: %w", err)
 	}
-	given, err := cfg.Given()
+	given, err := config.Given(log, cfg)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,11 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 	if settings == "" {
 		settings = config.AgentFile()
 	}
-	for _, path := range []string{settings, dir} {
+	paths := []string{settings, dir}
+	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir { // of a unit with a user of its own
+		paths = append(paths, real)
+	}
+	for _, path := range paths {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove %s: %w", path, err)
 		}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/joho/godotenv"
+
+	"github.com/snapwatch/snapwatch/config"
+)
+
+// What is given is merged into the file, which only its owner reads.
+func TestInstallWritesSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapwatch", "agent.env")
+	write := func(cfg config.Agent, level string) int {
+		t.Helper()
+		given, err := config.Given(config.Log{Level: level}, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := writeSettings(path, given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	usual := config.Agent{Server: "http://127.0.0.1:8420", FullEvery: time.Minute, QueueBytes: 64 << 20, MaxCPU: 10, MaxMemory: 128 << 20}
+	if n := write(usual, "info"); n != 0 {
+		t.Errorf("%d settings are new where none is given", n)
+	}
+	first := usual
+	first.Server, first.EnrolmentKey, first.SecretPatterns = "https://example.org", "a \"key\" # of $things", []string{`pin=(\d+)`}
+	if n := write(first, "debug"); n != 4 {
+		t.Errorf("%d settings are new, want 4", n)
+	}
+	second := usual
+	second.Server, second.MaxCPU = "https://other.example.org", 2.5
+	if n := write(second, "info"); n != 2 {
+		t.Errorf("%d settings are new, want 2", n)
+	}
+	kept, err := godotenv.Read(path)
+	want := map[string]string{"SNAPWATCH_SERVER": "https://other.example.org", "SNAPWATCH_ENROLMENT_KEY": first.EnrolmentKey, "SNAPWATCH_SECRET_PATTERN": `pin=(\d+)`,
+		"SNAPWATCH_MAX_CPU": "2.5", "SNAPWATCH_LOG_LEVEL": "debug"}
+	if err != nil || len(kept) != len(want) {
+		t.Fatalf("%v, %v", kept, err)
+	}
+	for name, value := range want {
+		if kept[name] != value {
+			t.Errorf("%s is %q, want %q", name, kept[name], value)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if _, err := config.Given(config.Agent{SecretPatterns: []string{"a", "b"}}); err == nil {
+		t.Error("two patterns fit one variable")
+	}
+}
+
+// The unit is that of packages, with other paths.
+func TestUnitHasThePathsGiven(t *testing.T) {
+	text := unit(`/opt/my "tools"/100%/agent`, "/opt/agent.env")
+	for _, line := range []string{`ExecStart="/opt/my \"tools\"/100%%/agent"`, "EnvironmentFile=-/opt/agent.env", "NoNewPrivileges=yes", "DynamicUser=yes", "ProtectSystem=strict"} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("%s is not in\n%s", line, text)
+		}
+	}
+}
