@@ -160,7 +160,7 @@ func writeReplayCases(t *testing.T, file string) {
 		every       int
 	}{{"births and deaths", 0.4, 0.3, 8}, {"everything busy", 0, 1, 8}, {"everything idle", 0, 0, 8}, {"full ones alone", 0.2, 0.5, 1}} {
 		machine := snapshottest.NewMachine(uint64(i+7), 6)
-		machine.Churn, machine.Busy = test.churn, test.busy
+		machine.Churn, machine.Busy, machine.Endings = test.churn, test.busy, true
 		series := machine.Sparse(1_780_000_000_000, 8, time.Second, test.every)
 		one := replayCase{Name: test.name}
 		for k := range series.Snapshots {

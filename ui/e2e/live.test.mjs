@@ -138,6 +138,41 @@ test("names that are excluded never leave the machine", async () => {
   process.kill(child);
 });
 
+test("what is not to be collected is not, and the rest is shown", async () => {
+  const newest = async () => (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results[0];
+  const vitals = page.getByTestId("vitals");
+  await vitals.getByText(/^CPU: /).waitFor();
+  await vitals.getByRole("img", { name: /\d+ cores?, the busiest at \d+ %/ }).waitFor();
+  assert.ok((await newest()).processes.some((p) => p.command_line && p.open_files > 0));
+  for (const part of ["command lines", "each core", "open files"]) await page.getByLabel(part, { exact: true }).uncheck();
+  await page.getByLabel("Names that alone are recorded").fill("node, snapwatch*");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved.").waitFor();
+  await vitals.getByRole("img", { name: /cores/ }).waitFor({ state: "detached" });
+  const { processes, machine_snapshot } = await newest();
+  assert.ok(processes.length > 1 && processes.every((p) => /^(node|snapwatch.*)$/.test(p.name) && p.command_line === "" && p.open_files === undefined), JSON.stringify(processes[0]));
+  assert.ok(machine_snapshot.cpu && !machine_snapshot.cores);
+  for (const part of ["command lines", "each core", "open files"]) await page.getByLabel(part, { exact: true }).check();
+  await page.getByLabel("Names that alone are recorded").fill("");
+  await page.getByRole("button", { name: "Save" }).click();
+  await vitals.getByRole("img", { name: /cores/ }).waitFor();
+});
+
+test("a process that comes and goes between two snapshots is found in the comparison", async () => {
+  const from = new Date().toISOString();
+  const passed = spawn("sh", ["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"]);
+  await once(passed, "exit");
+  const of = (list) => list.find((p) => p.pid === passed.pid);
+  if (process.getuid() !== 0) { // the kernel tells root alone: others count it
+    await until("it is counted", async () => (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}`)).results.some((s) => s.machine_snapshot.unseen_processes > 0));
+    return;
+  }
+  await until("it is stored as one that passed", async () => {
+    const diff = await api(site, `/api/v1/machines/${machineId}/diff?from=${from}&to=${new Date().toISOString()}`).catch(() => undefined);
+    return diff && of([...diff.passed, ...diff.ended]);
+  });
+});
+
 test("a child appears under its parent, disappears, and is found in the past", async () => {
   const { parent, child } = await family();
   await row(child).waitFor();

@@ -28,7 +28,7 @@ export class Machine {
 
   #metrics() {
     const wave = 50 + 45 * Math.sin(this.round / 20);
-    return { cpu_usage: wave, load1: wave / 25, load5: wave / 30, load15: 1.5, uptime_ms: 86_400_000, total_ram: 16 * 2 ** 30, used_ram: Math.round((4 + wave / 20) * 2 ** 30), total_swap: 0, used_swap: 0, total_disk: 500 * 2 ** 30, used_disk: 200 * 2 ** 30, disks: [{ mount: "/", read_bytes: 1e6, write_bytes: 2e6 }], interfaces: [{ name: "eth0", received_bytes: 10_000, sent_bytes: 20_000 }] };
+    return { cpu_usage: wave, cpu: { user: Math.round(wave * 3) / 4, system: Math.round(wave) / 4 }, cores: [Math.min(100, Math.round(wave)), Math.round(wave / 2)], temperatures: [{ sensor: "package", celsius: 45.5 }], load1: wave / 25, load5: wave / 30, load15: 1.5, uptime_ms: 86_400_000, total_ram: 16 * 2 ** 30, used_ram: Math.round((4 + wave / 20) * 2 ** 30), total_swap: 0, used_swap: 0, total_disk: 500 * 2 ** 30, used_disk: 200 * 2 ** 30, disks: [{ mount: "/", read_bytes: 1e6, write_bytes: 2e6 }], interfaces: [{ name: "eth0", received_bytes: 10_000, sent_bytes: 20_000 }] };
   }
 
   /** The snapshot of an instant, in milliseconds: every process, or what has changed since the one before. */

@@ -54,7 +54,7 @@ function moment(end, before, intervalMs, roll) {
   const processes = [...services, ...(starving ? backup : [])].map(([pid, ppid, name, command_line, user, memory, threads, cpu]) => {
     const spent = cpu * (starving && pid < 4000 ? 1.4 : 1) * (0.5 + roll());
     const io = name === "zstd" || name === "pg_dump" ? 9 * MiB : 0;
-    return { pid, ppid, name, command_line, user, started_at: new Date(started(pid)).toISOString(), state: spent > 8 ? "R" : "S", cpu_ms: Math.round((spent * intervalMs) / 100), memory_usage: Math.round(memory * MiB * (0.98 + 0.04 * roll())), threads, read_bytes: Math.round(io * roll()), write_bytes: Math.round((name === "zstd" ? 4 * MiB : cpu * 900) * roll()) };
+    return { pid, ppid, name, command_line, user, started_at: new Date(started(pid)).toISOString(), cgroup: pid === 1 ? "/init.scope" : `/system.slice/${(ppid > 1 ? (services.find(([parent]) => parent === ppid)?.[2] ?? "backup") : name).replace(/[^a-z]/g, "")}.service`, open_files: 4 + threads * 7, state: spent > 8 ? "R" : "S", cpu_ms: Math.round((spent * intervalMs) / 100), memory_usage: Math.round(memory * MiB * (0.98 + 0.04 * roll())), threads, read_bytes: Math.round(io * roll()), write_bytes: Math.round((name === "zstd" ? 4 * MiB : cpu * 900) * roll()) };
   });
   const busy = processes.reduce((sum, p) => sum + p.cpu_ms, 0) / intervalMs;
   const cpu_usage = Math.min(100, (100 * busy) / 4 + 2 * roll());
@@ -64,7 +64,7 @@ function moment(end, before, intervalMs, roll) {
     timestamp: new Date(end - before).toISOString(),
     kind: "full",
     interval_ms: intervalMs,
-    machine_snapshot: { cpu_usage, load1: load, load5: load * 0.9, load15: load * 0.8, uptime_ms: 19 * 86_400_000, total_ram: 16 * GiB, used_ram: Math.round(5.6 * GiB + (starving ? 0.8 * GiB : 0) + 0.1 * GiB * roll()), total_swap: 2 * GiB, used_swap: Math.round(starving ? 0.3 * GiB : 0.1 * GiB), total_disk: 250 * GiB, used_disk: Math.round(96 * GiB + (starving ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)), disks: [{ mount: "/", read_bytes: moved(starving ? 14 * MiB : 0.3 * MiB), write_bytes: moved(starving ? 8 * MiB : 0.6 * MiB) }], interfaces: [{ name: "eth0", received_bytes: moved(0.5 * MiB), sent_bytes: moved(1.6 * MiB) }] },
+    machine_snapshot: { cpu_usage, cpu: { user: Math.round(cpu_usage * 3.1) / 4, system: Math.round(cpu_usage * 0.7) / 4, irq: 0.25, iowait: starving ? 11.5 : 0.5 }, cores: [1.3, 0.8, 1.1, 0.8].map((part) => Math.min(100, Math.round(cpu_usage * part))), temperatures: [{ sensor: "coretemp package", celsius: Math.round(44 + cpu_usage / 3) }, { sensor: "nvme composite", celsius: starving ? 58 : 41 }], load1: load, load5: load * 0.9, load15: load * 0.8, uptime_ms: 19 * 86_400_000, total_ram: 16 * GiB, used_ram: Math.round(5.6 * GiB + (starving ? 0.8 * GiB : 0) + 0.1 * GiB * roll()), total_swap: 2 * GiB, used_swap: Math.round(starving ? 0.3 * GiB : 0.1 * GiB), total_disk: 250 * GiB, used_disk: Math.round(96 * GiB + (starving ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)), disks: [{ mount: "/", read_bytes: moved(starving ? 14 * MiB : 0.3 * MiB), write_bytes: moved(starving ? 8 * MiB : 0.6 * MiB) }], interfaces: [{ name: "eth0", received_bytes: moved(0.5 * MiB), sent_bytes: moved(1.6 * MiB) }] },
     processes,
   };
 }

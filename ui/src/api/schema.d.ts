@@ -895,6 +895,38 @@ export interface components {
             /** @description Oldest first; none makes the post a heartbeat */
             snapshots?: components["schemas"]["Snapshot"][];
         };
+        CPUModes: {
+            /**
+             * Format: double
+             * @description Idle while waiting for disks; no part of cpu_usage
+             */
+            iowait?: number;
+            /**
+             * Format: double
+             * @description Serving interrupts, soft ones too
+             */
+            irq?: number;
+            /**
+             * Format: double
+             * @description At a lower priority
+             */
+            nice?: number;
+            /**
+             * Format: double
+             * @description Taken by the host of a virtual machine
+             */
+            steal?: number;
+            /**
+             * Format: double
+             * @description In the kernel
+             */
+            system?: number;
+            /**
+             * Format: double
+             * @description Percent of all cores
+             */
+            user?: number;
+        };
         "Change-my-passwordRequest": {
             /** @description At least 12 characters */
             new_password: string;
@@ -902,6 +934,8 @@ export interface components {
             password: string;
         };
         ChangeView: {
+            /** @description Path of its control group: the service or container that it belongs to */
+            cgroup?: string;
             command_line: string;
             /**
              * Format: int64
@@ -940,6 +974,10 @@ export interface components {
             enabled: boolean;
             /** @description Names of processes that the agent does not record; * stands for any text */
             exclude?: string[];
+            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            include?: string[];
+            /** @description What the agent does not collect */
+            omit?: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             /**
              * Format: double
              * @description Seconds between two snapshots
@@ -951,6 +989,10 @@ export interface components {
             enabled?: boolean;
             /** @description Names of processes that the agent does not record; * stands for any text */
             exclude?: string[];
+            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            include?: string[];
+            /** @description What the agent does not collect */
+            omit?: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             /**
              * Format: double
              * @description Seconds between two snapshots
@@ -966,6 +1008,10 @@ export interface components {
             enabled: boolean;
             /** @description Names of processes that the agent does not record; * stands for any text */
             exclude?: string[];
+            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            include?: string[];
+            /** @description What the agent does not collect */
+            omit?: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             /**
              * Format: double
              * @description Seconds between two snapshots
@@ -1070,6 +1116,8 @@ export interface components {
             truncated: boolean;
         };
         Identity: {
+            /** @description Path of its control group: the service or container that it belongs to */
+            cgroup?: string;
             command_line: string;
             name: string;
             /** Format: int32 */
@@ -1223,11 +1271,24 @@ export interface components {
              */
             available_ram?: number | null;
             /**
+             * Format: int64
+             * @description By how many milliseconds the machine's clock was set since the previous snapshot; less than 0 is back
+             */
+            clock_jump_ms?: number;
+            /** @description Percent of each core, the first core first */
+            cores?: number[];
+            cpu?: components["schemas"]["CPUModes"];
+            /**
              * Format: double
              * @description Percent of all cores
              */
             cpu_usage?: number | null;
             disks?: components["schemas"]["Disk"][];
+            /**
+             * Format: int64
+             * @description Snapshots before this one that the agent took and had to drop: the server was away for too long
+             */
+            dropped_snapshots?: number;
             interfaces?: components["schemas"]["Interface"][];
             /** Format: double */
             load1?: number | null;
@@ -1235,6 +1296,7 @@ export interface components {
             load15?: number | null;
             /** Format: double */
             load5?: number | null;
+            temperatures?: components["schemas"]["Temperature"][];
             /**
              * Format: int64
              * @description Bytes, all listed disks
@@ -1250,6 +1312,11 @@ export interface components {
              * @description Bytes
              */
             total_swap?: number | null;
+            /**
+             * Format: int64
+             * @description Processes and threads, at most, that began and ended since the previous snapshot and are in none
+             */
+            unseen_processes?: number;
             /** Format: int64 */
             uptime_ms?: number | null;
             /**
@@ -1296,6 +1363,8 @@ export interface components {
             /** @description Names of processes that the agent does not record; * stands for any text */
             exclude: string[];
             hostname: string;
+            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            include: string[];
             kernel: string;
             /** Format: date-time */
             last_seen: string;
@@ -1304,6 +1373,8 @@ export interface components {
             /** @description System metrics of the latest snapshot, without devices */
             latest?: components["schemas"]["MachineSnapshot"];
             machine_id: string;
+            /** @description What the agent does not collect */
+            omit: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             os: string;
             platform: string;
             /**
@@ -1397,6 +1468,8 @@ export interface components {
             tags?: string[];
         };
         Node: {
+            /** @description Path of its control group: the service or container that it belongs to */
+            cgroup?: string;
             /** @description Processes that this one started */
             children?: components["schemas"]["Node"][];
             command_line: string;
@@ -1416,6 +1489,11 @@ export interface components {
              */
             memory_usage: number | null;
             name: string;
+            /**
+             * Format: int32
+             * @description Open file descriptors
+             */
+            open_files?: number;
             /** Format: int32 */
             pid: number;
             /** Format: int32 */
@@ -1506,6 +1584,8 @@ export interface components {
             type: string;
         };
         Process: {
+            /** @description Path of its control group: the service or container that it belongs to */
+            cgroup?: string;
             command_line: string;
             /**
              * Format: int64
@@ -1523,6 +1603,11 @@ export interface components {
              */
             memory_usage: number | null;
             name: string;
+            /**
+             * Format: int32
+             * @description Open file descriptors
+             */
+            open_files?: number;
             /** Format: int32 */
             pid: number;
             /** Format: int32 */
@@ -1590,6 +1675,8 @@ export interface components {
             write_bytes: number | null;
         };
         ProcessSample: {
+            /** @description Path of its control group: the service or container that it belongs to */
+            cgroup?: string;
             command_line?: string;
             /**
              * Format: int64
@@ -1608,6 +1695,11 @@ export interface components {
             memory_usage?: number;
             /** @description Needed of a new process */
             name?: string;
+            /**
+             * Format: int32
+             * @description Open file descriptors
+             */
+            open_files?: number;
             /** Format: int32 */
             pid: number;
             /**
@@ -1625,7 +1717,7 @@ export interface components {
              * @description When the process started
              */
             started_at?: string;
-            /** @description One letter as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle */
+            /** @description One letter as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle; X: it ended in the interval, and is in no list from here on */
             state?: string;
             /** Format: int32 */
             threads?: number;
@@ -1967,6 +2059,11 @@ export interface components {
             secret: string;
             /** @description otpauth:// */
             url: string;
+        };
+        Temperature: {
+            /** Format: double */
+            celsius: number;
+            sensor: string;
         };
         TokenAnswer: {
             machine_id: string;

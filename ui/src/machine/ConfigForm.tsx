@@ -5,18 +5,35 @@ import { useConfigure, useForget } from "../api/machines";
 import { parseNames, parseTags } from "../tags";
 import { Notice } from "../components/Notice";
 
+/** The parts of a snapshot that an agent can be told to leave out. */
+const parts = {
+  command_lines: "command lines",
+  cgroups: "services and containers",
+  io: "I/O of processes",
+  open_files: "open files",
+  short_lived: "processes between snapshots",
+  cores: "each core",
+  disks: "disks",
+  interfaces: "networks",
+  temperatures: "temperatures",
+} as const;
+type Part = keyof typeof parts;
+
 /** What the agent is told to do. A change is made only to the config that is shown. */
 export function ConfigForm({ machine }: { machine: Machine }) {
-  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; exclude: string; tags: string; version: number }>();
+  const [draft, setDraft] = useState<{ interval: string; enabled: boolean; include: string; exclude: string; omit: readonly Part[]; tags: string; version: number }>();
   const configure = useConfigure(machine.machine_id);
-  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, exclude: machine.exclude.join(", "), tags: machine.tags.join(", "), version: machine.config_version };
+  const shown = draft ?? { interval: String(machine.polling_interval), enabled: machine.enabled, include: machine.include.join(", "), exclude: machine.exclude.join(", "), omit: machine.omit, tags: machine.tags.join(", "), version: machine.config_version };
   const interval = Number(shown.interval);
   const valid = shown.interval.trim() !== "" && interval >= 0.5 && interval <= 3600;
   const tags = parseTags(shown.tags);
   const retagged = tags.join() !== [...machine.tags].sort().join();
   const exclude = parseNames(shown.exclude);
   const excludes = exclude.join() !== machine.exclude.join();
-  const changed = excludes || interval !== machine.polling_interval || shown.enabled !== machine.enabled || retagged;
+  const include = parseNames(shown.include);
+  const includes = include.join() !== machine.include.join();
+  const omits = [...shown.omit].sort().join() !== [...machine.omit].sort().join();
+  const changed = excludes || includes || omits || interval !== machine.polling_interval || shown.enabled !== machine.enabled || retagged;
   const edit = (change: Partial<typeof shown>) => {
     configure.reset();
     setDraft({ ...shown, ...change });
@@ -31,6 +48,8 @@ export function ConfigForm({ machine }: { machine: Machine }) {
           ...(interval !== machine.polling_interval && { polling_interval: interval }),
           ...(shown.enabled !== machine.enabled && { enabled: shown.enabled }),
           ...(excludes && { exclude }),
+          ...(includes && { include }),
+          ...(omits && { omit: [...shown.omit] }),
           ...(retagged && { tags }),
         },
       },
@@ -60,6 +79,10 @@ export function ConfigForm({ machine }: { machine: Machine }) {
           seconds
         </label>
         <label>
+          record only{" "}
+          <input value={shown.include} aria-label="Names that alone are recorded" placeholder="every process" title="Processes of other names never leave the machine; * stands for any text" onChange={(e) => edit({ include: e.target.value })} />
+        </label>
+        <label>
           never record{" "}
           <input value={shown.exclude} aria-label="Names that are not recorded" placeholder="kworker*, (sd-pam)" title="Processes of these names never leave the machine; * stands for any text" onChange={(e) => edit({ exclude: e.target.value })} />
         </label>
@@ -67,6 +90,14 @@ export function ConfigForm({ machine }: { machine: Machine }) {
           tags{" "}
           <input value={shown.tags} aria-label="Tags" placeholder="web, rack-7" title="Users see the machines that have a tag granted to them" onChange={(e) => edit({ tags: e.target.value })} />
         </label>
+        <fieldset>
+          <legend>collect</legend>
+          {(Object.keys(parts) as Part[]).map((part) => (
+            <label key={part}>
+              <input type="checkbox" checked={!shown.omit.includes(part)} onChange={(e) => edit({ omit: e.target.checked ? shown.omit.filter((other) => other !== part) : [...shown.omit, part] })} /> {parts[part]}
+            </label>
+          ))}
+        </fieldset>
         <button type="submit" disabled={!valid || !changed || configure.isPending}>
           {configure.isPending ? "Saving…" : "Save"}
         </button>

@@ -19,6 +19,7 @@ import { ConfigForm } from "../machine/ConfigForm";
 import { ExportLinks } from "../machine/ExportLinks";
 import { MachineHeading } from "../machine/MachineHeading";
 import { Scrubber } from "../machine/Scrubber";
+import { Vitals } from "../machine/Vitals";
 import { useInstant, usePast } from "../machine/useInstant";
 import { useMachineChart } from "../machine/useMachineChart";
 import { ProcessTable } from "../processes/ProcessTable";
@@ -111,6 +112,7 @@ function MachineView({ machineId }: { machineId: string }) {
       {chart.truncated && <Notice title="There are more snapshots than a chart can show.">Choose a shorter range.</Notice>}
       <MachineCharts chart={draw ? chart.chart : undefined} metrics={snapshot?.metrics} window={window} mark={atMs} onPick={go} onZoom={(begin, end) => setRange(zoomed(begin, end))} />
       <Scrubber window={window} at={atMs} timestamp={snapshot?.timestamp} intervalMs={snapshot?.intervalMs ?? 0} chart={chart.chart} onScrub={scrub} onGo={go} />
+      {snapshot && <Vitals metrics={snapshot.metrics} />}
       {past.error && (
         <Notice kind="error" title={past.error instanceof ApiError && past.error.status === 404 ? "There is nothing of that time." : "It could not be read."}>
           {past.error.message} {toLive}

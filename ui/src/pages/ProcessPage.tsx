@@ -15,7 +15,9 @@ import { useMinute } from "../components/useMinute";
 import { bytes, duration, percent } from "../format";
 import { MachineHeading } from "../machine/MachineHeading";
 import { familyOf } from "../processes/family";
+import { groupName } from "../processes/group";
 import type { Process } from "../processes/process";
+import { isGone } from "../processes/replay";
 import { type RangeSearch, iso, windowOf, zoomed } from "../time/range";
 
 /** One process's life: what it used, who started it and what it started. */
@@ -36,7 +38,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
   const last = points.at(-1);
   const startedAt = started ?? life.data?.started_at;
   // The instant whose family is shown: the one that was asked for, or the last at which it ran.
-  const alive = at ?? (last?.state === "exited" ? points.at(-2)?.timestamp : last && iso(Math.min(now, window.to)));
+  const alive = at ?? (last && isGone(last.state) ? points.at(-2)?.timestamp : last && iso(Math.min(now, window.to)));
   const family = useQuery({ ...instantQuery(machineId, alive ?? ""), enabled: alive !== undefined });
   const around = useMemo(() => familyOf(family.data?.processes ?? [], pid, startedAt), [family.data, pid, startedAt]);
   const identity = around.self ?? life.data?.identities?.[0];
@@ -61,7 +63,7 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
         <h2>
           {identity?.name ?? "…"} <span className="quiet number">{pid}</span>
         </h2>
-        {last?.state === "exited" && (
+        {last && isGone(last.state) && (
           <span className="badge off">
             ended <Moment at={last.timestamp} />
           </span>
@@ -77,6 +79,11 @@ function OneProcess({ machineId, pid }: { machineId: string; pid: number }) {
       )}
       <p className="quiet facts">
         {identity?.user && `user ${identity.user} · `}
+        {identity?.cgroup && (
+          <>
+            <span title={identity.cgroup}>of {groupName(identity.cgroup)}</span> ·{" "}
+          </>
+        )}
         {startedAt && (
           <>
             started <Moment at={startedAt} /> ·{" "}

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { Sparkline } from "../charts/Sparkline";
 import { Ago } from "../components/Time";
 import { bytes, duration, number, percent, rate, share } from "../format";
+import { groupName } from "./group";
 import type { Row, SortKey } from "./rows";
 
 /** What cells need to know besides their row. */
@@ -78,6 +79,16 @@ export const columns: Column[] = [
     value: ({ memory }, { totalRam }) => share(memory, totalRam),
   },
   { id: "threads", label: "Threads", width: 5, right: true, sort: "threads", cell: ({ threads }) => number(threads), value: ({ threads }) => threads },
+  {
+    id: "files",
+    label: "Files",
+    title: "Open file descriptors",
+    width: 4.2,
+    right: true,
+    sort: "files",
+    cell: ({ files }) => number(files),
+    value: ({ files }) => files,
+  },
   { id: "read", label: "Read", title: "Bytes read per second", width: 6, right: true, sort: "read", cell: ({ read }, context) => moved(read, context), value: ({ read }, context) => perSecond(read, context) },
   { id: "write", label: "Written", title: "Bytes written per second", width: 6, right: true, sort: "write", cell: ({ write }, context) => moved(write, context), value: ({ write }, context) => perSecond(write, context) },
   {
@@ -88,6 +99,15 @@ export const columns: Column[] = [
     sort: "started",
     cell: ({ process }, { at }) => (!process.started_at ? "–" : at ? `${duration(Date.parse(at) - Date.parse(process.started_at))} before` : <Ago at={process.started_at} />),
     value: ({ process }) => process.started_at ?? null,
+  },
+  {
+    id: "group",
+    label: "Belongs to",
+    title: "The service or container that it belongs to: its control group",
+    width: 11,
+    sort: "group",
+    cell: ({ process }) => (process.cgroup ? <span title={process.cgroup}>{groupName(process.cgroup)}</span> : ""),
+    value: ({ process }) => process.cgroup ?? null,
   },
 ];
 

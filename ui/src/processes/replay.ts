@@ -27,6 +27,10 @@ export class Replay {
     for (const key of step.exited ?? []) this.list.delete(keyOf(key));
     for (const sample of step.processes ?? []) {
       const key = keyOf(sample);
+      if (sample.state === ended) {
+        this.list.delete(key);
+        continue;
+      }
       this.list.set(key, take(sample, this.list.get(key), interval));
     }
     return true;
@@ -42,6 +46,12 @@ export class Replay {
   }
 }
 
+/** The state of a process that ended in the interval: it is in no list. */
+const ended = "X";
+
+/** Whether a sample of a process's history says that it is gone. */
+export const isGone = (state: string | undefined): boolean => state === ended || state === "exited";
+
 const spends = (p: Process) => p.cpu_ms || p.read_bytes || p.write_bytes || p.cpu_usage;
 const zeroed = (n: number | null) => (n === null ? null : 0);
 
@@ -55,6 +65,8 @@ function usage(cpuMs: number | null, interval: number): number | null {
   return cpuMs === null || interval <= 0 ? null : Math.round((cpuMs * 10_000) / interval) / 100;
 }
 
+const withCgroup = (cgroup: string | undefined) => (cgroup ? { cgroup } : {});
+
 function take(s: ProcessSample, before: Process | undefined, interval: number): Process {
   const given = s.ppid !== undefined;
   const cpu_ms = s.cpu_ms ?? (s.cpu_usage !== undefined && interval > 0 ? Math.round((s.cpu_usage * interval) / 100) : null);
@@ -65,11 +77,13 @@ function take(s: ProcessSample, before: Process | undefined, interval: number): 
     name: (given ? s.name : before?.name) ?? "",
     command_line: (given ? s.command_line : before?.command_line) ?? "",
     user: (given ? s.user : before?.user) ?? "",
+    ...withCgroup(given ? s.cgroup : before?.cgroup),
     ...(s.state !== undefined && { state: s.state }),
     cpu_ms,
     cpu_usage: usage(cpu_ms, interval),
     memory_usage: s.memory_usage ?? null,
     threads: s.threads ?? null,
+    ...(s.open_files !== undefined && { open_files: s.open_files }),
     read_bytes: s.read_bytes ?? null,
     write_bytes: s.write_bytes ?? null,
   };

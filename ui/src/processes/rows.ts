@@ -3,13 +3,13 @@
 import { type Process, compareTexts, keyOf } from "./process";
 import { type Node, prune, tree } from "./tree";
 
-export const sortKeys = ["pid", "ppid", "name", "user", "state", "cpu", "memory", "threads", "read", "write", "started"] as const;
+export const sortKeys = ["pid", "ppid", "name", "user", "state", "cpu", "memory", "threads", "files", "read", "write", "started", "group"] as const;
 export type SortKey = (typeof sortKeys)[number];
 
 export interface View {
   sort: SortKey;
   descending: boolean;
-  /** Text that name, command line, user or pid contain. */
+  /** Text that name, command line, user, control group or pid contain. */
   filter: string;
   /** Whose processes; empty is everybody's. */
   user: string;
@@ -35,6 +35,7 @@ export interface Sums {
   cpu: number | null;
   memory: number | null;
   threads: number | null;
+  files: number | null;
   read: number | null;
   write: number | null;
 }
@@ -91,14 +92,14 @@ function matcher(view: View): (process: Process) => boolean {
   const needle = view.filter.trim().toLowerCase();
   const included = new Set(view.include);
   return (p) =>
-    (needle === "" || p.name.toLowerCase().includes(needle) || p.command_line.toLowerCase().includes(needle) || p.user.toLowerCase().includes(needle) || String(p.pid).includes(needle)) &&
+    (needle === "" || p.name.toLowerCase().includes(needle) || p.command_line.toLowerCase().includes(needle) || p.user.toLowerCase().includes(needle) || (p.cgroup?.toLowerCase().includes(needle) ?? false) || String(p.pid).includes(needle)) &&
     (view.user === "" || p.user === view.user) &&
     (view.cpu <= 0 || (p.cpu_usage ?? 0) >= view.cpu) &&
     (view.memory <= 0 || (p.memory_usage ?? 0) >= view.memory) &&
     (included.size === 0 || included.has(p.name));
 }
 
-const own = (p: Process): Sums => ({ cpu: p.cpu_usage, memory: p.memory_usage, threads: p.threads, read: p.read_bytes, write: p.write_bytes });
+const own = (p: Process): Sums => ({ cpu: p.cpu_usage, memory: p.memory_usage, threads: p.threads, files: p.open_files ?? null, read: p.read_bytes, write: p.write_bytes });
 const add = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : a + b);
 
 function branch(node: Node, matches: (process: Process) => boolean): Branch {
@@ -142,6 +143,8 @@ function compareBy(a: Process, sumsOfA: Sums, b: Process, sumsOfB: Sums, key: So
       return compareTexts(a[key], b[key]);
     case "state":
       return compareTexts(a.state ?? "", b.state ?? "");
+    case "group":
+      return compareTexts(a.cgroup ?? "", b.cgroup ?? "");
     case "started":
       return compareTexts(a.started_at ?? "", b.started_at ?? "");
     default: // what is not known is less than anything known
