@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -170,4 +173,42 @@ func BenchmarkReaders(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkAgent is the CPU time of all that the agent does about a sample, for each
+// process: reading, encoding, keeping on disk and posting, with a full snapshot in twelve.
+func BenchmarkAgent(b *testing.B) {
+	crowd(b, 500, 50)
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"stored":1,"polling_interval":0.5,"enabled":true,"config":{"polling_interval":0.5,"enabled":true},"config_version":1}`)
+	}))
+	defer web.Close()
+	a, err := New(b.Context(), Config{Server: web.URL, StateDir: b.TempDir(), MachineID: "m", Token: "the bench's", FullEvery: 6 * time.Second}, quiet())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = a.lock.Close() }()
+	defer a.recorder.sampler.close()
+	step := func() {
+		if _, err := a.recorder.record(b.Context(), 500*time.Millisecond); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := a.sender.step(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	step()
+	step()
+	var spent time.Duration
+	rounds := 0
+	for b.Loop() {
+		b.StopTimer()
+		time.Sleep(500 * time.Millisecond)
+		b.StartTimer()
+		spent += spentOf(step)
+		rounds++
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(rounds*len(stats)), "cpu-ns/process")
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-
 // A real process that comes and goes between two samples is recorded, with what it spent;
 // one that was there before tells what it spent last.
 func TestProcessesThatPassAreRecorded(t *testing.T) {

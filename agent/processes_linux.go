@@ -32,6 +32,7 @@ type procReader struct {
 	reclaims int64 // what vmstat told last
 	sized    bool  // the kernel tells the number of open files as the size of a folder
 	round    uint64
+	turn     uint64 // of those that are looked at though they have not run
 	list     []rawProcess
 }
 
@@ -54,6 +55,9 @@ type procProcess struct {
 // ticksPerSecond is USER_HZ, which Linux fixes at 100 for /proc on every
 // architecture that Go runs on.
 const ticksPerSecond = 100
+
+// turns is in how many full snapshots every process is looked at, whether or not it runs.
+const turns = 8
 
 // maxKept bounds the descriptors that are kept open: each takes about 5 KB in the kernel.
 const maxKept = 4096
@@ -100,11 +104,15 @@ func (r *procReader) read(ctx context.Context, want wanted, refresh bool) ([]raw
 	r.round++
 	if want != r.want {
 		r.want, refresh = want, true
-		for _, p := range r.known {
-			p.ran = true // its identity is to be read anew
+		for _, p := range r.known { // everything is to be read anew
+			p.ran = true
+			p.schedule = p.schedule[:0]
 		}
 	}
-	thorough := r.reclaimed() || refresh
+	if refresh {
+		r.turn++
+	}
+	reclaimed := r.reclaimed()
 	r.list = r.list[:0]
 	for _, name := range names {
 		pid, err := strconv.ParseInt(name, 10, 32)
@@ -114,6 +122,7 @@ func (r *procReader) read(ctx context.Context, want wanted, refresh bool) ([]raw
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		thorough := reclaimed || refresh && (uint64(pid)+r.turn)%turns == 0
 		if p := r.process(int32(pid), name, thorough, refresh); p != nil && len(r.list) < snapshot.MaxProcesses {
 			r.list = append(r.list, p.raw)
 		}
@@ -165,7 +174,7 @@ func (r *procReader) process(pid int32, name string, thorough, refresh bool) *pr
 // time on CPUs tells in a quarter of the time that its other files take: a process of one
 // thread, asleep then, that has not run. What others do to it is seen otherwise: that its
 // parent ends, by adopt; that the kernel takes back memory, by reclaimed. Whatever is
-// left (a file that it maps is cut) is seen a minute later, with the next full snapshot.
+// left (a file that it maps is cut) is seen within so many full snapshots as turns says.
 func (r *procReader) quiet(p *procProcess) bool {
 	if p.raw.threads > 1 {
 		p.schedule = p.schedule[:0]

@@ -26,7 +26,7 @@ func TestWhatHasNotRunIsNotReadAgain(t *testing.T) {
 	}{
 		"nothing":             {nil, false, []int{2, 3, 4}},
 		"one runs":            {map[string]string{"1/schedstat": ran}, false, []int{1, 2, 3, 4}},
-		"a full snapshot":     {nil, true, []int{1, 2, 3, 4, 5, 6, 7}},
+		"a full snapshot":     {nil, true, []int{2, 3, 4, 7}}, // 7 takes its turn
 		"memory is reclaimed": {map[string]string{"vmstat": "nr_free_pages 1\npgsteal_kswapd 11\npswpout 0\n"}, false, []int{1, 2, 3, 4, 5, 6, 7}},
 		"free pages change":   {map[string]string{"vmstat": "nr_free_pages 2\npgsteal_kswapd 10\npswpout 0\n"}, false, []int{2, 3, 4}},
 		"no schedstat":        {map[string]string{"1/schedstat": ""}, false, []int{1, 2, 3, 4}},
@@ -71,6 +71,40 @@ func TestWhatHasNotRunIsNotReadAgain(t *testing.T) {
 				t.Errorf("%v were read again, not %v", again, test.again)
 			}
 		})
+	}
+}
+
+// Every process is looked at within some full snapshots, whether or not it runs.
+func TestEveryProcessTakesItsTurn(t *testing.T) {
+	files := map[string]string{"vmstat": "pgsteal_kswapd 10\n"}
+	put := func(ticks int) {
+		for pid := 1; pid <= 20; pid++ {
+			files[fmt.Sprintf("%d/stat", pid)], files[fmt.Sprintf("%d/schedstat", pid)] = statOf(pid, 0, "S", 1, ticks), "1 1 1\n"
+		}
+	}
+	put(100)
+	root := tree(t, files)
+	reader := newProcReader(root, 0, nil)
+	defer reader.close()
+	if _, err := reader.read(t.Context(), reader.want, false); err != nil {
+		t.Fatal(err)
+	}
+	put(200)
+	plant(t, root, files)
+	for turn := 1; turn <= turns; turn++ {
+		list, err := reader.read(t.Context(), reader.want, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := 0
+		for _, p := range list {
+			if p.cpuMS == 2000 {
+				fresh++
+			}
+		}
+		if fresh < 2*turn || fresh > 3*turn || turn == turns && fresh != 20 {
+			t.Errorf("after %d full snapshots %d of 20 have been looked at", turn, fresh)
+		}
 	}
 }
 

@@ -49,6 +49,9 @@ const (
 	shiftedTaskstats = 15
 )
 
+// receiveBuffer is what the kernel keeps of exit records, in bytes; it takes twice as much.
+const receiveBuffer = 4 << 20
+
 var errTaskstats = errors.New("this kernel's exit records are of another form")
 
 // parseTaskstats reads struct taskstats.
@@ -148,7 +151,7 @@ func openTaskstats() (fd int, family uint16, err error) {
 		return 0, 0, fmt.Errorf("bind netlink: %w", err)
 	}
 	// Many may end at once; FORCE needs the same capability as the records do.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return 0, 0, fmt.Errorf("bound the wait for netlink: %w", err)
 	}

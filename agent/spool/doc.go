@@ -12,8 +12,8 @@
 //	        3  zero
 //	check   4  CRC-32C of the header before it and of the payload
 //
-// A file named done holds the number up to which everything has been removed. A
-// segment is removed once all of it is done. Damage is skipped, record by record, and
+// A file named done holds the number up to which everything has been removed, in two
+// notes of which the larger counts, each with its check: 8 + 4 bytes. A segment is removed once all of it is done. Damage is skipped, record by record, and
 // counted: a torn end, a flipped bit or a missing file costs what it hits, no more.
 //
 // Records are written when they are appended, so that killing the process loses none.

@@ -36,6 +36,8 @@ type Spool struct {
 	segments []segment // the oldest first; the last may be open
 	file     *os.File  // the last segment, if it is being written
 	written  time.Time // when the oldest write that is not synced was made; zero for none
+	note     *os.File  // the done file, if it was written
+	slot     int64     // of the note that is written next
 	next     uint64    // number of the next record
 	done     uint64    // everything up to here is removed
 	bytes    int64
@@ -166,6 +168,10 @@ func (s *Spool) Append(record *Record) error {
 func (s *Spool) begin(first uint64) error {
 	err := s.Sync()
 	s.close()
+	if s.note != nil {
+		_ = s.note.Close()
+		s.note = nil
+	}
 	if err != nil {
 		return err
 	}
@@ -314,25 +320,39 @@ func (s *Spool) Close() error {
 // is missing or damaged.
 func (s *Spool) readDone() uint64 {
 	text, err := os.ReadFile(filepath.Join(s.cfg.Dir, doneName))
-	if err != nil || len(text) != 12 || crc32.Checksum(text[:8], castagnoli) != binary.LittleEndian.Uint32(text[8:]) {
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			s.damages++
-		}
+	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
-	return binary.LittleEndian.Uint64(text)
+	var done uint64
+	whole := false
+	for at := range slices.Chunk(text, noteBytes) {
+		if len(at) == noteBytes && crc32.Checksum(at[:8], castagnoli) == binary.LittleEndian.Uint32(at[8:]) {
+			done, whole = max(done, binary.LittleEndian.Uint64(at)), true
+		}
+	}
+	if !whole {
+		s.damages++
+	}
+	return done
 }
 
-// writeDone replaces the file: a kill leaves the old one or the new one.
+// noteBytes is the size of a note in the done file: the number, and its check.
+const noteBytes = 12
+
+// writeDone writes the older of the two notes: whatever becomes of it, the other is there.
+// This is done after each post, and takes a hundredth of what replacing a file would.
 func (s *Spool) writeDone() error {
+	if s.note == nil {
+		var err error
+		if s.note, err = os.OpenFile(filepath.Join(s.cfg.Dir, doneName), os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
+			return fmt.Errorf("note what is done: %w", err)
+		}
+	}
 	text := binary.LittleEndian.AppendUint64(nil, s.done)
 	text = binary.LittleEndian.AppendUint32(text, crc32.Checksum(text, castagnoli))
-	path := filepath.Join(s.cfg.Dir, doneName)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+	if _, err := s.note.WriteAt(text, s.slot*noteBytes); err != nil {
 		return fmt.Errorf("note what is done: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("note what is done: %w", err)
-	}
+	s.slot = 1 - s.slot
 	return nil
 }

@@ -267,6 +267,27 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// What is done is noted twice, in turns: whichever note is torn, the other counts, and at
+// most what was done last comes out once more.
+func TestATornNoteOfWhatIsDone(t *testing.T) {
+	for slot, first := range []int{7, 5} { // the first note is of 4, the second of 6
+		cfg := spool.Config{Dir: t.TempDir()}
+		s := open(t, cfg)
+		fill(t, s, 1, 10)
+		for _, through := range []uint64{4, 6} {
+			if err := s.Remove(through); err != nil {
+				t.Fatal(err)
+			}
+		}
+		edit(t, filepath.Join(cfg.Dir, "done"), func(b []byte) { b[12*slot] ^= 1 })
+		again := open(t, cfg)
+		want(t, drain(t, again, 0), sequence(first, 10))
+		if again.Damages() != 0 {
+			t.Errorf("%d damages", again.Damages())
+		}
+	}
+}
+
 func truncate(t *testing.T, file string, by int64) {
 	t.Helper()
 	info, err := os.Stat(file)

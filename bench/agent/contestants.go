@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// contestant is a program that watches processes. scrape is asked at the interval where
+// the program does nothing by itself; "" otherwise.
+type contestant struct {
+	name    string
+	command []string
+	env     []string
+	scrape  string
+}
+
+// contestants are the agent, and its peers as they are set up to read the process list
+// at the interval, with as little else as they can be told to do.
+func contestants(s settings, dir string, server *server) []contestant {
+	interval := strconv.Itoa(int(s.interval.Seconds()))
+	names := filepath.Join(dir, "process-exporter.yml")
+	_ = os.WriteFile(names, []byte("process_names:\n  - name: \"{{.PID}} {{.Comm}}\"\n    cmdline: ['.+']\n"), 0o600)
+	const psutil = `
+import psutil, time, sys
+while True:
+    began = time.time()
+    for p in psutil.process_iter(["pid", "ppid", "name", "cmdline", "username", "status", "cpu_times", "memory_info", "num_threads", "create_time", "io_counters"]): pass
+    time.sleep(max(0, float(sys.argv[1]) - (time.time() - began)))
+`
+	return []contestant{
+		{name: "snapwatch-agent", command: []string{s.agent, "--server", server.url, "--state-dir", filepath.Join(dir, "state"), "--machine-id", "bench"}, env: []string{"SNAPWATCH_TOKEN=of-the-bench"}},
+		{name: "atop (-w)", command: []string{"atop", "-w", filepath.Join(dir, "atop.raw"), interval}},
+		{name: "psutil", command: []string{"/usr/bin/python3", "-c", psutil, interval}},
+		{name: "Glances (process list)", command: []string{"glances", "--stdout", "processlist", "-t", interval, "--disable-plugin", "all", "--enable-plugin", "processlist"}},
+		{name: "process-exporter", command: []string{"prometheus-process-exporter", "-config.path", names, "-web.listen-address", "127.0.0.1:19256"}, scrape: "http://127.0.0.1:19256/metrics"},
+	}
+}
+
+// measured is what a program took.
+type measured struct {
+	contestant
+	processes  int
+	perProcess float64 // microseconds of CPU a process and sample
+	percent    float64 // of a core
+	resident   int64
+}
+
+// measure runs a program for a while, and then for as many samples as are measured.
+func measure(ctx context.Context, s settings, one contestant) (*measured, error) {
+	cmd := exec.CommandContext(ctx, one.command[0], one.command[1:]...) //nolint:gosec // what this program measures
+	cmd.Env = append(os.Environ(), one.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var log strings.Builder
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		_ = cmd.Wait()
+	}()
+	wait := func(d time.Duration) error {
+		for end := time.Now().Add(d); ; {
+			if one.scrape != "" {
+				if answer, err := http.Get(one.scrape); err == nil { //nolint:gosec,noctx // of this machine
+					_, _ = io.Copy(io.Discard, answer.Body)
+					_ = answer.Body.Close()
+				}
+			}
+			left := min(time.Until(end), s.interval)
+			if left <= 0 {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(left):
+			}
+		}
+	}
+	if err := wait(s.lead); err != nil {
+		return nil, err
+	}
+	before, err := cpuTime(cmd.Process.Pid)
+	if err != nil {
+		return nil, fmt.Errorf("it has ended: %s", log.String())
+	}
+	m := &measured{contestant: one, processes: running()}
+	length := time.Duration(s.samples) * s.interval
+	if err := wait(length); err != nil {
+		return nil, err
+	}
+	after, err := cpuTime(cmd.Process.Pid)
+	if err != nil {
+		return nil, fmt.Errorf("it has ended: %s", log.String())
+	}
+	spent := after - before
+	m.perProcess = spent.Seconds() * 1e6 / float64(s.samples*m.processes)
+	m.percent = 100 * spent.Seconds() / length.Seconds()
+	m.resident = resident(cmd.Process.Pid)
+	return m, nil
+}
+
+// cpuTime adds up the time that a process's threads have run, in nanoseconds; those that
+// have ended count by what stat says, in ticks.
+func cpuTime(pid int) (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, fmt.Errorf("process %d is gone", pid)
+	}
+	var total time.Duration
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue
+		}
+		var nanoseconds int64
+		if _, err := fmt.Sscan(string(text), &nanoseconds); err == nil {
+			total += time.Duration(nanoseconds)
+		}
+	}
+	return total, nil
+}
+
+// resident is a process's resident memory.
+func resident(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

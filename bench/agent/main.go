@@ -1,0 +1,113 @@
+// Command agent measures what watching every process costs: the agent, and whatever of
+// its peers is installed, one after the other, beside the same crowd of processes, on
+// this machine. Run it with make bench-agent.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+// settings is what is measured.
+type settings struct {
+	idle, busy     int
+	interval, lead time.Duration
+	samples        int
+	agent          string
+}
+
+func main() {
+	var s settings
+	flag.IntVar(&s.idle, "idle", 500, "processes that sleep")
+	flag.IntVar(&s.busy, "busy", 50, "processes that work for a moment, ten times a second")
+	flag.DurationVar(&s.interval, "interval", 5*time.Second, "time between two samples")
+	flag.IntVar(&s.samples, "samples", 24, "samples to measure of each program")
+	flag.DurationVar(&s.lead, "lead", 12*time.Second, "time to begin, which is not measured")
+	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "the agent")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	dir, err := os.MkdirTemp("", "snapwatch-bench-agent-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	endCrowd, err := crowd(s.idle, s.busy)
+	if err != nil {
+		return err
+	}
+	defer endCrowd()
+	server := startServer(s.interval)
+	defer server.close()
+	var list []*measured
+	for _, one := range contestants(s, dir, server) {
+		if _, err := exec.LookPath(one.command[0]); err != nil {
+			fmt.Fprintf(os.Stderr, "%s is not installed: left out\n", one.name)
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s for %s…\n", one.name, s.lead+time.Duration(s.samples)*s.interval)
+		m, err := measure(ctx, s, one)
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", one.name, err)
+		}
+		list = append(list, m)
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "program\tCPU per process and sample, µs\ttimes the agent's\tCPU, % of a core\tresident, MiB")
+	for _, m := range list {
+		_, _ = fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.2f\t%.1f\n", m.name, m.perProcess, m.perProcess/list[0].perProcess, m.percent, float64(m.resident)/(1<<20))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
+	fmt.Printf("\nagent: %.2f bytes on the wire for each process and sample (%d posts, %d snapshots, bodies as sent)\n", server.perSample(list[0].processes), server.posts.Load(), server.snapshots.Load())
+	if info, err := os.Stat(s.agent); err == nil {
+		fmt.Printf("agent: the program has %.2f MB\n", float64(info.Size())/1e6)
+	}
+	return nil
+}
+
+// crowd starts processes to be watched.
+func crowd(idle, busy int) (end func(), err error) {
+	var children []*exec.Cmd
+	end = func() {
+		for _, child := range children {
+			_ = child.Process.Kill()
+			_ = child.Wait()
+		}
+	}
+	for i := range idle + busy {
+		child := exec.Command("sleep", "100000")
+		if i < busy {
+			child = exec.Command("perl", "-e", "while (1) { select(undef, undef, undef, 0.1); for (my $i = 0; $i < 5000; $i++) {} }")
+		}
+		if err := child.Start(); err != nil {
+			end()
+			return nil, fmt.Errorf("start a process to be watched: %w", err)
+		}
+		children = append(children, child)
+	}
+	return end, nil
+}
+
+// running counts the machine's processes.
+func running() int {
+	list, _ := filepath.Glob("/proc/[0-9]*")
+	return len(list)
+}

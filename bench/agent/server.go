@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// server takes what the agent posts, and counts it: in a process of its own measure, so
+// that what a real server costs is no part of the figures.
+type server struct {
+	*httptest.Server
+	url                     string
+	posts, snapshots, bytes atomic.Int64
+}
+
+func startServer(interval time.Duration) *server {
+	s := &server{}
+	config := fmt.Sprintf(`{"polling_interval":%g,"enabled":true}`, interval.Seconds())
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/snapshots" {
+			_, _ = io.WriteString(w, config)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		reader, err := zstd.NewReader(nil)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		defer reader.Close()
+		text, err := reader.DecodeAll(body, nil)
+		if err == nil {
+			var batch *snapshot.Batch
+			if batch, err = snapshot.DecodeBatch(text); err == nil {
+				s.posts.Add(1)
+				s.snapshots.Add(int64(len(batch.Snapshots)))
+				s.bytes.Add(int64(len(body)))
+			}
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, `{"stored":1,"duplicates":0,"config":`+config+`,"config_version":1}`)
+	}))
+	s.url = s.URL
+	return s
+}
+
+func (s *server) close() { s.Close() }
+
+// perSample is how many bytes a process takes in a post of a machine with so many.
+func (s *server) perSample(processes int) float64 {
+	return float64(s.bytes.Load()) / float64(max(1, s.snapshots.Load()*int64(processes)))
+}
