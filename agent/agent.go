@@ -117,7 +117,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	waiting, err := openQueue(cfg, logger)
+	waiting, err := openQueue(cfg, wire, logger)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -147,11 +147,7 @@ func (cfg *Config) scrubber() (*scrubber, error) {
 
 // openQueue opens the spool in the state directory. Where that cannot be, the agent
 // makes do with memory.
-func openQueue(cfg Config, logger *slog.Logger) (*queue, error) {
-	packing, err := newPacker()
-	if err != nil {
-		return nil, err
-	}
+func openQueue(cfg Config, packing *packer, logger *slog.Logger) (*queue, error) {
 	kept, err := spool.Open(spool.Config{Dir: filepath.Join(cfg.StateDir, "spool"), MaxBytes: int64(cfg.QueueBytes)})
 	if err != nil {
 		logger.Error("snapshots cannot be kept on disk: what waits for the server is in memory and is lost with the agent", "err", err)
@@ -183,12 +179,21 @@ func (a *Agent) Run(ctx context.Context) error {
 		stop(err) // the sender has nothing to wait for any more
 		recorded <- err
 	}()
+	begun := time.AfterFunc(beginning, func() {
+		if err := releaseProgram(); err != nil {
+			a.recorder.logger.Debug("what it took to begin stays in memory", "err", err)
+		}
+	})
+	defer begun.Stop()
 	a.sender.run(ctx)
 	err := <-recorded
 	a.recorder.sampler.close()
 	a.sender.queue.close()
 	return err
 }
+
+// beginning is after how long an agent has done everything once.
+const beginning = 20 * time.Second
 
 // isLoopback reports whether a host's name is this machine's own.
 func isLoopback(host string) bool {

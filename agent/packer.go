@@ -8,15 +8,19 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// packer compresses what goes to the disk and over the wire. It is for one goroutine
-// at a time.
+// packer compresses what goes to the disk and over the wire. It is safe for concurrent
+// use, and an agent has one: an encoder's tables are much of what it takes.
 type packer struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 }
 
+// packWindow is how far back repetitions are found, in bytes: a full snapshot of some
+// hundred processes.
+const packWindow = 256 << 10
+
 func newPacker() (*packer, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(packWindow), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("make a zstd encoder: %w", err)
 	}

@@ -28,6 +28,9 @@ func (c runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Age
 	if os.Getenv("GOMEMLIMIT") == "" && cfg.MaxMemory > 0 {
 		debug.SetMemoryLimit(cfg.MaxMemory / 4 * 3) // the rest is not of the heap
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // the heap is small, and garbage is much of it
+	}
 	if c.DryRun {
 		return agent.DryRun(ctx, settings, os.Stdout, logger)
 	}
