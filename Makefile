@@ -3,6 +3,7 @@
 # make lint  golangci-lint, with gosec and staticcheck
 # make audit known faults of what we use; asks two services, and is no part of make test
 # make bench the load of 100 agents on this machine, with figures
+# make bench-agent  what watching every process costs, beside those of its peers that are installed
 # make bench-storage  writing, size and reads over a long history, with figures
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -12,7 +13,7 @@ UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config
 # What strangers can send, folder:target; make test runs each for a few seconds.
 FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent:FuzzParseStat agent:FuzzParseExits agent/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest auth:FuzzSecrets
 
-.PHONY: up build test lint audit test-go test-ui bench bench-storage generate require-up require-test
+.PHONY: up build test lint audit test-go test-ui bench bench-agent bench-storage generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -83,6 +84,9 @@ test-ui:
 
 bench: require-up build
 	go run ./bench $(BENCH)
+
+bench-agent: build
+	go run ./bench/agent $(BENCH)
 
 bench-storage: require-up
 	go run ./bench/storage $(BENCH)

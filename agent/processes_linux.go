@@ -226,13 +226,31 @@ func (r *procReader) values(p *procProcess) bool {
 			p.noIO = os.IsPermission(err)
 		}
 	}
-	raw.openFiles = unknown
-	if r.want.openFiles && r.sized {
+	if !r.want.openFiles {
+		raw.openFiles = unknown
+	} else if r.sized {
+		raw.openFiles = unknown
 		if n, err := folderSize(r.root + "/" + p.pid + "/fd"); err == nil && n <= math.MaxInt32 {
 			raw.openFiles = int32(n)
 		}
 	}
 	return true
+}
+
+// countFiles counts the open files one by one, where the kernel does not tell their number:
+// that is dear, so it is done with identities alone.
+func (r *procReader) countFiles(p *procProcess) {
+	if r.sized || !r.want.openFiles {
+		return
+	}
+	p.raw.openFiles = unknown
+	if dir, err := os.Open(r.root + "/" + p.pid + "/fd"); err == nil {
+		names, err := dir.Readdirnames(-1)
+		_ = dir.Close()
+		if err == nil {
+			p.raw.openFiles = int32(len(names))
+		}
+	}
 }
 
 // adopt reads the children of ended parents: they have another parent now, without

@@ -74,7 +74,8 @@ const statRest = " 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 9 0 12345 100000
 func TestReadOfAMadeUpProc(t *testing.T) {
 	files := map[string]string{
 		"42/stat": "42 (a-name-that-is-) S" + statRest, "42/cmdline": "/usr/bin/a-name-that-is-long\x00--flag\x00\xff\x00",
-		"42/io":  "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",
+		"42/io":     "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",
+		"42/cgroup": "0::/system.slice/a.service\n", "42/fd/0": "", "42/fd/1": "", "42/fd/17": "",
 		"7/stat": "7 (kworker/0:1) I" + statRest, "7/cmdline": "",
 		"8/stat": "torn", "self/stat": "x", "uptime": "1 1",
 	}
@@ -91,8 +92,14 @@ func TestReadOfAMadeUpProc(t *testing.T) {
 	p := byPID[42]
 	if p.Name != "a-name-that-is-long" || p.CommandLine != "/usr/bin/a-name-that-is-long --flag " || p.PPID != 1 ||
 		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.cpuMS != 2000 || p.threads != 9 || p.memory != int64(250*os.Getpagesize()) ||
-		p.readBytes != 4096 || p.writeBytes != 8192 {
+		p.readBytes != 4096 || p.writeBytes != 8192 || p.Cgroup != "/system.slice/a.service" {
 		t.Errorf("%+v", p)
+	}
+	if reader.sized { // a kernel that tells the number; made-up folders have another size
+		t.Error("a folder of a made-up /proc is believed to tell the number of open files")
+	}
+	if p.openFiles != 3 || byPID[7].openFiles != unknown {
+		t.Errorf("%d and %d open files", p.openFiles, byPID[7].openFiles)
 	}
 	if k := byPID[7]; k.Name != "kworker/0:1" || k.CommandLine != "" || k.state != "I" || k.readBytes != unknown {
 		t.Errorf("%+v", k)

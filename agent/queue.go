@@ -63,6 +63,7 @@ type queue struct {
 	extra      []queued
 	extraBytes int
 	last       uint64 // number of the newest
+	newest     run
 	dropped    int
 	untold     untold
 	failing    bool      // the last write failed
@@ -144,11 +145,29 @@ func (q *queue) add(s queued) (dropped int) {
 	} else {
 		q.keep(s)
 	}
+	s.number = q.last
+	q.newest.add(s)
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 	return q.dropped - before
+}
+
+// ahead returns what of the newest run comes after a number, if so much waits before that
+// run that it would come late: it may be sent twice, then, ahead of the rest and in its
+// turn.
+func (q *queue) ahead(after uint64) []queued {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := q.newest.list
+	if len(q.list) == 0 || len(list) == 0 || list[0].number <= q.list[0].number+batchLimit {
+		return nil
+	}
+	for len(list) > 0 && list[0].number <= after {
+		list = list[1:]
+	}
+	return slices.Clone(list)
 }
 
 // drop counts snapshots that the server will not have.

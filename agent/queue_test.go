@@ -73,7 +73,7 @@ func take(t testing.TB, q *queue, most int) (ats []int) {
 	}
 }
 
-func run(from, to int) (list []int) {
+func span(from, to int) (list []int) {
 	for n := from; n <= to; n++ {
 		list = append(list, n)
 	}
@@ -96,7 +96,7 @@ func TestQueueOutlivesTheAgent(t *testing.T) {
 		t.Errorf("%d wait, want 113", waiting)
 	}
 	put(again, 121, 125, 100)
-	if got := take(t, again, 10); !slices.Equal(got, run(8, 125)) {
+	if got := take(t, again, 10); !slices.Equal(got, span(8, 125)) {
 		t.Errorf("got %v", got)
 	}
 	if waiting, bytes, dropped := again.size(); waiting != 0 || bytes != 0 || dropped != 0 {
@@ -127,7 +127,7 @@ func TestQueueWhenTheDiskRefuses(t *testing.T) {
 	if q.failing {
 		t.Error("it was not noticed that the disk takes them again")
 	}
-	if got := take(t, q, 9); !slices.Equal(got, run(1, 70)) {
+	if got := take(t, q, 9); !slices.Equal(got, span(1, 70)) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -144,7 +144,7 @@ func TestQueueWhenTheDiskRefusesForLong(t *testing.T) {
 	if q.extraBytes > q.limit || dropped == 0 || dropped%10 != 0 {
 		t.Errorf("%d bytes, %d dropped", q.extraBytes, dropped)
 	}
-	if got := take(t, q, 9); !slices.Equal(got, run(dropped+1, 250)) {
+	if got := take(t, q, 9); !slices.Equal(got, span(dropped+1, 250)) {
 		t.Errorf("got %v after %d were dropped", got, dropped)
 	}
 }
@@ -161,7 +161,7 @@ func TestQueueAtTheBoundOfTheDisk(t *testing.T) {
 	if _, bytes, counted := q.size(); counted != dropped || bytes > 2_000_000 {
 		t.Errorf("%d counted of %d, %d bytes", counted, dropped, bytes)
 	}
-	if got := take(t, q, 9); !slices.Equal(got, run(dropped+1, 400)) {
+	if got := take(t, q, 9); !slices.Equal(got, span(dropped+1, 400)) {
 		t.Errorf("got %v after %d were dropped", got, dropped)
 	}
 }
@@ -175,7 +175,7 @@ func TestDropChainReachesIntoTheSpool(t *testing.T) {
 	if n := len(q.dropChain(head[0].number)); n != 10 {
 		t.Errorf("%d dropped", n)
 	}
-	if got := take(t, q, 9); !slices.Equal(got, run(11, 60)) {
+	if got := take(t, q, 9); !slices.Equal(got, span(11, 60)) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -50,6 +50,7 @@ type sender struct {
 	refusedWait time.Duration
 	most        int // snapshots in the next post; shrinks to get around a fault
 	lastPost    time.Time
+	ahead       uint64   // the newest snapshot that was sent ahead of those before it
 	ignored     []string // settings that were warned of
 }
 
@@ -193,6 +194,29 @@ func (s *sender) attempt(ctx context.Context) (verdict, error) {
 	}
 	// Someone has deleted the machine meanwhile: say again what it is.
 	s.registered = !ack.Unregistered || s.machine.Hostname == ""
+	return s.goAhead(ctx)
+}
+
+// goAhead sends the newest run while much waits before it: whoever looks at the machine
+// now need not wait for its past. All of it is sent again in its turn, and then turned
+// away as stored: the queue stays a queue.
+func (s *sender) goAhead(ctx context.Context) (verdict, error) {
+	newest := s.queue.ahead(s.ahead)
+	if len(newest) == 0 {
+		return accepted, nil
+	}
+	_, err := s.post(ctx, newest)
+	s.lastPost = time.Now()
+	last := newest[len(newest)-1].number
+	if r, refused := errors.AsType[*refusal](err); refused && r.status >= 400 && r.status < 500 && r.status != http.StatusUnauthorized && r.status != http.StatusTooManyRequests {
+		s.logger.Debug("the newest snapshots are not taken ahead of the rest", "err", err)
+		s.ahead = last // the next run may be
+		return accepted, nil
+	}
+	if err != nil {
+		return again, err
+	}
+	s.ahead = last
 	return accepted, nil
 }
 

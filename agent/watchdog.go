@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/shirou/gopsutil/v3/process"
@@ -44,6 +45,9 @@ func (w *watchdog) look(now time.Time) error {
 	if !w.since.IsZero() && now.Sub(w.since) < watchEvery {
 		return nil
 	}
+	// A full snapshot leaves garbage behind that the next will take again in a minute: until
+	// then the machine may have it. This takes a millisecond.
+	debug.FreeOSMemory()
 	cpu, resident, err := w.usage()
 	if err != nil {
 		return nil //nolint:nilerr // a system that does not tell is not guarded

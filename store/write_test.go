@@ -313,3 +313,32 @@ func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
 		t.Fatalf("%d identities for one process (%v)", rows, err)
 	}
 }
+
+// An agent that was away sends its newest run ahead of what waits, and then all of it in
+// order: each snapshot is stored once, and every instant is read back as it was.
+func TestTheNewestAheadOfTheRest(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		machine := snapshottest.NewMachine(3, 15)
+		machine.Endings = true
+		series := machine.Sparse(recent(), 60, 5*time.Second, 10)
+		stored, duplicates := 0, 0
+		for _, part := range [][2]int{{0, 5}, {50, 53}, {5, 20}, {53, 55}, {20, 41}, {55, 56}, {41, 60}} {
+			ack := write(t, s, "m", series.Snapshots[part[0]:part[1]]...)
+			stored, duplicates = stored+ack.Stored, duplicates+ack.Duplicates
+		}
+		if stored != 60 || duplicates != 6 {
+			t.Errorf("%d are stored, %d are duplicates", stored, duplicates)
+		}
+		for i := range series.Snapshots {
+			state, err := s.At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+				t.Fatalf("instant %d: %s", i, diff)
+			}
+		}
+	})
+}

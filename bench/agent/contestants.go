@@ -36,11 +36,13 @@ while True:
     for p in psutil.process_iter(["pid", "ppid", "name", "cmdline", "username", "status", "cpu_times", "memory_info", "num_threads", "create_time", "io_counters"]): pass
     time.sleep(max(0, float(sys.argv[1]) - (time.time() - began)))
 `
+	itself, _ := os.Executable()
 	return []contestant{
+		{name: "the limit: a bare reader", command: []string{itself, "-bare", s.interval.String()}},
 		{name: "snapwatch-agent", command: []string{s.agent, "--server", server.url, "--state-dir", filepath.Join(dir, "state"), "--machine-id", "bench"}, env: []string{"SNAPWATCH_TOKEN=of-the-bench"}},
 		{name: "atop (-w)", command: []string{"atop", "-w", filepath.Join(dir, "atop.raw"), interval}},
 		{name: "psutil", command: []string{"/usr/bin/python3", "-c", psutil, interval}},
-		{name: "Glances (process list)", command: []string{"glances", "--stdout", "processlist", "-t", interval, "--disable-plugin", "all", "--enable-plugin", "processlist"}},
+		{name: "Glances (process list)", command: []string{"glances", "--stdout", "processlist", "-t", interval, "--disable-plugin", "all", "--enable-plugin", "processcount,processlist"}},
 		{name: "process-exporter", command: []string{"prometheus-process-exporter", "-config.path", names, "-web.listen-address", "127.0.0.1:19256"}, scrape: "http://127.0.0.1:19256/metrics"},
 	}
 }
@@ -56,7 +58,7 @@ type measured struct {
 
 // measure runs a program for a while, and then for as many samples as are measured.
 func measure(ctx context.Context, s settings, one contestant) (*measured, error) {
-	cmd := exec.CommandContext(ctx, one.command[0], one.command[1:]...) //nolint:gosec // what this program measures
+	cmd := exec.CommandContext(ctx, one.command[0], one.command[1:]...)
 	cmd.Env = append(os.Environ(), one.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var log strings.Builder
@@ -71,7 +73,7 @@ func measure(ctx context.Context, s settings, one contestant) (*measured, error)
 	wait := func(d time.Duration) error {
 		for end := time.Now().Add(d); ; {
 			if one.scrape != "" {
-				if answer, err := http.Get(one.scrape); err == nil { //nolint:gosec,noctx // of this machine
+				if answer, err := http.Get(one.scrape); err == nil {
 					_, _ = io.Copy(io.Discard, answer.Body)
 					_ = answer.Body.Close()
 				}

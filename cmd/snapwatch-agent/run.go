@@ -29,7 +29,7 @@ func (c runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Age
 		debug.SetMemoryLimit(cfg.MaxMemory / 4 * 3) // the rest is not of the heap
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // the heap is small, and garbage is much of it
+		debug.SetGCPercent(40) // the heap is small, and garbage is much of it
 	}
 	if c.DryRun {
 		return agent.DryRun(ctx, settings, os.Stdout, logger)
@@ -44,7 +44,7 @@ func watch(ctx context.Context, logger *slog.Logger, cfg config.Agent, settings 
 	}
 	logger.Info("watching this machine", "machine_id", a.MachineID(), "server", cfg.Server)
 	if cfg.MetricsListen != "" {
-		stop, err := serveMetrics(cfg.MetricsListen, a, logger)
+		stop, err := serveMetrics(ctx, cfg.MetricsListen, a, logger)
 		if err != nil {
 			return err
 		}
@@ -54,8 +54,8 @@ func watch(ctx context.Context, logger *slog.Logger, cfg config.Agent, settings 
 }
 
 // serveMetrics serves the agent's figures until stop is called.
-func serveMetrics(address string, a *agent.Agent, logger *slog.Logger) (stop func(), err error) {
-	listener, err := net.Listen("tcp", address)
+func serveMetrics(ctx context.Context, address string, a *agent.Agent, logger *slog.Logger) (stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("serve metrics: %w", err)
 	}

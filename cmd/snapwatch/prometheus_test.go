@@ -180,7 +180,8 @@ func checkReference(t *testing.T, server, machines map[string]*dto.MetricFamily)
 
 What ` + "`/metrics`" + ` and ` + "`/metrics/machines`" + ` tell Prometheus. Histograms have classic buckets and native ones. Besides these there are those of the Go
 runtime (` + "`go_…`" + `), of the process (` + "`process_…`" + `) and of the scrapes (` + "`promhttp_…`" + `). Made from a running server by ` + "`make generate`" + `; a test checks
-that it is up to date. What to do when one of them looks bad is in [alerts.md](alerts.md).
+that it is up to date. What to do when one of them looks bad is in [alerts.md](alerts.md). An agent serves figures of its own, if
+it is told to: [agent.md](agent.md#its-own-figures).
 `)
 	for _, part := range []struct {
 		title    string
