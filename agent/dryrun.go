@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,8 +51,7 @@ func DryRun(ctx context.Context, cfg Config, w io.Writer, logger *slog.Logger) e
 		for _, one := range waiting.head(1<<20, 1<<30) {
 			if _, err := fmt.Fprintf(w, "%s\n", one.json); err != nil {
 				stop()
-				_ = <-recorded
-				return fmt.Errorf("write a snapshot: %w", err)
+				return errors.Join(fmt.Errorf("write a snapshot: %w", err), <-recorded)
 			}
 			logger.Info("this would be sent", "timestamp", one.at.String(), "kind", one.kind, "bytes", len(one.json), "compressed", len(wire.pack(one.json)))
 			waiting.remove(one.number)
