@@ -260,6 +260,13 @@ func TestStopClosesSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = socket.CloseNow() }()
+	// An answer says that the socket is served: the upgrade alone does not.
+	if err := socket.Write(t.Context(), websocket.MessageText, []byte(`{"action":"subscribe","machine_id":"nowhere"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := socket.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan error, 1)
 	go func() { _, _, err := socket.Read(context.WithoutCancel(t.Context())); ended <- err }()
 	p.stop(t)
