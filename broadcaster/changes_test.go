@@ -100,10 +100,13 @@ func TestChangesLeadToEveryState(t *testing.T) {
 // the newest, so that it never applies changes to what they do not continue.
 func TestSlowFollowerBeginsAnew(t *testing.T) {
 	t.Parallel()
+	// Enough to fill the kernel's buffers, and soon enough: who reads nothing for a minute
+	// answers no ping, and is cut off.
+	const rounds = 30
 	l := start(t, broadcaster.Config{MaxQueuedBytes: 1 << 20, WriteTimeout: 5 * time.Minute})
 	machine := snapshottest.NewMachine(4, 3000)
 	machine.Churn, machine.Busy = 0, 1 // changes as large as everything
-	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 60, time.Second, 40).Snapshots
+	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), rounds, time.Second, 40).Snapshots
 	l.write(t, "big", 0, 1)
 	slow, fast := follower{socket: l.dial(t)}, follower{socket: l.dial(t)}
 	for _, f := range []*follower{&slow, &fast} {
@@ -111,16 +114,16 @@ func TestSlowFollowerBeginsAnew(t *testing.T) {
 		f.want("subscribed")
 		f.next()
 	}
-	for i := 1; i < 60; i++ {
+	for i := 1; i < rounds; i++ {
 		l.write(t, "big", i, i+1)
 		fast.next()
 	}
 	heard := 0
-	for ; slow.at < l.series[59].Timestamp; heard++ {
+	for ; slow.at < l.series[rounds-1].Timestamp; heard++ {
 		slow.next()
 	}
 	slow.truth(l, "big")
-	if heard == 59 || slow.fulls < 2 {
+	if heard == rounds-1 || slow.fulls < 2 {
 		t.Errorf("%d heard, %d full lists: nothing was dropped, or this test has too little data", heard, slow.fulls)
 	}
 	if counted := metricstest.Value(t, l.registry, "snapwatch_live_skipped_total"); counted == 0 {
