@@ -94,9 +94,6 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if cfg.QueueBytes == 0 {
 		cfg.QueueBytes = 64 << 20
 	}
-	if cfg.FullEvery <= 0 || cfg.FullEvery > snapshot.MaxChain {
-		cfg.FullEvery = time.Minute
-	}
 	shown, err := newCredential(cfg.StateDir, cfg.Token, cfg.EnrolmentKey)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -124,7 +121,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 	if seen := examineSight(); seen.Fix != "" {
 		logger.Info("what the agent sees: "+seen.Detail, "fix", seen.Fix)
 	}
-	r := newRecorder(taken, waiting, logger, cfg.FullEvery)
+	r := newRecorder(taken, waiting, logger, cfg.fullEvery())
 	r.watchdog = newWatchdog(cfg.MaxCPU, cfg.MaxMemory, logger)
 	told := filepath.Join(cfg.StateDir, "config")
 	r.config = keptConfig(told)
@@ -143,6 +140,14 @@ func (cfg *Config) scrubber() (*scrubber, error) {
 		return nil, nil //nolint:nilnil // a nil scrubber takes out nothing
 	}
 	return newScrubber(cfg.SecretPatterns)
+}
+
+// fullEvery is FullEvery, or a minute where that is not possible.
+func (cfg *Config) fullEvery() time.Duration {
+	if cfg.FullEvery <= 0 || cfg.FullEvery > snapshot.MaxChain {
+		return time.Minute
+	}
+	return cfg.FullEvery
 }
 
 // openQueue opens the spool in the state directory. Where that cannot be, the agent
@@ -171,12 +176,12 @@ func (a *Agent) MachineID() string { return a.sender.machine.MachineID }
 // it returns ErrMemory.
 func (a *Agent) Run(ctx context.Context) error {
 	defer func() { _ = a.lock.Close() }()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	recorded := make(chan error, 1)
 	go func() {
 		err := a.recorder.run(ctx)
-		stop(err) // the sender has nothing to wait for any more
+		stop() // the sender has nothing to wait for any more
 		recorded <- err
 	}()
 	begun := time.AfterFunc(beginning, func() {

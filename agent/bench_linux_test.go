@@ -92,6 +92,24 @@ func spentOf(do func()) time.Duration {
 	return now() - before
 }
 
+// perProcess reports the CPU time of what is done at an interval, for each of so many
+// processes; the first two times do not count.
+func perProcess(b *testing.B, processes int, interval time.Duration, do func()) {
+	b.Helper()
+	do()
+	do()
+	var spent time.Duration
+	rounds := 0
+	for b.Loop() {
+		b.StopTimer()
+		time.Sleep(interval)
+		b.StartTimer()
+		spent += spentOf(do)
+		rounds++
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(rounds*processes), "cpu-ns/process")
+}
+
 // BenchmarkReaders is the figures of the process list: CPU time of this process for each
 // process and sample, samples 200 ms apart, beside 500 idle and 50 busy processes. The
 // limit is a bare reader of the same files. A sampler's sample is the whole of what the
@@ -102,19 +120,7 @@ func BenchmarkReaders(b *testing.B) {
 	b.Logf("%d processes", len(stats))
 	run := func(name string, prepare func(b *testing.B) func()) {
 		b.Run(name, func(b *testing.B) {
-			read := prepare(b)
-			read()
-			read()
-			var spent time.Duration
-			rounds := 0
-			for b.Loop() {
-				b.StopTimer()
-				time.Sleep(200 * time.Millisecond)
-				b.StartTimer()
-				spent += spentOf(read)
-				rounds++
-			}
-			b.ReportMetric(float64(spent.Nanoseconds())/float64(rounds*len(stats)), "cpu-ns/process")
+			perProcess(b, len(stats), 200*time.Millisecond, prepare(b))
 		})
 	}
 	run("bare stat", func(b *testing.B) func() { return newBareReader(b, "stat").read })
@@ -199,16 +205,5 @@ func BenchmarkAgent(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	step()
-	step()
-	var spent time.Duration
-	rounds := 0
-	for b.Loop() {
-		b.StopTimer()
-		time.Sleep(500 * time.Millisecond)
-		b.StartTimer()
-		spent += spentOf(step)
-		rounds++
-	}
-	b.ReportMetric(float64(spent.Nanoseconds())/float64(rounds*len(stats)), "cpu-ns/process")
+	perProcess(b, len(stats), 500*time.Millisecond, step)
 }

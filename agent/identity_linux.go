@@ -40,7 +40,6 @@ func (r *procReader) identify(p *procProcess) {
 		id.User = r.users.name(stat.Uid)
 	}
 	p.raw.Identity = id
-	r.countFiles(p)
 }
 
 // cgroupOf picks the path of /proc/[pid]/cgroup that tells most: that of version 2 or,

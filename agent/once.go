@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,20 +15,11 @@ import (
 // as long apart as given, because what processes spend is a difference. Nothing is
 // sent or kept.
 func Once(ctx context.Context, cfg Config, apart time.Duration) (*snapshot.State, error) {
-	scrub, err := cfg.scrubber()
+	s, end, err := passingSampler(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "snapwatch-once-")
-	if err != nil {
-		return nil, fmt.Errorf("make a folder for a moment: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	s, err := newSampler(dir, scrub, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
+	defer end()
 	if _, err := s.sample(ctx, time.Now(), wantedBy(snapshot.Config{}), true); err != nil {
 		return nil, err
 	}
@@ -44,4 +36,23 @@ func Once(ctx context.Context, cfg Config, apart time.Duration) (*snapshot.State
 	state := &snapshot.State{Timestamp: snapshot.TimeOf(now), Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine, Processes: taken.processes}
 	state.Derive()
 	return state, nil
+}
+
+// passingSampler makes a sampler that leaves nothing behind once end is called.
+func passingSampler(cfg Config, logger *slog.Logger) (s *sampler, end func(), err error) {
+	scrub, err := cfg.scrubber()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "snapwatch-agent-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a folder for a moment: %w", err)
+	}
+	if s, err = newSampler(dir, scrub, logger); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, func() {
+		s.close()
+		_ = os.RemoveAll(dir)
+	}, nil
 }

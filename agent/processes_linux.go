@@ -11,7 +11,7 @@ import (
 )
 
 // procReader reads /proc itself, which costs a small part of what gopsutil takes
-// (BenchmarkProcessReaders has the ratios), and knows start times to the 10 ms that the
+// (BenchmarkReaders has the ratios), and knows start times to the 10 ms that the
 // kernel gives, where gopsutil rounds to seconds.
 //
 // What it saves: identities are read once per (pid, start time), and again after exec or,
@@ -161,10 +161,10 @@ func (r *procReader) process(pid int32, name string, thorough, refresh bool) *pr
 			r.drop(pid)
 			return nil
 		}
-		r.identify(p)
 	}
-	if p.named != p.comm || refresh && p.ran {
+	if p.round == 0 || p.named != p.comm || refresh && p.ran {
 		r.identify(p)
+		r.countFiles(p)
 	}
 	p.round = r.round
 	return p

@@ -25,6 +25,14 @@ func AgentFile() string {
 	return "/etc/snapwatch/agent.env"
 }
 
+// File returns where the settings of this agent are.
+func (a Agent) File() (string, error) {
+	if a.Config != "" {
+		return filepath.Abs(a.Config)
+	}
+	return AgentFile(), nil
+}
+
 // dir follows the XDG base directories for those who are not root.
 func dir(set, root, variable, underHome, name string) (string, error) {
 	if set != "" {

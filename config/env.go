@@ -23,8 +23,8 @@ func LoadEnv() error {
 
 // LoadAgentFile reads the file with an agent's settings: the one that the arguments or
 // the environment name, or the usual one if it is there and may be read. What the
-// environment says already stays. It returns the file's name, "" for none.
-func LoadAgentFile(args []string) (string, error) {
+// environment says already stays.
+func LoadAgentFile(args []string) error {
 	path := os.Getenv("SNAPWATCH_CONFIG")
 	for i, arg := range args {
 		if value, given := strings.CutPrefix(arg, "--config="); given {
@@ -35,19 +35,19 @@ func LoadAgentFile(args []string) (string, error) {
 	}
 	if path != "" {
 		if err := godotenv.Load(path); err != nil {
-			return "", fmt.Errorf("read the settings: %w", err)
+			return fmt.Errorf("read the settings: %w", err)
 		}
-		return path, nil
+		return nil
 	}
 	path = AgentFile()
 	err := godotenv.Load(path)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return "", nil
+		return nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the settings of %s: %w", path, err)
+		return fmt.Errorf("read the settings of %s: %w", path, err)
 	}
-	return path, nil
+	return nil
 }
 
 // Given lists those of some groups of settings that differ from their defaults, under the

@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 	if err := config.LoadEnv(); err != nil {
 		return err
 	}
-	if _, err := config.LoadAgentFile(os.Args[1:]); err != nil {
+	if err := config.LoadAgentFile(os.Args[1:]); err != nil {
 		return err
 	}
 	var line commandLine

@@ -108,11 +108,8 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	settings := cfg.Config
-	if settings == "" {
-		settings = config.AgentFile()
-	}
-	if settings, err = filepath.Abs(settings); err != nil {
+	settings, err := cfg.File()
+	if err != nil {
 		return fmt.Errorf("find the settings: %w", err)
 	}
 	given, err := config.Given(log, cfg)
@@ -194,9 +191,9 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 	if err != nil {
 		return err
 	}
-	settings := cfg.Config
-	if settings == "" {
-		settings = config.AgentFile()
+	settings, err := cfg.File()
+	if err != nil {
+		return fmt.Errorf("find the settings: %w", err)
 	}
 	paths := []string{settings, dir}
 	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir { // of a unit with a user of its own

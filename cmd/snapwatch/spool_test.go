@@ -3,10 +3,7 @@
 package main_test
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +19,22 @@ import (
 // recorded finds the instants that an agent's log says it has recorded.
 var recorded = regexp.MustCompile(`msg=recorded timestamp=(\S+)`)
 
+// wantAllStored wants every snapshot that an agent's log has to be stored; it returns how
+// many there are.
+func wantAllStored(t *testing.T, dir string, log *lockedBuffer) int {
+	t.Helper()
+	var instants []string
+	for _, found := range recorded.FindAllStringSubmatch(log.String(), -1) {
+		instants = append(instants, "'"+found[1]+"'")
+	}
+	var stored int
+	row(t, dir, `SELECT count(*) FROM snapshots WHERE ts IN (`+strings.Join(instants, ",")+`)`, &stored)
+	if stored != len(instants) {
+		t.Errorf("%d snapshots were taken, %d of them are stored", len(instants), stored)
+	}
+	return len(instants)
+}
+
 // Agent and server are killed in random order: every snapshot that was taken is
 // stored, once. SNAPWATCH_KILLS is for how long; a quarter of a minute by default.
 func TestEverySnapshotSurvivesKills(t *testing.T) {
@@ -33,13 +46,7 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir, state := storetest.Dir(t), storetest.Dir(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := free.Addr().String()
-	_ = free.Close()
+	dir, state, listen := storetest.Dir(t), storetest.Dir(t), freeAddress(t)
 	server := start(t, "serve", dir, listen)
 	key, err := shell(t, dir, "", "key", "add", "one")
 	if err != nil {
@@ -61,15 +68,7 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 		_ = agent.Process.Kill()
 		_ = agent.Wait()
 	})
-	until(t, "the machine is there", func() bool { return statusWith(t, server.token, server.url+"/api/v1/machines/m") == http.StatusOK })
-	change, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.url+"/api/v1/machines/m", strings.NewReader(`{"polling_interval": 0.5}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	change.Header.Set("Content-Type", "application/json")
-	if answer, err := client.Do(change); err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%v, %v", answer, err)
-	}
+	quick(t, server, "m")
 	random := rand.New(rand.NewPCG(7, uint64(lasting)))
 	kills := map[string]int{}
 	for end := time.Now().Add(lasting); time.Now().Before(end); {
@@ -106,21 +105,14 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = agent.Wait()
-	var instants []string
-	for _, found := range recorded.FindAllStringSubmatch(log.String(), -1) {
-		instants = append(instants, "'"+found[1]+"'")
-	}
-	var kept, twice int
-	row(t, dir, fmt.Sprintf(`SELECT count(*) FROM snapshots WHERE ts IN (%s)`, strings.Join(instants, ",")), &kept)
-	if kept != len(instants) {
-		t.Errorf("%d snapshots were taken, %d of them are stored", len(instants), kept)
-	}
+	count := wantAllStored(t, dir, log)
+	var twice int
 	row(t, dir, `SELECT count(*) FROM (SELECT FROM process_samples GROUP BY ts, process HAVING count(*) > 1) x`, &twice)
 	if twice != 0 {
 		t.Errorf("%d samples are stored twice", twice)
 	}
-	t.Logf("%d snapshots, kills: %v", len(instants), kills)
-	if len(instants) < 10 || len(kills) == 0 {
+	t.Logf("%d snapshots, kills: %v", count, kills)
+	if count < 10 || len(kills) == 0 {
 		t.Error("too little happened")
 	}
 }

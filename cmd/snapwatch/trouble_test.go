@@ -138,15 +138,7 @@ func TestDisksThatRefuse(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = agent.cmd.Wait()
-			var instants []string
-			for _, found := range recorded.FindAllStringSubmatch(agent.log.String(), -1) {
-				instants = append(instants, "'"+found[1]+"'")
-			}
-			var stored int
-			row(t, dir, `SELECT count(*) FROM snapshots WHERE ts IN (`+strings.Join(instants, ",")+`)`, &stored)
-			if stored != len(instants) {
-				t.Errorf("%d snapshots were taken, %d of them are stored", len(instants), stored)
-			}
+			wantAllStored(t, dir, agent.log)
 		})
 	}
 }
