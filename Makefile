@@ -65,7 +65,7 @@ test-go: store/storetest/timescale/node_modules grafana/node_modules
 	@for system in linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64; do \
 		echo "vetting and building the agent for $$system"; \
 		export GOOS=$${system%/*} GOARCH=$${system#*/} GOARM=7 CGO_ENABLED=0; \
-		go vet ./agent/... ./snapshot ./config ./cmd/snapwatch-agent && go build -o /dev/null ./cmd/snapwatch-agent || exit 1; \
+		go vet ./agent/... ./snapshot ./internal/config ./cmd/snapwatch-agent && go build -o /dev/null ./cmd/snapwatch-agent || exit 1; \
 	done
 	cd grafana && npx tsc
 	go test -race -count=1 -timeout 15m ./...
@@ -95,7 +95,7 @@ bench-storage: require-up
 generate: ui/node_modules grafana/node_modules
 	go test ./api -run OpenAPI -update
 	go test ./snapshot -run 'Limits|ReplayCases' -update
-	go generate ./config
+	go generate ./internal/config
 	cd ui && npm run --silent generate
 	cd grafana && node src/generate.mjs
 	go test ./grafana -run TestEverySQLPanelAnswers -update

@@ -20,7 +20,7 @@ import (
 	"github.com/shirou/gopsutil/v3/mem"
 
 	"github.com/snapwatch/snapwatch/agent/spool"
-	"github.com/snapwatch/snapwatch/filelock"
+	"github.com/snapwatch/snapwatch/internal/filelock"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -144,7 +144,7 @@ func (cfg *Config) scrubber() (*scrubber, error) {
 
 // fullEvery is FullEvery, or a minute where that is not possible.
 func (cfg *Config) fullEvery() time.Duration {
-	if cfg.FullEvery <= 0 || cfg.FullEvery > snapshot.MaxChain {
+	if cfg.FullEvery <= 0 || cfg.FullEvery > snapshot.MaxRunDuration {
 		return time.Minute
 	}
 	return cfg.FullEvery

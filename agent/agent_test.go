@@ -19,12 +19,12 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/snapwatch/snapwatch/logtest"
+	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-func quiet() *slog.Logger { return logtest.Logger() }
+func quiet() *slog.Logger { return testlog.Logger() }
 
 // madeUp is a processReader on a made-up machine, so that time can be made up too.
 type madeUp struct{ machine *snapshottest.Machine }

@@ -15,7 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/store"
 )
 
@@ -34,20 +34,20 @@ func NewAccess(policy auth.Policy, service *auth.Service, s *store.Store) *Acces
 	return &Access{policy: policy, service: service, store: s}
 }
 
-type extentKey struct{}
+type scopeKey struct{}
 
-// extentOf tells how far the caller's permission for this request goes.
-func extentOf(ctx context.Context) auth.Extent {
-	extent, known := ctx.Value(extentKey{}).(auth.Extent)
+// scopeOf tells how far the caller's permission for this request goes.
+func scopeOf(ctx context.Context) auth.Scope {
+	scope, known := ctx.Value(scopeKey{}).(auth.Scope)
 	if !known {
 		return auth.None
 	}
-	return extent
+	return scope
 }
 
 // viewOf says which machines the caller sees.
 func viewOf(ctx context.Context) store.View {
-	switch extentOf(ctx) {
+	switch scopeOf(ctx) {
 	case auth.All:
 		return store.Everything()
 	case auth.Granted:
@@ -58,7 +58,7 @@ func viewOf(ctx context.Context) store.View {
 
 // Writes is nil if the caller may write a machine's snapshots, and else a problem.
 func (*Access) Writes(ctx context.Context, machineID string) error {
-	switch extentOf(ctx) {
+	switch scopeOf(ctx) {
 	case auth.All:
 		return nil
 	case auth.Own:
@@ -82,7 +82,7 @@ func (a *Access) Watches(ctx context.Context, action, machineID string) (bool, e
 	if who == nil {
 		return false, err
 	}
-	switch a.policy.Extent("LIVE "+action, who) {
+	switch a.policy.Scope("LIVE "+action, who) {
 	case auth.All:
 		return true, nil
 	case auth.Granted:
@@ -191,12 +191,12 @@ func (a *API) authorize(c *gin.Context) {
 		return
 	}
 	ctx := auth.WithPrincipal(c.Request.Context(), who)
-	extent := a.access.policy.Extent(operation, who)
-	if err := a.reaches(ctx, who, extent, c.Param("machine_id")); err != nil {
+	scope := a.access.policy.Scope(operation, who)
+	if err := a.reaches(ctx, who, scope, c.Param("machine_id")); err != nil {
 		a.refuse(c, err)
 		return
 	}
-	c.Request = c.Request.WithContext(context.WithValue(ctx, extentKey{}, extent))
+	c.Request = c.Request.WithContext(context.WithValue(ctx, scopeKey{}, scope))
 }
 
 // enrolOperation is what agents do before they have a token.
@@ -218,15 +218,15 @@ func guarded(path string) bool {
 	return path == "/api" || strings.HasPrefix(path, "/api/") || path == "/metrics" || strings.HasPrefix(path, "/metrics/")
 }
 
-// reaches tells whether an extent goes as far as the machine in a request's path, if
+// reaches tells whether a scope goes as far as the machine in a request's path, if
 // there is one.
-func (a *API) reaches(ctx context.Context, who *auth.Principal, extent auth.Extent, machineID string) error {
+func (a *API) reaches(ctx context.Context, who *auth.Principal, scope auth.Scope, machineID string) error {
 	switch {
-	case extent == auth.None:
+	case scope == auth.None:
 		return forbidden()
-	case machineID == "" || extent == auth.All:
+	case machineID == "" || scope == auth.All:
 		return nil
-	case extent == auth.Own:
+	case scope == auth.Own:
 		return owns(who, machineID)
 	}
 	sees, err := a.access.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/accounts"
 )

@@ -22,7 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
 )
@@ -43,15 +43,15 @@ type Store interface {
 	Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error)
 	MachineTrends(ctx context.Context, view store.View, machineIDs []string, to snapshot.Time) ([]store.MachineTrend, error)
 	ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]store.ProcessTrend, error)
-	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.Cover, error)
+	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.WindowPlan, error)
 	MachineResolution(from, to snapshot.Time) store.Resolution
 	Chart(ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int) (*store.MachineChart, bool, error)
 	ProcessResolution(from, to snapshot.Time) store.Resolution
-	Life(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*store.Life, error)
-	ProcessHistory(ctx context.Context, machineID string, life *store.Life, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
+	ProcessLifetime(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*store.ProcessLifetime, error)
+	ProcessHistory(ctx context.Context, machineID string, lifetime *store.ProcessLifetime, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
 	NameHistory(ctx context.Context, view store.View, machineID, name string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
-	FleetAt(ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage) ([]store.Sighting, string, error)
-	FleetWindow(ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage) ([]store.Usage, store.Cover, string, error)
+	FleetAt(ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage) ([]store.ProcessMatch, string, error)
+	FleetWindow(ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage) ([]store.Usage, store.WindowPlan, string, error)
 	Storage(ctx context.Context) (*store.Storage, error)
 	Retention() store.Retention
 	SetRetention(ctx context.Context, keep store.Retention) error

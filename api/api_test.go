@@ -20,7 +20,7 @@ import (
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/api/apitest"
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"

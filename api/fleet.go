@@ -20,8 +20,8 @@ type findInput struct {
 	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same other parameters"`
 }
 
-// SightingView is a machine on which the processes ran.
-type SightingView struct {
+// ProcessMatchView is a machine on which the processes ran.
+type ProcessMatchView struct {
 	MachineID string             `json:"machine_id"`
 	Hostname  string             `json:"hostname"`
 	Timestamp *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"At an instant: the snapshot that shows it"`
@@ -33,7 +33,7 @@ type findAnswer struct {
 	Body struct {
 		From       snapshot.Time  `json:"from" format:"date-time" doc:"Begin of what was looked at; of an instant the instant"`
 		To         snapshot.Time  `json:"to" format:"date-time"`
-		Results    []SightingView `json:"results" nullable:"false" doc:"By machine_id"`
+		Results    []ProcessMatchView `json:"results" nullable:"false" doc:"By machine_id"`
 		NextCursor *string        `json:"next_cursor" doc:"null on the last page. A page may be short, even empty, before the last"`
 	}
 }
@@ -71,9 +71,9 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 		return nil, a.fail(ctx, err)
 	}
 	out := &findAnswer{}
-	out.Body.From, out.Body.To, out.Body.Results = at, at, make([]SightingView, len(found))
+	out.Body.From, out.Body.To, out.Body.Results = at, at, make([]ProcessMatchView, len(found))
 	for i := range found {
-		out.Body.Results[i] = SightingView{MachineID: found[i].MachineID, Timestamp: &found[i].Timestamp, Processes: found[i].Processes}
+		out.Body.Results[i] = ProcessMatchView{MachineID: found[i].MachineID, Timestamp: &found[i].Timestamp, Processes: found[i].Processes}
 	}
 	return a.finish(ctx, out, next)
 }
@@ -88,10 +88,10 @@ func (a *API) findInWindow(ctx context.Context, match store.Match, in *findInput
 		return nil, a.fail(ctx, err)
 	}
 	out := &findAnswer{}
-	out.Body.From, out.Body.To, out.Body.Results = window.From, window.To, []SightingView{}
+	out.Body.From, out.Body.To, out.Body.Results = window.From, window.To, []ProcessMatchView{}
 	for i := range list {
 		if n := len(out.Body.Results); n == 0 || out.Body.Results[n-1].MachineID != list[i].MachineID {
-			out.Body.Results = append(out.Body.Results, SightingView{MachineID: list[i].MachineID})
+			out.Body.Results = append(out.Body.Results, ProcessMatchView{MachineID: list[i].MachineID})
 		}
 		last := &out.Body.Results[len(out.Body.Results)-1]
 		last.Usages = append(last.Usages, usageView(&list[i], window))

@@ -87,23 +87,23 @@ func (a *API) getHistory(ctx context.Context, in *machineHistoryInput) (*history
 			return nil, err
 		}
 	}
-	life, err := a.store.Life(ctx, in.MachineID, in.PID, started)
+	lifetime, err := a.store.ProcessLifetime(ctx, in.MachineID, in.PID, started)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
 	out := &historyAnswer{}
-	out.Body.PID = life.PID
-	if life.StartedAt != 0 {
-		out.Body.StartedAt = &life.StartedAt
+	out.Body.PID = lifetime.PID
+	if lifetime.StartedAt != 0 {
+		out.Body.StartedAt = &lifetime.StartedAt
 	}
-	for i := range life.Identities {
-		out.Body.Identities = append(out.Body.Identities, life.Identities[i].Identity)
+	for i := range lifetime.Identities {
+		out.Body.Identities = append(out.Body.Identities, lifetime.Identities[i].Identity)
 	}
 	resolution := store.Resolution(in.Resolution)
 	if resolution == store.ResolutionAuto {
 		resolution = a.store.ProcessResolution(from, to)
 	}
-	points, more, err := a.store.ProcessHistory(ctx, in.MachineID, life, from, to, resolution, maxPoints)
+	points, more, err := a.store.ProcessHistory(ctx, in.MachineID, lifetime, from, to, resolution, maxPoints)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 )
 
 // The log-in through an identity provider is for browsers: plain redirects.

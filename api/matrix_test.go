@@ -166,12 +166,12 @@ func want(policy auth.Policy, who caller, operation, machineID string, about boo
 	if who.who == nil && !policy.Open(operation) {
 		return "401"
 	}
-	switch extent := policy.Extent(operation, who.who); {
-	case extent == auth.None:
+	switch scope := policy.Scope(operation, who.who); {
+	case scope == auth.None:
 		return "403"
-	case extent == auth.Own && machineID == otherMachine && about:
+	case scope == auth.Own && machineID == otherMachine && about:
 		return "403"
-	case extent == auth.Granted && machineID == otherMachine && about:
+	case scope == auth.Granted && machineID == otherMachine && about:
 		return "404"
 	}
 	return "may"
@@ -211,7 +211,7 @@ func (m *matrix) differences(table auth.Policy) (list []string) {
 // liveDifferences does the same for an action of the live view.
 func (m *matrix) liveDifferences(table auth.Policy, who caller, action string) (list []string) {
 	m.t.Helper()
-	if who.who == nil || table.Extent("GET /api/v1/live", who.who) == auth.None {
+	if who.who == nil || table.Scope("GET /api/v1/live", who.who) == auth.None {
 		return nil // the handshake is refused, which the routes have shown
 	}
 	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/metric"
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/histogram"
+	"github.com/snapwatch/snapwatch/internal/problem"
 )
 
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -120,7 +120,7 @@ type requestMetrics struct {
 }
 
 func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
-	m := &requestMetrics{seconds: prometheus.NewHistogramVec(metric.Histogram("snapwatch_http_request_seconds", "Time of a request, by route, method and status.", prometheus.ExponentialBuckets(0.001, 4, 8)), []string{"route", "method", "status"})}
+	m := &requestMetrics{seconds: prometheus.NewHistogramVec(histogram.Options("snapwatch_http_request_seconds", "Time of a request, by route, method and status.", prometheus.ExponentialBuckets(0.001, 4, 8)), []string{"route", "method", "status"})}
 	registry.MustRegister(m.seconds)
 	return m
 }

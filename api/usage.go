@@ -32,7 +32,7 @@ type UsageView struct {
 	LatestSample snapshot.Time  `json:"latest_sample" format:"date-time" doc:"Of the window; what an idle process does not change is not sampled for up to a minute"`
 }
 
-func usageView(u *store.Usage, window store.Cover) UsageView {
+func usageView(u *store.Usage, window store.WindowPlan) UsageView {
 	view := UsageView{MachineID: u.MachineID, PID: u.PID, CommandLine: u.CommandLine, User: u.User, Name: u.Name, Processes: u.Processes,
 		CPUMS: u.CPUMS, CPUMSMax: u.CPUMSMax, MemoryAvg: rounded(u.MemoryAvg), MemoryMax: u.MemoryMax, ThreadsMax: u.ThreadsMax, ReadBytes: u.ReadBytes, WriteBytes: u.WriteBytes,
 		FirstSample: u.First, LatestSample: u.Last, CPUUsage: snapshot.CPUUsage(u.CPUMS, int64(window.To-window.From))}

@@ -25,16 +25,16 @@ func Permissions() []Permission {
 	return []Permission{ReadMachines, ChangeMachines, WriteSnapshots, ReadConfig, ReadMetrics, ReadStorage, ChangeStorage, Accounts, ReadAudit}
 }
 
-// Extent is how far a permission goes.
-type Extent string
+// Scope is how far a permission goes.
+type Scope string
 
 // The extents, each with the machines that it reaches. Of what is not about machines,
 // All says yes.
 const (
-	None    Extent = "none"
-	Own     Extent = "own"     // the machine that an agent's token is bound to
-	Granted Extent = "granted" // the machines that have a tag granted to the user
-	All     Extent = "all"
+	None    Scope = "none"
+	Own     Scope = "own"     // the machine that an agent's token is bound to
+	Granted Scope = "granted" // the machines that have a tag granted to the user
+	All     Scope = "all"
 )
 
 // Rule says who may do one thing.
@@ -43,9 +43,9 @@ type Rule struct {
 	// of the live view after LIVE.
 	Operation  string
 	Permission Permission
-	Admin      Extent
-	User       Extent
-	Agent      Extent
+	Admin      Scope
+	User       Scope
+	Agent      Scope
 }
 
 // Rules returns who may do what. What is not in this table is refused.
@@ -135,9 +135,9 @@ func NewPolicy(rules []Rule) Policy {
 	return p
 }
 
-// Extent tells how far somebody may do an operation: nil is a stranger. What has no
+// Scope tells how far somebody may do an operation: nil is a stranger. What has no
 // rule nobody may do.
-func (p Policy) Extent(operation string, who *Principal) Extent {
+func (p Policy) Scope(operation string, who *Principal) Scope {
 	rule, known := p[operation]
 	switch {
 	case !known:

@@ -226,7 +226,7 @@ func TestSecretsOfTheSettings(t *testing.T) {
 		}
 	}
 	p, err := w.Authenticate(t.Context(), first)
-	if err != nil || auth.NewPolicy(auth.Rules()).Extent("GET /metrics", p) != auth.All || auth.NewPolicy(auth.Rules()).Extent("GET /api/v1/machines", p) != auth.None {
+	if err != nil || auth.NewPolicy(auth.Rules()).Scope("GET /metrics", p) != auth.All || auth.NewPolicy(auth.Rules()).Scope("GET /api/v1/machines", p) != auth.None {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := w.SetMetricsToken(t.Context(), second); err != nil {

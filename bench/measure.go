@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/snapwatch/snapwatch/bearer"
+	"github.com/snapwatch/snapwatch/internal/bearer"
 )
 
 // reading is what the machine and the server say at one moment.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/olahol/melody"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 

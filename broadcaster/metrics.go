@@ -3,7 +3,7 @@ package broadcaster
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/metric"
+	"github.com/snapwatch/snapwatch/internal/histogram"
 )
 
 // metrics is what /metrics tells of the live view.
@@ -26,7 +26,7 @@ func newMetrics(registry prometheus.Registerer, sockets func() float64) *metrics
 		skipped:           counter("snapwatch_live_skipped_total", "Snapshots that a client behind the others did not get, because a newer one was there."),
 		slowClients:       counter("snapwatch_live_slow_clients_total", "Sockets closed because the client did not read."),
 	}
-	m.lagSeconds = prometheus.NewHistogram(metric.Histogram("snapwatch_live_notice_lag_seconds", "Time from a commit to the arrival of its notice here, by the clocks of both servers.",
+	m.lagSeconds = prometheus.NewHistogram(histogram.Options("snapwatch_live_notice_lag_seconds", "Time from a commit to the arrival of its notice here, by the clocks of both servers.",
 		prometheus.ExponentialBuckets(0.001, 2, 14)))
 	registry.MustRegister(m.lagSeconds, m.listenerConnected, m.topics, m.reconnects, m.notices, m.readFailures, m.skipped, m.slowClients,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "snapwatch_live_sockets", Help: "Open sockets."}, sockets))

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/broadcaster"
-	"github.com/snapwatch/snapwatch/metricstest"
+	"github.com/snapwatch/snapwatch/internal/metricstest"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )

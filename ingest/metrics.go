@@ -3,7 +3,7 @@ package ingest
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/metric"
+	"github.com/snapwatch/snapwatch/internal/histogram"
 )
 
 // metrics is what /metrics tells of ingest.
@@ -19,9 +19,9 @@ type metrics struct {
 func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "snapwatch_ingest_requests_total", Help: "Posts of snapshots, by result: ok, or the code of the problem."}, []string{"result"}),
-		seconds:        prometheus.NewHistogram(metric.Histogram("snapwatch_ingest_request_seconds", "Time from a post's arrival to its answer.", prometheus.ExponentialBuckets(0.001, 2, 15))),
-		groupPosts:     prometheus.NewHistogram(metric.Histogram("snapwatch_ingest_group_posts", "Posts committed together.", prometheus.ExponentialBuckets(1, 2, 10))),
-		batchSnapshots: prometheus.NewHistogram(metric.Histogram("snapwatch_ingest_batch_snapshots", "Snapshots in a post that was read.", append([]float64{0}, prometheus.ExponentialBuckets(1, 2, 11)...))),
+		seconds:        prometheus.NewHistogram(histogram.Options("snapwatch_ingest_request_seconds", "Time from a post's arrival to its answer.", prometheus.ExponentialBuckets(0.001, 2, 15))),
+		groupPosts:     prometheus.NewHistogram(histogram.Options("snapwatch_ingest_group_posts", "Posts committed together.", prometheus.ExponentialBuckets(1, 2, 10))),
+		batchSnapshots: prometheus.NewHistogram(histogram.Options("snapwatch_ingest_batch_snapshots", "Snapshots in a post that was read.", append([]float64{0}, prometheus.ExponentialBuckets(1, 2, 11)...))),
 		bodyBytes:      prometheus.NewCounter(prometheus.CounterOpts{Name: "snapwatch_ingest_body_bytes_total", Help: "Bytes of posts after decompression."}),
 		queueRefused:   prometheus.NewCounter(prometheus.CounterOpts{Name: "snapwatch_ingest_queue_refused_total", Help: "Posts refused because the queue was full."}),
 		bodyBytesHeld:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "snapwatch_ingest_body_bytes", Help: "Bytes of posts held in memory."}),

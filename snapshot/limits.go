@@ -24,9 +24,9 @@ const (
 	MaxExclude           = 100 // names that a machine's agent does not record, and as many that it records
 	// MaxClockLead is how far ahead of the server's clock a timestamp may be.
 	MaxClockLead = 10 * time.Minute
-	// MaxChain is how long a run of changes may rest on one full snapshot. It
+	// MaxRunDuration is how long a run of changes may rest on one full snapshot. It
 	// bounds what a read replays, and what retention keeps for the sake of reads.
-	MaxChain = 10 * time.Minute
+	MaxRunDuration = 10 * time.Minute
 )
 
 // Limit is one limit, for the reference in docs/limits.md.
@@ -58,7 +58,7 @@ func Limits() []Limit {
 		{"names in a machine's exclude (and as many in include)", MaxExclude, ""},
 		{"interval_ms", MaxIntervalMS, "milliseconds"},
 		{"timestamp ahead of the server's clock", MaxClockLead, ""},
-		{"changes after one full snapshot", MaxChain, ""},
+		{"changes after one full snapshot", MaxRunDuration, ""},
 		{"depth of a process tree in an answer", MaxTreeDepth, "levels"},
 	}
 }

@@ -46,8 +46,8 @@ func (m Match) args(others ...any) []any {
 // of the command line and of either.
 const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2) AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
 
-// Sighting is a machine on which processes that were looked for ran at an instant.
-type Sighting struct {
+// ProcessMatch is a machine on which processes that were looked for ran at an instant.
+type ProcessMatch struct {
 	MachineID string
 	// Timestamp is the snapshot that shows it.
 	Timestamp snapshot.Time
@@ -74,7 +74,7 @@ const (
 // FleetAt tells on which machines processes ran at an instant. A machine whose
 // newest snapshot was by then more than two intervals and ten minutes old was off,
 // as far as anyone knows. next is where the following page begins, "" at the end.
-func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page FleetPage) (found []Sighting, next string, err error) {
+func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page FleetPage) (found []ProcessMatch, next string, err error) {
 	defer s.metrics.observeRead("fleet_at", time.Now())
 	after := page.After
 	for looked := 0; looked < fleetLooks; looked += fleetStride {
@@ -82,7 +82,7 @@ func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page
 		if err != nil {
 			return nil, "", err
 		}
-		seen, err := s.sightings(ctx, machines, match, at)
+		seen, err := s.matchesOn(ctx, machines, match, at)
 		if err != nil {
 			return nil, "", err
 		}
@@ -119,17 +119,17 @@ func (s *Store) candidates(ctx context.Context, view View, match Match, since sn
 	return machines, nil
 }
 
-// sightings reads the machines' state at an instant; nil where nothing is found.
-func (s *Store) sightings(ctx context.Context, machines []string, match Match, at snapshot.Time) ([]*Sighting, error) {
+// matchesOn reads the machines' state at an instant; nil where nothing is found.
+func (s *Store) matchesOn(ctx context.Context, machines []string, match Match, at snapshot.Time) ([]*ProcessMatch, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	seen := make([]*Sighting, len(machines))
+	seen := make([]*ProcessMatch, len(machines))
 	work := make(chan int)
 	var readers sync.WaitGroup
 	for range min(fleetReaders, len(machines)) {
 		readers.Go(func() {
 			for i := range work {
-				one, err := s.sighting(ctx, machines[i], match, at)
+				one, err := s.matchOn(ctx, machines[i], match, at)
 				if err != nil {
 					cancel(err)
 					return
@@ -149,7 +149,7 @@ func (s *Store) sightings(ctx context.Context, machines []string, match Match, a
 	return seen, context.Cause(ctx)
 }
 
-func (s *Store) sighting(ctx context.Context, machineID string, match Match, at snapshot.Time) (*Sighting, error) {
+func (s *Store) matchOn(ctx context.Context, machineID string, match Match, at snapshot.Time) (*ProcessMatch, error) {
 	state, err := s.At(ctx, machineID, at, true)
 	if isNotFound(err) {
 		return nil, nil
@@ -157,7 +157,7 @@ func (s *Store) sighting(ctx context.Context, machineID string, match Match, at 
 	if err != nil {
 		return nil, err
 	}
-	if at.Sub(state.Timestamp) > snapshot.MaxChain+2*time.Duration(state.IntervalMS)*time.Millisecond {
+	if at.Sub(state.Timestamp) > snapshot.MaxRunDuration+2*time.Duration(state.IntervalMS)*time.Millisecond {
 		return nil, nil
 	}
 	matcher := match.matcher()
@@ -165,7 +165,7 @@ func (s *Store) sighting(ctx context.Context, machineID string, match Match, at 
 	if len(hits) == 0 {
 		return nil, nil
 	}
-	return &Sighting{MachineID: machineID, Timestamp: state.Timestamp, Processes: hits}, nil
+	return &ProcessMatch{MachineID: machineID, Timestamp: state.Timestamp, Processes: hits}, nil
 }
 
 // matcher does to one identity what the database does by matches.
@@ -207,9 +207,9 @@ func likeMatch(pattern, text string) bool {
 
 // FleetWindow tells which processes ran in a window, on which machines, and what
 // they used in it. A page is of limit machines.
-func (s *Store) FleetWindow(ctx context.Context, match Match, from, to snapshot.Time, page FleetPage) (list []Usage, window Cover, next string, err error) {
+func (s *Store) FleetWindow(ctx context.Context, match Match, from, to snapshot.Time, page FleetPage) (list []Usage, window WindowPlan, next string, err error) {
 	defer s.metrics.observeRead("fleet_window", time.Now())
-	if window, err = s.coverOf(ctx, 0, from, to, false); err != nil {
+	if window, err = s.planOf(ctx, 0, from, to, false); err != nil {
 		return nil, window, "", err
 	}
 	machines, err := s.candidates(ctx, page.View, match, from, page.After, page.Limit)

@@ -38,14 +38,14 @@ type IdentityVersion struct {
 	id int64
 }
 
-// Life is one process with everything it was called, the newest first.
-type Life struct {
+// ProcessLifetime is one process with everything it was called, the newest first.
+type ProcessLifetime struct {
 	snapshot.ProcessKey
 	Identities []IdentityVersion
 }
 
-// Life finds a process by its pid and start; without a start, the newest of that pid.
-func (s *Store) Life(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*Life, error) {
+// ProcessLifetime finds a process by its pid and start; without a start, the newest of that pid.
+func (s *Store) ProcessLifetime(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*ProcessLifetime, error) {
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {
 		return nil, err
@@ -58,21 +58,21 @@ func (s *Store) Life(ctx context.Context, machineID string, pid int32, startedAt
 	if err != nil {
 		return nil, fmt.Errorf("look up a process: %w", err)
 	}
-	life := &Life{ProcessKey: snapshot.ProcessKey{PID: pid}}
-	life.Identities, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (IdentityVersion, error) {
+	lifetime := &ProcessLifetime{ProcessKey: snapshot.ProcessKey{PID: pid}}
+	lifetime.Identities, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (IdentityVersion, error) {
 		var one IdentityVersion
 		var started pgtype.Timestamptz
 		err := row.Scan(&one.id, &started, &one.PPID, &one.Name, &one.CommandLine, &one.User, &one.Cgroup)
-		life.StartedAt = snapshot.TimeOf(started.Time)
+		lifetime.StartedAt = snapshot.TimeOf(started.Time)
 		return one, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up a process: %w", err)
 	}
-	if len(life.Identities) == 0 {
+	if len(lifetime.Identities) == 0 {
 		return nil, ErrNoProcess
 	}
-	return life, nil
+	return lifetime, nil
 }
 
 // ProcessResolution picks the finest that draws a process's range at little cost:
@@ -109,15 +109,15 @@ const (
 
 // ProcessHistory reads the points of one process in [from, to), at most limit.
 // Samples are sparse: a value holds until the next one.
-func (s *Store) ProcessHistory(ctx context.Context, machineID string, life *Life, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
+func (s *Store) ProcessHistory(ctx context.Context, machineID string, lifetime *ProcessLifetime, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
 	defer s.metrics.observeRead("process", time.Now())
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {
 		return nil, false, err
 	}
-	ids := make([]int64, len(life.Identities))
-	for i := range life.Identities {
-		ids[i] = life.Identities[i].id
+	ids := make([]int64, len(lifetime.Identities))
+	for i := range lifetime.Identities {
+		ids[i] = lifetime.Identities[i].id
 	}
 	sql, begin := processSamplesSQL, max(from, s.Horizon()).Std()
 	if resolution != ResolutionRaw {
@@ -132,7 +132,7 @@ func (s *Store) ProcessHistory(ctx context.Context, machineID string, life *Life
 		return points, more, s.setElapsed(ctx, machine, points)
 	}
 	for i := range points {
-		points[i].clip(resolution, life.StartedAt, s.cfg.Now())
+		points[i].clip(resolution, lifetime.StartedAt, s.cfg.Now())
 	}
 	return points, more, nil
 }

@@ -209,12 +209,12 @@ func TestProcessHistory(t *testing.T) {
 	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		series := h.series["c"]
 		root := series.Truth[0][0]
-		life, err := s.Life(t.Context(), "c", root.PID, root.StartedAt)
-		if err != nil || life.ProcessKey != root.ProcessKey || len(life.Identities) == 0 {
-			t.Fatalf("%+v, %v", life, err)
+		lifetime, err := s.ProcessLifetime(t.Context(), "c", root.PID, root.StartedAt)
+		if err != nil || lifetime.ProcessKey != root.ProcessKey || len(lifetime.Identities) == 0 {
+			t.Fatalf("%+v, %v", lifetime, err)
 		}
 		for _, resolution := range []store.Resolution{store.ResolutionRaw, store.ResolutionHour, store.ResolutionThreeHours, store.ResolutionDay} {
-			points, more, err := s.ProcessHistory(t.Context(), "c", life, h.at(0), h.at(540), resolution, 1000)
+			points, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), resolution, 1000)
 			if err != nil || more {
 				t.Fatalf("%s: more %v, %v", resolution, more, err)
 			}
@@ -245,7 +245,7 @@ func TestProcessHistory(t *testing.T) {
 				t.Errorf("%s: %d in all, want %d", resolution, got, total)
 			}
 		}
-		if limited, more, err := s.ProcessHistory(t.Context(), "c", life, h.at(0), h.at(540), store.ResolutionHour, 2); err != nil || !more || len(limited) != 2 {
+		if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), store.ResolutionHour, 2); err != nil || !more || len(limited) != 2 {
 			t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 		}
 		byName, _, err := s.NameHistory(t.Context(), store.Everything(), "", root.Name, h.at(0), h.at(540), store.ResolutionHour, 1000)
@@ -268,7 +268,7 @@ func TestProcessHistory(t *testing.T) {
 		if got != want {
 			t.Errorf("all %s spent %d, want %d", root.Name, got, want)
 		}
-		if _, err := s.Life(t.Context(), "c", 4_000_000, 0); !errors.Is(err, store.ErrNoProcess) {
+		if _, err := s.ProcessLifetime(t.Context(), "c", 4_000_000, 0); !errors.Is(err, store.ErrNoProcess) {
 			t.Errorf("an unknown process: %v", err)
 		}
 	})

@@ -34,7 +34,7 @@ func TestCover(t *testing.T) {
 				}
 				return at
 			}
-			got := cover(parse(test.from), parse(test.to), now.Truncate(time.Hour), now, keep, test.exact)
+			got := planWindow(parse(test.from), parse(test.to), now.Truncate(time.Hour), now, keep, test.exact)
 			var parts []string
 			for _, one := range got.segments {
 				parts = append(parts, fmt.Sprintf("%s %s-%s", one.relation, one.from.Format("02T15:04"), one.to.Format("02T15:04")))

@@ -19,7 +19,7 @@ const (
 	upkeepEvery = time.Hour
 	// retentionMargin keeps what reads at the horizon still replay, and the
 	// latest that a process's last_day may lag behind its samples.
-	retentionMargin = snapshot.MaxChain
+	retentionMargin = snapshot.MaxRunDuration
 	// upkeepBatch bounds the rows that one statement removes.
 	upkeepBatch = 50_000
 )

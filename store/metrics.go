@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/metric"
+	"github.com/snapwatch/snapwatch/internal/histogram"
 )
 
 // metrics is what /metrics tells of the store.
@@ -43,10 +43,10 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		retention:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "snapwatch_store_retention_seconds", Help: "How long rows are kept, by level: raw, 1m, 1h, 3h, 1d."}, []string{"level"}),
 		budgetBytes:     gauge("snapwatch_store_budget_bytes", "Bytes that everything may take; 0 for no budget."),
 		oldest:          gauge("snapwatch_store_oldest_timestamp_seconds", "Begin of the oldest partition or chunk of snapshots; 0 if there is none."),
-		commitSeconds:   prometheus.NewHistogram(metric.Histogram("snapwatch_store_commit_seconds", "Time to write and commit a group.", prometheus.ExponentialBuckets(0.001, 2, 14))),
-		refreshSeconds:  prometheus.NewHistogram(metric.Histogram("snapwatch_store_refresh_seconds", "Time of a round that brings rollups up to date.", prometheus.ExponentialBuckets(0.001, 4, 10))),
-		groupSnapshots:  prometheus.NewHistogram(metric.Histogram("snapwatch_store_group_snapshots", "Snapshots in a committed group.", prometheus.ExponentialBuckets(1, 2, 12))),
-		readSeconds:     prometheus.NewHistogramVec(metric.Histogram("snapwatch_store_read_seconds", "Time of a read, by kind.", prometheus.ExponentialBuckets(0.0005, 2, 14)), []string{"kind"}),
+		commitSeconds:   prometheus.NewHistogram(histogram.Options("snapwatch_store_commit_seconds", "Time to write and commit a group.", prometheus.ExponentialBuckets(0.001, 2, 14))),
+		refreshSeconds:  prometheus.NewHistogram(histogram.Options("snapwatch_store_refresh_seconds", "Time of a round that brings rollups up to date.", prometheus.ExponentialBuckets(0.001, 4, 10))),
+		groupSnapshots:  prometheus.NewHistogram(histogram.Options("snapwatch_store_group_snapshots", "Snapshots in a committed group.", prometheus.ExponentialBuckets(1, 2, 12))),
+		readSeconds:     prometheus.NewHistogramVec(histogram.Options("snapwatch_store_read_seconds", "Time of a read, by kind.", prometheus.ExponentialBuckets(0.0005, 2, 14)), []string{"kind"}),
 	}
 	for _, kind := range readKinds { // so that a rate begins with the first read
 		m.readSeconds.WithLabelValues(kind)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/metricstest"
+	"github.com/snapwatch/snapwatch/internal/metricstest"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/storetest"

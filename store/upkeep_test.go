@@ -121,7 +121,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 	if got := partitions(); !strings.HasPrefix(got, "20260509") {
 		t.Fatalf("dropped while changes just inside may rest on it: %s", got)
 	}
-	clock.Store(start.Add(36*time.Hour + snapshot.MaxChain).Unix())
+	clock.Store(start.Add(36*time.Hour + snapshot.MaxRunDuration).Unix())
 	maintain()
 	if got := partitions(); !strings.HasPrefix(got, "20260510") {
 		t.Fatalf("kept past retention: %s", got)

@@ -53,7 +53,7 @@ type UsageQuery struct {
 }
 
 // Top returns what used most in a window, and which window that was.
-func (s *Store) Top(ctx context.Context, q UsageQuery) ([]Usage, Cover, error) {
+func (s *Store) Top(ctx context.Context, q UsageQuery) ([]Usage, WindowPlan, error) {
 	defer s.metrics.observeRead("top", time.Now())
 	var machine int32
 	where, args := "true", []any{}
@@ -61,17 +61,17 @@ func (s *Store) Top(ctx context.Context, q UsageQuery) ([]Usage, Cover, error) {
 	case q.MachineID != "":
 		var err error
 		if machine, err = s.machineKey(ctx, q.MachineID); err != nil {
-			return nil, Cover{}, err
+			return nil, WindowPlan{}, err
 		}
 		where, args = "machine = $1", []any{machine}
 	case !q.View.All:
 		seen, err := s.seen(ctx, q.View)
 		if err != nil {
-			return nil, Cover{}, err
+			return nil, WindowPlan{}, err
 		}
 		where, args = "machine = ANY($1)", []any{seen}
 	}
-	window, err := s.coverOf(ctx, machine, q.From, q.To, false)
+	window, err := s.planOf(ctx, machine, q.From, q.To, false)
 	if err != nil {
 		return nil, window, err
 	}

@@ -235,8 +235,8 @@ func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, 
 		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "changes need a full snapshot before them; send a full one"), nil
 	case s.Previous != 0 && s.Previous != before.ts:
 		return nil, p.fault(i, snapshot.CodeFullNeeded, "previous", "%s is not the snapshot before this one, which is %s; send a full one", s.Previous, before.ts), nil
-	case s.Timestamp.Sub(before.fullTS) > snapshot.MaxChain:
-		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "the last full snapshot is older than %s; send a full one", snapshot.MaxChain), nil
+	case s.Timestamp.Sub(before.fullTS) > snapshot.MaxRunDuration:
+		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "the last full snapshot is older than %s; send a full one", snapshot.MaxRunDuration), nil
 	}
 	if before.processes == nil {
 		processes, err := p.w.loadChain(ctx, p.machine.id, before.fullTS, before.ts)

@@ -84,8 +84,8 @@ func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch 
 		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts AND ts BETWEEN $4 AND $5) e ON true
 		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' AND ts BETWEEN $4 AND $5 ORDER BY ts DESC LIMIT 1) before ON true
 		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
-		pgx.QueryExecModeExec, machine.id, late, pgtype.Interval{Microseconds: snapshot.MaxChain.Microseconds(), Valid: true},
-		slices.MinFunc(late, time.Time.Compare).Add(-24*time.Hour), slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxChain))
+		pgx.QueryExecModeExec, machine.id, late, pgtype.Interval{Microseconds: snapshot.MaxRunDuration.Microseconds(), Valid: true},
+		slices.MinFunc(late, time.Time.Compare).Add(-24*time.Hour), slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxRunDuration))
 	if err != nil {
 		return nil, fmt.Errorf("look around late snapshots: %w", err)
 	}

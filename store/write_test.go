@@ -228,7 +228,7 @@ func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
 	unknown.Exited = append(unknown.Exited, snapshot.ProcessKey{PID: 99_999})
 	wantFault(t, try(unknown), snapshot.CodeFullNeeded)
 	old := series[2]
-	old.Timestamp, old.Previous = series[0].Timestamp.Add(snapshot.MaxChain+time.Second), 0
+	old.Timestamp, old.Previous = series[0].Timestamp.Add(snapshot.MaxRunDuration+time.Second), 0
 	wantFault(t, try(old), snapshot.CodeFullNeeded)
 	write(t, s, "m", series[2:]...)
 }

@@ -17,9 +17,9 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/ingest"
+	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/storetest"

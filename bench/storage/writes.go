@@ -22,8 +22,8 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/bearer"
 	"github.com/snapwatch/snapwatch/ingest"
+	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/snapwatch/snapwatch/agent"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 type doctorCommand struct {

@@ -14,7 +14,7 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"github.com/snapwatch/snapwatch/agent"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 // version is set by the linker.

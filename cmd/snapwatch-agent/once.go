@@ -17,7 +17,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/snapwatch/snapwatch/agent"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 

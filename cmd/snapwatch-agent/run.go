@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 type runCommand struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/kardianos/service"
 
 	"github.com/snapwatch/snapwatch/agent"
-	"github.com/snapwatch/snapwatch/config"
 	"github.com/snapwatch/snapwatch/deploy/systemd"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 // serviceName is that of packages, too.

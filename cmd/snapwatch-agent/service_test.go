@@ -9,7 +9,7 @@ import (
 
 	"github.com/joho/godotenv"
 
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 // What is given is merged into the file, which only its owner reads.

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/accounts"
 	"github.com/snapwatch/snapwatch/store/embedded"

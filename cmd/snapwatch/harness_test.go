@@ -20,8 +20,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/snapwatch/snapwatch/bearer"
-	"github.com/snapwatch/snapwatch/logtest"
+	"github.com/snapwatch/snapwatch/internal/bearer"
+	"github.com/snapwatch/snapwatch/internal/testlog"
 )
 
 // binaries is the folder with the two programs, built once for these tests.
@@ -104,7 +104,7 @@ type lockedBuffer struct {
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = logtest.Writer().Write(p)
+	_, _ = testlog.Writer().Write(p)
 	return l.b.Write(p)
 }
 

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/certificate"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/certificate"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 // transport is how the server proves who it is; config is nil for plain HTTP.

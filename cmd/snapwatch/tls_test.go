@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/internal/certificate/certificatetest"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 

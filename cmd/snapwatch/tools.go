@@ -12,7 +12,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )

@@ -20,8 +20,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 
-	"github.com/snapwatch/snapwatch/certificate/certificatetest"
-	"github.com/snapwatch/snapwatch/logtest"
+	"github.com/snapwatch/snapwatch/internal/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/internal/testlog"
 )
 
 // The server gets its certificate from an ACME authority by itself: a real one,
@@ -41,7 +41,7 @@ func TestACME(t *testing.T) {
 		t.Fatal(err)
 	}
 	resolver := freeAddress(t)
-	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{resolver}, Log: log.New(logtest.Writer(), "", 0)})
+	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{resolver}, Log: log.New(testlog.Writer(), "", 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestACME(t *testing.T) {
 	go names.Run()
 	t.Cleanup(names.Shutdown)
 
-	logger := log.New(logtest.Writer(), "pebble ", 0)
+	logger := log.New(testlog.Writer(), "pebble ", 0)
 	database := db.NewMemoryStore()
 	authority := ca.New(logger, database, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: 7776000}})
 	looks := va.New(logger, 1, port, false, resolver, database)

@@ -8,7 +8,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
 
-	"github.com/snapwatch/snapwatch/logtest"
+	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -38,7 +38,7 @@ func serve(t *testing.T, address string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "snapwatch"), append([]string{"serve", "--data-dir", storetest.Dir(t), "--listen", address}, args...)...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug", "SNAPWATCH_OIDC_CLIENT_SECRET=s3cret")
-	cmd.Stderr = logtest.Writer()
+	cmd.Stderr = testlog.Writer()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -143,7 +143,7 @@ func TestOIDC(t *testing.T) {
 	site, other := "http://"+address, "http://"+stricter
 	const callback = "/api/v1/auth/oidc/callback"
 	storage.RegisterClients(storage.WebClient("snapwatch", "s3cret", site+callback, other+callback))
-	handler = exampleop.SetupServer(issuer, storage.NewStorage(storage.NewUserStore(issuer)), logtest.Logger(), false)
+	handler = exampleop.SetupServer(issuer, storage.NewStorage(storage.NewUserStore(issuer)), testlog.Logger(), false)
 	settings := []string{"--oidc-issuer", issuer, "--oidc-client-id", "snapwatch", "--oidc-role-claim", "preferred_username", "--oidc-admin-values", "test-user@localhost"}
 	serve(t, address, append(settings, "--oidc-redirect-url", site+callback, "--oidc-user-values", "test-user2")...)
 	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback)...)

@@ -20,7 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/snapwatch/snapwatch/filelock"
+	"github.com/snapwatch/snapwatch/internal/filelock"
 )
 
 // Config says where the cluster lives.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/snapwatch/snapwatch/filelock"
+	"github.com/snapwatch/snapwatch/internal/filelock"
 	"github.com/snapwatch/snapwatch/store/embedded"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )

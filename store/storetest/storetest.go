@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/logtest"
+	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
@@ -177,7 +177,7 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 }
 
 // Logger keeps what the whole run logs, to be read for secrets.
-func Logger() *slog.Logger { return logtest.Logger() }
+func Logger() *slog.Logger { return testlog.Logger() }
 
 // ConnectAdmin opens a connection to a database as a role that may be any other.
 func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {

@@ -1093,7 +1093,7 @@ export interface components {
             /** @description null on the last page. A page may be short, even empty, before the last */
             next_cursor: string | null;
             /** @description By machine_id */
-            results: components["schemas"]["SightingView"][];
+            results: components["schemas"]["ProcessMatchView"][];
             /** Format: date-time */
             to: string;
         };
@@ -1937,7 +1937,7 @@ export interface components {
             /** @description What follows # in the set-up link */
             secret: string;
         };
-        SightingView: {
+        ProcessMatchView: {
             hostname: string;
             machine_id: string;
             /** @description At an instant: the processes as they were */

@@ -5,7 +5,7 @@ import { findQuery } from "../api/history";
 import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
 import { Moment } from "../components/Time";
-import { Sightings } from "../find/Sightings";
+import { MatchList } from "../find/MatchList";
 import { parseQuestion } from "../time/phrase";
 import { iso } from "../time/range";
 
@@ -56,7 +56,7 @@ export function FindPage() {
       )}
       {error && question.text && <Notice kind="error" title="It could not be looked for.">{error.message}</Notice>}
       {!data && !error && question.text && <Notice title="Looking…" />}
-      {data && question.text && !isPlaceholderData && <Sightings answer={data} at={time} />}
+      {data && question.text && !isPlaceholderData && <MatchList answer={data} at={time} />}
     </main>
   );
 }

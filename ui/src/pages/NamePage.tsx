@@ -6,7 +6,7 @@ import { Notice } from "../components/Notice";
 import { Progress } from "../components/Progress";
 import { RangeBar } from "../components/RangeBar";
 import { useMinute } from "../components/useMinute";
-import { Sightings } from "../find/Sightings";
+import { MatchList } from "../find/MatchList";
 import { iso, windowOf, zoomed } from "../time/range";
 
 /** In milliseconds. */
@@ -39,7 +39,7 @@ export function NamePage() {
       {error && <Notice kind="error" title="It could not be read.">{error.message}</Notice>}
       <LifeCharts many loading={life.isPending} points={life.data?.points ?? []} raw={false} window={window} mark={undefined} onZoom={(begin, end) => void navigate({ search: zoomed(begin, end), resetScroll: false })} />
       <h2 className="page-title">Where it ran</h2>
-      {found.data && <Sightings answer={found.data} at={undefined} />}
+      {found.data && <MatchList answer={found.data} at={undefined} />}
     </main>
   );
 }

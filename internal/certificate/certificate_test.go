@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/internal/certificate/certificatetest"
 )
 
 func TestFilesAreTakenAnew(t *testing.T) {

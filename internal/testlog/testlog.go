@@ -1,6 +1,6 @@
-// Package logtest keeps the logs of tests. make test reads those of the whole run for
+// Package testlog keeps the logs of tests. make test reads those of the whole run for
 // secrets when it is done.
-package logtest
+package testlog
 
 import (
 	"fmt"

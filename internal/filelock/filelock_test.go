@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/snapwatch/snapwatch/filelock"
+	"github.com/snapwatch/snapwatch/internal/filelock"
 )
 
 func TestLock(t *testing.T) {

@@ -1,13 +1,13 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import type { Process, Sighting, Usage } from "../api/client";
+import type { Process, ProcessMatch, Usage } from "../api/client";
 import { Notice } from "../components/Notice";
 import { Moment } from "../components/Time";
 import { bytes, spent, percent } from "../format";
 import { keyOf } from "../processes/process";
 
-interface SightingsProps {
-  answer: { results: Sighting[]; next_cursor: string | null };
+interface MatchListProps {
+  answer: { results: ProcessMatch[]; next_cursor: string | null };
   /** The instant that was asked about; undefined for a window. */
   at: string | undefined;
 }
@@ -16,24 +16,24 @@ interface SightingsProps {
 const first = 5;
 
 /** On which machines processes ran. Each leads to the machine at that instant. */
-export function Sightings({ answer, at }: SightingsProps) {
+export function MatchList({ answer, at }: MatchListProps) {
   if (answer.results.length === 0) return <Notice title="No machine ran it then.">{answer.next_cursor && "Not all machines could be looked at; look for something more particular."}</Notice>;
   return (
     <>
-      {answer.results.map((sighting) => (
-        <OneMachine key={sighting.machine_id} sighting={sighting} name={sighting.hostname || sighting.machine_id} at={at} />
+      {answer.results.map((match) => (
+        <OneMachine key={match.machine_id} match={match} name={match.hostname || match.machine_id} at={at} />
       ))}
       {answer.next_cursor && <Notice title="There are more machines.">Look for something more particular, or at a shorter time.</Notice>}
     </>
   );
 }
 
-function OneMachine({ sighting, name, at }: { sighting: Sighting; name: string; at: string | undefined }) {
+function OneMachine({ match, name, at }: { match: ProcessMatch; name: string; at: string | undefined }) {
   const [all, setAll] = useState(false);
-  const seen: (Process | Usage)[] = sighting.processes ?? sighting.usages ?? [];
-  const machineId = sighting.machine_id;
+  const seen: (Process | Usage)[] = match.processes ?? match.usages ?? [];
+  const machineId = match.machine_id;
   return (
-    <section className="card sighting" aria-label={name} data-machine={machineId}>
+    <section className="card match" aria-label={name} data-machine={machineId}>
       <div className="heading">
         <h2>
           <Link to="/machines/$machineId" params={{ machineId }} search={at ? { at } : {}}>
@@ -42,10 +42,10 @@ function OneMachine({ sighting, name, at }: { sighting: Sighting; name: string; 
         </h2>
         <span className="quiet">
           {seen.length} {seen.length === 1 ? "process" : "processes"}
-          {sighting.timestamp && (
+          {match.timestamp && (
             <>
               {" "}
-              at <Moment at={sighting.timestamp} />
+              at <Moment at={match.timestamp} />
             </>
           )}
         </span>

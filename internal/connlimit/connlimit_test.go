@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/snapwatch/snapwatch/connlimit"
+	"github.com/snapwatch/snapwatch/internal/connlimit"
 )
 
 // serve accepts, and tells of each connection that was.

@@ -94,7 +94,7 @@ var groups = []struct {
 // EnvExample returns the text of .env.example: every setting with its default.
 func EnvExample() string {
 	var b strings.Builder
-	b.WriteString("# Every setting with its default. Copy to .env, or set in the environment.\n# Made from package config by: go generate ./config\n")
+	b.WriteString("# Every setting with its default. Copy to .env, or set in the environment.\n# Made from package config by: go generate ./internal/config\n")
 	for _, group := range groups {
 		fmt.Fprintf(&b, "\n## %s\n", group.title)
 		kind := reflect.TypeOf(group.settings)

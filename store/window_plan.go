@@ -15,8 +15,8 @@ type segment struct {
 	from, to time.Time
 }
 
-// Cover says how a window is made up.
-type Cover struct {
+// WindowPlan says how a window is made up.
+type WindowPlan struct {
 	// From and To are what was looked at: a long window begins and ends with an hour.
 	From, To snapshot.Time
 	segments []segment
@@ -34,10 +34,10 @@ const (
 // in the middle, whole hours around them, and samples where there are no rollups
 // yet, from rolled on. Unless exact, a window of more than two hours is widened to
 // whole hours at the ends where rollups serve it.
-func cover(from, to, rolled, now time.Time, keep Retention, exact bool) Cover {
+func planWindow(from, to, rolled, now time.Time, keep Retention, exact bool) WindowPlan {
 	from, to = from.UTC(), to.UTC()
 	if to.Sub(from) <= exactSpan && !from.Before(now.Add(-keep.of("snapshots"))) {
-		return newCover(segment{raw, from, to})
+		return newWindowPlan(segment{raw, from, to})
 	}
 	hour, day := time.Hour, 24*time.Hour
 	begin, end := from.Truncate(hour), ceil(to, hour)
@@ -55,7 +55,7 @@ func cover(from, to, rolled, now time.Time, keep Retention, exact bool) Cover {
 		end = rolled
 	}
 	if !end.After(begin) {
-		return newCover(segment{raw, from, to})
+		return newWindowPlan(segment{raw, from, to})
 	}
 	firstDay, lastDay := ceil(begin, day), end.Truncate(day)
 	if latest := now.Add(-dayLag).UTC().Truncate(day).Add(day); lastDay.After(latest) {
@@ -77,11 +77,11 @@ func cover(from, to, rolled, now time.Time, keep Retention, exact bool) Cover {
 	if end.Before(to) {
 		list = append(list, segment{raw, end, to})
 	}
-	return newCover(list...)
+	return newWindowPlan(list...)
 }
 
-func newCover(list ...segment) Cover {
-	var c Cover
+func newWindowPlan(list ...segment) WindowPlan {
+	var c WindowPlan
 	for _, one := range list {
 		if one.from.Before(one.to) {
 			c.segments = append(c.segments, one)
@@ -100,14 +100,14 @@ func ceil(t time.Time, width time.Duration) time.Time {
 	return t
 }
 
-// coverOf covers a window of a machine, or of all with machine 0.
-func (s *Store) coverOf(ctx context.Context, machine int32, from, to snapshot.Time, exact bool) (Cover, error) {
+// planOf covers a window of a machine, or of all with machine 0.
+func (s *Store) planOf(ctx context.Context, machine int32, from, to snapshot.Time, exact bool) (WindowPlan, error) {
 	now := s.cfg.Now()
 	rolled, err := s.profile.rolledUntil(ctx, machine, now)
 	if err != nil {
-		return Cover{}, err
+		return WindowPlan{}, err
 	}
-	return cover(from.Std(), to.Std(), rolled, now, s.Retention(), exact), nil
+	return planWindow(from.Std(), to.Std(), rolled, now, s.Retention(), exact), nil
 }
 
 // sums is one SELECT of a cover's parts, with a row per machine, process and part.
@@ -115,7 +115,7 @@ func (s *Store) coverOf(ctx context.Context, machine int32, from, to snapshot.Ti
 // in an hour that has full snapshots, these alone count.
 // where restricts the rows further; it may use machine and process, and parameters
 // up to the number given.
-func (c Cover) sums(where string, args []any) (sql string, all []any) {
+func (c WindowPlan) sums(where string, args []any) (sql string, all []any) {
 	all = args
 	var parts []string
 	for _, one := range c.segments {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snapwatch/snapwatch/problem"
+	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 

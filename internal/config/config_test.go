@@ -10,13 +10,13 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/snapwatch/snapwatch/config"
+	"github.com/snapwatch/snapwatch/internal/config"
 )
 
 var update = flag.Bool("update", false, "write .env.example anew")
 
 func TestReferenceIsFresh(t *testing.T) {
-	const path = "../docs/settings.md"
+	const path = "../../docs/settings.md"
 	if *update {
 		if err := os.WriteFile(path, []byte(config.Reference()), 0o644); err != nil {
 			t.Fatal(err)
@@ -27,7 +27,7 @@ func TestReferenceIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(text) != config.Reference() {
-		t.Error("docs/settings.md is stale: run go generate ./config")
+		t.Error("docs/settings.md is stale: run go generate ./internal/config")
 	}
 	// The names are those of the command line.
 	var line struct {
@@ -52,7 +52,7 @@ func TestReferenceIsFresh(t *testing.T) {
 }
 
 func TestEnvExampleIsFresh(t *testing.T) {
-	const path = "../.env.example"
+	const path = "../../.env.example"
 	if *update {
 		if err := os.WriteFile(path, []byte(config.EnvExample()), 0o644); err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func TestEnvExampleIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(text) != config.EnvExample() {
-		t.Error(".env.example is stale: run go generate ./config")
+		t.Error(".env.example is stale: run go generate ./internal/config")
 	}
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "# =") || strings.TrimSpace(line) == "#" {
