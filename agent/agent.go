@@ -72,7 +72,9 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 		return nil, fmt.Errorf("the server's address must look like http://127.0.0.1:8420, not %q", cfg.Server)
 	}
 	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
-		logger.Warn("the token and the process list travel to the server in the clear: use https", "server", base.Redacted())
+		logger.Warn(
+			"the token and the process list travel to the server in the clear: use https", "server", base.Redacted(),
+		)
 	}
 	client, err := newClient(cfg.CAFile, cfg.ClientCert, cfg.ClientKey)
 	if err != nil {
@@ -130,8 +132,24 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (*Agent, error) {
 			logger.Warn("the config could not be kept for the next start", "err", err)
 		}
 	}
-	return &Agent{recorder: r, lock: lock, sender: &sender{base: base, machine: machine, client: client, queue: waiting, credential: shown, shelf: shelf{filepath.Join(cfg.StateDir, "refused"), shelfFiles, shelfBytes}, refusedWait: refusedWait,
-		recorder: r, logger: logger, userAgent: "snapwatch-agent/" + cfg.Version, packer: wire, most: batchLimit}}, nil
+	return &Agent{
+		recorder: r,
+		lock:     lock,
+		sender: &sender{
+			base:        base,
+			machine:     machine,
+			client:      client,
+			queue:       waiting,
+			credential:  shown,
+			shelf:       shelf{filepath.Join(cfg.StateDir, "refused"), shelfFiles, shelfBytes},
+			refusedWait: refusedWait,
+			recorder:    r,
+			logger:      logger,
+			userAgent:   "snapwatch-agent/" + cfg.Version,
+			packer:      wire,
+			most:        batchLimit,
+		},
+	}, nil
 }
 
 // scrubber is what the config says of secrets.
@@ -155,7 +173,10 @@ func (cfg *Config) fullEvery() time.Duration {
 func openQueue(cfg Config, packing *packer, logger *slog.Logger) (*queue, error) {
 	kept, err := spool.Open(spool.Config{Dir: filepath.Join(cfg.StateDir, "spool"), MaxBytes: int64(cfg.QueueBytes)})
 	if err != nil {
-		logger.Error("snapshots cannot be kept on disk: what waits for the server is in memory and is lost with the agent", "err", err)
+		logger.Error(
+			"snapshots cannot be kept on disk: what waits for the server is in memory and is lost with the agent",
+			"err", err,
+		)
 		return newQueue(cfg.QueueBytes), nil
 	}
 	if n := kept.Damages(); n > 0 {
@@ -211,7 +232,15 @@ func describe(ctx context.Context, cfg Config) snapshot.Machine {
 	m := snapshot.Machine{MachineID: cfg.MachineID, AgentVersion: cfg.Version}
 	text := func(s string) string { return clean(s, snapshot.MaxTextBytes) }
 	if info, err := host.InfoWithContext(ctx); err == nil {
-		m.Hostname, m.OS, m.Kernel, m.Architecture = text(info.Hostname), text(info.OS), text(info.KernelVersion), text(info.KernelArch)
+		m.Hostname, m.OS, m.Kernel, m.Architecture = text(
+			info.Hostname,
+		), text(
+			info.OS,
+		), text(
+			info.KernelVersion,
+		), text(
+			info.KernelArch,
+		)
 		m.Platform = text(strings.TrimSpace(info.Platform + " " + info.PlatformVersion))
 	}
 	if cpus, err := cpu.InfoWithContext(ctx); err == nil && len(cpus) > 0 {
@@ -232,7 +261,10 @@ func describe(ctx context.Context, cfg Config) snapshot.Machine {
 func newClient(caFile, certFile, keyFile string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is documented as one
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	if certFile != "" || keyFile != "" {
 		if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
 			return nil, fmt.Errorf("read the client certificate: %w", err)

@@ -34,13 +34,27 @@ func (madeUp) close() {}
 func (m madeUp) read(context.Context, wanted, bool) ([]rawProcess, error) {
 	var list []rawProcess
 	for _, p := range m.machine.Step(snapshot.TimeOf(time.Now())) {
-		list = append(list, rawProcess{ProcessKey: p.ProcessKey, Identity: p.Identity, state: p.State, memory: *p.MemoryUsage, threads: *p.Threads})
+		list = append(
+			list,
+			rawProcess{
+				ProcessKey: p.ProcessKey,
+				Identity:   p.Identity,
+				state:      p.State,
+				memory:     *p.MemoryUsage,
+				threads:    *p.Threads,
+			},
+		)
 	}
 	return list, nil
 }
 
 func madeUpRecorder(limit int) *recorder {
-	s := &sampler{processes: madeUp{snapshottest.NewMachine(1, 10)}, system: &systemReader{}, forks: func() int64 { return unknown }, logger: quiet()}
+	s := &sampler{
+		processes: madeUp{snapshottest.NewMachine(1, 10)},
+		system:    &systemReader{},
+		forks:     func() int64 { return unknown },
+		logger:    quiet(),
+	}
 	return newRecorder(s, newQueue(limit), quiet(), time.Minute)
 }
 
@@ -232,7 +246,10 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for i := range batch.Snapshots {
 		s.taken = append(s.taken, batch.Snapshots[i].Timestamp)
 	}
-	_, _ = io.WriteString(w, `{"stored":1,"duplicates":0,"config":{"polling_interval":2,"enabled":true},"config_version":2}`)
+	_, _ = io.WriteString(
+		w,
+		`{"stored":1,"duplicates":0,"config":{"polling_interval":2,"enabled":true},"config_version":2}`,
+	)
 }
 
 func refuse(status int, body string, header ...string) func(http.ResponseWriter, *snapshot.Batch) bool {
@@ -276,7 +293,9 @@ func TestSenderVerdicts(t *testing.T) {
 			web := httptest.NewServer(server)
 			defer web.Close()
 			dir := t.TempDir()
-			a, err := New(t.Context(), Config{Server: web.URL, StateDir: dir, MachineID: "m", Token: "the test's"}, quiet())
+			a, err := New(
+				t.Context(), Config{Server: web.URL, StateDir: dir, MachineID: "m", Token: "the test's"}, quiet(),
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -329,11 +348,17 @@ func TestUnknownSettingsAreIgnored(t *testing.T) {
 			_, _ = io.WriteString(w, `{"machine_id":"m","polling_interval":5,"enabled":true}`)
 			return
 		}
-		_, _ = io.WriteString(w, `{"stored":1,"config":{"polling_interval":2,"enabled":true,"omit":["io","auras"],"brightness":{"of":[1,2]}},"config_version":2}`)
+		_, _ = io.WriteString(
+			w,
+			`{"stored":1,"config":{"polling_interval":2,"enabled":true,"omit":["io","auras"],"brightness":{"of":[1,2]}},"config_version":2}`,
+		)
 	}))
 	defer web.Close()
 	var told strings.Builder
-	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, slog.New(slog.NewTextHandler(&told, nil)))
+	a, err := New(
+		t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"},
+		slog.New(slog.NewTextHandler(&told, nil)),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,13 +403,21 @@ func asideIn(t *testing.T, dir string) (list []snapshot.Time) {
 func TestForgottenMachineRegistersAgain(t *testing.T) {
 	t.Parallel()
 	forgotten := func(w http.ResponseWriter, _ *snapshot.Batch) bool {
-		_, _ = io.WriteString(w, `{"stored":0,"duplicates":0,"config":{"polling_interval":5,"enabled":true},"config_version":1,"unregistered":true}`)
+		_, _ = io.WriteString(
+			w,
+			`{"stored":0,"duplicates":0,"config":{"polling_interval":5,"enabled":true},"config_version":1,"unregistered":true}`,
+		)
 		return true
 	}
-	server := &scripted{script: []func(http.ResponseWriter, *snapshot.Batch) bool{forgotten}, seen: make(chan struct{}, 100)}
+	server := &scripted{
+		script: []func(http.ResponseWriter, *snapshot.Batch) bool{forgotten},
+		seen:   make(chan struct{}, 100),
+	}
 	web := httptest.NewServer(server)
 	defer web.Close()
-	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet())
+	a, err := New(
+		t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet(),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

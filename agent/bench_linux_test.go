@@ -188,10 +188,23 @@ func BenchmarkAgent(b *testing.B) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, `{"stored":1,"polling_interval":0.5,"enabled":true,"config":{"polling_interval":0.5,"enabled":true},"config_version":1}`)
+		_, _ = io.WriteString(
+			w,
+			`{"stored":1,"polling_interval":0.5,"enabled":true,"config":{"polling_interval":0.5,"enabled":true},"config_version":1}`,
+		)
 	}))
 	defer web.Close()
-	a, err := New(b.Context(), Config{Server: web.URL, StateDir: b.TempDir(), MachineID: "m", Token: "the bench's", FullEvery: 6 * time.Second}, quiet())
+	a, err := New(
+		b.Context(),
+		Config{
+			Server:    web.URL,
+			StateDir:  b.TempDir(),
+			MachineID: "m",
+			Token:     "the bench's",
+			FullEvery: 6 * time.Second,
+		},
+		quiet(),
+	)
 	if err != nil {
 		b.Fatal(err)
 	}

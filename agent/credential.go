@@ -67,7 +67,9 @@ func (c *credential) due(now time.Time) bool {
 }
 
 // errNoToken says that the agent has nothing to show the server.
-var errNoToken = errors.New("there is no token and no enrolment key: set SNAPWATCH_ENROLMENT_KEY (snapwatch key add makes one)")
+var errNoToken = errors.New(
+	"there is no token and no enrolment key: set SNAPWATCH_ENROLMENT_KEY (snapwatch key add makes one)",
+)
 
 // tokenAnswer is a new token.
 type tokenAnswer struct {
@@ -116,7 +118,10 @@ func (s *sender) readmit(ctx context.Context, refused error) error {
 		return refused
 	}
 	if s.credential.given || s.credential.key == "" {
-		return fmt.Errorf("the server does not know this agent's token (revoked, or of another server?); give it an enrolment key, or a new token: %w", refused)
+		return fmt.Errorf(
+			"the server does not know this agent's token (revoked, or of another server?); give it an enrolment key, or a new token: %w",
+			refused,
+		)
 	}
 	s.logger.Warn("the server does not know this agent's token, enrolling again", "err", refused)
 	if err := s.enrol(ctx); err != nil {

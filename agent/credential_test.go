@@ -63,7 +63,11 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			delete(g.valid, old)
 		}
 		g.seen = append(g.seen, token)
-		_, _ = w.Write([]byte(`{"machine_id":"m","polling_interval":5,"enabled":true,"stored":1,"config":{"polling_interval":5,"enabled":true},"config_version":1}`))
+		_, _ = w.Write(
+			[]byte(
+				`{"machine_id":"m","polling_interval":5,"enabled":true,"stored":1,"config":{"polling_interval":5,"enabled":true},"config_version":1}`,
+			),
+		)
 	}
 }
 
@@ -86,7 +90,13 @@ func startGate(t *testing.T, key string, uses int) (*gate, string) {
 
 func step(t *testing.T, a *Agent) error {
 	t.Helper()
-	a.sender.queue.add(queued{at: snapshot.TimeOf(time.Now()), kind: snapshot.KindFull, json: []byte(`{"timestamp":"2026-11-24T00:00:00Z"}`)})
+	a.sender.queue.add(
+		queued{
+			at:   snapshot.TimeOf(time.Now()),
+			kind: snapshot.KindFull,
+			json: []byte(`{"timestamp":"2026-11-24T00:00:00Z"}`),
+		},
+	)
 	_, err := a.sender.step(t.Context())
 	return err
 }
@@ -193,7 +203,10 @@ func TestPlainHTTPIsTold(t *testing.T) {
 	t.Parallel()
 	for server, warns := range map[string]bool{"http://127.0.0.1:1": false, "http://localhost:1": false, "http://[::1]:1": false, "https://snapwatch.test": false, "http://snapwatch.test": true} {
 		var log bytes.Buffer
-		a, err := New(t.Context(), Config{Server: server, StateDir: t.TempDir(), MachineID: "m"}, slog.New(slog.NewTextHandler(&log, nil)))
+		a, err := New(
+			t.Context(), Config{Server: server, StateDir: t.TempDir(), MachineID: "m"},
+			slog.New(slog.NewTextHandler(&log, nil)),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

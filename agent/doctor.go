@@ -65,7 +65,9 @@ func examineServer(ctx context.Context, cfg Config) (*answer, Finding) {
 		return response, f
 	}
 	if err == nil {
-		f.Detail, f.Fix = fmt.Sprintf("%s answers %d %s", cfg.Server, response.status, http.StatusText(response.status)), "is this the address of a snapwatch server, without a path, and not of something before it?"
+		f.Detail, f.Fix = fmt.Sprintf(
+			"%s answers %d %s", cfg.Server, response.status, http.StatusText(response.status),
+		), "is this the address of a snapwatch server, without a path, and not of something before it?"
 		return nil, f
 	}
 	f.Detail = err.Error()

@@ -41,7 +41,13 @@ func TestExamine(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain, secure := clinic(t, false, 0, http.StatusOK), clinic(t, true, 0, http.StatusOK)
-	late, unknown, other := clinic(t, false, time.Hour, http.StatusOK), clinic(t, false, 0, http.StatusUnauthorized), clinic(t, false, 0, http.StatusForbidden)
+	late, unknown, other := clinic(
+		t, false, time.Hour, http.StatusOK,
+	), clinic(
+		t, false, 0, http.StatusUnauthorized,
+	), clinic(
+		t, false, 0, http.StatusForbidden,
+	)
 	for name, test := range map[string]struct {
 		cfg   Config
 		wrong string // the finding, and a part of its fix

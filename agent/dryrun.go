@@ -37,7 +37,10 @@ func DryRun(ctx context.Context, cfg Config, w io.Writer, logger *slog.Logger) e
 				stop()
 				return errors.Join(fmt.Errorf("write a snapshot: %w", err), <-recorded)
 			}
-			logger.Info("this would be sent", "timestamp", one.at.String(), "kind", one.kind, "bytes", len(one.json), "compressed", len(wire.pack(one.json)))
+			logger.Info(
+				"this would be sent", "timestamp", one.at.String(), "kind", one.kind, "bytes", len(one.json),
+				"compressed", len(wire.pack(one.json)),
+			)
 			waiting.remove(one.number)
 		}
 	}

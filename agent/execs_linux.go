@@ -50,7 +50,9 @@ const (
 )
 
 func watchExecs(scrub *scrubber) (*execWatcher, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_CONNECTOR)
+	fd, err := unix.Socket(
+		unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_CONNECTOR,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("open the proc connector: %w", err)
 	}
@@ -60,7 +62,11 @@ func watchExecs(scrub *scrubber) (*execWatcher, error) {
 	}
 	reader := newProcReader("/proc", 0, scrub)
 	reader.budget = 0
-	w := &execWatcher{socket: os.NewFile(uintptr(fd), "proc connector"), reader: reader, begun: make(map[uint32]snapshot.Identity)}
+	w := &execWatcher{
+		socket: os.NewFile(uintptr(fd), "proc connector"),
+		reader: reader,
+		begun:  make(map[uint32]snapshot.Identity),
+	}
 	w.stopped.Go(w.run)
 	return w, nil
 }
@@ -151,7 +157,8 @@ func (w *execWatcher) look(group uint32, now time.Time) {
 	}
 	p.comm = strings.TrimSuffix(string(text), "\n")
 	w.reader.identify(p)
-	if w.text += len(p.raw.CommandLine); len(w.begun) >= maxBegun || w.text > maxBegunText { // most of them run on, and are in the list
+	if w.text += len(p.raw.CommandLine); len(w.begun) >= maxBegun ||
+		w.text > maxBegunText { // most of them run on, and are in the list
 		clear(w.begun)
 		w.text = len(p.raw.CommandLine)
 	}

@@ -52,7 +52,15 @@ func watchExits(scrub *scrubber) (exitSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &exitWatcher{fd: fd, family: family, since: time.Now(), stop: make(chan struct{}), groups: make(map[uint32]*threadSum), users: make(userNames), buffer: make([]byte, 64<<10)}
+	w := &exitWatcher{
+		fd:     fd,
+		family: family,
+		since:  time.Now(),
+		stop:   make(chan struct{}),
+		groups: make(map[uint32]*threadSum),
+		users:  make(userNames),
+		buffer: make([]byte, 64<<10),
+	}
 	if w.execs, err = watchExecs(scrub); err != nil { // names have to do
 		w.execs = nil
 	}

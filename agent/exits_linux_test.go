@@ -65,7 +65,10 @@ func TestProcessesThatPassAreRecorded(t *testing.T) {
 		return nil
 	}
 	for name, one := range map[string]*snapshot.Process{"passed": find(passed.Process.Pid), "before": find(before.Process.Pid)} {
-		if one.Name != "sh" || one.PPID != int32(os.Getpid()) || one.State != snapshot.StateEnded || one.CPUMS == nil || *one.CPUMS < 10 || *one.CPUMS > 5000 || one.User == "" {
+		if one.Name != "sh" || one.PPID != int32(os.Getpid()) || one.State != snapshot.StateEnded || one.CPUMS == nil ||
+			*one.CPUMS < 10 ||
+			*one.CPUMS > 5000 ||
+			one.User == "" {
 			t.Errorf("%s: %+v, CPU %v", name, *one, one.CPUMS)
 		}
 		if ago := time.Since(one.StartedAt.Std()); ago < 0 || ago > time.Minute {
@@ -97,7 +100,8 @@ func TestUnseenProcessesAreCounted(t *testing.T) {
 	if forks() == unknown {
 		t.Fatal("the machine does not tell how many processes begin")
 	}
-	if taken, err := s.sample(t.Context(), time.Now(), wanted{}, true); err != nil || taken.machine.UnseenProcesses != nil {
+	if taken, err := s.sample(t.Context(), time.Now(), wanted{}, true); err != nil ||
+		taken.machine.UnseenProcesses != nil {
 		t.Fatal(taken, err)
 	}
 	for range 20 {
@@ -202,7 +206,16 @@ func TestEndingsAreBounded(t *testing.T) {
 func TestPassedAreBounded(t *testing.T) {
 	var list []ending
 	for i := range int64(maxPassed + 7) {
-		list = append(list, ending{pid: int32(i + 10), started: snapshot.Time(i + 1), identity: snapshot.Identity{Name: "x"}, cpuMS: i, whole: true})
+		list = append(
+			list,
+			ending{
+				pid:      int32(i + 10),
+				started:  snapshot.Time(i + 1),
+				identity: snapshot.Identity{Name: "x"},
+				cpuMS:    i,
+				whole:    true,
+			},
+		)
 	}
 	s := &sampler{exits: fixedExits{list}, totals: map[snapshot.ProcessKey]*totals{}}
 	var out sample

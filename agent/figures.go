@@ -25,24 +25,43 @@ func (a *Agent) WriteMetrics(w io.Writer) error {
 	cpu, resident, err := ownUsage()
 	var out bytes.Buffer
 	metric := func(name, kind, help string, value any) {
-		fmt.Fprintf(&out, "# HELP snapwatch_agent_%s %s\n# TYPE snapwatch_agent_%s %s\nsnapwatch_agent_%s %v\n", name, help, name, kind, name, value)
+		fmt.Fprintf(
+			&out, "# HELP snapwatch_agent_%s %s\n# TYPE snapwatch_agent_%s %s\nsnapwatch_agent_%s %v\n", name, help,
+			name, kind, name, value,
+		)
 	}
 	metric("snapshots_recorded_total", "counter", "Snapshots taken since the agent began.", f.recorded.Load())
 	metric("sample_failures_total", "counter", "Samples that failed.", f.failed.Load())
 	metric("sample_seconds_total", "counter", "Time that samples took.", time.Duration(f.sampleNanos.Load()).Seconds())
 	metric("processes", "gauge", "Processes in the newest snapshot.", f.processes.Load())
-	metric("processes_ended_total", "counter", "Processes whose end was recorded with what they spent last.", f.ended.Load())
-	metric("processes_unseen_total", "counter", "Processes and threads, at most, that began and ended between two snapshots and are in none.", f.unseen.Load())
-	metric("interval_seconds", "gauge", "Time between two snapshots, as the server and the watchdog have it.", a.recorder.pace().Seconds())
+	metric(
+		"processes_ended_total", "counter", "Processes whose end was recorded with what they spent last.",
+		f.ended.Load(),
+	)
+	metric(
+		"processes_unseen_total", "counter",
+		"Processes and threads, at most, that began and ended between two snapshots and are in none.",
+		f.unseen.Load(),
+	)
+	metric(
+		"interval_seconds", "gauge", "Time between two snapshots, as the server and the watchdog have it.",
+		a.recorder.pace().Seconds(),
+	)
 	metric("posts_total", "counter", "Posts that the server took.", f.posts.Load())
 	metric("post_failures_total", "counter", "Posts that it did not take.", f.postFailures.Load())
 	metric("snapshots_sent_total", "counter", "Snapshots that the server has acknowledged.", f.sent.Load())
 	metric("sent_bytes_total", "counter", "Bytes of posts, compressed.", f.sentBytes.Load())
 	metric("snapshots_waiting", "gauge", "Snapshots that the server does not have yet.", waiting)
 	metric("waiting_bytes", "gauge", "Bytes that they take.", bytesWaiting)
-	metric("snapshots_dropped_total", "counter", "Snapshots that the server will not have, for want of room or because it refused them.", dropped)
+	metric(
+		"snapshots_dropped_total", "counter",
+		"Snapshots that the server will not have, for want of room or because it refused them.", dropped,
+	)
 	metric("snapshots_set_aside_total", "counter", "Snapshots that the server refused for good.", f.setAside.Load())
-	metric("acknowledged_timestamp_seconds", "gauge", "When the server acknowledged last.", float64(f.acknowledged.Load())/1000)
+	metric(
+		"acknowledged_timestamp_seconds", "gauge", "When the server acknowledged last.",
+		float64(f.acknowledged.Load())/1000,
+	)
 	if err == nil {
 		metric("cpu_seconds_total", "counter", "CPU time of the agent.", cpu.Seconds())
 		metric("resident_bytes", "gauge", "Resident memory of the agent.", resident)

@@ -23,7 +23,9 @@ Anonymous:         0 kB
 7f0000002000-7f0000003000 r--p 00000000 00:00 0
 Anonymous:         0 kB
 `
-	if got := cleanMappings([]byte(smaps), "/usr/bin/agent"); !slices.Equal(got, []mapping{{0x400000, 0x93d000}, {0x93d000, 0xeb9000}}) {
+	if got := cleanMappings([]byte(smaps), "/usr/bin/agent"); !slices.Equal(
+		got, []mapping{{0x400000, 0x93d000}, {0x93d000, 0xeb9000}},
+	) {
 		t.Errorf("%x", got)
 	}
 }

@@ -24,7 +24,9 @@ func (r *procReader) identify(p *procProcess) {
 			}
 		}
 		if r.want.commandLines && len(text) > 0 {
-			id.CommandLine = clean(strings.Join(r.scrub.arguments(strings.Split(string(text), "\x00")), " "), maxCommandLine)
+			id.CommandLine = clean(
+				strings.Join(r.scrub.arguments(strings.Split(string(text), "\x00")), " "), maxCommandLine,
+			)
 		}
 	}
 	if r.want.cgroups {

@@ -31,7 +31,10 @@ func Inspect(dir string) []string {
 	files, bytes := sizeOf(filepath.Join(dir, "spool", "*.seg"))
 	lines = append(lines, fmt.Sprintf("On disk for the server: %.1f MiB in %d files", float64(bytes)/(1<<20), files))
 	if files, _ := sizeOf(filepath.Join(dir, "refused", "*.json")); files > 0 {
-		lines = append(lines, fmt.Sprintf("Refused by the server, and set aside: %d files in %s", files, filepath.Join(dir, "refused")))
+		lines = append(
+			lines,
+			fmt.Sprintf("Refused by the server, and set aside: %d files in %s", files, filepath.Join(dir, "refused")),
+		)
 	}
 	if n := text("dropped"); n != "" && n != "0" {
 		lines = append(lines, "Dropped, and the server does not know yet: "+n+" snapshots")

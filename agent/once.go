@@ -33,7 +33,13 @@ func Once(ctx context.Context, cfg Config, apart time.Duration) (*snapshot.State
 	if err != nil {
 		return nil, err
 	}
-	state := &snapshot.State{Timestamp: snapshot.TimeOf(now), Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine, Processes: taken.processes}
+	state := &snapshot.State{
+		Timestamp:  snapshot.TimeOf(now),
+		Kind:       snapshot.KindFull,
+		IntervalMS: taken.interval.Milliseconds(),
+		Machine:    taken.machine,
+		Processes:  taken.processes,
+	}
 	state.Derive()
 	return state, nil
 }

@@ -24,7 +24,11 @@ type gopsutilProcess struct {
 }
 
 func newGopsutilReader(scrub *scrubber) *gopsutilReader {
-	return &gopsutilReader{scrub: scrub, want: wantedBy(snapshot.Config{}), known: make(map[snapshot.ProcessKey]*gopsutilProcess)}
+	return &gopsutilReader{
+		scrub: scrub,
+		want:  wantedBy(snapshot.Config{}),
+		known: make(map[snapshot.ProcessKey]*gopsutilProcess),
+	}
 }
 
 func (r *gopsutilReader) close() {}
@@ -69,7 +73,13 @@ func (r *gopsutilReader) identity(ctx context.Context, p *process.Process) snaps
 		command = strings.Join(r.scrub.arguments(arguments), " ")
 	}
 	owner, _ := p.UsernameWithContext(ctx)
-	id.Name, id.CommandLine, id.User = clean(name, snapshot.MaxTextBytes), clean(command, maxCommandLine), clean(owner, snapshot.MaxTextBytes)
+	id.Name, id.CommandLine, id.User = clean(
+		name, snapshot.MaxTextBytes,
+	), clean(
+		command, maxCommandLine,
+	), clean(
+		owner, snapshot.MaxTextBytes,
+	)
 	if id.Name == "" {
 		id.Name = "?"
 	}
@@ -78,7 +88,13 @@ func (r *gopsutilReader) identity(ctx context.Context, p *process.Process) snaps
 
 func (r *gopsutilReader) sample(ctx context.Context, key snapshot.ProcessKey, known *gopsutilProcess) rawProcess {
 	p := known.process
-	raw := rawProcess{ProcessKey: key, Identity: known.identity, readBytes: unknown, writeBytes: unknown, openFiles: unknown}
+	raw := rawProcess{
+		ProcessKey: key,
+		Identity:   known.identity,
+		readBytes:  unknown,
+		writeBytes: unknown,
+		openFiles:  unknown,
+	}
 	if ppid, err := p.PpidWithContext(ctx); err == nil && ppid > 0 {
 		raw.PPID = ppid
 	}

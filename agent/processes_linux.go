@@ -72,7 +72,9 @@ func newProcessReader(stateDir string, scrub *scrubber) (processReader, error) {
 
 func newProcReader(root string, bootMS int64, scrub *scrubber) *procReader {
 	r := &procReader{root: root, scrub: scrub, bootMS: bootMS, pageSize: int64(os.Getpagesize()), budget: maxKept,
-		known: make(map[int32]*procProcess), users: make(userNames), want: wantedBy(snapshot.Config{}), buffer: make([]byte, 16<<10)}
+		known: make(
+			map[int32]*procProcess,
+		), users: make(userNames), want: wantedBy(snapshot.Config{}), buffer: make([]byte, 16<<10)}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
 		r.budget = int(min(maxKept, limit.Cur/2))

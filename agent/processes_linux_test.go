@@ -91,7 +91,9 @@ func TestReadOfAMadeUpProc(t *testing.T) {
 	}
 	p := byPID[42]
 	if p.Name != "a-name-that-is-long" || p.CommandLine != "/usr/bin/a-name-that-is-long --flag " || p.PPID != 1 ||
-		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.cpuMS != 2000 || p.threads != 9 || p.memory != int64(250*os.Getpagesize()) ||
+		p.StartedAt != snapshot.Time(
+			1_000_000+123_450,
+		) || p.cpuMS != 2000 || p.threads != 9 || p.memory != int64(250*os.Getpagesize()) ||
 		p.readBytes != 4096 || p.writeBytes != 8192 || p.Cgroup != "/system.slice/a.service" {
 		t.Errorf("%+v", p)
 	}
@@ -162,7 +164,9 @@ func TestSampleOfARealChild(t *testing.T) {
 				continue
 			}
 			found = true
-			if p.CPUMS == nil || p.PPID != int32(os.Getpid()) || p.Name != "sh" || !strings.Contains(p.CommandLine, "while") || p.User == "" {
+			if p.CPUMS == nil || p.PPID != int32(os.Getpid()) || p.Name != "sh" ||
+				!strings.Contains(p.CommandLine, "while") ||
+				p.User == "" {
 				t.Fatalf("%+v", p)
 			}
 			if started := p.StartedAt.Std(); time.Since(started) > time.Minute || time.Since(started) < -2*time.Second {
@@ -180,7 +184,16 @@ func TestBootTimeIsKeptForABoot(t *testing.T) {
 	state := t.TempDir()
 	boot := func(id, btime string) int64 {
 		t.Helper()
-		ms, err := bootTime(tree(t, map[string]string{"stat": "cpu 1\nbtime " + btime + "\nprocesses 5\n", "sys/kernel/random/boot_id": id + "\n"}), state)
+		ms, err := bootTime(
+			tree(
+				t,
+				map[string]string{
+					"stat":                      "cpu 1\nbtime " + btime + "\nprocesses 5\n",
+					"sys/kernel/random/boot_id": id + "\n",
+				},
+			),
+			state,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -126,7 +126,16 @@ func newQueue(limit int) *queue { return &queue{limit: limit, wake: make(chan st
 
 // newSpooledQueue returns a queue with a spool, and with what was left there.
 func newSpooledQueue(s *spool.Spool, p *packer, logger *slog.Logger) *queue {
-	return &queue{limit: 4 * memoryWindow, window: memoryWindow, spool: s, packer: p, logger: logger, last: s.Last(), behind: s.Last() > s.Done(), wake: make(chan struct{}, 1)}
+	return &queue{
+		limit:  4 * memoryWindow,
+		window: memoryWindow,
+		spool:  s,
+		packer: p,
+		logger: logger,
+		last:   s.Last(),
+		behind: s.Last() > s.Done(),
+		wake:   make(chan struct{}, 1),
+	}
 }
 
 // add appends a snapshot. If the bound is passed the oldest go, with the changes
@@ -192,7 +201,10 @@ func (q *queue) keep(s queued) {
 	if failing := err != nil; failing != q.failing {
 		q.failing = failing
 		if failing {
-			q.logger.Error("snapshots cannot be kept on disk: until they can, what waits is in memory and is lost with the agent", "err", err)
+			q.logger.Error(
+				"snapshots cannot be kept on disk: until they can, what waits is in memory and is lost with the agent",
+				"err", err,
+			)
 		} else {
 			q.logger.Info("snapshots are kept on disk again")
 		}

@@ -64,7 +64,8 @@ func take(t testing.TB, q *queue, most int) (ats []int) {
 		}
 		for _, s := range batch {
 			n := int(s.at)
-			if !strings.HasPrefix(string(s.json), fmt.Sprintf(`{"n":%d,`, n)) || (s.kind == snapshot.KindFull) != (n%10 == 1) {
+			if !strings.HasPrefix(string(s.json), fmt.Sprintf(`{"n":%d,`, n)) ||
+				(s.kind == snapshot.KindFull) != (n%10 == 1) {
 				t.Fatalf("%d came out as %s %.20s", n, s.kind, s.json)
 			}
 			ats = append(ats, n)
@@ -188,7 +189,10 @@ func TestQueueAgainstAModel(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		cfg := spool.Config{Dir: filepath.Join(dir, "spool"), SegmentBytes: int64(rapid.IntRange(1, 5000).Draw(rt, "segment"))}
+		cfg := spool.Config{
+			Dir:          filepath.Join(dir, "spool"),
+			SegmentBytes: int64(rapid.IntRange(1, 5000).Draw(rt, "segment")),
+		}
 		start := func() *queue {
 			q := spooled(t, cfg)
 			q.window = 4000
@@ -200,7 +204,10 @@ func TestQueueAgainstAModel(t *testing.T) {
 		memoryOnly := map[int]bool{}
 		rt.Repeat(map[string]func(*rapid.T){
 			"add": func(rt *rapid.T) {
-				n, size := rapid.IntRange(1, 12).Draw(rt, "n"), rapid.SampledFrom([]int{10, 1000, 3000}).Draw(rt, "size")
+				n, size := rapid.IntRange(1, 12).
+					Draw(rt, "n"),
+					rapid.SampledFrom([]int{10, 1000, 3000}).
+						Draw(rt, "size")
 				for range n {
 					last++
 					put(q, last, last, size)
@@ -245,7 +252,9 @@ func TestQueueAgainstAModel(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				if waiting, _, dropped := q.size(); dropped != 0 || waiting != len(model) && (!q.behind || waiting < len(model)) { // numbers of what was never written are told of until it is read
+				if waiting, _, dropped := q.size(); dropped != 0 ||
+					waiting != len(model) &&
+						(!q.behind || waiting < len(model)) { // numbers of what was never written are told of until it is read
 					rt.Fatalf("%d wait and %d were dropped, want %d", waiting, dropped, len(model))
 				}
 			},

@@ -9,7 +9,10 @@ import (
 
 // statOf is /proc/[pid]/stat of a process that has used so many ticks.
 func statOf(pid, ppid int, state string, threads, ticks int) string {
-	return fmt.Sprintf("%d (p%d) %s %d 42 42 0 -1 4194560 1 2 3 4 %d 0 0 0 20 0 %d 0 12345 1000000 250 1 1 1\n", pid, pid, state, ppid, ticks, threads)
+	return fmt.Sprintf(
+		"%d (p%d) %s %d 42 42 0 -1 4194560 1 2 3 4 %d 0 0 0 20 0 %d 0 12345 1000000 250 1 1 1\n", pid, pid, state,
+		ppid, ticks, threads,
+	)
 }
 
 // A process is read again exactly when it can have changed.
@@ -79,7 +82,9 @@ func TestEveryProcessTakesItsTurn(t *testing.T) {
 	files := map[string]string{"vmstat": "pgsteal_kswapd 10\n"}
 	put := func(ticks int) {
 		for pid := 1; pid <= 20; pid++ {
-			files[fmt.Sprintf("%d/stat", pid)], files[fmt.Sprintf("%d/schedstat", pid)] = statOf(pid, 0, "S", 1, ticks), "1 1 1\n"
+			files[fmt.Sprintf("%d/stat", pid)], files[fmt.Sprintf("%d/schedstat", pid)] = statOf(
+				pid, 0, "S", 1, ticks,
+			), "1 1 1\n"
 		}
 	}
 	put(100)
@@ -110,8 +115,13 @@ func TestEveryProcessTakesItsTurn(t *testing.T) {
 
 // The children of a process that ends have another parent, though they do not run.
 func TestOrphansAreAdopted(t *testing.T) {
-	root := tree(t, map[string]string{"vmstat": "pgsteal_kswapd 10\n", "1/stat": statOf(1, 0, "S", 1, 1), "1/schedstat": "1 1 1\n",
-		"2/stat": statOf(2, 1, "S", 1, 1), "2/schedstat": "1 1 1\n", "3/stat": statOf(3, 2, "S", 1, 1), "3/schedstat": "1 1 1\n"})
+	root := tree(
+		t,
+		map[string]string{"vmstat": "pgsteal_kswapd 10\n", "1/stat": statOf(1, 0, "S", 1, 1), "1/schedstat": "1 1 1\n",
+			"2/stat": statOf(
+				2, 1, "S", 1, 1,
+			), "2/schedstat": "1 1 1\n", "3/stat": statOf(3, 2, "S", 1, 1), "3/schedstat": "1 1 1\n"},
+	)
 	reader := newProcReader(root, 0, nil)
 	defer reader.close()
 	for range 2 {
@@ -138,7 +148,9 @@ func TestOrphansAreAdopted(t *testing.T) {
 func TestKeptDescriptorsAreBounded(t *testing.T) {
 	files := map[string]string{}
 	for pid := 1; pid <= 10; pid++ {
-		files[fmt.Sprintf("%d/stat", pid)], files[fmt.Sprintf("%d/schedstat", pid)], files[fmt.Sprintf("%d/io", pid)] = statOf(pid, 0, "R", 1, 1), "1 1 1\n", "\nread_bytes: 1\n"
+		files[fmt.Sprintf("%d/stat", pid)], files[fmt.Sprintf("%d/schedstat", pid)], files[fmt.Sprintf("%d/io", pid)] = statOf(
+			pid, 0, "R", 1, 1,
+		), "1 1 1\n", "\nread_bytes: 1\n"
 	}
 	for _, budget := range []int{0, 7, 1000} {
 		reader := newProcReader(tree(t, files), 0, nil)

@@ -43,7 +43,14 @@ type recorder struct {
 }
 
 func newRecorder(s *sampler, q *queue, logger *slog.Logger, fullEvery time.Duration) *recorder {
-	return &recorder{sampler: s, queue: q, logger: logger, fullEvery: fullEvery, config: snapshot.DefaultConfig(), changed: make(chan struct{}, 1)}
+	return &recorder{
+		sampler:   s,
+		queue:     q,
+		logger:    logger,
+		fullEvery: fullEvery,
+		config:    snapshot.DefaultConfig(),
+		changed:   make(chan struct{}, 1),
+	}
 }
 
 // configure obeys the server from now on.
@@ -51,7 +58,8 @@ func (r *recorder) configure(config snapshot.Config) {
 	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
 	r.mu.Lock()
 	same := r.config.Equal(config)
-	if !slices.Equal(r.config.Exclude, config.Exclude) || !slices.Equal(r.config.Include, config.Include) || wantedBy(r.config) != wantedBy(config) {
+	if !slices.Equal(r.config.Exclude, config.Exclude) || !slices.Equal(r.config.Include, config.Include) ||
+		wantedBy(r.config) != wantedBy(config) {
 		r.needFull = true // those that are left out from now on have not ended
 	}
 	r.config = config
@@ -62,7 +70,10 @@ func (r *recorder) configure(config snapshot.Config) {
 	if r.keep != nil {
 		r.keep(config)
 	}
-	r.logger.Info("new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled, "include", config.Include, "exclude", config.Exclude, "omit", config.Omit)
+	r.logger.Info(
+		"new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled,
+		"include", config.Include, "exclude", config.Exclude, "omit", config.Omit,
+	)
 	select {
 	case r.changed <- struct{}{}:
 	default:
@@ -155,13 +166,22 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 	}
 	if len(config.Exclude) > 0 || len(config.Include) > 0 {
 		hidden := func(p snapshot.Process) bool { return !config.Records(p.Name) }
-		taken.processes, taken.ended = slices.DeleteFunc(taken.processes, hidden), slices.DeleteFunc(taken.ended, hidden)
+		taken.processes, taken.ended = slices.DeleteFunc(
+			taken.processes, hidden,
+		), slices.DeleteFunc(
+			taken.ended, hidden,
+		)
 	}
 	if jump != 0 {
 		taken.machine.ClockJumpMS = new(jump.Milliseconds())
 		r.logger.Warn("the clock was set, or the machine slept", "by", jump)
 	}
-	s := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: taken.interval.Milliseconds(), Machine: taken.machine}
+	s := snapshot.Snapshot{
+		Timestamp:  at,
+		Kind:       snapshot.KindFull,
+		IntervalMS: taken.interval.Milliseconds(),
+		Machine:    taken.machine,
+	}
 	if s.IntervalMS > snapshot.MaxIntervalMS {
 		s.IntervalMS = 0
 	}

@@ -94,7 +94,9 @@ func waitingAgent(t *testing.T, script func(http.ResponseWriter, *snapshot.Batch
 	}
 	web := httptest.NewServer(server)
 	t.Cleanup(web.Close)
-	a, err := New(t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet())
+	a, err := New(
+		t.Context(), Config{Server: web.URL, StateDir: t.TempDir(), MachineID: "m", Token: "the test's"}, quiet(),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,13 @@ func waitingAgent(t *testing.T, script func(http.ResponseWriter, *snapshot.Batch
 		if i%10 == 1 {
 			kind = snapshot.KindFull
 		}
-		a.sender.queue.add(queued{at: snapshot.Time(i), kind: kind, json: fmt.Appendf(nil, `{"timestamp":"%s","kind":"%s"}`, snapshot.Time(i), kind)})
+		a.sender.queue.add(
+			queued{
+				at:   snapshot.Time(i),
+				kind: kind,
+				json: fmt.Appendf(nil, `{"timestamp":"%s","kind":"%s"}`, snapshot.Time(i), kind),
+			},
+		)
 	}
 }
 

@@ -80,7 +80,14 @@ func newSampler(stateDir string, scrub *scrubber, logger *slog.Logger) (*sampler
 	if err != nil {
 		return nil, fmt.Errorf("prepare to read processes: %w", err)
 	}
-	return &sampler{processes: processes, system: &systemReader{}, forks: forks, watch: watchExits, scrub: scrub, logger: logger}, nil
+	return &sampler{
+		processes: processes,
+		system:    &systemReader{},
+		forks:     forks,
+		watch:     watchExits,
+		scrub:     scrub,
+		logger:    logger,
+	}, nil
 }
 
 // close gives back what is kept open.
@@ -171,7 +178,14 @@ func (s *sampler) spent(r *rawProcess, p *snapshot.Process, n *amounts, first bo
 		p.WriteBytes = since(&n.writeBytes, r.writeBytes, before.writeBytes)
 		begun = int64(max(r.threads-before.threads, 0))
 	}
-	*before = totals{cpuMS: r.cpuMS, readBytes: r.readBytes, writeBytes: r.writeBytes, threads: r.threads, round: s.round, identity: r.Identity}
+	*before = totals{
+		cpuMS:      r.cpuMS,
+		readBytes:  r.readBytes,
+		writeBytes: r.writeBytes,
+		threads:    r.threads,
+		round:      s.round,
+		identity:   r.Identity,
+	}
 	return begun
 }
 

@@ -72,7 +72,9 @@ func TestOwnSecretPatterns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.arguments([]string{"app", "--pin=1234", "internal-host x internal-b"}); !slices.Equal(got, []string{"app", "--pin=***", "*** x ***"}) {
+	if got := s.arguments([]string{"app", "--pin=1234", "internal-host x internal-b"}); !slices.Equal(
+		got, []string{"app", "--pin=***", "*** x ***"},
+	) {
 		t.Errorf("%q", got)
 	}
 	if _, err := newScrubber([]string{"("}); err == nil {

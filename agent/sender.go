@@ -96,7 +96,9 @@ func (s *sender) run(ctx context.Context) {
 		}
 		if ctx.Err() == nil {
 			waiting, size, _ := s.queue.size()
-			s.logger.Warn("the server does not take our snapshots", "wait", wait, "waiting", waiting, "bytes", size, "err", err)
+			s.logger.Warn(
+				"the server does not take our snapshots", "wait", wait, "waiting", waiting, "bytes", size, "err", err,
+			)
 		}
 		select {
 		case <-ctx.Done():
@@ -189,7 +191,10 @@ func (s *sender) attempt(ctx context.Context) (verdict, error) {
 	if names := ack.unknown(); !slices.Equal(names, s.ignored) {
 		s.ignored = names
 		if len(names) > 0 {
-			s.logger.Warn("the server has settings that this agent does not know, and ignores: is there a newer agent?", "settings", names)
+			s.logger.Warn(
+				"the server has settings that this agent does not know, and ignores: is there a newer agent?",
+				"settings", names,
+			)
 		}
 	}
 	// Someone has deleted the machine meanwhile: say again what it is.
@@ -208,7 +213,9 @@ func (s *sender) goAhead(ctx context.Context) (verdict, error) {
 	_, err := s.post(ctx, newest)
 	s.lastPost = time.Now()
 	last := newest[len(newest)-1].number
-	if r, refused := errors.AsType[*refusal](err); refused && r.status >= 400 && r.status < 500 && r.status != http.StatusUnauthorized && r.status != http.StatusTooManyRequests {
+	if r, refused := errors.AsType[*refusal](err); refused && r.status >= 400 && r.status < 500 &&
+		r.status != http.StatusUnauthorized &&
+		r.status != http.StatusTooManyRequests {
 		s.logger.Debug("the newest snapshots are not taken ahead of the rest", "err", err)
 		s.ahead = last // the next run may be
 		return accepted, nil
@@ -245,7 +252,11 @@ func (s *sender) judge(batch []queued, err error) (verdict, error) {
 	if len(refused) > 0 {
 		s.recorder.figures.setAside.Add(int64(len(refused)))
 		path, failed := s.shelf.put(s.machine.MachineID, err.Error(), refused)
-		s.logger.Warn("the server refused a snapshot for good: it is set aside, with the changes that rest on it", "timestamp", batch[0].at.String(), "snapshots", len(refused), "file", path, "err", errors.Join(err, failed))
+		s.logger.Warn(
+			"the server refused a snapshot for good: it is set aside, with the changes that rest on it",
+			"timestamp", batch[0].at.String(), "snapshots", len(refused), "file", path,
+			"err", errors.Join(err, failed),
+		)
 	}
 	s.recorder.demandFull()
 	s.most = batchLimit
@@ -310,7 +321,9 @@ func (s *sender) post(ctx context.Context, batch []queued) (*acknowledged, error
 func (s *sender) do(ctx context.Context, path string, body []byte, encoding string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base.JoinPath(path).String(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, s.base.JoinPath(path).String(), bytes.NewReader(body),
+	)
 	if err != nil {
 		return fmt.Errorf("make a request: %w", err)
 	}

@@ -61,7 +61,13 @@ func TestDroppedAreTold(t *testing.T) {
 	}
 	add := func(q *queue, from, to int) {
 		for i := from; i <= to; i++ {
-			q.add(queued{at: snapshot.Time(i), kind: snapshot.KindFull, json: []byte(`{"machine_snapshot":{"load1":1},"x":"` + string(text(i, 60)) + `"}`)})
+			q.add(
+				queued{
+					at:   snapshot.Time(i),
+					kind: snapshot.KindFull,
+					json: []byte(`{"machine_snapshot":{"load1":1},"x":"` + string(text(i, 60)) + `"}`),
+				},
+			)
 		}
 	}
 	q := open()
@@ -71,7 +77,9 @@ func TestDroppedAreTold(t *testing.T) {
 	if dropped == 0 || head[0].dropped != int64(dropped) || head[1].dropped != 0 {
 		t.Fatalf("%d were dropped, %d are told of", dropped, head[0].dropped)
 	}
-	if got, want := string(head[0].body()), fmt.Sprintf(`{"machine_snapshot":{"dropped_snapshots":%d,"load1":1},`, dropped); !strings.HasPrefix(got, want) {
+	if got, want := string(head[0].body()), fmt.Sprintf(`{"machine_snapshot":{"dropped_snapshots":%d,"load1":1},`, dropped); !strings.HasPrefix(
+		got, want,
+	) {
 		t.Errorf("%s", got)
 	}
 	q = open() // the agent was killed before it was sent

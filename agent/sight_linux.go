@@ -22,7 +22,10 @@ func examineSight() Finding {
 	}
 	f.Detail += fmt.Sprintf("; processes that begin and end between two snapshots are counted, not recorded (%v)", err)
 	if errors.Is(err, unix.EPERM) {
-		f.Fix = strings.TrimPrefix(f.Fix+"; to be told of those in between takes CAP_NET_ADMIN, and to run on the machine itself, not in a container", "; ")
+		f.Fix = strings.TrimPrefix(
+			f.Fix+"; to be told of those in between takes CAP_NET_ADMIN, and to run on the machine itself, not in a container",
+			"; ",
+		)
 	}
 	return f
 }

@@ -50,7 +50,13 @@ func (r *systemReader) read(ctx context.Context, want wanted, refresh bool) snap
 		m.UptimeMS = &uptime
 	}
 	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
-		m.TotalRAM, m.UsedRAM, m.AvailableRAM = new(signed(ram.Total)), new(signed(ram.Used)), new(signed(ram.Available))
+		m.TotalRAM, m.UsedRAM, m.AvailableRAM = new(
+			signed(ram.Total),
+		), new(
+			signed(ram.Used),
+		), new(
+			signed(ram.Available),
+		)
 	}
 	if swap, err := mem.SwapMemoryWithContext(ctx); err == nil {
 		m.TotalSwap, m.UsedSwap = new(signed(swap.Total)), new(signed(swap.Used))
@@ -87,7 +93,8 @@ func temperatures(read []host.TemperatureStat) []snapshot.Temperature {
 	seen := make(map[string]int, len(read))
 	for _, t := range read {
 		name := clean(t.SensorKey, snapshot.MaxTextBytes-8)
-		if name == "" || len(list) == snapshot.MaxDevices || math.IsNaN(t.Temperature) || t.Temperature < -273.15 || t.Temperature > 10_000 {
+		if name == "" || len(list) == snapshot.MaxDevices || math.IsNaN(t.Temperature) || t.Temperature < -273.15 ||
+			t.Temperature > 10_000 {
 			continue
 		}
 		if seen[name]++; seen[name] > 1 {
@@ -128,8 +135,14 @@ func (r *systemReader) readCPU(ctx context.Context, m *snapshot.MachineSnapshot,
 		// In quarters of a percent: their bits compress well.
 		return new(math.Round(min(max(seconds/cpuTotal(&total), 0), 1)*400) / 4)
 	}
-	m.CPU = &snapshot.CPUModes{User: share(total.User), Nice: share(total.Nice), System: share(total.System), IOWait: share(total.Iowait),
-		IRQ: share(total.Irq + total.Softirq), Stolen: share(total.Steal)}
+	m.CPU = &snapshot.CPUModes{
+		User:   share(total.User),
+		Nice:   share(total.Nice),
+		System: share(total.System),
+		IOWait: share(total.Iowait),
+		IRQ:    share(total.Irq + total.Softirq),
+		Stolen: share(total.Steal),
+	}
 }
 
 // usage is how busy a core was, in percent.
@@ -144,8 +157,18 @@ func usage(t *cpu.TimesStat) (percent float64, ok bool) {
 // timesSince subtracts; a kernel may correct its figures downwards a little.
 func timesSince(now, before *cpu.TimesStat) cpu.TimesStat {
 	d := func(a, b float64) float64 { return max(a-b, 0) }
-	return cpu.TimesStat{User: d(now.User, before.User), System: d(now.System, before.System), Idle: d(now.Idle, before.Idle), Nice: d(now.Nice, before.Nice),
-		Iowait: d(now.Iowait, before.Iowait), Irq: d(now.Irq, before.Irq), Softirq: d(now.Softirq, before.Softirq), Steal: d(now.Steal, before.Steal)}
+	return cpu.TimesStat{
+		User:   d(now.User, before.User),
+		System: d(now.System, before.System),
+		Idle:   d(now.Idle, before.Idle),
+		Nice:   d(now.Nice, before.Nice),
+		Iowait: d(
+			now.Iowait, before.Iowait,
+		),
+		Irq:     d(now.Irq, before.Irq),
+		Softirq: d(now.Softirq, before.Softirq),
+		Steal:   d(now.Steal, before.Steal),
+	}
 }
 
 func add(sum, t *cpu.TimesStat) {
@@ -183,7 +206,12 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 			continue
 		}
 		seen[key] = true
-		d := snapshot.Disk{Device: clean(partition.Device, snapshot.MaxTextBytes), Mount: clean(partition.Mountpoint, snapshot.MaxMountBytes), Total: new(signed(usage.Total)), Used: new(signed(usage.Used))}
+		d := snapshot.Disk{
+			Device: clean(partition.Device, snapshot.MaxTextBytes),
+			Mount:  clean(partition.Mountpoint, snapshot.MaxMountBytes),
+			Total:  new(signed(usage.Total)),
+			Used:   new(signed(usage.Used)),
+		}
 		name := filepath.Base(partition.Device)
 		if now, ok := counters[name]; ok {
 			if then, ok := before[name]; ok {

@@ -64,10 +64,19 @@ func parseTaskstats(b []byte) (exitRecord, error) {
 	}
 	u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
 	u64 := func(at int) int64 { return int64(min(binary.NativeEndian.Uint64(b[at:]), math.MaxInt64>>20)) }
-	return exitRecord{pid: u32(atPID), group: u32(atGroup), parent: u32(atPPID), uid: u32(atUID), comm: unix.ByteSliceToString(b[atComm : atComm+32]),
-		whole: b[atFlags]&wholeGroup != 0, elapsed: time.Duration(u64(atElapsed)) * time.Microsecond,
-		cpu: time.Duration(u64(atUserTime)+u64(atSystemTime)) * time.Microsecond, peakMemory: u64(atPeakMemory) << 10,
-		readBytes: u64(atReadBytes), writeBytes: u64(atWriteBytes)}, nil
+	return exitRecord{
+		pid:        u32(atPID),
+		group:      u32(atGroup),
+		parent:     u32(atPPID),
+		uid:        u32(atUID),
+		comm:       unix.ByteSliceToString(b[atComm : atComm+32]),
+		whole:      b[atFlags]&wholeGroup != 0,
+		elapsed:    time.Duration(u64(atElapsed)) * time.Microsecond,
+		cpu:        time.Duration(u64(atUserTime)+u64(atSystemTime)) * time.Microsecond,
+		peakMemory: u64(atPeakMemory) << 10,
+		readBytes:  u64(atReadBytes),
+		writeBytes: u64(atWriteBytes),
+	}, nil
 }
 
 // attributes walks netlink attributes, each with its type without flags; it stops at what
@@ -155,7 +164,13 @@ func openTaskstats() (fd int, family uint16, err error) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return 0, 0, fmt.Errorf("bound the wait for netlink: %w", err)
 	}
-	answer, err := request(fd, genericRequest(unix.GENL_ID_CTRL, unix.CTRL_CMD_GETFAMILY, unix.CTRL_ATTR_FAMILY_NAME, []byte(unix.TASKSTATS_GENL_NAME+"\x00")))
+	answer, err := request(
+		fd,
+		genericRequest(
+			unix.GENL_ID_CTRL, unix.CTRL_CMD_GETFAMILY, unix.CTRL_ATTR_FAMILY_NAME,
+			[]byte(unix.TASKSTATS_GENL_NAME+"\x00"),
+		),
+	)
 	if err != nil {
 		return 0, 0, fmt.Errorf("look for taskstats: %w", err)
 	}

@@ -11,7 +11,17 @@ type wanted struct {
 // wantedBy is what a config does not omit.
 func wantedBy(config snapshot.Config) wanted {
 	want := func(part snapshot.Part) bool { return !config.Omits(part) }
-	return wanted{commandLines: want(snapshot.CommandLines), cgroups: want(snapshot.Cgroups), io: want(snapshot.ProcessIO), openFiles: want(snapshot.OpenFiles),
-		shortLived: want(snapshot.ShortLived), cores: want(snapshot.Cores), disks: want(snapshot.Disks), interfaces: want(snapshot.Interfaces),
-		temperatures: want(snapshot.Temperatures)}
+	return wanted{
+		commandLines: want(snapshot.CommandLines),
+		cgroups:      want(snapshot.Cgroups),
+		io:           want(snapshot.ProcessIO),
+		openFiles:    want(snapshot.OpenFiles),
+		shortLived: want(
+			snapshot.ShortLived,
+		),
+		cores:        want(snapshot.Cores),
+		disks:        want(snapshot.Disks),
+		interfaces:   want(snapshot.Interfaces),
+		temperatures: want(snapshot.Temperatures),
+	}
 }

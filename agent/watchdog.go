@@ -73,10 +73,15 @@ func (w *watchdog) pace(percent float64) {
 	switch {
 	case percent > w.maxCPU && w.stretch < maxStretch:
 		w.stretch *= 2
-		w.logger.Warn("the agent takes more CPU than it may, and samples less often", "percent_of_a_core", percent, "limit", w.maxCPU, "times_the_interval", w.stretch)
+		w.logger.Warn(
+			"the agent takes more CPU than it may, and samples less often", "percent_of_a_core", percent,
+			"limit", w.maxCPU, "times_the_interval", w.stretch,
+		)
 	case w.stretch > 1 && percent < w.maxCPU/3:
 		w.stretch /= 2
-		w.logger.Info("the agent samples more often again", "percent_of_a_core", percent, "times_the_interval", w.stretch)
+		w.logger.Info(
+			"the agent samples more often again", "percent_of_a_core", percent, "times_the_interval", w.stretch,
+		)
 	}
 }
 

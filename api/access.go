@@ -209,13 +209,16 @@ func (a *API) certified(c *gin.Context) bool {
 }
 
 func noCertificate() *problem.Problem {
-	return problem.New(http.StatusForbidden, "certificate_needed", "Agents must show a client certificate here (--agent-ca).")
+	return problem.New(
+		http.StatusForbidden, "certificate_needed", "Agents must show a client certificate here (--agent-ca).",
+	)
 }
 
 // guarded tells of paths without a route whether strangers get an answer: the UI's
 // pages are for all, or nobody could log in.
 func guarded(path string) bool {
-	return path == "/api" || strings.HasPrefix(path, "/api/") || path == "/metrics" || strings.HasPrefix(path, "/metrics/")
+	return path == "/api" || strings.HasPrefix(path, "/api/") || path == "/metrics" ||
+		strings.HasPrefix(path, "/metrics/")
 }
 
 // reaches tells whether a scope goes as far as the machine in a request's path, if
@@ -254,7 +257,10 @@ func (a *API) authenticate(c *gin.Context) (*auth.Principal, error) {
 		return nil, unauthenticated("Log in, or send a token: Authorization: Bearer …")
 	}
 	if !a.sameOrigin(c.Request) {
-		return nil, problem.New(http.StatusForbidden, "cross_origin", "A session may only be used by snapwatch's own pages; programs use tokens.")
+		return nil, problem.New(
+			http.StatusForbidden, "cross_origin",
+			"A session may only be used by snapwatch's own pages; programs use tokens.",
+		)
 	}
 	return a.access.service.Authenticate(c.Request.Context(), cookie.Value)
 }
@@ -263,7 +269,8 @@ func (a *API) authenticate(c *gin.Context) (*auth.Principal, error) {
 // makes it. Browsers say so with Sec-Fetch-Site or, of what changes something and of
 // sockets, with Origin; what says neither may only read.
 func (a *API) sameOrigin(r *http.Request) bool {
-	reads := (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	reads := (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		!strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
 	case origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host:
@@ -292,6 +299,9 @@ func (a *API) refuse(c *gin.Context, err error) {
 
 // tooMany is a refusal that tells, in a header too, how long to wait.
 func tooMany(e *auth.TooManyError) error {
-	p := problem.New(http.StatusTooManyRequests, "too_many_requests", "Too many requests; wait "+max(e.Wait, time.Second).Round(time.Second).String()+".")
+	p := problem.New(
+		http.StatusTooManyRequests, "too_many_requests",
+		"Too many requests; wait "+max(e.Wait, time.Second).Round(time.Second).String()+".",
+	)
 	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(e.Wait.Seconds())))}})
 }

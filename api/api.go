@@ -41,17 +41,33 @@ type Store interface {
 	At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error)
 	Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*store.Diff, error)
 	Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error)
-	MachineTrends(ctx context.Context, view store.View, machineIDs []string, to snapshot.Time) ([]store.MachineTrend, error)
+	MachineTrends(
+		ctx context.Context, view store.View, machineIDs []string, to snapshot.Time,
+	) ([]store.MachineTrend, error)
 	ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]store.ProcessTrend, error)
 	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.WindowPlan, error)
 	MachineResolution(from, to snapshot.Time) store.Resolution
-	Chart(ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int) (*store.MachineChart, bool, error)
+	Chart(
+		ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int,
+	) (*store.MachineChart, bool, error)
 	ProcessResolution(from, to snapshot.Time) store.Resolution
-	ProcessLifetime(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*store.ProcessLifetime, error)
-	ProcessHistory(ctx context.Context, machineID string, lifetime *store.ProcessLifetime, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
-	NameHistory(ctx context.Context, view store.View, machineID, name string, from, to snapshot.Time, resolution store.Resolution, limit int) ([]store.ProcessPoint, bool, error)
-	FleetAt(ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage) ([]store.ProcessMatch, string, error)
-	FleetWindow(ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage) ([]store.Usage, store.WindowPlan, string, error)
+	ProcessLifetime(
+		ctx context.Context, machineID string, pid int32, startedAt snapshot.Time,
+	) (*store.ProcessLifetime, error)
+	ProcessHistory(
+		ctx context.Context, machineID string, lifetime *store.ProcessLifetime, from, to snapshot.Time,
+		resolution store.Resolution, limit int,
+	) ([]store.ProcessPoint, bool, error)
+	NameHistory(
+		ctx context.Context, view store.View, machineID, name string, from, to snapshot.Time,
+		resolution store.Resolution, limit int,
+	) ([]store.ProcessPoint, bool, error)
+	FleetAt(
+		ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage,
+	) ([]store.ProcessMatch, string, error)
+	FleetWindow(
+		ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage,
+	) ([]store.Usage, store.WindowPlan, string, error)
 	Storage(ctx context.Context) (*store.Storage, error)
 	Retention() store.Retention
 	SetRetention(ctx context.Context, keep store.Retention) error
@@ -128,8 +144,19 @@ func New(cfg Config, parts Parts) *API {
 	if cfg.RequestRate == 0 {
 		cfg.RequestRate = 100
 	}
-	a := &API{cfg: cfg, store: parts.Store, access: parts.Access, auth: parts.Access.service, oidc: parts.OIDC, oidcName: parts.OIDCName, logger: parts.Logger,
-		engine: gin.New(), origin: http.NewCrossOriginProtection(), requests: auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1), strangers: auth.NewLimiter(strangerRate, 10*strangerRate)}
+	a := &API{
+		cfg:       cfg,
+		store:     parts.Store,
+		access:    parts.Access,
+		auth:      parts.Access.service,
+		oidc:      parts.OIDC,
+		oidcName:  parts.OIDCName,
+		logger:    parts.Logger,
+		engine:    gin.New(),
+		origin:    http.NewCrossOriginProtection(),
+		requests:  auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
+		strangers: auth.NewLimiter(strangerRate, 10*strangerRate),
+	}
 	a.engine.HandleMethodNotAllowed = true
 	a.trustProxies()
 	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard, a.authorize)
@@ -160,11 +187,13 @@ func New(cfg Config, parts Parts) *API {
 	a.engine.GET("/readyz", a.ready)
 	a.mountMetrics(parts.Registry)
 	a.engine.NoMethod(func(c *gin.Context) {
-		problem.New(http.StatusMethodNotAllowed, "method_not_allowed", c.Request.Method+" is not served here.").Write(c.Writer, c.Request)
+		problem.New(http.StatusMethodNotAllowed, "method_not_allowed", c.Request.Method+" is not served here.").
+			Write(c.Writer, c.Request)
 	})
 	a.engine.NoRoute(func(c *gin.Context) {
 		if path := c.Request.URL.Path; path == "/api" || strings.HasPrefix(path, "/api/") {
-			problem.New(http.StatusNotFound, "not_found", "There is nothing at this address.").Write(c.Writer, c.Request)
+			problem.New(http.StatusNotFound, "not_found", "There is nothing at this address.").
+				Write(c.Writer, c.Request)
 			return
 		}
 		c.Status(http.StatusOK) // gin has set 404 already
@@ -195,7 +224,8 @@ func (a *API) Document() ([]byte, error) {
 func (a *API) ready(c *gin.Context) {
 	if err := a.store.Ping(c.Request.Context()); err != nil {
 		a.logger.Warn("not ready", "request_id", problem.RequestID(c.Request.Context()), "err", err)
-		problem.New(http.StatusServiceUnavailable, "not_ready", "The database cannot be reached or is not migrated.").Write(c.Writer, c.Request)
+		problem.New(http.StatusServiceUnavailable, "not_ready", "The database cannot be reached or is not migrated.").
+			Write(c.Writer, c.Request)
 		return
 	}
 	found := a.store.Profile()
@@ -286,14 +316,25 @@ func (a *API) fail(ctx context.Context, err error) error {
 	case errors.Is(err, snapshot.ErrNoMachine):
 		return noMachine()
 	case errors.Is(err, snapshot.ErrNoSnapshot):
-		return problem.New(http.StatusNotFound, "no_snapshot", "There is no snapshot of this machine at or before that time, or it is no longer kept.")
+		return problem.New(
+			http.StatusNotFound, "no_snapshot",
+			"There is no snapshot of this machine at or before that time, or it is no longer kept.",
+		)
 	case errors.Is(err, store.ErrVersionMismatch):
-		return problem.New(http.StatusPreconditionFailed, "version_mismatch", "The machine's config has changed since you read it; read it again.")
+		return problem.New(
+			http.StatusPreconditionFailed, "version_mismatch",
+			"The machine's config has changed since you read it; read it again.",
+		)
 	case errors.Is(err, store.ErrNoProcess):
-		return problem.New(http.StatusNotFound, "unknown_process", "Nothing is known of such a process on this machine.")
+		return problem.New(
+			http.StatusNotFound, "unknown_process", "Nothing is known of such a process on this machine.",
+		)
 	case errors.Is(err, context.DeadlineExceeded):
 		a.logger.Warn("a question took too long", "request_id", problem.RequestID(ctx), "err", err)
-		return problem.New(http.StatusServiceUnavailable, "too_slow", "The answer took longer than "+a.cfg.QueryTimeout.String()+"; ask for a shorter window or fewer machines.")
+		return problem.New(
+			http.StatusServiceUnavailable, "too_slow",
+			"The answer took longer than "+a.cfg.QueryTimeout.String()+"; ask for a shorter window or fewer machines.",
+		)
 	case errors.Is(err, context.Canceled):
 		return problem.New(499, "client_gone", "The client went away.")
 	}

@@ -61,7 +61,14 @@ func startOn(t testing.TB, db storetest.Database, cfg api.Config) *site {
 }
 
 func siteOf(t testing.TB, running *apitest.Site) *site {
-	return &site{t: t, store: running.Store, auth: running.Auth, api: running.API, url: running.URL, token: running.Token}
+	return &site{
+		t:     t,
+		store: running.Store,
+		auth:  running.Auth,
+		api:   running.API,
+		url:   running.URL,
+		token: running.Token,
+	}
 }
 
 // answer is any of the API's answers.
@@ -157,16 +164,21 @@ func testSnapshotsOfARange(t *testing.T, s *site) {
 	series := s.fill("m", recent(), 30)
 
 	latest := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots")).Results
-	if len(latest) != 1 || latest[0].Timestamp != series.Snapshots[29].Timestamp || latest[0].Processes != nil || latest[0].ProcessTree != nil {
+	if len(latest) != 1 || latest[0].Timestamp != series.Snapshots[29].Timestamp || latest[0].Processes != nil ||
+		latest[0].ProcessTree != nil {
 		t.Errorf("latest: %+v", latest)
 	}
 	for _, since := range []string{"15m", "1h", "3h", "1d"} {
-		if got := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots?since=%s&limit=1000", since)).Results; len(got) != 30 {
+		if got := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots?since=%s&limit=1000", since)).Results; len(
+			got,
+		) != 30 {
 			t.Errorf("since %s: %d snapshots", since, len(got))
 		}
 	}
 	from, to := series.Snapshots[5].Timestamp, series.Snapshots[8].Timestamp
-	got := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots?from=%s&to=%s&include_processes=1", from, to)).Results
+	got := decode[page[api.SnapshotView]](
+		t, s.get("/api/v1/machines/m/snapshots?from=%s&to=%s&include_processes=1", from, to),
+	).Results
 	if len(got) != 4 {
 		t.Fatalf("from, to: %d snapshots", len(got))
 	}
@@ -176,7 +188,9 @@ func testSnapshotsOfARange(t *testing.T, s *site) {
 		}
 	}
 	// An offset in a query must survive: a plus sign may be written as such.
-	if got := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots?from=%s&to=%s", url.QueryEscape(from.Std().In(time.FixedZone("", 3600)).Format(time.RFC3339)), to)).Results; len(got) != 4 {
+	if got := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots?from=%s&to=%s", url.QueryEscape(from.Std().In(time.FixedZone("", 3600)).Format(time.RFC3339)), to)).Results; len(
+		got,
+	) != 4 {
 		t.Errorf("with an offset: %d snapshots", len(got))
 	}
 	var all []snapshot.Time
@@ -219,7 +233,10 @@ func testTreeAndExclude(t *testing.T, s *site) {
 	if usage := tree[0].Children[0].CPUUsage; usage == nil || *usage != 12.5 || tree[0].CPUUsage != nil {
 		t.Errorf("a posted usage must come back, and an unknown one stay null: %v", usage)
 	}
-	without := decode[view](t, s.get("/api/v1/machines/m/at?time=%s&process_tree=1&exclude=sh&exclude=nothing", recent().Add(time.Minute)))
+	without := decode[view](
+		t,
+		s.get("/api/v1/machines/m/at?time=%s&process_tree=1&exclude=sh&exclude=nothing", recent().Add(time.Minute)),
+	)
 	if len(without.ProcessTree) != 1 || without.ProcessTree[0].Children[0].PID != 3 {
 		t.Errorf("without sh: %+v", without.ProcessTree)
 	}
@@ -227,7 +244,10 @@ func testTreeAndExclude(t *testing.T, s *site) {
 	if len(flat.Processes) != 2 {
 		t.Errorf("without init: %+v", flat.Processes)
 	}
-	if none := s.get("/api/v1/machines/m/at?time=%s&include_processes=0", recent()); strings.Contains(none.text, `"processes"`) {
+	if none := s.get("/api/v1/machines/m/at?time=%s&include_processes=0", recent()); strings.Contains(
+		none.text,
+		`"processes"`,
+	) {
 		t.Error("processes came without being asked for")
 	}
 }
@@ -277,7 +297,9 @@ func testBadRequests(t *testing.T, s *site) {
 			}
 		})
 	}
-	if got := s.get("/api/v1/machines/m/snapshots?since=3650d&limit=1000"); len(decode[page[api.SnapshotView]](t, got).Results) != 3 {
+	if got := s.get("/api/v1/machines/m/snapshots?since=3650d&limit=1000"); len(
+		decode[page[api.SnapshotView]](t, got).Results,
+	) != 3 {
 		t.Errorf("ten years: %s", got.text)
 	}
 }
@@ -300,12 +322,14 @@ func testMachineLifeCycle(t *testing.T, s *site) {
 		{`{"machine_id":"m","cpu_count":-1}`, "cpu_count"},
 		{`{"machine_id":"m","hostname":"a\u0000b"}`, "hostname"},
 	} {
-		if got := s.do(http.MethodPost, "/api/v1/machines", test.body); got.status != 422 || got.problem(t).Field != test.field {
+		if got := s.do(http.MethodPost, "/api/v1/machines", test.body); got.status != 422 ||
+			got.problem(t).Field != test.field {
 			t.Errorf("%s: %d %s", test.body, got.status, got.text)
 		}
 	}
 	m := decode[api.MachineView](t, s.get("/api/v1/machines/m-1"))
-	if m.Hostname != "web" || m.LastSnapshot != nil || m.Latest != nil || m.PollingInterval != 5 || !m.Enabled || m.Status != "up" {
+	if m.Hostname != "web" || m.LastSnapshot != nil || m.Latest != nil || m.PollingInterval != 5 || !m.Enabled ||
+		m.Status != "up" {
 		t.Errorf("%+v", m)
 	}
 
@@ -341,7 +365,10 @@ func testMachineLifeCycle(t *testing.T, s *site) {
 		})
 	}
 	got := s.get("/api/v1/machines/m-1")
-	if m := decode[api.MachineView](t, got); m.PollingInterval != 1 || m.Enabled || !slices.Equal(m.Exclude, []string{"kworker*"}) || m.ConfigVersion != 3 || got.header.Get("ETag") != `"3"` {
+	if m := decode[api.MachineView](t, got); m.PollingInterval != 1 || m.Enabled ||
+		!slices.Equal(m.Exclude, []string{"kworker*"}) ||
+		m.ConfigVersion != 3 ||
+		got.header.Get("ETag") != `"3"` {
 		t.Errorf("%s %s", got.header.Get("ETag"), got.text)
 	}
 	if got := s.do(http.MethodPatch, "/api/v1/machines/nobody", `{"enabled":true}`); got.status != 404 {
@@ -350,10 +377,16 @@ func testMachineLifeCycle(t *testing.T, s *site) {
 
 	s.fill("m-2", recent(), 2)
 	list := decode[page[api.MachineView]](t, s.get("/api/v1/machines?limit=1"))
-	if len(list.Results) != 1 || list.Results[0].MachineID != "m-2" || list.Results[0].Latest == nil || *list.Results[0].ProcessCount != 20 || list.NextCursor == nil {
+	if len(list.Results) != 1 || list.Results[0].MachineID != "m-2" || list.Results[0].Latest == nil ||
+		*list.Results[0].ProcessCount != 20 ||
+		list.NextCursor == nil {
 		t.Errorf("%+v", list)
 	}
-	if rest := decode[page[api.MachineView]](t, s.get("/api/v1/machines?limit=1&cursor=%s", *list.NextCursor)); len(rest.Results) != 1 || rest.Results[0].MachineID != "m-1" || rest.NextCursor != nil {
+	if rest := decode[page[api.MachineView]](t, s.get("/api/v1/machines?limit=1&cursor=%s", *list.NextCursor)); len(
+		rest.Results,
+	) != 1 ||
+		rest.Results[0].MachineID != "m-1" ||
+		rest.NextCursor != nil {
 		t.Errorf("%+v", rest)
 	}
 	if got := s.do(http.MethodDelete, "/api/v1/machines/m-2", ""); got.status != http.StatusNoContent {
@@ -414,10 +447,14 @@ func TestGuards(t *testing.T) {
 			t.Errorf("%s: %d %s", test.name, got.status, got.text)
 		}
 	}
-	if got := s.do("GET", "/api/v1/machines", "", "X-Request-Id", "my-id.1"); got.header.Get("X-Request-Id") != "my-id.1" {
+	if got := s.do("GET", "/api/v1/machines", "", "X-Request-Id", "my-id.1"); got.header.Get(
+		"X-Request-Id",
+	) != "my-id.1" {
 		t.Error("the caller's request id was not kept")
 	}
-	if got := s.do("GET", "/api/v1/machines", "", "X-Request-Id", "my id\""); got.header.Get("X-Request-Id") == "my id\"" {
+	if got := s.do("GET", "/api/v1/machines", "", "X-Request-Id", "my id\""); got.header.Get(
+		"X-Request-Id",
+	) == "my id\"" {
 		t.Error("an unsound request id was kept")
 	}
 }
@@ -442,7 +479,9 @@ func TestHealthMetricsAndUI(t *testing.T) {
 	if got := s.get("/healthz"); got.status != 200 {
 		t.Errorf("/healthz without a database: %d", got.status)
 	}
-	if got := s.get("/api/v1/machines"); got.status != 500 || got.problem(t).Code != "internal" || got.problem(t).RequestID == "" || strings.Contains(got.text, "pool") {
+	if got := s.get("/api/v1/machines"); got.status != 500 || got.problem(t).Code != "internal" ||
+		got.problem(t).RequestID == "" ||
+		strings.Contains(got.text, "pool") {
 		t.Errorf("a fault of ours: %d %s", got.status, got.text)
 	}
 }

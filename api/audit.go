@@ -40,12 +40,28 @@ type auditList struct {
 }
 
 func (a *API) registerAudit() {
-	huma.Register(a.huma, huma.Operation{OperationID: "list-audit", Method: http.MethodGet, Path: "/api/v1/audit", Tags: []string{"accounts"},
-		Summary: "Who did what to which machine, user, token or setting"}, a.listAudit)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-audit",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/audit",
+			Tags:        []string{"accounts"},
+			Summary:     "Who did what to which machine, user, token or setting",
+		},
+		a.listAudit,
+	)
 }
 
 func (a *API) listAudit(ctx context.Context, in *auditQuery) (*auditList, error) {
-	q := accounts.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, From: time.Unix(0, 0), To: a.cfg.Now().AddDate(1, 0, 0), Limit: in.Limit + 1}
+	q := accounts.AuditQuery{
+		Actor:  in.Actor,
+		Action: in.Action,
+		Target: in.Target,
+		From:   time.Unix(0, 0),
+		To:     a.cfg.Now().AddDate(1, 0, 0),
+		Limit:  in.Limit + 1,
+	}
 	for _, one := range []struct {
 		field, text string
 		into        *time.Time
@@ -71,7 +87,18 @@ func (a *API) listAudit(ctx context.Context, in *auditQuery) (*auditList, error)
 			out.Body.NextCursor = nextCursor("audit", entries[i-1].ID)
 			break
 		}
-		out.Body.Results = append(out.Body.Results, AuditView{Timestamp: snapshot.TimeOf(e.At), Actor: e.Actor, Action: e.Action, Target: e.Target, Detail: e.Detail, Address: e.Address, RequestID: e.RequestID})
+		out.Body.Results = append(
+			out.Body.Results,
+			AuditView{
+				Timestamp: snapshot.TimeOf(e.At),
+				Actor:     e.Actor,
+				Action:    e.Action,
+				Target:    e.Target,
+				Detail:    e.Detail,
+				Address:   e.Address,
+				RequestID: e.RequestID,
+			},
+		)
 	}
 	return out, nil
 }

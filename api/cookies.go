@@ -29,7 +29,8 @@ func (a *API) isSecure(c *gin.Context) bool {
 // fromProxy reports whether a trusted proxy passes the request on.
 func (a *API) fromProxy(c *gin.Context) bool {
 	ip, err := netip.ParseAddr(c.RemoteIP())
-	return err == nil && slices.ContainsFunc(a.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
+	return err == nil &&
+		slices.ContainsFunc(a.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
 }
 
 func (a *API) cookieName(c *gin.Context, name string) string {
@@ -60,7 +61,15 @@ func (v visit) cookie(name, value string, expires time.Time, site http.SameSite)
 		name = securePrefix + name
 	}
 	//nolint:gosec // Secure is as the browser's connection is: without TLS it would not be kept
-	c := http.Cookie{Name: name, Value: value, Path: "/", Expires: expires, HttpOnly: true, Secure: v.secure, SameSite: site}
+	c := http.Cookie{
+		Name:     name,
+		Value:    value,
+		Path:     "/",
+		Expires:  expires,
+		HttpOnly: true,
+		Secure:   v.secure,
+		SameSite: site,
+	}
 	if value == "" {
 		c.MaxAge = -1
 	}

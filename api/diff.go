@@ -46,8 +46,17 @@ type diffAnswer struct {
 }
 
 func (a *API) registerDiff() {
-	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-diff", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/diff", Tags: []string{"history"},
-		Summary: "What is different between two instants of a machine: what started, ended, grew and shrank"}, a.getDiff)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-machine-diff",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/diff",
+			Tags:        []string{"history"},
+			Summary:     "What is different between two instants of a machine: what started, ended, grew and shrank",
+		},
+		a.getDiff,
+	)
 }
 
 func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
@@ -71,7 +80,13 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 	out := &diffAnswer{}
 	var none With
 	out.Body.From, out.Body.To = none.view(&diff.From, false), none.view(&diff.To, false)
-	lists := map[snapshot.ChangeKind]*[]ChangeView{snapshot.Started: &out.Body.Started, snapshot.Ended: &out.Body.Ended, snapshot.Passed: &out.Body.Passed, snapshot.Grew: &out.Body.Grew, snapshot.Shrank: &out.Body.Shrank}
+	lists := map[snapshot.ChangeKind]*[]ChangeView{
+		snapshot.Started: &out.Body.Started,
+		snapshot.Ended:   &out.Body.Ended,
+		snapshot.Passed:  &out.Body.Passed,
+		snapshot.Grew:    &out.Body.Grew,
+		snapshot.Shrank:  &out.Body.Shrank,
+	}
 	for _, list := range lists {
 		*list = []ChangeView{}
 	}
@@ -83,7 +98,10 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 	}
 	for _, list := range lists {
 		slices.SortFunc(*list, func(x, y ChangeView) int {
-			return cmp.Or(cmp.Compare(y.weight(in.Sort), x.weight(in.Sort)), cmp.Compare(x.PID, y.PID), cmp.Compare(x.StartedAt, y.StartedAt))
+			return cmp.Or(
+				cmp.Compare(y.weight(in.Sort), x.weight(in.Sort)), cmp.Compare(x.PID, y.PID),
+				cmp.Compare(x.StartedAt, y.StartedAt),
+			)
 		})
 		*list = (*list)[:min(len(*list), in.Limit)]
 	}

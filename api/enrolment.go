@@ -24,7 +24,16 @@ type KeyView struct {
 }
 
 func keyView(k *accounts.Key) KeyView {
-	view := KeyView{ID: k.ID, Name: k.Name, Tags: k.Tags, UsesLeft: k.UsesLeft, TakesOver: k.TakesOver, CreatedAt: snapshot.TimeOf(k.CreatedAt), CreatedBy: k.CreatedBy, ExpiresAt: instant(k.ExpiresAt)}
+	view := KeyView{
+		ID:        k.ID,
+		Name:      k.Name,
+		Tags:      k.Tags,
+		UsesLeft:  k.UsesLeft,
+		TakesOver: k.TakesOver,
+		CreatedAt: snapshot.TimeOf(k.CreatedAt),
+		CreatedBy: k.CreatedBy,
+		ExpiresAt: instant(k.ExpiresAt),
+	}
 	if view.Tags == nil {
 		view.Tags = []string{}
 	}
@@ -60,62 +69,123 @@ type TokenAnswer struct {
 
 func (a *API) registerEnrolment() {
 	tags := []string{"enrolment"}
-	huma.Register(a.huma, huma.Operation{OperationID: "enrol", Method: http.MethodPost, Path: "/api/v1/enrol", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusCreated,
-		Summary: "Turn a use of an enrolment key into a token that is bound to one machine"}, func(ctx context.Context, in *struct {
-		Body struct {
-			_         struct{} `json:"-" additionalProperties:"true"`
-			Key       string   `json:"key" minLength:"1" maxLength:"256"`
-			MachineID string   `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
-		}
-	}) (*struct{ Body TokenAnswer }, error) {
-		secret, err := a.auth.Enrol(ctx, in.Body.Key, in.Body.MachineID)
-		if err != nil {
-			return nil, a.orFail(ctx, err)
-		}
-		a.logger.Info("machine enrolled", "request_id", auth.ClientOf(ctx).RequestID, "machine_id", in.Body.MachineID)
-		return &struct{ Body TokenAnswer }{TokenAnswer{in.Body.MachineID, secret}}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "rotate-machine-token", Method: http.MethodPost, Path: "/api/v1/machines/{machine_id}/token", Tags: tags, DefaultStatus: http.StatusCreated,
-		Summary:     "Give an agent a new token",
-		Description: "The token that asks counts until the new one is first used, so that none is lost on the way."},
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "enrol",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/enrol",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusCreated,
+			Summary:       "Turn a use of an enrolment key into a token that is bound to one machine",
+		},
+		func(ctx context.Context, in *struct {
+			Body struct {
+				_         struct{} `json:"-" additionalProperties:"true"`
+				Key       string   `json:"key" minLength:"1" maxLength:"256"`
+				MachineID string   `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
+			}
+		}) (*struct{ Body TokenAnswer }, error) {
+			secret, err := a.auth.Enrol(ctx, in.Body.Key, in.Body.MachineID)
+			if err != nil {
+				return nil, a.orFail(ctx, err)
+			}
+			a.logger.Info(
+				"machine enrolled", "request_id", auth.ClientOf(ctx).RequestID, "machine_id", in.Body.MachineID,
+			)
+			return &struct{ Body TokenAnswer }{TokenAnswer{in.Body.MachineID, secret}}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "rotate-machine-token",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/machines/{machine_id}/token",
+			Tags:          tags,
+			DefaultStatus: http.StatusCreated,
+			Summary:       "Give an agent a new token",
+			Description:   "The token that asks counts until the new one is first used, so that none is lost on the way.",
+		},
 		func(ctx context.Context, in *MachinePath) (*struct{ Body TokenAnswer }, error) {
 			secret, err := a.auth.RotateToken(ctx, auth.PrincipalOf(ctx))
 			if err != nil {
 				return nil, a.orFail(ctx, err)
 			}
 			return &struct{ Body TokenAnswer }{TokenAnswer{in.MachineID, secret}}, nil
-		})
-	huma.Register(a.huma, huma.Operation{OperationID: "list-enrolment-keys", Method: http.MethodGet, Path: "/api/v1/enrolment-keys", Tags: tags,
-		Summary: "The enrolment keys that count"}, func(ctx context.Context, _ *struct{}) (*keyList, error) {
-		keys, err := a.auth.Keys(ctx)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		out := &keyList{}
-		out.Body.Results = make([]KeyView, len(keys))
-		for i := range keys {
-			out.Body.Results[i] = keyView(&keys[i])
-		}
-		return out, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "add-enrolment-key", Method: http.MethodPost, Path: "/api/v1/enrolment-keys", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusCreated,
-		Summary: "Make an enrolment key; its secret is told this once"}, func(ctx context.Context, in *struct{ Body newKey }) (*secretKey, error) {
-		until, err := deadline("expires_at", in.Body.ExpiresAt)
-		if err != nil {
-			return nil, err
-		}
-		secret, key, err := a.auth.AddKey(ctx, auth.NewKey{Name: in.Body.Name, Tags: in.Body.Tags, Uses: in.Body.Uses, TakesOver: in.Body.TakesOver, ExpiresAt: until})
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		out := &secretKey{}
-		out.Body.KeyView, out.Body.Key = keyView(key), secret
-		return out, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "revoke-enrolment-key", Method: http.MethodDelete, Path: "/api/v1/enrolment-keys/{key_id}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "End an enrolment key; tokens that were got with it stay"}, func(ctx context.Context, in *struct {
-		KeyID int64 `path:"key_id" minimum:"1"`
-	}) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.RevokeKey(ctx, in.KeyID))
-	})
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-enrolment-keys",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/enrolment-keys",
+			Tags:        tags,
+			Summary:     "The enrolment keys that count",
+		},
+		func(ctx context.Context, _ *struct{}) (*keyList, error) {
+			keys, err := a.auth.Keys(ctx)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			out := &keyList{}
+			out.Body.Results = make([]KeyView, len(keys))
+			for i := range keys {
+				out.Body.Results[i] = keyView(&keys[i])
+			}
+			return out, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "add-enrolment-key",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/enrolment-keys",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusCreated,
+			Summary:       "Make an enrolment key; its secret is told this once",
+		},
+		func(ctx context.Context, in *struct{ Body newKey }) (*secretKey, error) {
+			until, err := deadline("expires_at", in.Body.ExpiresAt)
+			if err != nil {
+				return nil, err
+			}
+			secret, key, err := a.auth.AddKey(
+				ctx,
+				auth.NewKey{
+					Name:      in.Body.Name,
+					Tags:      in.Body.Tags,
+					Uses:      in.Body.Uses,
+					TakesOver: in.Body.TakesOver,
+					ExpiresAt: until,
+				},
+			)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			out := &secretKey{}
+			out.Body.KeyView, out.Body.Key = keyView(key), secret
+			return out, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "revoke-enrolment-key",
+			Method:        http.MethodDelete,
+			Path:          "/api/v1/enrolment-keys/{key_id}",
+			Tags:          tags,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "End an enrolment key; tokens that were got with it stay",
+		},
+		func(ctx context.Context, in *struct {
+			KeyID int64 `path:"key_id" minimum:"1"`
+		}) (*struct{}, error) {
+			return nil, a.orFail(ctx, a.auth.RevokeKey(ctx, in.KeyID))
+		},
+	)
 }

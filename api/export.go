@@ -24,12 +24,22 @@ type exportInput struct {
 }
 
 func (a *API) registerExport() {
-	huma.Register(a.huma, huma.Operation{OperationID: "export-machine", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/export", Tags: []string{"history"},
-		Summary:     "All snapshots of a window as a stream, however long it is",
-		Description: "Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe, and control characters are written as \\x….",
-		Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
-			"application/x-ndjson": {Schema: &huma.Schema{Type: huma.TypeString}}, "text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
-	}, a.exportMachine)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "export-machine",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/export",
+			Tags:        []string{"history"},
+			Summary:     "All snapshots of a window as a stream, however long it is",
+			Description: "Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe, and control characters are written as \\x….",
+			Responses: map[string]*huma.Response{"200": {Description: "The stream", Content: map[string]*huma.MediaType{
+				"application/x-ndjson": {
+					Schema: &huma.Schema{Type: huma.TypeString},
+				}, "text/csv": {Schema: &huma.Schema{Type: huma.TypeString}}}}},
+		},
+		a.exportMachine,
+	)
 }
 
 const (
@@ -122,11 +132,30 @@ type csvExport struct {
 
 func (e *csvExport) begin() error {
 	if e.processes {
-		return e.w.Write([]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line", "user", "state",
-			"cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes", "open_files", "cgroup"})
+		return e.w.Write(
+			[]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line", "user", "state",
+				"cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes", "open_files", "cgroup"},
+		)
 	}
-	return e.w.Write([]string{"timestamp", "interval_ms", "cpu_usage", "load1", "load5", "load15", "uptime_ms", "total_ram", "used_ram", "available_ram",
-		"total_swap", "used_swap", "total_disk", "used_disk", "available_disk"})
+	return e.w.Write(
+		[]string{
+			"timestamp",
+			"interval_ms",
+			"cpu_usage",
+			"load1",
+			"load5",
+			"load15",
+			"uptime_ms",
+			"total_ram",
+			"used_ram",
+			"available_ram",
+			"total_swap",
+			"used_swap",
+			"total_disk",
+			"used_disk",
+			"available_disk",
+		},
+	)
 }
 
 func (e *csvExport) flush() error {
@@ -138,8 +167,27 @@ func (e *csvExport) write(state *snapshot.State) error {
 	at, interval := state.Timestamp.String(), strconv.FormatInt(state.IntervalMS, 10)
 	if !e.processes {
 		m := &state.Machine
-		return e.w.Write([]string{at, interval, float(m.CPUUsage), float(m.Load1), float(m.Load5), float(m.Load15), integer(m.UptimeMS), integer(m.TotalRAM),
-			integer(m.UsedRAM), integer(m.AvailableRAM), integer(m.TotalSwap), integer(m.UsedSwap), integer(m.TotalDisk), integer(m.UsedDisk), integer(m.AvailableDisk)})
+		return e.w.Write(
+			[]string{
+				at,
+				interval,
+				float(m.CPUUsage),
+				float(m.Load1),
+				float(m.Load5),
+				float(m.Load15),
+				integer(m.UptimeMS),
+				integer(m.TotalRAM),
+				integer(
+					m.UsedRAM,
+				),
+				integer(m.AvailableRAM),
+				integer(m.TotalSwap),
+				integer(m.UsedSwap),
+				integer(m.TotalDisk),
+				integer(m.UsedDisk),
+				integer(m.AvailableDisk),
+			},
+		)
 	}
 	for i := range state.Processes {
 		p := &state.Processes[i]

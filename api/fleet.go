@@ -31,16 +31,25 @@ type ProcessMatchView struct {
 
 type findAnswer struct {
 	Body struct {
-		From       snapshot.Time  `json:"from" format:"date-time" doc:"Begin of what was looked at; of an instant the instant"`
-		To         snapshot.Time  `json:"to" format:"date-time"`
+		From       snapshot.Time      `json:"from" format:"date-time" doc:"Begin of what was looked at; of an instant the instant"`
+		To         snapshot.Time      `json:"to" format:"date-time"`
 		Results    []ProcessMatchView `json:"results" nullable:"false" doc:"By machine_id"`
-		NextCursor *string        `json:"next_cursor" doc:"null on the last page. A page may be short, even empty, before the last"`
+		NextCursor *string            `json:"next_cursor" doc:"null on the last page. A page may be short, even empty, before the last"`
 	}
 }
 
 func (a *API) registerFleet() {
-	huma.Register(a.huma, huma.Operation{OperationID: "find-processes", Method: http.MethodGet, Path: "/api/v1/processes", Tags: []string{"history"},
-		Summary: "Which machines ran a process, by name or command line, at an instant or in a window"}, a.findProcesses)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "find-processes",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/processes",
+			Tags:        []string{"history"},
+			Summary:     "Which machines ran a process, by name or command line, at an instant or in a window",
+		},
+		a.findProcesses,
+	)
 }
 
 func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, error) {
@@ -73,12 +82,18 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 	out := &findAnswer{}
 	out.Body.From, out.Body.To, out.Body.Results = at, at, make([]ProcessMatchView, len(found))
 	for i := range found {
-		out.Body.Results[i] = ProcessMatchView{MachineID: found[i].MachineID, Timestamp: &found[i].Timestamp, Processes: found[i].Processes}
+		out.Body.Results[i] = ProcessMatchView{
+			MachineID: found[i].MachineID,
+			Timestamp: &found[i].Timestamp,
+			Processes: found[i].Processes,
+		}
 	}
 	return a.finish(ctx, out, next)
 }
 
-func (a *API) findInWindow(ctx context.Context, match store.Match, in *findInput, page store.FleetPage) (*findAnswer, error) {
+func (a *API) findInWindow(
+	ctx context.Context, match store.Match, in *findInput, page store.FleetPage,
+) (*findAnswer, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {
 		return nil, err

@@ -32,7 +32,9 @@ func FuzzCursor(f *testing.F) {
 		} else if !utf8.ValidString(x) || !utf8.ValidString(y) {
 			t.Errorf("%q and %q would be refused by the database", x, y)
 		}
-		if slices.ContainsFunc([]string{list, a, b}, func(s string) bool { return strings.Contains(s, "\x00") || !utf8.ValidString(s) }) {
+		if slices.ContainsFunc(
+			[]string{list, a, b}, func(s string) bool { return strings.Contains(s, "\x00") || !utf8.ValidString(s) },
+		) {
 			return // names have neither
 		}
 		if err := decodeCursor(encodeCursor(list, a, b), list, &x, &y); err != nil || x != a || y != b {

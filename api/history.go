@@ -60,12 +60,30 @@ type historyAnswer struct {
 
 func (a *API) registerHistory() {
 	tags := []string{"history"}
-	huma.Register(a.huma, huma.Operation{OperationID: "get-process-history", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/processes/history", Tags: tags,
-		Summary: "The history of one process, or of all processes of one name, on a machine"}, a.getHistory)
-	huma.Register(a.huma, huma.Operation{OperationID: "get-fleet-process-history", Method: http.MethodGet, Path: "/api/v1/processes/history", Tags: tags,
-		Summary: "The history of all processes of one name on all machines"}, func(ctx context.Context, in *fleetHistoryInput) (*historyAnswer, error) {
-		return a.nameHistory(ctx, "", in.Name, &in.HistoryQuery)
-	})
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-process-history",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/processes/history",
+			Tags:        tags,
+			Summary:     "The history of one process, or of all processes of one name, on a machine",
+		},
+		a.getHistory,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-fleet-process-history",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/processes/history",
+			Tags:        tags,
+			Summary:     "The history of all processes of one name on all machines",
+		},
+		func(ctx context.Context, in *fleetHistoryInput) (*historyAnswer, error) {
+			return a.nameHistory(ctx, "", in.Name, &in.HistoryQuery)
+		},
+	)
 }
 
 func (a *API) getHistory(ctx context.Context, in *machineHistoryInput) (*historyAnswer, error) {
@@ -136,12 +154,26 @@ func (a *API) nameHistory(ctx context.Context, machineID, name string, in *Histo
 	return out, nil
 }
 
-func (out *historyAnswer) fill(from, to snapshot.Time, resolution store.Resolution, points []store.ProcessPoint, more bool) {
+func (out *historyAnswer) fill(
+	from, to snapshot.Time, resolution store.Resolution, points []store.ProcessPoint, more bool,
+) {
 	out.Body.From, out.Body.To, out.Body.Resolution, out.Body.Truncated = from, to, resolution, more
 	out.Body.Points = make([]ProcessPointView, len(points))
 	for i := range points {
 		p := &points[i]
-		out.Body.Points[i] = ProcessPointView{Timestamp: p.Timestamp, State: p.State, IntervalMS: p.ElapsedMS, Processes: p.Processes, CPUMS: p.CPUMS, CPUUsage: snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
-			CPUMSMax: p.CPUMSMax, MemoryAvg: rounded(p.MemoryAvg), MemoryMax: p.MemoryMax, ThreadsMax: p.ThreadsMax, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
+		out.Body.Points[i] = ProcessPointView{
+			Timestamp:  p.Timestamp,
+			State:      p.State,
+			IntervalMS: p.ElapsedMS,
+			Processes:  p.Processes,
+			CPUMS:      p.CPUMS,
+			CPUUsage:   snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
+			CPUMSMax:   p.CPUMSMax,
+			MemoryAvg:  rounded(p.MemoryAvg),
+			MemoryMax:  p.MemoryMax,
+			ThreadsMax: p.ThreadsMax,
+			ReadBytes:  p.ReadBytes,
+			WriteBytes: p.WriteBytes,
+		}
 	}
 }

@@ -56,11 +56,14 @@ func testHistoryAnswers(t *testing.T, s *site) {
 				ReceivedBytes []*int64   `json:"received_bytes"`
 			}
 		}](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?resolution=1m&"+window, ""))
-		if chart.Resolution != "1m" || len(chart.Series.Timestamps) < 30 || chart.Series.CPUUsageAvg[3] == nil || *chart.Series.ReceivedBytes[3] == 0 {
+		if chart.Resolution != "1m" || len(chart.Series.Timestamps) < 30 || chart.Series.CPUUsageAvg[3] == nil ||
+			*chart.Series.ReceivedBytes[3] == 0 {
 			t.Errorf("%+v", chart)
 		}
 		auto := decode[struct{ Resolution string }](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?since=1h", ""))
-		year := decode[struct{ Resolution string }](t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?since=365d", ""))
+		year := decode[struct{ Resolution string }](
+			t, s.do(http.MethodGet, "/api/v1/machines/m/metrics?since=365d", ""),
+		)
 		if auto.Resolution != "raw" || year.Resolution != "1d" {
 			t.Errorf("an hour is drawn as %s, a year as %s", auto.Resolution, year.Resolution)
 		}
@@ -78,11 +81,14 @@ func testHistoryAnswers(t *testing.T, s *site) {
 			t.Fatalf("%+v", top)
 		}
 		for _, one := range top.Results {
-			if want := spent[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}]; one.CPUMS != want || one.CPUUsage == 0 {
+			if want := spent[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}]; one.CPUMS != want ||
+				one.CPUUsage == 0 {
 				t.Errorf("%+v, want %d", one, want)
 			}
 		}
-		names := decode[struct{ Results []struct{ Name string } }](t, s.do(http.MethodGet, "/api/v1/processes/top?by=name&sort=memory&"+window, ""))
+		names := decode[struct{ Results []struct{ Name string } }](
+			t, s.do(http.MethodGet, "/api/v1/processes/top?by=name&sort=memory&"+window, ""),
+		)
 		if len(names.Results) < 3 || names.Results[0].Name == "" {
 			t.Errorf("%+v", names)
 		}
@@ -105,7 +111,9 @@ func testHistoryAnswers(t *testing.T, s *site) {
 		if history.Resolution != "raw" || total != spent[root.ProcessKey] || len(history.Identities) == 0 {
 			t.Errorf("%s, %d ms, want %d", history.Resolution, total, spent[root.ProcessKey])
 		}
-		if names := decode[struct{ Points []json.RawMessage }](t, s.do(http.MethodGet, "/api/v1/machines/m/processes/history?since=3h&name="+url.QueryEscape(root.Name), "")); len(names.Points) == 0 {
+		if names := decode[struct{ Points []json.RawMessage }](t, s.do(http.MethodGet, "/api/v1/machines/m/processes/history?since=3h&name="+url.QueryEscape(root.Name), "")); len(
+			names.Points,
+		) == 0 {
 			t.Error("nothing of its name")
 		}
 	})
@@ -116,7 +124,9 @@ func testHistoryAnswers(t *testing.T, s *site) {
 			MemoryAfter  *int64 `json:"memory_after"`
 			CPUMS        *int64 `json:"cpu_ms"`
 		}
-		diff := decode[struct{ Started, Ended, Passed, Grew, Shrank []change }](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/machines/m/diff?from=%s&to=%s", first, last), ""))
+		diff := decode[struct{ Started, Ended, Passed, Grew, Shrank []change }](
+			t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/machines/m/diff?from=%s&to=%s", first, last), ""),
+		)
 		if len(diff.Started) == 0 || len(diff.Ended) == 0 || len(diff.Grew)+len(diff.Shrank) == 0 {
 			t.Fatalf("%+v", diff)
 		}
@@ -142,7 +152,8 @@ func testHistoryAnswers(t *testing.T, s *site) {
 				Processes []struct{ Name string }
 			}
 		}](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/processes?time=%s&name=%s", series.Snapshots[30].Timestamp, url.QueryEscape(name)), ""))
-		if len(at.Results) != 1 || at.Results[0].MachineID != "m" || at.Results[0].Hostname != hostname || at.Results[0].Processes[0].Name != name {
+		if len(at.Results) != 1 || at.Results[0].MachineID != "m" || at.Results[0].Hostname != hostname ||
+			at.Results[0].Processes[0].Name != name {
 			t.Errorf("%+v", at)
 		}
 		in := decode[struct {
@@ -153,7 +164,9 @@ func testHistoryAnswers(t *testing.T, s *site) {
 		}
 	})
 	t.Run("export", func(t *testing.T) {
-		lines := strings.Split(strings.TrimSpace(s.do(http.MethodGet, "/api/v1/machines/m/export?"+window, "").text), "\n")
+		lines := strings.Split(
+			strings.TrimSpace(s.do(http.MethodGet, "/api/v1/machines/m/export?"+window, "").text), "\n",
+		)
 		if len(lines) != 60 { // three pages of the store
 			t.Fatalf("%d lines, want 60", len(lines))
 		}
@@ -165,7 +178,8 @@ func testHistoryAnswers(t *testing.T, s *site) {
 			if err := json.Unmarshal([]byte(line), &view); err != nil {
 				t.Fatal(err)
 			}
-			if diff := snapshottest.Diff(view.Processes, series.Truth[i]); diff != "" || view.Timestamp != series.Snapshots[i].Timestamp {
+			if diff := snapshottest.Diff(view.Processes, series.Truth[i]); diff != "" ||
+				view.Timestamp != series.Snapshots[i].Timestamp {
 				t.Fatalf("line %d: %s", i, diff)
 			}
 		}
@@ -178,7 +192,8 @@ func testHistoryAnswers(t *testing.T, s *site) {
 		if err != nil || len(rows) != want || table.header.Get("Content-Type") != "text/csv; charset=utf-8" {
 			t.Errorf("%d rows, want %d (%v)", len(rows), want, err)
 		}
-		plain, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+window, "").text)).ReadAll()
+		plain, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+window, "").text)).
+			ReadAll()
 		if err != nil || len(plain) != 61 {
 			t.Errorf("%d rows without processes (%v)", len(plain), err)
 		}
@@ -189,11 +204,15 @@ func testHistoryAnswers(t *testing.T, s *site) {
 func TestExportedTextIsNoFormula(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
-	body := fmt.Sprintf(`{"machine_id": "m", "snapshots": [{"timestamp": %q, "processes": [{"pid": 1, "ppid": 0, "name": "=cmd()", "command_line": "@x, \"y\""}]}]}`, snapshot.TimeOf(time.Now()))
+	body := fmt.Sprintf(
+		`{"machine_id": "m", "snapshots": [{"timestamp": %q, "processes": [{"pid": 1, "ppid": 0, "name": "=cmd()", "command_line": "@x, \"y\""}]}]}`,
+		snapshot.TimeOf(time.Now()),
+	)
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", body); got.status != http.StatusCreated {
 		t.Fatal(got.text)
 	}
-	rows, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv", "").text)).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv", "").text)).
+		ReadAll()
 	if err != nil || len(rows) != 2 || rows[1][5] != "'=cmd()" || rows[1][6] != `'@x, "y"` {
 		t.Errorf("%q, %v", rows, err)
 	}
@@ -235,7 +254,10 @@ func testHistoryRefusals(t *testing.T, s *site) {
 	} {
 		got := s.do(http.MethodGet, "/api/v1"+test.path, "")
 		if p := got.problem(t); got.status != test.status || p.Field != test.field {
-			t.Errorf("%s: %d, field %q (%s); want %d, %q", test.path, got.status, p.Field, p.Detail, test.status, test.field)
+			t.Errorf(
+				"%s: %d, field %q (%s); want %d, %q", test.path, got.status, p.Field, p.Detail, test.status,
+				test.field,
+			)
 		}
 	}
 	// A window of ten years is no fault, and bounded.
@@ -260,7 +282,10 @@ func testStorageAndRetention(t *testing.T, s *site) {
 			RawDays int `json:"raw_days"`
 		}
 	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
-	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 13 || st.ProcessSamples < 60*15 || st.Retention.RawDays != 30 || st.BudgetDays != nil {
+	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 13 ||
+		st.ProcessSamples < 60*15 ||
+		st.Retention.RawDays != 30 ||
+		st.BudgetDays != nil {
 		t.Errorf("%+v", st)
 	}
 	patch := func(body string) answer { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
@@ -280,7 +305,10 @@ func testStorageAndRetention(t *testing.T, s *site) {
 		}
 	}
 	// A snapshot older than what is kept now is refused with the reason.
-	old := fmt.Sprintf(`{"machine_id": "m", "snapshots": [{"timestamp": %q}]}`, snapshot.TimeOf(time.Now().Add(-8*24*time.Hour)))
+	old := fmt.Sprintf(
+		`{"machine_id": "m", "snapshots": [{"timestamp": %q}]}`,
+		snapshot.TimeOf(time.Now().Add(-8*24*time.Hour)),
+	)
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", old); got.problem(t).Code != "timestamp_too_old" {
 		t.Errorf("%d %s", got.status, got.text)
 	}

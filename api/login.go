@@ -46,40 +46,94 @@ type sessionAnswer struct {
 
 func (a *API) registerLogin() {
 	tags := []string{"log-in"}
-	huma.Register(a.huma, huma.Operation{OperationID: "get-login-methods", Method: http.MethodGet, Path: "/api/v1/auth/methods", Tags: tags,
-		Summary: "How to log in here"}, func(ctx context.Context, _ *struct{}) (*struct{ Body Methods }, error) {
-		has, err := a.auth.HasAdmin(ctx)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		out := &struct{ Body Methods }{}
-		out.Body.SetupNeeded = !has
-		if a.oidc != nil {
-			out.Body.Provider = a.oidcName
-		}
-		return out, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "setup", Method: http.MethodPost, Path: "/api/v1/auth/setup", Tags: tags, MaxBodyBytes: maxSmallBody,
-		Summary: "Add the first administrator, by the set-up link, and log in"}, func(ctx context.Context, in *struct{ Body setupBody }) (*sessionAnswer, error) {
-		return a.begun(ctx)(a.auth.Setup(ctx, in.Body.Secret, auth.NewUser{Name: in.Body.Name, Password: in.Body.Password}))
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "login", Method: http.MethodPost, Path: "/api/v1/auth/login", Tags: tags, MaxBodyBytes: maxSmallBody,
-		Summary:     "Log in; the session is a cookie",
-		Description: "For browsers. Programs use tokens. 401 code_needed asks for the one-time code: send everything again with it. 429 says how long to wait."},
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-login-methods",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/auth/methods",
+			Tags:        tags,
+			Summary:     "How to log in here",
+		},
+		func(ctx context.Context, _ *struct{}) (*struct{ Body Methods }, error) {
+			has, err := a.auth.HasAdmin(ctx)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			out := &struct{ Body Methods }{}
+			out.Body.SetupNeeded = !has
+			if a.oidc != nil {
+				out.Body.Provider = a.oidcName
+			}
+			return out, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:  "setup",
+			Method:       http.MethodPost,
+			Path:         "/api/v1/auth/setup",
+			Tags:         tags,
+			MaxBodyBytes: maxSmallBody,
+			Summary:      "Add the first administrator, by the set-up link, and log in",
+		},
+		func(ctx context.Context, in *struct{ Body setupBody }) (*sessionAnswer, error) {
+			return a.begun(
+				ctx,
+			)(
+				a.auth.Setup(ctx, in.Body.Secret, auth.NewUser{Name: in.Body.Name, Password: in.Body.Password}),
+			)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:  "login",
+			Method:       http.MethodPost,
+			Path:         "/api/v1/auth/login",
+			Tags:         tags,
+			MaxBodyBytes: maxSmallBody,
+			Summary:      "Log in; the session is a cookie",
+			Description:  "For browsers. Programs use tokens. 401 code_needed asks for the one-time code: send everything again with it. 429 says how long to wait.",
+		},
 		func(ctx context.Context, in *struct{ Body loginBody }) (*sessionAnswer, error) {
-			return a.begun(ctx)(a.auth.Login(ctx, auth.Credentials{Name: in.Body.Name, Password: in.Body.Password, Code: in.Body.Code, Device: visitOf(ctx).device}))
-		})
-	huma.Register(a.huma, huma.Operation{OperationID: "logout", Method: http.MethodPost, Path: "/api/v1/auth/logout", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "End this session"}, func(ctx context.Context, _ *struct{}) (*struct {
-		SetCookie []string `header:"Set-Cookie"`
-	}, error) {
-		if err := a.auth.Logout(ctx, auth.PrincipalOf(ctx)); err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return &struct {
+			return a.begun(
+				ctx,
+			)(
+				a.auth.Login(
+					ctx,
+					auth.Credentials{
+						Name:     in.Body.Name,
+						Password: in.Body.Password,
+						Code:     in.Body.Code,
+						Device:   visitOf(ctx).device,
+					},
+				),
+			)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "logout",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/auth/logout",
+			Tags:          tags,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "End this session",
+		},
+		func(ctx context.Context, _ *struct{}) (*struct {
 			SetCookie []string `header:"Set-Cookie"`
-		}{visitOf(ctx).ended()}, nil
-	})
+		}, error) {
+			if err := a.auth.Logout(ctx, auth.PrincipalOf(ctx)); err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return &struct {
+				SetCookie []string `header:"Set-Cookie"`
+			}{visitOf(ctx).ended()}, nil
+		},
+	)
 }
 
 // begun answers with a session that has begun, or says why not.
@@ -88,14 +142,20 @@ func (a *API) begun(ctx context.Context) func(*auth.Started, error) (*sessionAns
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return &sessionAnswer{SetCookie: visitOf(ctx).begun(s, a.cfg.Now()), Body: selfView(&auth.Principal{Role: auth.Role(s.User.Role), Name: s.User.Name, Tags: s.User.Tags}, s.User)}, nil
+		return &sessionAnswer{
+			SetCookie: visitOf(ctx).begun(s, a.cfg.Now()),
+			Body: selfView(
+				&auth.Principal{Role: auth.Role(s.User.Role), Name: s.User.Name, Tags: s.User.Tags}, s.User,
+			),
+		}, nil
 	}
 }
 
 // beginOIDC sends the browser to the identity provider.
 func (a *API) beginOIDC(c *gin.Context) {
 	if a.oidc == nil {
-		problem.New(http.StatusNotFound, "no_provider", "No identity provider is configured.").Write(c.Writer, c.Request)
+		problem.New(http.StatusNotFound, "no_provider", "No identity provider is configured.").
+			Write(c.Writer, c.Request)
 		return
 	}
 	address, attempt, err := a.oidc.Begin(c.Request.Context())
@@ -104,14 +164,16 @@ func (a *API) beginOIDC(c *gin.Context) {
 		return
 	}
 	v := visitOf(c.Request.Context())
-	c.Writer.Header().Add("Set-Cookie", v.cookie(attemptCookie, attempt.Encode(), a.cfg.Now().Add(attemptFor), http.SameSiteLaxMode))
+	c.Writer.Header().
+		Add("Set-Cookie", v.cookie(attemptCookie, attempt.Encode(), a.cfg.Now().Add(attemptFor), http.SameSiteLaxMode))
 	c.Redirect(http.StatusFound, address)
 }
 
 // finishOIDC takes the browser back from the identity provider.
 func (a *API) finishOIDC(c *gin.Context) {
 	if a.oidc == nil {
-		problem.New(http.StatusNotFound, "no_provider", "No identity provider is configured.").Write(c.Writer, c.Request)
+		problem.New(http.StatusNotFound, "no_provider", "No identity provider is configured.").
+			Write(c.Writer, c.Request)
 		return
 	}
 	ctx := c.Request.Context()
@@ -145,6 +207,9 @@ func (a *API) loginFailed(c *gin.Context, err error) {
 	if p := accountProblem(err); p != nil {
 		code = p.Code
 	}
-	a.logger.Warn("a log-in through the identity provider failed", "request_id", problem.RequestID(ctx), "code", code, "err", err)
+	a.logger.Warn(
+		"a log-in through the identity provider failed", "request_id", problem.RequestID(ctx), "code", code,
+		"err", err,
+	)
 	c.Redirect(http.StatusFound, "/login?failed="+url.QueryEscape(code))
 }

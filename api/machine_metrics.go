@@ -24,7 +24,14 @@ type machineStates struct {
 }
 
 func newMachineStates(store Store) machineStates {
-	return machineStates{store: store, desc: prometheus.NewDesc("snapwatch_machines", "Machines by state: up; disabled, which send only heartbeats; stale, which have not been heard of for two intervals.", []string{"state"}, nil)}
+	return machineStates{
+		store: store,
+		desc: prometheus.NewDesc(
+			"snapwatch_machines",
+			"Machines by state: up; disabled, which send only heartbeats; stale, which have not been heard of for two intervals.",
+			[]string{"state"}, nil,
+		),
+	}
 }
 
 // Describe names the metric.
@@ -54,27 +61,83 @@ type machineMetric struct {
 // machineMetrics lists them. What a stale machine last said is not told: it would
 // look like the present.
 var machineMetrics = []machineMetric{
-	{"up", "1 if the machine is heard of, 0 if it has been silent for two intervals.", func(_ *store.Machine, stale bool) (float64, bool) { return boolean(!stale), true }},
-	{"enabled", "1 if its agent takes snapshots.", func(m *store.Machine, _ bool) (float64, bool) { return boolean(m.Enabled), true }},
-	{"polling_interval_seconds", "Seconds between two snapshots.", func(m *store.Machine, _ bool) (float64, bool) { return m.PollingInterval, true }},
-	{"last_seen_timestamp_seconds", "When the machine was last heard of.", func(m *store.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true }},
-	{"last_snapshot_timestamp_seconds", "When the newest snapshot was taken.", func(m *store.Machine, _ bool) (float64, bool) {
-		return seconds(m.LastSnapshot), m.LastSnapshot != 0
-	}},
+	{
+		"up",
+		"1 if the machine is heard of, 0 if it has been silent for two intervals.",
+		func(_ *store.Machine, stale bool) (float64, bool) { return boolean(!stale), true },
+	},
+	{
+		"enabled",
+		"1 if its agent takes snapshots.",
+		func(m *store.Machine, _ bool) (float64, bool) { return boolean(m.Enabled), true },
+	},
+	{
+		"polling_interval_seconds",
+		"Seconds between two snapshots.",
+		func(m *store.Machine, _ bool) (float64, bool) { return m.PollingInterval, true },
+	},
+	{
+		"last_seen_timestamp_seconds",
+		"When the machine was last heard of.",
+		func(m *store.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true },
+	},
+	{
+		"last_snapshot_timestamp_seconds",
+		"When the newest snapshot was taken.",
+		func(m *store.Machine, _ bool) (float64, bool) {
+			return seconds(m.LastSnapshot), m.LastSnapshot != 0
+		},
+	},
 	{"processes", "Processes.", live(func(m *store.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
-	{"cpu_usage_ratio", "Share of all cores that is in use, 0 to 1.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) })},
+	{
+		"cpu_usage_ratio",
+		"Share of all cores that is in use, 0 to 1.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) }),
+	},
 	{"load1", "Load average of a minute.", live(func(m *store.Machine) *float64 { return m.Latest.Load1 })},
 	{"load5", "Load average of five minutes.", live(func(m *store.Machine) *float64 { return m.Latest.Load5 })},
-	{"load15", "Load average of a quarter of an hour.", live(func(m *store.Machine) *float64 { return m.Latest.Load15 })},
-	{"uptime_seconds", "Time since the machine started.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) })},
+	{
+		"load15",
+		"Load average of a quarter of an hour.",
+		live(func(m *store.Machine) *float64 { return m.Latest.Load15 }),
+	},
+	{
+		"uptime_seconds",
+		"Time since the machine started.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) }),
+	},
 	{"memory_size_bytes", "Memory.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
-	{"memory_used_bytes", "Memory in use.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) })},
-	{"memory_available_bytes", "Memory that processes can get without swapping.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) })},
+	{
+		"memory_used_bytes",
+		"Memory in use.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) }),
+	},
+	{
+		"memory_available_bytes",
+		"Memory that processes can get without swapping.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) }),
+	},
 	{"swap_size_bytes", "Swap space.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
-	{"swap_used_bytes", "Swap space in use.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) })},
-	{"disk_size_bytes", "Space of all disks.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) })},
-	{"disk_used_bytes", "Space of all disks in use.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) })},
-	{"disk_available_bytes", "Space of all disks that is free for users.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) })},
+	{
+		"swap_used_bytes",
+		"Swap space in use.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) }),
+	},
+	{
+		"disk_size_bytes",
+		"Space of all disks.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) }),
+	},
+	{
+		"disk_used_bytes",
+		"Space of all disks in use.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) }),
+	},
+	{
+		"disk_available_bytes",
+		"Space of all disks that is free for users.",
+		live(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) }),
+	},
 }
 
 // live is for what only a machine that is heard of has.
@@ -122,9 +185,15 @@ func newMachineValues(s Store, view store.View, limit int, now func() time.Time)
 	c := &machineValues{store: s, view: view, limit: limit, now: now,
 		info: prometheus.NewDesc("snapwatch_machine_info", "1, with what a machine says of itself.",
 			[]string{"machine_id", "hostname", "os", "platform", "kernel", "architecture", "agent_version"}, nil),
-		omitted: prometheus.NewDesc("snapwatch_machine_metrics_omitted", "1 if there are more machines than --machine-metrics lets through, which are left out here.", nil, nil)}
+		omitted: prometheus.NewDesc(
+			"snapwatch_machine_metrics_omitted",
+			"1 if there are more machines than --machine-metrics lets through, which are left out here.", nil, nil,
+		)}
 	for _, one := range machineMetrics {
-		c.descs = append(c.descs, prometheus.NewDesc("snapwatch_machine_"+one.name, one.help, []string{"machine_id", "hostname"}, nil))
+		c.descs = append(
+			c.descs,
+			prometheus.NewDesc("snapwatch_machine_"+one.name, one.help, []string{"machine_id", "hostname"}, nil),
+		)
 	}
 	return c
 }
@@ -164,7 +233,10 @@ func (c *machineValues) Collect(metrics chan<- prometheus.Metric) {
 // mountMetrics serves the server's own metrics and, if asked for, the machines'.
 func (a *API) mountMetrics(registry *prometheus.Registry) {
 	registry.MustRegister(newMachineStates(a.store))
-	a.engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true})))
+	a.engine.GET(
+		"/metrics",
+		gin.WrapH(promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true})),
+	)
 	a.engine.GET("/metrics/machines", func(c *gin.Context) {
 		if a.cfg.MachineMetrics <= 0 {
 			http.NotFound(c.Writer, c.Request)
@@ -172,6 +244,7 @@ func (a *API) mountMetrics(registry *prometheus.Registry) {
 		}
 		machines := prometheus.NewRegistry() // of the machines that the caller sees
 		machines.MustRegister(newMachineValues(a.store, viewOf(c.Request.Context()), a.cfg.MachineMetrics, a.cfg.Now))
-		promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}).ServeHTTP(c.Writer, c.Request)
+		promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}).
+			ServeHTTP(c.Writer, c.Request)
 	})
 }

@@ -21,9 +21,27 @@ func TestMachineMetrics(t *testing.T) {
 	s := startOn(t, db, api.Config{MachineMetrics: 3, Now: func() time.Time { return now }})
 	add := func(machineID string) {
 		t.Helper()
-		decode[map[string]any](t, s.do(http.MethodPost, "/api/v1/machines", fmt.Sprintf(`{"machine_id":%q,"hostname":"host \"%s\"\n","kernel":"6.1"}`, machineID, machineID)))
-		decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", fmt.Sprintf(`{"machine_id":%q,"snapshots":[{"timestamp":%q,"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500},
-			"processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh"}]}]}`, machineID, snapshot.TimeOf(now))))
+		decode[map[string]any](
+			t,
+			s.do(
+				http.MethodPost,
+				"/api/v1/machines",
+				fmt.Sprintf(`{"machine_id":%q,"hostname":"host \"%s\"\n","kernel":"6.1"}`, machineID, machineID),
+			),
+		)
+		decode[snapshot.Ack](
+			t,
+			s.do(
+				http.MethodPost,
+				"/api/v1/snapshots",
+				fmt.Sprintf(
+					`{"machine_id":%q,"snapshots":[{"timestamp":%q,"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500},
+			"processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh"}]}]}`,
+					machineID,
+					snapshot.TimeOf(now),
+				),
+			),
+		)
 	}
 	want := func(path string, there, absent []string) {
 		t.Helper()
@@ -49,20 +67,51 @@ func TestMachineMetrics(t *testing.T) {
 		add(machineID)
 	}
 	want("/metrics/machines", []string{
-		"snapwatch_machine_up" + labels("a") + " 1", "snapwatch_machine_cpu_usage_ratio" + labels("a") + " 0.125", "snapwatch_machine_memory_used_bytes" + labels("b") + " 400",
-		"snapwatch_machine_uptime_seconds" + labels("c") + " 1.5", "snapwatch_machine_processes" + labels("c") + " 2", "snapwatch_machine_metrics_omitted 0",
+		"snapwatch_machine_up" + labels(
+			"a",
+		) + " 1", "snapwatch_machine_cpu_usage_ratio" + labels("a") + " 0.125", "snapwatch_machine_memory_used_bytes" + labels("b") + " 400",
+		"snapwatch_machine_uptime_seconds" + labels(
+			"c",
+		) + " 1.5", "snapwatch_machine_processes" + labels("c") + " 2", "snapwatch_machine_metrics_omitted 0",
 	}, []string{"snapwatch_machine_load1{"}) // nobody told
-	want("/metrics", []string{`snapwatch_machines{state="up"} 3`, `snapwatch_machines{state="disabled"} 0`, `snapwatch_machines{state="stale"} 0`}, nil)
+	want(
+		"/metrics",
+		[]string{
+			`snapwatch_machines{state="up"} 3`,
+			`snapwatch_machines{state="disabled"} 0`,
+			`snapwatch_machines{state="stale"} 0`,
+		},
+		nil,
+	)
 
 	add("d")
 	decode[map[string]any](t, s.do(http.MethodPatch, "/api/v1/machines/b", `{"enabled": false}`))
-	want("/metrics/machines", []string{"snapwatch_machine_metrics_omitted 1", "snapwatch_machine_enabled" + labels("b") + " 0"}, []string{`machine_id="d"`})
+	want(
+		"/metrics/machines",
+		[]string{"snapwatch_machine_metrics_omitted 1", "snapwatch_machine_enabled" + labels("b") + " 0"},
+		[]string{`machine_id="d"`},
+	)
 	want("/metrics", []string{`snapwatch_machines{state="up"} 3`, `snapwatch_machines{state="disabled"} 1`}, nil)
 
 	now = now.Add(40 * time.Second) // longer than two intervals, shorter than two heartbeats
-	want("/metrics/machines", []string{"snapwatch_machine_up" + labels("a") + " 0", "snapwatch_machine_up" + labels("b") + " 1", "snapwatch_machine_last_seen_timestamp_seconds" + labels("b") + " " + stamp(now.Add(-40*time.Second))},
-		[]string{"snapwatch_machine_cpu_usage_ratio" + labels("a")})
-	want("/metrics", []string{`snapwatch_machines{state="up"} 0`, `snapwatch_machines{state="disabled"} 1`, `snapwatch_machines{state="stale"} 3`}, nil)
+	want(
+		"/metrics/machines",
+		[]string{
+			"snapwatch_machine_up" + labels("a") + " 0",
+			"snapwatch_machine_up" + labels("b") + " 1",
+			"snapwatch_machine_last_seen_timestamp_seconds" + labels("b") + " " + stamp(now.Add(-40*time.Second)),
+		},
+		[]string{"snapwatch_machine_cpu_usage_ratio" + labels("a")},
+	)
+	want(
+		"/metrics",
+		[]string{
+			`snapwatch_machines{state="up"} 0`,
+			`snapwatch_machines{state="disabled"} 1`,
+			`snapwatch_machines{state="stale"} 3`,
+		},
+		nil,
+	)
 
 	off := startOn(t, db, api.Config{})
 	if got := off.do(http.MethodGet, "/metrics/machines", ""); got.status != http.StatusNotFound {

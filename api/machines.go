@@ -102,18 +102,64 @@ type ConfigView struct {
 
 func (a *API) registerMachines() {
 	tags := []string{"machines"}
-	huma.Register(a.huma, huma.Operation{OperationID: "list-machines", Method: http.MethodGet, Path: "/api/v1/machines", Tags: tags,
-		Summary: "List machines, by hostname"}, a.listMachines)
-	huma.Register(a.huma, huma.Operation{OperationID: "register-machine", Method: http.MethodPost, Path: "/api/v1/machines", Tags: tags,
-		Summary: "Register a machine, or tell what has changed about it", DefaultStatus: http.StatusCreated, MaxBodyBytes: maxSmallBody}, a.registerMachine)
-	huma.Register(a.huma, huma.Operation{OperationID: "get-machine", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}", Tags: tags,
-		Summary: "One machine"}, a.getMachine)
-	huma.Register(a.huma, huma.Operation{OperationID: "patch-machine", Method: http.MethodPatch, Path: "/api/v1/machines/{machine_id}", Tags: tags,
-		Summary: "Change a machine's config; its agent learns of it with its next post", MaxBodyBytes: maxSmallBody}, a.patchMachine)
-	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-config", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/config", Tags: tags,
-		Summary: "What a machine's agent is told to do"}, a.getConfig)
-	huma.Register(a.huma, huma.Operation{OperationID: "delete-machine", Method: http.MethodDelete, Path: "/api/v1/machines/{machine_id}", Tags: tags,
-		Summary: "Forget a machine and its history; an agent that still runs registers it anew", DefaultStatus: http.StatusNoContent}, a.deleteMachine)
+	huma.Register(
+		a.huma,
+		huma.Operation{OperationID: "list-machines", Method: http.MethodGet, Path: "/api/v1/machines", Tags: tags,
+			Summary: "List machines, by hostname"},
+		a.listMachines,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{OperationID: "register-machine", Method: http.MethodPost, Path: "/api/v1/machines", Tags: tags,
+			Summary: "Register a machine, or tell what has changed about it", DefaultStatus: http.StatusCreated, MaxBodyBytes: maxSmallBody},
+		a.registerMachine,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-machine",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}",
+			Tags:        tags,
+			Summary:     "One machine",
+		},
+		a.getMachine,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:  "patch-machine",
+			Method:       http.MethodPatch,
+			Path:         "/api/v1/machines/{machine_id}",
+			Tags:         tags,
+			Summary:      "Change a machine's config; its agent learns of it with its next post",
+			MaxBodyBytes: maxSmallBody,
+		},
+		a.patchMachine,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-machine-config",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/config",
+			Tags:        tags,
+			Summary:     "What a machine's agent is told to do",
+		},
+		a.getConfig,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "delete-machine",
+			Method:        http.MethodDelete,
+			Path:          "/api/v1/machines/{machine_id}",
+			Tags:          tags,
+			Summary:       "Forget a machine and its history; an agent that still runs registers it anew",
+			DefaultStatus: http.StatusNoContent,
+		},
+		a.deleteMachine,
+	)
 }
 
 // maxSmallBody bounds the bodies that are not snapshots.
@@ -195,9 +241,19 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	IfMatch string `header:"If-Match" doc:"The ETag that the change is based on; without it the change is made whatever happened meanwhile"`
 	Body    ConfigPatch
 }) (*machineAnswer, error) {
-	change := store.ConfigChange{Enabled: in.Body.Enabled, PollingInterval: in.Body.PollingInterval, Include: in.Body.Include, Exclude: in.Body.Exclude, Omit: in.Body.Omit, Tags: in.Body.Tags}
+	change := store.ConfigChange{
+		Enabled:         in.Body.Enabled,
+		PollingInterval: in.Body.PollingInterval,
+		Include:         in.Body.Include,
+		Exclude:         in.Body.Exclude,
+		Omit:            in.Body.Omit,
+		Tags:            in.Body.Tags,
+	}
 	if change == (store.ConfigChange{}) {
-		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give enabled, polling_interval, include, exclude, omit, tags or several of them.")
+		return nil, problem.New(
+			http.StatusUnprocessableEntity, "invalid_field",
+			"Give enabled, polling_interval, include, exclude, omit, tags or several of them.",
+		)
 	}
 	for field, names := range map[string]*[]string{"include": change.Include, "exclude": change.Exclude} {
 		if names != nil {
@@ -219,8 +275,23 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	if err := a.store.Configure(ctx, in.MachineID, change); err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	a.logger.Info("config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID, "enabled", show(change.Enabled), "polling_interval", show(change.PollingInterval))
-	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{"enabled": change.Enabled, "polling_interval": change.PollingInterval, "include": change.Include, "exclude": change.Exclude, "omit": change.Omit, "tags": change.Tags})
+	a.logger.Info(
+		"config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID,
+		"enabled", show(change.Enabled), "polling_interval", show(change.PollingInterval),
+	)
+	a.auth.Record(
+		ctx,
+		"machine.changed",
+		"machine "+in.MachineID,
+		map[string]any{
+			"enabled":          change.Enabled,
+			"polling_interval": change.PollingInterval,
+			"include":          change.Include,
+			"exclude":          change.Exclude,
+			"omit":             change.Omit,
+			"tags":             change.Tags,
+		},
+	)
 	return a.answer(ctx, in.MachineID, http.StatusOK)
 }
 
@@ -232,7 +303,9 @@ func ifMatch(header string) (int64, error) {
 	}
 	version, err := strconv.ParseInt(strings.Trim(header, `"`), 10, 64)
 	if err != nil || version < 1 {
-		return 0, problem.New(http.StatusPreconditionFailed, "version_mismatch", "If-Match is not an ETag of this machine.")
+		return 0, problem.New(
+			http.StatusPreconditionFailed, "version_mismatch", "If-Match is not an ETag of this machine.",
+		)
 	}
 	return version, nil
 }

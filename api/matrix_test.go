@@ -43,7 +43,14 @@ type matrix struct {
 // newMatrix starts a server by a policy, with one caller of each kind.
 func newMatrix(t *testing.T, policy auth.Policy) *matrix {
 	t.Helper()
-	m := &matrix{site: siteOf(t, apitest.Start(t, storetest.Postgres(t), apitest.Config{Policy: policy, Config: api.Config{MachineMetrics: 10}}))}
+	m := &matrix{
+		site: siteOf(
+			t,
+			apitest.Start(
+				t, storetest.Postgres(t), apitest.Config{Policy: policy, Config: api.Config{MachineMetrics: 10}},
+			),
+		),
+	}
 	for i, machineID := range []string{ownMachine, otherMachine} {
 		m.fillAs(machineID, snapshottest.NewMachine(uint64(i+1), 5).Sparse(recent(), 3, time.Second, 10).Snapshots)
 	}
@@ -54,7 +61,10 @@ func newMatrix(t *testing.T, policy auth.Policy) *matrix {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.callers = append(m.callers, caller{name, &auth.Principal{Role: n.Role, MachineID: n.MachineID, Tags: n.Tags, Scopes: n.Scopes}, secret})
+		m.callers = append(
+			m.callers,
+			caller{name, &auth.Principal{Role: n.Role, MachineID: n.MachineID, Tags: n.Tags, Scopes: n.Scopes}, secret},
+		)
 	}
 	m.callers = []caller{{name: "stranger"}}
 	add("admin", auth.NewToken{Role: auth.RoleAdmin})
@@ -131,7 +141,8 @@ var queries = map[string]string{
 func (m *matrix) ask(who caller, operation, machineID string) answer {
 	m.t.Helper()
 	method, path, _ := strings.Cut(operation, " ")
-	path = strings.NewReplacer("{machine_id}", machineID, "{name}", "nobody", "{session_id}", "999999", "{token_id}", "999999", "{key_id}", "999999").Replace(path)
+	path = strings.NewReplacer("{machine_id}", machineID, "{name}", "nobody", "{session_id}", "999999", "{token_id}", "999999", "{key_id}", "999999").
+		Replace(path)
 	if query := queries[operation]; query != "" {
 		path += "?" + query
 	}
@@ -189,12 +200,16 @@ func (m *matrix) differences(table auth.Policy) (list []string) {
 		about := strings.Contains(operation, "{machine_id}") || slices.Contains(inBody, operation)
 		for _, who := range m.callers {
 			for _, machineID := range []string{ownMachine, otherMachine} {
-				if strings.HasPrefix(operation, "DELETE /api/v1/machines") || strings.HasPrefix(operation, "PATCH /api/v1/machines") {
+				if strings.HasPrefix(operation, "DELETE /api/v1/machines") ||
+					strings.HasPrefix(operation, "PATCH /api/v1/machines") {
 					m.machines()
 				}
 				got := m.ask(who, operation, machineID)
 				if got, want := verdict(got), want(table, who, operation, machineID, about); got != want {
-					list = append(list, fmt.Sprintf("%s by %s to %s: %s, the table says %s", operation, who.name, machineID, got, want))
+					list = append(
+						list,
+						fmt.Sprintf("%s by %s to %s: %s, the table says %s", operation, who.name, machineID, got, want),
+					)
 				}
 			}
 		}
@@ -216,7 +231,10 @@ func (m *matrix) liveDifferences(table auth.Policy, who caller, action string) (
 	}
 	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
 	defer cancel()
-	socket, _, err := websocket.Dial(ctx, strings.Replace(m.url, "http", "ws", 1)+"/api/v1/live", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + who.secret}}})
+	socket, _, err := websocket.Dial(
+		ctx, strings.Replace(m.url, "http", "ws", 1)+"/api/v1/live",
+		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + who.secret}}},
+	)
 	if err != nil {
 		return []string{fmt.Sprintf("the live view by %s: %v", who.name, err)}
 	}
@@ -245,7 +263,10 @@ func (m *matrix) liveDifferences(table auth.Policy, who caller, action string) (
 			break
 		}
 		if want := want(table, who, "LIVE "+action, machineID, true); got != want {
-			list = append(list, fmt.Sprintf("live %s by %s to %s: %s, the table says %s", action, who.name, machineID, got, want))
+			list = append(
+				list,
+				fmt.Sprintf("live %s by %s to %s: %s, the table says %s", action, who.name, machineID, got, want),
+			)
 		}
 	}
 	return list
@@ -309,11 +330,13 @@ func TestMatrixMissesARule(t *testing.T) {
 			m := newMatrix(t, less)
 			found := m.differences(table)
 			if !slices.ContainsFunc(found, func(d string) bool {
-				return strings.Contains(d, operation) || strings.HasPrefix(operation, "LIVE") && strings.HasPrefix(d, "live subscribe")
+				return strings.Contains(d, operation) ||
+					strings.HasPrefix(operation, "LIVE") && strings.HasPrefix(d, "live subscribe")
 			}) {
 				t.Errorf("the matrix finds nothing: %v", found)
 			}
-			if missing := m.differences(less); !strings.HasPrefix(operation, "LIVE") && !slices.Contains(missing, operation+" has no rule") {
+			if missing := m.differences(less); !strings.HasPrefix(operation, "LIVE") &&
+				!slices.Contains(missing, operation+" has no rule") {
 				t.Errorf("a route without a rule passes: %v", missing)
 			}
 		})
@@ -346,7 +369,10 @@ func TestFleetShowsWhatIsGranted(t *testing.T) {
 		}
 	}
 	points := func(who caller, name string) int {
-		got := m.do(http.MethodGet, "/api/v1/processes/history?name="+name+"&"+window, "", "Authorization", "Bearer "+who.secret)
+		got := m.do(
+			http.MethodGet, "/api/v1/processes/history?name="+name+"&"+window, "", "Authorization",
+			"Bearer "+who.secret,
+		)
 		return len(decode[struct {
 			Points []any `json:"points"`
 		}](t, got).Points)
@@ -369,7 +395,9 @@ func TestStrangers(t *testing.T) {
 		method, path, _ := strings.Cut(operation, " ")
 		for _, credential := range []string{"", "Bearer swt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "Bearer nonsense", "Basic YTpi", "Bearer " + strings.Repeat("x", 8000)} {
 			got := s.do(method, strings.NewReplacer("{", "", "}", "").Replace(path), "", "Authorization", credential)
-			public := strings.HasPrefix(path, "/healthz") || strings.HasPrefix(path, "/readyz") || strings.HasPrefix(path, "/api/v1/auth/") && operation != "POST /api/v1/auth/logout" || path == "/api/v1/enrol"
+			public := strings.HasPrefix(path, "/healthz") || strings.HasPrefix(path, "/readyz") ||
+				strings.HasPrefix(path, "/api/v1/auth/") && operation != "POST /api/v1/auth/logout" ||
+				path == "/api/v1/enrol"
 			switch {
 			case public && got.status == http.StatusUnauthorized && got.problem(t).Code == "unauthenticated":
 				t.Errorf("%s asks for a credential", operation)

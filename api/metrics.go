@@ -30,8 +30,17 @@ type metricsAnswer struct {
 }
 
 func (a *API) registerMetrics() {
-	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-metrics", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/metrics", Tags: []string{"history"},
-		Summary: "A machine's chart: averages, maxima and totals per bucket of time"}, a.getMetrics)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-machine-metrics",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/metrics",
+			Tags:        []string{"history"},
+			Summary:     "A machine's chart: averages, maxima and totals per bucket of time",
+		},
+		a.getMetrics,
+	)
 }
 
 func (a *API) getMetrics(ctx context.Context, in *metricsInput) (*metricsAnswer, error) {

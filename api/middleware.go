@@ -43,14 +43,20 @@ func (a *API) identify(c *gin.Context) {
 	a.secure(c, v)
 	started := time.Now()
 	c.Next()
-	a.logger.Debug("request", "request_id", id, "method", c.Request.Method, "path", c.Request.URL.Path, "status", c.Writer.Status(), "took", time.Since(started))
+	a.logger.Debug(
+		"request", "request_id", id, "method", c.Request.Method, "path", c.Request.URL.Path,
+		"status", c.Writer.Status(), "took", time.Since(started),
+	)
 }
 
 // recover answers a panic with a problem and keeps the server up.
 func (a *API) recover(c *gin.Context) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			a.logger.Error("a request panicked", "request_id", problem.RequestID(c.Request.Context()), "path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()))
+			a.logger.Error(
+				"a request panicked", "request_id", problem.RequestID(c.Request.Context()),
+				"path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()),
+			)
 			if !c.Writer.Written() {
 				problem.As(nil).Write(c.Writer, c.Request)
 			}
@@ -103,12 +109,14 @@ func (a *API) guard(c *gin.Context) {
 	}
 	host = strings.Trim(host, "[]")
 	if len(a.cfg.AllowedHosts) > 0 && !slices.Contains(a.cfg.AllowedHosts, strings.ToLower(host)) {
-		problem.New(http.StatusMisdirectedRequest, "unknown_host", "This server does not answer to that name; see --allowed-hosts.").Write(c.Writer, c.Request)
+		problem.New(http.StatusMisdirectedRequest, "unknown_host", "This server does not answer to that name; see --allowed-hosts.").
+			Write(c.Writer, c.Request)
 		c.Abort()
 		return
 	}
 	if err := a.origin.Check(c.Request); err != nil {
-		problem.New(http.StatusForbidden, "cross_origin", "A page of another origin may not do this.").Write(c.Writer, c.Request)
+		problem.New(http.StatusForbidden, "cross_origin", "A page of another origin may not do this.").
+			Write(c.Writer, c.Request)
 		c.Abort()
 	}
 }
@@ -120,7 +128,15 @@ type requestMetrics struct {
 }
 
 func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
-	m := &requestMetrics{seconds: prometheus.NewHistogramVec(histogram.Options("snapwatch_http_request_seconds", "Time of a request, by route, method and status.", prometheus.ExponentialBuckets(0.001, 4, 8)), []string{"route", "method", "status"})}
+	m := &requestMetrics{
+		seconds: prometheus.NewHistogramVec(
+			histogram.Options(
+				"snapwatch_http_request_seconds", "Time of a request, by route, method and status.",
+				prometheus.ExponentialBuckets(0.001, 4, 8),
+			),
+			[]string{"route", "method", "status"},
+		),
+	}
 	registry.MustRegister(m.seconds)
 	return m
 }

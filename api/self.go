@@ -80,61 +80,136 @@ func (a *API) registerSelf() {
 		}
 		return &struct{ Body SelfView }{selfView(p, user)}, nil
 	})
-	huma.Register(a.huma, huma.Operation{OperationID: "change-my-password", Method: http.MethodPost, Path: "/api/v1/me/password", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusNoContent,
-		Summary: "Change one's password; one's other sessions end"}, func(ctx context.Context, in *struct {
-		Body struct {
-			PasswordProof
-			NewPassword string `json:"new_password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
-		}
-	}) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.ChangePassword(ctx, auth.PrincipalOf(ctx), in.Body.Password, in.Body.NewPassword))
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "offer-totp", Method: http.MethodPost, Path: "/api/v1/me/totp", Tags: tags,
-		Summary: "Make a key for one-time codes; it is in use once confirmed"}, func(ctx context.Context, _ *struct{}) (*struct{ Body TOTPOffer }, error) {
-		offer, err := a.auth.OfferTOTP(auth.PrincipalOf(ctx))
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return &struct{ Body TOTPOffer }{TOTPOffer(*offer)}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "confirm-totp", Method: http.MethodPost, Path: "/api/v1/me/totp/confirm", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusNoContent,
-		Summary: "Ask for one-time codes of that key from now on"}, func(ctx context.Context, in *struct {
-		Body struct {
-			PasswordProof
-			Secret string `json:"secret" minLength:"16" maxLength:"64" pattern:"^[A-Z2-7]+$"`
-			Code   string `json:"code" minLength:"6" maxLength:"10"`
-		}
-	}) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.ConfirmTOTP(ctx, auth.PrincipalOf(ctx), in.Body.Password, in.Body.Secret, in.Body.Code))
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "remove-totp", Method: http.MethodPost, Path: "/api/v1/me/totp/remove", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusNoContent,
-		Summary: "Ask for no one-time codes any more"}, func(ctx context.Context, in *struct{ Body PasswordProof }) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.RemoveTOTP(ctx, auth.PrincipalOf(ctx), in.Body.Password))
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "get-my-preferences", Method: http.MethodGet, Path: "/api/v1/me/preferences", Tags: tags,
-		Summary: "How one likes to see processes"}, func(ctx context.Context, _ *struct{}) (*struct{ Body accounts.Preferences }, error) {
-		preferences, err := a.auth.Preferences(ctx, auth.PrincipalOf(ctx))
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return &struct{ Body accounts.Preferences }{preferences}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "set-my-preferences", Method: http.MethodPut, Path: "/api/v1/me/preferences", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusNoContent,
-		Summary: "Keep how one likes to see processes"}, func(ctx context.Context, in *struct{ Body accounts.Preferences }) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.SetPreferences(ctx, auth.PrincipalOf(ctx), in.Body))
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "list-my-sessions", Method: http.MethodGet, Path: "/api/v1/me/sessions", Tags: tags,
-		Summary: "One's sessions"}, func(ctx context.Context, _ *struct{}) (*sessionList, error) {
-		return a.listSessions(ctx, auth.PrincipalOf(ctx).UserID)
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "end-my-session", Method: http.MethodDelete, Path: "/api/v1/me/sessions/{session_id}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "End one of one's sessions, at once"}, func(ctx context.Context, in *SessionPath) (*struct{}, error) {
-		user, err := a.auth.Self(ctx, auth.PrincipalOf(ctx))
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return nil, a.orFail(ctx, a.auth.EndSession(ctx, user, in.SessionID))
-	})
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "change-my-password",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/me/password",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "Change one's password; one's other sessions end",
+		},
+		func(ctx context.Context, in *struct {
+			Body struct {
+				PasswordProof
+				NewPassword string `json:"new_password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
+			}
+		}) (*struct{}, error) {
+			return nil, a.orFail(
+				ctx, a.auth.ChangePassword(ctx, auth.PrincipalOf(ctx), in.Body.Password, in.Body.NewPassword),
+			)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{OperationID: "offer-totp", Method: http.MethodPost, Path: "/api/v1/me/totp", Tags: tags,
+			Summary: "Make a key for one-time codes; it is in use once confirmed"},
+		func(ctx context.Context, _ *struct{}) (*struct{ Body TOTPOffer }, error) {
+			offer, err := a.auth.OfferTOTP(auth.PrincipalOf(ctx))
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return &struct{ Body TOTPOffer }{TOTPOffer(*offer)}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "confirm-totp",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/me/totp/confirm",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "Ask for one-time codes of that key from now on",
+		},
+		func(ctx context.Context, in *struct {
+			Body struct {
+				PasswordProof
+				Secret string `json:"secret" minLength:"16" maxLength:"64" pattern:"^[A-Z2-7]+$"`
+				Code   string `json:"code" minLength:"6" maxLength:"10"`
+			}
+		}) (*struct{}, error) {
+			return nil, a.orFail(
+				ctx, a.auth.ConfirmTOTP(ctx, auth.PrincipalOf(ctx), in.Body.Password, in.Body.Secret, in.Body.Code),
+			)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "remove-totp",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/me/totp/remove",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "Ask for no one-time codes any more",
+		},
+		func(ctx context.Context, in *struct{ Body PasswordProof }) (*struct{}, error) {
+			return nil, a.orFail(ctx, a.auth.RemoveTOTP(ctx, auth.PrincipalOf(ctx), in.Body.Password))
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-my-preferences",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/me/preferences",
+			Tags:        tags,
+			Summary:     "How one likes to see processes",
+		},
+		func(ctx context.Context, _ *struct{}) (*struct{ Body accounts.Preferences }, error) {
+			preferences, err := a.auth.Preferences(ctx, auth.PrincipalOf(ctx))
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return &struct{ Body accounts.Preferences }{preferences}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "set-my-preferences",
+			Method:        http.MethodPut,
+			Path:          "/api/v1/me/preferences",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "Keep how one likes to see processes",
+		},
+		func(ctx context.Context, in *struct{ Body accounts.Preferences }) (*struct{}, error) {
+			return nil, a.orFail(ctx, a.auth.SetPreferences(ctx, auth.PrincipalOf(ctx), in.Body))
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{OperationID: "list-my-sessions", Method: http.MethodGet, Path: "/api/v1/me/sessions", Tags: tags,
+			Summary: "One's sessions"},
+		func(ctx context.Context, _ *struct{}) (*sessionList, error) {
+			return a.listSessions(ctx, auth.PrincipalOf(ctx).UserID)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "end-my-session",
+			Method:        http.MethodDelete,
+			Path:          "/api/v1/me/sessions/{session_id}",
+			Tags:          tags,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "End one of one's sessions, at once",
+		},
+		func(ctx context.Context, in *SessionPath) (*struct{}, error) {
+			user, err := a.auth.Self(ctx, auth.PrincipalOf(ctx))
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return nil, a.orFail(ctx, a.auth.EndSession(ctx, user, in.SessionID))
+		},
+	)
 }
 
 func (a *API) listSessions(ctx context.Context, userID int64) (*sessionList, error) {
@@ -145,8 +220,15 @@ func (a *API) listSessions(ctx context.Context, userID int64) (*sessionList, err
 	out := &sessionList{}
 	out.Body.Results = make([]SessionView, len(sessions))
 	for i, s := range sessions {
-		out.Body.Results[i] = SessionView{ID: s.ID, CreatedAt: snapshot.TimeOf(s.CreatedAt), LastSeen: snapshot.TimeOf(s.LastSeen), ExpiresAt: snapshot.TimeOf(s.ExpireAt),
-			Address: s.Address, UserAgent: s.UserAgent, Current: s.ID == auth.PrincipalOf(ctx).SessionID}
+		out.Body.Results[i] = SessionView{
+			ID:        s.ID,
+			CreatedAt: snapshot.TimeOf(s.CreatedAt),
+			LastSeen:  snapshot.TimeOf(s.LastSeen),
+			ExpiresAt: snapshot.TimeOf(s.ExpireAt),
+			Address:   s.Address,
+			UserAgent: s.UserAgent,
+			Current:   s.ID == auth.PrincipalOf(ctx).SessionID,
+		}
 	}
 	return out, nil
 }

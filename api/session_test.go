@@ -17,7 +17,11 @@ const goodPassword = "correct horse battery"
 // logIn logs somebody in and returns the answer with its cookies.
 func (s *site) logIn(name string, header ...string) answer {
 	s.t.Helper()
-	return s.do(http.MethodPost, "/api/v1/auth/login", fmt.Sprintf(`{"name": %q, "password": %q}`, name, goodPassword), append([]string{"Authorization", ""}, header...)...)
+	return s.do(
+		http.MethodPost,
+		"/api/v1/auth/login",
+		fmt.Sprintf(`{"name": %q, "password": %q}`, name, goodPassword),
+		append([]string{"Authorization", ""}, header...)...)
 }
 
 // cookies are those that an answer sets, as a browser would send them.
@@ -46,13 +50,17 @@ func TestSessionCookies(t *testing.T) {
 		t.Fatalf("%d %s %v", plain.status, plain.text, plain.header)
 	}
 	for _, line := range plain.header.Values("Set-Cookie") {
-		if !strings.Contains(line, "; HttpOnly") || !strings.Contains(line, "; SameSite=Strict") || strings.Contains(line, "Secure") || !strings.HasPrefix(line, "snapwatch") {
+		if !strings.Contains(line, "; HttpOnly") || !strings.Contains(line, "; SameSite=Strict") ||
+			strings.Contains(line, "Secure") ||
+			!strings.HasPrefix(line, "snapwatch") {
 			t.Errorf("without TLS: %s", line)
 		}
 	}
 	secure := s.logIn("alice", "X-Forwarded-Proto", "https", "X-Forwarded-For", "198.51.100.7")
 	for _, line := range secure.header.Values("Set-Cookie") {
-		if !strings.Contains(line, "; Secure") || !strings.Contains(line, "; Path=/;") || strings.Contains(line, "Domain=") || !strings.HasPrefix(line, "__Host-snapwatch") {
+		if !strings.Contains(line, "; Secure") || !strings.Contains(line, "; Path=/;") ||
+			strings.Contains(line, "Domain=") ||
+			!strings.HasPrefix(line, "__Host-snapwatch") {
 			t.Errorf("behind TLS: %s", line)
 		}
 	}
@@ -63,7 +71,13 @@ func TestSessionCookies(t *testing.T) {
 	if got := s.do(http.MethodGet, "/api/v1/me", "", "Authorization", "", "Cookie", plain.cookies(), "X-Forwarded-Proto", "https"); got.status != http.StatusUnauthorized {
 		t.Errorf("a cookie without prefix behind TLS: %d", got.status)
 	}
-	sessions := decode[struct{ Results []api.SessionView }](t, s.do(http.MethodGet, "/api/v1/me/sessions", "", "Authorization", "", "Cookie", secure.cookies(), "X-Forwarded-Proto", "https")).Results
+	sessions := decode[struct{ Results []api.SessionView }](
+		t,
+		s.do(
+			http.MethodGet, "/api/v1/me/sessions", "", "Authorization", "", "Cookie", secure.cookies(),
+			"X-Forwarded-Proto", "https",
+		),
+	).Results
 	if len(sessions) != 2 || !sessions[0].Current && !sessions[1].Current {
 		t.Fatalf("%+v", sessions)
 	}
@@ -72,7 +86,10 @@ func TestSessionCookies(t *testing.T) {
 			t.Errorf("a session from %s, want %s", one.Address, want)
 		}
 	}
-	out := s.do(http.MethodPost, "/api/v1/auth/logout", "", "Authorization", "", "Cookie", plain.cookies(), "Sec-Fetch-Site", "same-origin")
+	out := s.do(
+		http.MethodPost, "/api/v1/auth/logout", "", "Authorization", "", "Cookie", plain.cookies(), "Sec-Fetch-Site",
+		"same-origin",
+	)
 	if out.status != http.StatusNoContent || !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
 		t.Errorf("logging out: %d %v", out.status, out.header)
 	}
@@ -86,7 +103,9 @@ func TestUntrustedProxies(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
 	s.add("alice", auth.RoleAdmin)
-	got := s.logIn("alice", "X-Forwarded-Proto", "https", "X-Forwarded-For", "198.51.100.7", "X-Real-Ip", "198.51.100.8")
+	got := s.logIn(
+		"alice", "X-Forwarded-Proto", "https", "X-Forwarded-For", "198.51.100.7", "X-Real-Ip", "198.51.100.8",
+	)
 	if strings.Contains(got.header.Get("Set-Cookie"), "Secure") || got.header.Get("Strict-Transport-Security") != "" {
 		t.Errorf("it believes anybody: %v", got.header)
 	}
@@ -122,7 +141,11 @@ func TestCrossSiteRequests(t *testing.T) {
 		"a socket of another site":    {"GET", "/api/v1/live", []string{"Upgrade", "websocket", "Connection", "Upgrade", "Origin", "https://evil.example"}, 403},
 		"a socket that says nothing":  {"GET", "/api/v1/live", []string{"Upgrade", "websocket", "Connection", "Upgrade"}, 403},
 	} {
-		got := s.do(test.method, test.path, "", append([]string{"Authorization", "", "Cookie", cookies, "Host", ours}, test.header...)...)
+		got := s.do(
+			test.method,
+			test.path,
+			"",
+			append([]string{"Authorization", "", "Cookie", cookies, "Host", ours}, test.header...)...)
 		if got.status != test.want {
 			t.Errorf("%s: %d %s", name, got.status, got.text)
 		}
@@ -140,7 +163,8 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("%s: %s is %q", path, name, got.header.Get(name))
 			}
 		}
-		if policy := got.header.Get("Content-Security-Policy"); policy == "" || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
+		if policy := got.header.Get("Content-Security-Policy"); policy == "" || strings.Contains(policy, "unsafe") ||
+			strings.Contains(policy, "*") {
 			t.Errorf("%s: policy %q", path, policy)
 		}
 		if strings.HasPrefix(path, "/api") && got.header.Get("Cache-Control") != "no-store" {
@@ -161,7 +185,8 @@ func TestRequestRate(t *testing.T) {
 	for range 3 {
 		last = s.get("/api/v1/me")
 	}
-	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" || last.problem(t).Code != "too_many_requests" {
+	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" ||
+		last.problem(t).Code != "too_many_requests" {
 		t.Errorf("%d %s", last.status, last.text)
 	}
 	if got := s.do(http.MethodGet, "/api/v1/me", "", "Authorization", "Bearer "+other); got.status != http.StatusOK {
@@ -176,7 +201,10 @@ func TestAdministration(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
 	post := func(path, body string) answer { return s.do(http.MethodPost, path, body) }
-	user := decode[api.UserView](t, post("/api/v1/users", `{"name": "bob", "password": "`+goodPassword+`", "tags": ["web"]}`))
+	user := decode[api.UserView](
+		t,
+		post("/api/v1/users", `{"name": "bob", "password": "`+goodPassword+`", "tags": ["web"]}`),
+	)
 	if user.Role != auth.RoleUser || user.Tags[0] != "web" || user.LastLogin != nil {
 		t.Errorf("%+v", user)
 	}
@@ -206,8 +234,12 @@ func TestAdministration(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, got.status, got.text)
 		}
 	}
-	token := decode[api.SecretTokenView](t, post("/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["*"], "scopes": ["machines.read"]}`))
-	if list := s.get("/api/v1/tokens?limit=1"); strings.Contains(list.text, token.Token) || !strings.Contains(list.text, `"next_cursor":"`) {
+	token := decode[api.SecretTokenView](
+		t,
+		post("/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["*"], "scopes": ["machines.read"]}`),
+	)
+	if list := s.get("/api/v1/tokens?limit=1"); strings.Contains(list.text, token.Token) ||
+		!strings.Contains(list.text, `"next_cursor":"`) {
 		t.Errorf("%s", list.text)
 	}
 	if got := s.do(http.MethodGet, "/api/v1/machines", "", "Authorization", "Bearer "+token.Token); got.status != http.StatusOK {
@@ -223,19 +255,36 @@ func TestAdministration(t *testing.T) {
 	if err := json.Unmarshal([]byte(post("/api/v1/enrolment-keys", `{"name": "k", "tags": ["web"], "uses": 1}`).text), &key); err != nil {
 		t.Fatal(err)
 	}
-	agent := decode[api.TokenAnswer](t, s.do(http.MethodPost, "/api/v1/enrol", fmt.Sprintf(`{"key": %q, "machine_id": "m", "hostname": "newer agents say more"}`, key.Key), "Authorization", ""))
+	agent := decode[api.TokenAnswer](
+		t,
+		s.do(
+			http.MethodPost,
+			"/api/v1/enrol",
+			fmt.Sprintf(`{"key": %q, "machine_id": "m", "hostname": "newer agents say more"}`, key.Key),
+			"Authorization",
+			"",
+		),
+	)
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", `{"machine_id": "m", "snapshots": []}`, "Authorization", "Bearer "+agent.Token); got.status != http.StatusOK {
 		t.Errorf("an enrolled agent: %d %s", got.status, got.text)
 	}
-	if machine := decode[api.MachineView](t, s.get("/api/v1/machines/m")); len(machine.Tags) != 1 || machine.Tags[0] != "web" {
+	if machine := decode[api.MachineView](t, s.get("/api/v1/machines/m")); len(machine.Tags) != 1 ||
+		machine.Tags[0] != "web" {
 		t.Errorf("an enrolled machine has the tags %v", machine.Tags)
 	}
 	// A deleted machine that comes back has the tags that its token was given.
 	if got := s.do(http.MethodDelete, "/api/v1/machines/m", ""); got.status != http.StatusNoContent {
 		t.Fatal(got.text)
 	}
-	s.do(http.MethodPost, "/api/v1/snapshots", `{"machine_id": "m", "snapshots": []}`, "Authorization", "Bearer "+agent.Token)
-	if machine := decode[api.MachineView](t, s.get("/api/v1/machines/m")); len(machine.Tags) != 1 || machine.Tags[0] != "web" {
+	s.do(
+		http.MethodPost,
+		"/api/v1/snapshots",
+		`{"machine_id": "m", "snapshots": []}`,
+		"Authorization",
+		"Bearer "+agent.Token,
+	)
+	if machine := decode[api.MachineView](t, s.get("/api/v1/machines/m")); len(machine.Tags) != 1 ||
+		machine.Tags[0] != "web" {
 		t.Errorf("a machine that came back has the tags %v", machine.Tags)
 	}
 	s.do(http.MethodPatch, "/api/v1/machines/m", `{"tags": ["db"]}`)
@@ -256,7 +305,10 @@ func TestAdministration(t *testing.T) {
 	if got := strings.Join(did, "; "); got != want {
 		t.Errorf("the audit log has %s", got)
 	}
-	if got := s.get("/api/v1/audit?target=machine%%20m&action=machine.changed"); !strings.Contains(got.text, `"tags":["db"]`) {
+	if got := s.get("/api/v1/audit?target=machine%%20m&action=machine.changed"); !strings.Contains(
+		got.text,
+		`"tags":["db"]`,
+	) {
 		t.Errorf("%s", got.text)
 	}
 }

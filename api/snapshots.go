@@ -34,12 +34,20 @@ type With struct {
 }
 
 func (w *With) view(state *snapshot.State, processes bool) SnapshotView {
-	view := SnapshotView{MachineID: state.MachineID, Timestamp: state.Timestamp, Kind: state.Kind, IntervalMS: state.IntervalMS, MachineSnapshot: state.Machine}
+	view := SnapshotView{
+		MachineID:       state.MachineID,
+		Timestamp:       state.Timestamp,
+		Kind:            state.Kind,
+		IntervalMS:      state.IntervalMS,
+		MachineSnapshot: state.Machine,
+	}
 	switch {
 	case w.ProcessTree:
 		view.ProcessTree = snapshot.Prune(snapshot.Tree(state.Processes), w.Exclude)
 	case processes:
-		view.Processes = slices.DeleteFunc(state.Processes, func(p snapshot.Process) bool { return slices.Contains(w.Exclude, p.Name) })
+		view.Processes = slices.DeleteFunc(
+			state.Processes, func(p snapshot.Process) bool { return slices.Contains(w.Exclude, p.Name) },
+		)
 	}
 	return view
 }
@@ -59,10 +67,28 @@ const (
 
 func (a *API) registerSnapshots() {
 	tags := []string{"snapshots"}
-	huma.Register(a.huma, huma.Operation{OperationID: "list-snapshots", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/snapshots", Tags: tags,
-		Summary: "Snapshots of a machine in a range of time; without a range, the latest"}, a.listSnapshots)
-	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-at", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/at", Tags: tags,
-		Summary: "What a machine was doing at an instant: its newest snapshot at or before it, with every process"}, a.getAt)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-snapshots",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/snapshots",
+			Tags:        tags,
+			Summary:     "Snapshots of a machine in a range of time; without a range, the latest",
+		},
+		a.listSnapshots,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-machine-at",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/at",
+			Tags:        tags,
+			Summary:     "What a machine was doing at an instant: its newest snapshot at or before it, with every process",
+		},
+		a.getAt,
+	)
 }
 
 type snapshotsInput struct {
@@ -100,7 +126,10 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 		out.Body.Results[i] = in.view(&states[i], processes)
 	}
 	if more {
-		cursor := encodeCursor("snapshots", strconv.FormatInt(int64(states[len(states)-1].Timestamp+1), 10), strconv.FormatInt(int64(r.To), 10))
+		cursor := encodeCursor(
+			"snapshots", strconv.FormatInt(int64(states[len(states)-1].Timestamp+1), 10),
+			strconv.FormatInt(int64(r.To), 10),
+		)
 		out.Body.NextCursor = &cursor
 	}
 	return out, nil

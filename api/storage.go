@@ -43,14 +43,36 @@ type retentionAnswer struct{ Body store.Retention }
 
 func (a *API) registerStorage() {
 	tags := []string{"storage"}
-	huma.Register(a.huma, huma.Operation{OperationID: "get-storage", Method: http.MethodGet, Path: "/api/v1/storage", Tags: tags,
-		Summary: "What everything takes on disk, and how long it lasts"}, a.getStorage)
-	huma.Register(a.huma, huma.Operation{OperationID: "get-retention", Method: http.MethodGet, Path: "/api/v1/storage/retention", Tags: tags,
-		Summary: "For how long what is kept"}, func(context.Context, *struct{}) (*retentionAnswer, error) {
-		return &retentionAnswer{a.store.Retention()}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "change-retention", Method: http.MethodPatch, Path: "/api/v1/storage/retention", Tags: tags,
-		Summary: "Change for how long what is kept; what is past it goes within moments"}, a.changeRetention)
+	huma.Register(
+		a.huma,
+		huma.Operation{OperationID: "get-storage", Method: http.MethodGet, Path: "/api/v1/storage", Tags: tags,
+			Summary: "What everything takes on disk, and how long it lasts"},
+		a.getStorage,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-retention",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/storage/retention",
+			Tags:        tags,
+			Summary:     "For how long what is kept",
+		},
+		func(context.Context, *struct{}) (*retentionAnswer, error) {
+			return &retentionAnswer{a.store.Retention()}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "change-retention",
+			Method:      http.MethodPatch,
+			Path:        "/api/v1/storage/retention",
+			Tags:        tags,
+			Summary:     "Change for how long what is kept; what is past it goes within moments",
+		},
+		a.changeRetention,
+	)
 }
 
 func (a *API) getStorage(ctx context.Context, _ *struct{}) (*storageAnswer, error) {
@@ -65,7 +87,13 @@ func (a *API) getStorage(ctx context.Context, _ *struct{}) (*storageAnswer, erro
 	found := a.store.Profile()
 	b.Profile, b.ProfileReason = found.Profile, found.Reason
 	b.Bytes, b.Relations, b.ProcessSamples, b.SamplesPerDay, b.BytesPerDay, b.Retention = st.Bytes, st.Relations, st.ProcessSamples, st.SamplesPerDay, st.BytesPerDay, st.Retention
-	b.BytesPerSample, b.Compression, b.BudgetDays = orNil(st.BytesPerSample), orNil(st.Compression), orNil(st.BudgetDays)
+	b.BytesPerSample, b.Compression, b.BudgetDays = orNil(
+		st.BytesPerSample,
+	), orNil(
+		st.Compression,
+	), orNil(
+		st.BudgetDays,
+	)
 	if st.Oldest != 0 {
 		b.Oldest = &st.Oldest
 	}

@@ -27,8 +27,18 @@ type TokenView struct {
 }
 
 func tokenView(t *accounts.Token) TokenView {
-	return TokenView{ID: t.ID, Name: t.Name, Role: auth.Role(t.Role), MachineID: t.MachineID, Tags: t.Tags, Scopes: t.Scopes, CreatedAt: snapshot.TimeOf(t.CreatedAt),
-		CreatedBy: t.CreatedBy, ExpiresAt: instant(t.ExpiresAt), LastUsed: instant(t.LastUsed)}
+	return TokenView{
+		ID:        t.ID,
+		Name:      t.Name,
+		Role:      auth.Role(t.Role),
+		MachineID: t.MachineID,
+		Tags:      t.Tags,
+		Scopes:    t.Scopes,
+		CreatedAt: snapshot.TimeOf(t.CreatedAt),
+		CreatedBy: t.CreatedBy,
+		ExpiresAt: instant(t.ExpiresAt),
+		LastUsed:  instant(t.LastUsed),
+	}
 }
 
 // SecretTokenView is a token with its secret, which is told once.
@@ -61,33 +71,64 @@ type tokenList struct {
 
 func (a *API) registerTokens() {
 	tags := []string{"accounts"}
-	huma.Register(a.huma, huma.Operation{OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/v1/tokens", Tags: tags,
-		Summary: "Tokens of programs and agents, the oldest first"}, a.listTokens)
-	huma.Register(a.huma, huma.Operation{OperationID: "add-token", Method: http.MethodPost, Path: "/api/v1/tokens", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusCreated,
-		Summary: "Make a token; its secret is told this once"}, func(ctx context.Context, in *struct{ Body newToken }) (*struct{ Body SecretTokenView }, error) {
-		until, err := deadline("expires_at", in.Body.ExpiresAt)
-		if err != nil {
-			return nil, err
-		}
-		wanted := auth.NewToken{Name: in.Body.Name, Role: in.Body.Role, MachineID: in.Body.MachineID, Tags: in.Body.Tags, ExpiresAt: until}
-		for _, scope := range in.Body.Scopes {
-			wanted.Scopes = append(wanted.Scopes, auth.Permission(scope))
-		}
-		secret, token, err := a.auth.AddToken(ctx, wanted)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		if token.Tags == nil {
-			token.Tags = []string{}
-		}
-		return &struct{ Body SecretTokenView }{SecretTokenView{tokenView(token), secret}}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "revoke-token", Method: http.MethodDelete, Path: "/api/v1/tokens/{token_id}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "End a token, at once"}, func(ctx context.Context, in *struct {
-		TokenID int64 `path:"token_id" minimum:"1"`
-	}) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.RevokeToken(ctx, in.TokenID))
-	})
+	huma.Register(
+		a.huma,
+		huma.Operation{OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/v1/tokens", Tags: tags,
+			Summary: "Tokens of programs and agents, the oldest first"},
+		a.listTokens,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "add-token",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/tokens",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusCreated,
+			Summary:       "Make a token; its secret is told this once",
+		},
+		func(ctx context.Context, in *struct{ Body newToken }) (*struct{ Body SecretTokenView }, error) {
+			until, err := deadline("expires_at", in.Body.ExpiresAt)
+			if err != nil {
+				return nil, err
+			}
+			wanted := auth.NewToken{
+				Name:      in.Body.Name,
+				Role:      in.Body.Role,
+				MachineID: in.Body.MachineID,
+				Tags:      in.Body.Tags,
+				ExpiresAt: until,
+			}
+			for _, scope := range in.Body.Scopes {
+				wanted.Scopes = append(wanted.Scopes, auth.Permission(scope))
+			}
+			secret, token, err := a.auth.AddToken(ctx, wanted)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			if token.Tags == nil {
+				token.Tags = []string{}
+			}
+			return &struct{ Body SecretTokenView }{SecretTokenView{tokenView(token), secret}}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "revoke-token",
+			Method:        http.MethodDelete,
+			Path:          "/api/v1/tokens/{token_id}",
+			Tags:          tags,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "End a token, at once",
+		},
+		func(ctx context.Context, in *struct {
+			TokenID int64 `path:"token_id" minimum:"1"`
+		}) (*struct{}, error) {
+			return nil, a.orFail(ctx, a.auth.RevokeToken(ctx, in.TokenID))
+		},
+	)
 }
 
 func (a *API) listTokens(ctx context.Context, in *tokenQuery) (*tokenList, error) {

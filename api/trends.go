@@ -39,10 +39,28 @@ type processTrends struct {
 }
 
 func (a *API) registerTrends() {
-	huma.Register(a.huma, huma.Operation{OperationID: "get-machine-trends", Method: http.MethodGet, Path: "/api/v1/trends", Tags: []string{"history"},
-		Summary: "The last hour of several machines in 60 points each, for small lines beside them"}, a.getMachineTrends)
-	huma.Register(a.huma, huma.Operation{OperationID: "get-process-trends", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/processes/trends", Tags: []string{"history"},
-		Summary: "CPU of each of a machine's processes in a window of at most an hour, in 60 points, for small lines beside them"}, a.getProcessTrends)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-machine-trends",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/trends",
+			Tags:        []string{"history"},
+			Summary:     "The last hour of several machines in 60 points each, for small lines beside them",
+		},
+		a.getMachineTrends,
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "get-process-trends",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/processes/trends",
+			Tags:        []string{"history"},
+			Summary:     "CPU of each of a machine's processes in a window of at most an hour, in 60 points, for small lines beside them",
+		},
+		a.getProcessTrends,
+	)
 }
 
 func (a *API) getMachineTrends(ctx context.Context, in *struct {

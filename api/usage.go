@@ -33,9 +33,24 @@ type UsageView struct {
 }
 
 func usageView(u *store.Usage, window store.WindowPlan) UsageView {
-	view := UsageView{MachineID: u.MachineID, PID: u.PID, CommandLine: u.CommandLine, User: u.User, Name: u.Name, Processes: u.Processes,
-		CPUMS: u.CPUMS, CPUMSMax: u.CPUMSMax, MemoryAvg: rounded(u.MemoryAvg), MemoryMax: u.MemoryMax, ThreadsMax: u.ThreadsMax, ReadBytes: u.ReadBytes, WriteBytes: u.WriteBytes,
-		FirstSample: u.First, LatestSample: u.Last, CPUUsage: snapshot.CPUUsage(u.CPUMS, int64(window.To-window.From))}
+	view := UsageView{
+		MachineID:    u.MachineID,
+		PID:          u.PID,
+		CommandLine:  u.CommandLine,
+		User:         u.User,
+		Name:         u.Name,
+		Processes:    u.Processes,
+		CPUMS:        u.CPUMS,
+		CPUMSMax:     u.CPUMSMax,
+		MemoryAvg:    rounded(u.MemoryAvg),
+		MemoryMax:    u.MemoryMax,
+		ThreadsMax:   u.ThreadsMax,
+		ReadBytes:    u.ReadBytes,
+		WriteBytes:   u.WriteBytes,
+		FirstSample:  u.First,
+		LatestSample: u.Last,
+		CPUUsage:     snapshot.CPUUsage(u.CPUMS, int64(window.To-window.From)),
+	}
 	if u.StartedAt != 0 {
 		view.StartedAt = &u.StartedAt
 	}
@@ -73,14 +88,32 @@ type topAnswer struct {
 
 func (a *API) registerUsage() {
 	tags := []string{"history"}
-	huma.Register(a.huma, huma.Operation{OperationID: "list-top-processes", Method: http.MethodGet, Path: "/api/v1/machines/{machine_id}/processes", Tags: tags,
-		Summary: "The processes of a machine that used most in a window"}, func(ctx context.Context, in *machineTopInput) (*topAnswer, error) {
-		return a.top(ctx, in.MachineID, &in.TopQuery)
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "list-fleet-top-processes", Method: http.MethodGet, Path: "/api/v1/processes/top", Tags: tags,
-		Summary: "The processes of all machines that used most in a window"}, func(ctx context.Context, in *TopQuery) (*topAnswer, error) {
-		return a.top(ctx, "", in)
-	})
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-top-processes",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/machines/{machine_id}/processes",
+			Tags:        tags,
+			Summary:     "The processes of a machine that used most in a window",
+		},
+		func(ctx context.Context, in *machineTopInput) (*topAnswer, error) {
+			return a.top(ctx, in.MachineID, &in.TopQuery)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-fleet-top-processes",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/processes/top",
+			Tags:        tags,
+			Summary:     "The processes of all machines that used most in a window",
+		},
+		func(ctx context.Context, in *TopQuery) (*topAnswer, error) {
+			return a.top(ctx, "", in)
+		},
+	)
 }
 
 func (a *API) top(ctx context.Context, machineID string, in *TopQuery) (*topAnswer, error) {
@@ -90,7 +123,18 @@ func (a *API) top(ctx context.Context, machineID string, in *TopQuery) (*topAnsw
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	list, window, err := a.store.Top(ctx, store.UsageQuery{MachineID: machineID, View: viewOf(ctx), From: from, To: to, Order: store.UsageOrder(in.Sort), ByName: in.By == "name", Limit: in.Limit})
+	list, window, err := a.store.Top(
+		ctx,
+		store.UsageQuery{
+			MachineID: machineID,
+			View:      viewOf(ctx),
+			From:      from,
+			To:        to,
+			Order:     store.UsageOrder(in.Sort),
+			ByName:    in.By == "name",
+			Limit:     in.Limit,
+		},
+	)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}

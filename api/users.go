@@ -25,8 +25,16 @@ type UserView struct {
 }
 
 func userView(u *accounts.User) UserView {
-	return UserView{Name: u.Name, Role: auth.Role(u.Role), Tags: u.Tags, Disabled: u.Disabled, TOTP: u.TOTPSecret != nil, Elsewhere: u.Issuer != nil,
-		CreatedAt: snapshot.TimeOf(u.CreatedAt), LastLogin: instant(u.LastLogin)}
+	return UserView{
+		Name:      u.Name,
+		Role:      auth.Role(u.Role),
+		Tags:      u.Tags,
+		Disabled:  u.Disabled,
+		TOTP:      u.TOTPSecret != nil,
+		Elsewhere: u.Issuer != nil,
+		CreatedAt: snapshot.TimeOf(u.CreatedAt),
+		LastLogin: instant(u.LastLogin),
+	}
 }
 
 // UserPath names a person.
@@ -53,7 +61,15 @@ type userPatch struct {
 
 func (a *API) registerUsers() {
 	tags := []string{"accounts"}
-	huma.Register(a.huma, huma.Operation{OperationID: "list-users", Method: http.MethodGet, Path: "/api/v1/users", Tags: tags, Summary: "All people, by name"},
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-users",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/users",
+			Tags:        tags,
+			Summary:     "All people, by name",
+		},
 		func(ctx context.Context, _ *struct{}) (*struct {
 			Body struct {
 				Results []UserView `json:"results" nullable:"false"`
@@ -73,54 +89,121 @@ func (a *API) registerUsers() {
 				out.Body.Results[i] = userView(&users[i])
 			}
 			return out, nil
-		})
-	huma.Register(a.huma, huma.Operation{OperationID: "add-user", Method: http.MethodPost, Path: "/api/v1/users", Tags: tags, MaxBodyBytes: maxSmallBody, DefaultStatus: http.StatusCreated,
-		Summary: "Add a person who logs in with a password"}, func(ctx context.Context, in *struct{ Body newUser }) (*userAnswer, error) {
-		user, err := a.auth.AddUser(ctx, auth.NewUser{Name: in.Body.Name, Password: in.Body.Password, Role: in.Body.Role, Tags: in.Body.Tags})
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		if user.Tags == nil {
-			user.Tags = []string{}
-		}
-		return &userAnswer{userView(user)}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "change-user", Method: http.MethodPatch, Path: "/api/v1/users/{name}", Tags: tags, MaxBodyBytes: maxSmallBody,
-		Summary: "Change what a person is, sees or logs in with; it counts at once"}, func(ctx context.Context, in *struct {
-		UserPath
-		Body userPatch
-	}) (*userAnswer, error) {
-		b := &in.Body
-		if b.Role == nil && b.Tags == nil && b.Disabled == nil && b.Password == nil && !b.RemoveTOTP {
-			return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field", "Give role, tags, disabled, password, remove_totp or several of them.")
-		}
-		user, err := a.auth.ChangeUser(ctx, in.Name, auth.UserChange{Role: b.Role, Tags: b.Tags, Disabled: b.Disabled, Password: b.Password, ForgetTOTP: b.RemoveTOTP})
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return &userAnswer{userView(user)}, nil
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "delete-user", Method: http.MethodDelete, Path: "/api/v1/users/{name}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "Remove a person; their sessions end at once"}, func(ctx context.Context, in *UserPath) (*struct{}, error) {
-		return nil, a.orFail(ctx, a.auth.DeleteUser(ctx, in.Name))
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "list-user-sessions", Method: http.MethodGet, Path: "/api/v1/users/{name}/sessions", Tags: tags,
-		Summary: "A person's sessions"}, func(ctx context.Context, in *UserPath) (*sessionList, error) {
-		user, err := a.auth.User(ctx, in.Name)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return a.listSessions(ctx, user.ID)
-	})
-	huma.Register(a.huma, huma.Operation{OperationID: "end-user-session", Method: http.MethodDelete, Path: "/api/v1/users/{name}/sessions/{session_id}", Tags: tags, DefaultStatus: http.StatusNoContent,
-		Summary: "End one of a person's sessions, at once"}, func(ctx context.Context, in *struct {
-		UserPath
-		SessionPath
-	}) (*struct{}, error) {
-		user, err := a.auth.User(ctx, in.Name)
-		if err != nil {
-			return nil, a.fail(ctx, err)
-		}
-		return nil, a.orFail(ctx, a.auth.EndSession(ctx, user, in.SessionID))
-	})
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "add-user",
+			Method:        http.MethodPost,
+			Path:          "/api/v1/users",
+			Tags:          tags,
+			MaxBodyBytes:  maxSmallBody,
+			DefaultStatus: http.StatusCreated,
+			Summary:       "Add a person who logs in with a password",
+		},
+		func(ctx context.Context, in *struct{ Body newUser }) (*userAnswer, error) {
+			user, err := a.auth.AddUser(
+				ctx,
+				auth.NewUser{Name: in.Body.Name, Password: in.Body.Password, Role: in.Body.Role, Tags: in.Body.Tags},
+			)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			if user.Tags == nil {
+				user.Tags = []string{}
+			}
+			return &userAnswer{userView(user)}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:  "change-user",
+			Method:       http.MethodPatch,
+			Path:         "/api/v1/users/{name}",
+			Tags:         tags,
+			MaxBodyBytes: maxSmallBody,
+			Summary:      "Change what a person is, sees or logs in with; it counts at once",
+		},
+		func(ctx context.Context, in *struct {
+			UserPath
+			Body userPatch
+		}) (*userAnswer, error) {
+			b := &in.Body
+			if b.Role == nil && b.Tags == nil && b.Disabled == nil && b.Password == nil && !b.RemoveTOTP {
+				return nil, problem.New(
+					http.StatusUnprocessableEntity, "invalid_field",
+					"Give role, tags, disabled, password, remove_totp or several of them.",
+				)
+			}
+			user, err := a.auth.ChangeUser(
+				ctx,
+				in.Name,
+				auth.UserChange{
+					Role:       b.Role,
+					Tags:       b.Tags,
+					Disabled:   b.Disabled,
+					Password:   b.Password,
+					ForgetTOTP: b.RemoveTOTP,
+				},
+			)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return &userAnswer{userView(user)}, nil
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "delete-user",
+			Method:        http.MethodDelete,
+			Path:          "/api/v1/users/{name}",
+			Tags:          tags,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "Remove a person; their sessions end at once",
+		},
+		func(ctx context.Context, in *UserPath) (*struct{}, error) {
+			return nil, a.orFail(ctx, a.auth.DeleteUser(ctx, in.Name))
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID: "list-user-sessions",
+			Method:      http.MethodGet,
+			Path:        "/api/v1/users/{name}/sessions",
+			Tags:        tags,
+			Summary:     "A person's sessions",
+		},
+		func(ctx context.Context, in *UserPath) (*sessionList, error) {
+			user, err := a.auth.User(ctx, in.Name)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return a.listSessions(ctx, user.ID)
+		},
+	)
+	huma.Register(
+		a.huma,
+		huma.Operation{
+			OperationID:   "end-user-session",
+			Method:        http.MethodDelete,
+			Path:          "/api/v1/users/{name}/sessions/{session_id}",
+			Tags:          tags,
+			DefaultStatus: http.StatusNoContent,
+			Summary:       "End one of a person's sessions, at once",
+		},
+		func(ctx context.Context, in *struct {
+			UserPath
+			SessionPath
+		}) (*struct{}, error) {
+			user, err := a.auth.User(ctx, in.Name)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return nil, a.orFail(ctx, a.auth.EndSession(ctx, user, in.SessionID))
+		},
+	)
 }

@@ -90,7 +90,9 @@ func New(cfg Config, tables *accounts.Accounts, logger *slog.Logger) (*Service, 
 		return nil, fmt.Errorf("make a cache: %w", err)
 	}
 	return &Service{cfg: cfg, accounts: tables, logger: logger, hasher: newHasher(cfg.Params), known: known,
-		strangers: NewLimiter(1.0/3, 20), guesses: NewLimiter(1.0/30, 10), crowds: NewLimiter(1.0/10, 50), misses: NewLimiter(20, 200)}, nil
+		strangers: NewLimiter(
+			1.0/3, 20,
+		), guesses: NewLimiter(1.0/30, 10), crowds: NewLimiter(1.0/10, 50), misses: NewLimiter(20, 200)}, nil
 }
 
 // Run removes what has expired, every hour until ctx ends.
@@ -112,7 +114,15 @@ func (s *Service) Run(ctx context.Context) {
 // Prune removes what has expired.
 func (s *Service) Prune(ctx context.Context) error {
 	now := s.cfg.Now()
-	return s.accounts.Prune(ctx, accounts.Expiry{Now: now, SessionIdle: now.Add(-s.cfg.SessionIdle), Device: now.Add(-deviceFor), Audit: now.AddDate(0, 0, -s.cfg.AuditDays)})
+	return s.accounts.Prune(
+		ctx,
+		accounts.Expiry{
+			Now:         now,
+			SessionIdle: now.Add(-s.cfg.SessionIdle),
+			Device:      now.Add(-deviceFor),
+			Audit:       now.AddDate(0, 0, -s.cfg.AuditDays),
+		},
+	)
 }
 
 // Authenticate tells whom a secret belongs to: a session's or a token's. It returns
@@ -171,7 +181,15 @@ func (s *Service) lookUp(ctx context.Context, c credential, now time.Time) (*Pri
 		if err != nil {
 			return nil, err
 		}
-		return &Principal{credential: c, Role: Role(found.User.Role), Name: found.User.Name, UserID: found.User.ID, SessionID: found.ID, Tags: found.User.Tags, ExpiresAt: found.ExpireAt}, nil
+		return &Principal{
+			credential: c,
+			Role:       Role(found.User.Role),
+			Name:       found.User.Name,
+			UserID:     found.User.ID,
+			SessionID:  found.ID,
+			Tags:       found.User.Tags,
+			ExpiresAt:  found.ExpireAt,
+		}, nil
 	case KindToken, KindAgent, kindSettings:
 		found, err := s.accounts.TokenByHash(ctx, c.hash, now)
 		if errors.Is(err, accounts.ErrNotFound) {
@@ -243,9 +261,20 @@ func (s *Service) record(ctx context.Context, actor, action, target string, deta
 			actor = "shell"
 		}
 	}
-	entry := &accounts.Entry{At: s.cfg.Now(), Actor: actor, Action: action, Target: target, Detail: detail, Address: client.Address, RequestID: client.RequestID}
+	entry := &accounts.Entry{
+		At:        s.cfg.Now(),
+		Actor:     actor,
+		Action:    action,
+		Target:    target,
+		Detail:    detail,
+		Address:   client.Address,
+		RequestID: client.RequestID,
+	}
 	if err := s.accounts.Record(context.WithoutCancel(ctx), entry); err != nil {
-		s.logger.Error("the audit log could not be written", "actor", actor, "action", action, "target", target, "detail", detail, "request_id", client.RequestID, "err", err)
+		s.logger.Error(
+			"the audit log could not be written", "actor", actor, "action", action, "target", target,
+			"detail", detail, "request_id", client.RequestID, "err", err,
+		)
 	}
 }
 

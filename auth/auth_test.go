@@ -51,7 +51,11 @@ func cheap() *argon2id.Params {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, tables: storetest.Open(t, nil).Accounts()}
+	w := &world{
+		t:      t,
+		clock:  &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)},
+		tables: storetest.Open(t, nil).Accounts(),
+	}
 	w.Service = w.another(cheap())
 	return w
 }

@@ -33,7 +33,15 @@ func (s *Service) AddKey(ctx context.Context, n NewKey) (secret string, k *accou
 	if err := errors.Join(checkLabel(n.Name), checkTags("tags", n.Tags, false)); err != nil {
 		return "", nil, err
 	}
-	k = &accounts.Key{Name: n.Name, Tags: sorted(n.Tags), UsesLeft: n.Uses, TakesOver: n.TakesOver, CreatedAt: now, ExpiresAt: n.ExpiresAt, CreatedBy: "shell"}
+	k = &accounts.Key{
+		Name:      n.Name,
+		Tags:      sorted(n.Tags),
+		UsesLeft:  n.Uses,
+		TakesOver: n.TakesOver,
+		CreatedAt: now,
+		ExpiresAt: n.ExpiresAt,
+		CreatedBy: "shell",
+	}
 	if p := PrincipalOf(ctx); p != nil {
 		k.CreatedBy = p.Name
 	}
@@ -41,7 +49,10 @@ func (s *Service) AddKey(ctx context.Context, n NewKey) (secret string, k *accou
 	if err := s.accounts.CreateKey(ctx, hash, k); err != nil {
 		return "", nil, err
 	}
-	s.Record(ctx, "key.added", fmt.Sprintf("enrolment key %d", k.ID), map[string]any{"name": k.Name, "tags": k.Tags, "uses": k.UsesLeft, "takes_over": k.TakesOver})
+	s.Record(
+		ctx, "key.added", fmt.Sprintf("enrolment key %d", k.ID),
+		map[string]any{"name": k.Name, "tags": k.Tags, "uses": k.UsesLeft, "takes_over": k.TakesOver},
+	)
 	return secret, k, nil
 }
 
@@ -51,7 +62,9 @@ func (s *Service) SetKey(ctx context.Context, secret string) error {
 	if err := checkSetting("enrolment-key", secret); err != nil {
 		return err
 	}
-	return s.accounts.SetKey(ctx, Hash(secret), &accounts.Key{Name: "settings", CreatedAt: s.cfg.Now(), CreatedBy: bySettings})
+	return s.accounts.SetKey(
+		ctx, Hash(secret), &accounts.Key{Name: "settings", CreatedAt: s.cfg.Now(), CreatedBy: bySettings},
+	)
 }
 
 // LocalKey makes a key for the agent that the server runs itself: for one use within
@@ -60,7 +73,18 @@ func (s *Service) SetKey(ctx context.Context, secret string) error {
 func (s *Service) LocalKey(ctx context.Context) (string, error) {
 	once, until := 1, s.cfg.Now().Add(time.Hour)
 	secret, hash := NewSecret(KindKey)
-	return secret, s.accounts.SetKey(ctx, hash, &accounts.Key{Name: "local agent", UsesLeft: &once, TakesOver: true, CreatedAt: s.cfg.Now(), CreatedBy: "snapwatch up", ExpiresAt: &until})
+	return secret, s.accounts.SetKey(
+		ctx,
+		hash,
+		&accounts.Key{
+			Name:      "local agent",
+			UsesLeft:  &once,
+			TakesOver: true,
+			CreatedAt: s.cfg.Now(),
+			CreatedBy: "snapwatch up",
+			ExpiresAt: &until,
+		},
+	)
 }
 
 // Keys lists the enrolment keys that count.
@@ -96,6 +120,8 @@ func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret stri
 		return "", err
 	}
 	s.forget() // a token that was taken over is gone
-	s.record(ctx, "enrolment key "+used.Name, "machine.enrolled", "machine "+machineID, map[string]any{"tags": used.Tags})
+	s.record(
+		ctx, "enrolment key "+used.Name, "machine.enrolled", "machine "+machineID, map[string]any{"tags": used.Tags},
+	)
 	return secret, nil
 }

@@ -99,7 +99,13 @@ func tooMany(wait time.Duration) error {
 func (s *Service) begin(ctx context.Context, user *accounts.User, device, how string) (*Started, error) {
 	now, client := s.cfg.Now(), ClientOf(ctx)
 	secret, hash := NewSecret(KindSession)
-	session := &accounts.Session{UserID: user.ID, CreatedAt: now, ExpireAt: now.Add(s.cfg.SessionLifetime), Address: client.Address, UserAgent: short(client.UserAgent)}
+	session := &accounts.Session{
+		UserID:    user.ID,
+		CreatedAt: now,
+		ExpireAt:  now.Add(s.cfg.SessionLifetime),
+		Address:   client.Address,
+		UserAgent: short(client.UserAgent),
+	}
 	if err := s.accounts.CreateSession(ctx, hash, session); err != nil {
 		return nil, err
 	}

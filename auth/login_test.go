@@ -27,7 +27,9 @@ func TestSetupLinkCountsOnce(t *testing.T) {
 		t.Fatal(second, err)
 	}
 	for _, bad := range []string{"", "swl_", strings.Replace(first, "swl_", "swt_", 1), first[:len(first)-1] + "!"} {
-		if _, err := w.Setup(from(t, "192.0.2.1"), bad, auth.NewUser{Name: "a", Password: password}); !errors.Is(err, auth.ErrSetup) {
+		if _, err := w.Setup(from(t, "192.0.2.1"), bad, auth.NewUser{Name: "a", Password: password}); !errors.Is(
+			err, auth.ErrSetup,
+		) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -35,11 +37,14 @@ func TestSetupLinkCountsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := w.Authenticate(t.Context(), started.Secret); err != nil || p.Role != auth.RoleAdmin || p.Name != "owner" {
+	if p, err := w.Authenticate(t.Context(), started.Secret); err != nil || p.Role != auth.RoleAdmin ||
+		p.Name != "owner" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, used := range []string{first, second} {
-		if _, err := w.Setup(from(t, "192.0.2.1"), used, auth.NewUser{Name: "thief", Password: password}); !errors.Is(err, auth.ErrSetup) {
+		if _, err := w.Setup(from(t, "192.0.2.1"), used, auth.NewUser{Name: "thief", Password: password}); !errors.Is(
+			err, auth.ErrSetup,
+		) {
 			t.Errorf("a link counts again: %v", err)
 		}
 	}
@@ -70,7 +75,9 @@ func TestPasswords(t *testing.T) {
 	if _, err := w.AddUser(t.Context(), auth.NewUser{Name: "a", Password: "Åäö är goda bokstäver", Role: auth.RoleUser}); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.AddUser(t.Context(), auth.NewUser{Name: "A", Password: password, Role: auth.RoleUser}); !errors.Is(err, accounts.ErrExists) {
+	if _, err := w.AddUser(t.Context(), auth.NewUser{Name: "A", Password: password, Role: auth.RoleUser}); !errors.Is(
+		err, accounts.ErrExists,
+	) {
 		t.Errorf("a name in another case: %v", err)
 	}
 }
@@ -100,7 +107,9 @@ func TestPasswordsAreArgon2id(t *testing.T) {
 		t.Errorf("decomposed: %v", err)
 	}
 	// Where there is no account, a password is compared all the same.
-	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "nobody", Password: password}); !errors.Is(err, auth.ErrLogin) {
+	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "nobody", Password: password}); !errors.Is(
+		err, auth.ErrLogin,
+	) {
 		t.Errorf("nobody: %v", err)
 	}
 	if p := auth.DefaultParams(); p.Memory < 19<<10 || p.Iterations < 2 {
@@ -181,7 +190,9 @@ func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	if !w.holds(here.Secret) || w.holds(there.Secret) {
 		t.Errorf("this session holds: %v, the other: %v", w.holds(here.Secret), w.holds(there.Secret))
 	}
-	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: password}); !errors.Is(err, auth.ErrLogin) {
+	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: password}); !errors.Is(
+		err, auth.ErrLogin,
+	) {
 		t.Errorf("the old password: %v", err)
 	}
 	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: fresh}); err != nil {
@@ -247,12 +258,16 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("bob is locked out: %v", err)
 	}
 	// Somebody else's browser is nobody's key, and a known one is counted too.
-	if _, err := w.login("203.0.113.99", auth.Credentials{Name: "alice", Password: password, Device: "swd_" + strings.Repeat("A", 43)}); !slowed(err) {
+	if _, err := w.login("203.0.113.99", auth.Credentials{Name: "alice", Password: password, Device: "swd_" + strings.Repeat("A", 43)}); !slowed(
+		err,
+	) {
 		t.Errorf("a made up device: %v", err)
 	}
 	tries = 0
 	for ; tries < 20; tries++ {
-		_, err := w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: "not the password", Device: owner.Device})
+		_, err := w.login(
+			"192.0.2.1", auth.Credentials{Name: "alice", Password: "not the password", Device: owner.Device},
+		)
 		if slowed(err) {
 			break
 		}
@@ -275,7 +290,8 @@ func TestOneTimeCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	offer, err := w.OfferTOTP(p)
-	if err != nil || !strings.HasPrefix(offer.URL, "otpauth://totp/snapwatch:alice?") || !strings.HasPrefix(offer.Image, "data:image/png;base64,") {
+	if err != nil || !strings.HasPrefix(offer.URL, "otpauth://totp/snapwatch:alice?") ||
+		!strings.HasPrefix(offer.Image, "data:image/png;base64,") {
 		t.Fatal(offer, err)
 	}
 	code := func() string {
@@ -306,7 +322,9 @@ func TestOneTimeCodes(t *testing.T) {
 	if err := login(""); !errors.Is(err, auth.ErrCodeNeeded) {
 		t.Errorf("without a code: %v", err)
 	}
-	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: "wrong", Code: code()}); !errors.Is(err, auth.ErrLogin) {
+	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: "wrong", Code: code()}); !errors.Is(
+		err, auth.ErrLogin,
+	) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	fresh := code()

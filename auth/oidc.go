@@ -95,8 +95,13 @@ func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 }
 
 func (o *OIDC) oauth(provider *oidc.Provider) *oauth2.Config {
-	return &oauth2.Config{ClientID: o.cfg.ClientID, ClientSecret: o.cfg.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: o.cfg.RedirectURL,
-		Scopes: append([]string{oidc.ScopeOpenID}, o.cfg.Scopes...)}
+	return &oauth2.Config{
+		ClientID:     o.cfg.ClientID,
+		ClientSecret: o.cfg.ClientSecret,
+		Endpoint:     provider.Endpoint(),
+		RedirectURL:  o.cfg.RedirectURL,
+		Scopes:       append([]string{oidc.ScopeOpenID}, o.cfg.Scopes...),
+	}
 }
 
 // Begin returns where to send the browser, and what it keeps meanwhile.
@@ -108,7 +113,9 @@ func (o *OIDC) Begin(ctx context.Context) (address string, attempt Attempt, err 
 	state, _ := NewSecret(KindDevice)
 	nonce, _ := NewSecret(KindDevice)
 	attempt = Attempt{State: state[4:], Nonce: nonce[4:], Verifier: oauth2.GenerateVerifier()}
-	return o.oauth(provider).AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)), attempt, nil
+	return o.oauth(provider).
+			AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)),
+		attempt, nil
 }
 
 // Finish takes the provider's answer, and begins a session for whom it names. It
@@ -172,7 +179,10 @@ func (o *OIDC) Finish(ctx context.Context, attempt Attempt, state, code, device 
 func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) (*accounts.User, error) {
 	role := o.role(claims)
 	if role == "" {
-		o.service.record(ctx, "unknown", "login.failed", "user "+short(nameOf(claims)), map[string]any{"by": "identity provider", "reason": "no role"})
+		o.service.record(
+			ctx, "unknown", "login.failed", "user "+short(nameOf(claims)),
+			map[string]any{"by": "identity provider", "reason": "no role"},
+		)
 		return nil, ErrNoRole
 	}
 	var tags *[]string
@@ -197,14 +207,23 @@ func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) 
 				return nil, err
 			}
 			o.service.forget()
-			o.service.record(ctx, "identity provider", "user.changed", "user "+known.Name, map[string]any{"role": role, "tags": tags})
+			o.service.record(
+				ctx, "identity provider", "user.changed", "user "+known.Name,
+				map[string]any{"role": role, "tags": tags},
+			)
 		}
 		return o.service.accounts.UserByID(ctx, known.ID)
 	}
 	if !errors.Is(err, accounts.ErrNotFound) {
 		return nil, err
 	}
-	user := &accounts.User{Name: nameOf(claims), Role: string(role), Issuer: &o.cfg.Issuer, Subject: &subject, CreatedAt: o.service.cfg.Now()}
+	user := &accounts.User{
+		Name:      nameOf(claims),
+		Role:      string(role),
+		Issuer:    &o.cfg.Issuer,
+		Subject:   &subject,
+		CreatedAt: o.service.cfg.Now(),
+	}
 	if tags != nil {
 		user.Tags = *tags
 	}
@@ -222,7 +241,9 @@ func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) 
 		}
 		user.Name = fmt.Sprintf("%s-%d", nameOf(claims), i)
 	}
-	o.service.record(ctx, "identity provider", "user.added", "user "+user.Name, map[string]any{"role": role, "tags": user.Tags})
+	o.service.record(
+		ctx, "identity provider", "user.added", "user "+user.Name, map[string]any{"role": role, "tags": user.Tags},
+	)
 	return user, nil
 }
 

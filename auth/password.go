@@ -41,7 +41,10 @@ func newHasher(params *argon2id.Params) *hasher {
 	random := make([]byte, params.SaltLength+params.KeyLength)
 	_, _ = rand.Read(random) // it never fails
 	text := base64.RawStdEncoding.EncodeToString
-	decoy := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, params.Memory, params.Iterations, params.Parallelism, text(random[:params.SaltLength]), text(random[params.SaltLength:]))
+	decoy := fmt.Sprintf(
+		"$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, params.Memory, params.Iterations, params.Parallelism,
+		text(random[:params.SaltLength]), text(random[params.SaltLength:]),
+	)
 	return &hasher{params: params, slots: make(chan struct{}, 2), decoy: decoy}
 }
 

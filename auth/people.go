@@ -68,12 +68,21 @@ func (s *Service) newUser(ctx context.Context, n NewUser) (*accounts.User, error
 	if err != nil {
 		return nil, err
 	}
-	return &accounts.User{Name: n.Name, Role: string(n.Role), Tags: n.Tags, PasswordHash: &hash, CreatedAt: s.cfg.Now()}, nil
+	return &accounts.User{
+		Name:         n.Name,
+		Role:         string(n.Role),
+		Tags:         n.Tags,
+		PasswordHash: &hash,
+		CreatedAt:    s.cfg.Now(),
+	}, nil
 }
 
 func checkUser(name string, role Role, tags []string) error {
 	if !namePattern.MatchString(name) {
-		return &InvalidError{"name", "must begin with a letter or digit and be of A-Z a-z 0-9 . _ @ + -, at most 64 characters"}
+		return &InvalidError{
+			"name",
+			"must begin with a letter or digit and be of A-Z a-z 0-9 . _ @ + -, at most 64 characters",
+		}
 	}
 	if role != RoleAdmin && role != RoleUser {
 		return &InvalidError{"role", "must be admin or user"}
@@ -184,7 +193,9 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (*a
 }
 
 // newPassword puts a password into a change; other sessions end with it.
-func (s *Service) newPassword(ctx context.Context, user *accounts.User, field, password string, change *accounts.UserChange) error {
+func (s *Service) newPassword(
+	ctx context.Context, user *accounts.User, field, password string, change *accounts.UserChange,
+) error {
 	if user.Issuer != nil {
 		return ErrElsewhere
 	}

@@ -22,7 +22,17 @@ const (
 
 // Permissions lists those that a token can be limited to.
 func Permissions() []Permission {
-	return []Permission{ReadMachines, ChangeMachines, WriteSnapshots, ReadConfig, ReadMetrics, ReadStorage, ChangeStorage, Accounts, ReadAudit}
+	return []Permission{
+		ReadMachines,
+		ChangeMachines,
+		WriteSnapshots,
+		ReadConfig,
+		ReadMetrics,
+		ReadStorage,
+		ChangeStorage,
+		Accounts,
+		ReadAudit,
+	}
 }
 
 // Scope is how far a permission goes.

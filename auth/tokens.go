@@ -35,12 +35,22 @@ func (s *Service) AddToken(ctx context.Context, n NewToken) (secret string, t *a
 	if err := s.accounts.CreateToken(ctx, hash, t); err != nil {
 		return "", nil, err
 	}
-	s.Record(ctx, "token.added", fmt.Sprintf("token %d", t.ID), map[string]any{"name": t.Name, "role": t.Role, "machine_id": n.MachineID, "tags": t.Tags, "scopes": t.Scopes})
+	s.Record(
+		ctx, "token.added", fmt.Sprintf("token %d", t.ID),
+		map[string]any{"name": t.Name, "role": t.Role, "machine_id": n.MachineID, "tags": t.Tags, "scopes": t.Scopes},
+	)
 	return secret, t, nil
 }
 
 func (s *Service) token(ctx context.Context, n NewToken) (*accounts.Token, error) {
-	t := &accounts.Token{Name: n.Name, Role: string(n.Role), Tags: sorted(n.Tags), CreatedAt: s.cfg.Now(), ExpiresAt: n.ExpiresAt, CreatedBy: "shell"}
+	t := &accounts.Token{
+		Name:      n.Name,
+		Role:      string(n.Role),
+		Tags:      sorted(n.Tags),
+		CreatedAt: s.cfg.Now(),
+		ExpiresAt: n.ExpiresAt,
+		CreatedBy: "shell",
+	}
 	if p := PrincipalOf(ctx); p != nil {
 		t.CreatedBy = p.Name
 	}
@@ -77,7 +87,8 @@ func (s *Service) token(ctx context.Context, n NewToken) (*accounts.Token, error
 
 // checkLabel tells what is wrong with the name of a token or key.
 func checkLabel(name string) error {
-	if name == "" || len(name) > 64 || slices.ContainsFunc([]rune(name), func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if name == "" || len(name) > 64 ||
+		slices.ContainsFunc([]rune(name), func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return &InvalidError{"name", "must have 1 to 64 bytes, all of them printable"}
 	}
 	return nil
@@ -95,7 +106,10 @@ func (s *Service) RevokeToken(ctx context.Context, id int64) error {
 		return err
 	}
 	s.forget()
-	s.Record(ctx, "token.revoked", fmt.Sprintf("token %d", id), map[string]any{"name": t.Name, "role": t.Role, "machine_id": t.MachineID})
+	s.Record(
+		ctx, "token.revoked", fmt.Sprintf("token %d", id),
+		map[string]any{"name": t.Name, "role": t.Role, "machine_id": t.MachineID},
+	)
 	return nil
 }
 
@@ -123,6 +137,10 @@ func (s *Service) SetMetricsToken(ctx context.Context, secret string) error {
 	if err := checkSetting("metrics-token", secret); err != nil {
 		return err
 	}
-	return s.accounts.SetToken(ctx, Hash(secret), &accounts.Token{Name: "metrics", Role: string(RoleUser), Tags: []string{AllMachines},
-		Scopes: []string{string(ReadMetrics)}, CreatedAt: s.cfg.Now(), CreatedBy: bySettings})
+	return s.accounts.SetToken(
+		ctx,
+		Hash(secret),
+		&accounts.Token{Name: "metrics", Role: string(RoleUser), Tags: []string{AllMachines},
+			Scopes: []string{string(ReadMetrics)}, CreatedAt: s.cfg.Now(), CreatedBy: bySettings},
+	)
 }

@@ -17,7 +17,16 @@ func TestTokens(t *testing.T) {
 	w := newWorld(t)
 	w.Changed(true)
 	soon := w.clock.get().Add(time.Hour)
-	secret, token, err := w.AddToken(t.Context(), auth.NewToken{Name: "ci", Role: auth.RoleUser, Tags: []string{"web"}, Scopes: []auth.Permission{auth.ReadMachines}, ExpiresAt: &soon})
+	secret, token, err := w.AddToken(
+		t.Context(),
+		auth.NewToken{
+			Name:      "ci",
+			Role:      auth.RoleUser,
+			Tags:      []string{"web"},
+			Scopes:    []auth.Permission{auth.ReadMachines},
+			ExpiresAt: &soon,
+		},
+	)
 	if err != nil || !auth.SecretPattern.MatchString(secret) {
 		t.Fatal(secret, err)
 	}
@@ -104,7 +113,9 @@ func TestEnrolment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	two, later := 2, w.clock.get().Add(time.Hour)
-	key, made, err := w.AddKey(t.Context(), auth.NewKey{Name: "rack 1", Tags: []string{"web"}, Uses: &two, ExpiresAt: &later})
+	key, made, err := w.AddKey(
+		t.Context(), auth.NewKey{Name: "rack 1", Tags: []string{"web"}, Uses: &two, ExpiresAt: &later},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +192,9 @@ func TestEnrolment(t *testing.T) {
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	old, _, err := w.AddToken(t.Context(), auth.NewToken{Name: "agent", Role: auth.RoleAgent, MachineID: "m", Tags: []string{"web"}})
+	old, _, err := w.AddToken(
+		t.Context(), auth.NewToken{Name: "agent", Role: auth.RoleAgent, MachineID: "m", Tags: []string{"web"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +239,8 @@ func TestSecretsOfTheSettings(t *testing.T) {
 		}
 	}
 	p, err := w.Authenticate(t.Context(), first)
-	if err != nil || auth.NewPolicy(auth.Rules()).Scope("GET /metrics", p) != auth.All || auth.NewPolicy(auth.Rules()).Scope("GET /api/v1/machines", p) != auth.None {
+	if err != nil || auth.NewPolicy(auth.Rules()).Scope("GET /metrics", p) != auth.All ||
+		auth.NewPolicy(auth.Rules()).Scope("GET /api/v1/machines", p) != auth.None {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := w.SetMetricsToken(t.Context(), second); err != nil {
@@ -276,7 +290,9 @@ func TestTryingCredentials(t *testing.T) {
 	if _, err := w.Authenticate(ctx, secret); err != nil {
 		t.Errorf("a known one beside it: %v", err)
 	}
-	if _, err := w.Authenticate(from(t, "198.51.100.2"), fmt.Sprintf("swt_%043d", 1)); !errors.Is(err, auth.ErrCredential) {
+	if _, err := w.Authenticate(from(t, "198.51.100.2"), fmt.Sprintf("swt_%043d", 1)); !errors.Is(
+		err, auth.ErrCredential,
+	) {
 		t.Errorf("from elsewhere: %v", err)
 	}
 }

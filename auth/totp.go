@@ -45,7 +45,11 @@ func (s *Service) OfferTOTP(p *Principal) (*TOTPOffer, error) {
 	if err := png.Encode(&b, picture); err != nil {
 		return nil, fmt.Errorf("draw a key for one-time codes: %w", err)
 	}
-	return &TOTPOffer{Secret: key.Secret(), URL: key.URL(), Image: "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())}, nil
+	return &TOTPOffer{
+		Secret: key.Secret(),
+		URL:    key.URL(),
+		Image:  "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()),
+	}, nil
 }
 
 // ConfirmTOTP makes one-time codes needed from the next log-in on.
@@ -106,7 +110,9 @@ func (s *Service) codeStep(secret, code string) (int64, bool) {
 	code = strings.ReplaceAll(code, " ", "")
 	now := s.cfg.Now().Unix() / totpPeriod
 	for step := now - totpSkew; step <= now+totpSkew; step++ {
-		ok, err := hotp.ValidateCustom(code, uint64(step), secret, hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		ok, err := hotp.ValidateCustom(
+			code, uint64(step), secret, hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1},
+		)
 		if err == nil && ok {
 			return step, true
 		}

@@ -35,8 +35,14 @@ type fleet struct {
 }
 
 func newFleet(l load, url, key string) *fleet {
-	return &fleet{load: l, url: url, key: key, faults: make(map[string]int), answered: make(map[snapshot.Time][2]time.Time),
-		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}}}
+	return &fleet{
+		load:     l,
+		url:      url,
+		key:      key,
+		faults:   make(map[string]int),
+		answered: make(map[snapshot.Time][2]time.Time),
+		client:   &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}},
+	}
 }
 
 func (f *fleet) machineID(i int) string { return fmt.Sprintf("bench-%05d", i) }
@@ -63,7 +69,9 @@ func (f *fleet) run(ctx context.Context) {
 func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 	machine := snapshottest.NewMachine(uint64(i), f.load.processes)
 	machine.Busy, machine.Churn = f.load.busy, 0.002
-	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	compressor, err := zstd.NewWriter(
+		nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true),
+	)
 	if err != nil {
 		f.fault(err.Error())
 		return
@@ -78,7 +86,12 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 	for ; pause(ctx, time.Until(next)) == nil; next = next.Add(f.load.interval) {
 		now := snapshot.TimeOf(time.Now())
 		processes := machine.Step(now)
-		s := snapshot.Snapshot{Timestamp: now, Kind: snapshot.KindFull, IntervalMS: f.load.interval.Milliseconds(), Machine: machine.Metrics()}
+		s := snapshot.Snapshot{
+			Timestamp:  now,
+			Kind:       snapshot.KindFull,
+			IntervalMS: f.load.interval.Milliseconds(),
+			Machine:    machine.Metrics(),
+		}
 		// Spread the full snapshots over the minute, as agents that started at any time do.
 		offset := time.Duration(i) * time.Minute / time.Duration(f.load.agents)
 		if previous == 0 || now.Std().Add(offset).Truncate(time.Minute).After(full.Std().Add(offset)) {

@@ -61,7 +61,10 @@ func run(ctx context.Context, l load, program string) (err error) {
 			err = stopErr
 		}
 	}()
-	fmt.Printf("%d agents × %d processes every %s for %s; simulator, server and PostgreSQL share this machine\n", l.agents, l.processes, l.interval, l.duration)
+	fmt.Printf(
+		"%d agents × %d processes every %s for %s; simulator, server and PostgreSQL share this machine\n", l.agents,
+		l.processes, l.interval, l.duration,
+	)
 
 	secrets, err := letIn(ctx, program, dir)
 	if err != nil {
@@ -110,7 +113,9 @@ func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) 
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(path, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--max-client-connections", "100000")
+	cmd := exec.Command(
+		path, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--max-client-connections", "100000",
+	)
 	cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches us alone

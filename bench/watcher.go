@@ -26,7 +26,10 @@ type watcher struct {
 }
 
 func watch(ctx context.Context, url, machineID, token string) (*watcher, error) {
-	conn, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/api/v1/live", &websocket.DialOptions{HTTPClient: &http.Client{Transport: bearer.Transport{Token: token}}})
+	conn, _, err := websocket.Dial(
+		ctx, strings.Replace(url, "http", "ws", 1)+"/api/v1/live",
+		&websocket.DialOptions{HTTPClient: &http.Client{Transport: bearer.Transport{Token: token}}},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("open a live view: %w", err)
 	}

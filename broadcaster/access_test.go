@@ -79,7 +79,8 @@ func TestCallerBounds(t *testing.T) {
 	l := start(t, broadcaster.Config{MaxCallerSockets: 2})
 	first := l.dial(t)
 	l.dial(t)
-	if _, response, err := websocket.Dial(t.Context(), l.server.URL, nil); err == nil || response.StatusCode != http.StatusTooManyRequests {
+	if _, response, err := websocket.Dial(t.Context(), l.server.URL, nil); err == nil ||
+		response.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("a third socket: %v, %v", response, err)
 	}
 	for range 500 {

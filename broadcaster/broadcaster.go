@@ -126,7 +126,14 @@ func clientOf(s *melody.Session) *client { return s.MustGet(clientKey).(*client)
 func (b *Broadcaster) Run(ctx context.Context) {
 	watching := make(chan struct{})
 	go func() { b.watchAccess(ctx); close(watching) }()
-	l := listener{databaseURL: b.cfg.DatabaseURL, logger: b.logger, metrics: b.metrics, notice: b.notice, resync: b.resync, access: b.accessChanged}
+	l := listener{
+		databaseURL: b.cfg.DatabaseURL,
+		logger:      b.logger,
+		metrics:     b.metrics,
+		notice:      b.notice,
+		resync:      b.resync,
+		access:      b.accessChanged,
+	}
 	l.run(ctx)
 	<-watching
 }
@@ -146,13 +153,15 @@ func (b *Broadcaster) Close() {
 // Handle upgrades a request to a socket and serves it.
 func (b *Broadcaster) Handle(c *gin.Context) {
 	if !c.IsWebsocket() {
-		problem.New(http.StatusUpgradeRequired, "websocket_needed", "This address speaks WebSocket.").Write(c.Writer, c.Request)
+		problem.New(http.StatusUpgradeRequired, "websocket_needed", "This address speaks WebSocket.").
+			Write(c.Writer, c.Request)
 		return
 	}
 	if b.sockets.Add(1) > int64(b.cfg.MaxSockets) || b.melody.IsClosed() {
 		b.sockets.Add(-1)
 		c.Header("Retry-After", "5")
-		problem.New(http.StatusServiceUnavailable, "too_many_sockets", "The server has as many live views as it can serve.").Write(c.Writer, c.Request)
+		problem.New(http.StatusServiceUnavailable, "too_many_sockets", "The server has as many live views as it can serve.").
+			Write(c.Writer, c.Request)
 		return
 	}
 	b.serving.Add(1)
@@ -190,7 +199,14 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 	switch {
 	case err != nil:
 		b.logger.Warn("could not tell who may watch", "machine_id", request.MachineID, "err", err)
-		c.send(outgoing{data: encodeError(request.MachineID, "unavailable", "The server cannot tell now whether you may watch this machine; try again.")})
+		c.send(
+			outgoing{
+				data: encodeError(
+					request.MachineID, "unavailable",
+					"The server cannot tell now whether you may watch this machine; try again.",
+				),
+			},
+		)
 		return
 	case !may: // as if there were none: its id is not theirs to know
 		c.send(outgoing{data: encodeError(request.MachineID, "unknown_machine", "There is no such machine.")})
@@ -202,7 +218,13 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 		return
 	}
 	if !b.subscribe(c, request) {
-		c.send(outgoing{data: encodeError(request.MachineID, "too_many_subscriptions", "This socket watches as many machines as it may.")})
+		c.send(
+			outgoing{
+				data: encodeError(
+					request.MachineID, "too_many_subscriptions", "This socket watches as many machines as it may.",
+				),
+			},
+		)
 	}
 }
 

@@ -36,7 +36,9 @@ type counted struct {
 	reads atomic.Int64
 }
 
-func (c *counted) After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error) {
+func (c *counted) After(
+	ctx context.Context, machineID string, after snapshot.Time, limit int,
+) ([]snapshot.State, error) {
 	c.reads.Add(1)
 	return c.Store.After(ctx, machineID, after, limit)
 }
@@ -85,7 +87,9 @@ type live struct {
 func start(t *testing.T, cfg broadcaster.Config) *live {
 	t.Helper()
 	l := &live{database: storetest.URL(t), registry: prometheus.NewRegistry(), guard: &guard{hides: map[string]bool{}}}
-	l.source = &counted{Store: storetest.OpenConfig(t, store.Config{DatabaseURL: l.database, Retention: 24 * time.Hour})}
+	l.source = &counted{
+		Store: storetest.OpenConfig(t, store.Config{DatabaseURL: l.database, Retention: 24 * time.Hour}),
+	}
 	cfg.DatabaseURL = l.database
 	l.b = broadcaster.New(cfg, l.source, l.guard, storetest.Logger(), l.registry)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -100,7 +104,9 @@ func start(t *testing.T, cfg broadcaster.Config) *live {
 		l.b.Close()
 		l.server.Close()
 	})
-	l.series = snapshottest.NewMachine(1, 10).Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 200, time.Second, 10).Snapshots
+	l.series = snapshottest.NewMachine(1, 10).
+		Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 200, time.Second, 10).
+		Snapshots
 	l.write(t, "m", 0, 1)
 	return l
 }
@@ -314,7 +320,8 @@ func TestErrors(t *testing.T) {
 	}
 	l.dial(t)
 	l.dial(t)
-	if _, response, err := websocket.Dial(t.Context(), l.server.URL, nil); err == nil || response.StatusCode != http.StatusServiceUnavailable {
+	if _, response, err := websocket.Dial(t.Context(), l.server.URL, nil); err == nil ||
+		response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a socket too many: %v", err)
 	}
 	if response, err := http.Get(l.server.URL); err != nil || response.StatusCode != http.StatusUpgradeRequired {
@@ -325,7 +332,11 @@ func TestErrors(t *testing.T) {
 func TestForeignPagesAreRefused(t *testing.T) {
 	t.Parallel()
 	l := start(t, broadcaster.Config{})
-	_, response, err := websocket.Dial(t.Context(), l.server.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
+	_, response, err := websocket.Dial(
+		t.Context(),
+		l.server.URL,
+		&websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}},
+	)
 	if err == nil || response.StatusCode != http.StatusForbidden {
 		t.Errorf("a page of another origin got %v, %v", response, err)
 	}

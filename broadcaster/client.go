@@ -53,7 +53,13 @@ const (
 )
 
 func newClient(session *melody.Session, limit int, m *metrics) *client {
-	return &client{session: session, limit: limit, asks: rate.NewLimiter(asksPerSecond, asksAtOnce), metrics: m, topics: make(map[string]*topic)}
+	return &client{
+		session: session,
+		limit:   limit,
+		asks:    rate.NewLimiter(asksPerSecond, asksAtOnce),
+		metrics: m,
+		topics:  make(map[string]*topic),
+	}
 }
 
 func (c *client) send(message outgoing) {

@@ -47,7 +47,9 @@ func encodeSnapshot(state *snapshot.State) ([]byte, error) {
 
 // encodeChanges writes what leads to a state from the one at previous, or all of it
 // where previous is 0.
-func encodeChanges(state *snapshot.State, previous snapshot.Time, processes []snapshot.ProcessSample, exited []snapshot.ProcessKey) ([]byte, error) {
+func encodeChanges(
+	state *snapshot.State, previous snapshot.Time, processes []snapshot.ProcessSample, exited []snapshot.ProcessKey,
+) ([]byte, error) {
 	kind := snapshot.KindChanges
 	if previous == 0 {
 		kind = snapshot.KindFull

@@ -16,7 +16,8 @@ func FuzzDecodeRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if request.Action != "subscribe" && request.Action != "unsubscribe" || request.MachineID == "" || len(request.MachineID) > snapshot.MaxMachineIDBytes {
+		if request.Action != "subscribe" && request.Action != "unsubscribe" || request.MachineID == "" ||
+			len(request.MachineID) > snapshot.MaxMachineIDBytes {
 			t.Errorf("%q was taken as %+v", data, request)
 		}
 	})

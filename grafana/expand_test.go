@@ -95,7 +95,9 @@ func (s scope) expand(t testing.TB, text string) string {
 }
 
 // replaceSubmatches is ReplaceAllStringFunc with the groups and what follows.
-func replaceSubmatches(pattern *regexp.Regexp, text string, replace func(match string, groups []string, rest string) string) string {
+func replaceSubmatches(
+	pattern *regexp.Regexp, text string, replace func(match string, groups []string, rest string) string,
+) string {
 	var b strings.Builder
 	at := 0
 	for _, place := range pattern.FindAllStringSubmatchIndex(text, -1) {
@@ -114,7 +116,11 @@ func replaceSubmatches(pattern *regexp.Regexp, text string, replace func(match s
 
 func TestExpansion(t *testing.T) {
 	t.Parallel()
-	s := scope{from: time.UnixMilli(1_780_000_000_000), to: time.UnixMilli(1_780_000_360_500), variables: map[string]string{"a": "it's"}}
+	s := scope{
+		from:      time.UnixMilli(1_780_000_000_000),
+		to:        time.UnixMilli(1_780_000_360_500),
+		variables: map[string]string{"a": "it's"},
+	}
 	for text, want := range map[string]string{
 		`${a:sqlstring}, ${a:raw}, ${a}, $a;`:           `'it''s', it's, it''s, it''s;`,
 		`${__to} - ${__from}`:                           `1780000360500 - 1780000000000`,

@@ -91,7 +91,14 @@ type fleet struct {
 func startFleet(t *testing.T, db storetest.Database) *fleet {
 	t.Helper()
 	now := time.Now()
-	f := &fleet{db: db, now: now, series: make(map[string]snapshottest.Series), site: apitest.Start(t, db, apitest.Config{Config: api.Config{MachineMetrics: 100, Now: func() time.Time { return now }}})}
+	f := &fleet{
+		db:     db,
+		now:    now,
+		series: make(map[string]snapshottest.Series),
+		site: apitest.Start(
+			t, db, apitest.Config{Config: api.Config{MachineMetrics: 100, Now: func() time.Time { return now }}},
+		),
+	}
 	for i, machineID := range []string{"m-1", "m-2", "m-3"} {
 		machine := &snapshot.Machine{MachineID: machineID, Hostname: fmt.Sprintf("it's host %d", i+1)}
 		if _, err := f.site.Store.Register(t.Context(), machine); err != nil {
@@ -99,7 +106,9 @@ func startFleet(t *testing.T, db storetest.Database) *fleet {
 		}
 		made := snapshottest.NewMachine(uint64(i+1), 12)
 		made.Churn = 0.004
-		f.series[machineID] = made.Sparse(snapshot.TimeOf(now.Add(-5*time.Hour).Truncate(time.Second)), 540, 30*time.Second, 4)
+		f.series[machineID] = made.Sparse(
+			snapshot.TimeOf(now.Add(-5*time.Hour).Truncate(time.Second)), 540, 30*time.Second, 4,
+		)
 		f.site.Post(t, machineID, f.series[machineID].Snapshots)
 	}
 	if err := f.site.Store.MaintainOnce(t.Context()); err != nil {
@@ -165,7 +174,12 @@ func (f *fleet) query(t testing.TB, statement string) table {
 // first choice of each, but for what is given.
 func (f *fleet) scopeOf(t testing.TB, d *dashboard, span time.Duration, given map[string]string) scope {
 	t.Helper()
-	s := scope{from: f.now.Add(-span), to: f.now, timescaledb: f.db.Detection.Profile == "timescale", variables: make(map[string]string)}
+	s := scope{
+		from:        f.now.Add(-span),
+		to:          f.now,
+		timescaledb: f.db.Detection.Profile == "timescale",
+		variables:   make(map[string]string),
+	}
 	for _, v := range d.Templating.List {
 		switch v.Type {
 		case "textbox":
@@ -215,7 +229,10 @@ func TestEverySQLPanelAnswers(t *testing.T) {
 						}
 						checkFormat(t, name+", "+p.Title, q.Format, answer)
 						if i == 0 {
-							fmt.Fprintf(&columns, "%s / %s / %s: %s\n", name, p.Title, q.Format, strings.Join(answer.columns, ", "))
+							fmt.Fprintf(
+								&columns, "%s / %s / %s: %s\n", name, p.Title, q.Format,
+								strings.Join(answer.columns, ", "),
+							)
 						}
 					}
 				}
@@ -232,7 +249,10 @@ func TestEverySQLPanelAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if columns.String() != string(want) {
-			t.Errorf("the columns of panels have changed; if that is meant, run go test ./grafana -update\ngot:\n%s\nwant:\n%s", columns.String(), want)
+			t.Errorf(
+				"the columns of panels have changed; if that is meant, run go test ./grafana -update\ngot:\n%s\nwant:\n%s",
+				columns.String(), want,
+			)
 		}
 	})
 }

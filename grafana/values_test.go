@@ -57,7 +57,11 @@ func same(a, b float64) bool {
 }
 
 func window(s scope) string {
-	return "from=" + url.QueryEscape(snapshot.TimeOf(s.from).String()) + "&to=" + url.QueryEscape(snapshot.TimeOf(s.to).String())
+	return "from=" + url.QueryEscape(
+		snapshot.TimeOf(s.from).String(),
+	) + "&to=" + url.QueryEscape(
+		snapshot.TimeOf(s.to).String(),
+	)
 }
 
 // What the panels show is what the API says of the same range.
@@ -112,7 +116,9 @@ func (f *fleet) chartsAgree(t *testing.T) {
 					}
 					want, _ := values[i].(float64)
 					if got := number(t, row[column]); !same(got, want) {
-						t.Errorf("%s of %s at %s: %s is %v, the API says %v", title, span, row["time"], column, got, want)
+						t.Errorf(
+							"%s of %s at %s: %s is %v, the API says %v", title, span, row["time"], column, got, want,
+						)
 					}
 				}
 			}
@@ -150,15 +156,18 @@ func (f *fleet) topAgrees(t *testing.T) {
 			lives := find[fmt.Sprint(row["pid"], row["name"])]
 			started, told := row["started_at"].(time.Time)
 			found := slices.IndexFunc(lives, func(u used) bool {
-				return (!told || snapshot.TimeOf(started) == u.StartedAt) && same(number(t, row["cpu_seconds"]), float64(u.CPUMS)/1000) &&
-					math.Abs(number(t, row["memory_avg"])-u.MemoryAvg) <= 0.5 && same(number(t, row["memory_max"]), float64(u.MemoryMax))
+				return (!told || snapshot.TimeOf(started) == u.StartedAt) &&
+					same(number(t, row["cpu_seconds"]), float64(u.CPUMS)/1000) &&
+					math.Abs(number(t, row["memory_avg"])-u.MemoryAvg) <= 0.5 &&
+					same(number(t, row["memory_max"]), float64(u.MemoryMax))
 			})
 			if found < 0 {
 				t.Errorf("%s: %v, the API says %+v", one.title, row, lives)
 				continue
 			}
 			want := lives[found]
-			if place := top.Results[i]; i < 5 && (one.sort == "cpu" && place.CPUMS != want.CPUMS || one.sort == "memory" && place.MemoryAvg != want.MemoryAvg) {
+			if place := top.Results[i]; i < 5 &&
+				(one.sort == "cpu" && place.CPUMS != want.CPUMS || one.sort == "memory" && place.MemoryAvg != want.MemoryAvg) {
 				t.Errorf("%s: place %d has %v, the API %+v", one.title, i, row, place)
 			}
 		}
@@ -180,7 +189,9 @@ func (f *fleet) programsAgree(t *testing.T) {
 	}
 	for _, row := range shown.rows {
 		want := find[row["name"].(string)]
-		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) || !same(number(t, row["memory_max"]), float64(want.MemoryMax)) || number(t, row["processes"]) != float64(want.Processes) {
+		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) ||
+			!same(number(t, row["memory_max"]), float64(want.MemoryMax)) ||
+			number(t, row["processes"]) != float64(want.Processes) {
 			t.Errorf("%v, the API says %+v", row, want)
 		}
 	}
@@ -207,17 +218,21 @@ func (f *fleet) nameAgrees(t *testing.T) {
 		t.Fatalf("%d and %d rows, the API has %d points", len(cpu.rows), len(memory.rows), len(history.Points))
 	}
 	for i, want := range history.Points {
-		if !cpu.rows[i]["time"].(time.Time).Equal(want.Timestamp.Std()) || !same(number(t, cpu.rows[i]["cores"]), float64(want.CPUMS)/3_600_000) {
+		if !cpu.rows[i]["time"].(time.Time).Equal(want.Timestamp.Std()) ||
+			!same(number(t, cpu.rows[i]["cores"]), float64(want.CPUMS)/3_600_000) {
 			t.Errorf("%v, the API says %+v", cpu.rows[i], want)
 		}
-		if math.Abs(number(t, memory.rows[i]["average"])-want.MemoryAvg) > 1 || !same(number(t, memory.rows[i]["largest"]), float64(want.MemoryMax)) {
+		if math.Abs(number(t, memory.rows[i]["average"])-want.MemoryAvg) > 1 ||
+			!same(number(t, memory.rows[i]["largest"]), float64(want.MemoryMax)) {
 			t.Errorf("%v, the API says %+v", memory.rows[i], want)
 		}
 	}
 }
 
 func (f *fleet) instantAgrees(t *testing.T) {
-	shown, s := f.ask(t, "processes", "Every process at the end of the range", 6*time.Hour, map[string]string{"machine": "m-2"})
+	shown, s := f.ask(
+		t, "processes", "Every process at the end of the range", 6*time.Hour, map[string]string{"machine": "m-2"},
+	)
 	var at struct {
 		Timestamp snapshot.Time
 		Processes []struct {
@@ -240,7 +255,8 @@ func (f *fleet) instantAgrees(t *testing.T) {
 	}
 	for _, want := range at.Processes {
 		row := find[fmt.Sprint(want.PID, int64(want.StartedAt))]
-		if row == nil || row["name"] != want.Name || math.Abs(number(t, row["cpu_usage"])-want.CPUUsage) > 0.01 || !same(number(t, row["memory_usage"]), float64(want.MemoryUsage)) ||
+		if row == nil || row["name"] != want.Name || math.Abs(number(t, row["cpu_usage"])-want.CPUUsage) > 0.01 ||
+			!same(number(t, row["memory_usage"]), float64(want.MemoryUsage)) ||
 			!row["snapshot_ts"].(time.Time).Equal(at.Timestamp.Std()) {
 			t.Errorf("%v, the API says %+v", row, want)
 		}
@@ -269,7 +285,9 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 	}
 	for i, want := range list.Results {
 		row := shown.rows[i]
-		if row["machine_id"] != want.MachineID || row["hostname"] != want.Hostname || number(t, row["processes"]) != want.ProcessCount || !same(number(t, row["cpu_usage"]), want.Latest.CPUUsage) ||
+		if row["machine_id"] != want.MachineID || row["hostname"] != want.Hostname ||
+			number(t, row["processes"]) != want.ProcessCount ||
+			!same(number(t, row["cpu_usage"]), want.Latest.CPUUsage) ||
 			!same(number(t, row["memory"]), 100*want.Latest.UsedRAM/want.Latest.TotalRAM) {
 			t.Errorf("%v, the API says %+v", row, want)
 		}

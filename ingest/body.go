@@ -59,7 +59,10 @@ func (b *body) shrink(n int64) {
 func (b *body) grow(n int64) error {
 	if held := b.reader.held.Add(n); held > b.reader.budget {
 		b.reader.held.Add(-n)
-		return problem.New(http.StatusServiceUnavailable, "busy", "The server is reading as much as it can hold; send the post again later.")
+		return problem.New(
+			http.StatusServiceUnavailable, "busy",
+			"The server is reading as much as it can hold; send the post again later.",
+		)
 	}
 	b.charge += n
 	return nil
@@ -68,7 +71,9 @@ func (b *body) grow(n int64) error {
 func (r *bodyReader) read(w http.ResponseWriter, request *http.Request) (*body, error) {
 	media, _, err := mime.ParseMediaType(request.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
-		return nil, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "The Content-Type must be application/json.")
+		return nil, problem.New(
+			http.StatusUnsupportedMediaType, "unsupported_media_type", "The Content-Type must be application/json.",
+		)
 	}
 	if request.ContentLength > snapshot.MaxBodyBytes {
 		return nil, tooLarge("the body as sent", snapshot.MaxBodyBytes)
@@ -82,7 +87,9 @@ func (r *bodyReader) read(w http.ResponseWriter, request *http.Request) (*body, 
 	case "zstd":
 		return r.zstd(plain)
 	default:
-		return nil, problem.New(http.StatusUnsupportedMediaType, codeEncoding, "The Content-Encoding must be gzip, zstd or none.")
+		return nil, problem.New(
+			http.StatusUnsupportedMediaType, codeEncoding, "The Content-Encoding must be gzip, zstd or none.",
+		)
 	}
 }
 
@@ -102,7 +109,10 @@ func (r *bodyReader) zstd(plain io.Reader) (*body, error) {
 	reader, _ := r.zstds.Get().(*zstd.Decoder)
 	if reader == nil {
 		var err error
-		reader, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderMaxMemory(snapshot.MaxDecompressedBytes+1))
+		reader, err = zstd.NewReader(
+			nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20),
+			zstd.WithDecoderMaxMemory(snapshot.MaxDecompressedBytes+1),
+		)
 		if err != nil {
 			return nil, fmt.Errorf("make a zstd decoder: %w", err)
 		}
@@ -161,11 +171,16 @@ func readFault(err error) error {
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return tooLarge("the body after decompression", snapshot.MaxDecompressedBytes)
 	}
-	return problem.New(http.StatusBadRequest, "unreadable_body", "The body ends early or is not what its Content-Encoding says.")
+	return problem.New(
+		http.StatusBadRequest, "unreadable_body", "The body ends early or is not what its Content-Encoding says.",
+	)
 }
 
 func tooLarge(what string, limit int64) *problem.Problem {
-	p := problem.New(http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("%s is larger than %d bytes; split the batch", what, limit))
+	p := problem.New(
+		http.StatusRequestEntityTooLarge, codeTooLarge,
+		fmt.Sprintf("%s is larger than %d bytes; split the batch", what, limit),
+	)
 	p.Limit = limit
 	return p
 }

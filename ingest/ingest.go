@@ -96,7 +96,13 @@ func New(cfg Config, writer Writer, logger *slog.Logger, registry prometheus.Reg
 	cfg.setDefaults()
 	m := newMetrics(registry)
 	m.queueLimit.Set(float64(cfg.QueueRows))
-	return &Ingest{cfg: cfg, logger: logger, metrics: m, bodies: newBodyReader(cfg.BodyBytes, m), queue: newQueue(cfg, writer, m)}
+	return &Ingest{
+		cfg:     cfg,
+		logger:  logger,
+		metrics: m,
+		bodies:  newBodyReader(cfg.BodyBytes, m),
+		queue:   newQueue(cfg, writer, m),
+	}
 }
 
 // Close refuses further posts, commits what was accepted and returns when its
@@ -121,8 +127,11 @@ func (i *Ingest) Handle(c *gin.Context) {
 	if p.Status >= http.StatusInternalServerError {
 		c.Header("Retry-After", retryAfter)
 	}
-	if p.Status >= http.StatusInternalServerError && p.Code != codeClientGone { // an agent that stops is no fault of ours
-		i.logger.Warn("a post was not taken", "request_id", problem.RequestID(c.Request.Context()), "code", p.Code, "err", err)
+	if p.Status >= http.StatusInternalServerError &&
+		p.Code != codeClientGone { // an agent that stops is no fault of ours
+		i.logger.Warn(
+			"a post was not taken", "request_id", problem.RequestID(c.Request.Context()), "code", p.Code, "err", err,
+		)
 	} else {
 		i.logger.Info("a post was refused", "request_id", problem.RequestID(c.Request.Context()), "code", p.Code, "machine_id", p.MachineID, "detail", p.Detail)
 	}
@@ -164,7 +173,13 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 	select {
 	case outcome := <-waiting:
 		if _, ok := errors.AsType[*snapshot.Fault](outcome.Err); outcome.Err != nil && !ok {
-			return snapshot.Ack{}, 0, errors.Join(problem.New(http.StatusServiceUnavailable, "database_unavailable", "The database did not take the snapshots; send them again."), outcome.Err)
+			return snapshot.Ack{}, 0, errors.Join(
+				problem.New(
+					http.StatusServiceUnavailable, "database_unavailable",
+					"The database did not take the snapshots; send them again.",
+				),
+				outcome.Err,
+			)
 		}
 		status := http.StatusCreated
 		if len(batch.Snapshots) == 0 {
@@ -172,7 +187,9 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 		}
 		return outcome.Ack, status, outcome.Err
 	case <-c.Request.Context().Done():
-		return snapshot.Ack{}, 0, problem.New(http.StatusServiceUnavailable, codeClientGone, "The client went away before the commit.")
+		return snapshot.Ack{}, 0, problem.New(
+			http.StatusServiceUnavailable, codeClientGone, "The client went away before the commit.",
+		)
 	}
 }
 
@@ -182,7 +199,13 @@ func (i *Ingest) checkClock(batch *snapshot.Batch) *snapshot.Fault {
 	now, horizon := snapshot.TimeOf(i.cfg.Now()), i.cfg.Horizon()
 	for k := range batch.Snapshots {
 		ts := batch.Snapshots[k].Timestamp
-		fault := &snapshot.Fault{MachineID: batch.MachineID, Snapshot: k, Field: "snapshots[" + strconv.Itoa(k) + "].timestamp", Timestamp: ts, ServerTime: now}
+		fault := &snapshot.Fault{
+			MachineID:  batch.MachineID,
+			Snapshot:   k,
+			Field:      "snapshots[" + strconv.Itoa(k) + "].timestamp",
+			Timestamp:  ts,
+			ServerTime: now,
+		}
 		if ts > now.Add(snapshot.MaxClockLead) {
 			fault.Code = snapshot.CodeInFuture
 			fault.Problem = ts.String() + " is more than " + snapshot.MaxClockLead.String() + " ahead of the server's clock, which says " + now.String()

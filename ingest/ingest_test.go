@@ -53,7 +53,9 @@ func serve(t testing.TB, cfg ingest.Config, writer ingest.Writer) (*ingest.Inges
 	return serveWith(t, cfg, writer, prometheus.NewRegistry())
 }
 
-func serveWith(t testing.TB, cfg ingest.Config, writer ingest.Writer, registry *prometheus.Registry) (*ingest.Ingest, string) {
+func serveWith(
+	t testing.TB, cfg ingest.Config, writer ingest.Writer, registry *prometheus.Registry,
+) (*ingest.Ingest, string) {
 	t.Helper()
 	in := ingest.New(cfg, writer, storetest.Logger(), registry)
 	engine := gin.New()
@@ -115,7 +117,9 @@ func encode(t testing.TB, machineID string, snapshots ...snapshot.Snapshot) []by
 }
 
 func series(seed uint64, n int) []snapshot.Snapshot {
-	return snapshottest.NewMachine(seed, 20).Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), n, time.Second, n).Snapshots
+	return snapshottest.NewMachine(seed, 20).
+		Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), n, time.Second, n).
+		Snapshots
 }
 
 func zipped(t testing.TB, plain []byte) []byte {
@@ -215,7 +219,14 @@ func TestRefusals(t *testing.T) {
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Second)
-	_, url := serve(t, ingest.Config{Horizon: func() snapshot.Time { return snapshot.TimeOf(now.Add(-time.Hour)) }, Now: func() time.Time { return now }}, storetest.Open(t, nil))
+	_, url := serve(
+		t,
+		ingest.Config{
+			Horizon: func() snapshot.Time { return snapshot.TimeOf(now.Add(-time.Hour)) },
+			Now:     func() time.Time { return now },
+		},
+		storetest.Open(t, nil),
+	)
 	for _, test := range []struct {
 		name   string
 		offset time.Duration
@@ -335,14 +346,17 @@ func TestDatabaseFailureIsTheServersFault(t *testing.T) {
 	_, url := serve(t, ingest.Config{}, s)
 	s.Close()
 	got := post(t, url, encode(t, "m", series(1, 1)...))
-	if got.status != 503 || got.Code != "database_unavailable" || got.header.Get("Retry-After") == "" || strings.Contains(got.Detail, "pool") {
+	if got.status != 503 || got.Code != "database_unavailable" || got.header.Get("Retry-After") == "" ||
+		strings.Contains(got.Detail, "pool") {
 		t.Errorf("%d %+v", got.status, got.Problem)
 	}
 }
 
 func BenchmarkPostFull(b *testing.B) {
 	_, url := serve(b, ingest.Config{}, storetest.Open(b, nil))
-	full := snapshottest.NewMachine(1, 300).Sparse(snapshot.TimeOf(time.Now().Add(-20*time.Hour)), 2000, time.Second, 1).Snapshots
+	full := snapshottest.NewMachine(1, 300).
+		Sparse(snapshot.TimeOf(time.Now().Add(-20*time.Hour)), 2000, time.Second, 1).
+		Snapshots
 	bodies := make([][]byte, len(full))
 	for i := range full {
 		bodies[i] = zipped(b, encode(b, "m", full[i]))

@@ -75,11 +75,16 @@ func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.Outcome, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return nil, problem.New(http.StatusServiceUnavailable, "shutting_down", "The server is shutting down; send the post again.")
+		return nil, problem.New(
+			http.StatusServiceUnavailable, "shutting_down", "The server is shutting down; send the post again.",
+		)
 	}
 	if q.rows > 0 && q.rows+post.rows > q.cfg.QueueRows {
 		q.metrics.queueRefused.Inc()
-		return nil, problem.New(http.StatusServiceUnavailable, "queue_full", "Too many snapshots wait to be written; send the post again later.")
+		return nil, problem.New(
+			http.StatusServiceUnavailable, "queue_full",
+			"Too many snapshots wait to be written; send the post again later.",
+		)
 	}
 	lane := q.laneOf(batch.MachineID)
 	lane.posts = append(lane.posts, post)

@@ -50,7 +50,13 @@ func TestTree(t *testing.T) {
 	for _, test := range readCases[treeCase](t, "tree.json") {
 		t.Run(test.Name, func(t *testing.T) {
 			for i := range test.Chain {
-				test.Processes = append(test.Processes, snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: int32(i + 1)}, Identity: snapshot.Identity{PPID: int32(i)}})
+				test.Processes = append(
+					test.Processes,
+					snapshot.Process{
+						ProcessKey: snapshot.ProcessKey{PID: int32(i + 1)},
+						Identity:   snapshot.Identity{PPID: int32(i)},
+					},
+				)
 			}
 			for i := range test.Processes {
 				test.Processes[i].Name = fmt.Sprintf("p%d", test.Processes[i].PID)

@@ -29,7 +29,12 @@ func EncodeBatch(b *Batch) ([]byte, error) {
 
 // decodeError turns the decoder's error into one that names the field.
 func decodeError(err error, machineID string) *Fault {
-	fault := &Fault{MachineID: clip(machineID, MaxMachineIDBytes), Snapshot: -1, Code: CodeMalformed, Problem: "is not valid JSON: " + err.Error()}
+	fault := &Fault{
+		MachineID: clip(machineID, MaxMachineIDBytes),
+		Snapshot:  -1,
+		Code:      CodeMalformed,
+		Problem:   "is not valid JSON: " + err.Error(),
+	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		fault.Code = CodeInvalidField
 		fault.place(semantic.JSONPointer)
@@ -41,7 +46,11 @@ func decodeError(err error, machineID string) *Fault {
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		fault.place(syntactic.JSONPointer)
-		fault.Problem = "is not valid JSON: " + clip(strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), 200) + " at byte " + strconv.FormatInt(syntactic.ByteOffset, 10)
+		fault.Problem = "is not valid JSON: " + clip(
+			strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), 200,
+		) + " at byte " + strconv.FormatInt(
+			syntactic.ByteOffset, 10,
+		)
 	}
 	return fault
 }

@@ -33,7 +33,10 @@ func TestDecodeBatch(t *testing.T) {
 
 func TestDecodeBatchNamesTheFault(t *testing.T) {
 	full := func(process string) string {
-		return fmt.Sprintf(`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","processes":[{"pid":1,"ppid":0,"name":"init"},%s]}]}`, process)
+		return fmt.Sprintf(
+			`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","processes":[{"pid":1,"ppid":0,"name":"init"},%s]}]}`,
+			process,
+		)
 	}
 	snap := func(fields string) string {
 		return fmt.Sprintf(`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z",%s}]}`, fields)
@@ -80,7 +83,10 @@ func TestDecodeBatchNamesTheFault(t *testing.T) {
 				t.Fatalf("got %v, want a Fault", err)
 			}
 			if !strings.HasPrefix(fault.Field, test.field) || fault.Snapshot != test.index {
-				t.Errorf("blamed %q in snapshot %d, want %q in %d (%v)", fault.Field, fault.Snapshot, test.field, test.index, err)
+				t.Errorf(
+					"blamed %q in snapshot %d, want %q in %d (%v)", fault.Field, fault.Snapshot, test.field,
+					test.index, err,
+				)
 			}
 			if len(err.Error()) > 500 {
 				t.Errorf("the error text has %d bytes", len(err.Error()))
@@ -113,7 +119,11 @@ func TestCountsAreBounded(t *testing.T) {
 // again, and replays without a panic.
 func FuzzDecodeBatch(f *testing.F) {
 	f.Add([]byte(goodBody))
-	f.Add([]byte(`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","kind":"changes","processes":[{"pid":1}]}]}`))
+	f.Add(
+		[]byte(
+			`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","kind":"changes","processes":[{"pid":1}]}]}`,
+		),
+	)
 	f.Add([]byte(`{"machine_id":"m","snapshots":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		batch, err := snapshot.DecodeBatch(body)

@@ -59,12 +59,20 @@ func (c Change) Kind(difference int64) ChangeKind {
 // MemoryChange is how much more memory it takes afterwards, in bytes; what did not
 // run, or is not known, counts as 0.
 func (c Change) MemoryChange() int64 {
-	return level(c.After, func(p *Process) *int64 { return p.MemoryUsage }) - level(c.Before, func(p *Process) *int64 { return p.MemoryUsage })
+	return level(
+		c.After, func(p *Process) *int64 { return p.MemoryUsage },
+	) - level(
+		c.Before, func(p *Process) *int64 { return p.MemoryUsage },
+	)
 }
 
 // ThreadsChange is how many more threads it has afterwards, counted likewise.
 func (c Change) ThreadsChange() int32 {
-	return level(c.After, func(p *Process) *int32 { return p.Threads }) - level(c.Before, func(p *Process) *int32 { return p.Threads })
+	return level(
+		c.After, func(p *Process) *int32 { return p.Threads },
+	) - level(
+		c.Before, func(p *Process) *int32 { return p.Threads },
+	)
 }
 
 func level[T int32 | int64](p *Process, of func(*Process) *T) T {

@@ -23,7 +23,12 @@ func Entries(body []byte) (int, error) {
 	// to tell, which stops there too.
 	exact := countElements(body)
 	if exact > MaxEntries {
-		return exact, &Fault{Snapshot: -1, Code: CodeTooMany, Limit: MaxEntries, Problem: "there are more than the allowed number of processes, exits and devices in one batch; split it"}
+		return exact, &Fault{
+			Snapshot: -1,
+			Code:     CodeTooMany,
+			Limit:    MaxEntries,
+			Problem:  "there are more than the allowed number of processes, exits and devices in one batch; split it",
+		}
 	}
 	return exact, nil
 }
@@ -31,7 +36,9 @@ func Entries(body []byte) (int, error) {
 // countElements counts the elements of all arrays, up to the end, to what is no JSON,
 // or to the first that is too many.
 func countElements(body []byte) (n int) {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	decoder := jsontext.NewDecoder(
+		bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true),
+	)
 	for {
 		token, err := decoder.ReadToken()
 		if err != nil {

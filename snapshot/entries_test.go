@@ -13,7 +13,9 @@ import (
 func TestEntries(t *testing.T) {
 	t.Parallel()
 	batch := func(entries string) []byte {
-		return []byte(`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-24T00:00:00Z","processes":[` + entries + `]}]}`)
+		return []byte(
+			`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-24T00:00:00Z","processes":[` + entries + `]}]}`,
+		)
 	}
 	many := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
 	for name, test := range map[string]struct {

@@ -47,7 +47,8 @@ func TestCheckExclude(t *testing.T) {
 		"exclude[1]": {"x", ""},
 		"exclude[0]": {strings.Repeat("x", snapshot.MaxTextBytes+1)},
 	} {
-		if fault, ok := errors.AsType[*snapshot.Fault](snapshot.CheckNames("exclude", patterns)); !ok || fault.Field != field {
+		if fault, ok := errors.AsType[*snapshot.Fault](snapshot.CheckNames("exclude", patterns)); !ok ||
+			fault.Field != field {
 			t.Errorf("want a fault of %s, got %v", field, fault)
 		}
 	}

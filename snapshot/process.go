@@ -38,7 +38,9 @@ func (v Values) Carry() Values {
 // Equal compares the values, not the pointers.
 func (v Values) Equal(o Values) bool {
 	return v.State == o.State && same(v.CPUMS, o.CPUMS) && same(v.MemoryUsage, o.MemoryUsage) &&
-		same(v.Threads, o.Threads) && same(v.OpenFiles, o.OpenFiles) && same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
+		same(
+			v.Threads, o.Threads,
+		) && same(v.OpenFiles, o.OpenFiles) && same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
 }
 
 // Values returns the values of a sample; cpu_ms is derived from cpu_usage over

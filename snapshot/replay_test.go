@@ -43,11 +43,15 @@ func TestReplayEqualsTruth(t *testing.T) {
 
 func TestReplayRefusesChangesWithoutTheirFull(t *testing.T) {
 	var replay snapshot.Replay
-	err := replay.Apply(&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Processes: []snapshot.ProcessSample{{PID: 7}}})
+	err := replay.Apply(
+		&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Processes: []snapshot.ProcessSample{{PID: 7}}},
+	)
 	if unknown, ok := errors.AsType[*snapshot.UnknownProcessError](err); !ok || unknown.Key.PID != 7 {
 		t.Fatalf("got %v, want an UnknownProcessError for pid 7", err)
 	}
-	err = replay.Apply(&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Exited: []snapshot.ProcessKey{{PID: 8}}})
+	err = replay.Apply(
+		&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Exited: []snapshot.ProcessKey{{PID: 8}}},
+	)
 	if unknown, ok := errors.AsType[*snapshot.UnknownProcessError](err); !ok || unknown.Key.PID != 8 {
 		t.Fatalf("got %v, want an UnknownProcessError for pid 8", err)
 	}
@@ -55,7 +59,10 @@ func TestReplayRefusesChangesWithoutTheirFull(t *testing.T) {
 
 func TestIdleProcessesAreNotSent(t *testing.T) {
 	zero, rss := int64(0), int64(4096)
-	idle := snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: 1}, Values: snapshot.Values{State: "S", CPUMS: &zero, MemoryUsage: &rss}}
+	idle := snapshot.Process{
+		ProcessKey: snapshot.ProcessKey{PID: 1},
+		Values:     snapshot.Values{State: "S", CPUMS: &zero, MemoryUsage: &rss},
+	}
 	var encoder snapshot.Encoder
 	encoder.Full([]snapshot.Process{idle})
 	if samples, exited := encoder.Changes([]snapshot.Process{idle}); len(samples)+len(exited) != 0 {

@@ -11,7 +11,10 @@ import (
 )
 
 func process(pid, ppid int32, started snapshot.Time) snapshot.Process {
-	return snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: started}, Identity: snapshot.Identity{PPID: ppid, Name: fmt.Sprintf("p%d", pid)}}
+	return snapshot.Process{
+		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: started},
+		Identity:   snapshot.Identity{PPID: ppid, Name: fmt.Sprintf("p%d", pid)},
+	}
 }
 
 // render writes a forest as 1(2(3) 4).

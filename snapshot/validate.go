@@ -57,7 +57,13 @@ type validator struct {
 
 func (v *validator) fail(field, format string, args ...any) {
 	if v.err == nil {
-		v.err = &Fault{Code: CodeInvalidField, MachineID: v.machineID, Snapshot: v.snapshot, Field: v.prefix + field, Problem: fmt.Sprintf(format, args...)}
+		v.err = &Fault{
+			Code:      CodeInvalidField,
+			MachineID: v.machineID,
+			Snapshot:  v.snapshot,
+			Field:     v.prefix + field,
+			Problem:   fmt.Sprintf(format, args...),
+		}
 	}
 }
 
@@ -70,7 +76,8 @@ func (v *validator) machine(id string) {
 		v.fail("machine_id", "is longer than %d bytes", MaxMachineIDBytes)
 	}
 	for _, r := range id {
-		if !strings.ContainsRune("._:-", r) && (r > 'z' || (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')) {
+		if !strings.ContainsRune("._:-", r) &&
+			(r > 'z' || (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')) {
 			v.machineID = ""
 			v.fail("machine_id", "may only have A-Z a-z 0-9 . _ : -")
 		}

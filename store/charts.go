@@ -86,8 +86,21 @@ func (c *MachineChart) floats() []*[]*float64 {
 }
 
 func (c *MachineChart) ints() []*[]*int64 {
-	return []*[]*int64{&c.UsedRAMMax, &c.AvailableRAMMin, &c.TotalRAM, &c.UsedSwapMax, &c.TotalSwap, &c.UsedDiskMax, &c.AvailableDiskMin, &c.TotalDisk,
-		&c.ProcessCountMax, &c.ReadBytes, &c.WriteBytes, &c.ReceivedBytes, &c.SentBytes}
+	return []*[]*int64{
+		&c.UsedRAMMax,
+		&c.AvailableRAMMin,
+		&c.TotalRAM,
+		&c.UsedSwapMax,
+		&c.TotalSwap,
+		&c.UsedDiskMax,
+		&c.AvailableDiskMin,
+		&c.TotalDisk,
+		&c.ProcessCountMax,
+		&c.ReadBytes,
+		&c.WriteBytes,
+		&c.ReceivedBytes,
+		&c.SentBytes,
+	}
 }
 
 // read appends the rows, at most limit of them, and tells whether there are more.
@@ -118,7 +131,13 @@ func (c *MachineChart) read(rows pgx.Rows, limit int) (more bool, err error) {
 		if err := rows.Scan(targets...); err != nil {
 			return false, err
 		}
-		c.Timestamps, c.Samples, c.IntervalMS = append(c.Timestamps, snapshot.TimeOf(at)), append(c.Samples, samples), append(c.IntervalMS, interval)
+		c.Timestamps, c.Samples, c.IntervalMS = append(
+			c.Timestamps, snapshot.TimeOf(at),
+		), append(
+			c.Samples, samples,
+		), append(
+			c.IntervalMS, interval,
+		)
 		for i, column := range floats {
 			*column = append(*column, rounded(real[i]))
 		}
@@ -152,12 +171,16 @@ func machineChartSQL(resolution Resolution) string {
 			process_count, read_bytes, write_bytes, received_bytes, sent_bytes
 			FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts < $3 ORDER BY ts LIMIT $4`
 	}
-	return `SELECT bucket, ` + machinePointColumns + ` FROM machine_` + string(resolution) + ` WHERE machine = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket LIMIT $4`
+	return `SELECT bucket, ` + machinePointColumns + ` FROM machine_` + string(
+		resolution,
+	) + ` WHERE machine = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket LIMIT $4`
 }
 
 // Chart reads a machine's chart of [from, to), the first bucket being the one that
 // from lies in, and at most limit entries; more tells that there were more.
-func (s *Store) Chart(ctx context.Context, machineID string, from, to snapshot.Time, resolution Resolution, limit int) (chart *MachineChart, more bool, err error) {
+func (s *Store) Chart(
+	ctx context.Context, machineID string, from, to snapshot.Time, resolution Resolution, limit int,
+) (chart *MachineChart, more bool, err error) {
 	defer s.metrics.observeRead("chart", time.Now())
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {

@@ -22,8 +22,10 @@ type rowSource interface {
 // CopyFrom spends on boxing every value (a third of the writer's time) and its
 // question for the columns' types.
 func copyRows(ctx context.Context, tx pgx.Tx, table, columns string, source rowSource) error {
-	_, err := tx.Conn().PgConn().CopyFrom(ctx, &copyReader{source: source, buffer: append(make([]byte, 0, 64<<10), copyHeader...)},
-		"COPY "+table+" ("+columns+") FROM STDIN (FORMAT binary)")
+	_, err := tx.Conn().
+		PgConn().
+		CopyFrom(ctx, &copyReader{source: source, buffer: append(make([]byte, 0, 64<<10), copyHeader...)},
+			"COPY "+table+" ("+columns+") FROM STDIN (FORMAT binary)")
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", table, err)
 	}

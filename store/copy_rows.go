@@ -28,7 +28,9 @@ func (w *groupWrite) copySamples(ctx context.Context) error {
 		}
 	}
 	if nets > 0 {
-		return copyRows(ctx, w.tx, "net_samples", "ts, received_bytes, sent_bytes, machine, name", &netRows{rows: w.rows})
+		return copyRows(
+			ctx, w.tx, "net_samples", "ts, received_bytes, sent_bytes, machine, name", &netRows{rows: w.rows},
+		)
 	}
 	return nil
 }

@@ -39,7 +39,9 @@ func Detect(ctx context.Context, databaseURL, want string) (Detection, error) {
 		return Detection{}, err
 	}
 	if want != "" && want != "auto" && made != "" && want != made {
-		return Detection{}, fmt.Errorf("the database was made with the %s profile; %s cannot be forced on it", made, want)
+		return Detection{}, fmt.Errorf(
+			"the database was made with the %s profile; %s cannot be forced on it", made, want,
+		)
 	}
 	if want == ProfilePostgres {
 		return Detection{ProfilePostgres, "forced by the profile setting"}, nil
@@ -85,7 +87,8 @@ func madeWith(ctx context.Context, conn *pgx.Conn) (string, error) {
 // in this database, with the reason for either answer.
 func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, string, error) {
 	var available, installed *string
-	err := conn.QueryRow(ctx, `SELECT default_version, installed_version FROM pg_available_extensions WHERE name = 'timescaledb'`).Scan(&available, &installed)
+	err := conn.QueryRow(ctx, `SELECT default_version, installed_version FROM pg_available_extensions WHERE name = 'timescaledb'`).
+		Scan(&available, &installed)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && available == nil {
 		return false, "the timescaledb extension is not available", nil
 	}
@@ -102,7 +105,9 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		installed = available
 	}
 	if !recentEnough(*installed) {
-		return false, fmt.Sprintf("TimescaleDB %s is older than %d.%d", *installed, leastTimescaleMajor, leastTimescaleMinor), nil
+		return false, fmt.Sprintf(
+			"TimescaleDB %s is older than %d.%d", *installed, leastTimescaleMajor, leastTimescaleMinor,
+		), nil
 	}
 	var license *string
 	if err := conn.QueryRow(ctx, `SELECT current_setting('timescaledb.license', true)`).Scan(&license); err != nil {
@@ -133,5 +138,6 @@ func recentEnough(version string) bool {
 	}
 	major, err := strconv.Atoi(parts[0])
 	minor, minorErr := strconv.Atoi(parts[1])
-	return err == nil && minorErr == nil && (major > leastTimescaleMajor || major == leastTimescaleMajor && minor >= leastTimescaleMinor)
+	return err == nil && minorErr == nil &&
+		(major > leastTimescaleMajor || major == leastTimescaleMajor && minor >= leastTimescaleMinor)
 }

@@ -61,7 +61,9 @@ func (s *Store) Diff(ctx context.Context, machineID string, from, to snapshot.Ti
 }
 
 // usedBetween adds up what was used after from and up to to.
-func (s *Store) usedBetween(ctx context.Context, machine int32, from, to snapshot.Time) (map[snapshot.ProcessKey]*Usage, error) {
+func (s *Store) usedBetween(
+	ctx context.Context, machine int32, from, to snapshot.Time,
+) (map[snapshot.ProcessKey]*Usage, error) {
 	window, err := s.planOf(ctx, machine, from+1, to+1, true)
 	if err != nil || len(window.segments) == 0 {
 		return nil, err

@@ -74,7 +74,9 @@ const (
 // FleetAt tells on which machines processes ran at an instant. A machine whose
 // newest snapshot was by then more than two intervals and ten minutes old was off,
 // as far as anyone knows. next is where the following page begins, "" at the end.
-func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page FleetPage) (found []ProcessMatch, next string, err error) {
+func (s *Store) FleetAt(
+	ctx context.Context, match Match, at snapshot.Time, page FleetPage,
+) (found []ProcessMatch, next string, err error) {
 	defer s.metrics.observeRead("fleet_at", time.Now())
 	after := page.After
 	for looked := 0; looked < fleetLooks; looked += fleetStride {
@@ -90,7 +92,8 @@ func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page
 			if one == nil {
 				continue
 			}
-			if found = append(found, *one); len(found) == page.Limit && (i < len(seen)-1 || len(machines) == fleetStride) {
+			if found = append(found, *one); len(found) == page.Limit &&
+				(i < len(seen)-1 || len(machines) == fleetStride) {
 				return found, one.MachineID, nil
 			}
 		}
@@ -104,7 +107,9 @@ func (s *Store) FleetAt(ctx context.Context, match Match, at snapshot.Time, page
 
 // candidates lists the next machines that ever ran what is looked for, on or after
 // the day of since, of those that are seen.
-func (s *Store) candidates(ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int) ([]string, error) {
+func (s *Store) candidates(
+	ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int,
+) ([]string, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT m.machine_id FROM machines m WHERE m.machine_id > $5 AND ($7 OR m.tags && $8)
 		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $4 AND `+matches+`)
@@ -120,7 +125,9 @@ func (s *Store) candidates(ctx context.Context, view View, match Match, since sn
 }
 
 // matchesOn reads the machines' state at an instant; nil where nothing is found.
-func (s *Store) matchesOn(ctx context.Context, machines []string, match Match, at snapshot.Time) ([]*ProcessMatch, error) {
+func (s *Store) matchesOn(
+	ctx context.Context, machines []string, match Match, at snapshot.Time,
+) ([]*ProcessMatch, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	seen := make([]*ProcessMatch, len(machines))
@@ -172,7 +179,8 @@ func (s *Store) matchOn(ctx context.Context, machineID string, match Match, at s
 func (m Match) matcher() func(*snapshot.Identity) bool {
 	command, text := like(m.Command), like(m.Text)
 	return func(id *snapshot.Identity) bool {
-		return (m.Name == "" || id.Name == m.Name) && (command == "" || likeMatch(command, strings.ToLower(id.CommandLine))) &&
+		return (m.Name == "" || id.Name == m.Name) &&
+			(command == "" || likeMatch(command, strings.ToLower(id.CommandLine))) &&
 			(text == "" || likeMatch(text, strings.ToLower(id.CommandLine)) || likeMatch(text, strings.ToLower(id.Name)))
 	}
 }
@@ -207,7 +215,9 @@ func likeMatch(pattern, text string) bool {
 
 // FleetWindow tells which processes ran in a window, on which machines, and what
 // they used in it. A page is of limit machines.
-func (s *Store) FleetWindow(ctx context.Context, match Match, from, to snapshot.Time, page FleetPage) (list []Usage, window WindowPlan, next string, err error) {
+func (s *Store) FleetWindow(
+	ctx context.Context, match Match, from, to snapshot.Time, page FleetPage,
+) (list []Usage, window WindowPlan, next string, err error) {
 	defer s.metrics.observeRead("fleet_window", time.Now())
 	if window, err = s.planOf(ctx, 0, from, to, false); err != nil {
 		return nil, window, "", err

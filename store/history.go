@@ -45,7 +45,9 @@ type ProcessLifetime struct {
 }
 
 // ProcessLifetime finds a process by its pid and start; without a start, the newest of that pid.
-func (s *Store) ProcessLifetime(ctx context.Context, machineID string, pid int32, startedAt snapshot.Time) (*ProcessLifetime, error) {
+func (s *Store) ProcessLifetime(
+	ctx context.Context, machineID string, pid int32, startedAt snapshot.Time,
+) (*ProcessLifetime, error) {
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {
 		return nil, err
@@ -109,7 +111,10 @@ const (
 
 // ProcessHistory reads the points of one process in [from, to), at most limit.
 // Samples are sparse: a value holds until the next one.
-func (s *Store) ProcessHistory(ctx context.Context, machineID string, lifetime *ProcessLifetime, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
+func (s *Store) ProcessHistory(
+	ctx context.Context, machineID string, lifetime *ProcessLifetime, from, to snapshot.Time, resolution Resolution,
+	limit int,
+) ([]ProcessPoint, bool, error) {
 	defer s.metrics.observeRead("process", time.Now())
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {
@@ -143,7 +148,9 @@ func (s *Store) setElapsed(ctx context.Context, machine int32, points []ProcessP
 	if len(points) == 0 {
 		return nil
 	}
-	rows, err := s.pool.Query(ctx, intervalsSQL, machine, points[0].Timestamp.Std(), points[len(points)-1].Timestamp.Std())
+	rows, err := s.pool.Query(
+		ctx, intervalsSQL, machine, points[0].Timestamp.Std(), points[len(points)-1].Timestamp.Std(),
+	)
 	if err != nil {
 		return fmt.Errorf("read the intervals of a process's samples: %w", err)
 	}
@@ -165,7 +172,9 @@ func (s *Store) setElapsed(ctx context.Context, machine int32, points []ProcessP
 
 // NameHistory reads what all processes of one name did in [from, to), on one
 // machine or, with an empty id, on all that view sees. There are no raw points of it.
-func (s *Store) NameHistory(ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int) ([]ProcessPoint, bool, error) {
+func (s *Store) NameHistory(
+	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
+) ([]ProcessPoint, bool, error) {
 	defer s.metrics.observeRead("name", time.Now())
 	var machines any = int32(0)
 	where := "$1::integer = 0 AND p.name = $2"
@@ -184,7 +193,9 @@ func (s *Store) NameHistory(ctx context.Context, view View, machineID, name stri
 		machines, where = seen, "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
 	}
 	sql := fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
-	points, more, err := s.processPoints(ctx, sql, limit, machines, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1)
+	points, more, err := s.processPoints(
+		ctx, sql, limit, machines, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1,
+	)
 	for i := range points {
 		points[i].clip(resolution, 0, s.cfg.Now())
 	}
@@ -199,7 +210,10 @@ func (s *Store) processPoints(ctx context.Context, sql string, limit int, args .
 	points, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
 		var p ProcessPoint
 		var at time.Time
-		err := row.Scan(&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.ElapsedMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes, &p.WriteBytes, &p.State)
+		err := row.Scan(
+			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.ElapsedMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax,
+			&p.ReadBytes, &p.WriteBytes, &p.State,
+		)
 		p.Timestamp = snapshot.TimeOf(at)
 		return p, err
 	})

@@ -26,7 +26,11 @@ type past struct {
 
 func writePast(t *testing.T, s *store.Store, now time.Time) past {
 	t.Helper()
-	h := past{series: make(map[string]snapshottest.Series), now: now, begin: snapshot.TimeOf(now.UTC().Truncate(24 * time.Hour).Add(-26*time.Hour + 20*time.Minute))}
+	h := past{
+		series: make(map[string]snapshottest.Series),
+		now:    now,
+		begin:  snapshot.TimeOf(now.UTC().Truncate(24 * time.Hour).Add(-26*time.Hour + 20*time.Minute)),
+	}
 	for i, machineID := range []string{"a", "b", "c"} {
 		machine := snapshottest.NewMachine(uint64(i+1), 12)
 		machine.Churn = 0.004
@@ -75,7 +79,8 @@ func compressAll(t *testing.T, conn *pgx.Conn) {
 		}
 	}
 	var compressed int
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed AND hypertable_name = 'process_samples'`).Scan(&compressed); err != nil || compressed == 0 {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed AND hypertable_name = 'process_samples'`).Scan(&compressed); err != nil ||
+		compressed == 0 {
 		t.Fatalf("%d compressed chunks, %v", compressed, err)
 	}
 }
@@ -103,7 +108,9 @@ func TestTopProcesses(t *testing.T) {
 	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		for name, steps := range map[string][2]int{"an hour and a half": {33, 213}, "three whole hours": {80, 440}, "all": {0, 540}} {
 			from, to := h.at(steps[0]), h.at(steps[1])
-			list, window, err := s.Top(t.Context(), store.UsageQuery{MachineID: "b", From: from, To: to, Order: store.ByCPU, Limit: 1000})
+			list, window, err := s.Top(
+				t.Context(), store.UsageQuery{MachineID: "b", From: from, To: to, Order: store.ByCPU, Limit: 1000},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +119,8 @@ func TestTopProcesses(t *testing.T) {
 				first = max(0, first-int((from-window.From)/30_000))
 				last = min(540, last+int((window.To-to)/30_000))
 			}
-			if window.From > from || window.To < to || from.Sub(window.From) >= time.Hour || window.To.Sub(to) >= time.Hour {
+			if window.From > from || window.To < to || from.Sub(window.From) >= time.Hour ||
+				window.To.Sub(to) >= time.Hour {
 				t.Errorf("%s: looked at %s to %s for %s to %s", name, window.From, window.To, from, to)
 			}
 			want := h.used("b", first, last)
@@ -128,7 +136,17 @@ func TestTopProcesses(t *testing.T) {
 				}
 			}
 		}
-		byName, _, err := s.Top(t.Context(), store.UsageQuery{View: store.Everything(), From: h.at(0), To: h.at(540), Order: store.ByMemory, ByName: true, Limit: 100})
+		byName, _, err := s.Top(
+			t.Context(),
+			store.UsageQuery{
+				View:   store.Everything(),
+				From:   h.at(0),
+				To:     h.at(540),
+				Order:  store.ByMemory,
+				ByName: true,
+				Limit:  100,
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +162,9 @@ func TestTopProcesses(t *testing.T) {
 		if total != want {
 			t.Errorf("all names of all machines spent %d, want %d", total, want)
 		}
-		if _, _, err := s.Top(t.Context(), store.UsageQuery{MachineID: "nobody", From: h.at(0), To: h.at(1), Limit: 1}); !errors.Is(err, snapshot.ErrNoMachine) {
+		if _, _, err := s.Top(t.Context(), store.UsageQuery{MachineID: "nobody", From: h.at(0), To: h.at(1), Limit: 1}); !errors.Is(
+			err, snapshot.ErrNoMachine,
+		) {
 			t.Errorf("an unknown machine: %v", err)
 		}
 	})
@@ -182,9 +202,13 @@ func TestDiff(t *testing.T) {
 				b, wasThere := before[key]
 				a, isThere := after[key]
 				if (change.Before != nil) != wasThere || (change.After != nil) != isThere {
-					t.Fatalf("%v to %v: %v: before %v, after %v; want %v, %v", steps[0], steps[1], key, change.Before != nil, change.After != nil, wasThere, isThere)
+					t.Fatalf(
+						"%v to %v: %v: before %v, after %v; want %v, %v", steps[0], steps[1], key,
+						change.Before != nil, change.After != nil, wasThere, isThere,
+					)
 				}
-				if wasThere && !change.Before.Values.Equal(b.Values) || isThere && !change.After.Values.Equal(a.Values) {
+				if wasThere && !change.Before.Values.Equal(b.Values) ||
+					isThere && !change.After.Values.Equal(a.Values) {
 					t.Errorf("%v: values differ", key)
 				}
 				spent := int64(0)
@@ -245,10 +269,14 @@ func TestProcessHistory(t *testing.T) {
 				t.Errorf("%s: %d in all, want %d", resolution, got, total)
 			}
 		}
-		if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), store.ResolutionHour, 2); err != nil || !more || len(limited) != 2 {
+		if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), store.ResolutionHour, 2); err != nil ||
+			!more ||
+			len(limited) != 2 {
 			t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 		}
-		byName, _, err := s.NameHistory(t.Context(), store.Everything(), "", root.Name, h.at(0), h.at(540), store.ResolutionHour, 1000)
+		byName, _, err := s.NameHistory(
+			t.Context(), store.Everything(), "", root.Name, h.at(0), h.at(540), store.ResolutionHour, 1000,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +307,10 @@ func TestFleetSearch(t *testing.T) {
 	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		step := 301
 		wanted := h.series["b"].Truth[step][3]
-		found, next, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(step)+500, store.FleetPage{View: store.Everything(), Limit: 10})
+		found, next, err := s.FleetAt(
+			t.Context(), store.Match{Name: wanted.Name}, h.at(step)+500,
+			store.FleetPage{View: store.Everything(), Limit: 10},
+		)
 		if err != nil || next != "" {
 			t.Fatalf("next %q, %v", next, err)
 		}
@@ -301,7 +332,10 @@ func TestFleetSearch(t *testing.T) {
 		// By command line, a page at a time.
 		seen := 0
 		for after := ""; ; {
-			page, next, err := s.FleetAt(t.Context(), store.Match{Command: "*/ETC/?*.conf"}, h.at(step), store.FleetPage{View: store.Everything(), After: after, Limit: 1})
+			page, next, err := s.FleetAt(
+				t.Context(), store.Match{Command: "*/ETC/?*.conf"}, h.at(step),
+				store.FleetPage{View: store.Everything(), After: after, Limit: 1},
+			)
 			if err != nil || len(page) != 1 {
 				t.Fatalf("%d machines, %v", len(page), err)
 			}
@@ -314,17 +348,23 @@ func TestFleetSearch(t *testing.T) {
 			t.Errorf("%d machines by command line, want 3", seen)
 		}
 		for _, text := range []string{wanted.Name, "/bin/" + wanted.Name} { // by name or command line
-			if found, _, err := s.FleetAt(t.Context(), store.Match{Text: text}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(found) == 0 {
+			if found, _, err := s.FleetAt(t.Context(), store.Match{Text: text}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil ||
+				len(found) == 0 {
 				t.Errorf("nothing has %s in its name or command line: %v", text, err)
 			}
 		}
-		if none, _, err := s.FleetAt(t.Context(), store.Match{Command: "100%_sure"}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(none) != 0 {
+		if none, _, err := s.FleetAt(t.Context(), store.Match{Command: "100%_sure"}, h.at(step), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil ||
+			len(none) != 0 {
 			t.Errorf("wildcards of SQL were taken as such: %v, %v", none, err)
 		}
-		if off, _, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(540).Add(time.Hour), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil || len(off) != 0 {
+		if off, _, err := s.FleetAt(t.Context(), store.Match{Name: wanted.Name}, h.at(540).Add(time.Hour), store.FleetPage{View: store.Everything(), Limit: 10}); err != nil ||
+			len(off) != 0 {
 			t.Errorf("machines that are off run something: %v, %v", off, err)
 		}
-		usages, _, _, err := s.FleetWindow(t.Context(), store.Match{Name: wanted.Name}, h.at(100), h.at(540), store.FleetPage{View: store.Everything(), Limit: 10})
+		usages, _, _, err := s.FleetWindow(
+			t.Context(), store.Match{Name: wanted.Name}, h.at(100), h.at(540),
+			store.FleetPage{View: store.Everything(), Limit: 10},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -371,8 +411,10 @@ func TestMachineChart(t *testing.T) {
 			}
 			for i, at := range chart.Timestamps {
 				w := want[at]
-				if w == nil || chart.Samples[i] != w.n || math.Abs(*chart.CPUUsageAvg[i]-w.cpu/float64(w.n)) > 1e-3 || *chart.CPUUsageMax[i] != w.most ||
-					math.Abs(*chart.ProcessCountAvg[i]-w.counted/float64(w.n)) > 1e-3 || *chart.ReceivedBytes[i] != w.received {
+				if w == nil || chart.Samples[i] != w.n || math.Abs(*chart.CPUUsageAvg[i]-w.cpu/float64(w.n)) > 1e-3 ||
+					*chart.CPUUsageMax[i] != w.most ||
+					math.Abs(*chart.ProcessCountAvg[i]-w.counted/float64(w.n)) > 1e-3 ||
+					*chart.ReceivedBytes[i] != w.received {
 					t.Errorf("%s at %s: %+v is not what is shown", resolution, at, w)
 				}
 			}
@@ -385,15 +427,22 @@ func TestViews(t *testing.T) {
 	t.Parallel()
 	stages(t, func(t *testing.T, s *store.Store, conn *pgx.Conn, h past) {
 		for _, step := range []int{0, 5, 81, 539} {
-			rows, err := conn.Query(t.Context(), `SELECT pid, started_at, ppid, name, command_line, user_name, coalesce(state, ''), cpu_ms, memory_usage, threads, read_bytes, write_bytes, open_files, cgroup
-				FROM process_at('a', $1)`, h.at(step).Add(3*time.Second).Std())
+			rows, err := conn.Query(
+				t.Context(),
+				`SELECT pid, started_at, ppid, name, command_line, user_name, coalesce(state, ''), cpu_ms, memory_usage, threads, read_bytes, write_bytes, open_files, cgroup
+				FROM process_at('a', $1)`,
+				h.at(step).Add(3*time.Second).Std(),
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
 			list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (snapshot.Process, error) {
 				var p snapshot.Process
 				var started time.Time
-				err := row.Scan(&p.PID, &started, &p.PPID, &p.Name, &p.CommandLine, &p.User, &p.State, &p.CPUMS, &p.MemoryUsage, &p.Threads, &p.ReadBytes, &p.WriteBytes, &p.OpenFiles, &p.Cgroup)
+				err := row.Scan(
+					&p.PID, &started, &p.PPID, &p.Name, &p.CommandLine, &p.User, &p.State, &p.CPUMS, &p.MemoryUsage,
+					&p.Threads, &p.ReadBytes, &p.WriteBytes, &p.OpenFiles, &p.Cgroup,
+				)
 				p.StartedAt = snapshot.TimeOf(started)
 				return p, err
 			})
@@ -404,15 +453,19 @@ func TestViews(t *testing.T) {
 				t.Errorf("step %d: %s", step, diff)
 			}
 		}
-		list, window, err := s.Top(t.Context(), store.UsageQuery{MachineID: "a", From: h.at(0), To: h.at(540), Order: store.ByCPU, Limit: 5})
+		list, window, err := s.Top(
+			t.Context(), store.UsageQuery{MachineID: "a", From: h.at(0), To: h.at(540), Order: store.ByCPU, Limit: 5},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var spent, history int64
-		if err := conn.QueryRow(t.Context(), `SELECT cpu_ms FROM process_top('a', $1, $2) LIMIT 1`, window.From.Std(), window.To.Std()).Scan(&spent); err != nil || spent != *list[0].CPUMS {
+		if err := conn.QueryRow(t.Context(), `SELECT cpu_ms FROM process_top('a', $1, $2) LIMIT 1`, window.From.Std(), window.To.Std()).Scan(&spent); err != nil ||
+			spent != *list[0].CPUMS {
 			t.Errorf("the first of process_top spent %d, want %d (%v)", spent, *list[0].CPUMS, err)
 		}
-		if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_ms) FROM process_history WHERE machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).Scan(&history); err != nil || history != spent {
+		if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_ms) FROM process_history WHERE machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).Scan(&history); err != nil ||
+			history != spent {
 			t.Errorf("process_history says %d, want %d (%v)", history, spent, err)
 		}
 	})
@@ -435,7 +488,9 @@ func TestStorage(t *testing.T) {
 			t.Errorf("%d process samples, want %d", st.ProcessSamples, want)
 		}
 		for _, relation := range append(slices.Clone(store.Series), "processes", "machines") {
-			if !slices.ContainsFunc(st.Relations, func(r store.RelationSize) bool { return r.Relation == relation && r.Bytes > 0 }) {
+			if !slices.ContainsFunc(
+				st.Relations, func(r store.RelationSize) bool { return r.Relation == relation && r.Bytes > 0 },
+			) {
 				t.Errorf("%s takes nothing", relation)
 			}
 		}

@@ -37,7 +37,10 @@ func TestCover(t *testing.T) {
 			got := planWindow(parse(test.from), parse(test.to), now.Truncate(time.Hour), now, keep, test.exact)
 			var parts []string
 			for _, one := range got.segments {
-				parts = append(parts, fmt.Sprintf("%s %s-%s", one.relation, one.from.Format("02T15:04"), one.to.Format("02T15:04")))
+				parts = append(
+					parts,
+					fmt.Sprintf("%s %s-%s", one.relation, one.from.Format("02T15:04"), one.to.Format("02T15:04")),
+				)
 			}
 			if text := strings.Join(parts, ", "); text != test.want {
 				t.Errorf("got  %s\nwant %s", text, test.want)
@@ -99,7 +102,14 @@ func TestWavesAreOfOneAge(t *testing.T) {
 	batch := func(machineID string, age time.Duration) *snapshot.Batch {
 		return &snapshot.Batch{MachineID: machineID, Snapshots: []snapshot.Snapshot{{Timestamp: now.Add(-age)}}}
 	}
-	group := []*snapshot.Batch{batch("a", time.Minute), batch("b", 26*time.Hour), batch("c", time.Hour), batch("b", time.Second), batch("d", 26*time.Hour+time.Minute), batch("e", 50*time.Hour)}
+	group := []*snapshot.Batch{
+		batch("a", time.Minute),
+		batch("b", 26*time.Hour),
+		batch("c", time.Hour),
+		batch("b", time.Second),
+		batch("d", 26*time.Hour+time.Minute),
+		batch("e", 50*time.Hour),
+	}
 	pending := []int{0, 1, 2, 3, 4, 5}
 	var waves []string
 	for len(pending) > 0 {

@@ -49,7 +49,8 @@ func (s *Store) States(ctx context.Context) (MachineStates, error) {
 	var n MachineStates
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled), count(*) FILTER (WHERE NOT stale AND NOT enabled), count(*) FILTER (WHERE stale)
 		FROM (SELECT enabled, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines) m`,
-		s.cfg.Now(), snapshot.Heartbeat.Seconds()).Scan(&n.Up, &n.Disabled, &n.Stale)
+		s.cfg.Now(), snapshot.Heartbeat.Seconds()).
+		Scan(&n.Up, &n.Disabled, &n.Stale)
 	if err != nil {
 		return n, fmt.Errorf("count machines by state: %w", err)
 	}
@@ -80,7 +81,9 @@ const (
 // Machines reads a page of machines; more tells that others follow.
 func (s *Store) Machines(ctx context.Context, page MachinePage) (machines []Machine, more bool, err error) {
 	defer s.metrics.observeRead("machines", time.Now())
-	rows, err := s.pool.Query(ctx, machinesSQL, page.AfterHostname, page.AfterID, page.Limit+1, page.View.All, page.View.tags())
+	rows, err := s.pool.Query(
+		ctx, machinesSQL, page.AfterHostname, page.AfterID, page.Limit+1, page.View.All, page.View.tags(),
+	)
 	if err != nil {
 		return nil, false, fmt.Errorf("read machines: %w", err)
 	}
@@ -117,10 +120,13 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	var registered, seen time.Time
 	var last *time.Time
 	var count *int32
-	err := row.Scan(&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount, &m.TotalRAM, &m.AgentVersion,
-		&m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags, &m.ConfigVersion, &registered, &seen, &last, &count,
-		&latest.CPUUsage, &latest.Load1, &latest.Load5, &latest.Load15, &latest.UptimeMS, &latest.TotalRAM, &latest.UsedRAM, &latest.AvailableRAM,
-		&latest.TotalSwap, &latest.UsedSwap, &latest.TotalDisk, &latest.UsedDisk, &latest.AvailableDisk)
+	err := row.Scan(
+		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount,
+		&m.TotalRAM, &m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags,
+		&m.ConfigVersion, &registered, &seen, &last, &count, &latest.CPUUsage, &latest.Load1, &latest.Load5,
+		&latest.Load15, &latest.UptimeMS, &latest.TotalRAM, &latest.UsedRAM, &latest.AvailableRAM, &latest.TotalSwap,
+		&latest.UsedSwap, &latest.TotalDisk, &latest.UsedDisk, &latest.AvailableDisk,
+	)
 	m.RegisteredAt, m.LastSeen = snapshot.TimeOf(registered), snapshot.TimeOf(seen)
 	if last != nil {
 		m.LastSnapshot, m.Latest, m.ProcessCount = snapshot.TimeOf(*last), &latest, *count
@@ -176,11 +182,21 @@ type ConfigChange struct {
 // Configure changes a machine's config. It returns ErrNoMachine or, if the
 // version differs, ErrVersionMismatch.
 func (s *Store) Configure(ctx context.Context, machineID string, change ConfigChange) error {
-	tag, err := s.pool.Exec(ctx, `
+	tag, err := s.pool.Exec(
+		ctx,
+		`
 		UPDATE machines SET enabled = coalesce($2, enabled), polling_interval = coalesce($3, polling_interval),
 			tags = coalesce($5, tags), exclude = coalesce($6, exclude), include = coalesce($7, include), omit = coalesce($8, omit), config_version = config_version + 1
 		WHERE machine_id = $1 AND ($4 = 0 OR config_version = $4)`,
-		machineID, change.Enabled, change.PollingInterval, change.IfVersion, change.Tags, change.Exclude, change.Include, change.Omit)
+		machineID,
+		change.Enabled,
+		change.PollingInterval,
+		change.IfVersion,
+		change.Tags,
+		change.Exclude,
+		change.Include,
+		change.Omit,
+	)
 	if err != nil {
 		return fmt.Errorf("configure a machine: %w", err)
 	}

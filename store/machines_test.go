@@ -25,12 +25,19 @@ func TestMachines(t *testing.T) {
 func testMachines(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	for i, host := range []string{"beta", "alpha", "alpha"} {
-		machine := snapshot.Machine{MachineID: fmt.Sprintf("id-%d", i), Hostname: host, OS: "linux", CPUCount: 4, TotalRAM: 1 << 40}
+		machine := snapshot.Machine{
+			MachineID: fmt.Sprintf("id-%d", i),
+			Hostname:  host,
+			OS:        "linux",
+			CPUCount:  4,
+			TotalRAM:  1 << 40,
+		}
 		if created, err := s.Register(t.Context(), &machine); err != nil || !created {
 			t.Fatalf("register: %v, %v", created, err)
 		}
 	}
-	if created, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "id-0", Hostname: "gamma"}); err != nil || created {
+	if created, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "id-0", Hostname: "gamma"}); err != nil ||
+		created {
 		t.Fatalf("register again: created %v, %v", created, err)
 	}
 	write(t, s, "id-1", snapshottest.NewMachine(1, 7).Sparse(recent(), 2, time.Second, 2).Snapshots...)
@@ -54,10 +61,12 @@ func testMachines(t *testing.T, db storetest.Database) {
 		t.Errorf("pages: %s", got)
 	}
 	m, err := s.Machine(t.Context(), "id-1")
-	if err != nil || m.ProcessCount != 7 || m.Latest == nil || m.LastSnapshot != recent().Add(time.Second) || m.TotalRAM != 1<<40 {
+	if err != nil || m.ProcessCount != 7 || m.Latest == nil || m.LastSnapshot != recent().Add(time.Second) ||
+		m.TotalRAM != 1<<40 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if m, err := s.Machine(t.Context(), "id-2"); err != nil || m.Latest != nil || m.LastSnapshot != 0 || !m.Config.Equal(snapshot.DefaultConfig()) {
+	if m, err := s.Machine(t.Context(), "id-2"); err != nil || m.Latest != nil || m.LastSnapshot != 0 ||
+		!m.Config.Equal(snapshot.DefaultConfig()) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if _, err := s.Machine(t.Context(), "nobody"); !errors.Is(err, snapshot.ErrNoMachine) {
@@ -82,13 +91,17 @@ func testConfigure(t *testing.T, db storetest.Database) {
 	if err := s.Configure(t.Context(), "m", store.ConfigChange{PollingInterval: &interval}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Configure(t.Context(), "m", store.ConfigChange{Enabled: &off, IfVersion: 1}); !errors.Is(err, store.ErrVersionMismatch) {
+	if err := s.Configure(t.Context(), "m", store.ConfigChange{Enabled: &off, IfVersion: 1}); !errors.Is(
+		err, store.ErrVersionMismatch,
+	) {
 		t.Errorf("a stale version: %v", err)
 	}
 	if err := s.Configure(t.Context(), "m", store.ConfigChange{Enabled: &off, IfVersion: 2}); err != nil {
 		t.Error(err)
 	}
-	if err := s.Configure(t.Context(), "nobody", store.ConfigChange{Enabled: &off, IfVersion: 2}); !errors.Is(err, snapshot.ErrNoMachine) {
+	if err := s.Configure(t.Context(), "nobody", store.ConfigChange{Enabled: &off, IfVersion: 2}); !errors.Is(
+		err, snapshot.ErrNoMachine,
+	) {
 		t.Error(err)
 	}
 	exclude := []string{"kworker*"}
@@ -96,7 +109,8 @@ func testConfigure(t *testing.T, db storetest.Database) {
 		t.Error(err)
 	}
 	// An agent learns of it with its heartbeat.
-	if ack := write(t, s, "m"); !ack.Config.Equal(snapshot.Config{PollingInterval: 1.5, Exclude: exclude}) || ack.ConfigVersion != 4 {
+	if ack := write(t, s, "m"); !ack.Config.Equal(snapshot.Config{PollingInterval: 1.5, Exclude: exclude}) ||
+		ack.ConfigVersion != 4 {
 		t.Errorf("%+v", ack)
 	}
 }

@@ -70,7 +70,10 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 		s.metrics.partitionsAhead.Set(float64(days) * 86400)
 	}
 	// Deletions before the refresh, which would otherwise make rollups of what goes.
-	return errors.Join(aheadErr, s.profile.configure(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx), s.dropExpired(ctx), s.enforceBudget(ctx), s.measure(ctx))
+	return errors.Join(
+		aheadErr, s.profile.configure(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx),
+		s.dropExpired(ctx), s.enforceBudget(ctx), s.measure(ctx),
+	)
 }
 
 func (s *Store) refresh(ctx context.Context) error {
@@ -120,8 +123,12 @@ func (s *Store) dropExpired(ctx context.Context) error {
 	lastDay := midnight(now.Add(-max(keep.of("process_1d"), keep.of("snapshots"))-retentionMargin)).AddDate(0, 0, -1)
 	// The outer condition is for a row that a writer held while we waited: it is
 	// looked at again, the inner one is not.
-	return s.inBatches(ctx, "remove processes past retention",
-		`DELETE FROM processes WHERE last_day < $1 AND id = ANY(ARRAY(SELECT id FROM processes WHERE last_day < $1 LIMIT $2))`, lastDay)
+	return s.inBatches(
+		ctx,
+		"remove processes past retention",
+		`DELETE FROM processes WHERE last_day < $1 AND id = ANY(ARRAY(SELECT id FROM processes WHERE last_day < $1 LIMIT $2))`,
+		lastDay,
+	)
 }
 
 // removeDeleted removes the rows of deleted machines, table by table.
@@ -160,7 +167,8 @@ func (s *Store) removeDeleted(ctx context.Context) error {
 func (s *Store) removeSeries(ctx context.Context, relation string, machine int32) error {
 	for {
 		var first *time.Time
-		if err := s.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first); err != nil || first == nil {
+		if err := s.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first); err != nil ||
+			first == nil {
 			return err
 		}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -168,7 +176,14 @@ func (s *Store) removeSeries(ctx context.Context, relation string, machine int32
 			if _, err := tx.Exec(ctx, `SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)`); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`, pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
+			_, err := tx.Exec(
+				ctx,
+				`DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+				pgx.QueryExecModeExec,
+				machine,
+				*first,
+				first.Add(time.Hour),
+			)
 			return err
 		})
 		if err != nil {

@@ -30,38 +30,131 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
 	m := &metrics{
-		snapshots:       counter("snapwatch_store_snapshots_total", "Snapshots stored."),
-		samples:         counter("snapwatch_store_process_samples_total", "Rows written to process_samples."),
-		duplicates:      counter("snapwatch_store_duplicates_total", "Snapshots turned away because they were stored before."),
-		notifies:        counter("snapwatch_store_notifies_total", "NOTIFY payloads sent."),
-		notifyFailures:  counter("snapwatch_store_notify_failures_total", "Rounds of NOTIFY that failed and were kept for the next."),
-		upkeepFailures:  counter("snapwatch_store_upkeep_failures_total", "Rounds of partition making, retention or deletion that failed."),
-		partitionsAhead: gauge("snapwatch_store_partitions_ahead_seconds", "How far ahead days have their partitions; TimescaleDB makes chunks when rows come."),
-		rollupsBehind:   gauge("snapwatch_store_rollups_behind_seconds", "How long ago the oldest hour ended that has no rollups and should have; 0 if there is none."),
-		dropped:         counter("snapwatch_store_dropped_units_total", "Partitions and chunks dropped for retention or the budget."),
-		relationBytes:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "snapwatch_store_relation_bytes", Help: "Bytes on disk with indexes, by relation; read anew each hour."}, []string{"relation"}),
-		retention:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "snapwatch_store_retention_seconds", Help: "How long rows are kept, by level: raw, 1m, 1h, 3h, 1d."}, []string{"level"}),
-		budgetBytes:     gauge("snapwatch_store_budget_bytes", "Bytes that everything may take; 0 for no budget."),
-		oldest:          gauge("snapwatch_store_oldest_timestamp_seconds", "Begin of the oldest partition or chunk of snapshots; 0 if there is none."),
-		commitSeconds:   prometheus.NewHistogram(histogram.Options("snapwatch_store_commit_seconds", "Time to write and commit a group.", prometheus.ExponentialBuckets(0.001, 2, 14))),
-		refreshSeconds:  prometheus.NewHistogram(histogram.Options("snapwatch_store_refresh_seconds", "Time of a round that brings rollups up to date.", prometheus.ExponentialBuckets(0.001, 4, 10))),
-		groupSnapshots:  prometheus.NewHistogram(histogram.Options("snapwatch_store_group_snapshots", "Snapshots in a committed group.", prometheus.ExponentialBuckets(1, 2, 12))),
-		readSeconds:     prometheus.NewHistogramVec(histogram.Options("snapwatch_store_read_seconds", "Time of a read, by kind.", prometheus.ExponentialBuckets(0.0005, 2, 14)), []string{"kind"}),
+		snapshots: counter("snapwatch_store_snapshots_total", "Snapshots stored."),
+		samples:   counter("snapwatch_store_process_samples_total", "Rows written to process_samples."),
+		duplicates: counter(
+			"snapwatch_store_duplicates_total", "Snapshots turned away because they were stored before.",
+		),
+		notifies: counter("snapwatch_store_notifies_total", "NOTIFY payloads sent."),
+		notifyFailures: counter(
+			"snapwatch_store_notify_failures_total", "Rounds of NOTIFY that failed and were kept for the next.",
+		),
+		upkeepFailures: counter(
+			"snapwatch_store_upkeep_failures_total", "Rounds of partition making, retention or deletion that failed.",
+		),
+		partitionsAhead: gauge(
+			"snapwatch_store_partitions_ahead_seconds",
+			"How far ahead days have their partitions; TimescaleDB makes chunks when rows come.",
+		),
+		rollupsBehind: gauge(
+			"snapwatch_store_rollups_behind_seconds",
+			"How long ago the oldest hour ended that has no rollups and should have; 0 if there is none.",
+		),
+		dropped: counter(
+			"snapwatch_store_dropped_units_total", "Partitions and chunks dropped for retention or the budget.",
+		),
+		relationBytes: prometheus.NewGaugeVec(
+			prometheus.GaugeOpts{
+				Name: "snapwatch_store_relation_bytes",
+				Help: "Bytes on disk with indexes, by relation; read anew each hour.",
+			},
+			[]string{"relation"},
+		),
+		retention: prometheus.NewGaugeVec(
+			prometheus.GaugeOpts{
+				Name: "snapwatch_store_retention_seconds",
+				Help: "How long rows are kept, by level: raw, 1m, 1h, 3h, 1d.",
+			},
+			[]string{"level"},
+		),
+		budgetBytes: gauge("snapwatch_store_budget_bytes", "Bytes that everything may take; 0 for no budget."),
+		oldest: gauge(
+			"snapwatch_store_oldest_timestamp_seconds",
+			"Begin of the oldest partition or chunk of snapshots; 0 if there is none.",
+		),
+		commitSeconds: prometheus.NewHistogram(
+			histogram.Options(
+				"snapwatch_store_commit_seconds", "Time to write and commit a group.",
+				prometheus.ExponentialBuckets(0.001, 2, 14),
+			),
+		),
+		refreshSeconds: prometheus.NewHistogram(
+			histogram.Options(
+				"snapwatch_store_refresh_seconds", "Time of a round that brings rollups up to date.",
+				prometheus.ExponentialBuckets(0.001, 4, 10),
+			),
+		),
+		groupSnapshots: prometheus.NewHistogram(
+			histogram.Options(
+				"snapwatch_store_group_snapshots", "Snapshots in a committed group.",
+				prometheus.ExponentialBuckets(1, 2, 12),
+			),
+		),
+		readSeconds: prometheus.NewHistogramVec(
+			histogram.Options(
+				"snapwatch_store_read_seconds", "Time of a read, by kind.",
+				prometheus.ExponentialBuckets(0.0005, 2, 14),
+			),
+			[]string{"kind"},
+		),
 	}
 	for _, kind := range readKinds { // so that a rate begins with the first read
 		m.readSeconds.WithLabelValues(kind)
 	}
-	registry.MustRegister(m.snapshots, m.samples, m.duplicates, m.commitSeconds, m.groupSnapshots, m.refreshSeconds, m.readSeconds,
-		m.notifies, m.notifyFailures, m.partitionsAhead, m.rollupsBehind, m.upkeepFailures, m.dropped, m.relationBytes, m.retention, m.budgetBytes, m.oldest,
-		poolGauge("snapwatch_store_connections_in_use", "Connections of the pool that are in use.", func() float64 { return float64(pool.Stat().AcquiredConns()) }),
-		poolGauge("snapwatch_store_connections_max", "Most connections that the pool opens.", func() float64 { return float64(pool.Stat().MaxConns()) }),
-		poolCounter("snapwatch_store_connection_waits_total", "Times that all connections were in use.", func() float64 { return float64(pool.Stat().EmptyAcquireCount()) }),
-		poolCounter("snapwatch_store_connection_wait_seconds_total", "Time waited for a connection.", func() float64 { return pool.Stat().EmptyAcquireWaitTime().Seconds() }))
+	registry.MustRegister(
+		m.snapshots,
+		m.samples,
+		m.duplicates,
+		m.commitSeconds,
+		m.groupSnapshots,
+		m.refreshSeconds,
+		m.readSeconds,
+		m.notifies,
+		m.notifyFailures,
+		m.partitionsAhead,
+		m.rollupsBehind,
+		m.upkeepFailures,
+		m.dropped,
+		m.relationBytes,
+		m.retention,
+		m.budgetBytes,
+		m.oldest,
+		poolGauge(
+			"snapwatch_store_connections_in_use", "Connections of the pool that are in use.",
+			func() float64 { return float64(pool.Stat().AcquiredConns()) },
+		),
+		poolGauge(
+			"snapwatch_store_connections_max", "Most connections that the pool opens.",
+			func() float64 { return float64(pool.Stat().MaxConns()) },
+		),
+		poolCounter(
+			"snapwatch_store_connection_waits_total", "Times that all connections were in use.",
+			func() float64 { return float64(pool.Stat().EmptyAcquireCount()) },
+		),
+		poolCounter(
+			"snapwatch_store_connection_wait_seconds_total", "Time waited for a connection.",
+			func() float64 { return pool.Stat().EmptyAcquireWaitTime().Seconds() },
+		),
+	)
 	return m
 }
 
 // readKinds are the reads that readSeconds tells apart.
-var readKinds = []string{"machines", "machine", "range", "at", "after", "chart", "top", "process", "name", "diff", "fleet_at", "fleet_window", "storage"}
+var readKinds = []string{
+	"machines",
+	"machine",
+	"range",
+	"at",
+	"after",
+	"chart",
+	"top",
+	"process",
+	"name",
+	"diff",
+	"fleet_at",
+	"fleet_window",
+	"storage",
+}
 
 func poolGauge(name, help string, value func() float64) prometheus.GaugeFunc {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)

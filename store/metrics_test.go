@@ -18,7 +18,17 @@ func TestRollupsBehind(t *testing.T) {
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now().UTC().Truncate(time.Hour).Add(30 * time.Minute)
 		registry := prometheus.NewRegistry()
-		s, err := store.Open(t.Context(), store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 30 * 24 * time.Hour, Now: func() time.Time { return now }}, storetest.Logger(), registry)
+		s, err := store.Open(
+			t.Context(),
+			store.Config{
+				DatabaseURL: db.URL,
+				Detection:   db.Detection,
+				Retention:   30 * 24 * time.Hour,
+				Now:         func() time.Time { return now },
+			},
+			storetest.Logger(),
+			registry,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +44,11 @@ func TestRollupsBehind(t *testing.T) {
 		if got := behind(); got != 0 {
 			t.Errorf("of nothing: %s behind", got)
 		}
-		write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
+		write(
+			t,
+			s,
+			"m",
+			snapshottest.NewMachine(1, 5).Sparse(recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
 		want := now.Sub(recent().Add(-72 * time.Hour).Std().UTC().Truncate(time.Hour).Add(time.Hour))
 		if got := behind(); got != want {
 			t.Errorf("%s behind, want %s", got, want)

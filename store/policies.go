@@ -48,7 +48,13 @@ func wanted(keep Retention) []policy {
 		// Late data is taken for as long as raw data is kept, so its rollups are made
 		// for as long. Never longer: below, a refresh would find the rows gone and
 		// remove what was made of them. The window has room for two buckets.
-		refresh := policy{Relation: relation, Kind: "refresh", Start: raw, After: 10 * time.Minute, Every: 10 * time.Minute}
+		refresh := policy{
+			Relation: relation,
+			Kind:     "refresh",
+			Start:    raw,
+			After:    10 * time.Minute,
+			Every:    10 * time.Minute,
+		}
 		compress := policy{Relation: relation, Kind: "compress", After: 3 * 24 * time.Hour, Every: 24 * time.Hour}
 		dropAfter := keep.of(relation)
 		switch relation {
@@ -60,7 +66,10 @@ func wanted(keep Retention) []policy {
 		case "machine_1d", "process_1d":
 			refresh.Start, refresh.Every = max(raw, 3*24*time.Hour), time.Hour
 		}
-		list = append(list, refresh, compress, policy{Relation: relation, Kind: "drop", After: dropAfter + dropMargin, Every: 24 * time.Hour})
+		list = append(
+			list, refresh, compress,
+			policy{Relation: relation, Kind: "drop", After: dropAfter + dropMargin, Every: 24 * time.Hour},
+		)
 	}
 	return list
 }
@@ -125,12 +134,16 @@ func (p *timescaleProfile) sizeBatches(ctx context.Context) error {
 	var database string
 	err := p.pool.QueryRow(ctx, `SELECT s.source = 'default', pg_has_role(d.datdba, 'MEMBER'), quote_ident(d.datname) FROM pg_settings s, pg_database d
 		WHERE CASE WHEN s.name = $1 THEN s.max_val::bigint >= $2 END AND d.datname = current_database()
-			AND NOT EXISTS (SELECT FROM pg_db_role_setting r, unnest(r.setconfig) c WHERE r.setdatabase = d.oid AND c LIKE $1 || '=%')`, name, batchRows).Scan(&unset, &owner, &database)
+			AND NOT EXISTS (SELECT FROM pg_db_role_setting r, unnest(r.setconfig) c WHERE r.setdatabase = d.oid AND c LIKE $1 || '=%')`, name, batchRows).
+		Scan(&unset, &owner, &database)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !unset {
 		return nil
 	}
 	if err == nil && !owner {
-		p.logger.Info("compressed batches stay small: only the database's owner may set their size", "setting", name, "rows", batchRows)
+		p.logger.Info(
+			"compressed batches stay small: only the database's owner may set their size", "setting", name,
+			"rows", batchRows,
+		)
 		return nil
 	}
 	if err == nil {

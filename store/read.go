@@ -21,7 +21,9 @@ type Range struct {
 
 // Snapshots reads a range. more tells that there are further snapshots in it,
 // after the last one returned.
-func (s *Store) Snapshots(ctx context.Context, machineID string, r Range) (states []snapshot.State, more bool, err error) {
+func (s *Store) Snapshots(
+	ctx context.Context, machineID string, r Range,
+) (states []snapshot.State, more bool, err error) {
 	defer s.metrics.observeRead("range", time.Now())
 	machine, err := s.machineKey(ctx, machineID)
 	if err != nil {
@@ -133,9 +135,12 @@ func (s *Store) readInstants(ctx context.Context, machine int32, sql string, arg
 		m := &at.metrics
 		var cpu snapshot.CPUModes
 		var temperatures []byte
-		err := row.Scan(&ts, &full, &at.intervalMS, &m.CPUUsage, &m.Load1, &m.Load5, &m.Load15, &m.UptimeMS,
-			&m.TotalRAM, &m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk,
-			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Stolen, &m.Cores, &temperatures, &m.UnseenProcesses, &m.DroppedSnapshots, &m.ClockJumpMS)
+		err := row.Scan(
+			&ts, &full, &at.intervalMS, &m.CPUUsage, &m.Load1, &m.Load5, &m.Load15, &m.UptimeMS, &m.TotalRAM,
+			&m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk,
+			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Stolen, &m.Cores, &temperatures,
+			&m.UnseenProcesses, &m.DroppedSnapshots, &m.ClockJumpMS,
+		)
 		if err != nil {
 			return at, err
 		}
@@ -153,7 +158,9 @@ func (s *Store) readInstants(ctx context.Context, machine int32, sql string, arg
 }
 
 // complete adds devices and, if wanted, processes to instants in order of time.
-func (s *Store) complete(ctx context.Context, machineID string, machine int32, instants []instant, processes bool) ([]snapshot.State, error) {
+func (s *Store) complete(
+	ctx context.Context, machineID string, machine int32, instants []instant, processes bool,
+) ([]snapshot.State, error) {
 	states := make([]snapshot.State, len(instants))
 	if len(instants) == 0 {
 		return states, nil
@@ -164,7 +171,13 @@ func (s *Store) complete(ctx context.Context, machineID string, machine int32, i
 		if at.fullTS == at.ts {
 			kind = snapshot.KindFull
 		}
-		states[i] = snapshot.State{MachineID: machineID, Timestamp: at.ts, Kind: kind, IntervalMS: at.intervalMS, Machine: at.metrics}
+		states[i] = snapshot.State{
+			MachineID:  machineID,
+			Timestamp:  at.ts,
+			Kind:       kind,
+			IntervalMS: at.intervalMS,
+			Machine:    at.metrics,
+		}
 		index[at.ts] = &states[i].Machine
 	}
 	low, high := instants[0], instants[len(instants)-1]
@@ -190,7 +203,9 @@ func (s *Store) complete(ctx context.Context, machineID string, machine int32, i
 	return states, nil
 }
 
-func (s *Store) readDevices(ctx context.Context, machine int32, from, to snapshot.Time, index map[snapshot.Time]*snapshot.MachineSnapshot) error {
+func (s *Store) readDevices(
+	ctx context.Context, machine int32, from, to snapshot.Time, index map[snapshot.Time]*snapshot.MachineSnapshot,
+) error {
 	batch := &pgx.Batch{}
 	batch.Queue(disksSQL, machine, from.Std(), to.Std()).Query(func(rows pgx.Rows) error {
 		for rows.Next() {

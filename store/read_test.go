@@ -40,7 +40,8 @@ func testRangeAndPaging(t *testing.T, db storetest.Database) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			states, more, err := s.Snapshots(t.Context(), "m", store.Range{
-				From: recent().Add(time.Duration(test.from) * time.Second), To: recent().Add(time.Duration(test.to) * time.Second), Limit: test.limit})
+				From: recent().Add(time.Duration(test.from) * time.Second),
+				To:   recent().Add(time.Duration(test.to) * time.Second), Limit: test.limit})
 			if err != nil || len(states) != test.want || more != test.more {
 				t.Fatalf("%d states, more %v, %v", len(states), more, err)
 			}
@@ -105,7 +106,10 @@ func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour})
 	day := snapshot.TimeOf(time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour))
 	for i := range 12 {
-		write(t, s, "m", snapshot.Snapshot{Timestamp: day.Add(-time.Duration(i) * 24 * time.Hour), Kind: snapshot.KindFull}) // makes the partitions
+		write(
+			t, s, "m",
+			snapshot.Snapshot{Timestamp: day.Add(-time.Duration(i) * 24 * time.Hour), Kind: snapshot.KindFull},
+		) // makes the partitions
 	}
 	conn := storetest.Connect(t, url)
 	for _, fill := range []string{ // 100 machines, a snapshot each quarter of an hour

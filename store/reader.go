@@ -40,7 +40,8 @@ func (s *Store) GrantReader(ctx context.Context, role string) (ahead bool, err e
 		"GRANT SELECT ON ALL TABLES IN SCHEMA " + readerSchema + " TO " + name,
 	} {
 		if _, err := s.pool.Exec(ctx, statement); err != nil {
-			if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "XX000" && strings.Contains(pgErr.Message, "concurrently updated") {
+			if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "XX000" &&
+				strings.Contains(pgErr.Message, "concurrently updated") {
 				continue // another server grants the same just now
 			}
 			return false, fmt.Errorf("grant %s the history: %w", role, err)

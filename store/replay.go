@@ -35,7 +35,10 @@ func (s *Store) readSamples(ctx context.Context, machine int32, from, to snapsho
 		var ts time.Time
 		var state *string
 		v := &one.values
-		err := row.Scan(&ts, &one.process, &v.CPUMS, &v.MemoryUsage, &v.ReadBytes, &v.WriteBytes, &v.Threads, &state, &v.OpenFiles)
+		err := row.Scan(
+			&ts, &one.process, &v.CPUMS, &v.MemoryUsage, &v.ReadBytes, &v.WriteBytes, &v.Threads, &state,
+			&v.OpenFiles,
+		)
 		one.ts = snapshot.TimeOf(ts)
 		if state != nil {
 			v.State = *state
@@ -66,7 +69,10 @@ func (s *Store) readIdentities(ctx context.Context, samples []sample) (map[int64
 		var id int64
 		var one identityRow
 		var started pgtype.Timestamptz
-		err := row.Scan(&id, &one.key.PID, &started, &one.identity.PPID, &one.identity.Name, &one.identity.CommandLine, &one.identity.User, &one.identity.Cgroup)
+		err := row.Scan(
+			&id, &one.key.PID, &started, &one.identity.PPID, &one.identity.Name, &one.identity.CommandLine,
+			&one.identity.User, &one.identity.Cgroup,
+		)
 		one.key.StartedAt = snapshot.TimeOf(started.Time)
 		identities[id] = one
 		return struct{}{}, err

@@ -41,7 +41,10 @@ func (r Retention) Check() error {
 			return &RetentionError{level.field, "must be 1 to 3650"}
 		}
 		if i > 0 && level.days < levels[i-1].days {
-			return &RetentionError{level.field, fmt.Sprintf("must be at least %s, which is %d", levels[i-1].field, levels[i-1].days)}
+			return &RetentionError{
+				level.field,
+				fmt.Sprintf("must be at least %s, which is %d", levels[i-1].field, levels[i-1].days),
+			}
 		}
 	}
 	if r.BudgetBytes < 0 {
@@ -165,7 +168,10 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 		if err := s.profile.configure(ctx, shorter, now); err != nil {
 			return err
 		}
-		s.logger.Info("dropping the oldest day to meet the disk budget", "until", to, "bytes", total, "budget", keep.BudgetBytes)
+		s.logger.Info(
+			"dropping the oldest day to meet the disk budget", "until", to, "bytes", total,
+			"budget", keep.BudgetBytes,
+		)
 		dropped := 0
 		for _, relation := range series {
 			n, err := s.profile.dropBefore(ctx, relation, to)

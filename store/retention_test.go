@@ -22,11 +22,20 @@ func TestRetentionIsASetting(t *testing.T) {
 		if got, want := s.Retention(), store.DefaultRetention(db.Detection.Profile); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
-		keep := store.Retention{RawDays: 7, MinuteDays: 8, HourDays: 9, ThreeHoursDays: 10, DayDays: 11, BudgetBytes: 1 << 40}
+		keep := store.Retention{
+			RawDays:        7,
+			MinuteDays:     8,
+			HourDays:       9,
+			ThreeHoursDays: 10,
+			DayDays:        11,
+			BudgetBytes:    1 << 40,
+		}
 		if err := s.SetRetention(t.Context(), keep); err != nil {
 			t.Fatal(err)
 		}
-		other := db.Open(t, func(c *store.Config) { c.Retention = 24 * time.Hour }) // another server, or this one after a restart
+		other := db.Open(
+			t, func(c *store.Config) { c.Retention = 24 * time.Hour },
+		) // another server, or this one after a restart
 		if other.Retention() != keep {
 			t.Errorf("another server keeps %+v, want %+v", other.Retention(), keep)
 		}
@@ -59,7 +68,13 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		for _, age := range []int{20, 10, 1} {
-			write(t, s, "m", snapshottest.NewMachine(uint64(age), 5).Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).Snapshots...)
+			write(
+				t,
+				s,
+				"m",
+				snapshottest.NewMachine(uint64(age), 5).
+					Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).
+					Snapshots...)
 		}
 		refreshAll(t, db, s)
 		count := func(relation, column string) (n int) {
@@ -75,7 +90,9 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if raw, hours, days := count("process_samples", "ts"), count("process_1h", "bucket"), count("machine_1d", "bucket"); raw != 1 || hours != 3 || days != 3 {
+		if raw, hours, days := count("process_samples", "ts"), count("process_1h", "bucket"), count("machine_1d", "bucket"); raw != 1 ||
+			hours != 3 ||
+			days != 3 {
 			t.Errorf("%d days of samples, %d of hours, %d of days; want 1, 3, 3", raw, hours, days)
 		}
 		// Rounds to come must not take away what was made of what is gone.
@@ -86,7 +103,16 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 		if hours := count("process_1h", "bucket"); hours != 3 {
 			t.Errorf("%d days of hours after a refresh, want 3", hours)
 		}
-		top, _, err := s.Top(t.Context(), store.UsageQuery{MachineID: "m", From: snapshot.TimeOf(now).Add(-21 * 24 * time.Hour), To: snapshot.TimeOf(now), Order: store.ByMemory, Limit: 100})
+		top, _, err := s.Top(
+			t.Context(),
+			store.UsageQuery{
+				MachineID: "m",
+				From:      snapshot.TimeOf(now).Add(-21 * 24 * time.Hour),
+				To:        snapshot.TimeOf(now),
+				Order:     store.ByMemory,
+				Limit:     100,
+			},
+		)
 		if err != nil || len(top) < 10 {
 			t.Errorf("%d processes of 21 days, want those of three days (%v)", len(top), err)
 		}
@@ -123,7 +149,13 @@ func TestDiskBudget(t *testing.T) {
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		for age := 6; age >= 0; age-- {
-			write(t, s, "m", snapshottest.NewMachine(uint64(age), 50).Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).Snapshots...)
+			write(
+				t,
+				s,
+				"m",
+				snapshottest.NewMachine(uint64(age), 50).
+					Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).
+					Snapshots...)
 		}
 		refreshAll(t, db, s)
 		keep := s.Retention()
@@ -151,7 +183,8 @@ func TestDiskBudget(t *testing.T) {
 			t.Errorf("the oldest sample is of %s, want %s: what must be kept", oldest, want)
 		}
 		runJobs(t, db, "policy_refresh_continuous_aggregate")
-		if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM process_1h`).Scan(&hours); err != nil || hours != 7 {
+		if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM process_1h`).Scan(&hours); err != nil ||
+			hours != 7 {
 			t.Errorf("%d hours of rollups, want 7 (%v)", hours, err)
 		}
 	})
@@ -221,7 +254,9 @@ func TestTimescalePolicies(t *testing.T) {
 	maintain()
 	var made, compressed int
 	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM timescaledb_information.chunks c JOIN timescaledb_information.continuous_aggregates a ON a.materialization_hypertable_name = c.hypertable_name),
-		(SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'process_samples' AND is_compressed)`).Scan(&made, &compressed); err != nil || made == 0 || compressed != 1 {
+		(SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'process_samples' AND is_compressed)`).Scan(&made, &compressed); err != nil ||
+		made == 0 ||
+		compressed != 1 {
 		t.Errorf("%d chunks of rollups, %d compressed chunks (%v)", made, compressed, err)
 	}
 }
@@ -258,7 +293,9 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 				}
 			}
 			for relation, width := range processRollups {
-				compareRollups(t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), truthOf(series, width))
+				compareRollups(
+					t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), truthOf(series, width),
+				)
 			}
 		}
 	})
@@ -277,7 +314,15 @@ func TestHoursBeginInFull(t *testing.T) {
 			series := machine.Sparse(recent().Add(-30*time.Second), 12, 5*time.Second, 12)
 			for i := range series.Snapshots {
 				if cache == 1 {
-					write(t, s, "other", snapshot.Snapshot{Timestamp: recent().Add(time.Duration(i) * time.Second), Kind: snapshot.KindFull}) // takes the cache
+					write(
+						t,
+						s,
+						"other",
+						snapshot.Snapshot{
+							Timestamp: recent().Add(time.Duration(i) * time.Second),
+							Kind:      snapshot.KindFull,
+						},
+					) // takes the cache
 				}
 				write(t, s, machineID, series.Snapshots[i])
 			}
@@ -295,7 +340,8 @@ func TestHoursBeginInFull(t *testing.T) {
 			}
 			conn := storetest.Connect(t, db.URL)
 			var crossing int
-			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots WHERE date_bin('1 hour', ts, '2000-01-01 00:00:00+00') <> date_bin('1 hour', full_ts, '2000-01-01 00:00:00+00')`).Scan(&crossing); err != nil || crossing != 0 {
+			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots WHERE date_bin('1 hour', ts, '2000-01-01 00:00:00+00') <> date_bin('1 hour', full_ts, '2000-01-01 00:00:00+00')`).Scan(&crossing); err != nil ||
+				crossing != 0 {
 				t.Errorf("%d snapshots rest on another hour (%v)", crossing, err)
 			}
 		}

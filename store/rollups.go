@@ -61,7 +61,9 @@ func (p *postgresProfile) refresh(ctx context.Context, now time.Time) error {
 }
 
 // refreshSome claims and makes some buckets of a level that end before now.
-func (p *postgresProfile) refreshSome(ctx context.Context, conn *pgx.Conn, level int, now time.Time) (more bool, err error) {
+func (p *postgresProfile) refreshSome(
+	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
+) (more bool, err error) {
 	machines, buckets, err := p.claim(ctx, conn, level, now)
 	if err != nil {
 		return false, fmt.Errorf("claim buckets of %d h: %w", level, err)
@@ -79,8 +81,14 @@ func (p *postgresProfile) refreshSome(ctx context.Context, conn *pgx.Conn, level
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM rollup_marks k USING unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
-			WHERE k.machine = u.machine AND k.bucket = u.bucket AND k.level = $3 AND k.claimed`, machines, buckets, level)
+		_, err := tx.Exec(
+			ctx,
+			`DELETE FROM rollup_marks k USING unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
+			WHERE k.machine = u.machine AND k.bucket = u.bucket AND k.level = $3 AND k.claimed`,
+			machines,
+			buckets,
+			level,
+		)
 		return err
 	})
 	if err != nil {
@@ -92,7 +100,9 @@ func (p *postgresProfile) refreshSome(ctx context.Context, conn *pgx.Conn, level
 // claim picks buckets to make. The machines' rows are locked for a moment, as
 // writers do for theirs: a writer that did not see the claim has committed by
 // then, and any later one marks anew.
-func (p *postgresProfile) claim(ctx context.Context, conn *pgx.Conn, level int, now time.Time) (machines []int32, buckets []time.Time, err error) {
+func (p *postgresProfile) claim(
+	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
+) (machines []int32, buckets []time.Time, err error) {
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// A coarse bucket waits for all finer ones in it.
 		rows, err := tx.Query(ctx, `
@@ -129,8 +139,12 @@ func (p *postgresProfile) claim(ctx context.Context, conn *pgx.Conn, level int, 
 // rollupSQL makes the claimed buckets of a level anew, and marks the next level's.
 var rollupSQL = map[int][]string{
 	levelHour: {
-		deleteRollup("machine_1m_done", "1 hour"), deleteRollup("machine_1h_done", "1 hour"), deleteRollup("process_1h_done", "1 hour"),
-		insertRollup("machine_1m_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 minute')"),
+		deleteRollup(
+			"machine_1m_done", "1 hour",
+		), deleteRollup("machine_1h_done", "1 hour"), deleteRollup("process_1h_done", "1 hour"),
+		insertRollup(
+			"machine_1m_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 minute')",
+		),
 		insertRollup("machine_1h_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 hour')"),
 		insertRollup("process_1h_done", "process_hour(u.machine, u.bucket)"),
 		markRollup(levelThreeHours, "3 hours"),
@@ -169,7 +183,8 @@ func (p *postgresProfile) rolledUntil(ctx context.Context, machine int32, now ti
 		return hour.Add(2 * time.Hour), nil
 	}
 	var first *time.Time
-	err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE machine = $1 AND level = 1 AND bucket >= $2`, machine, hour.Add(-2*time.Hour)).Scan(&first)
+	err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE machine = $1 AND level = 1 AND bucket >= $2`, machine, hour.Add(-2*time.Hour)).
+		Scan(&first)
 	if err != nil {
 		return hour, fmt.Errorf("look for hours without rollups: %w", err)
 	}

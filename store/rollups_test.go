@@ -128,10 +128,12 @@ func compareRollups(t *testing.T, what string, got, want map[rollupKey]rollup) {
 				t.Errorf("%s: %v: %s is %s, want %s", what, key, name, show(pair[0]), show(pair[1]))
 			}
 		}
-		if (one.ThreadsMax == nil) != (expected.ThreadsMax == nil) || one.ThreadsMax != nil && *one.ThreadsMax != *expected.ThreadsMax {
+		if (one.ThreadsMax == nil) != (expected.ThreadsMax == nil) ||
+			one.ThreadsMax != nil && *one.ThreadsMax != *expected.ThreadsMax {
 			t.Errorf("%s: %v: threads", what, key)
 		}
-		if (one.MemoryAvg == nil) != (expected.MemoryAvg == nil) || one.MemoryAvg != nil && math.Abs(*one.MemoryAvg-*expected.MemoryAvg) > 0.01**expected.MemoryAvg {
+		if (one.MemoryAvg == nil) != (expected.MemoryAvg == nil) ||
+			one.MemoryAvg != nil && math.Abs(*one.MemoryAvg-*expected.MemoryAvg) > 0.01**expected.MemoryAvg {
 			t.Errorf("%s: %v: average memory %v, want %v within 1 %%", what, key, one.MemoryAvg, expected.MemoryAvg)
 		}
 		if t.Failed() {
@@ -164,7 +166,11 @@ func refreshAll(t *testing.T, db storetest.Database, s *store.Store) {
 	}
 }
 
-var processRollups = map[string]time.Duration{"process_1h": time.Hour, "process_3h": 3 * time.Hour, "process_1d": 24 * time.Hour}
+var processRollups = map[string]time.Duration{
+	"process_1h": time.Hour,
+	"process_3h": 3 * time.Hour,
+	"process_1d": 24 * time.Hour,
+}
 
 // Rollups of sparse rows are those of the full lists: before they are made (the
 // newest data is aggregated on the spot), after, and when late data arrives.
@@ -177,17 +183,25 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 		check := func(when, machineID string, series snapshottest.Series) {
 			t.Helper()
 			for relation, width := range processRollups {
-				compareRollups(t, relation+" of "+machineID+" "+when, readRollups(t, conn, relation, machineID), truthOf(series, width))
+				compareRollups(
+					t, relation+" of "+machineID+" "+when, readRollups(t, conn, relation, machineID),
+					truthOf(series, width),
+				)
 			}
 		}
 		all := make(map[string]snapshottest.Series)
 		rest := make(map[string][]snapshot.Snapshot) // to be sent late
 		rapid.Check(t, func(rt *rapid.T) {
-			machine := snapshottest.NewMachine(rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 12).Draw(rt, "processes"))
+			machine := snapshottest.NewMachine(
+				rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 12).Draw(rt, "processes"),
+			)
 			machine.Endings = true
 			machine.Churn = rapid.Float64Range(0, 0.1).Draw(rt, "churn")
 			step, fullEvery := rapid.IntRange(5, 45).Draw(rt, "step"), rapid.IntRange(1, 12).Draw(rt, "full every")
-			series := machine.Sparse(begin.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "offset"))*time.Second), 60, time.Duration(step)*time.Second, fullEvery)
+			series := machine.Sparse(
+				begin.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "offset"))*time.Second), 60,
+				time.Duration(step)*time.Second, fullEvery,
+			)
 			machineID := fmt.Sprintf("m-%d-step-%d-full-%d", len(all), step, fullEvery)
 			all[machineID] = series
 			late := 0

@@ -52,8 +52,12 @@ func (s *Store) relationSizes(ctx context.Context) ([]RelationSize, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, `SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class
-		WHERE relname = ANY($1) AND relnamespace = current_schema()::regnamespace`, plainTables)
+	rows, err := s.pool.Query(
+		ctx,
+		`SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class
+		WHERE relname = ANY($1) AND relnamespace = current_schema()::regnamespace`,
+		plainTables,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of tables: %w", err)
 	}

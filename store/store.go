@@ -168,7 +168,10 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	if dirty || version < latest {
-		return fmt.Errorf("the schema is at version %d (dirty: %v), this server needs %d: run snapwatch migrate up", version, dirty, latest)
+		return fmt.Errorf(
+			"the schema is at version %d (dirty: %v), this server needs %d: run snapwatch migrate up", version, dirty,
+			latest,
+		)
 	}
 	return nil
 }

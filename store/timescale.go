@@ -85,7 +85,10 @@ func (p *timescaleProfile) fitChunks(ctx context.Context, relation string, now t
 	if fit == interval {
 		return nil
 	}
-	p.logger.Info("changing the interval of chunks to come", "relation", relation, "from", interval, "to", fit, "bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory)
+	p.logger.Info(
+		"changing the interval of chunks to come", "relation", relation, "from", interval, "to", fit,
+		"bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory,
+	)
 	_, err = p.pool.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
 	return err
 }
@@ -120,7 +123,8 @@ func (p *timescaleProfile) rolledUntil(ctx context.Context, _ int32, now time.Ti
 func (p *timescaleProfile) watermark(ctx context.Context) (time.Time, error) {
 	var mark *time.Time
 	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))
-		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).Scan(&mark)
+		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).
+		Scan(&mark)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read how far rollups are made: %w", err)
 	}
@@ -172,11 +176,19 @@ func (p *timescaleProfile) dropBefore(ctx context.Context, relation string, cuto
 			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockPatience+`'`); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)`, relation, chunk.to, chunk.from)
+			_, err := tx.Exec(
+				ctx,
+				`SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)`,
+				relation,
+				chunk.to,
+				chunk.from,
+			)
 			return err
 		})
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "55P03" {
-			p.logger.Info("a chunk to drop is being read; it goes in the next round", "relation", relation, "from", chunk.from)
+			p.logger.Info(
+				"a chunk to drop is being read; it goes in the next round", "relation", relation, "from", chunk.from,
+			)
 			continue
 		}
 		if err != nil {

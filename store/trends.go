@@ -25,7 +25,9 @@ type MachineTrend struct {
 
 // MachineTrends reads the hour up to an instant of the machines given that are seen,
 // by id.
-func (s *Store) MachineTrends(ctx context.Context, view View, machineIDs []string, to snapshot.Time) ([]MachineTrend, error) {
+func (s *Store) MachineTrends(
+	ctx context.Context, view View, machineIDs []string, to snapshot.Time,
+) ([]MachineTrend, error) {
 	defer s.metrics.observeRead("machine_trends", time.Now())
 	end := to.Std().UTC().Truncate(time.Minute).Add(time.Minute)
 	begin := end.Add(-TrendPoints * time.Minute)
@@ -74,8 +76,15 @@ func (s *Store) ProcessTrends(ctx context.Context, machineID string, from, to sn
 		return nil, nil
 	}
 	// A sample's time is the end of what it covers, so the parts are open at their begin.
-	rows, err := s.pool.Query(ctx, `SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms)::bigint
-		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2`, machine, from.Std(), to.Std(), TrendPoints)
+	rows, err := s.pool.Query(
+		ctx,
+		`SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms)::bigint
+		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2`,
+		machine,
+		from.Std(),
+		to.Std(),
+		TrendPoints,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read processes' trends: %w", err)
 	}
@@ -97,7 +106,11 @@ func (s *Store) ProcessTrends(ctx context.Context, machineID string, from, to sn
 // nameTrends says whose the trends are. A join would look a process up for each of its
 // points, and take as long again as all the rest.
 func (s *Store) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]int64) ([]ProcessTrend, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, pid, started_at FROM processes WHERE id = ANY($1) ORDER BY pid, started_at`, slices.Collect(maps.Keys(spent)))
+	rows, err := s.pool.Query(
+		ctx,
+		`SELECT id, pid, started_at FROM processes WHERE id = ANY($1) ORDER BY pid, started_at`,
+		slices.Collect(maps.Keys(spent)),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("read processes' trends: %w", err)
 	}

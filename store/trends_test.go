@@ -51,12 +51,16 @@ func TestMachineTrends(t *testing.T) {
 		if err != nil || len(trends) != 2 || trends[0].MachineID != "a" || trends[1].MachineID != "c" {
 			t.Fatalf("%+v, %v", trends, err)
 		}
-		chart, _, err := s.Chart(t.Context(), "a", end.Add(-59*time.Minute), end.Add(time.Millisecond), store.ResolutionMinute, 100)
+		chart, _, err := s.Chart(
+			t.Context(), "a", end.Add(-59*time.Minute), end.Add(time.Millisecond), store.ResolutionMinute, 100,
+		)
 		if err != nil || len(chart.Timestamps) != store.TrendPoints {
 			t.Fatalf("%d points, %v", len(chart.Timestamps), err)
 		}
 		for i := range chart.Timestamps {
-			if deref(trends[0].CPUUsage[i]) != deref(chart.CPUUsageAvg[i]) || deref(trends[0].Load1[i]) != deref(chart.Load1Avg[i]) || trends[0].CPUUsage[i] == nil {
+			if deref(trends[0].CPUUsage[i]) != deref(chart.CPUUsageAvg[i]) ||
+				deref(trends[0].Load1[i]) != deref(chart.Load1Avg[i]) ||
+				trends[0].CPUUsage[i] == nil {
 				t.Errorf("minute %d: %v, the chart has %v", i, trends[0].CPUUsage[i], chart.CPUUsageAvg[i])
 			}
 		}

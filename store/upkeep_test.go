@@ -73,11 +73,18 @@ func TestMigrationsUpAndDown(t *testing.T) {
 
 func TestOpenNeedsTheSchema(t *testing.T) {
 	t.Parallel()
-	_, err := store.Open(t.Context(), store.Config{DatabaseURL: storetest.EmptyURL(t)}, storetest.Logger(), newRegistry())
+	_, err := store.Open(
+		t.Context(), store.Config{DatabaseURL: storetest.EmptyURL(t)}, storetest.Logger(), newRegistry(),
+	)
 	if err == nil {
 		t.Fatal("an empty database was opened")
 	}
-	_, err = store.Open(t.Context(), store.Config{DatabaseURL: "postgres://u:s3cret@[bad/x"}, storetest.Logger(), newRegistry())
+	_, err = store.Open(
+		t.Context(),
+		store.Config{DatabaseURL: "postgres://u:s3cret@[bad/x"},
+		storetest.Logger(),
+		newRegistry(),
+	)
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Fatalf("a bad URL gave %v", err)
 	}
@@ -89,7 +96,14 @@ func TestPartitionsAndRetention(t *testing.T) {
 	var clock atomic.Int64
 	start := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
 	clock.Store(start.Unix())
-	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	s := storetest.OpenConfig(
+		t,
+		store.Config{
+			DatabaseURL: url,
+			Retention:   48 * time.Hour,
+			Now:         func() time.Time { return time.Unix(clock.Load(), 0) },
+		},
+	)
 	keepDays(t, s, 2)
 	conn := storetest.Connect(t, url)
 	partitions := func() (list string) {
@@ -110,7 +124,9 @@ func TestPartitionsAndRetention(t *testing.T) {
 	if got := partitions(); got != "20260510 20260511 20260512 20260513" {
 		t.Fatalf("made ahead: %s", got)
 	}
-	series := snapshottest.NewMachine(1, 5).Sparse(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4) // late: a day without a partition yet
+	series := snapshottest.NewMachine(1, 5).
+		Sparse(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4)
+		// late: a day without a partition yet
 	write(t, s, "m", series.Snapshots...)
 	if got := partitions(); !strings.HasPrefix(got, "20260509 20260510") {
 		t.Fatalf("made for late data: %s", got)
@@ -129,7 +145,8 @@ func TestPartitionsAndRetention(t *testing.T) {
 	var processes int
 	clock.Store(start.Add(5 * 24 * time.Hour).Unix())
 	maintain()
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&processes); err != nil || processes != 0 {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&processes); err != nil ||
+		processes != 0 {
 		t.Fatalf("%d processes outlived their samples (%v)", processes, err)
 	}
 	// What the writer remembers of them must be gone too.
@@ -158,8 +175,14 @@ func TestDropHarmsNoReader(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	now := time.Now()
-	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour, Now: func() time.Time { return now }})
-	write(t, s, "m", snapshottest.NewMachine(1, 50).Sparse(recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
+	s := storetest.OpenConfig(
+		t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour, Now: func() time.Time { return now }},
+	)
+	write(
+		t,
+		s,
+		"m",
+		snapshottest.NewMachine(1, 50).Sparse(recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
 	write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent(), 2, time.Second, 2).Snapshots...)
 
 	reader := storetest.Connect(t, url)
@@ -176,7 +199,11 @@ func TestDropHarmsNoReader(t *testing.T) {
 	now = now.Add(20 * 24 * time.Hour)
 	dropped := make(chan error, 1)
 	go func() { dropped <- s.MaintainOnce(context.WithoutCancel(t.Context())) }()
-	waitFor(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DETACH%' AND wait_event_type = 'Lock' AND datname = current_database())`)
+	waitFor(
+		t,
+		url,
+		`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DETACH%' AND wait_event_type = 'Lock' AND datname = current_database())`,
+	)
 	if _, err := s.At(t.Context(), "m", snapshot.TimeOf(now), true); err != nil {
 		t.Errorf("a new reader was locked out: %v", err)
 	}
@@ -200,7 +227,11 @@ func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	for _, machineID := range []string{"gone", "kept"} {
 		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent(), 10, time.Second, 5).Snapshots...)
-		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
+		write(
+			t,
+			s,
+			machineID,
+			snapshottest.NewMachine(1, 20).Sparse(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
 	}
 	if err := s.Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
@@ -211,7 +242,8 @@ func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 	conn := storetest.Connect(t, db.URL)
 	for _, relation := range []string{"snapshots", "process_samples", "disk_samples", "net_samples", "processes"} {
 		var machines int
-		if err := conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(DISTINCT machine) FROM %s`, relation)).Scan(&machines); err != nil || machines != 1 {
+		if err := conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(DISTINCT machine) FROM %s`, relation)).Scan(&machines); err != nil ||
+			machines != 1 {
 			t.Errorf("%s holds %d machines, want only the kept one (%v)", relation, machines, err)
 		}
 	}
@@ -249,7 +281,9 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	now := time.Now()
-	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }})
+	s := storetest.OpenConfig(
+		t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }},
+	)
 	keepDays(t, s, 2)
 	old := snapshottest.NewMachine(1, 20).Sparse(recent(), 1, time.Second, 1)
 	write(t, s, "m", old.Snapshots...)
@@ -274,11 +308,21 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	go func() {
 		written <- s.Write(context.WithoutCancel(t.Context()), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{back}}})[0].Err
 	}()
-	waitFor(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%INSERT INTO snapshots%' AND wait_event_type = 'Lock' AND datname = current_database())`)
-	second := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }})
+	waitFor(
+		t,
+		url,
+		`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%INSERT INTO snapshots%' AND wait_event_type = 'Lock' AND datname = current_database())`,
+	)
+	second := storetest.OpenConfig(
+		t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }},
+	)
 	purged := make(chan error, 1)
 	go func() { purged <- second.MaintainOnce(context.WithoutCancel(t.Context())) }()
-	waitFor(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DELETE FROM processes%' AND wait_event_type = 'Lock' AND datname = current_database())`)
+	waitFor(
+		t,
+		url,
+		`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DELETE FROM processes%' AND wait_event_type = 'Lock' AND datname = current_database())`,
+	)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +375,11 @@ func TestUpgradeFromBeforeRollups(t *testing.T) {
 	var memory float64
 	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM process_samples WHERE hour = $1), (SELECT count(*) FROM process_samples WHERE in_full),
 		(SELECT sum(cpu_ms) FROM process_1d), (SELECT memory_avg FROM process_1h), (SELECT received_bytes FROM machine_1h)`, at.Unix()/3600).
-		Scan(&hours, &full, &cpu, &memory, &received); err != nil || hours != 2 || full != 1 || cpu != 20 || memory != 100 || received != 8 {
-		t.Errorf("%d of the hour, %d in full, %d ms, %v bytes, %d received, %v", hours, full, cpu, memory, received, err)
+		Scan(&hours, &full, &cpu, &memory, &received); err != nil || hours != 2 || full != 1 || cpu != 20 ||
+		memory != 100 ||
+		received != 8 {
+		t.Errorf(
+			"%d of the hour, %d in full, %d ms, %v bytes, %d received, %v", hours, full, cpu, memory, received, err,
+		)
 	}
 }

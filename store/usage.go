@@ -104,12 +104,16 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 		// IS TRUE keeps the planner, which expects few rows, from joining used in a
 		// nested loop: this way it looks each process up in a hash. OFFSET keeps it from
 		// reading all processes there are for some hundred.
-		from = fmt.Sprintf(`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p WHERE (u.process IN (
+		from = fmt.Sprintf(
+			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p WHERE (u.process IN (
 			SELECT s.id FROM (
 				SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
 					SELECT u.process FROM used u ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST LIMIT %d) front
 				CROSS JOIN LATERAL (SELECT machine, pid, started_at FROM processes WHERE id = front.process OFFSET 0) f) k
-			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`, each, 3*q.Limit+100)
+			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`,
+			each,
+			3*q.Limit+100,
+		)
 	}
 	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),
 		ranked AS (
@@ -139,8 +143,16 @@ func (s *Store) usages(ctx context.Context, sql string, args []any) ([]Usage, er
 func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var u Usage
 	var started, first, last pgtype.Timestamptz
-	err := row.Scan(&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUMSMax, &u.MemoryAvg,
-		&u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last)
-	u.StartedAt, u.First, u.Last = snapshot.TimeOf(started.Time), snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
+	err := row.Scan(
+		&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUMSMax,
+		&u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
+	)
+	u.StartedAt, u.First, u.Last = snapshot.TimeOf(
+		started.Time,
+	), snapshot.TimeOf(
+		first.Time,
+	), snapshot.TimeOf(
+		last.Time,
+	)
 	return u, err
 }

@@ -28,7 +28,8 @@ func (v View) tags() []string {
 
 // Sees reports whether a machine is seen; one that does not exist is not.
 func (s *Store) Sees(ctx context.Context, view View, machineID string) (sees bool, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT $2 OR tags && $3 FROM machines WHERE machine_id = $1`, machineID, view.All, view.tags()).Scan(&sees)
+	err = s.pool.QueryRow(ctx, `SELECT $2 OR tags && $3 FROM machines WHERE machine_id = $1`, machineID, view.All, view.tags()).
+		Scan(&sees)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}

@@ -70,7 +70,10 @@ func planWindow(from, to, rolled, now time.Time, keep Retention, exact bool) Win
 		list = append(list, segment{raw, from, begin})
 	}
 	if lastDay.After(firstDay) {
-		list = append(list, segment{"process_1h", begin, firstDay}, segment{"process_1d", firstDay, lastDay}, segment{"process_1h", lastDay, end})
+		list = append(
+			list, segment{"process_1h", begin, firstDay}, segment{"process_1d", firstDay, lastDay},
+			segment{"process_1h", lastDay, end},
+		)
 	} else {
 		list = append(list, segment{"process_1h", begin, end})
 	}
@@ -122,16 +125,28 @@ func (c WindowPlan) sums(where string, args []any) (sql string, all []any) {
 		all = append(all, one.from, one.to)
 		from, to := len(all)-1, len(all)
 		if one.relation == raw {
-			parts = append(parts, fmt.Sprintf(`SELECT machine, process, sum(cpu_ms)::bigint AS cpu_ms, max(cpu_ms) AS cpu_ms_max,
+			parts = append(
+				parts,
+				fmt.Sprintf(`SELECT machine, process, sum(cpu_ms)::bigint AS cpu_ms, max(cpu_ms) AS cpu_ms_max,
 				coalesce(avg(memory_usage) FILTER (WHERE in_full), avg(memory_usage))::double precision AS memory_avg,
 				coalesce(nullif(count(memory_usage) FILTER (WHERE in_full), 0), count(memory_usage)) AS memory_samples,
 				max(memory_usage) AS memory_max, max(threads) AS threads_max, sum(read_bytes)::bigint AS read_bytes, sum(write_bytes)::bigint AS write_bytes,
 				min(ts) AS first_ts, max(ts) AS last_ts
-				FROM process_samples WHERE ts >= $%d AND ts < $%d AND state IS DISTINCT FROM 'exited' AND %s GROUP BY machine, process, hour`, from, to, where))
+				FROM process_samples WHERE ts >= $%d AND ts < $%d AND state IS DISTINCT FROM 'exited' AND %s GROUP BY machine, process, hour`, from, to, where),
+			)
 			continue
 		}
-		parts = append(parts, fmt.Sprintf(`SELECT machine, process, cpu_ms, cpu_ms_max, memory_avg, memory_samples, memory_max, threads_max, read_bytes, write_bytes, first_ts, last_ts
-			FROM %s WHERE bucket >= $%d AND bucket < $%d AND %s`, one.relation, from, to, where))
+		parts = append(
+			parts,
+			fmt.Sprintf(
+				`SELECT machine, process, cpu_ms, cpu_ms_max, memory_avg, memory_samples, memory_max, threads_max, read_bytes, write_bytes, first_ts, last_ts
+			FROM %s WHERE bucket >= $%d AND bucket < $%d AND %s`,
+				one.relation,
+				from,
+				to,
+				where,
+			),
+		)
 	}
 	return `SELECT machine, process, sum(cpu_ms)::bigint AS cpu_ms, max(cpu_ms_max) AS cpu_ms_max,
 		sum(memory_avg * memory_samples) AS memory_sum, sum(memory_samples)::bigint AS memory_samples,

@@ -109,7 +109,14 @@ func (s *Store) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapsh
 	started := time.Now()
 	var w *groupWrite
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		w = &groupWrite{store: s, tx: tx, now: s.cfg.Now(), chains: make(map[int32]*chain), newRefs: make(map[refKey]*processRef), touched: make(map[*processRef]int32)}
+		w = &groupWrite{
+			store:   s,
+			tx:      tx,
+			now:     s.cfg.Now(),
+			chains:  make(map[int32]*chain),
+			newRefs: make(map[refKey]*processRef),
+			touched: make(map[*processRef]int32),
+		}
 		return w.run(ctx, batches)
 	})
 	if err != nil {

@@ -112,7 +112,11 @@ func (w *groupWrite) markHours(ctx context.Context) error {
 func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch) error {
 	machine := w.machines[batch.MachineID]
 	outcome := &w.outcomes[index]
-	outcome.Ack = snapshot.Ack{Config: machine.config, ConfigVersion: machine.configVersion, Unregistered: machine.unregistered}
+	outcome.Ack = snapshot.Ack{
+		Config:        machine.config,
+		ConfigVersion: machine.configVersion,
+		Unregistered:  machine.unregistered,
+	}
 	if len(batch.Snapshots) == 0 {
 		return nil
 	}
@@ -185,7 +189,9 @@ func (p *planner) run(ctx context.Context) (*snapshot.Fault, error) {
 			continue
 		}
 		if late && around.afterFull != 0 && around.afterFull < s.Timestamp {
-			return p.fault(i, snapshot.CodeOutOfOrder, "timestamp", "lies inside a run of changes that is already stored"), nil
+			return p.fault(
+				i, snapshot.CodeOutOfOrder, "timestamp", "lies inside a run of changes that is already stored",
+			), nil
 		}
 		before, fault, err := p.chainBefore(ctx, i, s, around, late)
 		if fault != nil || err != nil {
@@ -201,13 +207,17 @@ func (p *planner) run(ctx context.Context) (*snapshot.Fault, error) {
 func (p *planner) fault(i int, code snapshot.Code, field, format string, args ...any) *snapshot.Fault {
 	return &snapshot.Fault{
 		Code: code, MachineID: p.batch.MachineID, Snapshot: i, Field: fmt.Sprintf("snapshots[%d].%s", i, field),
-		Problem: fmt.Sprintf(format, args...), Timestamp: p.batch.Snapshots[i].Timestamp, ServerTime: snapshot.TimeOf(p.w.now),
+		Problem: fmt.Sprintf(
+			format,
+			args...), Timestamp: p.batch.Snapshots[i].Timestamp, ServerTime: snapshot.TimeOf(p.w.now),
 	}
 }
 
 // chainBefore returns the chain that ends at the snapshot before s; nil if there
 // is none. A full snapshot needs only its end, a changes one its processes too.
-func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, around neighbour, late bool) (*chain, *snapshot.Fault, error) {
+func (p *planner) chainBefore(
+	ctx context.Context, i int, s *snapshot.Snapshot, around neighbour, late bool,
+) (*chain, *snapshot.Fault, error) {
 	before := p.chain
 	switch {
 	case late && (before == nil || before.ts < around.before || before.ts > s.Timestamp):
@@ -232,11 +242,19 @@ func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, 
 	}
 	switch {
 	case before == nil || before.fullTS == 0:
-		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "changes need a full snapshot before them; send a full one"), nil
+		return nil, p.fault(
+			i, snapshot.CodeFullNeeded, "kind", "changes need a full snapshot before them; send a full one",
+		), nil
 	case s.Previous != 0 && s.Previous != before.ts:
-		return nil, p.fault(i, snapshot.CodeFullNeeded, "previous", "%s is not the snapshot before this one, which is %s; send a full one", s.Previous, before.ts), nil
+		return nil, p.fault(
+			i, snapshot.CodeFullNeeded, "previous",
+			"%s is not the snapshot before this one, which is %s; send a full one", s.Previous, before.ts,
+		), nil
 	case s.Timestamp.Sub(before.fullTS) > snapshot.MaxRunDuration:
-		return nil, p.fault(i, snapshot.CodeFullNeeded, "kind", "the last full snapshot is older than %s; send a full one", snapshot.MaxRunDuration), nil
+		return nil, p.fault(
+			i, snapshot.CodeFullNeeded, "kind", "the last full snapshot is older than %s; send a full one",
+			snapshot.MaxRunDuration,
+		), nil
 	}
 	if before.processes == nil {
 		processes, err := p.w.loadChain(ctx, p.machine.id, before.fullTS, before.ts)
@@ -253,8 +271,15 @@ func (p *planner) chainBefore(ctx context.Context, i int, s *snapshot.Snapshot, 
 // so an hour's rows say everything about it, rollups of it are exact, and no run
 // of changes reaches from one compressed segment or partition into the next.
 func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Fault {
-	row := newSnapshot{batch: p.index, machine: p.machine, snapshot: s, fullTS: s.Timestamp, intervalMS: p.interval(s, before),
-		refs: make([]*processRef, len(s.Processes)), exited: make([]*processRef, len(s.Exited))}
+	row := newSnapshot{
+		batch:      p.index,
+		machine:    p.machine,
+		snapshot:   s,
+		fullTS:     s.Timestamp,
+		intervalMS: p.interval(s, before),
+		refs:       make([]*processRef, len(s.Processes)),
+		exited:     make([]*processRef, len(s.Exited)),
+	}
 	next := &chain{ts: s.Timestamp, fullTS: s.Timestamp}
 	var known map[snapshot.ProcessKey]running
 	if before != nil {
@@ -271,7 +296,10 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Faul
 	}
 	for k, key := range s.Exited {
 		if row.exited[k] = next.processes[key].ref; row.exited[k] == nil {
-			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k), "process %d is not in the snapshots before; send a full one", key.PID)
+			return p.fault(
+				i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k),
+				"process %d is not in the snapshots before; send a full one", key.PID,
+			)
 		}
 		delete(next.processes, key)
 	}
@@ -285,7 +313,11 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Faul
 		sample := &s.Processes[k]
 		ref := p.ref(s, sample, known[sample.Key()].ref)
 		if ref == nil {
-			return p.fault(i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k), "process %d is not in the snapshots before, and comes without its name and ppid; send a full one", sample.PID)
+			return p.fault(
+				i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k),
+				"process %d is not in the snapshots before, and comes without its name and ppid; send a full one",
+				sample.PID,
+			)
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref

@@ -53,7 +53,10 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 		machine := &machineRow{}
 		var last *time.Time
 		config := &machine.config
-		err := row.Scan(&machine.id, &machine.machineID, &last, &config.Enabled, &config.PollingInterval, &config.Include, &config.Exclude, &config.Omit, &machine.configVersion, &machine.unregistered)
+		err := row.Scan(
+			&machine.id, &machine.machineID, &last, &config.Enabled, &config.PollingInterval, &config.Include,
+			&config.Exclude, &config.Omit, &machine.configVersion, &machine.unregistered,
+		)
 		if last != nil {
 			machine.lastSnapshot = snapshot.TimeOf(*last)
 		}
@@ -68,7 +71,9 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 // sent again. Further than a day before, or than a run of changes is long after,
 // nothing matters to a snapshot. The bounds of it all are said once more, and the
 // statement is planned for them: without, a plan has all partitions there are.
-func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch *snapshot.Batch) (map[snapshot.Time]neighbour, error) {
+func (w *groupWrite) neighbours(
+	ctx context.Context, machine *machineRow, batch *snapshot.Batch,
+) (map[snapshot.Time]neighbour, error) {
 	var late []time.Time
 	for i := range batch.Snapshots {
 		if ts := batch.Snapshots[i].Timestamp; ts <= machine.lastSnapshot {
@@ -78,14 +83,22 @@ func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch 
 	if len(late) == 0 {
 		return nil, nil
 	}
-	rows, err := w.tx.Query(ctx, `
+	rows, err := w.tx.Query(
+		ctx,
+		`
 		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.full_ts
 		FROM unnest($2::timestamptz[]) t(ts)
 		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts AND ts BETWEEN $4 AND $5) e ON true
 		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' AND ts BETWEEN $4 AND $5 ORDER BY ts DESC LIMIT 1) before ON true
 		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
-		pgx.QueryExecModeExec, machine.id, late, pgtype.Interval{Microseconds: snapshot.MaxRunDuration.Microseconds(), Valid: true},
-		slices.MinFunc(late, time.Time.Compare).Add(-24*time.Hour), slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxRunDuration))
+		pgx.QueryExecModeExec,
+		machine.id,
+		late,
+		pgtype.Interval{Microseconds: snapshot.MaxRunDuration.Microseconds(), Valid: true},
+		slices.MinFunc(late, time.Time.Compare).
+			Add(-24*time.Hour),
+		slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxRunDuration),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("look around late snapshots: %w", err)
 	}
@@ -95,7 +108,13 @@ func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch 
 		var n neighbour
 		var before, beforeFull, afterFull pgtype.Timestamptz
 		err := row.Scan(&at, &n.exists, &before, &beforeFull, &afterFull)
-		n.before, n.beforeFull, n.afterFull = snapshot.TimeOf(before.Time), snapshot.TimeOf(beforeFull.Time), snapshot.TimeOf(afterFull.Time)
+		n.before, n.beforeFull, n.afterFull = snapshot.TimeOf(
+			before.Time,
+		), snapshot.TimeOf(
+			beforeFull.Time,
+		), snapshot.TimeOf(
+			afterFull.Time,
+		)
 		found[snapshot.TimeOf(at)] = n
 		return struct{}{}, err
 	})
@@ -108,7 +127,8 @@ func (w *groupWrite) neighbours(ctx context.Context, machine *machineRow, batch 
 // fullOf returns the full snapshot that a stored one rests on, 0 if it is gone.
 func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time) (snapshot.Time, error) {
 	var full time.Time
-	err := w.tx.QueryRow(ctx, `SELECT full_ts FROM snapshots WHERE machine = $1 AND ts = $2`, machine, ts.Std()).Scan(&full)
+	err := w.tx.QueryRow(ctx, `SELECT full_ts FROM snapshots WHERE machine = $1 AND ts = $2`, machine, ts.Std()).
+		Scan(&full)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
@@ -120,7 +140,9 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 
 // loadChain reads what a machine ran at ts, for the cache that lacks it. OFFSET
 // keeps the planner from hashing all processes there are for a few hundred.
-func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts snapshot.Time) (map[snapshot.ProcessKey]running, error) {
+func (w *groupWrite) loadChain(
+	ctx context.Context, machine int32, fullTS, ts snapshot.Time,
+) (map[snapshot.ProcessKey]running, error) {
 	rows, err := w.tx.Query(ctx, `
 		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.open_files, s.read_bytes, s.write_bytes
 		FROM process_samples s CROSS JOIN LATERAL (SELECT * FROM processes WHERE id = s.process OFFSET 0) p
@@ -136,7 +158,10 @@ func (w *groupWrite) loadChain(ctx context.Context, machine int32, fullTS, ts sn
 		var state *string
 		var values snapshot.Values
 		ref := &processRef{}
-		err := row.Scan(&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage, &values.Threads, &values.OpenFiles, &values.ReadBytes, &values.WriteBytes)
+		err := row.Scan(
+			&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage,
+			&values.Threads, &values.OpenFiles, &values.ReadBytes, &values.WriteBytes,
+		)
 		key.StartedAt = snapshot.TimeOf(started.Time)
 		ref.day = int32(day.Unix() / 86400)
 		switch {

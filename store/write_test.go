@@ -54,7 +54,9 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 			rapid.Check(t, func(rt *rapid.T) {
 				machines++
 				machineID := fmt.Sprintf("m-%d-%d", cache, machines)
-				machine := snapshottest.NewMachine(rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 25).Draw(rt, "processes"))
+				machine := snapshottest.NewMachine(
+					rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 25).Draw(rt, "processes"),
+				)
 				machine.Endings = true
 				machine.Churn = rapid.Float64Range(0, 0.4).Draw(rt, "churn")
 				series := machine.Sparse(recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
@@ -65,7 +67,16 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 					}
 					rest = rest[n:]
 				}
-				states, more, err := s.Snapshots(t.Context(), machineID, store.Range{From: recent().Add(-time.Hour), To: recent().Add(time.Hour), Limit: 100, Processes: true})
+				states, more, err := s.Snapshots(
+					t.Context(),
+					machineID,
+					store.Range{
+						From:      recent().Add(-time.Hour),
+						To:        recent().Add(time.Hour),
+						Limit:     100,
+						Processes: true,
+					},
+				)
 				if err != nil || more || len(states) != len(series.Truth) {
 					rt.Fatalf("%d states, more %v, %v", len(states), more, err)
 				}
@@ -110,7 +121,9 @@ func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
 	}
 	empty := snapshot.Snapshot{Timestamp: want.Timestamp + 1}
 	write(t, s, "m", empty)
-	if state, err = s.At(t.Context(), "m", empty.Timestamp, true); err != nil || state.Machine.CPUUsage != nil || state.Machine.TotalRAM != nil || len(state.Processes) != 0 {
+	if state, err = s.At(t.Context(), "m", empty.Timestamp, true); err != nil || state.Machine.CPUUsage != nil ||
+		state.Machine.TotalRAM != nil ||
+		len(state.Processes) != 0 {
 		t.Errorf("a bare snapshot became %+v, %v", state, err)
 	}
 }
@@ -141,7 +154,8 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 	t.Run("twice in one group", func(t *testing.T) {
 		again := &snapshot.Batch{MachineID: "n", Snapshots: series.Snapshots}
 		outcomes := s.Write(context.Background(), []*snapshot.Batch{again, again, batch})
-		if a, b, c := outcomes[0].Ack, outcomes[1].Ack, outcomes[2].Ack; a.Stored != 6 || b.Duplicates != 6 || c.Duplicates != 4 {
+		if a, b, c := outcomes[0].Ack, outcomes[1].Ack, outcomes[2].Ack; a.Stored != 6 || b.Duplicates != 6 ||
+			c.Duplicates != 4 {
 			t.Fatalf("%+v %+v %+v", a, b, c)
 		}
 	})
@@ -221,7 +235,8 @@ func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
 	write(t, s, "m", series[0], series[1])
 	wantFault(t, try(series[3]), snapshot.CodeFullNeeded) // series[2] is missing
 	wantFault(t, try(series[2], series[4]), snapshot.CodeFullNeeded)
-	if state, err := s.At(t.Context(), "m", series[7].Timestamp, true); err != nil || state.Timestamp != series[1].Timestamp {
+	if state, err := s.At(t.Context(), "m", series[7].Timestamp, true); err != nil ||
+		state.Timestamp != series[1].Timestamp {
 		t.Fatalf("a batch with a fault was stored in part: %v, %v", state, err)
 	}
 	unknown := series[2]
@@ -268,7 +283,11 @@ func testLateData(t *testing.T, db storetest.Database) {
 		t.Fatalf("%d processes, want %d (%v)", len(state.Processes), len(newer.Truth[5]), err)
 	}
 	inside := snapshot.Snapshot{Timestamp: newer.Snapshots[2].Timestamp + 1, Kind: snapshot.KindFull}
-	wantFault(t, s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{inside}}})[0], snapshot.CodeOutOfOrder)
+	wantFault(
+		t,
+		s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{inside}}})[0],
+		snapshot.CodeOutOfOrder,
+	)
 }
 
 // A batch that the database itself refuses fails alone. Validation would have
@@ -282,7 +301,11 @@ func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(6, 5).Sparse(recent(), 2, time.Second, 2).Snapshots
 	ppid := int32(0)
-	poison := snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a\x00b"}}}
+	poison := snapshot.Snapshot{
+		Timestamp: recent(),
+		Kind:      snapshot.KindFull,
+		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a\x00b"}},
+	}
 	outcomes := s.Write(context.Background(), []*snapshot.Batch{
 		{MachineID: "a", Snapshots: series}, {MachineID: "poison", Snapshots: []snapshot.Snapshot{poison}},
 		{MachineID: "b", Snapshots: series}, {MachineID: "b", Snapshots: series[1:]},
@@ -303,7 +326,11 @@ func TestProcessWithoutStartTime(t *testing.T) {
 func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	ppid := int32(0)
-	body := snapshot.Snapshot{Timestamp: recent(), Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "init"}}}
+	body := snapshot.Snapshot{
+		Timestamp: recent(),
+		Kind:      snapshot.KindFull,
+		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "init"}},
+	}
 	write(t, s, "m", body)
 	body.Timestamp++
 	write(t, s, "m", body)

@@ -48,7 +48,10 @@ func handler(files fs.FS) http.Handler {
 		}
 		page, err := fs.ReadFile(files, "index.html")
 		if err != nil {
-			http.Error(w, "The user interface is not part of this build; build it with: make build", http.StatusNotImplemented)
+			http.Error(
+				w, "The user interface is not part of this build; build it with: make build",
+				http.StatusNotImplemented,
+			)
 			return
 		}
 		if strings.HasPrefix(name, "assets/") { // a file of another version

@@ -33,7 +33,9 @@ func TestHandler(t *testing.T) {
 		recorder := httptest.NewRecorder()
 		handler(test.files).ServeHTTP(recorder, httptest.NewRequest(test.method, test.path, nil))
 		header := recorder.Header()
-		if recorder.Code != test.status || !strings.Contains(recorder.Body.String(), test.body) || header.Get("Cache-Control") != test.cache || !strings.Contains(header.Get("Content-Security-Policy"), test.policy) {
+		if recorder.Code != test.status || !strings.Contains(recorder.Body.String(), test.body) ||
+			header.Get("Cache-Control") != test.cache ||
+			!strings.Contains(header.Get("Content-Security-Policy"), test.policy) {
 			t.Errorf("%s %s: %d %q %v", test.method, test.path, recorder.Code, recorder.Body, header)
 		}
 	}

@@ -56,10 +56,19 @@ func parse(b []byte) (Record, error) {
 		return Record{}, errDamaged
 	}
 	payload := b[headerBytes : headerBytes+int(length)]
-	if crc32.Update(crc32.Checksum(b[:checkAt], castagnoli), castagnoli, payload) != binary.LittleEndian.Uint32(b[checkAt:]) {
+	if crc32.Update(
+		crc32.Checksum(b[:checkAt], castagnoli), castagnoli, payload,
+	) != binary.LittleEndian.Uint32(
+		b[checkAt:],
+	) {
 		return Record{}, errDamaged
 	}
-	return Record{Number: binary.LittleEndian.Uint64(b[8:]), Time: int64(binary.LittleEndian.Uint64(b[16:])), Kind: b[24], Payload: payload}, nil
+	return Record{
+		Number:  binary.LittleEndian.Uint64(b[8:]),
+		Time:    int64(binary.LittleEndian.Uint64(b[16:])),
+		Kind:    b[24],
+		Payload: payload,
+	}, nil
 }
 
 // parseAll reads the records of a segment and counts the places where it had to look

@@ -55,7 +55,11 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	registry := prometheus.NewRegistry()
-	s, err := store.Open(t.Context(), store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 30 * 24 * time.Hour, Now: cfg.Now}, storetest.Logger(), registry)
+	s, err := store.Open(
+		t.Context(),
+		store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 30 * 24 * time.Hour, Now: cfg.Now},
+		storetest.Logger(), registry,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,9 +79,22 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	}
 	access := api.NewAccess(cfg.Policy, service, s)
 	in := ingest.New(ingest.Config{Horizon: s.Horizon, Allow: access.Writes}, s, storetest.Logger(), registry)
-	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL, Changed: service.Changed}, s, access, storetest.Logger(), registry)
+	live := broadcaster.New(
+		broadcaster.Config{DatabaseURL: db.URL, Changed: service.Changed}, s, access, storetest.Logger(), registry,
+	)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
-	handler := api.New(cfg.Config, api.Parts{Store: s, Access: access, Ingest: in.Handle, Live: live.Handle, UI: ui, Registry: registry, Logger: storetest.Logger()})
+	handler := api.New(
+		cfg.Config,
+		api.Parts{
+			Store:    s,
+			Access:   access,
+			Ingest:   in.Handle,
+			Live:     live.Handle,
+			UI:       ui,
+			Registry: registry,
+			Logger:   storetest.Logger(),
+		},
+	)
 	server := httptest.NewServer(handler)
 	hearing, deaf := context.WithCancel(context.WithoutCancel(t.Context()))
 	heard := make(chan struct{})
@@ -95,7 +112,14 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 		live.Close()
 		s.Close()
 	})
-	return &Site{Store: s, Auth: service, API: handler, URL: server.URL, Token: token, Client: &http.Client{Transport: bearer.Transport{Token: token}}}
+	return &Site{
+		Store:  s,
+		Auth:   service,
+		API:    handler,
+		URL:    server.URL,
+		Token:  token,
+		Client: &http.Client{Transport: bearer.Transport{Token: token}},
+	}
 }
 
 // Post sends snapshots of a machine, a batch at a time, and fails the test unless

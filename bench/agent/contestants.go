@@ -39,11 +39,46 @@ while True:
 	itself, _ := os.Executable()
 	return []contestant{
 		{name: "the limit: a bare reader", command: []string{itself, "-bare", s.interval.String()}},
-		{name: "snapwatch-agent", command: []string{s.agent, "--server", server.url, "--state-dir", filepath.Join(dir, "state"), "--machine-id", "bench"}, env: []string{"SNAPWATCH_TOKEN=of-the-bench"}},
+		{
+			name: "snapwatch-agent",
+			command: []string{
+				s.agent,
+				"--server",
+				server.url,
+				"--state-dir",
+				filepath.Join(dir, "state"),
+				"--machine-id",
+				"bench",
+			},
+			env: []string{"SNAPWATCH_TOKEN=of-the-bench"},
+		},
 		{name: "atop (-w)", command: []string{"atop", "-w", filepath.Join(dir, "atop.raw"), interval}},
 		{name: "psutil", command: []string{"/usr/bin/python3", "-c", psutil, interval}},
-		{name: "Glances (process list)", command: []string{"glances", "--stdout", "processlist", "-t", interval, "--disable-plugin", "all", "--enable-plugin", "processcount,processlist"}},
-		{name: "process-exporter", command: []string{"prometheus-process-exporter", "-config.path", names, "-web.listen-address", "127.0.0.1:19256"}, scrape: "http://127.0.0.1:19256/metrics"},
+		{
+			name: "Glances (process list)",
+			command: []string{
+				"glances",
+				"--stdout",
+				"processlist",
+				"-t",
+				interval,
+				"--disable-plugin",
+				"all",
+				"--enable-plugin",
+				"processcount,processlist",
+			},
+		},
+		{
+			name: "process-exporter",
+			command: []string{
+				"prometheus-process-exporter",
+				"-config.path",
+				names,
+				"-web.listen-address",
+				"127.0.0.1:19256",
+			},
+			scrape: "http://127.0.0.1:19256/metrics",
+		},
 	}
 }
 

@@ -32,7 +32,9 @@ func main() {
 	flag.IntVar(&s.samples, "samples", 24, "samples to measure of each program")
 	flag.DurationVar(&s.lead, "lead", 12*time.Second, "time to begin, which is not measured")
 	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "the agent")
-	bare := flag.Duration("bare", 0, "only read the files of all processes at this interval, from kept descriptors: the limit")
+	bare := flag.Duration(
+		"bare", 0, "only read the files of all processes at this interval, from kept descriptors: the limit",
+	)
 	flag.Parse()
 	if *bare > 0 {
 		readBarely(*bare)
@@ -73,14 +75,22 @@ func run(ctx context.Context, s settings) error {
 		list = append(list, m)
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "program\tCPU per process and sample, µs\ttimes the limit\tCPU, % of a core\tresident, MiB")
+	_, _ = fmt.Fprintln(
+		table, "program\tCPU per process and sample, µs\ttimes the limit\tCPU, % of a core\tresident, MiB",
+	)
 	for _, m := range list {
-		_, _ = fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.2f\t%.1f\n", m.name, m.perProcess, m.perProcess/list[0].perProcess, m.percent, float64(m.resident)/(1<<20))
+		_, _ = fmt.Fprintf(
+			table, "%s\t%.1f\t%.1f\t%.2f\t%.1f\n", m.name, m.perProcess, m.perProcess/list[0].perProcess, m.percent,
+			float64(m.resident)/(1<<20),
+		)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}
-	fmt.Printf("\nagent: %.2f bytes on the wire for each process and sample (%d posts, %d snapshots, bodies as sent)\n", server.perSample(running()), server.posts.Load(), server.snapshots.Load())
+	fmt.Printf(
+		"\nagent: %.2f bytes on the wire for each process and sample (%d posts, %d snapshots, bodies as sent)\n",
+		server.perSample(running()), server.posts.Load(), server.snapshots.Load(),
+	)
 	if info, err := os.Stat(s.agent); err == nil {
 		fmt.Printf("agent: the program has %.2f MB\n", float64(info.Size())/1e6)
 	}
@@ -99,7 +109,9 @@ func crowd(idle, busy int) (end func(), err error) {
 	for i := range idle + busy {
 		child := exec.Command("sleep", "100000")
 		if i < busy {
-			child = exec.Command("perl", "-e", "while (1) { select(undef, undef, undef, 0.1); for (my $i = 0; $i < 5000; $i++) {} }")
+			child = exec.Command(
+				"perl", "-e", "while (1) { select(undef, undef, undef, 0.1); for (my $i = 0; $i < 5000; $i++) {} }",
+			)
 		}
 		if err := child.Start(); err != nil {
 			end()

@@ -32,10 +32,25 @@ const (
 
 func newMachine(seed uint64, id string, processes int, begin snapshot.Time) *machine {
 	m := &machine{id: id, rng: rand.New(rand.NewPCG(seed, 7)), nextPID: 2}
-	names := []string{"systemd", "sshd", "nginx", "postgres", "java", "kworker/0:1", "python3", "containerd", "dockerd", "bash"}
+	names := []string{
+		"systemd",
+		"sshd",
+		"nginx",
+		"postgres",
+		"java",
+		"kworker/0:1",
+		"python3",
+		"containerd",
+		"dockerd",
+		"bash",
+	}
 	for i := range processes {
 		started := begin.Add(-time.Duration(1+m.rng.IntN(90*24)) * time.Hour)
-		m.add(started, int32(max(0, i-1)/8+1), names[i%len(names)], fmt.Sprintf("/usr/bin/%s --unit=%d --config /etc/%s.conf", names[i%len(names)], i, names[i%len(names)]), m.rng.Int64N(1<<29)+1<<22)
+		m.add(
+			started, int32(max(0, i-1)/8+1), names[i%len(names)],
+			fmt.Sprintf("/usr/bin/%s --unit=%d --config /etc/%s.conf", names[i%len(names)], i, names[i%len(names)]),
+			m.rng.Int64N(1<<29)+1<<22,
+		)
 	}
 	m.fixed = len(m.list)
 	return m
@@ -47,7 +62,14 @@ func (m *machine) add(started snapshot.Time, ppid int32, name, command string, m
 	threads, zero := 1+m.rng.Int32N(16), int64(0)
 	m.list = append(m.list, snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: m.nextPID, StartedAt: started},
 		Identity: snapshot.Identity{PPID: ppid, Name: name, CommandLine: command, User: "app"},
-		Values:   snapshot.Values{State: "S", CPUMS: &zero, MemoryUsage: &memory, Threads: &threads, ReadBytes: &zero, WriteBytes: &zero}})
+		Values: snapshot.Values{
+			State:       "S",
+			CPUMS:       &zero,
+			MemoryUsage: &memory,
+			Threads:     &threads,
+			ReadBytes:   &zero,
+			WriteBytes:  &zero,
+		}})
 }
 
 var zero int64
@@ -64,7 +86,10 @@ func (m *machine) step(at snapshot.Time, interval time.Duration) []snapshot.Proc
 	}
 	for births := birthsAMin * interval.Minutes(); m.rng.Float64() < births; births-- {
 		task := m.rng.IntN(40)
-		m.add(at.Add(-time.Duration(m.rng.Int64N(int64(interval)))), 1, "sh", fmt.Sprintf("/bin/sh -c /opt/task-%d/run.sh --job=%d", task, m.rng.IntN(1000)), m.rng.Int64N(1<<24)+1<<20)
+		m.add(
+			at.Add(-time.Duration(m.rng.Int64N(int64(interval)))), 1, "sh",
+			fmt.Sprintf("/bin/sh -c /opt/task-%d/run.sh --job=%d", task, m.rng.IntN(1000)), m.rng.Int64N(1<<24)+1<<20,
+		)
 		m.ends = append(m.ends, at.Add(time.Duration(m.rng.ExpFloat64()*lifeSeconds*float64(time.Second))))
 	}
 	busy := int(float64(m.fixed) * busyShare)
@@ -91,7 +116,12 @@ func (m *machine) step(at snapshot.Time, interval time.Duration) []snapshot.Proc
 // snapshot encodes the next instant, in full each fullEvery steps.
 func (m *machine) snapshot(at snapshot.Time, interval time.Duration, fullEvery int) (s snapshot.Snapshot, logical int) {
 	list := m.step(at, interval)
-	s = snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: interval.Milliseconds(), Machine: m.metrics()}
+	s = snapshot.Snapshot{
+		Timestamp:  at,
+		Kind:       snapshot.KindFull,
+		IntervalMS: interval.Milliseconds(),
+		Machine:    m.metrics(),
+	}
 	if m.steps%fullEvery == 0 {
 		s.Processes = m.encoder.Full(list)
 	} else {
@@ -108,8 +138,23 @@ func (m *machine) metrics() snapshot.MachineSnapshot {
 	cpu, load := math.Round(m.rng.Float64()*200)/10, math.Round(m.rng.Float64()*100)/100
 	free, left, swap, up := ram-used, disk-full, int64(0), int64(m.steps)*5000
 	in, out, read, written := m.rng.Int64N(1<<16), m.rng.Int64N(1<<15), int64(0), m.rng.Int64N(64)*4096
-	return snapshot.MachineSnapshot{CPUUsage: &cpu, Load1: &load, Load5: &load, Load15: &load, UptimeMS: &up, TotalRAM: &ram, UsedRAM: &used, AvailableRAM: &free,
-		TotalSwap: &swap, UsedSwap: &swap, TotalDisk: &disk, UsedDisk: &full, AvailableDisk: &left,
-		Disks:      []snapshot.Disk{{Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full, ReadBytes: &read, WriteBytes: &written}},
-		Interfaces: []snapshot.Interface{{Name: "eth0", ReceivedBytes: &in, SentBytes: &out}}}
+	return snapshot.MachineSnapshot{
+		CPUUsage:      &cpu,
+		Load1:         &load,
+		Load5:         &load,
+		Load15:        &load,
+		UptimeMS:      &up,
+		TotalRAM:      &ram,
+		UsedRAM:       &used,
+		AvailableRAM:  &free,
+		TotalSwap:     &swap,
+		UsedSwap:      &swap,
+		TotalDisk:     &disk,
+		UsedDisk:      &full,
+		AvailableDisk: &left,
+		Disks: []snapshot.Disk{
+			{Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full, ReadBytes: &read, WriteBytes: &written},
+		},
+		Interfaces: []snapshot.Interface{{Name: "eth0", ReceivedBytes: &in, SentBytes: &out}},
+	}
 }

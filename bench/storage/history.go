@@ -45,9 +45,19 @@ func (b *bench) history(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.say(fmt.Sprintf("%d days × %d machines × %d: writing", days, b.machines, b.processes), "%s for %.1f M logical samples", wrote.Round(time.Second), float64(samples)/1e6)
-		b.say("  making rollups; their share of the CPU of ingest over HTTP", "%s; %.0f %%", rolled.Round(10*time.Millisecond), 100*b.rollupCPU.Seconds()/(b.ingestCPU*float64(samples)))
-		b.say("  compressing; the CPU of that and VACUUM likewise", "%s; %.0f %%", compressed.Round(10*time.Millisecond), 100*(busyCPU()-before-b.rollupCPU).Seconds()/(b.ingestCPU*float64(samples)))
+		b.say(
+			fmt.Sprintf("%d days × %d machines × %d: writing", days, b.machines, b.processes),
+			"%s for %.1f M logical samples", wrote.Round(time.Second), float64(samples)/1e6,
+		)
+		b.say(
+			"  making rollups; their share of the CPU of ingest over HTTP", "%s; %.0f %%",
+			rolled.Round(10*time.Millisecond), 100*b.rollupCPU.Seconds()/(b.ingestCPU*float64(samples)),
+		)
+		b.say(
+			"  compressing; the CPU of that and VACUUM likewise", "%s; %.0f %%",
+			compressed.Round(10*time.Millisecond),
+			100*(busyCPU()-before-b.rollupCPU).Seconds()/(b.ingestCPU*float64(samples)),
+		)
 		if err := b.sizes(ctx, total); err != nil {
 			return err
 		}
@@ -60,7 +70,9 @@ func (b *bench) history(ctx context.Context) error {
 }
 
 // fill writes [from, to) of every machine, a batch of ten minutes at a time.
-func (b *bench) fill(ctx context.Context, fleet []*machine, from, to snapshot.Time) (took time.Duration, logical int, err error) {
+func (b *bench) fill(
+	ctx context.Context, fleet []*machine, from, to snapshot.Time,
+) (took time.Duration, logical int, err error) {
 	for at := from; at < to; {
 		group := make([]*snapshot.Batch, len(fleet))
 		end := min(at.Add(10*time.Minute), to)
@@ -136,7 +148,10 @@ func (b *bench) sizes(ctx context.Context, logical int) error {
 	if err != nil {
 		return err
 	}
-	b.say("  bytes per logical sample, everything; in the long run", "%.2f; %.2f (compression %.0f)", float64(st.Bytes)/float64(logical), float64(st.BytesPerDay)/float64(max(st.SamplesPerDay, 1)), st.Compression)
+	b.say(
+		"  bytes per logical sample, everything; in the long run", "%.2f; %.2f (compression %.0f)",
+		float64(st.Bytes)/float64(logical), float64(st.BytesPerDay)/float64(max(st.SamplesPerDay, 1)), st.Compression,
+	)
 	for _, size := range st.Relations {
 		if share := float64(size.Bytes) / float64(logical); share > 0.005 {
 			b.say("    "+size.Relation, "%.3f", share)
@@ -154,8 +169,20 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 	if err != nil {
 		return err
 	}
-	server := httptest.NewServer(api.New(api.Config{Version: "bench", RequestRate: 1e9, Now: func() time.Time { return b.now }},
-		api.Parts{Store: b.store, Access: access, Ingest: nothing, Live: nothing, UI: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Logger: logger}))
+	server := httptest.NewServer(
+		api.New(
+			api.Config{Version: "bench", RequestRate: 1e9, Now: func() time.Time { return b.now }},
+			api.Parts{
+				Store:    b.store,
+				Access:   access,
+				Ingest:   nothing,
+				Live:     nothing,
+				UI:       http.NotFoundHandler(),
+				Registry: prometheus.NewRegistry(),
+				Logger:   logger,
+			},
+		),
+	)
 	defer server.Close()
 	rng := rand.New(rand.NewPCG(1, 2))
 	machineID := func() string { return fmt.Sprintf("host-%02d", rng.IntN(b.machines)) }
@@ -173,11 +200,17 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 	}{
 		{"/at, any instant", func() string { return "/machines/" + machineID() + "/at?time=" + instant(0).String() }},
 		{"/at, the last hour", func() string {
-			return "/machines/" + machineID() + "/at?time=" + to.Add(-time.Duration(rng.Int64N(int64(time.Hour)))).String()
+			return "/machines/" + machineID() + "/at?time=" + to.Add(-time.Duration(rng.Int64N(int64(time.Hour)))).
+				String()
 		}},
-		{"top 20 of 24 h, any", func() string { return "/machines/" + machineID() + "/processes?" + window(24*time.Hour) }},
+		{
+			"top 20 of 24 h, any",
+			func() string { return "/machines/" + machineID() + "/processes?" + window(24*time.Hour) },
+		},
 		{"top 20 of 24 h, until now", func() string {
-			return "/machines/" + machineID() + "/processes?from=" + to.Add(-24*time.Hour).String() + "&to=" + to.String()
+			return "/machines/" + machineID() + "/processes?from=" + to.Add(-24*time.Hour).
+				String() +
+				"&to=" + to.String()
 		}},
 		{"one process, 24 h", func() string {
 			return fmt.Sprintf("/machines/%s/processes/history?pid=%d&%s", machineID(), pid, window(24*time.Hour))
@@ -193,10 +226,15 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 			return "/machines/" + machineID() + "/metrics?from=" + from.String() + "&to=" + to.String()
 		}},
 		{"chart, a year until now", func() string {
-			return "/machines/" + machineID() + "/metrics?from=" + to.Add(-365*24*time.Hour).String() + "&to=" + to.String()
+			return "/machines/" + machineID() + "/metrics?from=" + to.Add(-365*24*time.Hour).
+				String() +
+				"&to=" + to.String()
 		}},
 		{"diff over 6 h, any", func() string { return "/machines/" + machineID() + "/diff?" + window(6*time.Hour) }},
-		{"fleet: who ran nginx at an instant", func() string { return "/processes?name=nginx&time=" + instant(0).String() }},
+		{
+			"fleet: who ran nginx at an instant",
+			func() string { return "/processes?name=nginx&time=" + instant(0).String() },
+		},
 	}
 	for _, question := range questions {
 		times := make([]time.Duration, 0, b.reads)

@@ -23,11 +23,17 @@ func (b *bench) late(ctx context.Context) error {
 	if took, err = b.through(kept, 2); err != nil {
 		return fmt.Errorf("late data: %w", err)
 	}
-	b.say("two days late, through the store, sparse, logical samples/s", "%.0f (%.2f of live)", float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/rate)
+	b.say(
+		"two days late, through the store, sparse, logical samples/s", "%.0f (%.2f of live)",
+		float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/rate,
+	)
 	rolled, compressed, err := b.settle(ctx)
 	if err != nil {
 		return err
 	}
-	b.say("  making its rollups and the live ones; compressing again", "%s; %s", rolled.Round(10*time.Millisecond), compressed.Round(10*time.Millisecond))
+	b.say(
+		"  making its rollups and the live ones; compressing again", "%s; %s", rolled.Round(10*time.Millisecond),
+		compressed.Round(10*time.Millisecond),
+	)
 	return nil
 }

@@ -84,7 +84,9 @@ func run(ctx context.Context, o options) error {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			return err
 		}
-		cluster, err := embedded.Start(ctx, embedded.Config{Dir: filepath.Join(dir, "data"), Durable: true, Logger: logger})
+		cluster, err := embedded.Start(
+			ctx, embedded.Config{Dir: filepath.Join(dir, "data"), Durable: true, Logger: logger},
+		)
 		if err != nil {
 			return err
 		}
@@ -109,7 +111,17 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	b := &bench{options: o, url: url, pool: pool, now: time.Now()}
-	b.store, err = store.Open(ctx, store.Config{DatabaseURL: url, Detection: found, Retention: time.Duration(o.days+5) * 24 * time.Hour, Now: func() time.Time { return b.now }}, logger, prometheus.NewRegistry())
+	b.store, err = store.Open(
+		ctx,
+		store.Config{
+			DatabaseURL: url,
+			Detection:   found,
+			Retention:   time.Duration(o.days+5) * 24 * time.Hour,
+			Now:         func() time.Time { return b.now },
+		},
+		logger,
+		prometheus.NewRegistry(),
+	)
 	if err != nil {
 		return err
 	}

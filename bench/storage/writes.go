@@ -52,7 +52,10 @@ func (b *bench) writes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("through the store, full, samples/s (ratio to COPY)", "%.0f (%.2f)", float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/copied)
+	b.say(
+		"through the store, full, samples/s (ratio to COPY)", "%.0f (%.2f)", float64(rows)/took.Seconds(),
+		float64(rows)/took.Seconds()/copied,
+	)
 	if err := b.empty(ctx); err != nil {
 		return err
 	}
@@ -61,10 +64,15 @@ func (b *bench) writes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("over HTTP, gzip JSON, full, samples/s (ratio to COPY)", "%.0f (%.2f); all of it used %.1f of %.1f s CPU", float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/copied, cpu.Seconds(), 2*took.Seconds())
+	b.say(
+		"over HTTP, gzip JSON, full, samples/s (ratio to COPY)", "%.0f (%.2f); all of it used %.1f of %.1f s CPU",
+		float64(rows)/took.Seconds(), float64(rows)/took.Seconds()/copied, cpu.Seconds(), 2*took.Seconds(),
+	)
 	b.say("  with a token and all limits against neither", "%.3f", open.Seconds()/took.Seconds())
 
-	sparse, logical := b.batches(fullEvery, writeMachines, b.writeRows*4, func(int) snapshot.Time { return b.writeBegin() })
+	sparse, logical := b.batches(
+		fullEvery, writeMachines, b.writeRows*4, func(int) snapshot.Time { return b.writeBegin() },
+	)
 	took, cpu, open, err = b.bothWays(ctx, sparse)
 	if err != nil {
 		return err
@@ -78,7 +86,10 @@ func (b *bench) writes(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("VictoriaMetrics: %w", err)
 		}
-		b.say("VictoriaMetrics, the same as 3 series, gzip, samples/s (ours/theirs)", "%.0f (%.1f)", theirs, ours/theirs)
+		b.say(
+			"VictoriaMetrics, the same as 3 series, gzip, samples/s (ours/theirs)", "%.0f (%.1f)", theirs,
+			ours/theirs,
+		)
 	}
 	fmt.Println()
 	return nil
@@ -142,7 +153,9 @@ func (b *bench) bareCopy(ctx context.Context) (float64, error) {
 			process := row % b.processes
 			machine := row / b.processes / 10 % writeMachines
 			step := row/b.processes/10/writeMachines*10 + row/b.processes%10
-			data = appendRow(data, begin+int64(step)*b.interval.Milliseconds(), int64(machine*1000+process), int32(100+machine))
+			data = appendRow(
+				data, begin+int64(step)*b.interval.Milliseconds(), int64(machine*1000+process), int32(100+machine),
+			)
 			row++
 		}
 		data = append(data, 0xff, 0xff)
@@ -258,12 +271,20 @@ func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return api.NewAccess(auth.NewPolicy(auth.Rules()), service, b.store), &http.Client{Transport: bearer.Transport{Token: secret, Next: &http.Transport{MaxIdleConnsPerHost: writeMachines}}}, nil
+	return api.NewAccess(
+			auth.NewPolicy(auth.Rules()),
+			service,
+			b.store,
+		), &http.Client{
+			Transport: bearer.Transport{Token: secret, Next: &http.Transport{MaxIdleConnsPerHost: writeMachines}},
+		}, nil
 }
 
 // overHTTP posts the batches, compressed beforehand, to a real listener: to the whole
 // API with a token or, open, to ingest alone. cpu is that of the whole machine.
-func (b *bench) overHTTP(ctx context.Context, batches []*snapshot.Batch, open bool) (took, cpu time.Duration, err error) {
+func (b *bench) overHTTP(
+	ctx context.Context, batches []*snapshot.Batch, open bool,
+) (took, cpu time.Duration, err error) {
 	bodies := make([][]byte, len(batches))
 	for i, batch := range batches {
 		text, err := snapshot.EncodeBatch(batch)
@@ -280,15 +301,27 @@ func (b *bench) overHTTP(ctx context.Context, batches []*snapshot.Batch, open bo
 		}
 		bodies[i] = buffer.Bytes()
 	}
-	in := ingest.New(ingest.Config{Horizon: b.store.Horizon}, b.store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	in := ingest.New(
+		ingest.Config{Horizon: b.store.Horizon}, b.store, slog.New(slog.DiscardHandler), prometheus.NewRegistry(),
+	)
 	defer in.Close()
 	access, client, err := b.access(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	nothing := func(*gin.Context) {}
-	var handler http.Handler = api.New(api.Config{Version: "bench", RequestRate: 1e9},
-		api.Parts{Store: b.store, Access: access, Ingest: in.Handle, Live: nothing, UI: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
+	var handler http.Handler = api.New(
+		api.Config{Version: "bench", RequestRate: 1e9},
+		api.Parts{
+			Store:    b.store,
+			Access:   access,
+			Ingest:   in.Handle,
+			Live:     nothing,
+			UI:       http.NotFoundHandler(),
+			Registry: prometheus.NewRegistry(),
+			Logger:   slog.New(slog.DiscardHandler),
+		},
+	)
 	if open {
 		engine := gin.New()
 		engine.POST("/api/v1/snapshots", in.Handle)
@@ -375,7 +408,10 @@ func (b *bench) intoVictoria(ctx context.Context, program string) (float64, erro
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	cmd := exec.CommandContext(ctx, program, "-storageDataPath="+dir, "-httpListenAddr="+address, "-retentionPeriod=12", "-loggerLevel=ERROR")
+	cmd := exec.CommandContext(
+		ctx, program, "-storageDataPath="+dir, "-httpListenAddr="+address, "-retentionPeriod=12",
+		"-loggerLevel=ERROR",
+	)
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
@@ -403,7 +439,10 @@ func (b *bench) intoVictoria(ctx context.Context, program string) (float64, erro
 			s := &batch.Snapshots[k]
 			for j := range s.Processes {
 				p := &s.Processes[j]
-				_, _ = fmt.Fprintf(w, "process,machine=%s,pid=%d,name=%s cpu=%d,rss=%d,threads=%d %d\n", batch.MachineID, p.PID, p.Name, *p.CPUMS, *p.MemoryUsage, *p.Threads, int64(s.Timestamp)*1_000_000)
+				_, _ = fmt.Fprintf(
+					w, "process,machine=%s,pid=%d,name=%s cpu=%d,rss=%d,threads=%d %d\n", batch.MachineID, p.PID,
+					p.Name, *p.CPUMS, *p.MemoryUsage, *p.Threads, int64(s.Timestamp)*1_000_000,
+				)
 			}
 		}
 		if err := w.Close(); err != nil {
@@ -411,6 +450,12 @@ func (b *bench) intoVictoria(ctx context.Context, program string) (float64, erro
 		}
 		bodies[i] = buffer.Bytes()
 	}
-	took, err := post(ctx, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writeMachines}}, "http://"+address+"/write", bodies, writeMachines)
+	took, err := post(
+		ctx,
+		&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writeMachines}},
+		"http://"+address+"/write",
+		bodies,
+		writeMachines,
+	)
 	return float64(samples) / took.Seconds(), err
 }

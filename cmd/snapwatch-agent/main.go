@@ -54,8 +54,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var line commandLine
-	parser, err := kong.New(&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": version}, kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Description("Watches this machine: every process, at every moment."))
+	parser, err := kong.New(
+		&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": version},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Description("Watches this machine: every process, at every moment."),
+	)
 	if err != nil {
 		return fmt.Errorf("build the command line: %w", err)
 	}

@@ -29,7 +29,9 @@ type onceCommand struct {
 
 // Run prints one snapshot.
 func (c onceCommand) Run(ctx context.Context, cfg config.Agent) error {
-	state, err := agent.Once(ctx, agent.Config{KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns}, c.Apart)
+	state, err := agent.Once(
+		ctx, agent.Config{KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns}, c.Apart,
+	)
 	if err != nil {
 		return err
 	}
@@ -59,10 +61,16 @@ func writeSnapshot(w io.Writer, state *snapshot.State) error {
 func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	m := &state.Machine
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, show(m.CPUUsage), mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), show(m.Load1), len(state.Processes))
+	fmt.Fprintf(
+		&out, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, show(m.CPUUsage),
+		mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), show(m.Load1), len(state.Processes),
+	)
 	list := slices.Clone(state.Processes)
 	slices.SortFunc(list, func(a, b snapshot.Process) int {
-		return cmp.Or(cmp.Compare(orZero(b.CPUMS), orZero(a.CPUMS)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)), cmp.Compare(a.PID, b.PID))
+		return cmp.Or(
+			cmp.Compare(orZero(b.CPUMS), orZero(a.CPUMS)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)),
+			cmp.Compare(a.PID, b.PID),
+		)
 	})
 	if c.Limit > 0 {
 		list = list[:min(c.Limit, len(list))]
@@ -70,7 +78,10 @@ func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "PID\tPARENT\tS\tCPU %\tMEMORY MiB\tTHREADS\t  USER  NAME  COMMAND LINE")
 	for _, p := range list {
-		_, _ = fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, show(p.CPUUsage), mebibytes(p.MemoryUsage), show(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine))
+		_, _ = fmt.Fprintf(
+			table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, show(p.CPUUsage),
+			mebibytes(p.MemoryUsage), show(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine),
+		)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("make the table: %w", err)

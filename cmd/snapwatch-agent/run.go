@@ -66,7 +66,13 @@ func serveMetrics(ctx context.Context, address string, a *agent.Agent, logger *s
 			logger.Debug("whoever asked for metrics is gone", "err", err)
 		}
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    8 << 10,
+	}
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(listener) })
 	logger.Info("serving metrics", "address", listener.Addr().String())

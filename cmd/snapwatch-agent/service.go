@@ -74,8 +74,17 @@ func newService(path, settings string) (service.Service, error) {
 		"KeepAlive":     true, "RunAtLoad": true, // launchd
 		"OnFailure": "restart", "OnFailureDelayDuration": "5s", // Windows
 	}
-	s, err := service.New(&program{}, &service.Config{Name: serviceName, DisplayName: "snapwatch agent", Description: "Records every process of this machine",
-		Executable: path, Arguments: []string{"run", "--config", settings}, Option: options})
+	s, err := service.New(
+		&program{},
+		&service.Config{
+			Name:        serviceName,
+			DisplayName: "snapwatch agent",
+			Description: "Records every process of this machine",
+			Executable:  path,
+			Arguments:   []string{"run", "--config", settings},
+			Option:      options,
+		},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("this system's services: %w", err)
 	}
@@ -95,13 +104,19 @@ func quoted(path string) string {
 }
 
 // packaged are the units of packages, beside which there is nothing to install.
-var packaged = []string{"/usr/lib/systemd/system/" + serviceName + ".service", "/lib/systemd/system/" + serviceName + ".service"}
+var packaged = []string{
+	"/usr/lib/systemd/system/" + serviceName + ".service",
+	"/lib/systemd/system/" + serviceName + ".service",
+}
 
 // Run writes the settings that are given, and installs and starts the service.
 func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	for _, path := range packaged {
 		if _, err := os.Stat(path); err == nil {
-			return fmt.Errorf("a package has installed the service already (%s): put settings into %s, then systemctl restart %s", path, config.AgentFile(), serviceName)
+			return fmt.Errorf(
+				"a package has installed the service already (%s): put settings into %s, then systemctl restart %s",
+				path, config.AgentFile(), serviceName,
+			)
 		}
 	}
 	path, err := os.Executable()
@@ -137,7 +152,10 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	if err := s.Start(); err != nil {
 		return fmt.Errorf("start the service: %w", err)
 	}
-	fmt.Printf("The service is installed, and runs. Settings: %s\nSee %s status, or %s doctor.\n", settings, serviceName, serviceName)
+	fmt.Printf(
+		"The service is installed, and runs. Settings: %s\nSee %s status, or %s doctor.\n", settings, serviceName,
+		serviceName,
+	)
 	return nil
 }
 

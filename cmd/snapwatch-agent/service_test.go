@@ -27,12 +27,20 @@ func TestInstallWritesSettings(t *testing.T) {
 		}
 		return n
 	}
-	usual := config.Agent{Server: "http://127.0.0.1:8420", FullEvery: time.Minute, QueueBytes: 64 << 20, MaxCPU: 10, MaxMemory: 128 << 20}
+	usual := config.Agent{
+		Server:     "http://127.0.0.1:8420",
+		FullEvery:  time.Minute,
+		QueueBytes: 64 << 20,
+		MaxCPU:     10,
+		MaxMemory:  128 << 20,
+	}
 	if n := write(usual, "info"); n != 0 {
 		t.Errorf("%d settings are new where none is given", n)
 	}
 	first := usual
-	first.Server, first.EnrolmentKey, first.SecretPatterns = "https://example.org", "a \"key\" # of $things", []string{`pin=(\d+)`}
+	first.Server, first.EnrolmentKey, first.SecretPatterns = "https://example.org", "a \"key\" # of $things", []string{
+		`pin=(\d+)`,
+	}
 	if n := write(first, "debug"); n != 4 {
 		t.Errorf("%d settings are new, want 4", n)
 	}
@@ -42,8 +50,13 @@ func TestInstallWritesSettings(t *testing.T) {
 		t.Errorf("%d settings are new, want 2", n)
 	}
 	kept, err := godotenv.Read(path)
-	want := map[string]string{"SNAPWATCH_SERVER": "https://other.example.org", "SNAPWATCH_ENROLMENT_KEY": first.EnrolmentKey, "SNAPWATCH_SECRET_PATTERN": `pin=(\d+)`,
-		"SNAPWATCH_MAX_CPU": "2.5", "SNAPWATCH_LOG_LEVEL": "debug"}
+	want := map[string]string{
+		"SNAPWATCH_SERVER":         "https://other.example.org",
+		"SNAPWATCH_ENROLMENT_KEY":  first.EnrolmentKey,
+		"SNAPWATCH_SECRET_PATTERN": `pin=(\d+)`,
+		"SNAPWATCH_MAX_CPU":        "2.5",
+		"SNAPWATCH_LOG_LEVEL":      "debug",
+	}
 	if err != nil || len(kept) != len(want) {
 		t.Fatalf("%v, %v", kept, err)
 	}

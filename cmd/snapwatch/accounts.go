@@ -22,7 +22,10 @@ import (
 
 // withAuth calls do with the accounts of the database. A server may run beside it: its
 // private cluster is used, and else one is started meanwhile.
-func withAuth(ctx context.Context, database config.Database, logger *slog.Logger, do func(ctx context.Context, service *auth.Service) error) error {
+func withAuth(
+	ctx context.Context, database config.Database, logger *slog.Logger,
+	do func(ctx context.Context, service *auth.Service) error,
+) error {
 	if dir, err := database.Dir(); err == nil && database.DatabaseURL == "" {
 		if url, err := embedded.FindURL(dir); err == nil && store.Answers(ctx, url) {
 			database.DatabaseURL = url
@@ -65,7 +68,9 @@ func (c *userAddCommand) Run(ctx context.Context, logger *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		_, err = service.AddUser(ctx, auth.NewUser{Name: c.Name, Password: password, Role: auth.Role(c.Role), Tags: c.Tags})
+		_, err = service.AddUser(
+			ctx, auth.NewUser{Name: c.Name, Password: password, Role: auth.Role(c.Role), Tags: c.Tags},
+		)
 		return err
 	})
 }
@@ -111,7 +116,11 @@ func (c *userListCommand) Run(ctx context.Context, logger *slog.Logger) error {
 		return table(os.Stdout, "NAME\tROLE\tTAGS\tSTATE\tCODES\tLAST LOG-IN", func(row func(...string)) {
 			for i := range users {
 				u := &users[i]
-				row(u.Name, u.Role, strings.Join(u.Tags, ","), map[bool]string{true: "disabled", false: "enabled"}[u.Disabled], map[bool]string{true: "yes", false: "no"}[u.TOTPSecret != nil], when(u.LastLogin))
+				row(
+					u.Name, u.Role, strings.Join(u.Tags, ","),
+					map[bool]string{true: "disabled", false: "enabled"}[u.Disabled],
+					map[bool]string{true: "yes", false: "no"}[u.TOTPSecret != nil], when(u.LastLogin),
+				)
 			}
 		})
 	})
@@ -171,7 +180,13 @@ type tokenAddCommand struct {
 // Run makes a token.
 func (c *tokenAddCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		wanted := auth.NewToken{Name: c.Name, Role: auth.Role(c.Role), MachineID: c.MachineID, Tags: c.Tags, ExpiresAt: in(c.For)}
+		wanted := auth.NewToken{
+			Name:      c.Name,
+			Role:      auth.Role(c.Role),
+			MachineID: c.MachineID,
+			Tags:      c.Tags,
+			ExpiresAt: in(c.For),
+		}
 		for _, scope := range c.Scopes {
 			wanted.Scopes = append(wanted.Scopes, auth.Permission(scope))
 		}
@@ -201,28 +216,35 @@ type tokenListCommand struct {
 func (c *tokenListCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
 		var failed error
-		err := table(os.Stdout, "ID\tNAME\tROLE\tMACHINE\tTAGS\tSCOPES\tEXPIRES\tLAST USED\tMADE BY", func(row func(...string)) {
-			filter := accounts.TokenFilter{MachineID: c.MachineID, Limit: 1000}
-			for {
-				tokens, err := service.Tokens(ctx, filter)
-				if err != nil {
-					failed = err
-					return
-				}
-				for i := range tokens {
-					t := &tokens[i]
-					machine := ""
-					if t.MachineID != nil {
-						machine = *t.MachineID
+		err := table(
+			os.Stdout,
+			"ID\tNAME\tROLE\tMACHINE\tTAGS\tSCOPES\tEXPIRES\tLAST USED\tMADE BY",
+			func(row func(...string)) {
+				filter := accounts.TokenFilter{MachineID: c.MachineID, Limit: 1000}
+				for {
+					tokens, err := service.Tokens(ctx, filter)
+					if err != nil {
+						failed = err
+						return
 					}
-					row(fmt.Sprint(t.ID), t.Name, t.Role, machine, strings.Join(t.Tags, ","), strings.Join(t.Scopes, ","), when(t.ExpiresAt), when(t.LastUsed), t.CreatedBy)
+					for i := range tokens {
+						t := &tokens[i]
+						machine := ""
+						if t.MachineID != nil {
+							machine = *t.MachineID
+						}
+						row(
+							fmt.Sprint(t.ID), t.Name, t.Role, machine, strings.Join(t.Tags, ","),
+							strings.Join(t.Scopes, ","), when(t.ExpiresAt), when(t.LastUsed), t.CreatedBy,
+						)
+					}
+					if len(tokens) < filter.Limit {
+						return
+					}
+					filter.AfterID = tokens[len(tokens)-1].ID
 				}
-				if len(tokens) < filter.Limit {
-					return
-				}
-				filter.AfterID = tokens[len(tokens)-1].ID
-			}
-		})
+			},
+		)
 		return errors.Join(failed, err)
 	})
 }
@@ -285,7 +307,10 @@ func (c *keyListCommand) Run(ctx context.Context, logger *slog.Logger) error {
 				if k.UsesLeft != nil {
 					uses = fmt.Sprint(*k.UsesLeft)
 				}
-				row(fmt.Sprint(k.ID), k.Name, strings.Join(k.Tags, ","), uses, map[bool]string{true: "yes", false: "no"}[k.TakesOver], when(k.ExpiresAt), k.CreatedBy)
+				row(
+					fmt.Sprint(k.ID), k.Name, strings.Join(k.Tags, ","), uses,
+					map[bool]string{true: "yes", false: "no"}[k.TakesOver], when(k.ExpiresAt), k.CreatedBy,
+				)
 			}
 		})
 	})
@@ -346,7 +371,10 @@ func table(w io.Writer, head string, rows func(row func(...string))) error {
 // printable quotes a text that has more than printable characters.
 func printable(text string) string {
 	quoted := fmt.Sprintf("%+q", text)
-	if plain := quoted[1 : len(quoted)-1]; plain == text || !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e }) {
+	if plain := quoted[1 : len(quoted)-1]; plain == text ||
+		!strings.ContainsFunc(
+			text, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e },
+		) {
 		return text
 	}
 	return quoted

@@ -47,7 +47,8 @@ func TestShell(t *testing.T) {
 	refused("12 characters", "", "user", "add", "x")
 	refused("no user", password, "user", "passwd", "nobody")
 	refused("last administrator", "", "user", "disable", "owner")
-	if list := must("", "user", "list"); !strings.Contains(list, "reader  user   db,web  enabled") && !strings.Contains(list, "reader  user   web,db  enabled") {
+	if list := must("", "user", "list"); !strings.Contains(list, "reader  user   db,web  enabled") &&
+		!strings.Contains(list, "reader  user   web,db  enabled") {
 		t.Errorf("%s", list)
 	}
 	login := func(name, password string) (*http.Client, int) {
@@ -57,7 +58,11 @@ func TestShell(t *testing.T) {
 			t.Fatal(err)
 		}
 		browser := &http.Client{Jar: jar}
-		response, err := browser.Post(p.url+"/api/v1/auth/login", "application/json", strings.NewReader(fmt.Sprintf(`{"name": %q, "password": %q}`, name, password)))
+		response, err := browser.Post(
+			p.url+"/api/v1/auth/login",
+			"application/json",
+			strings.NewReader(fmt.Sprintf(`{"name": %q, "password": %q}`, name, password)),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +120,12 @@ func TestShell(t *testing.T) {
 	refused("no enrolment key", "", "key", "revoke", "1")
 
 	var superuser bool
-	row(t, dir, `SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user`, &superuser)
+	row(
+		t,
+		dir,
+		`SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user`,
+		&superuser,
+	)
 	if superuser {
 		t.Error("the server's role may more than own its database")
 	}

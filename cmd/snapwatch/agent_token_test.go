@@ -28,7 +28,10 @@ func TestAgentToken(t *testing.T) {
 	}
 	run := func(secret string) (*lockedBuffer, func()) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", state, "--machine-id", "m", "--log-level", "debug")
+		cmd := exec.CommandContext(
+			t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", state,
+			"--machine-id", "m", "--log-level", "debug",
+		)
 		cmd.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+secret)
 		log := &lockedBuffer{}
 		cmd.Stderr = log
@@ -61,7 +64,10 @@ func TestAgentToken(t *testing.T) {
 	}
 	_, end = run("")
 	until(t, "the token is rotated", func() bool { return kept() != first })
-	until(t, "the new one is used, and the old one ends", func() bool { return status(first) == http.StatusUnauthorized })
+	until(
+		t, "the new one is used, and the old one ends",
+		func() bool { return status(first) == http.StatusUnauthorized },
+	)
 	second := kept()
 	end()
 	if status(second) != http.StatusOK {
@@ -80,7 +86,8 @@ func TestAgentToken(t *testing.T) {
 	}
 	log, end := run("")
 	until(t, "the agent says that it is not let in", func() bool {
-		return strings.Contains(log.String(), "does not know this agent's token") && strings.Contains(log.String(), "enrolment key")
+		return strings.Contains(log.String(), "does not know this agent's token") &&
+			strings.Contains(log.String(), "enrolment key")
 	})
 	before := len(recorded.FindAllString(log.String(), -1))
 	until(t, "it goes on recording", func() bool { return len(recorded.FindAllString(log.String(), -1)) > before })

@@ -118,7 +118,9 @@ func (l *lockedBuffer) String() string {
 func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	t.Helper()
 	p := &process{dir: dir, log: &lockedBuffer{}, done: make(chan error, 1)}
-	p.cmd = exec.Command(filepath.Join(binaries, "snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...)
+	p.cmd = exec.Command(
+		filepath.Join(binaries, "snapwatch"),
+		append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug")
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.log

@@ -163,7 +163,8 @@ func TestHostileInput(t *testing.T) {
 		"many disks":           {one(`{"timestamp":"` + now + `","machine_snapshot":{"disks":[` + strings.Repeat(`{"mount":"/"},`, 1000) + `{"mount":"/"}]},"processes":[]}`), refusal{422, "invalid_field", "snapshots[0].machine_snapshot.disks"}},
 	} {
 		status, found := post(strings.NewReader(test.body), -1)
-		if got := (refusal{status, found.Code, found.Field}); got != test.want || found.RequestID == "" || found.Detail == "" {
+		if got := (refusal{status, found.Code, found.Field}); got != test.want || found.RequestID == "" ||
+			found.Detail == "" {
 			t.Errorf("%s: %+v %s, want %+v", name, got, found.Detail, test.want)
 		}
 	}
@@ -177,7 +178,8 @@ func TestHostileInput(t *testing.T) {
 	}
 	_, _ = io.WriteString(w, `{}]}]}`)
 	_ = w.Close()
-	if status, found := post(&million, int64(million.Len()), "Content-Encoding", "gzip"); status != http.StatusRequestEntityTooLarge || found.Limit == 0 {
+	if status, found := post(&million, int64(million.Len()), "Content-Encoding", "gzip"); status != http.StatusRequestEntityTooLarge ||
+		found.Limit == 0 {
 		t.Errorf("a million processes: %d %+v", status, found)
 	}
 	// Bombs, and many at the same time.
@@ -186,7 +188,8 @@ func TestHostileInput(t *testing.T) {
 		bomb := zeros(t, size, encoding)
 		for range 4 {
 			wg.Go(func() {
-				if status, found := post(bytes.NewReader(bomb), int64(len(bomb)), "Content-Encoding", encoding); status != http.StatusRequestEntityTooLarge && status != http.StatusServiceUnavailable {
+				if status, found := post(bytes.NewReader(bomb), int64(len(bomb)), "Content-Encoding", encoding); status != http.StatusRequestEntityTooLarge &&
+					status != http.StatusServiceUnavailable {
 					t.Errorf("a bomb of %s, %d bytes for %d: %d %+v", encoding, len(bomb), size, status, found)
 				}
 			})
@@ -194,10 +197,13 @@ func TestHostileInput(t *testing.T) {
 	}
 	wg.Wait()
 	// Two gigabytes: refused by what the header says, and else once the limit is passed.
-	if status, found := post(io.LimitReader(endless{}, 2<<30), 2<<30); status != http.StatusRequestEntityTooLarge && status != 0 || status != 0 && found.Limit == 0 {
+	if status, found := post(io.LimitReader(endless{}, 2<<30), 2<<30); status != http.StatusRequestEntityTooLarge &&
+		status != 0 ||
+		status != 0 && found.Limit == 0 {
 		t.Errorf("2 GB that are announced: %d %+v", status, found)
 	}
-	if status, _ := post(io.LimitReader(endless{}, 2<<30), -1); status != http.StatusRequestEntityTooLarge && status != 0 {
+	if status, _ := post(io.LimitReader(endless{}, 2<<30), -1); status != http.StatusRequestEntityTooLarge &&
+		status != 0 {
 		t.Errorf("2 GB that are not announced: %d", status)
 	}
 	for name, test := range map[string]struct {
@@ -211,7 +217,9 @@ func TestHostileInput(t *testing.T) {
 		"a query of year 0":  {"GET", "/api/v1/machines/m/at?time=0000-01-01T00:00:00Z", "", nil, http.StatusUnprocessableEntity},
 		"a made up cursor":   {"GET", "/api/v1/machines?cursor=AAAA", "", nil, http.StatusUnprocessableEntity},
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), test.method, p.url+test.path, strings.NewReader(test.body))
+		request, err := http.NewRequestWithContext(
+			t.Context(), test.method, p.url+test.path, strings.NewReader(test.body),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +297,10 @@ func (p *process) idle(t *testing.T) {
 		_ = conn.Close()
 	}
 	now, _ := memory(t, p.cmd.Process.Pid)
-	t.Logf("10,000 idle sockets: closed within %s, memory %d MiB, then %d", time.Since(began).Round(time.Second), before, now)
+	t.Logf(
+		"10,000 idle sockets: closed within %s, memory %d MiB, then %d", time.Since(began).Round(time.Second), before,
+		now,
+	)
 	if now > before+64 {
 		t.Errorf("idle sockets cost %d MiB", now-before)
 	}

@@ -61,8 +61,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var line commandLine
-	parser, err := kong.New(&line, kong.Name("snapwatch"), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Description("Every process on every machine, at every moment: live in the browser and for ever in SQL."))
+	parser, err := kong.New(
+		&line, kong.Name("snapwatch"), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Description("Every process on every machine, at every moment: live in the browser and for ever in SQL."),
+	)
 	if err != nil {
 		return fmt.Errorf("build the command line: %w", err)
 	}

@@ -206,10 +206,12 @@ func TestUpRunsAnAgentAndEndsIt(t *testing.T) {
 	}
 	seen()
 	id := machines.Results[0].MachineID
-	if second, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").CombinedOutput(); err == nil || !strings.Contains(string(second), "one snapwatch a data directory") {
+	if second, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").CombinedOutput(); err == nil ||
+		!strings.Contains(string(second), "one snapwatch a data directory") {
 		t.Errorf("a second server on the directory: %v, %s", err, second)
 	}
-	if taken, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", storetest.Dir(t), "--listen", strings.TrimPrefix(p.url, "http://")).CombinedOutput(); err == nil || !strings.Contains(string(taken), "--listen") {
+	if taken, err := exec.Command(filepath.Join(binaries, "snapwatch"), "serve", "--data-dir", storetest.Dir(t), "--listen", strings.TrimPrefix(p.url, "http://")).CombinedOutput(); err == nil ||
+		!strings.Contains(string(taken), "--listen") {
 		t.Errorf("a second server on the address: %v, %s", err, taken)
 	}
 	p.stop(t)
@@ -255,7 +257,10 @@ func agentRuns(t *testing.T, dir string) bool {
 func TestStopClosesSockets(t *testing.T) {
 	t.Parallel()
 	p := start(t, "serve", storetest.Dir(t), "127.0.0.1:0")
-	socket, _, err := websocket.Dial(t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/api/v1/live", &websocket.DialOptions{HTTPClient: client})
+	socket, _, err := websocket.Dial(
+		t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/api/v1/live",
+		&websocket.DialOptions{HTTPClient: client},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,13 @@ func TestPrometheusRules(t *testing.T) {
 	tool(t, prometheusFolder, "", "promtool", "check", "rules", "recording.yml", "alerts.yml")
 	tool(t, prometheusFolder, "", "promtool", "test", "rules", "alerts_test.yml")
 	// An alert without a test is not known to fire, and one without advice leaves its reader alone.
-	rules, tests, advice := read(t, prometheusFolder+"/alerts.yml"), read(t, prometheusFolder+"/alerts_test.yml"), read(t, "../../docs/alerts.md")
+	rules, tests, advice := read(
+		t, prometheusFolder+"/alerts.yml",
+	), read(
+		t, prometheusFolder+"/alerts_test.yml",
+	), read(
+		t, "../../docs/alerts.md",
+	)
 	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(rules, -1)
 	if len(alerts) < 10 {
 		t.Fatalf("%d alerts", len(alerts))
@@ -62,7 +68,8 @@ func TestPrometheusRules(t *testing.T) {
 		if !strings.Contains(tests, "alertname: "+name+"\n") {
 			t.Errorf("no test shows %s firing", name)
 		}
-		if !strings.Contains(advice, "## "+name+"\n") || !strings.Contains(rules, "docs/alerts.md#"+strings.ToLower(name)+"\n") {
+		if !strings.Contains(advice, "## "+name+"\n") ||
+			!strings.Contains(rules, "docs/alerts.md#"+strings.ToLower(name)+"\n") {
 			t.Errorf("%s has no section in docs/alerts.md, or does not link to it", name)
 		}
 	}
@@ -199,7 +206,14 @@ it is told to: [agent.md](agent.md#its-own-figures).
 					labels["`"+label.GetName()+"`"] = true
 				}
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(family.GetType().String()), strings.Join(slices.Sorted(maps.Keys(labels)), ", "), family.GetHelp())
+			fmt.Fprintf(
+				&b,
+				"| `%s` | %s | %s | %s |\n",
+				name,
+				strings.ToLower(family.GetType().String()),
+				strings.Join(slices.Sorted(maps.Keys(labels)), ", "),
+				family.GetHelp(),
+			)
 		}
 	}
 	const file = "../../docs/metrics.md"
@@ -220,7 +234,9 @@ func checkNative(t *testing.T, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	request.Header.Set(
+		"Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+	)
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +296,10 @@ func startPrometheus(t *testing.T, target, token string) *prometheus {
 	_ = listener.Close()
 	var log bytes.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	cmd := exec.CommandContext(
+		ctx, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--log.level=warn",
+	)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
@@ -388,7 +407,13 @@ func (p *prometheus) dashboardsAnswer(t *testing.T) {
 	now := time.Now()
 	for _, expr := range expressions(t) {
 		var got series
-		if !p.ask(t, fmt.Sprintf("/query_range?query=%s&start=%d&end=%d&step=1", url.QueryEscape(expr), now.Unix()-5, now.Unix()), &got) {
+		if !p.ask(
+			t,
+			fmt.Sprintf(
+				"/query_range?query=%s&start=%d&end=%d&step=1", url.QueryEscape(expr), now.Unix()-5, now.Unix(),
+			),
+			&got,
+		) {
 			t.Fatal("no answer")
 		}
 		if len(got.Data.Result) == 0 && !strings.HasSuffix(expr, "> 0") {

@@ -38,7 +38,15 @@ func newTransport(cfg config.TLS, dir string, logger *slog.Logger) (transport, e
 		}
 		t.config = loaded.Config()
 	case len(cfg.ACMEDomains) > 0:
-		manager, err := certificate.NewACME(certificate.ACMEConfig{Domains: cfg.ACMEDomains, Email: cfg.ACMEEmail, Directory: cfg.ACMEDirectory, CAFile: cfg.ACMECA, CacheDir: filepath.Join(dir, "acme")})
+		manager, err := certificate.NewACME(
+			certificate.ACMEConfig{
+				Domains:   cfg.ACMEDomains,
+				Email:     cfg.ACMEEmail,
+				Directory: cfg.ACMEDirectory,
+				CAFile:    cfg.ACMECA,
+				CacheDir:  filepath.Join(dir, "acme"),
+			},
+		)
 		if err != nil {
 			return t, err
 		}
@@ -84,15 +92,31 @@ func newOIDC(cfg config.OIDC, service *auth.Service) (*auth.OIDC, error) {
 		return nil, errors.New("--oidc-issuer needs --oidc-client-id and --oidc-redirect-url")
 	}
 	if len(cfg.OIDCAdminValues) == 0 && len(cfg.OIDCUserValues) == 0 {
-		return nil, errors.New("--oidc-issuer needs --oidc-admin-values or --oidc-user-values: without them nobody could log in through it")
+		return nil, errors.New(
+			"--oidc-issuer needs --oidc-admin-values or --oidc-user-values: without them nobody could log in through it",
+		)
 	}
-	return auth.NewOIDC(auth.OIDCConfig{Issuer: cfg.OIDCIssuer, ClientID: cfg.OIDCClientID, ClientSecret: cfg.OIDCClientSecret, RedirectURL: cfg.OIDCRedirectURL, Scopes: cfg.OIDCScopes,
-		RoleClaim: cfg.OIDCRoleClaim, AdminValues: cfg.OIDCAdminValues, UserValues: cfg.OIDCUserValues, TagsClaim: cfg.OIDCTagsClaim}, service), nil
+	return auth.NewOIDC(
+		auth.OIDCConfig{
+			Issuer:       cfg.OIDCIssuer,
+			ClientID:     cfg.OIDCClientID,
+			ClientSecret: cfg.OIDCClientSecret,
+			RedirectURL:  cfg.OIDCRedirectURL,
+			Scopes:       cfg.OIDCScopes,
+			RoleClaim:    cfg.OIDCRoleClaim,
+			AdminValues:  cfg.OIDCAdminValues,
+			UserValues:   cfg.OIDCUserValues,
+			TagsClaim:    cfg.OIDCTagsClaim,
+		},
+		service,
+	), nil
 }
 
 // newAuth opens the accounts, and makes count what the settings give.
 func (s *server) newAuth(ctx context.Context, cfg config.Access) error {
-	service, err := auth.New(auth.Config{SessionLifetime: cfg.SessionLifetime, SessionIdle: cfg.SessionIdle}, s.store.Accounts(), s.logger)
+	service, err := auth.New(
+		auth.Config{SessionLifetime: cfg.SessionLifetime, SessionIdle: cfg.SessionIdle}, s.store.Accounts(), s.logger,
+	)
 	if err != nil {
 		return err
 	}
@@ -124,7 +148,10 @@ func (s *server) announce(ctx context.Context) error {
 	}
 	fmt.Println("snapwatch is up:", s.url())
 	if secret != "" {
-		fmt.Printf("Nobody can log in yet. Make the first user, an administrator, here (the link counts once):\n\n    %s/setup#%s\n\n", s.url(), secret)
+		fmt.Printf(
+			"Nobody can log in yet. Make the first user, an administrator, here (the link counts once):\n\n    %s/setup#%s\n\n",
+			s.url(), secret,
+		)
 	}
 	return nil
 }

@@ -84,7 +84,9 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	}
 	databaseURL := database.DatabaseURL
 	if databaseURL == "" {
-		s.cluster, err = embedded.Start(ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger})
+		s.cluster, err = embedded.Start(
+			ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger},
+		)
 		if err != nil {
 			return nil, fmt.Errorf("start the private database: %w", err)
 		}
@@ -96,7 +98,11 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	}
 	logger.Info("storage profile", "profile", found.Profile, "reason", found.Reason)
 	registry := newRegistry()
-	s.store, err = store.Open(ctx, store.Config{DatabaseURL: databaseURL, Detection: found, Retention: cfg.Retention, MaxConns: cfg.MaxConns}, logger, registry)
+	s.store, err = store.Open(
+		ctx,
+		store.Config{DatabaseURL: databaseURL, Detection: found, Retention: cfg.Retention, MaxConns: cfg.MaxConns},
+		logger, registry,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +112,10 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 		case err != nil:
 			logger.Warn("the reader's role has no rights", "role", cfg.ReaderRole, "err", err)
 		case !ahead:
-			logger.Warn("the reader's role does not find the views; run, as a superuser: ALTER ROLE "+cfg.ReaderRole+" SET search_path = history, public", "role", cfg.ReaderRole)
+			logger.Warn(
+				"the reader's role does not find the views; run, as a superuser: ALTER ROLE "+cfg.ReaderRole+" SET search_path = history, public",
+				"role", cfg.ReaderRole,
+			)
 		}
 	}
 	if err := s.newAuth(ctx, cfg.Access); err != nil {
@@ -117,16 +126,51 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store)
-	s.ingest = ingest.New(ingest.Config{Allow: access.Writes, Horizon: s.store.Horizon, Writers: cfg.Writers, GroupRows: cfg.GroupRows, GroupWait: cfg.GroupWait, QueueRows: cfg.QueueRows, BodyBytes: cfg.BodyBytes}, s.store, logger, registry)
-	s.broadcaster = broadcaster.New(broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, Changed: s.auth.Changed}, s.store, access, logger, registry)
+	s.ingest = ingest.New(
+		ingest.Config{
+			Allow:     access.Writes,
+			Horizon:   s.store.Horizon,
+			Writers:   cfg.Writers,
+			GroupRows: cfg.GroupRows,
+			GroupWait: cfg.GroupWait,
+			QueueRows: cfg.QueueRows,
+			BodyBytes: cfg.BodyBytes,
+		},
+		s.store,
+		logger,
+		registry,
+	)
+	s.broadcaster = broadcaster.New(
+		broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, Changed: s.auth.Changed}, s.store,
+		access, logger, registry,
+	)
 	gin.SetMode(gin.ReleaseMode)
-	handler := api.New(api.Config{Version: version, AllowedHosts: allowedHosts(cfg, all.tls.ACMEDomains, s.listener.Addr()), MachineMetrics: cfg.MachineMetrics, TrustedProxies: trusted,
-		RequestRate: cfg.RequestRate, AgentCertificates: all.tls.AgentCA != ""}, api.Parts{
-		Store: s.store, Access: access, OIDC: provider, OIDCName: all.oidc.OIDCName, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger})
-	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	handler := api.New(
+		api.Config{
+			Version:           version,
+			AllowedHosts:      allowedHosts(cfg, all.tls.ACMEDomains, s.listener.Addr()),
+			MachineMetrics:    cfg.MachineMetrics,
+			TrustedProxies:    trusted,
+			RequestRate:       cfg.RequestRate,
+			AgentCertificates: all.tls.AgentCA != "",
+		},
+		api.Parts{
+			Store: s.store, Access: access, OIDC: provider, OIDCName: all.oidc.OIDCName, Ingest: s.ingest.Handle, Live: s.broadcaster.Handle, UI: ui.Handler(), Registry: registry, Logger: logger},
+	)
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
 	s.runBackground(secure.acme, all.tls.ACMEHTTP)
-	bounded := connlimit.New(s.listener, connlimit.Config{Total: cfg.MaxConnections, PerAddress: cfg.MaxClientConnections, Exempt: trusted}, registry)
+	bounded := connlimit.New(
+		s.listener,
+		connlimit.Config{Total: cfg.MaxConnections, PerAddress: cfg.MaxClientConnections, Exempt: trusted}, registry,
+	)
 	if secure.config != nil {
 		s.http.TLSConfig, s.secure = secure.config, true
 		go func() { s.failed <- s.http.ServeTLS(bounded, "", "") }()
@@ -134,7 +178,10 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 		go func() { s.failed <- s.http.Serve(bounded) }()
 	}
 	if ip, ok := s.listener.Addr().(*net.TCPAddr); ok && !ip.IP.IsLoopback() && secure.config == nil {
-		logger.Warn("other machines reach this server in plain HTTP: passwords, tokens and process lists travel in the clear. Use --tls-cert or --acme-domains, or put a proxy that speaks TLS before it and bind it to loopback", "listen", ip.String())
+		logger.Warn(
+			"other machines reach this server in plain HTTP: passwords, tokens and process lists travel in the clear. Use --tls-cert or --acme-domains, or put a proxy that speaks TLS before it and bind it to loopback",
+			"listen", ip.String(),
+		)
 	}
 	return s, nil
 }
@@ -228,9 +275,17 @@ func newRegistry() *prometheus.Registry {
 			}
 		}
 	}
-	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "snapwatch_build_info", Help: "1, with what the server was built from.", ConstLabels: labels})
+	info := prometheus.NewGauge(
+		prometheus.GaugeOpts{
+			Name:        "snapwatch_build_info",
+			Help:        "1, with what the server was built from.",
+			ConstLabels: labels,
+		},
+	)
 	info.Set(1)
-	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(
+		info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
 	return registry
 }
 

@@ -56,7 +56,17 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 	var agent *exec.Cmd
 	run := func() {
 		t.Helper()
-		agent = exec.Command(filepath.Join(binaries, "snapwatch-agent"), "--server", "http://"+listen, "--state-dir", state, "--machine-id", "m", "--log-level", "debug")
+		agent = exec.Command(
+			filepath.Join(binaries, "snapwatch-agent"),
+			"--server",
+			"http://"+listen,
+			"--state-dir",
+			state,
+			"--machine-id",
+			"m",
+			"--log-level",
+			"debug",
+		)
 		agent.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+key)
 		agent.Stderr = log
 		if err := agent.Start(); err != nil {
@@ -73,7 +83,10 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 	kills := map[string]int{}
 	for end := time.Now().Add(lasting); time.Now().Before(end); {
 		before := len(recorded.FindAllString(log.String(), -1))
-		until(t, "another snapshot or two", func() bool { return len(recorded.FindAllString(log.String(), -1)) > before+random.IntN(3) })
+		until(
+			t, "another snapshot or two",
+			func() bool { return len(recorded.FindAllString(log.String(), -1)) > before+random.IntN(3) },
+		)
 		switch random.IntN(3) {
 		case 0:
 			_ = agent.Process.Kill()
@@ -90,7 +103,10 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 			server.kill(t)
 			run()
 			before := len(recorded.FindAllString(log.String(), -1))
-			until(t, "a snapshot without a server", func() bool { return len(recorded.FindAllString(log.String(), -1)) > before })
+			until(
+				t, "a snapshot without a server",
+				func() bool { return len(recorded.FindAllString(log.String(), -1)) > before },
+			)
 			server = start(t, "serve", dir, listen)
 			kills["both"]++
 		}

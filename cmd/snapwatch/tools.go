@@ -54,7 +54,10 @@ type migrateToCommand struct {
 
 // Run moves the schema.
 func (c *migrateToCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error { return store.MigrateTo(ctx, url, c.Target) })
+	return withURL(
+		ctx, c.Database, logger,
+		func(ctx context.Context, url string) error { return store.MigrateTo(ctx, url, c.Target) },
+	)
 }
 
 type migrateVersionCommand struct{ config.Database }
@@ -71,7 +74,9 @@ func (c *migrateVersionCommand) Run(ctx context.Context, logger *slog.Logger) er
 }
 
 // withURL calls do with the database's URL; the private cluster runs meanwhile.
-func withURL(ctx context.Context, database config.Database, logger *slog.Logger, do func(context.Context, string) error) (err error) {
+func withURL(
+	ctx context.Context, database config.Database, logger *slog.Logger, do func(context.Context, string) error,
+) (err error) {
 	if database.DatabaseURL != "" {
 		return do(ctx, database.DatabaseURL)
 	}
@@ -79,7 +84,9 @@ func withURL(ctx context.Context, database config.Database, logger *slog.Logger,
 	if err != nil {
 		return err
 	}
-	cluster, err := embedded.Start(ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger})
+	cluster, err := embedded.Start(
+		ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger},
+	)
 	if err != nil {
 		return fmt.Errorf("start the private database: %w", err)
 	}
@@ -117,7 +124,8 @@ func (openAPICommand) Run() error {
 	nothing := func(*gin.Context) {}
 	access := api.NewAccess(auth.NewPolicy(auth.Rules()), nil, nil)
 	document, err := api.New(api.Config{Version: "1"}, api.Parts{Access: access, Ingest: nothing, Live: nothing, UI: http.NotFoundHandler(),
-		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}).Document()
+		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}).
+		Document()
 	if err != nil {
 		return fmt.Errorf("make the OpenAPI document: %w", err)
 	}

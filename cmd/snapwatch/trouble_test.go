@@ -43,7 +43,10 @@ func startWatcher(t *testing.T, prepare string, env []string, arguments ...strin
 	if os.Geteuid() != 0 {
 		space = []string{"--mount", "--user", "--map-root-user"}
 	}
-	words := append(space, "sh", "-ec", prepare+"\nexec \"$@\"", "sh", filepath.Join(binaries, "snapwatch-agent"), "--log-level", "debug")
+	words := append(
+		space, "sh", "-ec", prepare+"\nexec \"$@\"", "sh", filepath.Join(binaries, "snapwatch-agent"), "--log-level",
+		"debug",
+	)
 	w.cmd = exec.Command("unshare", append(words, arguments...)...)
 	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stderr = w.log
@@ -81,7 +84,12 @@ func quick(t *testing.T, server *process, machineID string) {
 	until(t, "the machine is there", func() bool {
 		return statusWith(t, server.token, server.url+"/api/v1/machines/"+machineID) == http.StatusOK
 	})
-	change, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.url+"/api/v1/machines/"+machineID, strings.NewReader(`{"polling_interval": 0.5}`))
+	change, err := http.NewRequestWithContext(
+		t.Context(),
+		http.MethodPatch,
+		server.url+"/api/v1/machines/"+machineID,
+		strings.NewReader(`{"polling_interval": 0.5}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +123,17 @@ func TestDisksThatRefuse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			agent := startWatcher(t, test.prepare, []string{"STATE=" + state, "SNAPWATCH_ENROLMENT_KEY=" + key}, "--server", "http://"+listen, "--state-dir", state, "--machine-id", "m")
+			agent := startWatcher(
+				t,
+				test.prepare,
+				[]string{"STATE=" + state, "SNAPWATCH_ENROLMENT_KEY=" + key},
+				"--server",
+				"http://"+listen,
+				"--state-dir",
+				state,
+				"--machine-id",
+				"m",
+			)
 			agent.says(t, "cannot be kept on disk")
 			quick(t, server, "m")
 			server.kill(t)
@@ -153,7 +171,10 @@ func TestWrongCertificate(t *testing.T) {
 		if r.URL.Path == "/api/v1/snapshots" {
 			taken <- 1
 		}
-		_, _ = io.WriteString(w, `{"stored":1,"polling_interval":5,"enabled":true,"config":{"polling_interval":0.5,"enabled":true},"config_version":1}`)
+		_, _ = io.WriteString(
+			w,
+			`{"stored":1,"polling_interval":5,"enabled":true,"config":{"polling_interval":0.5,"enabled":true},"config_version":1}`,
+		)
 	}))
 	defer web.Close()
 	state := t.TempDir()
@@ -194,7 +215,17 @@ func TestProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	startWatcher(t, "", []string{"SNAPWATCH_ENROLMENT_KEY=" + key, "HTTP_PROXY=" + proxy.URL, "NO_PROXY="}, "--server", "http://snapwatch.test:8420", "--state-dir", t.TempDir(), "--machine-id", "m")
+	startWatcher(
+		t,
+		"",
+		[]string{"SNAPWATCH_ENROLMENT_KEY=" + key, "HTTP_PROXY=" + proxy.URL, "NO_PROXY="},
+		"--server",
+		"http://snapwatch.test:8420",
+		"--state-dir",
+		t.TempDir(),
+		"--machine-id",
+		"m",
+	)
 	until(t, "a snapshot is stored", func() bool {
 		var stored int
 		row(t, dir, `SELECT count(*) FROM snapshots`, &stored)
@@ -210,7 +241,12 @@ func TestProxy(t *testing.T) {
 func TestSettingsFileAndMetrics(t *testing.T) {
 	t.Parallel()
 	file, address := filepath.Join(t.TempDir(), "agent.env"), freeAddress(t)
-	text := fmt.Sprintf("SNAPWATCH_SERVER=http://%s\nSNAPWATCH_STATE_DIR=%s\nSNAPWATCH_MACHINE_ID=of-the-file\nSNAPWATCH_METRICS_LISTEN=%s\nSNAPWATCH_LOG_FORMAT=json\n", freeAddress(t), t.TempDir(), address)
+	text := fmt.Sprintf(
+		"SNAPWATCH_SERVER=http://%s\nSNAPWATCH_STATE_DIR=%s\nSNAPWATCH_MACHINE_ID=of-the-file\nSNAPWATCH_METRICS_LISTEN=%s\nSNAPWATCH_LOG_FORMAT=json\n",
+		freeAddress(t),
+		t.TempDir(),
+		address,
+	)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +276,10 @@ func TestSettingsFileAndMetrics(t *testing.T) {
 		metric := family.GetMetric()[0]
 		return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
 	}
-	if n := value("snapshots_recorded_total"); n < 2 || value("snapshots_waiting") < 2 || value("snapshots_sent_total") != 0 || value("processes") < 2 || value("resident_bytes") < 1<<20 {
+	if n := value("snapshots_recorded_total"); n < 2 || value("snapshots_waiting") < 2 ||
+		value("snapshots_sent_total") != 0 ||
+		value("processes") < 2 ||
+		value("resident_bytes") < 1<<20 {
 		t.Errorf("%s", body)
 	}
 	check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
@@ -255,10 +294,15 @@ func TestDryRun(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it asked for %s", r.URL) }))
+	web := httptest.NewServer(
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it asked for %s", r.URL) }),
+	)
 	defer web.Close()
 	state := filepath.Join(t.TempDir(), "state")
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "snapwatch-agent"), "run", "--dry-run", "--server", web.URL, "--state-dir", state)
+	cmd := exec.CommandContext(
+		ctx, filepath.Join(binaries, "snapwatch-agent"), "run", "--dry-run", "--server", web.URL, "--state-dir",
+		state,
+	)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := cmd.StdoutPipe()
 	if err != nil {

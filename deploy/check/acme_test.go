@@ -41,7 +41,9 @@ func TestACME(t *testing.T) {
 		t.Fatal(err)
 	}
 	resolver := freeAddress(t)
-	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{resolver}, Log: log.New(testlog.Writer(), "", 0)})
+	names, err := challtestsrv.New(
+		challtestsrv.Config{DNSAddrs: []string{resolver}, Log: log.New(testlog.Writer(), "", 0)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +54,22 @@ func TestACME(t *testing.T) {
 
 	logger := log.New(testlog.Writer(), "pebble ", 0)
 	database := db.NewMemoryStore()
-	authority := ca.New(logger, database, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: 7776000}})
+	authority := ca.New(
+		logger, database, "", "ecdsa", 0, 1,
+		map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: 7776000}},
+	)
 	looks := va.New(logger, 1, port, false, resolver, database)
 	front := wfe.New(logger, database, looks, authority, []string{"pebble.test"}, false, false, 1, 1)
 
 	folder := t.TempDir()
 	own := certificatetest.NewCA(t)
-	cert, key, root := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"), filepath.Join(folder, "ca.pem")
+	cert, key, root := filepath.Join(
+		folder, "cert.pem",
+	), filepath.Join(
+		folder, "key.pem",
+	), filepath.Join(
+		folder, "ca.pem",
+	)
 	own.Issue(t, cert, key, "localhost")
 	if err := os.WriteFile(root, own.PEM, 0o600); err != nil {
 		t.Fatal(err)
@@ -71,18 +82,34 @@ func TestACME(t *testing.T) {
 	go func() { _ = server.ServeTLS(listener, cert, key) }()
 	t.Cleanup(func() { _ = server.Close() })
 
-	serve(t, address, "--acme-domains", name, "--acme-directory", "https://"+listener.Addr().String()+wfe.DirectoryPath, "--acme-ca", root)
+	serve(
+		t,
+		address,
+		"--acme-domains",
+		name,
+		"--acme-directory",
+		"https://"+listener.Addr().String()+wfe.DirectoryPath,
+		"--acme-ca",
+		root,
+	)
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.GetRootCert(0).Cert)
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
-	}}}
+	client := &http.Client{
+		Timeout: time.Minute,
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots},
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", address)
+			},
+		},
+	}
 	response, err := client.Get(fmt.Sprintf("https://%s:%d/readyz", name, port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	if leaf := response.TLS.PeerCertificates[0]; response.StatusCode != http.StatusOK || leaf.DNSNames[0] != name || response.Header.Get("Strict-Transport-Security") == "" {
+	if leaf := response.TLS.PeerCertificates[0]; response.StatusCode != http.StatusOK || leaf.DNSNames[0] != name ||
+		response.Header.Get("Strict-Transport-Security") == "" {
 		t.Errorf("%s, for %v, %v", response.Status, leaf.DNSNames, response.Header)
 	}
 	// No certificates are got for other names.

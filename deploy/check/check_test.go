@@ -28,7 +28,9 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=1.2.3", "-o", dir+"/", "./cmd/...")
+	build := exec.Command(
+		"go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=1.2.3", "-o", dir+"/", "./cmd/...",
+	)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)

@@ -22,11 +22,20 @@ import (
 )
 
 // secrets are what the compose file takes from .env.
-var secrets = []string{"POSTGRES_PASSWORD", "SNAPWATCH_DATABASE_PASSWORD", "SNAPWATCH_READER_PASSWORD", "SNAPWATCH_ENROLMENT_KEY", "SNAPWATCH_METRICS_TOKEN", "GRAFANA_ADMIN_PASSWORD"}
+var secrets = []string{
+	"POSTGRES_PASSWORD",
+	"SNAPWATCH_DATABASE_PASSWORD",
+	"SNAPWATCH_READER_PASSWORD",
+	"SNAPWATCH_ENROLMENT_KEY",
+	"SNAPWATCH_METRICS_TOKEN",
+	"GRAFANA_ADMIN_PASSWORD",
+}
 
 func load(t testing.TB, env []string) (*types.Project, error) {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root), cli.WithEnv(env))
+	options, err := cli.NewProjectOptions(
+		[]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root), cli.WithEnv(env),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +64,8 @@ func TestComposeHasNoDefaultPassword(t *testing.T) {
 				env = append(env, name+"=x")
 			}
 		}
-		if _, err := load(t, env); err == nil || !strings.Contains(err.Error(), missing) || !strings.Contains(err.Error(), "secrets.sh") {
+		if _, err := load(t, env); err == nil || !strings.Contains(err.Error(), missing) ||
+			!strings.Contains(err.Error(), "secrets.sh") {
 			t.Errorf("without %s: %v", missing, err)
 		}
 	}
@@ -85,7 +95,9 @@ func TestComposeHasNoDefaultPassword(t *testing.T) {
 func TestComposeNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	p := project(t)
-	if got := slices.Sorted(maps.Keys(p.Services)); strings.Join(got, " ") != "agent database grafana prometheus server" {
+	if got := slices.Sorted(maps.Keys(p.Services)); strings.Join(
+		got, " ",
+	) != "agent database grafana prometheus server" {
 		t.Fatalf("services: %v", got)
 	}
 	known := map[string]map[string]bool{"server": serverSettings(), "agent": agentSettings()}
@@ -117,7 +129,9 @@ func TestComposeNamesWhatThereIs(t *testing.T) {
 		if service.HealthCheck == nil && name != "agent" {
 			t.Errorf("%s has no health check", name)
 		}
-		if limits := service.Deploy; limits == nil || limits.Resources.Limits == nil || limits.Resources.Limits.MemoryBytes == 0 || limits.Resources.Limits.NanoCPUs == 0 {
+		if limits := service.Deploy; limits == nil || limits.Resources.Limits == nil ||
+			limits.Resources.Limits.MemoryBytes == 0 ||
+			limits.Resources.Limits.NanoCPUs == 0 {
 			t.Errorf("%s has no limits", name)
 		}
 		for variable := range service.Environment {
@@ -133,7 +147,10 @@ func TestComposeNamesWhatThereIs(t *testing.T) {
 	}
 	agent := p.Services["agent"]
 	if agent.Pid != "host" || agent.NetworkMode != "host" || agent.Uts != "host" || agent.Privileged {
-		t.Errorf("the agent would see its container: pid %s, network %s, uts %s, privileged %v", agent.Pid, agent.NetworkMode, agent.Uts, agent.Privileged)
+		t.Errorf(
+			"the agent would see its container: pid %s, network %s, uts %s, privileged %v", agent.Pid,
+			agent.NetworkMode, agent.Uts, agent.Privileged,
+		)
 	}
 }
 
@@ -160,7 +177,8 @@ func checkBuild(t *testing.T, name string, build *types.BuildConfig) {
 	}
 	stage, _, _ = strings.Cut(stage, "\nFROM ")
 	entry := regexp.MustCompile(`ENTRYPOINT \["(/[a-z-]+)"\]`).FindStringSubmatch(stage)
-	if entry == nil || !strings.Contains(stage, "COPY --from=go /out"+entry[1]+" "+entry[1]+"\n") || !strings.Contains(stage, "USER 65532:65532\n") {
+	if entry == nil || !strings.Contains(stage, "COPY --from=go /out"+entry[1]+" "+entry[1]+"\n") ||
+		!strings.Contains(stage, "USER 65532:65532\n") {
 		t.Fatalf("%s: the stage lacks its program or its user:\n%s", name, stage)
 	}
 	program, err := elf.Open(filepath.Join(programs, entry[1]))
@@ -200,8 +218,11 @@ func TestHealthCommand(t *testing.T) {
 	}
 	port := check[len(check)-1]
 	published := project(t).Services["server"].Ports[0]
-	if !strings.HasSuffix(port, ":"+strconv.Itoa(int(published.Target))) || project(t).Services["server"].Environment["SNAPWATCH_LISTEN"] == nil ||
-		!strings.HasSuffix(*project(t).Services["server"].Environment["SNAPWATCH_LISTEN"], ":"+strconv.Itoa(int(published.Target))) {
+	if !strings.HasSuffix(port, ":"+strconv.Itoa(int(published.Target))) ||
+		project(t).Services["server"].Environment["SNAPWATCH_LISTEN"] == nil ||
+		!strings.HasSuffix(
+			*project(t).Services["server"].Environment["SNAPWATCH_LISTEN"], ":"+strconv.Itoa(int(published.Target)),
+		) {
 		t.Errorf("the server listens, is asked and is published on different ports: %s, %d", port, published.Target)
 	}
 }
@@ -230,7 +251,9 @@ func TestComposeFitsTogether(t *testing.T) {
 	if !slices.Contains(strings.Split(value(server, "SNAPWATCH_ALLOWED_HOSTS"), ","), "server") {
 		t.Error("the server does not answer Prometheus, which calls it server")
 	}
-	if !strings.Contains(read(t, "deploy/prometheus/prometheus.yml"), "server:"+strconv.Itoa(int(server.Ports[0].Target))) {
+	if !strings.Contains(
+		read(t, "deploy/prometheus/prometheus.yml"), "server:"+strconv.Itoa(int(server.Ports[0].Target)),
+	) {
 		t.Error("Prometheus asks another port")
 	}
 	if got := value(p.Services["agent"], "SNAPWATCH_SERVER"); got != "http://127.0.0.1:"+server.Ports[0].Published {
@@ -274,15 +297,20 @@ func TestComposeFitsTogether(t *testing.T) {
 	var providers struct {
 		Providers []struct{ Options struct{ Path string } }
 	}
-	if err := yaml.Unmarshal([]byte(read(t, "grafana/provisioning/dashboards/snapwatch.yml")), &providers); err != nil || len(providers.Providers) != 1 {
+	if err := yaml.Unmarshal([]byte(read(t, "grafana/provisioning/dashboards/snapwatch.yml")), &providers); err != nil ||
+		len(providers.Providers) != 1 {
 		t.Fatal(err)
 	}
 	mounted := slices.ContainsFunc(grafana.Volumes, func(v types.ServiceVolumeConfig) bool {
 		return v.Target == providers.Providers[0].Options.Path && strings.HasSuffix(v.Source, "grafana/dashboards")
 	})
 	home := value(grafana, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH")
-	if !mounted || !exists(t, filepath.Join(root, "grafana/dashboards", filepath.Base(home))) || filepath.Dir(home) != providers.Providers[0].Options.Path {
-		t.Errorf("Grafana looks for dashboards in %s, and for the first page at %s", providers.Providers[0].Options.Path, home)
+	if !mounted || !exists(t, filepath.Join(root, "grafana/dashboards", filepath.Base(home))) ||
+		filepath.Dir(home) != providers.Providers[0].Options.Path {
+		t.Errorf(
+			"Grafana looks for dashboards in %s, and for the first page at %s", providers.Providers[0].Options.Path,
+			home,
+		)
 	}
 }
 
@@ -298,15 +326,19 @@ func TestComposeCredentials(t *testing.T) {
 		}
 		return *v
 	}
-	if key := value("server", "SNAPWATCH_ENROLMENT_KEY"); key == "" || key != value("agent", "SNAPWATCH_ENROLMENT_KEY") {
+	if key := value("server", "SNAPWATCH_ENROLMENT_KEY"); key == "" ||
+		key != value("agent", "SNAPWATCH_ENROLMENT_KEY") {
 		t.Error("the agent enrols with another key than the server takes")
 	}
 	given := p.Services["prometheus"].Secrets
-	if len(given) != 1 || p.Secrets[given[0].Source].Environment != "SNAPWATCH_METRICS_TOKEN" || value("server", "SNAPWATCH_METRICS_TOKEN") == "" {
+	if len(given) != 1 || p.Secrets[given[0].Source].Environment != "SNAPWATCH_METRICS_TOKEN" ||
+		value("server", "SNAPWATCH_METRICS_TOKEN") == "" {
 		t.Fatalf("Prometheus is given %+v", given)
 	}
 	config := read(t, "deploy/prometheus/prometheus.yml")
-	if n := strings.Count(config, "credentials_file: /run/secrets/"+given[0].Source+"}"); n != strings.Count(config, "job_name:") {
+	if n := strings.Count(config, "credentials_file: /run/secrets/"+given[0].Source+"}"); n != strings.Count(
+		config, "job_name:",
+	) {
 		t.Errorf("%d jobs of %d show the token", n, strings.Count(config, "job_name:"))
 	}
 	for name, service := range p.Services {
@@ -325,12 +357,20 @@ func TestRoles(t *testing.T) {
 	conn := storetest.ConnectAdmin(t, storetest.Database{URL: url})
 	cfg := conn.Config()
 	script := filepath.Join(t.TempDir(), "roles.sh")
-	text := strings.NewReplacer("CREATE EXTENSION IF NOT EXISTS timescaledb;", "", "snapwatch", "swcheck", "--dbname postgres", "--dbname "+cfg.Database).Replace(read(t, "deploy/docker/roles.sh"))
+	text := strings.NewReplacer("CREATE EXTENSION IF NOT EXISTS timescaledb;", "", "snapwatch", "swcheck", "--dbname postgres", "--dbname "+cfg.Database).
+		Replace(read(t, "deploy/docker/roles.sh"))
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", script)
-	cmd.Env = append(os.Environ(), "PGHOST="+cfg.Host, "PGPORT="+strconv.Itoa(int(cfg.Port)), "POSTGRES_USER="+cfg.User, "SNAPWATCH_DATABASE_PASSWORD=it's", `SNAPWATCH_READER_PASSWORD=a\b`)
+	cmd.Env = append(
+		os.Environ(),
+		"PGHOST="+cfg.Host,
+		"PGPORT="+strconv.Itoa(int(cfg.Port)),
+		"POSTGRES_USER="+cfg.User,
+		"SNAPWATCH_DATABASE_PASSWORD=it's",
+		`SNAPWATCH_READER_PASSWORD=a\b`,
+	)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -344,7 +384,9 @@ func TestRoles(t *testing.T) {
 	var powers int
 	var owner string
 	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'swcheck%' AND (rolsuper OR rolcreaterole OR rolcreatedb OR NOT rolcanlogin)),
-		(SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'swcheck')`).Scan(&powers, &owner); err != nil || powers != 0 || owner != "swcheck" {
+		(SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'swcheck')`).Scan(&powers, &owner); err != nil ||
+		powers != 0 ||
+		owner != "swcheck" {
 		t.Errorf("%d roles with powers, the database belongs to %s (%v)", powers, owner, err)
 	}
 }

@@ -36,7 +36,11 @@ func TestDocuments(t *testing.T) {
 				t.Errorf("%s links to %s, which is not there", file, match[1])
 				continue
 			}
-			if heading != "" && !strings.Contains(strings.ToLower(read(t, strings.TrimPrefix(place, root+"/"))), "## "+strings.ReplaceAll(heading, "-", " ")) {
+			if heading != "" &&
+				!strings.Contains(
+					strings.ToLower(read(t, strings.TrimPrefix(place, root+"/"))),
+					"## "+strings.ReplaceAll(heading, "-", " "),
+				) {
 				t.Errorf("%s links to a heading that is not there: %s", file, match[1])
 			}
 		}

@@ -16,7 +16,8 @@ import (
 // other and the programs.
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "deploy/kubernetes"))
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).
+		Run(filesys.MakeFsOnDisk(), filepath.Join(root, "deploy/kubernetes"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,10 @@ func TestKubernetes(t *testing.T) {
 				t.Errorf("the %s knows no %s", name, variable.Name)
 			}
 		}
-		if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || len(s.Capabilities.Drop) != 1 {
+		if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem ||
+			s.AllowPrivilegeEscalation == nil ||
+			*s.AllowPrivilegeEscalation ||
+			len(s.Capabilities.Drop) != 1 {
 			t.Errorf("%s may do more than it needs", name)
 		}
 		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
@@ -96,14 +100,17 @@ func TestKubernetes(t *testing.T) {
 			address = variable.Value
 		}
 	}
-	if address != "http://"+service.Name+"."+namespace.Name+".svc:8420" || port.Port != 8420 || port.TargetPort.StrVal != server.Spec.Template.Spec.Containers[0].Ports[0].Name || server.Spec.Template.Spec.Containers[0].Ports[0].ContainerPort != 8420 {
+	if address != "http://"+service.Name+"."+namespace.Name+".svc:8420" || port.Port != 8420 ||
+		port.TargetPort.StrVal != server.Spec.Template.Spec.Containers[0].Ports[0].Name ||
+		server.Spec.Template.Spec.Containers[0].Ports[0].ContainerPort != 8420 {
 		t.Errorf("the agents post to %s, the service is %s.%s:%d", address, service.Name, namespace.Name, port.Port)
 	}
 	if spec := agent.Spec.Template.Spec; !spec.HostPID || !spec.HostNetwork {
 		t.Error("the agent would see its container")
 	}
 	probes := server.Spec.Template.Spec.Containers[0]
-	if probes.ReadinessProbe.HTTPGet.Path != "/readyz" || probes.LivenessProbe.HTTPGet.Path != "/healthz" || probes.StartupProbe.HTTPGet.Path != "/readyz" {
+	if probes.ReadinessProbe.HTTPGet.Path != "/readyz" || probes.LivenessProbe.HTTPGet.Path != "/healthz" ||
+		probes.StartupProbe.HTTPGet.Path != "/readyz" {
 		t.Error("probes ask for other paths than the server has")
 	}
 }

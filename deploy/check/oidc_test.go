@@ -36,7 +36,10 @@ func freeAddress(t *testing.T) string {
 // serve starts the server as one would, and waits until it listens.
 func serve(t *testing.T, address string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "snapwatch"), append([]string{"serve", "--data-dir", storetest.Dir(t), "--listen", address}, args...)...)
+	cmd := exec.CommandContext(
+		t.Context(),
+		filepath.Join(programs, "snapwatch"),
+		append([]string{"serve", "--data-dir", storetest.Dir(t), "--listen", address}, args...)...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug", "SNAPWATCH_OIDC_CLIENT_SECRET=s3cret")
 	cmd.Stderr = testlog.Writer()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -111,7 +114,16 @@ func (b *browser) read(response *http.Response, err error) (string, *http.Respon
 func (b *browser) logIn(site, name string) *url.URL {
 	b.t.Helper()
 	_, page := b.read(b.Get(site + "/api/v1/auth/oidc/login"))
-	_, last := b.read(b.PostForm(page.Request.URL.String(), url.Values{"id": {page.Request.URL.Query().Get("authRequestID")}, "username": {name}, "password": {"verysecure"}}))
+	_, last := b.read(
+		b.PostForm(
+			page.Request.URL.String(),
+			url.Values{
+				"id":       {page.Request.URL.Query().Get("authRequestID")},
+				"username": {name},
+				"password": {"verysecure"},
+			},
+		),
+	)
 	return last.Request.URL
 }
 
@@ -136,7 +148,9 @@ func (b *browser) self(site string) (self, int) {
 func TestOIDC(t *testing.T) {
 	t.Parallel()
 	var handler http.Handler
-	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	provider := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
+	)
 	defer provider.Close()
 	issuer := strings.Replace(provider.URL, "127.0.0.1", "localhost", 1) + "/"
 	address, stricter := freeAddress(t), freeAddress(t)
@@ -144,7 +158,16 @@ func TestOIDC(t *testing.T) {
 	const callback = "/api/v1/auth/oidc/callback"
 	storage.RegisterClients(storage.WebClient("snapwatch", "s3cret", site+callback, other+callback))
 	handler = exampleop.SetupServer(issuer, storage.NewStorage(storage.NewUserStore(issuer)), testlog.Logger(), false)
-	settings := []string{"--oidc-issuer", issuer, "--oidc-client-id", "snapwatch", "--oidc-role-claim", "preferred_username", "--oidc-admin-values", "test-user@localhost"}
+	settings := []string{
+		"--oidc-issuer",
+		issuer,
+		"--oidc-client-id",
+		"snapwatch",
+		"--oidc-role-claim",
+		"preferred_username",
+		"--oidc-admin-values",
+		"test-user@localhost",
+	}
 	serve(t, address, append(settings, "--oidc-redirect-url", site+callback, "--oidc-user-values", "test-user2")...)
 	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback)...)
 
@@ -152,10 +175,14 @@ func TestOIDC(t *testing.T) {
 	if end := admin.logIn(site, "test-user@localhost"); end.String() != site+"/" {
 		t.Fatalf("the log-in ends at %s", end)
 	}
-	if query := admin.seen[0].Query(); query.Get("code_challenge_method") != "S256" || len(query.Get("code_challenge")) != 43 || query.Get("nonce") == "" || query.Get("state") == "" {
+	if query := admin.seen[0].Query(); query.Get("code_challenge_method") != "S256" ||
+		len(query.Get("code_challenge")) != 43 ||
+		query.Get("nonce") == "" ||
+		query.Get("state") == "" {
 		t.Errorf("it asks with %v", query)
 	}
-	if who, status := admin.self(site); status != http.StatusOK || who != (self{"test-user@localhost", "admin", true, false}) {
+	if who, status := admin.self(site); status != http.StatusOK ||
+		who != (self{"test-user@localhost", "admin", true, false}) {
 		t.Errorf("%d %+v", status, who)
 	}
 	if _, answer := admin.read(admin.Get(site + "/api/v1/users")); answer.StatusCode != http.StatusOK {
@@ -189,7 +216,9 @@ func TestOIDC(t *testing.T) {
 		}
 	}
 	stranger := newBrowser(t)
-	if _, last := stranger.read(stranger.Get(answer.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
+	if _, last := stranger.read(stranger.Get(answer.String())); last.Request.URL.Query().
+		Get("failed") !=
+		"login_failed" {
 		t.Errorf("somebody else's answer ends at %s", last.Request.URL)
 	}
 	victim := newBrowser(t)

@@ -45,7 +45,8 @@ func TestReleaseNamesWhatThereIs(t *testing.T) {
 		if !exists(t, filepath.Join(root, build.Main, "main.go")) {
 			t.Errorf("%s: no %s", build.ID, build.Main)
 		}
-		if !strings.Contains(strings.Join(build.Ldflags, " "), "-X main.version=") || !slices.Contains(build.Env, "CGO_ENABLED=0") {
+		if !strings.Contains(strings.Join(build.Ldflags, " "), "-X main.version=") ||
+			!slices.Contains(build.Env, "CGO_ENABLED=0") {
 			t.Errorf("%s is built otherwise than make does", build.ID)
 		}
 	}
@@ -75,9 +76,19 @@ func pack(t testing.TB, name, format string) string {
 		t.Fatalf("no package %s", name)
 	}
 	n := p.NFPMs[i]
-	contents := files.Contents{{Source: filepath.Join(programs, name), Destination: filepath.Join(n.Bindir, name), FileInfo: &files.ContentFileInfo{Mode: 0o755}}}
+	contents := files.Contents{
+		{
+			Source:      filepath.Join(programs, name),
+			Destination: filepath.Join(n.Bindir, name),
+			FileInfo:    &files.ContentFileInfo{Mode: 0o755},
+		},
+	}
 	for _, content := range n.Contents {
-		c := files.Content{Source: filepath.Join(absolute(t, root), content.Source), Destination: content.Destination, Type: content.Type}
+		c := files.Content{
+			Source:      filepath.Join(absolute(t, root), content.Source),
+			Destination: content.Destination,
+			Type:        content.Type,
+		}
 		if content.FileInfo.Mode != 0 {
 			c.FileInfo = &files.ContentFileInfo{Mode: os.FileMode(content.FileInfo.Mode)}
 		}
@@ -90,8 +101,16 @@ func pack(t testing.TB, name, format string) string {
 	info := nfpm.WithDefaults(&nfpm.Info{
 		Name: name, Arch: "amd64", Platform: "linux", Version: "1.2.3", Section: n.Section, Priority: n.Priority, Maintainer: n.Maintainer,
 		Description: n.Description, Homepage: n.Homepage,
-		Overridables: nfpm.Overridables{Depends: n.Dependencies, Recommends: n.Recommends, Suggests: n.Suggests, Contents: contents,
-			Scripts: nfpm.Scripts{PostInstall: script(n.Scripts.PostInstall), PreRemove: script(n.Scripts.PreRemove)}},
+		Overridables: nfpm.Overridables{
+			Depends:    n.Dependencies,
+			Recommends: n.Recommends,
+			Suggests:   n.Suggests,
+			Contents:   contents,
+			Scripts: nfpm.Scripts{
+				PostInstall: script(n.Scripts.PostInstall),
+				PreRemove:   script(n.Scripts.PreRemove),
+			},
+		},
 	})
 	if err := nfpm.PrepareForPackager(info, format); err != nil {
 		t.Fatal(err)
@@ -181,9 +200,23 @@ func TestDebianPackages(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(tree, "var/lib/dpkg/status"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	install := append([]string{"--root=" + tree, "--force-not-root", "--force-script-chrootless", "--force-depends", "--force-architecture", "-i"}, pack(t, "snapwatch", "deb"), pack(t, "snapwatch-agent", "deb"))
+	install := append(
+		[]string{
+			"--root=" + tree,
+			"--force-not-root",
+			"--force-script-chrootless",
+			"--force-depends",
+			"--force-architecture",
+			"-i",
+		},
+		pack(t, "snapwatch", "deb"),
+		pack(t, "snapwatch-agent", "deb"),
+	)
 	run(t, tree, "dpkg", install...)
-	if out := run(t, tree, "dpkg-query", "--root="+tree, "-W", "-f", "${Package} ${Version} ${Status}\n"); !strings.Contains(out, "snapwatch 1.2.3 install ok installed\n") || !strings.Contains(out, "snapwatch-agent 1.2.3 install ok installed\n") {
+	if out := run(t, tree, "dpkg-query", "--root="+tree, "-W", "-f", "${Package} ${Version} ${Status}\n"); !strings.Contains(
+		out, "snapwatch 1.2.3 install ok installed\n",
+	) ||
+		!strings.Contains(out, "snapwatch-agent 1.2.3 install ok installed\n") {
 		t.Fatal(out)
 	}
 	for _, name := range []string{"/etc/snapwatch/snapwatch.env", "/etc/snapwatch/agent.env", "/usr/share/man/man1/snapwatch.1.gz", "/usr/share/bash-completion/completions/snapwatch-agent", "/usr/share/doc/snapwatch/alerts.md", "/usr/share/snapwatch/grafana/fleet.json"} {
@@ -198,7 +231,9 @@ func TestDebianPackages(t *testing.T) {
 	}
 
 	const key, metricsToken = "SNAPWATCH_ENROLMENT_KEY=a key of the settings, for the agent", "a token of the settings, for Prometheus"
-	server := service(t, tree, "snapwatch", "SNAPWATCH_LISTEN=127.0.0.1:0", key, "SNAPWATCH_METRICS_TOKEN="+metricsToken)
+	server := service(
+		t, tree, "snapwatch", "SNAPWATCH_LISTEN=127.0.0.1:0", key, "SNAPWATCH_METRICS_TOKEN="+metricsToken,
+	)
 	address := server.line(t, regexp.MustCompile(`is up: (\S+)`))
 	service(t, tree, "snapwatch-agent", "SNAPWATCH_SERVER="+address, key)
 	deadline := time.Now().Add(30 * time.Second)
@@ -216,7 +251,8 @@ func TestDebianPackages(t *testing.T) {
 		}
 		text, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
-		if strings.Contains(string(text), "snapwatch_machines{state=\"up\"} 1\n") && !strings.Contains(string(text), "snapwatch_store_snapshots_total 0\n") {
+		if strings.Contains(string(text), "snapwatch_machines{state=\"up\"} 1\n") &&
+			!strings.Contains(string(text), "snapwatch_store_snapshots_total 0\n") {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -225,7 +261,8 @@ func TestDebianPackages(t *testing.T) {
 		<-tick.C
 	}
 	run(t, tree, "dpkg", "--root="+tree, "--force-not-root", "--force-script-chrootless", "--remove", "snapwatch-agent")
-	if exists(t, filepath.Join(tree, "/usr/bin/snapwatch-agent")) || !exists(t, filepath.Join(tree, "/etc/snapwatch/agent.env")) {
+	if exists(t, filepath.Join(tree, "/usr/bin/snapwatch-agent")) ||
+		!exists(t, filepath.Join(tree, "/etc/snapwatch/agent.env")) {
 		t.Error("removing leaves the program, or takes the settings")
 	}
 }

@@ -46,9 +46,23 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 		if err != nil {
 			return nil, err
 		}
-		client.HTTPClient = &http.Client{Timeout: time.Minute, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}}
+		client.HTTPClient = &http.Client{
+			Timeout: time.Minute,
+			Transport: &http.Transport{
+				Proxy:           http.ProxyFromEnvironment,
+				TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			},
+		}
 	}
-	return &ACME{&autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(cfg.CacheDir), HostPolicy: autocert.HostWhitelist(cfg.Domains...), Email: cfg.Email, Client: client}}, nil
+	return &ACME{
+		&autocert.Manager{
+			Prompt:     autocert.AcceptTOS,
+			Cache:      autocert.DirCache(cfg.CacheDir),
+			HostPolicy: autocert.HostWhitelist(cfg.Domains...),
+			Email:      cfg.Email,
+			Client:     client,
+		},
+	}, nil
 }
 
 // Config returns a server's configuration that always has the newest certificate.
@@ -61,7 +75,14 @@ func (a *ACME) Config() *tls.Config {
 // ServeHTTP answers the authority at an address, and sends everybody else to HTTPS,
 // until ctx ends.
 func (a *ACME) ServeHTTP(ctx context.Context, address string) error {
-	server := &http.Server{Addr: address, Handler: a.manager.HTTPHandler(nil), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	server := &http.Server{
+		Addr:              address,
+		Handler:           a.manager.HTTPHandler(nil),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {

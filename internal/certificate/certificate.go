@@ -64,7 +64,10 @@ func (f *Files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			}
 		}
 		if err != nil {
-			f.logger.Warn("the TLS certificate could not be read again, the one before stays", "file", f.certificate, "err", err)
+			f.logger.Warn(
+				"the TLS certificate could not be read again, the one before stays", "file", f.certificate,
+				"err", err,
+			)
 		}
 	}
 	return f.current, nil

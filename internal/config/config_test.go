@@ -110,7 +110,8 @@ func TestLoadEnv(t *testing.T) {
 	if err := os.WriteFile(".env", []byte("# comment\nSNAPWATCH_LISTEN=127.0.0.1:1\nSNAPWATCH_TEST_KEPT=lost\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.LoadEnv(); err != nil || os.Getenv("SNAPWATCH_LISTEN") != "127.0.0.1:1" || os.Getenv("SNAPWATCH_TEST_KEPT") != "kept" {
+	if err := config.LoadEnv(); err != nil || os.Getenv("SNAPWATCH_LISTEN") != "127.0.0.1:1" ||
+		os.Getenv("SNAPWATCH_TEST_KEPT") != "kept" {
 		t.Errorf("%v, %q, %q", err, os.Getenv("SNAPWATCH_LISTEN"), os.Getenv("SNAPWATCH_TEST_KEPT"))
 	}
 }

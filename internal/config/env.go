@@ -68,7 +68,8 @@ func Given(groups ...any) (map[string]string, error) {
 				}
 				value = value.Index(0)
 			}
-			if text, usual := fmt.Sprint(value.Interface()), field.Tag.Get("default"); text != usual && !sameDuration(text, usual) {
+			if text, usual := fmt.Sprint(value.Interface()), field.Tag.Get("default"); text != usual &&
+				!sameDuration(text, usual) {
 				set[name] = text
 			}
 		}
@@ -87,14 +88,19 @@ var groups = []struct {
 	title    string
 	settings any
 }{
-	{"Both programs", Log{}}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The server: who gets in", Access{}}, {"The server: log-in through an identity provider, with serve", OIDC{}},
+	{
+		"Both programs",
+		Log{},
+	}, {"The server: where the snapshots are", Database{}}, {"The server", Server{}}, {"The server: who gets in", Access{}}, {"The server: log-in through an identity provider, with serve", OIDC{}},
 	{"The server: TLS, with serve", TLS{}}, {"The agent", Agent{}},
 }
 
 // EnvExample returns the text of .env.example: every setting with its default.
 func EnvExample() string {
 	var b strings.Builder
-	b.WriteString("# Every setting with its default. Copy to .env, or set in the environment.\n# Made from package config by: go generate ./internal/config\n")
+	b.WriteString(
+		"# Every setting with its default. Copy to .env, or set in the environment.\n# Made from package config by: go generate ./internal/config\n",
+	)
 	for _, group := range groups {
 		fmt.Fprintf(&b, "\n## %s\n", group.title)
 		kind := reflect.TypeOf(group.settings)
@@ -130,7 +136,14 @@ interval and whether it records are set through the API. Made from package confi
 			if value != "" {
 				value = "`" + value + "`"
 			}
-			fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", flagOf(field), field.Tag.Get("env"), value, strings.ReplaceAll(field.Tag.Get("help"), "|", "\\|"))
+			fmt.Fprintf(
+				&b,
+				"| `--%s` | `%s` | %s | %s |\n",
+				flagOf(field),
+				field.Tag.Get("env"),
+				value,
+				strings.ReplaceAll(field.Tag.Get("help"), "|", "\\|"),
+			)
 		}
 	}
 	return b.String()
@@ -146,7 +159,8 @@ func flagOf(field reflect.StructField) string {
 	for i, r := range field.Name {
 		// A word begins after a small letter, or with the last capital of several.
 		after := i > 0 && unicode.IsLower(rune(field.Name[i-1]))
-		last := i > 0 && i+1 < len(field.Name) && unicode.IsUpper(rune(field.Name[i-1])) && unicode.IsLower(rune(field.Name[i+1]))
+		last := i > 0 && i+1 < len(field.Name) && unicode.IsUpper(rune(field.Name[i-1])) &&
+			unicode.IsLower(rune(field.Name[i+1]))
 		if unicode.IsUpper(r) && (after || last) {
 			b.WriteByte('-')
 		}

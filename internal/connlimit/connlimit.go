@@ -34,12 +34,21 @@ type Listener struct {
 // New returns a listener that takes connections from another.
 func New(inner net.Listener, cfg Config, registry prometheus.Registerer) *Listener {
 	l := &Listener{Listener: inner, cfg: cfg, of: make(map[netip.Prefix]int),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "snapwatch_connections_refused_total", Help: "Connections closed at once, by the bound that was reached: total, or address for those of one address."}, []string{"bound"})}
-	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "snapwatch_connections", Help: "Open connections."}, func() float64 {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return float64(l.total)
-	})
+		refused: prometheus.NewCounterVec(
+			prometheus.CounterOpts{
+				Name: "snapwatch_connections_refused_total",
+				Help: "Connections closed at once, by the bound that was reached: total, or address for those of one address.",
+			},
+			[]string{"bound"},
+		)}
+	open := prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "snapwatch_connections", Help: "Open connections."},
+		func() float64 {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return float64(l.total)
+		},
+	)
 	registry.MustRegister(l.refused, open)
 	for _, bound := range []string{"total", "address"} {
 		l.refused.WithLabelValues(bound)

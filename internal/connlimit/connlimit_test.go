@@ -67,7 +67,9 @@ func closed(t *testing.T, conn net.Conn) {
 
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	address, accepted := serve(t, connlimit.Config{Total: 4, PerAddress: 2, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}})
+	address, accepted := serve(
+		t, connlimit.Config{Total: 4, PerAddress: 2, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}},
+	)
 	var open []net.Conn
 	for range 2 {
 		dial(t, "127.0.0.1", address)

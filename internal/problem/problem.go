@@ -91,7 +91,10 @@ func As(err error) *Problem {
 	if fault, ok := errors.AsType[*snapshot.Fault](err); ok {
 		return FromFault(fault)
 	}
-	return New(http.StatusInternalServerError, "internal", "The server failed; its log has the reason under the request's id.")
+	return New(
+		http.StatusInternalServerError, "internal",
+		"The server failed; its log has the reason under the request's id.",
+	)
 }
 
 type requestIDKey struct{}

@@ -38,19 +38,29 @@ func TestWrite(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
 	request = request.WithContext(problem.WithRequestID(request.Context(), "r-1"))
-	problem.FromFault(&snapshot.Fault{Code: snapshot.CodeTooOld, MachineID: "m", Snapshot: 0, Timestamp: 1, ServerTime: 2}).Write(recorder, request)
+	problem.FromFault(&snapshot.Fault{Code: snapshot.CodeTooOld, MachineID: "m", Snapshot: 0, Timestamp: 1, ServerTime: 2}).
+		Write(recorder, request)
 	var body map[string]any
 	if err := json.Unmarshal(recorder.Body.Bytes(), &body); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"status": 422.0, "code": "timestamp_too_old", "request_id": "r-1", "machine_id": "m", "snapshot": 0.0,
-		"timestamp": "1970-01-01T00:00:00.001Z", "server_time": "1970-01-01T00:00:00.002Z", "title": "Unprocessable Entity"}
+	want := map[string]any{
+		"status":      422.0,
+		"code":        "timestamp_too_old",
+		"request_id":  "r-1",
+		"machine_id":  "m",
+		"snapshot":    0.0,
+		"timestamp":   "1970-01-01T00:00:00.001Z",
+		"server_time": "1970-01-01T00:00:00.002Z",
+		"title":       "Unprocessable Entity",
+	}
 	for field, value := range want {
 		if body[field] != value {
 			t.Errorf("%s is %v, want %v", field, body[field], value)
 		}
 	}
-	if _, there := body["limit"]; there || recorder.Code != 422 || recorder.Header().Get("Content-Type") != "application/problem+json" {
+	if _, there := body["limit"]; there || recorder.Code != 422 ||
+		recorder.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d %v", recorder.Code, body)
 	}
 }

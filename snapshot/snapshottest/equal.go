@@ -16,7 +16,8 @@ func Diff(got, want []snapshot.Process) string {
 		return fmt.Sprintf("%d processes, want %d", len(got), len(want))
 	}
 	for i := range got {
-		if got[i].ProcessKey != want[i].ProcessKey || got[i].Identity != want[i].Identity || !got[i].Values.Equal(want[i].Values) {
+		if got[i].ProcessKey != want[i].ProcessKey || got[i].Identity != want[i].Identity ||
+			!got[i].Values.Equal(want[i].Values) {
 			return fmt.Sprintf("got %s\nwant %s", describe(got[i]), describe(want[i]))
 		}
 	}
@@ -32,8 +33,10 @@ func sorted(list []snapshot.Process) []snapshot.Process {
 }
 
 func describe(p snapshot.Process) string {
-	return fmt.Sprintf("%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s", p.ProcessKey, p.Identity, p.State,
-		show(p.CPUMS), show(p.MemoryUsage), show(p.Threads), show(p.ReadBytes), show(p.WriteBytes), show(p.OpenFiles))
+	return fmt.Sprintf(
+		"%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s", p.ProcessKey, p.Identity, p.State,
+		show(p.CPUMS), show(p.MemoryUsage), show(p.Threads), show(p.ReadBytes), show(p.WriteBytes), show(p.OpenFiles),
+	)
 }
 
 func show[T any](p *T) string {

@@ -63,8 +63,19 @@ func (m *Machine) start(now snapshot.Time) {
 	name := []string{"systemd", "postgres", "nginx", "bash", "kworker/0:1", "java", "sh"}[m.rng.IntN(7)]
 	m.processes = append(m.processes, snapshot.Process{
 		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: now},
-		Identity:   snapshot.Identity{PPID: ppid, Name: name, CommandLine: fmt.Sprintf("/usr/bin/%s --id=%d --config /etc/%s.conf", name, m.rng.IntN(1000), name), User: "root", Cgroup: "/system.slice/" + name + ".service"},
-		Values:     snapshot.Values{State: "S", MemoryUsage: ptr(64<<20 + m.rng.Int64N(1<<30)), Threads: ptr(1 + m.rng.Int32N(8)), OpenFiles: ptr(pid % 100)},
+		Identity: snapshot.Identity{
+			PPID:        ppid,
+			Name:        name,
+			CommandLine: fmt.Sprintf("/usr/bin/%s --id=%d --config /etc/%s.conf", name, m.rng.IntN(1000), name),
+			User:        "root",
+			Cgroup:      "/system.slice/" + name + ".service",
+		},
+		Values: snapshot.Values{
+			State:       "S",
+			MemoryUsage: ptr(64<<20 + m.rng.Int64N(1<<30)),
+			Threads:     ptr(1 + m.rng.Int32N(8)),
+			OpenFiles:   ptr(pid % 100),
+		},
 	})
 }
 
@@ -111,10 +122,31 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 		UptimeMS: ptr(int64(86_400_000)), TotalRAM: &ram, UsedRAM: &used, AvailableRAM: ptr(ram - used),
 		TotalSwap: ptr(int64(0)), UsedSwap: ptr(int64(0)),
 		TotalDisk: &disk, UsedDisk: &full, AvailableDisk: ptr(disk - full),
-		Disks:      []snapshot.Disk{{Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full, ReadBytes: ptr(int64(4096)), WriteBytes: ptr(m.rng.Int64N(1 << 20))}},
-		Interfaces: []snapshot.Interface{{Name: "eth0", ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))}},
-		CPU:        &snapshot.CPUModes{User: ptr(12.25), Nice: ptr(0.0), System: ptr(3.5), IOWait: ptr(0.75), IRQ: ptr(0.25), Stolen: ptr(0.0)},
-		Cores:      []int16{int16(m.rng.IntN(101)), int16(m.rng.IntN(101))}, Temperatures: []snapshot.Temperature{{Sensor: "coretemp core 0", Celsius: 45.5}, {Sensor: "nvme", Celsius: -3}},
+		Disks: []snapshot.Disk{
+			{
+				Device:     "/dev/vda1",
+				Mount:      "/",
+				Total:      &disk,
+				Used:       &full,
+				ReadBytes:  ptr(int64(4096)),
+				WriteBytes: ptr(m.rng.Int64N(1 << 20)),
+			},
+		},
+		Interfaces: []snapshot.Interface{
+			{Name: "eth0", ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))},
+		},
+		CPU: &snapshot.CPUModes{
+			User:   ptr(12.25),
+			Nice:   ptr(0.0),
+			System: ptr(3.5),
+			IOWait: ptr(0.75),
+			IRQ:    ptr(0.25),
+			Stolen: ptr(0.0),
+		},
+		Cores: []int16{
+			int16(m.rng.IntN(101)),
+			int16(m.rng.IntN(101)),
+		}, Temperatures: []snapshot.Temperature{{Sensor: "coretemp core 0", Celsius: 45.5}, {Sensor: "nvme", Celsius: -3}},
 		UnseenProcesses: ptr(used % 100), DroppedSnapshots: ptr(int64(3)), ClockJumpMS: ptr(int64(-1500)),
 	}
 }
@@ -138,7 +170,12 @@ func (m *Machine) Sparse(start snapshot.Time, n int, step time.Duration, fullEve
 		processes := m.Step(at)
 		ended := m.ended(before, processes, at)
 		before = processes
-		s := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: step.Milliseconds(), Machine: m.Metrics()}
+		s := snapshot.Snapshot{
+			Timestamp:  at,
+			Kind:       snapshot.KindFull,
+			IntervalMS: step.Milliseconds(),
+			Machine:    m.Metrics(),
+		}
 		if i%fullEvery == 0 {
 			s.Processes = encoder.Full(processes, ended...)
 		} else {
@@ -168,7 +205,10 @@ func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snap
 		}
 	}
 	if m.rng.IntN(4) == 0 {
-		one := snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: 4*m.pids + m.rng.Int32N(100), StartedAt: at - 1}, Identity: snapshot.Identity{PPID: 1, Name: "cc1"}}
+		one := snapshot.Process{
+			ProcessKey: snapshot.ProcessKey{PID: 4*m.pids + m.rng.Int32N(100), StartedAt: at - 1},
+			Identity:   snapshot.Identity{PPID: 1, Name: "cc1"},
+		}
 		one.State, one.CPUMS, one.MemoryUsage = snapshot.StateEnded, ptr(m.rng.Int64N(500)), ptr(int64(1<<20))
 		list = append(list, one)
 	}

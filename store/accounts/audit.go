@@ -31,8 +31,17 @@ func (a *Accounts) Record(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return fmt.Errorf("encode an audit entry: %w", err)
 	}
-	_, err = a.pool.Exec(ctx, `INSERT INTO audit_log (at, actor, action, target, detail, address, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		e.At, e.Actor, e.Action, e.Target, string(text), e.Address, e.RequestID)
+	_, err = a.pool.Exec(
+		ctx,
+		`INSERT INTO audit_log (at, actor, action, target, detail, address, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		e.At,
+		e.Actor,
+		e.Action,
+		e.Target,
+		string(text),
+		e.Address,
+		e.RequestID,
+	)
 	if err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}

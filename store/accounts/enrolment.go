@@ -58,7 +58,11 @@ func (a *Accounts) SetKey(ctx context.Context, hash []byte, k *Key) error {
 
 // Keys reads all enrolment keys that count.
 func (a *Accounts) Keys(ctx context.Context, now time.Time) ([]Key, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+keyColumns+` FROM enrolment_keys WHERE (expires_at IS NULL OR expires_at > $1) AND uses_left IS DISTINCT FROM 0 ORDER BY id`, now)
+	rows, err := a.pool.Query(
+		ctx,
+		`SELECT `+keyColumns+` FROM enrolment_keys WHERE (expires_at IS NULL OR expires_at > $1) AND uses_left IS DISTINCT FROM 0 ORDER BY id`,
+		now,
+	)
 	return list(rows, err, "list enrolment keys", scanKey)
 }
 
@@ -101,7 +105,12 @@ func (a *Accounts) Enrol(ctx context.Context, keyHash, tokenHash []byte, t *Toke
 		if len(used.Tags) == 0 {
 			return nil
 		}
-		_, err = tx.Exec(ctx, `UPDATE machines SET tags = ARRAY(SELECT DISTINCT unnest(tags || $2::text[]) ORDER BY 1) WHERE machine_id = $1`, t.MachineID, used.Tags)
+		_, err = tx.Exec(
+			ctx,
+			`UPDATE machines SET tags = ARRAY(SELECT DISTINCT unnest(tags || $2::text[]) ORDER BY 1) WHERE machine_id = $1`,
+			t.MachineID,
+			used.Tags,
+		)
 		if err != nil {
 			return fmt.Errorf("tag a machine: %w", err)
 		}

@@ -51,8 +51,14 @@ func (a *Accounts) CreateSession(ctx context.Context, hash []byte, s *Session) e
 // SessionByHash reads the session of a secret with its user, if it counts at the
 // instant now and was in use after idleSince. It notes the use, by the minute.
 func (a *Accounts) SessionByHash(ctx context.Context, hash []byte, now, idleSince time.Time) (*UserSession, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+sessionColumns+`, `+userColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.secret_hash = $1 AND s.expires_at > $2 AND s.last_seen > $3 AND NOT u.disabled`, hash, now, idleSince)
+	rows, err := a.pool.Query(
+		ctx,
+		`SELECT `+sessionColumns+`, `+userColumns+` FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.secret_hash = $1 AND s.expires_at > $2 AND s.last_seen > $3 AND NOT u.disabled`,
+		hash,
+		now,
+		idleSince,
+	)
 	found, err := one(rows, err, "look for a session", func(row pgx.CollectableRow) (s UserSession, err error) {
 		return s, row.Scan(append(s.Session.fields(), s.User.fields()...)...)
 	})
@@ -69,8 +75,17 @@ func (a *Accounts) SessionByHash(ctx context.Context, hash []byte, now, idleSinc
 
 // Sessions reads the sessions of a user that count, the newest first.
 func (a *Accounts) Sessions(ctx context.Context, userID int64, now, idleSince time.Time) ([]Session, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+sessionColumns+` FROM sessions s WHERE user_id = $1 AND expires_at > $2 AND last_seen > $3 ORDER BY last_seen DESC, id DESC`, userID, now, idleSince)
-	return list(rows, err, "list sessions", func(row pgx.CollectableRow) (s Session, err error) { return s, row.Scan(s.fields()...) })
+	rows, err := a.pool.Query(
+		ctx,
+		`SELECT `+sessionColumns+` FROM sessions s WHERE user_id = $1 AND expires_at > $2 AND last_seen > $3 ORDER BY last_seen DESC, id DESC`,
+		userID,
+		now,
+		idleSince,
+	)
+	return list(
+		rows, err, "list sessions",
+		func(row pgx.CollectableRow) (s Session, err error) { return s, row.Scan(s.fields()...) },
+	)
 }
 
 // EndSession ends one session of a user; ErrNotFound if it is not theirs.
@@ -90,8 +105,11 @@ func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now
 }
 
 // KnowsDevice reports whether an account was logged in to from a browser since an instant.
-func (a *Accounts) KnowsDevice(ctx context.Context, hash []byte, userID int64, since time.Time) (known bool, err error) {
-	err = a.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM devices WHERE secret_hash = $1 AND user_id = $2 AND last_used > $3)`, hash, userID, since).Scan(&known)
+func (a *Accounts) KnowsDevice(
+	ctx context.Context, hash []byte, userID int64, since time.Time,
+) (known bool, err error) {
+	err = a.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM devices WHERE secret_hash = $1 AND user_id = $2 AND last_used > $3)`, hash, userID, since).
+		Scan(&known)
 	if err != nil {
 		return false, fmt.Errorf("look for a device: %w", err)
 	}

@@ -27,14 +27,28 @@ type Token struct {
 const tokenColumns = `id, name, role, machine_id, tags, scopes, created_at, created_by, expires_at, last_used, replaces`
 
 func scanToken(row pgx.CollectableRow) (t Token, err error) {
-	return t, row.Scan(&t.ID, &t.Name, &t.Role, &t.MachineID, &t.Tags, &t.Scopes, &t.CreatedAt, &t.CreatedBy, &t.ExpiresAt, &t.LastUsed, &t.Replaces)
+	return t, row.Scan(
+		&t.ID, &t.Name, &t.Role, &t.MachineID, &t.Tags, &t.Scopes, &t.CreatedAt, &t.CreatedBy, &t.ExpiresAt,
+		&t.LastUsed, &t.Replaces,
+	)
 }
 
 const insertToken = `INSERT INTO tokens (secret_hash, name, role, machine_id, tags, scopes, created_at, created_by, expires_at, replaces)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`
 
 func (t *Token) values(hash []byte) []any {
-	return []any{hash, t.Name, t.Role, t.MachineID, tags(t.Tags), t.Scopes, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.Replaces}
+	return []any{
+		hash,
+		t.Name,
+		t.Role,
+		t.MachineID,
+		tags(t.Tags),
+		t.Scopes,
+		t.CreatedAt,
+		t.CreatedBy,
+		t.ExpiresAt,
+		t.Replaces,
+	}
 }
 
 // CreateToken adds a token and sets its ID.
@@ -69,7 +83,12 @@ func (a *Accounts) SetToken(ctx context.Context, hash []byte, t *Token) error {
 // TokenByHash reads the token of a secret, if it counts. It notes the use, by the
 // minute; with its first use, the token that it replaces goes.
 func (a *Accounts) TokenByHash(ctx context.Context, hash []byte, now time.Time) (*Token, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE secret_hash = $1 AND (expires_at IS NULL OR expires_at > $2)`, hash, now)
+	rows, err := a.pool.Query(
+		ctx,
+		`SELECT `+tokenColumns+` FROM tokens WHERE secret_hash = $1 AND (expires_at IS NULL OR expires_at > $2)`,
+		hash,
+		now,
+	)
 	t, err := one(rows, err, "look for a token", scanToken)
 	if err != nil {
 		return nil, err
@@ -97,7 +116,13 @@ type TokenFilter struct {
 
 // Tokens reads tokens in the order in which they were made.
 func (a *Accounts) Tokens(ctx context.Context, f TokenFilter) ([]Token, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE id > $1 AND ($2 = '' OR machine_id = $2) ORDER BY id LIMIT $3`, f.AfterID, f.MachineID, f.Limit)
+	rows, err := a.pool.Query(
+		ctx,
+		`SELECT `+tokenColumns+` FROM tokens WHERE id > $1 AND ($2 = '' OR machine_id = $2) ORDER BY id LIMIT $3`,
+		f.AfterID,
+		f.MachineID,
+		f.Limit,
+	)
 	return list(rows, err, "list tokens", scanToken)
 }
 

@@ -32,7 +32,20 @@ type User struct {
 const userColumns = `u.id, u.name, u.role, u.tags, u.disabled, u.password_hash, u.totp_secret, u.totp_step, u.issuer, u.subject, u.created_at, u.last_login`
 
 func (u *User) fields() []any {
-	return []any{&u.ID, &u.Name, &u.Role, &u.Tags, &u.Disabled, &u.PasswordHash, &u.TOTPSecret, &u.TOTPStep, &u.Issuer, &u.Subject, &u.CreatedAt, &u.LastLogin}
+	return []any{
+		&u.ID,
+		&u.Name,
+		&u.Role,
+		&u.Tags,
+		&u.Disabled,
+		&u.PasswordHash,
+		&u.TOTPSecret,
+		&u.TOTPStep,
+		&u.Issuer,
+		&u.Subject,
+		&u.CreatedAt,
+		&u.LastLogin,
+	}
 }
 
 func scanUser(row pgx.CollectableRow) (u User, err error) { return u, row.Scan(u.fields()...) }
@@ -62,7 +75,12 @@ func (a *Accounts) UserByID(ctx context.Context, id int64) (*User, error) {
 
 // UserBySubject reads a user by what an identity provider calls them.
 func (a *Accounts) UserBySubject(ctx context.Context, issuer, subject string) (*User, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u WHERE issuer = $1 AND subject = $2`, issuer, subject)
+	rows, err := a.pool.Query(
+		ctx,
+		`SELECT `+userColumns+` FROM users u WHERE issuer = $1 AND subject = $2`,
+		issuer,
+		subject,
+	)
 	return one(rows, err, "read a user", scanUser)
 }
 
@@ -82,7 +100,8 @@ func (a *Accounts) CreateUser(ctx context.Context, u *User) error {
 func (a *Accounts) insertUser(ctx context.Context, q interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }, u *User) error {
-	err := q.QueryRow(ctx, insertUser, u.Name, u.Role, tags(u.Tags), u.PasswordHash, u.Issuer, u.Subject, u.CreatedAt).Scan(&u.ID)
+	err := q.QueryRow(ctx, insertUser, u.Name, u.Role, tags(u.Tags), u.PasswordHash, u.Issuer, u.Subject, u.CreatedAt).
+		Scan(&u.ID)
 	if err != nil {
 		return taken(fmt.Errorf("add a user: %w", err))
 	}
@@ -107,8 +126,15 @@ type UserChange struct {
 func (a *Accounts) ChangeUser(ctx context.Context, id int64, change UserChange) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if change.Role != nil || change.Disabled != nil || change.Tags != nil {
-			err := a.guardAdmins(ctx, tx, `UPDATE users SET role = coalesce($2, role), tags = coalesce($3, tags), disabled = coalesce($4, disabled) WHERE id = $1`,
-				id, change.Role, change.Tags, change.Disabled)
+			err := a.guardAdmins(
+				ctx,
+				tx,
+				`UPDATE users SET role = coalesce($2, role), tags = coalesce($3, tags), disabled = coalesce($4, disabled) WHERE id = $1`,
+				id,
+				change.Role,
+				change.Tags,
+				change.Disabled,
+			)
 			if err != nil {
 				return err
 			}
@@ -172,7 +198,12 @@ const setupPrefix = "setup_link:"
 
 // AddSetup makes a set-up link count until the first administrator is there.
 func (a *Accounts) AddSetup(ctx context.Context, hash []byte, now time.Time) error {
-	_, err := a.pool.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING`, setupPrefix+hex.EncodeToString(hash), now.UTC().Format(time.RFC3339))
+	_, err := a.pool.Exec(
+		ctx,
+		`INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING`,
+		setupPrefix+hex.EncodeToString(hash),
+		now.UTC().Format(time.RFC3339),
+	)
 	if err != nil {
 		return fmt.Errorf("keep the set-up link: %w", err)
 	}

@@ -63,7 +63,10 @@ func findBinaries(dir string, wanted int) (string, error) {
 	if wanted != 0 {
 		return "", fmt.Errorf("%w of version %d, which the existing cluster needs", ErrNoBinaries, wanted)
 	}
-	return "", fmt.Errorf("%w: install PostgreSQL %d or newer (Debian: apt-get install postgresql), or set DATABASE_URL", ErrNoBinaries, MinMajor)
+	return "", fmt.Errorf(
+		"%w: install PostgreSQL %d or newer (Debian: apt-get install postgresql), or set DATABASE_URL", ErrNoBinaries,
+		MinMajor,
+	)
 }
 
 var versionPattern = regexp.MustCompile(`PostgreSQL\) (\d+)`)

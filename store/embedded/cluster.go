@@ -205,7 +205,9 @@ func (c *Cluster) settings(ctx context.Context) []string {
 		"jit=off", // compiling a plan costs more than any of our queries
 	}
 	if !c.cfg.Durable {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+		settings = append(
+			settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200",
+		)
 	}
 	return settings
 }
@@ -232,7 +234,9 @@ func (c *Cluster) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", "60", "-l", c.logPath(), "-o", options.String())
+		out, err := c.run(
+			ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", "60", "-l", c.logPath(), "-o", options.String(),
+		)
 		if err == nil {
 			return nil
 		}

@@ -161,7 +161,8 @@ func TestNoBinaries(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(cfg.Dir, "postgres", "PG_VERSION"), []byte("14\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := embedded.Start(t.Context(), cfg); !errors.Is(err, embedded.ErrNoBinaries) || !strings.Contains(err.Error(), "version 14") {
+	if _, err := embedded.Start(t.Context(), cfg); !errors.Is(err, embedded.ErrNoBinaries) ||
+		!strings.Contains(err.Error(), "version 14") {
 		t.Errorf("a cluster of another version: %v", err)
 	}
 }
@@ -176,7 +177,8 @@ func TestClosedDirectoryIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if _, err := embedded.Start(t.Context(), config(filepath.Join(dir, "data"))); err == nil || !strings.Contains(err.Error(), dir) {
+	if _, err := embedded.Start(t.Context(), config(filepath.Join(dir, "data"))); err == nil ||
+		!strings.Contains(err.Error(), dir) {
 		t.Errorf("a directory that postgres may not enter: %v", err)
 	}
 }

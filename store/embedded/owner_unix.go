@@ -34,7 +34,9 @@ func currentOwner() (owner, error) {
 	}
 	postgres, err := user.Lookup("postgres")
 	if err != nil {
-		return owner{}, fmt.Errorf("PostgreSQL refuses to run as root, and there is no user postgres to run it as: %w", err)
+		return owner{}, fmt.Errorf(
+			"PostgreSQL refuses to run as root, and there is no user postgres to run it as: %w", err,
+		)
 	}
 	uid, err := strconv.Atoi(postgres.Uid)
 	if err != nil {
@@ -82,7 +84,10 @@ func (o owner) makeParent(dir string) error {
 		}
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if ok && info.Mode().Perm()&0o001 == 0 && int(stat.Uid) != o.uid && int(stat.Gid) != o.gid {
-			return fmt.Errorf("running as root, PostgreSQL runs as the user postgres, which may not enter %s: choose another data directory", path)
+			return fmt.Errorf(
+				"running as root, PostgreSQL runs as the user postgres, which may not enter %s: choose another data directory",
+				path,
+			)
 		}
 	}
 	return nil
@@ -129,7 +134,8 @@ func (o owner) makeSocketDir(dir string) (string, error) {
 		return "", err
 	}
 	// In a folder that others can write to, one of them may have been here first.
-	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != o.uid || info.Mode().Perm() != 0o700 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != o.uid ||
+		info.Mode().Perm() != 0o700 {
 		return "", fmt.Errorf("%s is not a folder of the cluster's owner with mode 0700", socket)
 	}
 	return socket, nil

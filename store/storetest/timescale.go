@@ -113,7 +113,10 @@ func startBridge(template string) (*timescaleBridge, error) {
 		return nil, fmt.Errorf("bridge.mjs did not come up; make test installs what it needs: %w", err)
 	}
 	// Prepared statements of two connections would meet in the one backend.
-	b.url = fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable&default_query_exec_mode=cache_describe", strings.TrimSpace(port))
+	b.url = fmt.Sprintf(
+		"postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable&default_query_exec_mode=cache_describe",
+		strings.TrimSpace(port),
+	)
 	return b, nil
 }
 
