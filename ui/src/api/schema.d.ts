@@ -1636,6 +1636,19 @@ export interface components {
             /** Format: date-time */
             started_at?: string;
         };
+        ProcessMatchView: {
+            hostname: string;
+            machine_id: string;
+            /** @description At an instant: the processes as they were */
+            processes?: components["schemas"]["Process"][];
+            /**
+             * Format: date-time
+             * @description At an instant: the snapshot that shows it
+             */
+            timestamp?: string;
+            /** @description In a window: what the processes used */
+            usages?: components["schemas"]["UsageView"][];
+        };
         ProcessPointView: {
             /** Format: int64 */
             cpu_ms: number | null;
@@ -1936,19 +1949,6 @@ export interface components {
             password: string;
             /** @description What follows # in the set-up link */
             secret: string;
-        };
-        ProcessMatchView: {
-            hostname: string;
-            machine_id: string;
-            /** @description At an instant: the processes as they were */
-            processes?: components["schemas"]["Process"][];
-            /**
-             * Format: date-time
-             * @description At an instant: the snapshot that shows it
-             */
-            timestamp?: string;
-            /** @description In a window: what the processes used */
-            usages?: components["schemas"]["UsageView"][];
         };
         Snapshot: {
             /** @description Changes only: processes that ended since the previous snapshot */
