@@ -368,7 +368,7 @@ func TestUnknownSettingsAreIgnored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := a.recorder.current(); got.PollingInterval != 2 || !got.Omits(snapshot.ProcessIO) {
+	if got := a.recorder.current(); got.PollingInterval != 2 || !got.Omits(snapshot.PartProcessIO) {
 		t.Errorf("it obeys %+v", got)
 	}
 	if n := strings.Count(told.String(), `settings="[brightness omit auras]"`); n != 1 {

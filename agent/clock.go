@@ -34,7 +34,7 @@ func (c *clock) stampAt(wall snapshot.Time, now time.Time) (at snapshot.Time, ju
 		if d := wall.Sub(c.wall) - elapsed; d.Abs() > jumpSlack+elapsed/1000 {
 			jump = d.Round(time.Millisecond)
 		}
-		if behind := c.stamped.Sub(wall); behind >= 0 && behind <= snapshot.MaxClockLead {
+		if behind := c.stamped.Sub(wall); behind >= 0 && behind <= snapshot.MaxClockSkew {
 			at = max(wall, c.stamped.Add(max(elapsed/2, time.Millisecond)))
 		}
 	}

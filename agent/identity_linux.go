@@ -31,7 +31,7 @@ func (r *procReader) identify(p *procProcess) {
 	}
 	if r.want.cgroups {
 		if text, err := r.readFile(p, &keptFile{}, "cgroup", false); err == nil {
-			id.Cgroup = clean(cgroupOf(text), snapshot.MaxMountBytes)
+			id.Cgroup = clean(cgroupOf(text), snapshot.MaxPathBytes)
 		}
 	}
 	if id.Name = clean(id.Name, snapshot.MaxTextBytes); id.Name == "" {

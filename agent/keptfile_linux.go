@@ -104,7 +104,7 @@ func number(text []byte, label string) int64 {
 		digits = digits[:end]
 	}
 	n, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil || n < 0 || n > snapshot.MaxAmount {
+	if err != nil || n < 0 || n > snapshot.MaxSafeInteger {
 		return unknown
 	}
 	return n

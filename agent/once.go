@@ -40,7 +40,7 @@ func Once(ctx context.Context, cfg Config, apart time.Duration) (*snapshot.State
 		Machine:    taken.machine,
 		Processes:  taken.processes,
 	}
-	state.Derive()
+	state.DeriveCPUUsage()
 	return state, nil
 }
 

@@ -268,7 +268,7 @@ func TestQueueAgainstAModel(t *testing.T) {
 func BenchmarkHourWithoutServer(b *testing.B) {
 	machine := snapshottest.NewMachine(1, 300)
 	machine.Churn, machine.Busy = 0.0005, 0.125
-	series := machine.Sparse(1_780_000_000_000, 720, 5*time.Second, 12)
+	series := machine.Series(1_780_000_000_000, 720, 5*time.Second, 12)
 	var encoded []queued
 	for i := range series.Snapshots {
 		s := &series.Snapshots[i]

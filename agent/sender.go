@@ -114,8 +114,8 @@ func (s *sender) wait(ctx context.Context) {
 	if s.queue.ready() || !s.registered {
 		return
 	}
-	every := min(snapshot.Heartbeat, s.recorder.interval())
-	if s.recorder.current().Enabled && every < snapshot.Heartbeat {
+	every := min(snapshot.HeartbeatInterval, s.recorder.interval())
+	if s.recorder.current().Enabled && every < snapshot.HeartbeatInterval {
 		every *= 2 // snapshots are signs of life themselves
 	}
 	timer := time.NewTimer(max(0, every-time.Since(s.lastPost)))

@@ -141,7 +141,7 @@ func (r *systemReader) readCPU(ctx context.Context, m *snapshot.MachineSnapshot,
 		System: share(total.System),
 		IOWait: share(total.Iowait),
 		IRQ:    share(total.Irq + total.Softirq),
-		Stolen: share(total.Steal),
+		Steal:  share(total.Steal),
 	}
 }
 
@@ -208,7 +208,7 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 		seen[key] = true
 		d := snapshot.Disk{
 			Device: clean(partition.Device, snapshot.MaxTextBytes),
-			Mount:  clean(partition.Mountpoint, snapshot.MaxMountBytes),
+			Mount:  clean(partition.Mountpoint, snapshot.MaxPathBytes),
 			Total:  new(signed(usage.Total)),
 			Used:   new(signed(usage.Used)),
 		}
@@ -249,7 +249,7 @@ func (r *systemReader) interfaces(ctx context.Context) []snapshot.Interface {
 }
 
 // signed converts a counter; what does not fit our limits is cut to them.
-func signed(n uint64) int64 { return int64(min(n, snapshot.MaxAmount)) }
+func signed(n uint64) int64 { return int64(min(n, snapshot.MaxSafeInteger)) }
 
 // grown returns by how much a counter has grown; a counter that was reset starts at 0.
 func grown(now, before uint64) *int64 {

@@ -12,16 +12,16 @@ type wanted struct {
 func wantedBy(config snapshot.Config) wanted {
 	want := func(part snapshot.Part) bool { return !config.Omits(part) }
 	return wanted{
-		commandLines: want(snapshot.CommandLines),
-		cgroups:      want(snapshot.Cgroups),
-		io:           want(snapshot.ProcessIO),
-		openFiles:    want(snapshot.OpenFiles),
+		commandLines: want(snapshot.PartCommandLines),
+		cgroups:      want(snapshot.PartCgroups),
+		io:           want(snapshot.PartProcessIO),
+		openFiles:    want(snapshot.PartOpenFiles),
 		shortLived: want(
-			snapshot.ShortLived,
+			snapshot.PartShortLived,
 		),
-		cores:        want(snapshot.Cores),
-		disks:        want(snapshot.Disks),
-		interfaces:   want(snapshot.Interfaces),
-		temperatures: want(snapshot.Temperatures),
+		cores:        want(snapshot.PartCores),
+		disks:        want(snapshot.PartDisks),
+		interfaces:   want(snapshot.PartInterfaces),
+		temperatures: want(snapshot.PartTemperatures),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/internal/clientaddr"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/store"
 )
@@ -56,8 +57,8 @@ func viewOf(ctx context.Context) store.View {
 	return store.View{}
 }
 
-// Writes is nil if the caller may write a machine's snapshots, and else a problem.
-func (*Access) Writes(ctx context.Context, machineID string) error {
+// AuthorizeWrite is nil if the caller may write a machine's snapshots, and else a problem.
+func (*Access) AuthorizeWrite(ctx context.Context, machineID string) error {
 	switch scopeOf(ctx) {
 	case auth.All:
 		return nil
@@ -75,9 +76,9 @@ func owns(who *auth.Principal, machineID string) error {
 	return problem.New(http.StatusForbidden, "other_machine", "This token is bound to another machine.")
 }
 
-// Watches reports whether the caller may, by now, do an action of the live view with
+// MayWatch reports whether the caller may, by now, do an action of the live view with
 // a machine.
-func (a *Access) Watches(ctx context.Context, action, machineID string) (bool, error) {
+func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, error) {
 	who, err := a.renew(ctx)
 	if who == nil {
 		return false, err
@@ -91,8 +92,8 @@ func (a *Access) Watches(ctx context.Context, action, machineID string) (bool, e
 	return false, nil
 }
 
-// Holds reports whether the caller's credential still counts.
-func (a *Access) Holds(ctx context.Context) (bool, error) {
+// CredentialValid reports whether the caller's credential still counts.
+func (a *Access) CredentialValid(ctx context.Context) (bool, error) {
 	who, err := a.renew(ctx)
 	return who != nil, err
 }
@@ -110,8 +111,8 @@ func (a *Access) renew(ctx context.Context) (*auth.Principal, error) {
 	return who, err
 }
 
-// Who names the caller, for what is counted by caller.
-func (*Access) Who(ctx context.Context) string { return callerKey(auth.PrincipalOf(ctx)) }
+// CallerKey names the caller, for what is counted by caller.
+func (*Access) CallerKey(ctx context.Context) string { return callerKey(auth.PrincipalOf(ctx)) }
 
 func callerKey(who *auth.Principal) string {
 	if who == nil {
@@ -169,7 +170,7 @@ func (a *API) authorize(c *gin.Context) {
 		return
 	}
 	if a.access.policy.Open(operation) {
-		if wait := a.strangers.Take(auth.AddressKey(c.ClientIP()), a.cfg.Now()); wait > 0 {
+		if wait := a.strangers.Take(clientaddr.Key(c.ClientIP()), a.cfg.Now()); wait > 0 {
 			a.refuse(c, &auth.TooManyError{Wait: wait})
 		}
 		return

@@ -137,7 +137,7 @@ func (s *site) get(format string, args ...any) answer {
 // fill posts a series as an agent would.
 func (s *site) fill(machineID string, start snapshot.Time, n int) snapshottest.Series {
 	s.t.Helper()
-	series := snapshottest.NewMachine(1, 20).Sparse(start, n, time.Second, 10)
+	series := snapshottest.NewMachine(1, 20).Series(start, n, time.Second, 10)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: machineID, Snapshots: series.Snapshots})
 	if err != nil {
 		s.t.Fatal(err)

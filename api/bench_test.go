@@ -14,7 +14,7 @@ import (
 // A day's chart in minutes, the longest answer that a page of charts asks for.
 func BenchmarkChartOfADay(b *testing.B) {
 	s := start(b, api.Config{})
-	series := snapshottest.NewMachine(1, 3).Sparse(snapshot.TimeOf(time.Now().Add(-24*time.Hour)), 1440, time.Minute, 5)
+	series := snapshottest.NewMachine(1, 3).Series(snapshot.TimeOf(time.Now().Add(-24*time.Hour)), 1440, time.Minute, 5)
 	for rest := series.Snapshots; len(rest) > 0; rest = rest[120:] {
 		if err := s.store.Write(b.Context(), []*snapshot.Batch{{MachineID: "m", Snapshots: rest[:120]}})[0].Err; err != nil {
 			b.Fatal(err)

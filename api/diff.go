@@ -81,11 +81,11 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 	var none With
 	out.Body.From, out.Body.To = none.view(&diff.From, false), none.view(&diff.To, false)
 	lists := map[snapshot.ChangeKind]*[]ChangeView{
-		snapshot.Started: &out.Body.Started,
-		snapshot.Ended:   &out.Body.Ended,
-		snapshot.Passed:  &out.Body.Passed,
-		snapshot.Grew:    &out.Body.Grew,
-		snapshot.Shrank:  &out.Body.Shrank,
+		snapshot.ChangeStarted:    &out.Body.Started,
+		snapshot.ChangeEnded:      &out.Body.Ended,
+		snapshot.ChangeShortLived: &out.Body.Passed,
+		snapshot.ChangeGrew:       &out.Body.Grew,
+		snapshot.ChangeShrank:     &out.Body.Shrank,
 	}
 	for _, list := range lists {
 		*list = []ChangeView{}

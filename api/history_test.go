@@ -21,7 +21,7 @@ func (s *site) history(machineID string) snapshottest.Series {
 	s.t.Helper()
 	machine := snapshottest.NewMachine(5, 20)
 	machine.Churn = 0.02
-	series := machine.Sparse(snapshot.TimeOf(time.Now().Add(-90*time.Minute)), 60, 30*time.Second, 4)
+	series := machine.Series(snapshot.TimeOf(time.Now().Add(-90*time.Minute)), 60, 30*time.Second, 4)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: machineID, Snapshots: series.Snapshots})
 	if err != nil {
 		s.t.Fatal(err)

@@ -196,7 +196,7 @@ func (a *API) registerMachine(ctx context.Context, in *struct{ Body Registration
 	if err := in.Body.Machine.Validate(); err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	if err := a.access.Writes(ctx, in.Body.MachineID); err != nil {
+	if err := a.access.AuthorizeWrite(ctx, in.Body.MachineID); err != nil {
 		return nil, err
 	}
 	created, err := a.store.Register(ctx, &in.Body.Machine)
@@ -257,7 +257,7 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	}
 	for field, names := range map[string]*[]string{"include": change.Include, "exclude": change.Exclude} {
 		if names != nil {
-			if err := snapshot.CheckNames(field, *names); err != nil {
+			if err := snapshot.ValidateNamePatterns(field, *names); err != nil {
 				return nil, a.fail(ctx, err)
 			}
 		}

@@ -52,7 +52,7 @@ func newMatrix(t *testing.T, policy auth.Policy) *matrix {
 		),
 	}
 	for i, machineID := range []string{ownMachine, otherMachine} {
-		m.fillAs(machineID, snapshottest.NewMachine(uint64(i+1), 5).Sparse(recent(), 3, time.Second, 10).Snapshots)
+		m.fillAs(machineID, snapshottest.NewMachine(uint64(i+1), 5).Series(recent(), 3, time.Second, 10).Snapshots)
 	}
 	m.machines()
 	add := func(name string, n auth.NewToken) {

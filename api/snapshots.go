@@ -106,7 +106,7 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 	processes := in.IncludeProcesses || in.ProcessTree
 	out := &snapshotList{}
 	if in.Since == "" && in.From == "" && in.To == "" && in.Cursor == "" {
-		state, err := a.store.At(ctx, in.MachineID, snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockLead), processes)
+		state, err := a.store.At(ctx, in.MachineID, snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockSkew), processes)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -137,7 +137,7 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 
 // rangeOf reads the range and the page of a request.
 func (a *API) rangeOf(in *snapshotsInput, processes bool) (store.Range, error) {
-	r := store.Range{Processes: processes, Limit: in.Limit, To: snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockLead)}
+	r := store.Range{Processes: processes, Limit: in.Limit, To: snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockSkew)}
 	most, usual := maxPlainPage, plainPage
 	if processes {
 		most, usual = maxProcessPage, processPage

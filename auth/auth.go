@@ -11,6 +11,7 @@ import (
 	"github.com/alexedwards/argon2id"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"github.com/snapwatch/snapwatch/internal/clientaddr"
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
@@ -132,7 +133,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, 
 	if found := s.recall(c, now); found != nil {
 		return found, nil
 	}
-	address := AddressKey(ClientOf(ctx).Address)
+	address := clientaddr.Key(ClientOf(ctx).Address)
 	if wait := s.misses.Exhausted(address, now); wait > 0 {
 		return nil, &TooManyError{wait}
 	}

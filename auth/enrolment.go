@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/snapwatch/snapwatch/internal/clientaddr"
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
@@ -105,7 +106,7 @@ func (s *Service) RevokeKey(ctx context.Context, id int64) error {
 // Enrol gives a machine's agent its token for a use of a key. It returns ErrKey, or
 // accounts.ErrEnrolled if the machine has a token and the key does not take over.
 func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret string, err error) {
-	now, address := s.cfg.Now(), AddressKey(ClientOf(ctx).Address)
+	now, address := s.cfg.Now(), clientaddr.Key(ClientOf(ctx).Address)
 	if err := tooMany(s.misses.Exhausted(address, now)); err != nil {
 		return "", err
 	}

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -60,18 +59,4 @@ func (l *Limiter) Exhausted(key string, now time.Time) (wait time.Duration) {
 		return time.Duration(missing / float64(l.rate) * float64(time.Second))
 	}
 	return 0
-}
-
-// AddressKey is whom an address is counted as: one that has a whole IPv6 network has
-// all its addresses.
-func AddressKey(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
-		return address
-	}
-	network, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return address
-	}
-	return network.String()
 }

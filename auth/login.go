@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/snapwatch/snapwatch/internal/clientaddr"
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
@@ -69,7 +70,7 @@ func (s *Service) Login(ctx context.Context, c Credentials) (*Started, error) {
 
 // mayTry takes an attempt from whoever makes it.
 func (s *Service) mayTry(ctx context.Context, c Credentials, user *accounts.User, now time.Time) error {
-	address, account := AddressKey(ClientOf(ctx).Address), strings.ToLower(c.Name)
+	address, account := clientaddr.Key(ClientOf(ctx).Address), strings.ToLower(c.Name)
 	if user != nil && kindOf(c.Device) == KindDevice {
 		known, err := s.accounts.KnowsDevice(ctx, Hash(c.Device), user.ID, now.Add(-deviceFor))
 		if err != nil {

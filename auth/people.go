@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/snapwatch/snapwatch/internal/clientaddr"
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
@@ -110,7 +111,7 @@ func (s *Service) HasAdmin(ctx context.Context) (bool, error) {
 // logs them in.
 func (s *Service) Setup(ctx context.Context, secret string, n NewUser) (*Started, error) {
 	now := s.cfg.Now()
-	if err := tooMany(s.strangers.Take(AddressKey(ClientOf(ctx).Address), now)); err != nil {
+	if err := tooMany(s.strangers.Take(clientaddr.Key(ClientOf(ctx).Address), now)); err != nil {
 		return nil, err
 	}
 	if kindOf(secret) != KindSetup {

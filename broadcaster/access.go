@@ -12,7 +12,7 @@ const recheckEvery = 15 * time.Second
 // accessChanged asks for a look at the sockets: somebody may have lost what they
 // could do.
 func (b *Broadcaster) accessChanged(hearing bool) {
-	b.cfg.Changed(hearing)
+	b.cfg.OnAccessChange(hearing)
 	select {
 	case b.recheck <- struct{}{}:
 	default:
@@ -54,7 +54,7 @@ func (b *Broadcaster) review(ctx context.Context, c *client) error {
 	asking, cancel := context.WithTimeout(c.session.Request.Context(), readTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	holds, err := b.guard.Holds(asking)
+	holds, err := b.authorizer.CredentialValid(asking)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (b *Broadcaster) review(ctx context.Context, c *client) error {
 		return nil
 	}
 	for _, machineID := range c.watched() {
-		may, err := b.guard.Watches(asking, "subscribe", machineID)
+		may, err := b.authorizer.MayWatch(asking, "subscribe", machineID)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (l *live) tell(t *testing.T) {
 func TestAccessEnds(t *testing.T) {
 	t.Parallel()
 	heard := make(chan bool, 100)
-	l := start(t, broadcaster.Config{Changed: func(hearing bool) { heard <- hearing }})
+	l := start(t, broadcaster.Config{OnAccessChange: func(hearing bool) { heard <- hearing }})
 	if !<-heard {
 		t.Error("it does not say that it hears of changes")
 	}

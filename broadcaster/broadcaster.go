@@ -26,15 +26,15 @@ type Source interface {
 	After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error)
 }
 
-// Guard tells what the caller of a socket's request may watch. What it knows of the
+// Authorizer tells what the caller of a socket's request may watch. What it knows of the
 // caller is in the request's context.
-type Guard interface {
-	// Watches reports whether the caller may, by now, do an action with a machine.
-	Watches(ctx context.Context, action, machineID string) (bool, error)
-	// Holds reports whether the caller's credential still counts.
-	Holds(ctx context.Context) (bool, error)
-	// Who names the caller, for what is counted by caller.
-	Who(ctx context.Context) string
+type Authorizer interface {
+	// MayWatch reports whether the caller may, by now, do an action with a machine.
+	MayWatch(ctx context.Context, action, machineID string) (bool, error)
+	// CredentialValid reports whether the caller's credential still counts.
+	CredentialValid(ctx context.Context) (bool, error)
+	// CallerKey names the caller, for what is counted by caller.
+	CallerKey(ctx context.Context) string
 }
 
 // Config bounds the sockets. Zero values mean the defaults.
@@ -45,9 +45,9 @@ type Config struct {
 	MaxSockets int
 	// MaxCallerSockets bounds the sockets of one caller; 50 by default.
 	MaxCallerSockets int
-	// Changed, if set, is told when who may do what may have changed, and whether such
+	// OnAccessChange, if set, is told when who may do what may have changed, and whether such
 	// changes are heard of from now on.
-	Changed func(hearing bool)
+	OnAccessChange func(hearing bool)
 	// MaxSubscriptions bounds the machines that one socket watches; 100 by default.
 	MaxSubscriptions int
 	// MaxQueuedBytes bounds what waits for one socket that does not keep up; 8 MiB by default.
@@ -62,14 +62,14 @@ const maxRequest = 4096
 
 // Broadcaster serves WS /api/v1/live.
 type Broadcaster struct {
-	cfg     Config
-	source  Source
-	guard   Guard
-	logger  *slog.Logger
-	metrics *metrics
-	melody  *melody.Melody
-	sockets atomic.Int64
-	serving sync.WaitGroup // sockets and topics
+	cfg        Config
+	source     Source
+	authorizer Authorizer
+	logger     *slog.Logger
+	metrics    *metrics
+	melody     *melody.Melody
+	sockets    atomic.Int64
+	serving    sync.WaitGroup // sockets and topics
 
 	ctx  context.Context // ends with Close; topics live in it
 	stop context.CancelFunc
@@ -83,15 +83,15 @@ type Broadcaster struct {
 }
 
 // New returns a Broadcaster; Run makes it hear.
-func New(cfg Config, source Source, guard Guard, logger *slog.Logger, registry prometheus.Registerer) *Broadcaster {
+func New(cfg Config, source Source, authorizer Authorizer, logger *slog.Logger, registry prometheus.Registerer) *Broadcaster {
 	if cfg.MaxSockets == 0 {
 		cfg.MaxSockets = 1000
 	}
 	if cfg.MaxCallerSockets == 0 {
 		cfg.MaxCallerSockets = 50
 	}
-	if cfg.Changed == nil {
-		cfg.Changed = func(bool) {}
+	if cfg.OnAccessChange == nil {
+		cfg.OnAccessChange = func(bool) {}
 	}
 	if cfg.MaxSubscriptions == 0 {
 		cfg.MaxSubscriptions = 100
@@ -102,7 +102,7 @@ func New(cfg Config, source Source, guard Guard, logger *slog.Logger, registry p
 	if cfg.WriteTimeout == 0 {
 		cfg.WriteTimeout = 10 * time.Second
 	}
-	b := &Broadcaster{cfg: cfg, source: source, guard: guard, logger: logger, recheck: make(chan struct{}, 1),
+	b := &Broadcaster{cfg: cfg, source: source, authorizer: authorizer, logger: logger, recheck: make(chan struct{}, 1),
 		topics: make(map[string]*topic), clients: make(map[*client]bool), callers: make(map[string]int)}
 	b.metrics = newMetrics(registry, func() float64 { return float64(b.sockets.Load()) })
 	b.ctx, b.stop = context.WithCancel(context.Background())
@@ -169,7 +169,7 @@ func (b *Broadcaster) Handle(c *gin.Context) {
 		b.sockets.Add(-1)
 		b.serving.Done()
 	}()
-	caller := b.guard.Who(c.Request.Context())
+	caller := b.authorizer.CallerKey(c.Request.Context())
 	if !b.enter(caller) {
 		c.Header("Retry-After", "5")
 		p := problem.New(http.StatusTooManyRequests, "too_many_sockets", "You have as many live views open as you may.")
@@ -195,7 +195,7 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 	}
 	ctx, cancel := context.WithTimeout(c.session.Request.Context(), readTimeout)
 	defer cancel()
-	may, err := b.guard.Watches(ctx, request.Action, request.MachineID)
+	may, err := b.authorizer.MayWatch(ctx, request.Action, request.MachineID)
 	switch {
 	case err != nil:
 		b.logger.Warn("could not tell who may watch", "machine_id", request.MachineID, "err", err)

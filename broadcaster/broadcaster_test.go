@@ -51,20 +51,20 @@ type guard struct {
 	asked int
 }
 
-func (g *guard) Watches(_ context.Context, _, machineID string) (bool, error) {
+func (g *guard) MayWatch(_ context.Context, _, machineID string) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return !g.hides[machineID] && !g.ended, nil
 }
 
-func (g *guard) Holds(context.Context) (bool, error) {
+func (g *guard) CredentialValid(context.Context) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked++
 	return !g.ended, nil
 }
 
-func (*guard) Who(context.Context) string { return "the test" }
+func (*guard) CallerKey(context.Context) string { return "the test" }
 
 // change changes what may be watched.
 func (g *guard) change(do func(*guard)) {
@@ -105,7 +105,7 @@ func start(t *testing.T, cfg broadcaster.Config) *live {
 		l.server.Close()
 	})
 	l.series = snapshottest.NewMachine(1, 10).
-		Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 200, time.Second, 10).
+		Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), 200, time.Second, 10).
 		Snapshots
 	l.write(t, "m", 0, 1)
 	return l
@@ -312,7 +312,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := storetest.Connect(t, l.database)
-	if _, err := conn.Exec(t.Context(), `SELECT pg_notify($1, '1,m 5')`, snapshot.NoticeChannel); err != nil {
+	if _, err := conn.Exec(t.Context(), `SELECT pg_notify($1, '1,m 5')`, snapshot.NotificationChannel); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.want("error"); got.Message.Code != "unknown_machine" || got.Message.MachineID != "m" {

@@ -106,7 +106,7 @@ func TestSlowFollowerBeginsAnew(t *testing.T) {
 	l := start(t, broadcaster.Config{MaxQueuedBytes: 1 << 20, WriteTimeout: 5 * time.Minute})
 	machine := snapshottest.NewMachine(4, 3000)
 	machine.Churn, machine.Busy = 0, 1 // changes as large as everything
-	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), rounds, time.Second, 40).Snapshots
+	l.series = machine.Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), rounds, time.Second, 40).Snapshots
 	l.write(t, "big", 0, 1)
 	slow, fast := follower{socket: l.dial(t)}, follower{socket: l.dial(t)}
 	for _, f := range []*follower{&slow, &fast} {

@@ -75,7 +75,7 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
-	for _, channel := range []string{snapshot.NoticeChannel, accessChannel} {
+	for _, channel := range []string{snapshot.NotificationChannel, accessChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			return false, fmt.Errorf("listen: %w", err)
 		}
@@ -107,7 +107,7 @@ func (l *listener) wait(ctx context.Context, conn *pgx.Conn) error {
 		l.access(true)
 		return nil
 	}
-	committed, keys, err := snapshot.DecodeNotices(note.Payload)
+	committed, keys, err := snapshot.DecodeNotification(note.Payload)
 	if err != nil {
 		l.logger.Warn("an unreadable notice", "err", err)
 		return nil

@@ -17,7 +17,7 @@ func TestSlowClientGetsTheNewest(t *testing.T) {
 	l := start(t, broadcaster.Config{MaxQueuedBytes: 1 << 20, WriteTimeout: 5 * time.Minute})
 	machine := snapshottest.NewMachine(2, 1500) // a message of about 400 KB
 	machine.Churn = 0
-	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 40, time.Second, 40).Snapshots
+	l.series = machine.Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), 40, time.Second, 40).Snapshots
 	l.write(t, "big", 0, 1)
 	slow, fast := l.dial(t), l.dial(t)
 	for _, s := range []*socket{slow, fast} {
@@ -51,7 +51,7 @@ func TestDeadClientIsClosed(t *testing.T) {
 	l := start(t, broadcaster.Config{WriteTimeout: 100 * time.Millisecond})
 	machine := snapshottest.NewMachine(3, 3000) // more than the kernel buffers in a few messages
 	machine.Churn = 0
-	l.series = machine.Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), 60, time.Second, 60).Snapshots
+	l.series = machine.Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), 60, time.Second, 60).Snapshots
 	l.write(t, "big", 0, 1)
 	s := l.dial(t)
 	s.say(`{"action":"subscribe","machine_id":"big"}`)

@@ -106,7 +106,7 @@ func startFleet(t *testing.T, db storetest.Database) *fleet {
 		}
 		made := snapshottest.NewMachine(uint64(i+1), 12)
 		made.Churn = 0.004
-		f.series[machineID] = made.Sparse(
+		f.series[machineID] = made.Series(
 			snapshot.TimeOf(now.Add(-5*time.Hour).Truncate(time.Second)), 540, 30*time.Second, 4,
 		)
 		f.site.Post(t, machineID, f.series[machineID].Snapshots)

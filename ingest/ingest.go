@@ -26,14 +26,14 @@ import (
 type Writer interface {
 	// Write returns an outcome for each batch once it is durable or refused. It is
 	// called concurrently, but not with the same machine.
-	Write(ctx context.Context, group []*snapshot.Batch) []snapshot.Outcome
+	Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult
 }
 
 // Config bounds what ingest holds and waits for. Zero values mean the defaults.
 type Config struct {
-	// Allow returns nil if the caller of a request may write a machine's snapshots, and
+	// Authorize returns nil if the caller of a request may write a machine's snapshots, and
 	// else the problem to answer; nil lets everybody, whom the caller of Handle has let in.
-	Allow func(ctx context.Context, machineID string) error
+	Authorize func(ctx context.Context, machineID string) error
 	// Horizon returns the oldest instant that a snapshot may be of; nil takes any.
 	Horizon func() snapshot.Time
 	// Writers is how many groups are committed at the same time; 2 by default.
@@ -53,8 +53,8 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	if c.Allow == nil {
-		c.Allow = func(context.Context, string) error { return nil }
+	if c.Authorize == nil {
+		c.Authorize = func(context.Context, string) error { return nil }
 	}
 	if c.Horizon == nil {
 		c.Horizon = func() snapshot.Time { return math.MinInt64 }
@@ -148,18 +148,18 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 		return snapshot.Ack{}, 0, err
 	}
 	defer body.release()
-	entries, err := snapshot.Entries(body.bytes)
+	entries, err := snapshot.CountEntries(body.bytes)
 	if err != nil {
 		return snapshot.Ack{}, 0, err
 	}
-	if err := body.grow(int64(entries) * snapshot.EntryBytes); err != nil {
+	if err := body.grow(int64(entries) * snapshot.DecodedEntryBytes); err != nil {
 		return snapshot.Ack{}, 0, err
 	}
 	batch, err := snapshot.DecodeBatch(body.bytes)
 	if err != nil {
 		return snapshot.Ack{}, 0, err
 	}
-	if err := i.cfg.Allow(c.Request.Context(), batch.MachineID); err != nil {
+	if err := i.cfg.Authorize(c.Request.Context(), batch.MachineID); err != nil {
 		return snapshot.Ack{}, 0, err
 	}
 	i.metrics.batchSnapshots.Observe(float64(len(batch.Snapshots)))
@@ -172,7 +172,7 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 	}
 	select {
 	case outcome := <-waiting:
-		if _, ok := errors.AsType[*snapshot.Fault](outcome.Err); outcome.Err != nil && !ok {
+		if _, ok := errors.AsType[*snapshot.ValidationError](outcome.Err); outcome.Err != nil && !ok {
 			return snapshot.Ack{}, 0, errors.Join(
 				problem.New(
 					http.StatusServiceUnavailable, "database_unavailable",
@@ -195,25 +195,25 @@ func (i *Ingest) post(c *gin.Context) (snapshot.Ack, int, error) {
 
 // checkClock refuses timestamps far ahead of our clock, which would hide the
 // present, and those past retention, which could not be kept.
-func (i *Ingest) checkClock(batch *snapshot.Batch) *snapshot.Fault {
+func (i *Ingest) checkClock(batch *snapshot.Batch) *snapshot.ValidationError {
 	now, horizon := snapshot.TimeOf(i.cfg.Now()), i.cfg.Horizon()
 	for k := range batch.Snapshots {
 		ts := batch.Snapshots[k].Timestamp
-		fault := &snapshot.Fault{
-			MachineID:  batch.MachineID,
-			Snapshot:   k,
-			Field:      "snapshots[" + strconv.Itoa(k) + "].timestamp",
-			Timestamp:  ts,
-			ServerTime: now,
+		fault := &snapshot.ValidationError{
+			MachineID:     batch.MachineID,
+			SnapshotIndex: k,
+			Field:         "snapshots[" + strconv.Itoa(k) + "].timestamp",
+			Timestamp:     ts,
+			ServerTime:    now,
 		}
-		if ts > now.Add(snapshot.MaxClockLead) {
+		if ts > now.Add(snapshot.MaxClockSkew) {
 			fault.Code = snapshot.CodeInFuture
-			fault.Problem = ts.String() + " is more than " + snapshot.MaxClockLead.String() + " ahead of the server's clock, which says " + now.String()
+			fault.Reason = ts.String() + " is more than " + snapshot.MaxClockSkew.String() + " ahead of the server's clock, which says " + now.String()
 			return fault
 		}
 		if ts < horizon {
 			fault.Code = snapshot.CodeTooOld
-			fault.Problem = ts.String() + " is older than what is kept, which begins at " + horizon.String() + "; the server's clock says " + now.String()
+			fault.Reason = ts.String() + " is older than what is kept, which begins at " + horizon.String() + "; the server's clock says " + now.String()
 			return fault
 		}
 	}

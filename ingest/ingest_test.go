@@ -42,7 +42,7 @@ type gate struct {
 	open    chan struct{}
 }
 
-func (g *gate) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.Outcome {
+func (g *gate) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult {
 	g.waiting <- len(group)
 	<-g.open
 	return g.store.Write(ctx, group)
@@ -118,7 +118,7 @@ func encode(t testing.TB, machineID string, snapshots ...snapshot.Snapshot) []by
 
 func series(seed uint64, n int) []snapshot.Snapshot {
 	return snapshottest.NewMachine(seed, 20).
-		Sparse(snapshot.TimeOf(time.Now().Add(-time.Hour)), n, time.Second, n).
+		Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), n, time.Second, n).
 		Snapshots
 }
 
@@ -233,8 +233,8 @@ func TestClocks(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"just in time", snapshot.MaxClockLead, 201, ""},
-		{"future", snapshot.MaxClockLead + time.Millisecond, 422, "timestamp_in_future"},
+		{"just in time", snapshot.MaxClockSkew, 201, ""},
+		{"future", snapshot.MaxClockSkew + time.Millisecond, 422, "timestamp_in_future"},
 		{"oldest kept", -time.Hour, 201, ""},
 		{"too old", -time.Hour - time.Millisecond, 422, "timestamp_too_old"},
 	} {
@@ -355,7 +355,7 @@ func TestDatabaseFailureIsTheServersFault(t *testing.T) {
 func BenchmarkPostFull(b *testing.B) {
 	_, url := serve(b, ingest.Config{}, storetest.Open(b, nil))
 	full := snapshottest.NewMachine(1, 300).
-		Sparse(snapshot.TimeOf(time.Now().Add(-20*time.Hour)), 2000, time.Second, 1).
+		Series(snapshot.TimeOf(time.Now().Add(-20*time.Hour)), 2000, time.Second, 1).
 		Snapshots
 	bodies := make([][]byte, len(full))
 	for i := range full {

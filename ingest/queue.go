@@ -40,7 +40,7 @@ type lane struct {
 type waitingPost struct {
 	batch   *snapshot.Batch
 	rows    int
-	outcome chan snapshot.Outcome
+	outcome chan snapshot.WriteResult
 }
 
 func newQueue(cfg Config, writer Writer, m *metrics) *queue {
@@ -70,8 +70,8 @@ func rowsOf(batch *snapshot.Batch) int {
 
 // add queues a batch, or refuses it if the queue is full. A batch that is larger
 // than the whole queue is taken when nothing else waits.
-func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.Outcome, error) {
-	post := waitingPost{batch: batch, rows: rowsOf(batch), outcome: make(chan snapshot.Outcome, 1)}
+func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.WriteResult, error) {
+	post := waitingPost{batch: batch, rows: rowsOf(batch), outcome: make(chan snapshot.WriteResult, 1)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {

@@ -98,21 +98,21 @@ type diffCase struct {
 func TestCompare(t *testing.T) {
 	for _, test := range readCases[diffCase](t, "diff.json") {
 		t.Run(test.Name, func(t *testing.T) {
-			difference := func(c snapshot.Change) int64 {
+			difference := func(c snapshot.ProcessChange) int64 {
 				if test.By == "threads" {
 					return int64(c.ThreadsChange())
 				}
 				return c.MemoryChange()
 			}
-			size := func(c snapshot.Change) int64 { return max(difference(c), -difference(c)) }
-			pid := func(c snapshot.Change) int32 {
+			size := func(c snapshot.ProcessChange) int64 { return max(difference(c), -difference(c)) }
+			pid := func(c snapshot.ProcessChange) int32 {
 				if c.Before != nil {
 					return c.Before.PID
 				}
 				return c.After.PID
 			}
-			changes := snapshot.Compare(test.Before, test.After)
-			slices.SortFunc(changes, func(a, b snapshot.Change) int {
+			changes := snapshot.CompareProcesses(test.Before, test.After)
+			slices.SortFunc(changes, func(a, b snapshot.ProcessChange) int {
 				return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(pid(a), pid(b)))
 			})
 			got := map[snapshot.ChangeKind][]int32{}
@@ -126,7 +126,7 @@ func TestCompare(t *testing.T) {
 			}
 		})
 	}
-	if kind := (snapshot.Change{}).Kind(5); kind != snapshot.Passed {
+	if kind := (snapshot.ProcessChange{}).Kind(5); kind != snapshot.ChangeShortLived {
 		t.Errorf("one that neither saw is %q", kind)
 	}
 }
@@ -166,14 +166,14 @@ func writeReplayCases(t *testing.T, file string) {
 		every       int
 	}{{"births and deaths", 0.4, 0.3, 8}, {"everything busy", 0, 1, 8}, {"everything idle", 0, 0, 8}, {"full ones alone", 0.2, 0.5, 1}} {
 		machine := snapshottest.NewMachine(uint64(i+7), 6)
-		machine.Churn, machine.Busy, machine.Endings = test.churn, test.busy, true
-		series := machine.Sparse(1_780_000_000_000, 8, time.Second, test.every)
+		machine.Churn, machine.Busy, machine.ReportEnded = test.churn, test.busy, true
+		series := machine.Series(1_780_000_000_000, 8, time.Second, test.every)
 		one := replayCase{Name: test.name}
 		for k := range series.Snapshots {
 			s := series.Snapshots[k]
 			s.IntervalMS, s.Machine = 1000, snapshot.MachineSnapshot{}
 			state := snapshot.State{IntervalMS: 1000, Processes: series.Truth[k]}
-			state.Derive()
+			state.DeriveCPUUsage()
 			slices.SortFunc(state.Processes, func(a, b snapshot.Process) int {
 				return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.StartedAt, b.StartedAt))
 			})

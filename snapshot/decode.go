@@ -10,7 +10,7 @@ import (
 )
 
 // DecodeBatch reads and validates the JSON body of a post. Every error is a
-// *Fault. Fields it does not know are ignored: a newer agent may send them.
+// *ValidationError. Fields it does not know are ignored: a newer agent may send them.
 func DecodeBatch(body []byte) (*Batch, error) {
 	var batch Batch
 	if err := json.Unmarshal(body, &batch); err != nil {
@@ -28,25 +28,25 @@ func EncodeBatch(b *Batch) ([]byte, error) {
 }
 
 // decodeError turns the decoder's error into one that names the field.
-func decodeError(err error, machineID string) *Fault {
-	fault := &Fault{
-		MachineID: clip(machineID, MaxMachineIDBytes),
-		Snapshot:  -1,
-		Code:      CodeMalformed,
-		Problem:   "is not valid JSON: " + err.Error(),
+func decodeError(err error, machineID string) *ValidationError {
+	fault := &ValidationError{
+		MachineID:     clip(machineID, MaxMachineIDBytes),
+		SnapshotIndex: -1,
+		Code:          CodeMalformed,
+		Reason:        "is not valid JSON: " + err.Error(),
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		fault.Code = CodeInvalidField
 		fault.place(semantic.JSONPointer)
-		fault.Problem = "must be " + describe(semantic)
+		fault.Reason = "must be " + describe(semantic)
 		if semantic.Err != nil {
-			fault.Problem += ": " + clip(semantic.Err.Error(), 200)
+			fault.Reason += ": " + clip(semantic.Err.Error(), 200)
 		}
 		return fault
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		fault.place(syntactic.JSONPointer)
-		fault.Problem = "is not valid JSON: " + clip(
+		fault.Reason = "is not valid JSON: " + clip(
 			strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), 200,
 		) + " at byte " + strconv.FormatInt(
 			syntactic.ByteOffset, 10,
@@ -81,14 +81,14 @@ const maxField = 200
 
 // place turns a JSON pointer (/snapshots/0/processes/3/pid) into the field's
 // path (snapshots[0].processes[3].pid) and the snapshot's index.
-func (f *Fault) place(pointer jsontext.Pointer) {
+func (f *ValidationError) place(pointer jsontext.Pointer) {
 	var path strings.Builder
 	depth := 0
 	for token := range pointer.Tokens() {
 		if n, err := strconv.Atoi(token); err == nil {
 			path.WriteString("[" + strconv.Itoa(n) + "]")
 			if depth == 1 {
-				f.Snapshot = n
+				f.SnapshotIndex = n
 			}
 		} else {
 			if path.Len() > 0 {

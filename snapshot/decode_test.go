@@ -78,13 +78,13 @@ func TestDecodeBatchNamesTheFault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := snapshot.DecodeBatch([]byte(test.body))
-			fault, ok := errors.AsType[*snapshot.Fault](err)
+			fault, ok := errors.AsType[*snapshot.ValidationError](err)
 			if !ok {
-				t.Fatalf("got %v, want a Fault", err)
+				t.Fatalf("got %v, want a ValidationError", err)
 			}
-			if !strings.HasPrefix(fault.Field, test.field) || fault.Snapshot != test.index {
+			if !strings.HasPrefix(fault.Field, test.field) || fault.SnapshotIndex != test.index {
 				t.Errorf(
-					"blamed %q in snapshot %d, want %q in %d (%v)", fault.Field, fault.Snapshot, test.field,
+					"blamed %q in snapshot %d, want %q in %d (%v)", fault.Field, fault.SnapshotIndex, test.field,
 					test.index, err,
 				)
 			}
@@ -128,8 +128,8 @@ func FuzzDecodeBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		batch, err := snapshot.DecodeBatch(body)
 		if err != nil {
-			if _, ok := errors.AsType[*snapshot.Fault](err); !ok {
-				t.Fatalf("%T is not a Fault", err)
+			if _, ok := errors.AsType[*snapshot.ValidationError](err); !ok {
+				t.Fatalf("%T is not a ValidationError", err)
 			}
 			return
 		}

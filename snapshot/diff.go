@@ -1,25 +1,25 @@
 package snapshot
 
-// Change is what became of a process between two instants: Before is nil for one
+// ProcessChange is what became of a process between two instants: Before is nil for one
 // that started, After for one that ended, and both for one that did both in between.
-type Change struct{ Before, After *Process }
+type ProcessChange struct{ Before, After *Process }
 
-// Compare pairs the processes of two lists of one machine: those of the first in its
+// CompareProcesses pairs the processes of two lists of one machine: those of the first in its
 // order, then those that are in the second alone.
-func Compare(before, after []Process) []Change {
+func CompareProcesses(before, after []Process) []ProcessChange {
 	later := make(map[ProcessKey]*Process, len(after))
 	for i := range after {
 		later[after[i].ProcessKey] = &after[i]
 	}
-	changes := make([]Change, 0, max(len(before), len(after)))
+	changes := make([]ProcessChange, 0, max(len(before), len(after)))
 	for i := range before {
 		one := &before[i]
-		changes = append(changes, Change{Before: one, After: later[one.ProcessKey]})
+		changes = append(changes, ProcessChange{Before: one, After: later[one.ProcessKey]})
 		delete(later, one.ProcessKey)
 	}
 	for i := range after {
 		if one := &after[i]; later[one.ProcessKey] == one {
-			changes = append(changes, Change{After: one})
+			changes = append(changes, ProcessChange{After: one})
 		}
 	}
 	return changes
@@ -28,37 +28,37 @@ func Compare(before, after []Process) []Change {
 // ChangeKind says in a word what became of a process.
 type ChangeKind string
 
-// The kinds. Passed is one that started and ended in between; a process that runs on
+// The kinds. ChangeShortLived is one that started and ended in between; a process that runs on
 // and takes as much as before has none.
 const (
-	Started ChangeKind = "started"
-	Ended   ChangeKind = "ended"
-	Passed  ChangeKind = "passed"
-	Grew    ChangeKind = "grew"
-	Shrank  ChangeKind = "shrank"
+	ChangeStarted    ChangeKind = "started"
+	ChangeEnded      ChangeKind = "ended"
+	ChangeShortLived ChangeKind = "passed"
+	ChangeGrew       ChangeKind = "grew"
+	ChangeShrank     ChangeKind = "shrank"
 )
 
 // Kind tells what became of a process of which difference is how much more it takes
 // of what is looked at.
-func (c Change) Kind(difference int64) ChangeKind {
+func (c ProcessChange) Kind(difference int64) ChangeKind {
 	switch {
 	case c.Before == nil && c.After == nil:
-		return Passed
+		return ChangeShortLived
 	case c.Before == nil:
-		return Started
+		return ChangeStarted
 	case c.After == nil:
-		return Ended
+		return ChangeEnded
 	case difference > 0:
-		return Grew
+		return ChangeGrew
 	case difference < 0:
-		return Shrank
+		return ChangeShrank
 	}
 	return ""
 }
 
 // MemoryChange is how much more memory it takes afterwards, in bytes; what did not
 // run, or is not known, counts as 0.
-func (c Change) MemoryChange() int64 {
+func (c ProcessChange) MemoryChange() int64 {
 	return level(
 		c.After, func(p *Process) *int64 { return p.MemoryUsage },
 	) - level(
@@ -67,7 +67,7 @@ func (c Change) MemoryChange() int64 {
 }
 
 // ThreadsChange is how many more threads it has afterwards, counted likewise.
-func (c Change) ThreadsChange() int32 {
+func (c ProcessChange) ThreadsChange() int32 {
 	return level(
 		c.After, func(p *Process) *int32 { return p.Threads },
 	) - level(

@@ -46,7 +46,7 @@ func (e *Encoder) Changes(processes []Process, ended ...Process) (samples []Proc
 		process := &processes[i]
 		before, known := e.last[process.ProcessKey]
 		renamed := !known || before.Identity != process.Identity
-		if renamed || !before.Values.Carry().Equal(process.Values) {
+		if renamed || !before.Values.CarryForward().Equal(process.Values) {
 			samples = append(samples, process.Sample(renamed))
 		}
 	}

@@ -6,15 +6,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// EntryBytes is what one entry of a batch takes in memory once it is decoded, as an
+// DecodedEntryBytes is what one entry of a batch takes in memory once it is decoded, as an
 // upper bound besides its texts: a process, an exit or a device may be two bytes of
 // JSON and is a structure of many fields.
-const EntryBytes = 320
+const DecodedEntryBytes = 320
 
-// Entries bounds from above how many entries the arrays of a batch's JSON have,
-// without decoding it: each is an object or null. It returns a *Fault if there are
+// CountEntries bounds from above how many entries the arrays of a batch's JSON have,
+// without decoding it: each is an object or null. It returns a *ValidationError if there are
 // more than a batch may have.
-func Entries(body []byte) (int, error) {
+func CountEntries(body []byte) (int, error) {
 	n := bytes.Count(body, []byte("{")) + bytes.Count(body, []byte("null"))
 	if n <= MaxEntries {
 		return n, nil
@@ -23,11 +23,11 @@ func Entries(body []byte) (int, error) {
 	// to tell, which stops there too.
 	exact := countElements(body)
 	if exact > MaxEntries {
-		return exact, &Fault{
-			Snapshot: -1,
-			Code:     CodeTooMany,
-			Limit:    MaxEntries,
-			Problem:  "there are more than the allowed number of processes, exits and devices in one batch; split it",
+		return exact, &ValidationError{
+			SnapshotIndex: -1,
+			Code:          CodeTooMany,
+			Limit:         MaxEntries,
+			Reason:        "there are more than the allowed number of processes, exits and devices in one batch; split it",
 		}
 	}
 	return exact, nil

@@ -31,13 +31,13 @@ func TestEntries(t *testing.T) {
 		"of what is no JSON": {append([]byte(`{"snapshots":[}`), many(`{}`, snapshot.MaxEntries+1)...), false},
 		"nested":             {[]byte(`{"x":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `,"snapshots":[` + many(`{}`, snapshot.MaxEntries+1) + `]}`), true},
 	} {
-		n, err := snapshot.Entries(test.body)
-		fault, is := errors.AsType[*snapshot.Fault](err)
+		n, err := snapshot.CountEntries(test.body)
+		fault, is := errors.AsType[*snapshot.ValidationError](err)
 		if is != test.fault || is && (fault.Code != snapshot.CodeTooMany || fault.Limit != snapshot.MaxEntries) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
-	series := snapshottest.NewMachine(1, 300).Sparse(1_700_000_000_000, 5, 1000, 2)
+	series := snapshottest.NewMachine(1, 300).Series(1_700_000_000_000, 5, 1000, 2)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
 	if err != nil {
 		t.Fatal(err)
@@ -46,23 +46,23 @@ func TestEntries(t *testing.T) {
 	for i := range series.Snapshots {
 		want += 1 + len(series.Snapshots[i].Processes) + len(series.Snapshots[i].Exited)
 	}
-	if n, err := snapshot.Entries(body); err != nil || n < want {
+	if n, err := snapshot.CountEntries(body); err != nil || n < want {
 		t.Errorf("%d entries are counted as %d (%v)", want, n, err)
 	}
-	if size := unsafe.Sizeof(snapshot.ProcessSample{}); size+7*8 > snapshot.EntryBytes {
+	if size := unsafe.Sizeof(snapshot.ProcessSample{}); size+7*8 > snapshot.DecodedEntryBytes {
 		t.Errorf("a process takes %d bytes and what it points to", size)
 	}
 }
 
 func BenchmarkEntries(b *testing.B) {
-	series := snapshottest.NewMachine(1, 300).Sparse(1_700_000_000_000, 10, 1000, 1)
+	series := snapshottest.NewMachine(1, 300).Series(1_700_000_000_000, 10, 1000, 1)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		if _, err := snapshot.Entries(body); err != nil {
+		if _, err := snapshot.CountEntries(body); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Heartbeat is how often an agent posts at the least, whatever its polling
+// HeartbeatInterval is how often an agent posts at the least, whatever its polling
 // interval: a batch without snapshots, if there is nothing else to tell.
-const Heartbeat = 30 * time.Second
+const HeartbeatInterval = 30 * time.Second
 
 // Machine is what a machine says of itself when it registers. Only MachineID is
 // needed; what is not known stays empty.
@@ -45,21 +45,21 @@ type Part string
 
 // The parts.
 const (
-	CommandLines Part = "command_lines"
-	Cgroups      Part = "cgroups"
-	ProcessIO    Part = "io"
-	OpenFiles    Part = "open_files"
-	// ShortLived is the processes that begin and end between two snapshots.
-	ShortLived   Part = "short_lived"
-	Cores        Part = "cores"
-	Disks        Part = "disks"
-	Interfaces   Part = "interfaces"
-	Temperatures Part = "temperatures"
+	PartCommandLines Part = "command_lines"
+	PartCgroups      Part = "cgroups"
+	PartProcessIO    Part = "io"
+	PartOpenFiles    Part = "open_files"
+	// PartShortLived is the processes that begin and end between two snapshots.
+	PartShortLived   Part = "short_lived"
+	PartCores        Part = "cores"
+	PartDisks        Part = "disks"
+	PartInterfaces   Part = "interfaces"
+	PartTemperatures Part = "temperatures"
 )
 
 // Parts lists them all.
 func Parts() []Part {
-	return []Part{CommandLines, Cgroups, ProcessIO, OpenFiles, ShortLived, Cores, Disks, Interfaces, Temperatures}
+	return []Part{PartCommandLines, PartCgroups, PartProcessIO, PartOpenFiles, PartShortLived, PartCores, PartDisks, PartInterfaces, PartTemperatures}
 }
 
 // Equal compares two configs.
@@ -100,11 +100,11 @@ func matchesName(pattern, name string) bool {
 	return found && strings.HasSuffix(name, parts[len(parts)-1])
 }
 
-// CheckNames tells what is wrong with a list of names to include or exclude, which is
-// the value of a field: it returns nil or a *Fault.
-func CheckNames(field string, patterns []string) error {
+// ValidateNamePatterns tells what is wrong with a list of names to include or exclude, which is
+// the value of a field: it returns nil or a *ValidationError.
+func ValidateNamePatterns(field string, patterns []string) error {
 	v := validator{snapshot: -1}
-	v.count(field, len(patterns), MaxExclude)
+	v.count(field, len(patterns), MaxNamePatterns)
 	for i, pattern := range patterns {
 		v.required(fmt.Sprintf("%s[%d]", field, i), pattern, MaxTextBytes)
 	}
@@ -126,10 +126,10 @@ type Ack struct {
 	Unregistered  bool   `json:"unregistered,omitzero" doc:"The server knows this machine by nothing but its id, perhaps because it was deleted: an agent registers it"`
 }
 
-// Outcome is what became of one batch of a group: an acknowledgement, or the
-// error for which nothing of the batch was stored: a *Fault if it is the
+// WriteResult is what became of one batch of a group: an acknowledgement, or the
+// error for which nothing of the batch was stored: a *ValidationError if it is the
 // batch's, any other if it is the server's.
-type Outcome struct {
+type WriteResult struct {
 	Ack Ack
 	Err error
 }

@@ -39,15 +39,15 @@ func TestConfigExcludes(t *testing.T) {
 }
 
 func TestCheckExclude(t *testing.T) {
-	if err := snapshot.CheckNames("exclude", []string{"kworker*", strings.Repeat("x", snapshot.MaxTextBytes)}); err != nil {
+	if err := snapshot.ValidateNamePatterns("exclude", []string{"kworker*", strings.Repeat("x", snapshot.MaxTextBytes)}); err != nil {
 		t.Error(err)
 	}
 	for field, patterns := range map[string][]string{
-		"exclude":    slices.Repeat([]string{"x"}, snapshot.MaxExclude+1),
+		"exclude":    slices.Repeat([]string{"x"}, snapshot.MaxNamePatterns+1),
 		"exclude[1]": {"x", ""},
 		"exclude[0]": {strings.Repeat("x", snapshot.MaxTextBytes+1)},
 	} {
-		if fault, ok := errors.AsType[*snapshot.Fault](snapshot.CheckNames("exclude", patterns)); !ok ||
+		if fault, ok := errors.AsType[*snapshot.ValidationError](snapshot.ValidateNamePatterns("exclude", patterns)); !ok ||
 			fault.Field != field {
 			t.Errorf("want a fault of %s, got %v", field, fault)
 		}

@@ -8,7 +8,7 @@ type Process struct {
 	ProcessKey
 	Identity
 	Values
-	// CPUUsage is derived from CPUMS by State.Derive.
+	// CPUUsage is derived from CPUMS by State.DeriveCPUUsage.
 	CPUUsage *float64 `json:"cpu_usage" doc:"Percent of one core over the snapshot's interval"`
 }
 
@@ -25,10 +25,10 @@ type Values struct {
 	WriteBytes  *int64 `json:"write_bytes" doc:"Bytes written in the snapshot's interval"`
 }
 
-// Carry returns the values of a process that a changes snapshot does not
+// CarryForward returns the values of a process that a changes snapshot does not
 // mention: the levels hold, and nothing was spent. An amount that was never
 // known stays unknown.
-func (v Values) Carry() Values {
+func (v Values) CarryForward() Values {
 	v.CPUMS = zeroed(v.CPUMS)
 	v.ReadBytes = zeroed(v.ReadBytes)
 	v.WriteBytes = zeroed(v.WriteBytes)
@@ -77,8 +77,8 @@ type State struct {
 	Processes []Process
 }
 
-// Derive fills in the CPU usage of every process from its CPU time.
-func (s *State) Derive() {
+// DeriveCPUUsage fills in the CPU usage of every process from its CPU time.
+func (s *State) DeriveCPUUsage() {
 	for i := range s.Processes {
 		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUMS, s.IntervalMS)
 	}

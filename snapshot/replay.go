@@ -28,7 +28,7 @@ func (r *Replay) Apply(s *Snapshot) error {
 	} else if err := r.check(s); err != nil {
 		return err
 	} else {
-		r.Carry()
+		r.CarryForward()
 	}
 	for _, key := range s.Exited {
 		r.Remove(key)
@@ -68,10 +68,10 @@ func (r *Replay) check(s *Snapshot) error {
 // Reset empties the list, as a full snapshot does before its own processes.
 func (r *Replay) Reset() { r.processes = make(map[ProcessKey]Process, len(r.processes)) }
 
-// Carry makes the list that of an instant at which nothing has changed.
-func (r *Replay) Carry() {
+// CarryForward makes the list that of an instant at which nothing has changed.
+func (r *Replay) CarryForward() {
 	for key, process := range r.processes {
-		process.Values = process.Values.Carry()
+		process.Values = process.Values.CarryForward()
 		r.processes[key] = process
 	}
 }

@@ -16,10 +16,10 @@ import (
 func TestReplayEqualsTruth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		machine := snapshottest.NewMachine(rapid.Uint64().Draw(t, "seed"), rapid.IntRange(1, 40).Draw(t, "processes"))
-		machine.Endings = true
+		machine.ReportEnded = true
 		machine.Churn = rapid.Float64Range(0, 0.5).Draw(t, "churn")
 		machine.Busy = rapid.Float64Range(0, 1).Draw(t, "busy")
-		series := machine.Sparse(1_780_000_000_000, 20, time.Second, rapid.IntRange(1, 20).Draw(t, "full every"))
+		series := machine.Series(1_780_000_000_000, 20, time.Second, rapid.IntRange(1, 20).Draw(t, "full every"))
 
 		body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // Validate checks everything about a batch that needs no database and no clock.
-// It returns nil or a *Fault for the first fault. It also fills in defaults:
+// It returns nil or a *ValidationError for the first fault. It also fills in defaults:
 // an absent kind is full.
 func (b *Batch) Validate() error {
 	v := validator{machineID: b.MachineID, snapshot: -1}
@@ -31,7 +31,7 @@ func (b *Batch) Validate() error {
 	return nil
 }
 
-// Validate checks a registration; it returns nil or a *Fault.
+// Validate checks a registration; it returns nil or a *ValidationError.
 func (m *Machine) Validate() error {
 	v := validator{machineID: m.MachineID, snapshot: -1}
 	v.machine(m.MachineID)
@@ -52,17 +52,17 @@ type validator struct {
 	machineID string
 	snapshot  int
 	prefix    string
-	err       *Fault
+	err       *ValidationError
 }
 
 func (v *validator) fail(field, format string, args ...any) {
 	if v.err == nil {
-		v.err = &Fault{
-			Code:      CodeInvalidField,
-			MachineID: v.machineID,
-			Snapshot:  v.snapshot,
-			Field:     v.prefix + field,
-			Problem:   fmt.Sprintf(format, args...),
+		v.err = &ValidationError{
+			Code:          CodeInvalidField,
+			MachineID:     v.machineID,
+			SnapshotIndex: v.snapshot,
+			Field:         v.prefix + field,
+			Reason:        fmt.Sprintf(format, args...),
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (v *validator) metrics(m *MachineSnapshot) {
 		d := &m.Disks[i]
 		v.prefix = fmt.Sprintf("%smachine_snapshot.disks[%d].", outer, i)
 		v.text("device", d.Device, MaxTextBytes)
-		v.required("mount", d.Mount, MaxMountBytes)
+		v.required("mount", d.Mount, MaxPathBytes)
 		v.once("mount", "disk "+d.Mount, seen)
 		v.amount("total", d.Total)
 		v.amount("used", d.Used)
@@ -164,7 +164,7 @@ func (v *validator) levels(m *MachineSnapshot) {
 		v.number("machine_snapshot.cpu.system", cpu.System, 100)
 		v.number("machine_snapshot.cpu.iowait", cpu.IOWait, 100)
 		v.number("machine_snapshot.cpu.irq", cpu.IRQ, 100)
-		v.number("machine_snapshot.cpu.steal", cpu.Stolen, 100)
+		v.number("machine_snapshot.cpu.steal", cpu.Steal, 100)
 	}
 	v.count("machine_snapshot.cores", len(m.Cores), MaxCores)
 	for i, percent := range m.Cores {
@@ -184,8 +184,8 @@ func (v *validator) levels(m *MachineSnapshot) {
 	}
 	v.amount("machine_snapshot.unseen_processes", m.UnseenProcesses)
 	v.amount("machine_snapshot.dropped_snapshots", m.DroppedSnapshots)
-	if jump := m.ClockJumpMS; jump != nil && (*jump < -MaxAmount || *jump > MaxAmount) {
-		v.fail("machine_snapshot.clock_jump_ms", "must be -%d to %d", int64(MaxAmount), int64(MaxAmount))
+	if jump := m.ClockJumpMS; jump != nil && (*jump < -MaxSafeInteger || *jump > MaxSafeInteger) {
+		v.fail("machine_snapshot.clock_jump_ms", "must be -%d to %d", int64(MaxSafeInteger), int64(MaxSafeInteger))
 	}
 }
 
@@ -256,7 +256,7 @@ func (v *validator) process(p *ProcessSample, kind Kind, seen map[ProcessKey]str
 	v.text("name", p.Name, MaxTextBytes)
 	v.text("command_line", p.CommandLine, MaxCommandLineBytes)
 	v.text("user", p.User, MaxTextBytes)
-	v.text("cgroup", p.Cgroup, MaxMountBytes)
+	v.text("cgroup", p.Cgroup, MaxPathBytes)
 	if len(p.State) > 1 || len(p.State) == 1 && (p.State[0]|0x20 < 'a' || p.State[0]|0x20 > 'z') {
 		v.fail("state", "must be one letter, as in ps")
 	}
@@ -306,8 +306,8 @@ func (v *validator) text(field, s string, limit int) {
 }
 
 func (v *validator) amount(field string, n *int64) {
-	if n != nil && (*n < 0 || *n > MaxAmount) {
-		v.fail(field, "must be 0 to %d", int64(MaxAmount))
+	if n != nil && (*n < 0 || *n > MaxSafeInteger) {
+		v.fail(field, "must be 0 to %d", int64(MaxSafeInteger))
 	}
 }
 

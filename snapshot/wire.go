@@ -65,7 +65,7 @@ type CPUModes struct {
 	System *float64 `json:"system,omitempty" minimum:"0" maximum:"100" doc:"In the kernel"`
 	IOWait *float64 `json:"iowait,omitempty" minimum:"0" maximum:"100" doc:"Idle while waiting for disks; no part of cpu_usage"`
 	IRQ    *float64 `json:"irq,omitempty" minimum:"0" maximum:"100" doc:"Serving interrupts, soft ones too"`
-	Stolen *float64 `json:"steal,omitempty" minimum:"0" maximum:"100" doc:"Taken by the host of a virtual machine"`
+	Steal  *float64 `json:"steal,omitempty" minimum:"0" maximum:"100" doc:"Taken by the host of a virtual machine"`
 }
 
 // Temperature is what one sensor shows.

@@ -31,7 +31,7 @@ func TestBackup(t *testing.T) {
 
 func testBackup(t *testing.T, from, to storetest.Database) {
 	s := from.Open(t, nil)
-	series := snapshottest.NewMachine(1, 20).Sparse(recent().Add(-72*time.Hour), 120, 5*time.Second, 12)
+	series := snapshottest.NewMachine(1, 20).Series(recent().Add(-72*time.Hour), 120, 5*time.Second, 12)
 	write(t, s, "m", series.Snapshots[:119]...)
 	refreshAll(t, from, s)
 	if from.Detection.Profile == store.ProfileTimescale {

@@ -11,7 +11,7 @@ import (
 // Change is what became of a process between two instants, and what it used in
 // between; the times of Used are of its samples there.
 type Change struct {
-	snapshot.Change
+	snapshot.ProcessChange
 	Used *Usage
 }
 
@@ -44,13 +44,13 @@ func (s *Store) Diff(ctx context.Context, machineID string, from, to snapshot.Ti
 	diff := &Diff{From: *before, To: *after}
 	diff.From.Processes, diff.To.Processes = nil, nil
 	known := make(map[snapshot.ProcessKey]bool, len(before.Processes))
-	for _, change := range snapshot.Compare(before.Processes, after.Processes) {
+	for _, change := range snapshot.CompareProcesses(before.Processes, after.Processes) {
 		one := change.Before
 		if one == nil {
 			one = change.After
 		}
 		known[one.ProcessKey] = true
-		diff.Changes = append(diff.Changes, Change{Change: change, Used: used[one.ProcessKey]})
+		diff.Changes = append(diff.Changes, Change{ProcessChange: change, Used: used[one.ProcessKey]})
 	}
 	for key, usage := range used {
 		if !known[key] {

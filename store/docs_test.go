@@ -26,7 +26,7 @@ func TestDocumentedSQL(t *testing.T) {
 		s := db.Open(t, nil)
 		machine := snapshottest.NewMachine(11, 40)
 		machine.Churn = 0.01
-		series := machine.Sparse(snapshot.TimeOf(time.Now().Add(-4*time.Hour)), 240, time.Minute, 5)
+		series := machine.Series(snapshot.TimeOf(time.Now().Add(-4*time.Hour)), 240, time.Minute, 5)
 		for rest := series.Snapshots; len(rest) > 0; rest = rest[60:] {
 			write(t, s, "web-1", rest[:60]...)
 		}

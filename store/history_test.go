@@ -34,7 +34,7 @@ func writePast(t *testing.T, s *store.Store, now time.Time) past {
 	for i, machineID := range []string{"a", "b", "c"} {
 		machine := snapshottest.NewMachine(uint64(i+1), 12)
 		machine.Churn = 0.004
-		series := machine.Sparse(h.begin, 540, 30*time.Second, 4)
+		series := machine.Series(h.begin, 540, 30*time.Second, 4)
 		h.series[machineID] = series
 		for rest := series.Snapshots; len(rest) > 0; {
 			n := min(90, len(rest))

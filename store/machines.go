@@ -30,7 +30,7 @@ type Machine struct {
 // Stale reports whether a machine has not been heard of for twice as long as its
 // agent is silent at the most, and a second on top, because a post has to travel.
 func (m *Machine) Stale(now time.Time) bool {
-	interval := snapshot.Heartbeat
+	interval := snapshot.HeartbeatInterval
 	if m.Enabled {
 		interval = min(interval, time.Duration(m.PollingInterval*float64(time.Second)))
 	}
@@ -49,7 +49,7 @@ func (s *Store) States(ctx context.Context) (MachineStates, error) {
 	var n MachineStates
 	err := s.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled), count(*) FILTER (WHERE NOT stale AND NOT enabled), count(*) FILTER (WHERE stale)
 		FROM (SELECT enabled, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines) m`,
-		s.cfg.Now(), snapshot.Heartbeat.Seconds()).
+		s.cfg.Now(), snapshot.HeartbeatInterval.Seconds()).
 		Scan(&n.Up, &n.Disabled, &n.Stale)
 	if err != nil {
 		return n, fmt.Errorf("count machines by state: %w", err)

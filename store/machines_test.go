@@ -40,7 +40,7 @@ func testMachines(t *testing.T, db storetest.Database) {
 		created {
 		t.Fatalf("register again: created %v, %v", created, err)
 	}
-	write(t, s, "id-1", snapshottest.NewMachine(1, 7).Sparse(recent(), 2, time.Second, 2).Snapshots...)
+	write(t, s, "id-1", snapshottest.NewMachine(1, 7).Series(recent(), 2, time.Second, 2).Snapshots...)
 
 	var seen []string
 	page := store.MachinePage{View: store.Everything(), Limit: 2}
@@ -120,10 +120,10 @@ func TestNotify(t *testing.T) {
 	url := storetest.URL(t)
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
 	listener := storetest.Connect(t, url)
-	if _, err := listener.Exec(t.Context(), "LISTEN "+snapshot.NoticeChannel); err != nil {
+	if _, err := listener.Exec(t.Context(), "LISTEN "+snapshot.NotificationChannel); err != nil {
 		t.Fatal(err)
 	}
-	series := snapshottest.NewMachine(1, 3).Sparse(recent(), 3, time.Second, 1).Snapshots
+	series := snapshottest.NewMachine(1, 3).Series(recent(), 3, time.Second, 1).Snapshots
 	for i := range series {
 		write(t, s, "m-1", series[i])
 	}
@@ -134,7 +134,7 @@ func TestNotify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		committed, keys, err := snapshot.DecodeNotices(note.Payload)
+		committed, keys, err := snapshot.DecodeNotification(note.Payload)
 		if age := time.Since(committed.Std()); age < 0 || age > time.Minute {
 			t.Errorf("the commit is said to be %s old", age)
 		}
@@ -148,7 +148,7 @@ func TestNotify(t *testing.T) {
 func TestChainCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, func(c *store.Config) { c.ChainCache = 100 })
-	series := snapshottest.NewMachine(1, 30).Sparse(recent(), 2, time.Second, 2).Snapshots
+	series := snapshottest.NewMachine(1, 30).Series(recent(), 2, time.Second, 2).Snapshots
 	for i := range 10 {
 		write(t, s, fmt.Sprintf("m-%d", i), series...)
 	}

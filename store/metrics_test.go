@@ -48,7 +48,7 @@ func TestRollupsBehind(t *testing.T) {
 			t,
 			s,
 			"m",
-			snapshottest.NewMachine(1, 5).Sparse(recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
+			snapshottest.NewMachine(1, 5).Series(recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
 		want := now.Sub(recent().Add(-72 * time.Hour).Std().UTC().Truncate(time.Hour).Add(time.Hour))
 		if got := behind(); got != want {
 			t.Errorf("%s behind, want %s", got, want)

@@ -105,8 +105,8 @@ func (n *notifier) send() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	payloads := snapshot.EncodeNotices(since, batch)
-	if _, err := n.pool.Exec(ctx, `SELECT pg_notify($1, p) FROM unnest($2::text[]) p`, snapshot.NoticeChannel, payloads); err != nil {
+	payloads := snapshot.EncodeNotifications(since, batch)
+	if _, err := n.pool.Exec(ctx, `SELECT pg_notify($1, p) FROM unnest($2::text[]) p`, snapshot.NotificationChannel, payloads); err != nil {
 		n.logger.Warn("could not notify of new snapshots", "machines", len(batch), "err", err)
 		n.metrics.notifyFailures.Inc()
 		n.mu.Lock()

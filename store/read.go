@@ -138,7 +138,7 @@ func (s *Store) readInstants(ctx context.Context, machine int32, sql string, arg
 		err := row.Scan(
 			&ts, &full, &at.intervalMS, &m.CPUUsage, &m.Load1, &m.Load5, &m.Load15, &m.UptimeMS, &m.TotalRAM,
 			&m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk,
-			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Stolen, &m.Cores, &temperatures,
+			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Steal, &m.Cores, &temperatures,
 			&m.UnseenProcesses, &m.DroppedSnapshots, &m.ClockJumpMS,
 		)
 		if err != nil {
@@ -198,7 +198,7 @@ func (s *Store) complete(
 	lists := replay(instants, samples, identities)
 	for i := range states {
 		states[i].Processes = lists[i]
-		states[i].Derive()
+		states[i].DeriveCPUUsage()
 	}
 	return states, nil
 }

@@ -23,7 +23,7 @@ func TestRangeAndPaging(t *testing.T) {
 
 func testRangeAndPaging(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
-	series := snapshottest.NewMachine(7, 5).Sparse(recent(), 10, time.Second, 4)
+	series := snapshottest.NewMachine(7, 5).Series(recent(), 10, time.Second, 4)
 	write(t, s, "m", series.Snapshots...)
 	for _, test := range []struct {
 		name        string
@@ -170,7 +170,7 @@ func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
 
 func BenchmarkAt(b *testing.B) {
 	s := storetest.Open(b, nil)
-	series := snapshottest.NewMachine(1, 300).Sparse(recent(), 120, 5*time.Second, 12)
+	series := snapshottest.NewMachine(1, 300).Series(recent(), 120, 5*time.Second, 12)
 	write(b, s, "m", series.Snapshots...)
 	b.ResetTimer()
 	for i := 0; b.Loop(); i++ {
@@ -182,7 +182,7 @@ func BenchmarkAt(b *testing.B) {
 
 func BenchmarkWriteFull(b *testing.B) {
 	s := storetest.Open(b, nil)
-	series := snapshottest.NewMachine(1, 300).Sparse(recent(), 2000, time.Second, 1)
+	series := snapshottest.NewMachine(1, 300).Series(recent(), 2000, time.Second, 1)
 	b.ResetTimer()
 	n := 0
 	for i := 0; b.Loop(); i++ {

@@ -97,7 +97,7 @@ func replay(instants []instant, samples []sample, identities map[int64]identityR
 				list.Reset()
 				reset = ts
 			} else {
-				list.Carry()
+				list.CarryForward()
 			}
 			moved = ts
 			for len(samples) > 0 && samples[0].ts == ts {
@@ -110,7 +110,7 @@ func replay(instants []instant, samples []sample, identities map[int64]identityR
 			reset = at.fullTS
 		}
 		if moved < at.ts { // an instant at which nothing has changed
-			list.Carry()
+			list.CarryForward()
 			moved = at.ts
 		}
 		lists[i] = list.Processes()

@@ -73,7 +73,7 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 				s,
 				"m",
 				snapshottest.NewMachine(uint64(age), 5).
-					Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).
+					Series(recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).
 					Snapshots...)
 		}
 		refreshAll(t, db, s)
@@ -154,7 +154,7 @@ func TestDiskBudget(t *testing.T) {
 				s,
 				"m",
 				snapshottest.NewMachine(uint64(age), 50).
-					Sparse(recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).
+					Series(recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).
 					Snapshots...)
 		}
 		refreshAll(t, db, s)
@@ -249,7 +249,7 @@ func TestTimescalePolicies(t *testing.T) {
 
 	// Nothing runs jobs in this database, so this server does: rollups are made and
 	// old chunks compressed.
-	write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent().Add(-72*time.Hour), 6, time.Second, 3).Snapshots...)
+	write(t, s, "m", snapshottest.NewMachine(1, 5).Series(recent().Add(-72*time.Hour), 6, time.Second, 3).Snapshots...)
 	now = now.Add(4 * time.Hour)
 	maintain()
 	var made, compressed int
@@ -269,8 +269,8 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		day := recent().Add(-72 * time.Hour)
-		on := snapshottest.NewMachine(1, 20).Sparse(day, 120, 5*time.Second, 12)
-		away := snapshottest.NewMachine(2, 20).Sparse(day, 120, 5*time.Second, 12)
+		on := snapshottest.NewMachine(1, 20).Series(day, 120, 5*time.Second, 12)
+		away := snapshottest.NewMachine(2, 20).Series(day, 120, 5*time.Second, 12)
 		write(t, s, "on", on.Snapshots...)
 		write(t, s, "away", away.Snapshots[60:]...)
 		refreshAll(t, db, s)
@@ -311,7 +311,7 @@ func TestHoursBeginInFull(t *testing.T) {
 			machineID := fmt.Sprintf("m-%d", cache)
 			machine := snapshottest.NewMachine(3, 30)
 			machine.Churn = 0.1
-			series := machine.Sparse(recent().Add(-30*time.Second), 12, 5*time.Second, 12)
+			series := machine.Series(recent().Add(-30*time.Second), 12, 5*time.Second, 12)
 			for i := range series.Snapshots {
 				if cache == 1 {
 					write(

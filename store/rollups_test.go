@@ -195,10 +195,10 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			machine := snapshottest.NewMachine(
 				rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 12).Draw(rt, "processes"),
 			)
-			machine.Endings = true
+			machine.ReportEnded = true
 			machine.Churn = rapid.Float64Range(0, 0.1).Draw(rt, "churn")
 			step, fullEvery := rapid.IntRange(5, 45).Draw(rt, "step"), rapid.IntRange(1, 12).Draw(rt, "full every")
-			series := machine.Sparse(
+			series := machine.Series(
 				begin.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "offset"))*time.Second), 60,
 				time.Duration(step)*time.Second, fullEvery,
 			)

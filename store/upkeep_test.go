@@ -47,7 +47,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	}
 	step("up again", migrate(t, url))
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
-	series := snapshottest.NewMachine(1, 5).Sparse(recent(), 4, time.Second, 2)
+	series := snapshottest.NewMachine(1, 5).Series(recent(), 4, time.Second, 2)
 	write(t, s, "m", series.Snapshots...)
 
 	step("down to plain tables", store.MigrateTo(t.Context(), url, 2))
@@ -125,7 +125,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 		t.Fatalf("made ahead: %s", got)
 	}
 	series := snapshottest.NewMachine(1, 5).
-		Sparse(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4)
+		Series(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4)
 		// late: a day without a partition yet
 	write(t, s, "m", series.Snapshots...)
 	if got := partitions(); !strings.HasPrefix(got, "20260509 20260510") {
@@ -150,7 +150,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 		t.Fatalf("%d processes outlived their samples (%v)", processes, err)
 	}
 	// What the writer remembers of them must be gone too.
-	again := snapshottest.NewMachine(1, 5).Sparse(snapshot.TimeOf(start.Add(5*24*time.Hour)), 2, time.Second, 2)
+	again := snapshottest.NewMachine(1, 5).Series(snapshot.TimeOf(start.Add(5*24*time.Hour)), 2, time.Second, 2)
 	write(t, s, "m", again.Snapshots...)
 	state, err := s.At(t.Context(), "m", again.Snapshots[1].Timestamp, true)
 	if err != nil {
@@ -182,8 +182,8 @@ func TestDropHarmsNoReader(t *testing.T) {
 		t,
 		s,
 		"m",
-		snapshottest.NewMachine(1, 50).Sparse(recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
-	write(t, s, "m", snapshottest.NewMachine(1, 5).Sparse(recent(), 2, time.Second, 2).Snapshots...)
+		snapshottest.NewMachine(1, 50).Series(recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
+	write(t, s, "m", snapshottest.NewMachine(1, 5).Series(recent(), 2, time.Second, 2).Snapshots...)
 
 	reader := storetest.Connect(t, url)
 	tx, err := reader.Begin(t.Context())
@@ -226,12 +226,12 @@ func TestDeleteRemovesEverything(t *testing.T) {
 func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	for _, machineID := range []string{"gone", "kept"} {
-		write(t, s, machineID, snapshottest.NewMachine(1, 20).Sparse(recent(), 10, time.Second, 5).Snapshots...)
+		write(t, s, machineID, snapshottest.NewMachine(1, 20).Series(recent(), 10, time.Second, 5).Snapshots...)
 		write(
 			t,
 			s,
 			machineID,
-			snapshottest.NewMachine(1, 20).Sparse(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
+			snapshottest.NewMachine(1, 20).Series(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
 	}
 	if err := s.Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 		t.Error("a deleted machine was deleted again")
 	}
 	// Its agent goes on: the machine comes back, without its history.
-	ack := write(t, s, "gone", snapshottest.NewMachine(1, 20).Sparse(recent(), 10, time.Second, 5).Snapshots...)
+	ack := write(t, s, "gone", snapshottest.NewMachine(1, 20).Series(recent(), 10, time.Second, 5).Snapshots...)
 	if ack.Stored != 10 {
 		t.Errorf("%+v", ack)
 	}
@@ -285,7 +285,7 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 		t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }},
 	)
 	keepDays(t, s, 2)
-	old := snapshottest.NewMachine(1, 20).Sparse(recent(), 1, time.Second, 1)
+	old := snapshottest.NewMachine(1, 20).Series(recent(), 1, time.Second, 1)
 	write(t, s, "m", old.Snapshots...)
 	// First the samples go, a day later the processes may.
 	now = recent().Std().Truncate(24 * time.Hour).Add(24*time.Hour + 48*time.Hour + time.Hour)

@@ -24,8 +24,8 @@ import (
 // Write may be called concurrently. Groups that share a machine take turns by the
 // lock on its row, but in no order: whoever needs one keeps a machine's batches to
 // one caller.
-func (s *Store) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.Outcome {
-	outcomes := make([]snapshot.Outcome, len(group))
+func (s *Store) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult {
+	outcomes := make([]snapshot.WriteResult, len(group))
 	pending := make([]int, len(group))
 	for i := range pending {
 		pending[i] = i
@@ -72,7 +72,7 @@ func nextWave(group []*snapshot.Batch, pending []int, now snapshot.Time) (wave, 
 	return wave, rest
 }
 
-func (s *Store) writeWave(ctx context.Context, group []*snapshot.Batch, wave []int, outcomes []snapshot.Outcome) {
+func (s *Store) writeWave(ctx context.Context, group []*snapshot.Batch, wave []int, outcomes []snapshot.WriteResult) {
 	batches := make([]*snapshot.Batch, len(wave))
 	for k, i := range wave {
 		batches[k] = group[i]
@@ -87,7 +87,7 @@ func (s *Store) writeWave(ctx context.Context, group []*snapshot.Batch, wave []i
 	}
 	for k, i := range wave {
 		if err != nil {
-			outcomes[i] = snapshot.Outcome{Err: err}
+			outcomes[i] = snapshot.WriteResult{Err: err}
 		} else {
 			outcomes[i] = results[k]
 		}
@@ -102,7 +102,7 @@ func isDataError(err error) bool {
 }
 
 // commit writes batches of which each continues the one before of its machine.
-func (s *Store) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.Outcome, error) {
+func (s *Store) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.WriteResult, error) {
 	if err := s.profile.ensure(ctx, daysOf(batches)); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type groupWrite struct {
 	touched map[*processRef]int32  // last_day to raise
 	scratch []byte                 // of identityHash
 
-	outcomes []snapshot.Outcome
+	outcomes []snapshot.WriteResult
 	newest   map[string]snapshot.Time
 	samples  int
 }
@@ -68,7 +68,7 @@ func (w *groupWrite) run(ctx context.Context, batches []*snapshot.Batch) error {
 	if err := w.lockMachines(ctx, batches); err != nil {
 		return err
 	}
-	w.outcomes = make([]snapshot.Outcome, len(batches))
+	w.outcomes = make([]snapshot.WriteResult, len(batches))
 	for i, batch := range batches {
 		if err := w.plan(ctx, i, batch); err != nil {
 			return err
@@ -178,7 +178,7 @@ type neighbour struct {
 	afterFull          snapshot.Time // what the snapshot after it rests on, 0 for none
 }
 
-func (p *planner) run(ctx context.Context) (*snapshot.Fault, error) {
+func (p *planner) run(ctx context.Context) (*snapshot.ValidationError, error) {
 	p.newRefs = make(map[refKey]*processRef)
 	p.touched = make(map[*processRef]int32)
 	for i := range p.batch.Snapshots {
@@ -204,12 +204,11 @@ func (p *planner) run(ctx context.Context) (*snapshot.Fault, error) {
 	return nil, nil
 }
 
-func (p *planner) fault(i int, code snapshot.Code, field, format string, args ...any) *snapshot.Fault {
-	return &snapshot.Fault{
-		Code: code, MachineID: p.batch.MachineID, Snapshot: i, Field: fmt.Sprintf("snapshots[%d].%s", i, field),
-		Problem: fmt.Sprintf(
-			format,
-			args...), Timestamp: p.batch.Snapshots[i].Timestamp, ServerTime: snapshot.TimeOf(p.w.now),
+func (p *planner) fault(i int, code snapshot.Code, field, format string, args ...any) *snapshot.ValidationError {
+	return &snapshot.ValidationError{
+		Code: code, MachineID: p.batch.MachineID, SnapshotIndex: i, Field: fmt.Sprintf("snapshots[%d].%s", i, field),
+		Reason:    fmt.Sprintf(format, args...),
+		Timestamp: p.batch.Snapshots[i].Timestamp, ServerTime: snapshot.TimeOf(p.w.now),
 	}
 }
 
@@ -217,7 +216,7 @@ func (p *planner) fault(i int, code snapshot.Code, field, format string, args ..
 // is none. A full snapshot needs only its end, a changes one its processes too.
 func (p *planner) chainBefore(
 	ctx context.Context, i int, s *snapshot.Snapshot, around neighbour, late bool,
-) (*chain, *snapshot.Fault, error) {
+) (*chain, *snapshot.ValidationError, error) {
 	before := p.chain
 	switch {
 	case late && (before == nil || before.ts < around.before || before.ts > s.Timestamp):
@@ -270,7 +269,7 @@ func (p *planner) chainBefore(
 // snapshot of a machine in an hour is stored in full even if it came as changes:
 // so an hour's rows say everything about it, rollups of it are exact, and no run
 // of changes reaches from one compressed segment or partition into the next.
-func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.Fault {
+func (p *planner) add(i int, s *snapshot.Snapshot, before *chain) *snapshot.ValidationError {
 	row := newSnapshot{
 		batch:      p.index,
 		machine:    p.machine,

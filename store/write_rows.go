@@ -229,7 +229,7 @@ func newSnapshotColumns(rows []newSnapshot) *snapshotColumns {
 		if cpu == nil {
 			cpu = &snapshot.CPUModes{}
 		}
-		for k, v := range []*float64{cpu.User, cpu.Nice, cpu.System, cpu.IOWait, cpu.IRQ, cpu.Stolen} {
+		for k, v := range []*float64{cpu.User, cpu.Nice, cpu.System, cpu.IOWait, cpu.IRQ, cpu.Steal} {
 			c.modes[k] = append(c.modes[k], v)
 		}
 		c.cores = append(c.cores, coresText(m.Cores))

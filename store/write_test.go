@@ -31,9 +31,9 @@ func write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot
 	return outcome.Ack
 }
 
-func wantFault(t testing.TB, outcome snapshot.Outcome, code snapshot.Code) {
+func wantFault(t testing.TB, outcome snapshot.WriteResult, code snapshot.Code) {
 	t.Helper()
-	fault, ok := errors.AsType[*snapshot.Fault](outcome.Err)
+	fault, ok := errors.AsType[*snapshot.ValidationError](outcome.Err)
 	if !ok || fault.Code != code {
 		t.Fatalf("got %v, want a fault %s", outcome.Err, code)
 	}
@@ -57,9 +57,9 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 				machine := snapshottest.NewMachine(
 					rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 25).Draw(rt, "processes"),
 				)
-				machine.Endings = true
+				machine.ReportEnded = true
 				machine.Churn = rapid.Float64Range(0, 0.4).Draw(rt, "churn")
-				series := machine.Sparse(recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
+				series := machine.Series(recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
 				for rest := series.Snapshots; len(rest) > 0; {
 					n := rapid.IntRange(1, len(rest)).Draw(rt, "batch")
 					if ack := write(t, s, machineID, rest[:n]...); ack.Stored != n {
@@ -105,7 +105,7 @@ func TestMetricsAndDevicesAreReadBack(t *testing.T) {
 
 func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
-	want := snapshottest.NewMachine(1, 3).Sparse(recent(), 1, time.Second, 1).Snapshots[0]
+	want := snapshottest.NewMachine(1, 3).Series(recent(), 1, time.Second, 1).Snapshots[0]
 	write(t, s, "m", want)
 	state, err := s.At(t.Context(), "m", want.Timestamp, false)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestDuplicates(t *testing.T) {
 
 func testDuplicates(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
-	series := snapshottest.NewMachine(2, 20).Sparse(recent(), 6, time.Second, 6)
+	series := snapshottest.NewMachine(2, 20).Series(recent(), 6, time.Second, 6)
 	batch := &snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots[:4]}
 
 	t.Run("posted twice in a row", func(t *testing.T) {
@@ -207,7 +207,7 @@ func testServersTakeTurns(t *testing.T, db storetest.Database) {
 	}
 	machine := snapshottest.NewMachine(3, 30)
 	machine.Churn = 0.2
-	series := machine.Sparse(recent(), 30, time.Second, 10)
+	series := machine.Series(recent(), 30, time.Second, 10)
 	for i := range series.Snapshots {
 		write(t, servers[i%2], "m", series.Snapshots[i])
 		state, err := servers[1].At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
@@ -227,8 +227,8 @@ func TestChangesNeedTheirFull(t *testing.T) {
 
 func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
-	series := snapshottest.NewMachine(4, 10).Sparse(recent(), 8, time.Second, 8).Snapshots
-	try := func(snapshots ...snapshot.Snapshot) snapshot.Outcome {
+	series := snapshottest.NewMachine(4, 10).Series(recent(), 8, time.Second, 8).Snapshots
+	try := func(snapshots ...snapshot.Snapshot) snapshot.WriteResult {
 		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: snapshots}})[0]
 	}
 	wantFault(t, try(series[1]), snapshot.CodeFullNeeded) // nothing before it
@@ -256,8 +256,8 @@ func TestLateData(t *testing.T) {
 func testLateData(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	machine := snapshottest.NewMachine(5, 10)
-	older := machine.Sparse(recent(), 6, time.Second, 3)                  // two runs, sent last
-	newer := machine.Sparse(recent().Add(time.Minute), 6, time.Second, 6) // live data, sent first
+	older := machine.Series(recent(), 6, time.Second, 3)                  // two runs, sent last
+	newer := machine.Series(recent().Add(time.Minute), 6, time.Second, 6) // live data, sent first
 	write(t, s, "m", newer.Snapshots...)
 	write(t, s, "m", older.Snapshots[:2]...)
 	write(t, s, "m", older.Snapshots[2:]...)
@@ -299,7 +299,7 @@ func TestABadBatchDoesNotSpoilItsGroup(t *testing.T) {
 
 func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
-	series := snapshottest.NewMachine(6, 5).Sparse(recent(), 2, time.Second, 2).Snapshots
+	series := snapshottest.NewMachine(6, 5).Series(recent(), 2, time.Second, 2).Snapshots
 	ppid := int32(0)
 	poison := snapshot.Snapshot{
 		Timestamp: recent(),
@@ -348,8 +348,8 @@ func TestTheNewestAheadOfTheRest(t *testing.T) {
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		machine := snapshottest.NewMachine(3, 15)
-		machine.Endings = true
-		series := machine.Sparse(recent(), 60, 5*time.Second, 10)
+		machine.ReportEnded = true
+		series := machine.Series(recent(), 60, 5*time.Second, 10)
 		stored, duplicates := 0, 0
 		for _, part := range [][2]int{{0, 5}, {50, 53}, {5, 20}, {53, 55}, {20, 41}, {55, 56}, {41, 60}} {
 			ack := write(t, s, "m", series.Snapshots[part[0]:part[1]]...)

@@ -78,9 +78,9 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 		cfg.Policy = auth.NewPolicy(auth.Rules())
 	}
 	access := api.NewAccess(cfg.Policy, service, s)
-	in := ingest.New(ingest.Config{Horizon: s.Horizon, Allow: access.Writes}, s, storetest.Logger(), registry)
+	in := ingest.New(ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
 	live := broadcaster.New(
-		broadcaster.Config{DatabaseURL: db.URL, Changed: service.Changed}, s, access, storetest.Logger(), registry,
+		broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.Changed}, s, access, storetest.Logger(), registry,
 	)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
 	handler := api.New(

@@ -96,7 +96,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	began := snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Second))
 	var truth [machines][][]snapshot.Process
 	for i := range posters {
-		series := snapshottest.NewMachine(uint64(i), 50).Sparse(began, snapshots, time.Second, 12)
+		series := snapshottest.NewMachine(uint64(i), 50).Series(began, snapshots, time.Second, 12)
 		truth[i] = series.Truth
 		posters[i] = &poster{machineID: fmt.Sprintf("m-%d", i), series: series.Snapshots}
 		go func() { failures <- posters[i].run(ctx, &url) }()

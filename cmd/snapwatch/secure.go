@@ -11,14 +11,14 @@ import (
 	"strings"
 
 	"github.com/snapwatch/snapwatch/auth"
-	"github.com/snapwatch/snapwatch/internal/certificate"
 	"github.com/snapwatch/snapwatch/internal/config"
+	"github.com/snapwatch/snapwatch/internal/tlscert"
 )
 
 // transport is how the server proves who it is; config is nil for plain HTTP.
 type transport struct {
 	config *tls.Config
-	acme   *certificate.ACME
+	acme   *tlscert.ACME
 }
 
 // newTransport reads the settings of TLS; dir is where an authority's certificates
@@ -32,14 +32,14 @@ func newTransport(cfg config.TLS, dir string, logger *slog.Logger) (transport, e
 	case files && len(cfg.ACMEDomains) > 0:
 		return t, errors.New("give --tls-cert or --acme-domains, not both")
 	case files:
-		loaded, err := certificate.Load(cfg.TLSCert, cfg.TLSKey, logger)
+		loaded, err := tlscert.Load(cfg.TLSCert, cfg.TLSKey, logger)
 		if err != nil {
 			return t, err
 		}
 		t.config = loaded.Config()
 	case len(cfg.ACMEDomains) > 0:
-		manager, err := certificate.NewACME(
-			certificate.ACMEConfig{
+		manager, err := tlscert.NewACME(
+			tlscert.ACMEConfig{
 				Domains:   cfg.ACMEDomains,
 				Email:     cfg.ACMEEmail,
 				Directory: cfg.ACMEDirectory,
@@ -58,7 +58,7 @@ func newTransport(cfg config.TLS, dir string, logger *slog.Logger) (transport, e
 	if t.config == nil {
 		return t, errors.New("--agent-ca needs TLS: --tls-cert and --tls-key, or --acme-domains")
 	}
-	pool, err := certificate.Pool(cfg.AgentCA)
+	pool, err := tlscert.LoadCertPool(cfg.AgentCA)
 	if err != nil {
 		return t, err
 	}

@@ -20,9 +20,9 @@ import (
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/ingest"
-	"github.com/snapwatch/snapwatch/internal/certificate"
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/internal/connlimit"
+	"github.com/snapwatch/snapwatch/internal/tlscert"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
 	"github.com/snapwatch/snapwatch/ui"
@@ -128,7 +128,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store)
 	s.ingest = ingest.New(
 		ingest.Config{
-			Allow:     access.Writes,
+			Authorize: access.AuthorizeWrite,
 			Horizon:   s.store.Horizon,
 			Writers:   cfg.Writers,
 			GroupRows: cfg.GroupRows,
@@ -141,7 +141,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 		registry,
 	)
 	s.broadcaster = broadcaster.New(
-		broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, Changed: s.auth.Changed}, s.store,
+		broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, OnAccessChange: s.auth.Changed}, s.store,
 		access, logger, registry,
 	)
 	gin.SetMode(gin.ReleaseMode)
@@ -189,7 +189,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 // runBackground starts the upkeep of the store and of the accounts, and the ears of
 // the live view; with an authority's certificates and an address, also the answers
 // that the authority looks for there.
-func (s *server) runBackground(acme *certificate.ACME, address string) {
+func (s *server) runBackground(acme *tlscert.ACME, address string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background, s.backgroundDone = cancel, make(chan struct{})
 	go func() {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/internal/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -22,7 +22,7 @@ import (
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	dir, folder := storetest.Dir(t), t.TempDir()
-	ca := certificatetest.NewCA(t)
+	ca := tlscerttest.NewCA(t)
 	cert, key, authority := filepath.Join(
 		folder, "cert.pem",
 	), filepath.Join(
@@ -133,7 +133,7 @@ func TestTLS(t *testing.T) {
 func TestAgentCertificates(t *testing.T) {
 	t.Parallel()
 	dir, folder := storetest.Dir(t), t.TempDir()
-	server, agents, others := certificatetest.NewCA(t), certificatetest.NewCA(t), certificatetest.NewCA(t)
+	server, agents, others := tlscerttest.NewCA(t), tlscerttest.NewCA(t), tlscerttest.NewCA(t)
 	file := func(name string) string { return filepath.Join(folder, name) }
 	server.Issue(t, file("cert.pem"), file("key.pem"), "server.test")
 	agents.Issue(t, file("agent.pem"), file("agent.key"), "agent")

@@ -20,7 +20,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 
-	"github.com/snapwatch/snapwatch/internal/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 	"github.com/snapwatch/snapwatch/internal/testlog"
 )
 
@@ -62,7 +62,7 @@ func TestACME(t *testing.T) {
 	front := wfe.New(logger, database, looks, authority, []string{"pebble.test"}, false, false, 1, 1)
 
 	folder := t.TempDir()
-	own := certificatetest.NewCA(t)
+	own := tlscerttest.NewCA(t)
 	cert, key, root := filepath.Join(
 		folder, "cert.pem",
 	), filepath.Join(

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/internal/clientaddr"
 )
 
 // Config says how many. Zero values mean no bound.
@@ -63,7 +65,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := origin(conn.RemoteAddr())
+		from := network(conn.RemoteAddr())
 		if bound := l.enter(from); bound != "" {
 			l.refused.WithLabelValues(bound).Inc()
 			if tcp, ok := conn.(*net.TCPConn); ok {
@@ -101,22 +103,14 @@ func (l *Listener) leave(from netip.Prefix) {
 	}
 }
 
-// origin is whom an address is counted as; of what is no TCP address, all are one.
-func origin(address net.Addr) netip.Prefix {
+// network returns the network that an address is counted under. All addresses other than TCP addresses
+// are counted under the zero Prefix.
+func network(address net.Addr) netip.Prefix {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok {
 		return netip.Prefix{}
 	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	bits := 64
-	if ip.Is4() {
-		bits = 32
-	}
-	prefix, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
+	return clientaddr.Network(tcp.AddrPort().Addr())
 }
 
 // limited is a connection that is counted until it closes.

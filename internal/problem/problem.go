@@ -42,8 +42,8 @@ func New(status int, code, detail string) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 }
 
-// FromFault describes what is wrong with a batch.
-func FromFault(fault *snapshot.Fault) *Problem {
+// FromValidationError describes what is wrong with a batch.
+func FromValidationError(fault *snapshot.ValidationError) *Problem {
 	status := http.StatusUnprocessableEntity
 	switch fault.Code {
 	case snapshot.CodeMalformed:
@@ -55,8 +55,8 @@ func FromFault(fault *snapshot.Fault) *Problem {
 	}
 	p := New(status, string(fault.Code), fault.Error())
 	p.MachineID, p.Field, p.Timestamp, p.ServerTime, p.Limit = fault.MachineID, fault.Field, fault.Timestamp, fault.ServerTime, fault.Limit
-	if fault.Snapshot >= 0 {
-		p.Snapshot = &fault.Snapshot
+	if fault.SnapshotIndex >= 0 {
+		p.Snapshot = &fault.SnapshotIndex
 	}
 	return p
 }
@@ -88,8 +88,8 @@ func As(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if fault, ok := errors.AsType[*snapshot.Fault](err); ok {
-		return FromFault(fault)
+	if fault, ok := errors.AsType[*snapshot.ValidationError](err); ok {
+		return FromValidationError(fault)
 	}
 	return New(
 		http.StatusInternalServerError, "internal",

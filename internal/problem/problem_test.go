@@ -21,9 +21,9 @@ func TestAs(t *testing.T) {
 	}{
 		"ours":      {errors.New("password authentication failed for s3cret"), 500, "internal"},
 		"a problem": {fmt.Errorf("take: %w", problem.New(503, "queue_full", "later")), 503, "queue_full"},
-		"malformed": {&snapshot.Fault{Code: snapshot.CodeMalformed, Snapshot: -1}, 400, "malformed_json"},
-		"conflict":  {&snapshot.Fault{Code: snapshot.CodeOutOfOrder}, 409, "out_of_order"},
-		"field":     {fmt.Errorf("check: %w", &snapshot.Fault{Code: snapshot.CodeInvalidField, Field: "f"}), 422, "invalid_field"},
+		"malformed": {&snapshot.ValidationError{Code: snapshot.CodeMalformed, SnapshotIndex: -1}, 400, "malformed_json"},
+		"conflict":  {&snapshot.ValidationError{Code: snapshot.CodeOutOfOrder}, 409, "out_of_order"},
+		"field":     {fmt.Errorf("check: %w", &snapshot.ValidationError{Code: snapshot.CodeInvalidField, Field: "f"}), 422, "invalid_field"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := problem.As(test.err)
@@ -38,7 +38,7 @@ func TestWrite(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
 	request = request.WithContext(problem.WithRequestID(request.Context(), "r-1"))
-	problem.FromFault(&snapshot.Fault{Code: snapshot.CodeTooOld, MachineID: "m", Snapshot: 0, Timestamp: 1, ServerTime: 2}).
+	problem.FromValidationError(&snapshot.ValidationError{Code: snapshot.CodeTooOld, MachineID: "m", SnapshotIndex: 0, Timestamp: 1, ServerTime: 2}).
 		Write(recorder, request)
 	var body map[string]any
 	if err := json.Unmarshal(recorder.Body.Bytes(), &body); err != nil {

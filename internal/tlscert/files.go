@@ -1,6 +1,6 @@
-// Package certificate serves a TLS certificate from files, and takes a new one when
+// Package tlscert serves a TLS certificate from files, and takes a new one when
 // they are replaced: by certbot, cert-manager or an administrator, without a restart.
-package certificate
+package tlscert
 
 import (
 	"crypto/tls"

@@ -23,24 +23,24 @@ const (
 	CodeTooMany      Code = "too_many_entries"
 )
 
-// Fault says what is wrong with a batch, and where. Nothing of a batch with a
+// ValidationError says what is wrong with a batch, and where. Nothing of a batch with a
 // fault is stored.
-type Fault struct {
-	Code      Code
-	MachineID string
-	Snapshot  int    // index in the batch, -1 if the batch itself is wrong
-	Field     string // path from the body's root, for example snapshots[0].processes[3].pid
-	Problem   string // what is wrong and what the limit is
-	Limit     int64  // the limit that is passed, where it is one
+type ValidationError struct {
+	Code          Code
+	MachineID     string
+	SnapshotIndex int    // index in the batch, -1 if the batch itself is wrong
+	Field         string // path from the body's root, for example snapshots[0].processes[3].pid
+	Reason        string // what is wrong and what the limit is
+	Limit         int64  // the limit that is passed, where it is one
 	// Timestamp and ServerTime are the two clocks, where the fault lies in them.
 	Timestamp  Time
 	ServerTime Time
 }
 
 // Error returns the field and what is wrong with it.
-func (f *Fault) Error() string {
+func (f *ValidationError) Error() string {
 	if f.Field == "" {
-		return f.Problem
+		return f.Reason
 	}
-	return f.Field + ": " + f.Problem
+	return f.Field + ": " + f.Reason
 }

@@ -18,8 +18,8 @@ type Machine struct {
 	Churn float64
 	// Busy is the share of processes that use CPU in a step.
 	Busy float64
-	// Endings makes Sparse tell of processes that ended what they spent last, as agents do.
-	Endings bool
+	// ReportEnded makes Series tell of processes that ended what they spent last, as agents do.
+	ReportEnded bool
 
 	rng       *rand.Rand
 	processes []snapshot.Process
@@ -141,7 +141,7 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 			System: ptr(3.5),
 			IOWait: ptr(0.75),
 			IRQ:    ptr(0.25),
-			Stolen: ptr(0.0),
+			Steal:  ptr(0.0),
 		},
 		Cores: []int16{
 			int16(m.rng.IntN(101)),
@@ -159,9 +159,9 @@ type Series struct {
 	Ended [][]snapshot.Process
 }
 
-// Sparse lets m live for n steps of the given length from start and encodes it
+// Series lets m live for n steps of the given length from start and encodes it
 // as an agent does: a full snapshot every fullEvery, changes in between.
-func (m *Machine) Sparse(start snapshot.Time, n int, step time.Duration, fullEvery int) Series {
+func (m *Machine) Series(start snapshot.Time, n int, step time.Duration, fullEvery int) Series {
 	var series Series
 	var encoder snapshot.Encoder
 	var before []snapshot.Process
@@ -193,7 +193,7 @@ func (m *Machine) Sparse(start snapshot.Time, n int, step time.Duration, fullEve
 // that are gone, and now and then one that nobody has seen.
 func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snapshot.Process {
 	var list []snapshot.Process
-	if !m.Endings {
+	if !m.ReportEnded {
 		return nil
 	}
 	for i := range before {

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// NoticeChannel is the NOTIFY channel on which the store tells what it has
+// NotificationChannel is the NOTIFY channel on which the store tells what it has
 // committed, and which the broadcaster listens to.
-const NoticeChannel = "snapwatch_snapshots"
+const NotificationChannel = "snapwatch_snapshots"
 
-// MaxNotice is the longest payload that PostgreSQL takes, in bytes.
-const MaxNotice = 7999
+// MaxNotificationBytes is the longest payload that PostgreSQL takes, in bytes.
+const MaxNotificationBytes = 7999
 
-// EncodeNotices packs keys into payloads: the time of the oldest commit that they
+// EncodeNotifications packs keys into payloads: the time of the oldest commit that they
 // tell of, in milliseconds since 1970, and then "machine_id ts" for each machine,
 // joined by commas. Machine ids hold neither blanks nor commas.
-func EncodeNotices(committed Time, batch map[string]Time) []string {
+func EncodeNotifications(committed Time, batch map[string]Time) []string {
 	var payloads []string
 	var b strings.Builder
 	begin := strconv.FormatInt(int64(committed), 10)
 	b.WriteString(begin)
 	for machineID, ts := range batch {
 		part := machineID + " " + strconv.FormatInt(int64(ts), 10)
-		if b.Len()+1+len(part) > MaxNotice {
+		if b.Len()+1+len(part) > MaxNotificationBytes {
 			payloads = append(payloads, b.String())
 			b.Reset()
 			b.WriteString(begin)
@@ -34,9 +34,9 @@ func EncodeNotices(committed Time, batch map[string]Time) []string {
 	return append(payloads, b.String())
 }
 
-// DecodeNotices reads a payload: when the oldest commit was, and the newest
+// DecodeNotification reads a payload: when the oldest commit was, and the newest
 // committed instant per machine.
-func DecodeNotices(payload string) (committed Time, keys map[string]Time, err error) {
+func DecodeNotification(payload string) (committed Time, keys map[string]Time, err error) {
 	first, rest, _ := strings.Cut(payload, ",")
 	ms, err := strconv.ParseInt(first, 10, 64)
 	if err != nil {

@@ -1,4 +1,4 @@
-package certificate
+package tlscert
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 	}
 	client := &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "snapwatch"}
 	if cfg.CAFile != "" {
-		roots, err := Pool(cfg.CAFile)
+		roots, err := LoadCertPool(cfg.CAFile)
 		if err != nil {
 			return nil, err
 		}
@@ -91,8 +91,8 @@ func (a *ACME) ServeHTTP(ctx context.Context, address string) error {
 	return nil
 }
 
-// Pool reads certificates of authorities from a PEM file.
-func Pool(file string) (*x509.CertPool, error) {
+// LoadCertPool reads certificates of authorities from a PEM file.
+func LoadCertPool(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the authorities' certificates: %w", err)

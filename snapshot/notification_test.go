@@ -13,11 +13,11 @@ func TestNoticesAreBounded(t *testing.T) {
 		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000) + snapshot.Time(i)
 	}
 	decoded := make(map[string]snapshot.Time)
-	for _, payload := range snapshot.EncodeNotices(1_780_000_000_123, batch) {
-		if len(payload) > snapshot.MaxNotice {
+	for _, payload := range snapshot.EncodeNotifications(1_780_000_000_123, batch) {
+		if len(payload) > snapshot.MaxNotificationBytes {
 			t.Fatalf("a payload of %d bytes", len(payload))
 		}
-		committed, keys, err := snapshot.DecodeNotices(payload)
+		committed, keys, err := snapshot.DecodeNotification(payload)
 		if err != nil || committed != 1_780_000_000_123 {
 			t.Fatal(committed, err)
 		}
@@ -29,7 +29,7 @@ func TestNoticesAreBounded(t *testing.T) {
 		t.Fatalf("%d of %d keys arrived", len(decoded), len(batch))
 	}
 	for _, bad := range []string{"", "1", "1,", "m 5", "x,m 5", "1,m", "1,m x", "1, 5", "1,m 5,"} {
-		if _, _, err := snapshot.DecodeNotices(bad); err == nil {
+		if _, _, err := snapshot.DecodeNotification(bad); err == nil {
 			t.Errorf("%q was read as keys", bad)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package certificatetest makes certificates for tests.
-package certificatetest
+// Package tlscerttest makes certificates for tests.
+package tlscerttest
 
 import (
 	"crypto/ecdsa"

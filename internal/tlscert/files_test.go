@@ -1,4 +1,4 @@
-package certificate
+package tlscert
 
 import (
 	"bytes"
@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/internal/certificate/certificatetest"
+	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 )
 
 func TestFilesAreTakenAnew(t *testing.T) {
 	t.Parallel()
-	ca := certificatetest.NewCA(t)
+	ca := tlscerttest.NewCA(t)
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	ca.Issue(t, cert, key, "one.test")
@@ -67,7 +67,7 @@ func TestFilesAreTakenAnew(t *testing.T) {
 
 func TestLoadNeedsAPair(t *testing.T) {
 	t.Parallel()
-	ca := certificatetest.NewCA(t)
+	ca := tlscerttest.NewCA(t)
 	dir := t.TempDir()
 	a, b, other := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
 	ca.Issue(t, a, b, "a.test")
