@@ -20,8 +20,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 
-	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 )
 
 // The server gets its certificate from an ACME authority by itself: a real one,
