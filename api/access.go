@@ -41,7 +41,7 @@ type scopeKey struct{}
 func scopeOf(ctx context.Context) auth.Scope {
 	scope, known := ctx.Value(scopeKey{}).(auth.Scope)
 	if !known {
-		return auth.None
+		return auth.ScopeNone
 	}
 	return scope
 }
@@ -49,9 +49,9 @@ func scopeOf(ctx context.Context) auth.Scope {
 // viewOf says which machines the caller sees.
 func viewOf(ctx context.Context) store.View {
 	switch scopeOf(ctx) {
-	case auth.All:
+	case auth.ScopeAll:
 		return store.Everything()
-	case auth.Granted:
+	case auth.ScopeGranted:
 		return store.View{Tags: auth.PrincipalOf(ctx).Tags}
 	}
 	return store.View{}
@@ -60,16 +60,16 @@ func viewOf(ctx context.Context) store.View {
 // AuthorizeWrite is nil if the caller may write a machine's snapshots, and else a problem.
 func (*Access) AuthorizeWrite(ctx context.Context, machineID string) error {
 	switch scopeOf(ctx) {
-	case auth.All:
+	case auth.ScopeAll:
 		return nil
-	case auth.Own:
-		return owns(auth.PrincipalOf(ctx), machineID)
+	case auth.ScopeOwn:
+		return checkOwnMachine(auth.PrincipalOf(ctx), machineID)
 	}
 	return forbidden()
 }
 
 // owns is nil if a machine is the one that an agent's token is bound to.
-func owns(who *auth.Principal, machineID string) error {
+func checkOwnMachine(who *auth.Principal, machineID string) error {
 	if who.MachineID == machineID {
 		return nil
 	}
@@ -84,9 +84,9 @@ func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, 
 		return false, err
 	}
 	switch a.policy.Scope("LIVE "+action, who) {
-	case auth.All:
+	case auth.ScopeAll:
 		return true, nil
-	case auth.Granted:
+	case auth.ScopeGranted:
 		return a.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
 	}
 	return false, nil
@@ -104,8 +104,8 @@ func (a *Access) renew(ctx context.Context) (*auth.Principal, error) {
 	if who == nil {
 		return nil, nil
 	}
-	who, err := a.service.Renew(ctx, who)
-	if errors.Is(err, auth.ErrCredential) {
+	who, err := a.service.Revalidate(ctx, who)
+	if errors.Is(err, auth.ErrInvalidCredential) {
 		return nil, nil
 	}
 	return who, err
@@ -162,39 +162,39 @@ func (a *API) Operations() []string {
 // is refused.
 func (a *API) authorize(c *gin.Context) {
 	operation := operationOf(c)
-	if operation == enrolOperation && !a.certified(c) {
-		a.refuse(c, noCertificate())
+	if operation == enrolOperation && !a.hasClientCertificate(c) {
+		a.abort(c, errNoCertificate())
 		return
 	}
-	if operation == "" && !guarded(c.Request.URL.Path) {
+	if operation == "" && !requiresCredential(c.Request.URL.Path) {
 		return
 	}
-	if a.access.policy.Open(operation) {
-		if wait := a.strangers.Take(clientaddr.Key(c.ClientIP()), a.cfg.Now()); wait > 0 {
-			a.refuse(c, &auth.TooManyError{Wait: wait})
+	if a.access.policy.IsPublic(operation) {
+		if wait := a.perAddress.Take(clientaddr.Key(c.ClientIP()), a.cfg.Now()); wait > 0 {
+			a.abort(c, &auth.RateLimitError{RetryAfter: wait})
 		}
 		return
 	}
 	who, err := a.authenticate(c)
 	if err != nil {
-		a.refuse(c, err)
+		a.abort(c, err)
 		return
 	}
-	if wait := a.requests.Take(callerKey(who), a.cfg.Now()); wait > 0 {
-		a.refuse(c, &auth.TooManyError{Wait: wait})
+	if wait := a.perCaller.Take(callerKey(who), a.cfg.Now()); wait > 0 {
+		a.abort(c, &auth.RateLimitError{RetryAfter: wait})
 		return
 	}
 	if operation == "" {
 		return // somebody whom we know is told that there is nothing
 	}
-	if who.Role == auth.RoleAgent && !a.certified(c) {
-		a.refuse(c, noCertificate())
+	if who.Role == auth.RoleAgent && !a.hasClientCertificate(c) {
+		a.abort(c, errNoCertificate())
 		return
 	}
 	ctx := auth.WithPrincipal(c.Request.Context(), who)
 	scope := a.access.policy.Scope(operation, who)
-	if err := a.reaches(ctx, who, scope, c.Param("machine_id")); err != nil {
-		a.refuse(c, err)
+	if err := a.authorizeMachine(ctx, who, scope, c.Param("machine_id")); err != nil {
+		a.abort(c, err)
 		return
 	}
 	c.Request = c.Request.WithContext(context.WithValue(ctx, scopeKey{}, scope))
@@ -205,11 +205,11 @@ const enrolOperation = "POST /api/v1/enrol"
 
 // certified reports whether a request has the client certificate that agents need, if
 // they need one.
-func (a *API) certified(c *gin.Context) bool {
+func (a *API) hasClientCertificate(c *gin.Context) bool {
 	return !a.cfg.AgentCertificates || c.Request.TLS != nil && len(c.Request.TLS.VerifiedChains) > 0
 }
 
-func noCertificate() *problem.Problem {
+func errNoCertificate() *problem.Problem {
 	return problem.New(
 		http.StatusForbidden, "certificate_needed", "Agents must show a client certificate here (--agent-ca).",
 	)
@@ -217,21 +217,21 @@ func noCertificate() *problem.Problem {
 
 // guarded tells of paths without a route whether strangers get an answer: the UI's
 // pages are for all, or nobody could log in.
-func guarded(path string) bool {
+func requiresCredential(path string) bool {
 	return path == "/api" || strings.HasPrefix(path, "/api/") || path == "/metrics" ||
 		strings.HasPrefix(path, "/metrics/")
 }
 
 // reaches tells whether a scope goes as far as the machine in a request's path, if
 // there is one.
-func (a *API) reaches(ctx context.Context, who *auth.Principal, scope auth.Scope, machineID string) error {
+func (a *API) authorizeMachine(ctx context.Context, who *auth.Principal, scope auth.Scope, machineID string) error {
 	switch {
-	case scope == auth.None:
+	case scope == auth.ScopeNone:
 		return forbidden()
-	case machineID == "" || scope == auth.All:
+	case machineID == "" || scope == auth.ScopeAll:
 		return nil
-	case scope == auth.Own:
-		return owns(who, machineID)
+	case scope == auth.ScopeOwn:
+		return checkOwnMachine(who, machineID)
 	}
 	sees, err := a.access.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
 	if err != nil {
@@ -283,7 +283,7 @@ func (a *API) sameOrigin(r *http.Request) bool {
 }
 
 // refuse answers with a problem, and ends the request.
-func (a *API) refuse(c *gin.Context, err error) {
+func (a *API) abort(c *gin.Context, err error) {
 	err = a.fail(c.Request.Context(), err)
 	if with, ok := errors.AsType[huma.HeadersError](err); ok {
 		for name, values := range with.GetHeaders() {
@@ -299,10 +299,10 @@ func (a *API) refuse(c *gin.Context, err error) {
 }
 
 // tooMany is a refusal that tells, in a header too, how long to wait.
-func tooMany(e *auth.TooManyError) error {
+func tooMany(e *auth.RateLimitError) error {
 	p := problem.New(
 		http.StatusTooManyRequests, "too_many_requests",
-		"Too many requests; wait "+max(e.Wait, time.Second).Round(time.Second).String()+".",
+		"Too many requests; wait "+max(e.RetryAfter, time.Second).Round(time.Second).String()+".",
 	)
-	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(e.Wait.Seconds())))}})
+	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds())))}})
 }

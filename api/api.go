@@ -118,20 +118,20 @@ type API struct {
 	auth   *auth.Service
 	oidc   *auth.OIDC
 	// oidcName is what the provider is called on the button.
-	oidcName string
-	logger   *slog.Logger
-	engine   *gin.Engine
-	handler  http.Handler
-	huma     huma.API
-	origin   *http.CrossOriginProtection
-	requests *auth.Limiter // by caller
+	oidcName  string
+	logger    *slog.Logger
+	engine    *gin.Engine
+	handler   http.Handler
+	huma      huma.API
+	origin    *http.CrossOriginProtection
+	perCaller *auth.Limiter // by caller
 	// strangers bounds, by address, what is open to all: it costs the database too.
-	strangers *auth.Limiter
+	perAddress *auth.Limiter
 }
 
 // strangerRate is how many requests a second one address may make without a
 // credential, on average; ten times as many at once.
-const strangerRate = 20
+const publicRate = 20
 
 // New returns the handler with everything mounted.
 func New(cfg Config, parts Parts) *API {
@@ -145,39 +145,39 @@ func New(cfg Config, parts Parts) *API {
 		cfg.RequestRate = 100
 	}
 	a := &API{
-		cfg:       cfg,
-		store:     parts.Store,
-		access:    parts.Access,
-		auth:      parts.Access.service,
-		oidc:      parts.OIDC,
-		oidcName:  parts.OIDCName,
-		logger:    parts.Logger,
-		engine:    gin.New(),
-		origin:    http.NewCrossOriginProtection(),
-		requests:  auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
-		strangers: auth.NewLimiter(strangerRate, 10*strangerRate),
+		cfg:        cfg,
+		store:      parts.Store,
+		access:     parts.Access,
+		auth:       parts.Access.service,
+		oidc:       parts.OIDC,
+		oidcName:   parts.OIDCName,
+		logger:     parts.Logger,
+		engine:     gin.New(),
+		origin:     http.NewCrossOriginProtection(),
+		perCaller:  auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
+		perAddress: auth.NewLimiter(publicRate, 10*publicRate),
 	}
 	a.engine.HandleMethodNotAllowed = true
 	a.trustProxies()
-	a.engine.Use(a.identify, newRequestMetrics(parts.Registry).observe, a.recover, a.guard, a.authorize)
+	a.engine.Use(a.addRequestInfo, newRequestMetrics(parts.Registry).observe, a.recoverPanic, a.checkHostAndOrigin, a.authorize)
 	a.huma = humagin.New(a.engine, a.humaConfig())
 	a.registerMachines()
 	a.registerSnapshots()
-	a.registerMetrics()
-	a.registerUsage()
-	a.registerHistory()
+	a.registerMachineMetrics()
+	a.registerTopProcesses()
+	a.registerProcessHistory()
 	a.registerDiff()
 	a.registerTrends()
-	a.registerFleet()
+	a.registerFindProcesses()
 	a.registerExport()
 	a.registerStorage()
 	a.registerLogin()
-	a.registerSelf()
+	a.registerMe()
 	a.registerUsers()
 	a.registerTokens()
 	a.registerEnrolment()
 	a.registerAudit()
-	a.describeStreams()
+	a.describeOtherRoutes()
 	a.describeSecurity()
 	a.engine.POST(ingestPath, parts.Ingest)
 	a.engine.GET(livePath, parts.Live)
@@ -199,7 +199,7 @@ func New(cfg Config, parts Parts) *API {
 		c.Status(http.StatusOK) // gin has set 404 already
 		parts.UI.ServeHTTP(c.Writer, c.Request)
 	})
-	a.handler = compressed(a.engine)
+	a.handler = compress(a.engine)
 	return a
 }
 
@@ -208,7 +208,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Serv
 
 // compressed answers with gzip those who take it. Level 3 costs 2 ms for the list of
 // 1,000 processes and leaves an eighth of it.
-func compressed(next http.Handler) http.Handler {
+func compress(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1400), gzhttp.CompressionLevel(3)) // less fits into one packet
 	if err != nil {                                                                  // the options are constants
 		panic(err)
@@ -306,7 +306,7 @@ func (a *API) fail(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		return p
 	}
-	if wait, ok := errors.AsType[*auth.TooManyError](err); ok {
+	if wait, ok := errors.AsType[*auth.RateLimitError](err); ok {
 		return tooMany(wait)
 	}
 	if p := accountProblem(err); p != nil {

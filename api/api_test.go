@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // site is a whole server in the test's process.
-type site struct {
+type testServer struct {
 	t     testing.TB
 	store *store.Store
 	auth  *auth.Service
@@ -43,25 +43,25 @@ type site struct {
 }
 
 // start starts one on a database of the postgres profile.
-func start(t testing.TB, cfg api.Config) *site {
+func start(t testing.TB, cfg api.Config) *testServer {
 	t.Helper()
 	return startOn(t, storetest.Postgres(t), cfg)
 }
 
 // eachProfile runs a test on a server of each storage profile.
-func eachProfile(t *testing.T, test func(t *testing.T, s *site)) {
+func eachProfile(t *testing.T, test func(t *testing.T, s *testServer)) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) { test(t, startOn(t, db, api.Config{})) })
 }
 
-func startOn(t testing.TB, db storetest.Database, cfg api.Config) *site {
+func startOn(t testing.TB, db storetest.Database, cfg api.Config) *testServer {
 	t.Helper()
 	running := apitest.Start(t, db, apitest.Config{Config: cfg})
-	return siteOf(t, running)
+	return testServerOf(t, running)
 }
 
-func siteOf(t testing.TB, running *apitest.Site) *site {
-	return &site{
+func testServerOf(t testing.TB, running *apitest.Site) *testServer {
+	return &testServer{
 		t:     t,
 		store: running.Store,
 		auth:  running.Auth,
@@ -72,13 +72,13 @@ func siteOf(t testing.TB, running *apitest.Site) *site {
 }
 
 // answer is any of the API's answers.
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	text   string
 }
 
-func (a answer) problem(t testing.TB) problem.Problem {
+func (a response) problem(t testing.TB) problem.Problem {
 	t.Helper()
 	var p problem.Problem
 	if err := json.Unmarshal([]byte(a.text), &p); err != nil {
@@ -87,7 +87,7 @@ func (a answer) problem(t testing.TB) problem.Problem {
 	return p
 }
 
-func decode[T any](t testing.TB, a answer) T {
+func decode[T any](t testing.TB, a response) T {
 	t.Helper()
 	var v T
 	if a.status >= 300 {
@@ -99,7 +99,7 @@ func decode[T any](t testing.TB, a answer) T {
 	return v
 }
 
-func (s *site) do(method, path, body string, header ...string) answer {
+func (s *testServer) do(method, path, body string, header ...string) response {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), method, s.url+path, bytes.NewReader([]byte(body)))
 	if err != nil {
@@ -117,25 +117,25 @@ func (s *site) do(method, path, body string, header ...string) answer {
 			request.Header.Del(header[i])
 		}
 	}
-	response, err := http.DefaultClient.Do(request)
+	httpResponse, err := http.DefaultClient.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
+	defer func() { _ = httpResponse.Body.Close() }()
+	text, err := io.ReadAll(httpResponse.Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, string(text)}
+	return response{httpResponse.StatusCode, httpResponse.Header, string(text)}
 }
 
-func (s *site) get(format string, args ...any) answer {
+func (s *testServer) get(format string, args ...any) response {
 	s.t.Helper()
 	return s.do(http.MethodGet, fmt.Sprintf(format, args...), "")
 }
 
 // fill posts a series as an agent would.
-func (s *site) fill(machineID string, start snapshot.Time, n int) snapshottest.Series {
+func (s *testServer) postSnapshots(machineID string, start snapshot.Time, n int) snapshottest.Series {
 	s.t.Helper()
 	series := snapshottest.NewMachine(1, 20).Series(start, n, time.Second, 10)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: machineID, Snapshots: series.Snapshots})
@@ -149,7 +149,7 @@ func (s *site) fill(machineID string, start snapshot.Time, n int) snapshottest.S
 }
 
 // recent is an instant a few minutes ago, the same one for the whole run.
-var recent = sync.OnceValue(func() snapshot.Time {
+var recentTime = sync.OnceValue(func() snapshot.Time {
 	return snapshot.TimeOf(time.Now().Add(-10 * time.Minute).Truncate(time.Second))
 })
 
@@ -160,8 +160,8 @@ type page[T any] struct {
 
 func TestSnapshotsOfARange(t *testing.T) { eachProfile(t, testSnapshotsOfARange) }
 
-func testSnapshotsOfARange(t *testing.T, s *site) {
-	series := s.fill("m", recent(), 30)
+func testSnapshotsOfARange(t *testing.T, s *testServer) {
+	series := s.postSnapshots("m", recentTime(), 30)
 
 	latest := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/m/snapshots")).Results
 	if len(latest) != 1 || latest[0].Timestamp != series.Snapshots[29].Timestamp || latest[0].Processes != nil ||
@@ -214,9 +214,9 @@ func testSnapshotsOfARange(t *testing.T, s *site) {
 
 func TestTreeAndExclude(t *testing.T) { eachProfile(t, testTreeAndExclude) }
 
-func testTreeAndExclude(t *testing.T, s *site) {
+func testTreeAndExclude(t *testing.T, s *testServer) {
 	body := `{"machine_id":"m","snapshots":[{"timestamp":"%s","processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh","cpu_usage":12.5},{"pid":3,"ppid":2,"name":"sleep"}]}]}`
-	decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", fmt.Sprintf(body, recent())))
+	decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", fmt.Sprintf(body, recentTime())))
 	type node struct {
 		PID      int      `json:"pid"`
 		CPUUsage *float64 `json:"cpu_usage"`
@@ -235,16 +235,16 @@ func testTreeAndExclude(t *testing.T, s *site) {
 	}
 	without := decode[view](
 		t,
-		s.get("/api/v1/machines/m/at?time=%s&process_tree=1&exclude=sh&exclude=nothing", recent().Add(time.Minute)),
+		s.get("/api/v1/machines/m/at?time=%s&process_tree=1&exclude=sh&exclude=nothing", recentTime().Add(time.Minute)),
 	)
 	if len(without.ProcessTree) != 1 || without.ProcessTree[0].Children[0].PID != 3 {
 		t.Errorf("without sh: %+v", without.ProcessTree)
 	}
-	flat := decode[view](t, s.get("/api/v1/machines/m/at?time=%s&exclude=init", recent()))
+	flat := decode[view](t, s.get("/api/v1/machines/m/at?time=%s&exclude=init", recentTime()))
 	if len(flat.Processes) != 2 {
 		t.Errorf("without init: %+v", flat.Processes)
 	}
-	if none := s.get("/api/v1/machines/m/at?time=%s&include_processes=0", recent()); strings.Contains(
+	if none := s.get("/api/v1/machines/m/at?time=%s&include_processes=0", recentTime()); strings.Contains(
 		none.text,
 		`"processes"`,
 	) {
@@ -254,8 +254,8 @@ func testTreeAndExclude(t *testing.T, s *site) {
 
 func TestBadRequests(t *testing.T) { eachProfile(t, testBadRequests) }
 
-func testBadRequests(t *testing.T, s *site) {
-	s.fill("m", recent(), 3)
+func testBadRequests(t *testing.T, s *testServer) {
+	s.postSnapshots("m", recentTime(), 3)
 	for _, test := range []struct {
 		path, code, field string
 		status            int
@@ -306,7 +306,7 @@ func testBadRequests(t *testing.T, s *site) {
 
 func TestMachineLifeCycle(t *testing.T) { eachProfile(t, testMachineLifeCycle) }
 
-func testMachineLifeCycle(t *testing.T, s *site) {
+func testMachineLifeCycle(t *testing.T, s *testServer) {
 	registration := `{"machine_id":"m-1","hostname":"web","os":"linux","cpu_count":4,"total_ram":1024,"from_a_newer_agent":{"a":1}}`
 	created := s.do(http.MethodPost, "/api/v1/machines", registration)
 	if created.status != http.StatusCreated || created.header.Get("ETag") != `"1"` {
@@ -375,7 +375,7 @@ func testMachineLifeCycle(t *testing.T, s *site) {
 		t.Errorf("PATCH of nobody: %d", got.status)
 	}
 
-	s.fill("m-2", recent(), 2)
+	s.postSnapshots("m-2", recentTime(), 2)
 	list := decode[page[api.MachineView]](t, s.get("/api/v1/machines?limit=1"))
 	if len(list.Results) != 1 || list.Results[0].MachineID != "m-2" || list.Results[0].Latest == nil ||
 		*list.Results[0].ProcessCount != 20 ||
@@ -404,7 +404,7 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	ahead := time.Duration(0)
 	s := start(t, api.Config{Now: func() time.Time { return time.Now().Add(ahead) }})
-	s.fill("m", recent(), 1)
+	s.postSnapshots("m", recentTime(), 1)
 	for _, test := range []struct {
 		patch string
 		ahead time.Duration
@@ -462,7 +462,7 @@ func TestGuards(t *testing.T) {
 func TestHealthMetricsAndUI(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
-	s.fill("m", recent(), 2)
+	s.postSnapshots("m", recentTime(), 2)
 	for _, test := range []struct{ path, want string }{
 		{"/healthz", "alive"}, {"/readyz", `"profile":"postgres"`}, {"/", "the UI"}, {"/machines/m", "the UI"},
 		{"/metrics", "snapwatch_store_snapshots_total 2"}, {"/metrics", `snapwatch_http_request_seconds_count{method="POST",route="/api/v1/snapshots",status="201"} 1`},

@@ -12,7 +12,7 @@ import (
 )
 
 // AuditView is a line of the audit log.
-type AuditView struct {
+type AuditEntryView struct {
 	Timestamp snapshot.Time  `json:"timestamp" format:"date-time"`
 	Actor     string         `json:"actor" doc:"Who: a user's name, a token, an enrolment key, or shell for the server's command line"`
 	Action    string         `json:"action" example:"machine.changed"`
@@ -22,7 +22,7 @@ type AuditView struct {
 	RequestID string         `json:"request_id"`
 }
 
-type auditQuery struct {
+type auditListInput struct {
 	Actor  string `query:"actor" maxLength:"200"`
 	Action string `query:"action" maxLength:"64"`
 	Target string `query:"target" maxLength:"200" example:"machine web-1"`
@@ -34,8 +34,8 @@ type auditQuery struct {
 
 type auditList struct {
 	Body struct {
-		Results    []AuditView `json:"results" nullable:"false" doc:"The newest first"`
-		NextCursor *string     `json:"next_cursor"`
+		Results    []AuditEntryView `json:"results" nullable:"false" doc:"The newest first"`
+		NextCursor *string          `json:"next_cursor"`
 	}
 }
 
@@ -53,7 +53,7 @@ func (a *API) registerAudit() {
 	)
 }
 
-func (a *API) listAudit(ctx context.Context, in *auditQuery) (*auditList, error) {
+func (a *API) listAudit(ctx context.Context, in *auditListInput) (*auditList, error) {
 	q := accounts.AuditQuery{
 		Actor:  in.Actor,
 		Action: in.Action,
@@ -66,13 +66,13 @@ func (a *API) listAudit(ctx context.Context, in *auditQuery) (*auditList, error)
 		field, text string
 		into        *time.Time
 	}{{"from", in.From, &q.From}, {"to", in.To, &q.To}} {
-		if at, err := deadline(one.field, one.text); err != nil {
+		if at, err := parseExpiry(one.field, one.text); err != nil {
 			return nil, err
 		} else if at != nil {
 			*one.into = *at
 		}
 	}
-	if err := after(in.Cursor, "audit", &q.BeforeID); err != nil {
+	if err := decodeIDCursor(in.Cursor, "audit", &q.BeforeID); err != nil {
 		return nil, err
 	}
 	entries, err := a.auth.Audit(ctx, q)
@@ -80,16 +80,16 @@ func (a *API) listAudit(ctx context.Context, in *auditQuery) (*auditList, error)
 		return nil, a.fail(ctx, err)
 	}
 	out := &auditList{}
-	out.Body.Results = make([]AuditView, 0, len(entries))
+	out.Body.Results = make([]AuditEntryView, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		if i == in.Limit {
-			out.Body.NextCursor = nextCursor("audit", entries[i-1].ID)
+			out.Body.NextCursor = encodeIDCursor("audit", entries[i-1].ID)
 			break
 		}
 		out.Body.Results = append(
 			out.Body.Results,
-			AuditView{
+			AuditEntryView{
 				Timestamp: snapshot.TimeOf(e.At),
 				Actor:     e.Actor,
 				Action:    e.Action,

@@ -17,7 +17,7 @@ import (
 const (
 	sessionCookie = "snapwatch"
 	deviceCookie  = "snapwatch-device"
-	attemptCookie = "snapwatch-oidc"
+	oidcCookie    = "snapwatch-oidc"
 	securePrefix  = "__Host-"
 )
 
@@ -41,22 +41,22 @@ func (a *API) cookieName(c *gin.Context, name string) string {
 }
 
 // visit is what handlers of log-in need to know of a request besides its body.
-type visit struct {
+type requestInfo struct {
 	secure bool
 	device string // the secret of a browser that was logged in from before
 }
 
-type visitKey struct{}
+type requestInfoKey struct{}
 
 // visitOf returns the visit that identify has put there.
-func visitOf(ctx context.Context) visit {
-	v, _ := ctx.Value(visitKey{}).(visit)
+func requestInfoOf(ctx context.Context) requestInfo {
+	v, _ := ctx.Value(requestInfoKey{}).(requestInfo)
 	return v
 }
 
 // cookie makes one of ours. Lax lets the answer of an identity provider, which comes
 // from another site, find its attempt; everything else is strict.
-func (v visit) cookie(name, value string, expires time.Time, site http.SameSite) string {
+func (v requestInfo) cookie(name, value string, expires time.Time, site http.SameSite) string {
 	if v.secure {
 		name = securePrefix + name
 	}
@@ -77,14 +77,14 @@ func (v visit) cookie(name, value string, expires time.Time, site http.SameSite)
 }
 
 // begun are the cookies of a session that has begun.
-func (v visit) begun(s *auth.Started, now time.Time) []string {
+func (v requestInfo) begun(s *auth.LoginResult, now time.Time) []string {
 	return []string{
 		v.cookie(sessionCookie, s.Secret, s.ExpiresAt, http.SameSiteStrictMode),
-		v.cookie(deviceCookie, s.Device, now.AddDate(1, 0, 0), http.SameSiteStrictMode),
+		v.cookie(deviceCookie, s.DeviceSecret, now.AddDate(1, 0, 0), http.SameSiteStrictMode),
 	}
 }
 
 // ended takes the session's cookie away.
-func (v visit) ended() []string {
+func (v requestInfo) ended() []string {
 	return []string{v.cookie(sessionCookie, "", time.Unix(1, 0), http.SameSiteStrictMode)}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ChangeView is what became of one process between two instants.
-type ChangeView struct {
+type ProcessChangeView struct {
 	snapshot.ProcessKey
 	snapshot.Identity
 	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time it spent in between, milliseconds"`
@@ -33,15 +33,15 @@ type diffInput struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"Most entries of each list"`
 }
 
-type diffAnswer struct {
+type diffResponse struct {
 	Body struct {
-		From    SnapshotView `json:"from" doc:"The snapshot that shows the first instant, without processes"`
-		To      SnapshotView `json:"to"`
-		Started []ChangeView `json:"started" nullable:"false" doc:"Run at the second instant alone"`
-		Ended   []ChangeView `json:"ended" nullable:"false" doc:"Ran at the first instant alone"`
-		Passed  []ChangeView `json:"passed" nullable:"false" doc:"Started and ended in between"`
-		Grew    []ChangeView `json:"grew" nullable:"false" doc:"Ran at both, and take more of what is sorted by (of CPU: spent any)"`
-		Shrank  []ChangeView `json:"shrank" nullable:"false" doc:"Ran at both, and take less of what is sorted by"`
+		From    SnapshotView        `json:"from" doc:"The snapshot that shows the first instant, without processes"`
+		To      SnapshotView        `json:"to"`
+		Started []ProcessChangeView `json:"started" nullable:"false" doc:"Run at the second instant alone"`
+		Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Ran at the first instant alone"`
+		Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Started and ended in between"`
+		Grew    []ProcessChangeView `json:"grew" nullable:"false" doc:"Ran at both, and take more of what is sorted by (of CPU: spent any)"`
+		Shrank  []ProcessChangeView `json:"shrank" nullable:"false" doc:"Ran at both, and take less of what is sorted by"`
 	}
 }
 
@@ -59,7 +59,7 @@ func (a *API) registerDiff() {
 	)
 }
 
-func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
+func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffResponse, error) {
 	from, err := parseTime("from", in.From)
 	if err != nil {
 		return nil, err
@@ -77,10 +77,10 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &diffAnswer{}
-	var none With
-	out.Body.From, out.Body.To = none.view(&diff.From, false), none.view(&diff.To, false)
-	lists := map[snapshot.ChangeKind]*[]ChangeView{
+	out := &diffResponse{}
+	var none ProcessOptions
+	out.Body.From, out.Body.To = none.snapshotView(&diff.From, false), none.snapshotView(&diff.To, false)
+	lists := map[snapshot.ChangeKind]*[]ProcessChangeView{
 		snapshot.ChangeStarted:    &out.Body.Started,
 		snapshot.ChangeEnded:      &out.Body.Ended,
 		snapshot.ChangeShortLived: &out.Body.Passed,
@@ -88,7 +88,7 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 		snapshot.ChangeShrank:     &out.Body.Shrank,
 	}
 	for _, list := range lists {
-		*list = []ChangeView{}
+		*list = []ProcessChangeView{}
 	}
 	for i := range diff.Changes {
 		view := changeView(&diff.Changes[i])
@@ -97,7 +97,7 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 		}
 	}
 	for _, list := range lists {
-		slices.SortFunc(*list, func(x, y ChangeView) int {
+		slices.SortFunc(*list, func(x, y ProcessChangeView) int {
 			return cmp.Or(
 				cmp.Compare(y.weight(in.Sort), x.weight(in.Sort)), cmp.Compare(x.PID, y.PID),
 				cmp.Compare(x.StartedAt, y.StartedAt),
@@ -108,8 +108,8 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffAnswer, error) {
 	return out, nil
 }
 
-func changeView(change *store.Change) ChangeView {
-	var view ChangeView
+func changeView(change *store.Change) ProcessChangeView {
+	var view ProcessChangeView
 	if u := change.Used; u != nil {
 		view.ProcessKey = snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}
 		view.Identity = snapshot.Identity{Name: u.Name, CommandLine: u.CommandLine, User: u.User}
@@ -131,10 +131,10 @@ func changeView(change *store.Change) ChangeView {
 }
 
 // difference is how much more it takes of what is sorted by.
-func (v *ChangeView) difference(sort string) int64 {
+func (v *ProcessChangeView) difference(sort string) int64 {
 	switch sort {
 	case "cpu":
-		return orZero(v.CPUMS)
+		return zeroIfNil(v.CPUMS)
 	case "threads":
 		return int64(v.ThreadsChange)
 	}
@@ -142,12 +142,12 @@ func (v *ChangeView) difference(sort string) int64 {
 }
 
 // weight is what lists are ordered by, the most first.
-func (v *ChangeView) weight(sort string) int64 {
+func (v *ProcessChangeView) weight(sort string) int64 {
 	difference := v.difference(sort)
 	return max(difference, -difference)
 }
 
-func orZero[T int32 | int64](v *T) T {
+func zeroIfNil[T int32 | int64](v *T) T {
 	if v == nil {
 		return 0
 	}

@@ -44,7 +44,7 @@ func escapeControls(text []byte) []byte {
 
 // printable writes control characters as \x…, so that a table can be looked at in a
 // terminal.
-func printable(text string) string {
+func escapeControlsForText(text string) string {
 	if !strings.ContainsFunc(text, unicode.IsControl) {
 		return text
 	}

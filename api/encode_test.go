@@ -23,11 +23,11 @@ func TestControlCharacters(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["name"] != name {
 		t.Errorf("%q became %q (%v)", name, back["name"], err)
 	}
-	if got := cell(name); strings.ContainsFunc(got, unicode.IsControl) || !strings.Contains(got, "é£") {
+	if got := csvCell(name); strings.ContainsFunc(got, unicode.IsControl) || !strings.Contains(got, "é£") {
 		t.Errorf("a cell has %q", got)
 	}
 	for text, want := range map[string]string{"=1+1": "'=1+1", "@SUM(A1)": "'@SUM(A1)", "-1": "'-1", "+1": "'+1", "\t=1": `\x09=1`, "\r=1": `\x0d=1`, "plain": "plain", "": ""} {
-		if got := cell(text); got != want {
+		if got := csvCell(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}

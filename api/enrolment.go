@@ -12,7 +12,7 @@ import (
 )
 
 // KeyView is an enrolment key, without its secret.
-type KeyView struct {
+type EnrolmentKeyView struct {
 	ID        int64          `json:"id"`
 	Name      string         `json:"name"`
 	Tags      []string       `json:"tags" nullable:"false" doc:"Of the machines that enrol with it"`
@@ -23,8 +23,8 @@ type KeyView struct {
 	ExpiresAt *snapshot.Time `json:"expires_at" format:"date-time"`
 }
 
-func keyView(k *accounts.Key) KeyView {
-	view := KeyView{
+func enrolmentKeyView(k *accounts.Key) EnrolmentKeyView {
+	view := EnrolmentKeyView{
 		ID:        k.ID,
 		Name:      k.Name,
 		Tags:      k.Tags,
@@ -32,7 +32,7 @@ func keyView(k *accounts.Key) KeyView {
 		TakesOver: k.TakesOver,
 		CreatedAt: snapshot.TimeOf(k.CreatedAt),
 		CreatedBy: k.CreatedBy,
-		ExpiresAt: instant(k.ExpiresAt),
+		ExpiresAt: timeOrNil(k.ExpiresAt),
 	}
 	if view.Tags == nil {
 		view.Tags = []string{}
@@ -40,7 +40,7 @@ func keyView(k *accounts.Key) KeyView {
 	return view
 }
 
-type newKey struct {
+type newEnrolmentKey struct {
 	Name      string   `json:"name" minLength:"1" maxLength:"64" doc:"What it is for"`
 	Tags      []string `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Of the machines that enrol with it"`
 	Uses      *int     `json:"uses,omitempty" minimum:"1" maximum:"100000" doc:"How many machines may enrol with it; absent: no limit"`
@@ -48,21 +48,21 @@ type newKey struct {
 	ExpiresAt string   `json:"expires_at,omitempty" format:"date-time" doc:"When it ends by itself; absent: never"`
 }
 
-type secretKey struct {
+type enrolmentKeyWithSecret struct {
 	Body struct {
-		KeyView
+		EnrolmentKeyView
 		Key string `json:"key" doc:"The secret: it is told this once"`
 	}
 }
 
-type keyList struct {
+type enrolmentKeyList struct {
 	Body struct {
-		Results []KeyView `json:"results" nullable:"false"`
+		Results []EnrolmentKeyView `json:"results" nullable:"false"`
 	}
 }
 
 // TokenAnswer is an agent's new token.
-type TokenAnswer struct {
+type AgentTokenView struct {
 	MachineID string `json:"machine_id"`
 	Token     string `json:"token" doc:"The secret: it is told this once"`
 }
@@ -86,7 +86,7 @@ func (a *API) registerEnrolment() {
 				Key       string   `json:"key" minLength:"1" maxLength:"256"`
 				MachineID string   `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
 			}
-		}) (*struct{ Body TokenAnswer }, error) {
+		}) (*struct{ Body AgentTokenView }, error) {
 			secret, err := a.auth.Enrol(ctx, in.Body.Key, in.Body.MachineID)
 			if err != nil {
 				return nil, a.orFail(ctx, err)
@@ -94,7 +94,7 @@ func (a *API) registerEnrolment() {
 			a.logger.Info(
 				"machine enrolled", "request_id", auth.ClientOf(ctx).RequestID, "machine_id", in.Body.MachineID,
 			)
-			return &struct{ Body TokenAnswer }{TokenAnswer{in.Body.MachineID, secret}}, nil
+			return &struct{ Body AgentTokenView }{AgentTokenView{in.Body.MachineID, secret}}, nil
 		},
 	)
 	huma.Register(
@@ -108,12 +108,12 @@ func (a *API) registerEnrolment() {
 			Summary:       "Give an agent a new token",
 			Description:   "The token that asks counts until the new one is first used, so that none is lost on the way.",
 		},
-		func(ctx context.Context, in *MachinePath) (*struct{ Body TokenAnswer }, error) {
+		func(ctx context.Context, in *MachinePath) (*struct{ Body AgentTokenView }, error) {
 			secret, err := a.auth.RotateToken(ctx, auth.PrincipalOf(ctx))
 			if err != nil {
 				return nil, a.orFail(ctx, err)
 			}
-			return &struct{ Body TokenAnswer }{TokenAnswer{in.MachineID, secret}}, nil
+			return &struct{ Body AgentTokenView }{AgentTokenView{in.MachineID, secret}}, nil
 		},
 	)
 	huma.Register(
@@ -125,15 +125,15 @@ func (a *API) registerEnrolment() {
 			Tags:        tags,
 			Summary:     "The enrolment keys that count",
 		},
-		func(ctx context.Context, _ *struct{}) (*keyList, error) {
-			keys, err := a.auth.Keys(ctx)
+		func(ctx context.Context, _ *struct{}) (*enrolmentKeyList, error) {
+			keys, err := a.auth.EnrolmentKeys(ctx)
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}
-			out := &keyList{}
-			out.Body.Results = make([]KeyView, len(keys))
+			out := &enrolmentKeyList{}
+			out.Body.Results = make([]EnrolmentKeyView, len(keys))
 			for i := range keys {
-				out.Body.Results[i] = keyView(&keys[i])
+				out.Body.Results[i] = enrolmentKeyView(&keys[i])
 			}
 			return out, nil
 		},
@@ -149,14 +149,14 @@ func (a *API) registerEnrolment() {
 			DefaultStatus: http.StatusCreated,
 			Summary:       "Make an enrolment key; its secret is told this once",
 		},
-		func(ctx context.Context, in *struct{ Body newKey }) (*secretKey, error) {
-			until, err := deadline("expires_at", in.Body.ExpiresAt)
+		func(ctx context.Context, in *struct{ Body newEnrolmentKey }) (*enrolmentKeyWithSecret, error) {
+			until, err := parseExpiry("expires_at", in.Body.ExpiresAt)
 			if err != nil {
 				return nil, err
 			}
-			secret, key, err := a.auth.AddKey(
+			secret, key, err := a.auth.CreateEnrolmentKey(
 				ctx,
-				auth.NewKey{
+				auth.EnrolmentKeyParams{
 					Name:      in.Body.Name,
 					Tags:      in.Body.Tags,
 					Uses:      in.Body.Uses,
@@ -167,8 +167,8 @@ func (a *API) registerEnrolment() {
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}
-			out := &secretKey{}
-			out.Body.KeyView, out.Body.Key = keyView(key), secret
+			out := &enrolmentKeyWithSecret{}
+			out.Body.EnrolmentKeyView, out.Body.Key = enrolmentKeyView(key), secret
 			return out, nil
 		},
 	)
@@ -185,7 +185,7 @@ func (a *API) registerEnrolment() {
 		func(ctx context.Context, in *struct {
 			KeyID int64 `path:"key_id" minimum:"1"`
 		}) (*struct{}, error) {
-			return nil, a.orFail(ctx, a.auth.RevokeKey(ctx, in.KeyID))
+			return nil, a.orFail(ctx, a.auth.RevokeEnrolmentKey(ctx, in.KeyID))
 		},
 	)
 }

@@ -18,7 +18,7 @@ import (
 
 type exportInput struct {
 	MachinePath
-	Span
+	TimeWindow
 	Format  string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"ndjson: a snapshot with its processes on each line. csv: a row per snapshot and process"`
 	Include string `query:"include" enum:"processes,machine" default:"processes" doc:"machine leaves the processes out"`
 }
@@ -45,13 +45,13 @@ func (a *API) registerExport() {
 const (
 	// exportPage is how many snapshots are in memory at a time, and how many of a
 	// machine without its processes.
-	exportPage, plainExportPage = 20, 1000
+	exportPage, exportMachinePage = 20, 1000
 	// exportPatience is how long a reader may take for one page.
-	exportPatience = time.Minute
+	exportWriteTimeout = time.Minute
 )
 
 // exporter writes snapshots in one format.
-type exporter interface {
+type exportWriter interface {
 	begin() error
 	write(state *snapshot.State) error
 	flush() error
@@ -62,7 +62,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
-	page := store.Range{From: from, To: to - 1, Limit: plainExportPage}
+	page := store.Range{From: from, To: to - 1, Limit: exportMachinePage}
 	if in.Include == "processes" {
 		page.Limit, page.Processes = exportPage, true
 	}
@@ -74,21 +74,21 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		gin := humagin.Unwrap(hc)
 		control := http.NewResponseController(gin.Writer)
-		var out exporter
+		var out exportWriter
 		name := fmt.Sprintf("%s-%s", in.MachineID, from.Std().UTC().Format("20060102T150405Z"))
 		if in.Format == "csv" {
 			hc.SetHeader("Content-Type", "text/csv; charset=utf-8")
 			hc.SetHeader("Content-Disposition", `attachment; filename="`+name+`.csv"`)
-			out = &csvExport{w: csv.NewWriter(gin.Writer), processes: page.Processes}
+			out = &csvWriter{w: csv.NewWriter(gin.Writer), processes: page.Processes}
 		} else {
 			hc.SetHeader("Content-Type", "application/x-ndjson")
 			hc.SetHeader("Content-Disposition", `attachment; filename="`+name+`.ndjson"`)
-			out = &ndjsonExport{w: gin.Writer}
+			out = &ndjsonWriter{w: gin.Writer}
 		}
 		hc.SetStatus(http.StatusOK)
 		err := out.begin()
 		for err == nil {
-			if deadline := control.SetWriteDeadline(time.Now().Add(exportPatience)); deadline != nil {
+			if deadline := control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)); deadline != nil {
 				a.logger.Debug("an export has no deadline", "err", deadline)
 			}
 			for i := 0; i < len(states) && err == nil; i++ {
@@ -111,26 +111,26 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	}}, nil
 }
 
-type ndjsonExport struct{ w io.Writer }
+type ndjsonWriter struct{ w io.Writer }
 
-func (e *ndjsonExport) begin() error { return nil }
-func (e *ndjsonExport) flush() error { return nil }
+func (e *ndjsonWriter) begin() error { return nil }
+func (e *ndjsonWriter) flush() error { return nil }
 
-func (e *ndjsonExport) write(state *snapshot.State) error {
-	var all With
-	if err := writeJSON(e.w, all.view(state, state.Processes != nil)); err != nil {
+func (e *ndjsonWriter) write(state *snapshot.State) error {
+	var all ProcessOptions
+	if err := writeJSON(e.w, all.snapshotView(state, state.Processes != nil)); err != nil {
 		return err
 	}
 	_, err := e.w.Write([]byte{'\n'})
 	return err
 }
 
-type csvExport struct {
+type csvWriter struct {
 	w         *csv.Writer
 	processes bool
 }
 
-func (e *csvExport) begin() error {
+func (e *csvWriter) begin() error {
 	if e.processes {
 		return e.w.Write(
 			[]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line", "user", "state",
@@ -158,12 +158,12 @@ func (e *csvExport) begin() error {
 	)
 }
 
-func (e *csvExport) flush() error {
+func (e *csvWriter) flush() error {
 	e.w.Flush()
 	return e.w.Error()
 }
 
-func (e *csvExport) write(state *snapshot.State) error {
+func (e *csvWriter) write(state *snapshot.State) error {
 	at, interval := state.Timestamp.String(), strconv.FormatInt(state.IntervalMS, 10)
 	if !e.processes {
 		m := &state.Machine
@@ -195,8 +195,8 @@ func (e *csvExport) write(state *snapshot.State) error {
 		if p.StartedAt != 0 {
 			started = p.StartedAt.String()
 		}
-		if err := e.w.Write([]string{at, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)), cell(p.Name), cell(p.CommandLine), cell(p.User), p.State,
-			integer(p.CPUMS), float(p.CPUUsage), integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes), integer(p.OpenFiles), cell(p.Cgroup)}); err != nil {
+		if err := e.w.Write([]string{at, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)), csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State,
+			integer(p.CPUMS), float(p.CPUUsage), integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes), integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
 			return err
 		}
 	}
@@ -204,8 +204,8 @@ func (e *csvExport) write(state *snapshot.State) error {
 }
 
 // cell keeps a spreadsheet from running a process's name as a formula.
-func cell(text string) string {
-	text = printable(text)
+func csvCell(text string) string {
+	text = escapeControlsForText(text)
 	if text != "" {
 		switch text[0] {
 		case '=', '+', '-', '@':

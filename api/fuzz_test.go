@@ -51,7 +51,7 @@ func FuzzWindow(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, since, from, to string) {
-		begin, end, err := (&Span{Since: since, From: from, To: to}).window(now)
+		begin, end, err := (&TimeWindow{Since: since, From: from, To: to}).window(now)
 		if err != nil {
 			wantProblem(t, err)
 			return

@@ -27,25 +27,25 @@ type ProcessPointView struct {
 }
 
 // HistoryQuery asks for a history in points.
-type HistoryQuery struct {
-	Span
+type ProcessHistoryQuery struct {
+	TimeWindow
 	Resolution string `query:"resolution" enum:"auto,raw,1h,3h,1d" default:"auto" doc:"Width of the points; raw, which auto takes up to two hours, is every sample of one process"`
 }
 
-type machineHistoryInput struct {
+type machineProcessHistoryInput struct {
 	MachinePath
-	HistoryQuery
+	ProcessHistoryQuery
 	PID       int32  `query:"pid" minimum:"1" doc:"The process; or else name"`
 	StartedAt string `query:"started_at" format:"date-time" doc:"With pid: its start, by default that of the newest process with this pid"`
 	Name      string `query:"name" maxLength:"255" doc:"All processes of this name"`
 }
 
-type fleetHistoryInput struct {
-	HistoryQuery
+type fleetProcessHistoryInput struct {
+	ProcessHistoryQuery
 	Name string `query:"name" required:"true" minLength:"1" maxLength:"255" doc:"All processes of this name, on all machines"`
 }
 
-type historyAnswer struct {
+type processHistoryResponse struct {
 	Body struct {
 		From       snapshot.Time       `json:"from" format:"date-time"`
 		To         snapshot.Time       `json:"to" format:"date-time"`
@@ -58,7 +58,7 @@ type historyAnswer struct {
 	}
 }
 
-func (a *API) registerHistory() {
+func (a *API) registerProcessHistory() {
 	tags := []string{"history"}
 	huma.Register(
 		a.huma,
@@ -69,7 +69,7 @@ func (a *API) registerHistory() {
 			Tags:        tags,
 			Summary:     "The history of one process, or of all processes of one name, on a machine",
 		},
-		a.getHistory,
+		a.getProcessHistory,
 	)
 	huma.Register(
 		a.huma,
@@ -80,18 +80,18 @@ func (a *API) registerHistory() {
 			Tags:        tags,
 			Summary:     "The history of all processes of one name on all machines",
 		},
-		func(ctx context.Context, in *fleetHistoryInput) (*historyAnswer, error) {
-			return a.nameHistory(ctx, "", in.Name, &in.HistoryQuery)
+		func(ctx context.Context, in *fleetProcessHistoryInput) (*processHistoryResponse, error) {
+			return a.processNameHistory(ctx, "", in.Name, &in.ProcessHistoryQuery)
 		},
 	)
 }
 
-func (a *API) getHistory(ctx context.Context, in *machineHistoryInput) (*historyAnswer, error) {
+func (a *API) getProcessHistory(ctx context.Context, in *machineProcessHistoryInput) (*processHistoryResponse, error) {
 	switch {
 	case in.Name != "" && in.PID != 0:
 		return nil, invalid("name", "cannot be given together with pid")
 	case in.Name != "":
-		return a.nameHistory(ctx, in.MachineID, in.Name, &in.HistoryQuery)
+		return a.processNameHistory(ctx, in.MachineID, in.Name, &in.ProcessHistoryQuery)
 	case in.PID == 0:
 		return nil, invalid("pid", "is required, or name")
 	}
@@ -109,7 +109,7 @@ func (a *API) getHistory(ctx context.Context, in *machineHistoryInput) (*history
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &historyAnswer{}
+	out := &processHistoryResponse{}
 	out.Body.PID = lifetime.PID
 	if lifetime.StartedAt != 0 {
 		out.Body.StartedAt = &lifetime.StartedAt
@@ -129,7 +129,7 @@ func (a *API) getHistory(ctx context.Context, in *machineHistoryInput) (*history
 	return out, nil
 }
 
-func (a *API) nameHistory(ctx context.Context, machineID, name string, in *HistoryQuery) (*historyAnswer, error) {
+func (a *API) processNameHistory(ctx context.Context, machineID, name string, in *ProcessHistoryQuery) (*processHistoryResponse, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -149,12 +149,12 @@ func (a *API) nameHistory(ctx context.Context, machineID, name string, in *Histo
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &historyAnswer{}
+	out := &processHistoryResponse{}
 	out.fill(from, to, resolution, points, more)
 	return out, nil
 }
 
-func (out *historyAnswer) fill(
+func (out *processHistoryResponse) fill(
 	from, to snapshot.Time, resolution store.Resolution, points []store.ProcessPoint, more bool,
 ) {
 	out.Body.From, out.Body.To, out.Body.Resolution, out.Body.Truncated = from, to, resolution, more
@@ -169,7 +169,7 @@ func (out *historyAnswer) fill(
 			CPUMS:      p.CPUMS,
 			CPUUsage:   snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
 			CPUMSMax:   p.CPUMSMax,
-			MemoryAvg:  rounded(p.MemoryAvg),
+			MemoryAvg:  roundedOrNil(p.MemoryAvg),
 			MemoryMax:  p.MemoryMax,
 			ThreadsMax: p.ThreadsMax,
 			ReadBytes:  p.ReadBytes,

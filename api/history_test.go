@@ -17,7 +17,7 @@ import (
 
 // history posts half an hour of a machine, a snapshot each half minute, that ends
 // an hour ago.
-func (s *site) history(machineID string) snapshottest.Series {
+func (s *testServer) postHistory(machineID string) snapshottest.Series {
 	s.t.Helper()
 	machine := snapshottest.NewMachine(5, 20)
 	machine.Churn = 0.02
@@ -34,8 +34,8 @@ func (s *site) history(machineID string) snapshottest.Series {
 
 func TestHistoryAnswers(t *testing.T) { eachProfile(t, testHistoryAnswers) }
 
-func testHistoryAnswers(t *testing.T, s *site) {
-	series := s.history("m")
+func testHistoryAnswers(t *testing.T, s *testServer) {
+	series := s.postHistory("m")
 	first, last := series.Snapshots[0].Timestamp, series.Snapshots[59].Timestamp
 	window := fmt.Sprintf("from=%s&to=%s", first, last+1)
 	spent := make(map[snapshot.ProcessKey]int64)
@@ -220,8 +220,8 @@ func TestExportedTextIsNoFormula(t *testing.T) {
 
 func TestHistoryRefusals(t *testing.T) { eachProfile(t, testHistoryRefusals) }
 
-func testHistoryRefusals(t *testing.T, s *site) {
-	s.history("m")
+func testHistoryRefusals(t *testing.T, s *testServer) {
+	s.postHistory("m")
 	for _, test := range []struct {
 		path, field string
 		status      int
@@ -270,8 +270,8 @@ func testHistoryRefusals(t *testing.T, s *site) {
 
 func TestStorageAndRetention(t *testing.T) { eachProfile(t, testStorageAndRetention) }
 
-func testStorageAndRetention(t *testing.T, s *site) {
-	s.history("m")
+func testStorageAndRetention(t *testing.T, s *testServer) {
+	s.postHistory("m")
 	st := decode[struct {
 		Profile        string
 		Bytes          int64
@@ -288,7 +288,7 @@ func testStorageAndRetention(t *testing.T, s *site) {
 		st.BudgetDays != nil {
 		t.Errorf("%+v", st)
 	}
-	patch := func(body string) answer { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
+	patch := func(body string) response { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
 	if got := patch(`{"raw_days": 7, "budget_bytes": 1000000000}`); got.status != 200 {
 		t.Fatal(got.text)
 	}

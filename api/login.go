@@ -18,11 +18,11 @@ const (
 	oidcLoginPath    = "/api/v1/auth/oidc/login"
 	oidcCallbackPath = "/api/v1/auth/oidc/callback"
 	// attemptFor is how long somebody may take at the identity provider.
-	attemptFor = 10 * time.Minute
+	oidcTimeout = 10 * time.Minute
 )
 
 // Methods says how to log in here.
-type Methods struct {
+type LoginMethods struct {
 	SetupNeeded bool   `json:"setup_needed" doc:"Nobody can administer yet: the server has printed a set-up link"`
 	Provider    string `json:"provider,omitempty" doc:"What the identity provider is called, if there is one; GET /api/v1/auth/oidc/login goes there"`
 }
@@ -39,9 +39,9 @@ type setupBody struct {
 	Password string `json:"password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
 }
 
-type sessionAnswer struct {
+type loginResponse struct {
 	SetCookie []string `header:"Set-Cookie" doc:"The session, and what makes this browser known"`
-	Body      SelfView
+	Body      CurrentUserView
 }
 
 func (a *API) registerLogin() {
@@ -55,12 +55,12 @@ func (a *API) registerLogin() {
 			Tags:        tags,
 			Summary:     "How to log in here",
 		},
-		func(ctx context.Context, _ *struct{}) (*struct{ Body Methods }, error) {
+		func(ctx context.Context, _ *struct{}) (*struct{ Body LoginMethods }, error) {
 			has, err := a.auth.HasAdmin(ctx)
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}
-			out := &struct{ Body Methods }{}
+			out := &struct{ Body LoginMethods }{}
 			out.Body.SetupNeeded = !has
 			if a.oidc != nil {
 				out.Body.Provider = a.oidcName
@@ -78,11 +78,11 @@ func (a *API) registerLogin() {
 			MaxBodyBytes: maxSmallBody,
 			Summary:      "Add the first administrator, by the set-up link, and log in",
 		},
-		func(ctx context.Context, in *struct{ Body setupBody }) (*sessionAnswer, error) {
-			return a.begun(
+		func(ctx context.Context, in *struct{ Body setupBody }) (*loginResponse, error) {
+			return a.newLoginResponse(
 				ctx,
 			)(
-				a.auth.Setup(ctx, in.Body.Secret, auth.NewUser{Name: in.Body.Name, Password: in.Body.Password}),
+				a.auth.Setup(ctx, in.Body.Secret, auth.UserParams{Name: in.Body.Name, Password: in.Body.Password}),
 			)
 		},
 	)
@@ -97,17 +97,17 @@ func (a *API) registerLogin() {
 			Summary:      "Log in; the session is a cookie",
 			Description:  "For browsers. Programs use tokens. 401 code_needed asks for the one-time code: send everything again with it. 429 says how long to wait.",
 		},
-		func(ctx context.Context, in *struct{ Body loginBody }) (*sessionAnswer, error) {
-			return a.begun(
+		func(ctx context.Context, in *struct{ Body loginBody }) (*loginResponse, error) {
+			return a.newLoginResponse(
 				ctx,
 			)(
 				a.auth.Login(
 					ctx,
 					auth.Credentials{
-						Name:     in.Body.Name,
-						Password: in.Body.Password,
-						Code:     in.Body.Code,
-						Device:   visitOf(ctx).device,
+						Name:         in.Body.Name,
+						Password:     in.Body.Password,
+						Code:         in.Body.Code,
+						DeviceSecret: requestInfoOf(ctx).device,
 					},
 				),
 			)
@@ -131,19 +131,19 @@ func (a *API) registerLogin() {
 			}
 			return &struct {
 				SetCookie []string `header:"Set-Cookie"`
-			}{visitOf(ctx).ended()}, nil
+			}{requestInfoOf(ctx).ended()}, nil
 		},
 	)
 }
 
 // begun answers with a session that has begun, or says why not.
-func (a *API) begun(ctx context.Context) func(*auth.Started, error) (*sessionAnswer, error) {
-	return func(s *auth.Started, err error) (*sessionAnswer, error) {
+func (a *API) newLoginResponse(ctx context.Context) func(*auth.LoginResult, error) (*loginResponse, error) {
+	return func(s *auth.LoginResult, err error) (*loginResponse, error) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return &sessionAnswer{
-			SetCookie: visitOf(ctx).begun(s, a.cfg.Now()),
+		return &loginResponse{
+			SetCookie: requestInfoOf(ctx).begun(s, a.cfg.Now()),
 			Body: selfView(
 				&auth.Principal{Role: auth.Role(s.User.Role), Name: s.User.Name, Tags: s.User.Tags}, s.User,
 			),
@@ -158,14 +158,14 @@ func (a *API) beginOIDC(c *gin.Context) {
 			Write(c.Writer, c.Request)
 		return
 	}
-	address, attempt, err := a.oidc.Begin(c.Request.Context())
+	address, attempt, err := a.oidc.BeginLogin(c.Request.Context())
 	if err != nil {
 		a.loginFailed(c, err)
 		return
 	}
-	v := visitOf(c.Request.Context())
+	v := requestInfoOf(c.Request.Context())
 	c.Writer.Header().
-		Add("Set-Cookie", v.cookie(attemptCookie, attempt.Encode(), a.cfg.Now().Add(attemptFor), http.SameSiteLaxMode))
+		Add("Set-Cookie", v.cookie(oidcCookie, attempt.Encode(), a.cfg.Now().Add(oidcTimeout), http.SameSiteLaxMode))
 	c.Redirect(http.StatusFound, address)
 }
 
@@ -177,19 +177,19 @@ func (a *API) finishOIDC(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	v := visitOf(ctx)
-	cookie, err := c.Request.Cookie(a.cookieName(c, attemptCookie))
-	var attempt auth.Attempt
+	v := requestInfoOf(ctx)
+	cookie, err := c.Request.Cookie(a.cookieName(c, oidcCookie))
+	var attempt auth.AuthRequest
 	known := false
 	if err == nil {
-		attempt, known = auth.DecodeAttempt(cookie.Value)
+		attempt, known = auth.DecodeAuthRequest(cookie.Value)
 	}
-	c.Writer.Header().Add("Set-Cookie", v.cookie(attemptCookie, "", time.Unix(1, 0), http.SameSiteLaxMode))
+	c.Writer.Header().Add("Set-Cookie", v.cookie(oidcCookie, "", time.Unix(1, 0), http.SameSiteLaxMode))
 	if !known || c.Query("error") != "" {
-		a.loginFailed(c, auth.ErrLogin)
+		a.loginFailed(c, auth.ErrLoginFailed)
 		return
 	}
-	started, err := a.oidc.Finish(ctx, attempt, c.Query("state"), c.Query("code"), v.device)
+	started, err := a.oidc.FinishLogin(ctx, attempt, c.Query("state"), c.Query("code"), v.device)
 	if err != nil {
 		a.loginFailed(c, err)
 		return

@@ -43,7 +43,7 @@ type MachineView struct {
 }
 
 // view shows a machine.
-func (a *API) view(m *store.Machine) MachineView {
+func (a *API) machineView(m *store.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
 		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Include: m.Include, Exclude: m.Exclude, Omit: m.Omit, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
@@ -71,7 +71,7 @@ type machineList struct {
 	}
 }
 
-type machineAnswer struct {
+type machineResponse struct {
 	Status int
 	ETag   string `header:"ETag" doc:"The config's version, for If-Match"`
 	Body   MachineView
@@ -79,7 +79,7 @@ type machineAnswer struct {
 
 // Registration is what an agent says of its machine. What a newer agent says
 // beyond that is ignored.
-type Registration struct {
+type MachineRegistration struct {
 	_ struct{} `json:"-" additionalProperties:"true"`
 	snapshot.Machine
 }
@@ -182,7 +182,7 @@ func (a *API) listMachines(ctx context.Context, in *struct {
 	out := &machineList{}
 	out.Body.Results = make([]MachineView, len(machines))
 	for i := range machines {
-		out.Body.Results[i] = a.view(&machines[i])
+		out.Body.Results[i] = a.machineView(&machines[i])
 	}
 	if more {
 		last := machines[len(machines)-1]
@@ -192,7 +192,7 @@ func (a *API) listMachines(ctx context.Context, in *struct {
 	return out, nil
 }
 
-func (a *API) registerMachine(ctx context.Context, in *struct{ Body Registration }) (*machineAnswer, error) {
+func (a *API) registerMachine(ctx context.Context, in *struct{ Body MachineRegistration }) (*machineResponse, error) {
 	if err := in.Body.Machine.Validate(); err != nil {
 		return nil, a.fail(ctx, err)
 	}
@@ -207,11 +207,11 @@ func (a *API) registerMachine(ctx context.Context, in *struct{ Body Registration
 	if created {
 		status = http.StatusCreated
 	}
-	return a.answer(ctx, in.Body.MachineID, status)
+	return a.machineResponse(ctx, in.Body.MachineID, status)
 }
 
-func (a *API) getMachine(ctx context.Context, in *MachinePath) (*machineAnswer, error) {
-	return a.answer(ctx, in.MachineID, http.StatusOK)
+func (a *API) getMachine(ctx context.Context, in *MachinePath) (*machineResponse, error) {
+	return a.machineResponse(ctx, in.MachineID, http.StatusOK)
 }
 
 func (a *API) getConfig(ctx context.Context, in *MachinePath) (*struct {
@@ -228,19 +228,19 @@ func (a *API) getConfig(ctx context.Context, in *MachinePath) (*struct {
 	}{etag(machine.ConfigVersion), ConfigView{machine.Config, machine.ConfigVersion}}, nil
 }
 
-func (a *API) answer(ctx context.Context, machineID string, status int) (*machineAnswer, error) {
+func (a *API) machineResponse(ctx context.Context, machineID string, status int) (*machineResponse, error) {
 	machine, err := a.store.Machine(ctx, machineID)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	return &machineAnswer{Status: status, ETag: etag(machine.ConfigVersion), Body: a.view(machine)}, nil
+	return &machineResponse{Status: status, ETag: etag(machine.ConfigVersion), Body: a.machineView(machine)}, nil
 }
 
 func (a *API) patchMachine(ctx context.Context, in *struct {
 	MachinePath
 	IfMatch string `header:"If-Match" doc:"The ETag that the change is based on; without it the change is made whatever happened meanwhile"`
 	Body    ConfigPatch
-}) (*machineAnswer, error) {
+}) (*machineResponse, error) {
 	change := store.ConfigChange{
 		Enabled:         in.Body.Enabled,
 		PollingInterval: in.Body.PollingInterval,
@@ -277,7 +277,7 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 	}
 	a.logger.Info(
 		"config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID,
-		"enabled", show(change.Enabled), "polling_interval", show(change.PollingInterval),
+		"enabled", optionalString(change.Enabled), "polling_interval", optionalString(change.PollingInterval),
 	)
 	a.auth.Record(
 		ctx,
@@ -292,7 +292,7 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 			"tags":             change.Tags,
 		},
 	)
-	return a.answer(ctx, in.MachineID, http.StatusOK)
+	return a.machineResponse(ctx, in.MachineID, http.StatusOK)
 }
 
 // ifMatch reads a version out of an If-Match header; 0 means any.
@@ -319,7 +319,7 @@ func (a *API) deleteMachine(ctx context.Context, in *MachinePath) (*struct{}, er
 	return nil, nil
 }
 
-func show[T any](p *T) string {
+func optionalString[T any](p *T) string {
 	if p == nil {
 		return "unchanged"
 	}

@@ -13,13 +13,13 @@ import (
 // maxPoints bounds the points of a chart.
 const maxPoints = 10_000
 
-type metricsInput struct {
+type machineMetricsInput struct {
 	MachinePath
-	Span
+	TimeWindow
 	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Width of the points; auto takes the finest that makes at most about 1,500"`
 }
 
-type metricsAnswer struct {
+type machineMetricsResponse struct {
 	Body struct {
 		From       snapshot.Time       `json:"from" format:"date-time"`
 		To         snapshot.Time       `json:"to" format:"date-time"`
@@ -29,7 +29,7 @@ type metricsAnswer struct {
 	}
 }
 
-func (a *API) registerMetrics() {
+func (a *API) registerMachineMetrics() {
 	huma.Register(
 		a.huma,
 		huma.Operation{
@@ -39,11 +39,11 @@ func (a *API) registerMetrics() {
 			Tags:        []string{"history"},
 			Summary:     "A machine's chart: averages, maxima and totals per bucket of time",
 		},
-		a.getMetrics,
+		a.getMachineMetrics,
 	)
 }
 
-func (a *API) getMetrics(ctx context.Context, in *metricsInput) (*metricsAnswer, error) {
+func (a *API) getMachineMetrics(ctx context.Context, in *machineMetricsInput) (*machineMetricsResponse, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (a *API) getMetrics(ctx context.Context, in *metricsInput) (*metricsAnswer,
 	if resolution == store.ResolutionAuto {
 		resolution = a.store.MachineResolution(from, to)
 	}
-	out := &metricsAnswer{}
+	out := &machineMetricsResponse{}
 	out.Body.From, out.Body.To, out.Body.Resolution = from, to, resolution
 	out.Body.Series, out.Body.Truncated, err = a.store.Chart(ctx, in.MachineID, from, to, resolution, maxPoints)
 	if err != nil {

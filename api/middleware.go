@@ -25,22 +25,22 @@ var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // identify gives the request an id, the caller's own if it has a sound one, and
 // logs how it ended.
-func (a *API) identify(c *gin.Context) {
+func (a *API) addRequestInfo(c *gin.Context) {
 	id := c.GetHeader("X-Request-Id")
 	if !requestIDPattern.MatchString(id) {
 		var random [8]byte
 		_, _ = rand.Read(random[:])
 		id = hex.EncodeToString(random[:])
 	}
-	v := visit{secure: a.isSecure(c)}
+	v := requestInfo{secure: a.isSecure(c)}
 	if cookie, err := c.Request.Cookie(a.cookieName(c, deviceCookie)); err == nil {
 		v.device = cookie.Value
 	}
-	ctx := context.WithValue(problem.WithRequestID(c.Request.Context(), id), visitKey{}, v)
+	ctx := context.WithValue(problem.WithRequestID(c.Request.Context(), id), requestInfoKey{}, v)
 	ctx = auth.WithClient(ctx, auth.Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: id})
 	c.Request = c.Request.WithContext(ctx)
 	c.Writer.Header().Set("X-Request-Id", id)
-	a.secure(c, v)
+	a.setSecurityHeaders(c, v)
 	started := time.Now()
 	c.Next()
 	a.logger.Debug(
@@ -50,7 +50,7 @@ func (a *API) identify(c *gin.Context) {
 }
 
 // recover answers a panic with a problem and keeps the server up.
-func (a *API) recover(c *gin.Context) {
+func (a *API) recoverPanic(c *gin.Context) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			a.logger.Error(
@@ -68,22 +68,22 @@ func (a *API) recover(c *gin.Context) {
 
 // nothingAllowed is the policy of answers that are no pages: if a browser shows one
 // all the same, it loads and runs nothing. The UI's pages set their own.
-const nothingAllowed = "default-src 'none'; frame-ancestors 'none'"
+const defaultCSP = "default-src 'none'; frame-ancestors 'none'"
 
 // secure sets the headers that make browsers careful.
-func (a *API) secure(c *gin.Context, v visit) {
+func (a *API) setSecurityHeaders(c *gin.Context, v requestInfo) {
 	header := c.Writer.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("Content-Security-Policy", nothingAllowed)
+	header.Set("Content-Security-Policy", defaultCSP)
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	if v.secure { // from now on browsers ask no other way
 		header.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-	if guarded(c.Request.URL.Path) {
+	if requiresCredential(c.Request.URL.Path) {
 		header.Set("Cache-Control", "no-store")
 	}
 }
@@ -102,7 +102,7 @@ func (a *API) trustProxies() {
 
 // guard refuses requests that a web page of another origin makes a browser send, and
 // names that are not the server's.
-func (a *API) guard(c *gin.Context) {
+func (a *API) checkHostAndOrigin(c *gin.Context) {
 	host := c.Request.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

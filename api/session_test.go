@@ -15,7 +15,7 @@ import (
 const goodPassword = "correct horse battery"
 
 // logIn logs somebody in and returns the answer with its cookies.
-func (s *site) logIn(name string, header ...string) answer {
+func (s *testServer) logIn(name string, header ...string) response {
 	s.t.Helper()
 	return s.do(
 		http.MethodPost,
@@ -25,7 +25,7 @@ func (s *site) logIn(name string, header ...string) answer {
 }
 
 // cookies are those that an answer sets, as a browser would send them.
-func (a answer) cookies() string {
+func (a response) cookies() string {
 	var list []string
 	for _, line := range a.header.Values("Set-Cookie") {
 		pair, _, _ := strings.Cut(line, ";")
@@ -34,9 +34,9 @@ func (a answer) cookies() string {
 	return strings.Join(list, "; ")
 }
 
-func (s *site) add(name string, role auth.Role, tags ...string) {
+func (s *testServer) add(name string, role auth.Role, tags ...string) {
 	s.t.Helper()
-	if _, err := s.auth.AddUser(s.t.Context(), auth.NewUser{Name: name, Password: goodPassword, Role: role, Tags: tags}); err != nil {
+	if _, err := s.auth.CreateUser(s.t.Context(), auth.UserParams{Name: name, Password: goodPassword, Role: role, Tags: tags}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -109,7 +109,7 @@ func TestUntrustedProxies(t *testing.T) {
 	if strings.Contains(got.header.Get("Set-Cookie"), "Secure") || got.header.Get("Strict-Transport-Security") != "" {
 		t.Errorf("it believes anybody: %v", got.header)
 	}
-	audit := decode[struct{ Results []api.AuditView }](t, s.get("/api/v1/audit?action=login")).Results
+	audit := decode[struct{ Results []api.AuditEntryView }](t, s.get("/api/v1/audit?action=login")).Results
 	if len(audit) != 1 || audit[0].Address != "127.0.0.1" {
 		t.Errorf("%+v", audit)
 	}
@@ -177,11 +177,11 @@ func TestHeaders(t *testing.T) {
 func TestRequestRate(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{RequestRate: 0.01})
-	other, _, err := s.auth.AddToken(t.Context(), auth.NewToken{Name: "other", Role: auth.RoleAdmin})
+	other, _, err := s.auth.CreateToken(t.Context(), auth.TokenParams{Name: "other", Role: auth.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var last answer
+	var last response
 	for range 3 {
 		last = s.get("/api/v1/me")
 	}
@@ -200,7 +200,7 @@ func TestRequestRate(t *testing.T) {
 func TestAdministration(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
-	post := func(path, body string) answer { return s.do(http.MethodPost, path, body) }
+	post := func(path, body string) response { return s.do(http.MethodPost, path, body) }
 	user := decode[api.UserView](
 		t,
 		post("/api/v1/users", `{"name": "bob", "password": "`+goodPassword+`", "tags": ["web"]}`),
@@ -234,7 +234,7 @@ func TestAdministration(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, got.status, got.text)
 		}
 	}
-	token := decode[api.SecretTokenView](
+	token := decode[api.TokenWithSecretView](
 		t,
 		post("/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["*"], "scopes": ["machines.read"]}`),
 	)
@@ -255,7 +255,7 @@ func TestAdministration(t *testing.T) {
 	if err := json.Unmarshal([]byte(post("/api/v1/enrolment-keys", `{"name": "k", "tags": ["web"], "uses": 1}`).text), &key); err != nil {
 		t.Fatal(err)
 	}
-	agent := decode[api.TokenAnswer](
+	agent := decode[api.AgentTokenView](
 		t,
 		s.do(
 			http.MethodPost,
@@ -291,7 +291,7 @@ func TestAdministration(t *testing.T) {
 	var did []string
 	cursor := ""
 	for {
-		page := decode[page[api.AuditView]](t, s.get("/api/v1/audit?limit=2%s", cursor))
+		page := decode[page[api.AuditEntryView]](t, s.get("/api/v1/audit?limit=2%s", cursor))
 		for _, e := range page.Results {
 			did = append(did, e.Actor+" "+e.Action+" "+e.Target)
 		}

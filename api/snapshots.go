@@ -28,12 +28,12 @@ type SnapshotView struct {
 }
 
 // With says what a snapshot in an answer comes with.
-type With struct {
+type ProcessOptions struct {
 	ProcessTree bool     `query:"process_tree" doc:"With every process, nested under its parent, instead of a list"`
 	Exclude     []string `query:"exclude,explode" maxItems:"100" doc:"Names of processes to leave out, may be repeated; in a tree their children take their place"`
 }
 
-func (w *With) view(state *snapshot.State, processes bool) SnapshotView {
+func (w *ProcessOptions) snapshotView(state *snapshot.State, processes bool) SnapshotView {
 	view := SnapshotView{
 		MachineID:       state.MachineID,
 		Timestamp:       state.Timestamp,
@@ -61,8 +61,8 @@ type snapshotList struct {
 
 // The most snapshots on a page, without and with their processes.
 const (
-	maxPlainPage, plainPage     = 1000, 100
-	maxProcessPage, processPage = 100, 20
+	maxPage, defaultPage               = 1000, 100
+	maxProcessPage, defaultProcessPage = 100, 20
 )
 
 func (a *API) registerSnapshots() {
@@ -87,13 +87,13 @@ func (a *API) registerSnapshots() {
 			Tags:        tags,
 			Summary:     "What a machine was doing at an instant: its newest snapshot at or before it, with every process",
 		},
-		a.getAt,
+		a.getSnapshotAt,
 	)
 }
 
 type snapshotsInput struct {
 	MachinePath
-	With
+	ProcessOptions
 	IncludeProcesses bool   `query:"include_processes" doc:"With every process of each snapshot"`
 	Since            string `query:"since" maxLength:"20" example:"1h" doc:"The range from this long ago until now: a number and s, m, h, d or w"`
 	From             string `query:"from" format:"date-time" doc:"Begin of the range"`
@@ -110,10 +110,10 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		out.Body.Results = []SnapshotView{in.view(state, processes)}
+		out.Body.Results = []SnapshotView{in.snapshotView(state, processes)}
 		return out, nil
 	}
-	r, err := a.rangeOf(in, processes)
+	r, err := a.parseRange(in, processes)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 	}
 	out.Body.Results = make([]SnapshotView, len(states))
 	for i := range states {
-		out.Body.Results[i] = in.view(&states[i], processes)
+		out.Body.Results[i] = in.snapshotView(&states[i], processes)
 	}
 	if more {
 		cursor := encodeCursor(
@@ -136,11 +136,11 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 }
 
 // rangeOf reads the range and the page of a request.
-func (a *API) rangeOf(in *snapshotsInput, processes bool) (store.Range, error) {
+func (a *API) parseRange(in *snapshotsInput, processes bool) (store.Range, error) {
 	r := store.Range{Processes: processes, Limit: in.Limit, To: snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockSkew)}
-	most, usual := maxPlainPage, plainPage
+	most, usual := maxPage, defaultPage
 	if processes {
-		most, usual = maxProcessPage, processPage
+		most, usual = maxProcessPage, defaultProcessPage
 	}
 	if r.Limit == 0 {
 		r.Limit = usual
@@ -190,16 +190,16 @@ func (a *API) rangeOf(in *snapshotsInput, processes bool) (store.Range, error) {
 	return r, nil
 }
 
-type atInput struct {
+type snapshotAtInput struct {
 	MachinePath
-	With
+	ProcessOptions
 	Time             string `query:"time" required:"true" format:"date-time" doc:"The instant"`
 	IncludeProcesses bool   `query:"include_processes" default:"true" doc:"With every process"`
 }
 
-type atAnswer struct{ Body SnapshotView }
+type snapshotAtResponse struct{ Body SnapshotView }
 
-func (a *API) getAt(ctx context.Context, in *atInput) (*atAnswer, error) {
+func (a *API) getSnapshotAt(ctx context.Context, in *snapshotAtInput) (*snapshotAtResponse, error) {
 	at, err := parseTime("time", in.Time)
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (a *API) getAt(ctx context.Context, in *atInput) (*atAnswer, error) {
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	return &atAnswer{Body: in.view(state, processes)}, nil
+	return &snapshotAtResponse{Body: in.snapshotView(state, processes)}, nil
 }
 
 var sincePattern = regexp.MustCompile(`^([1-9][0-9]{0,8})(s|m|h|d|w)$`)

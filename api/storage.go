@@ -11,7 +11,7 @@ import (
 	"github.com/snapwatch/snapwatch/store"
 )
 
-type storageAnswer struct {
+type storageResponse struct {
 	Body struct {
 		Profile        string               `json:"profile" enum:"timescale,postgres"`
 		ProfileReason  string               `json:"profile_reason"`
@@ -28,7 +28,7 @@ type storageAnswer struct {
 	}
 }
 
-type retentionChange struct {
+type retentionPatch struct {
 	Body struct {
 		RawDays        *int   `json:"raw_days,omitempty" minimum:"1" maximum:"3650"`
 		MinuteDays     *int   `json:"minute_days,omitempty" minimum:"1" maximum:"3650"`
@@ -39,7 +39,7 @@ type retentionChange struct {
 	}
 }
 
-type retentionAnswer struct{ Body store.Retention }
+type retentionResponse struct{ Body store.Retention }
 
 func (a *API) registerStorage() {
 	tags := []string{"storage"}
@@ -58,8 +58,8 @@ func (a *API) registerStorage() {
 			Tags:        tags,
 			Summary:     "For how long what is kept",
 		},
-		func(context.Context, *struct{}) (*retentionAnswer, error) {
-			return &retentionAnswer{a.store.Retention()}, nil
+		func(context.Context, *struct{}) (*retentionResponse, error) {
+			return &retentionResponse{a.store.Retention()}, nil
 		},
 	)
 	huma.Register(
@@ -75,23 +75,23 @@ func (a *API) registerStorage() {
 	)
 }
 
-func (a *API) getStorage(ctx context.Context, _ *struct{}) (*storageAnswer, error) {
+func (a *API) getStorage(ctx context.Context, _ *struct{}) (*storageResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
 	st, err := a.store.Storage(ctx)
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &storageAnswer{}
+	out := &storageResponse{}
 	b := &out.Body
 	found := a.store.Profile()
 	b.Profile, b.ProfileReason = found.Profile, found.Reason
 	b.Bytes, b.Relations, b.ProcessSamples, b.SamplesPerDay, b.BytesPerDay, b.Retention = st.Bytes, st.Relations, st.ProcessSamples, st.SamplesPerDay, st.BytesPerDay, st.Retention
-	b.BytesPerSample, b.Compression, b.BudgetDays = orNil(
+	b.BytesPerSample, b.Compression, b.BudgetDays = nilIfZero(
 		st.BytesPerSample,
-	), orNil(
+	), nilIfZero(
 		st.Compression,
-	), orNil(
+	), nilIfZero(
 		st.BudgetDays,
 	)
 	if st.Oldest != 0 {
@@ -100,14 +100,14 @@ func (a *API) getStorage(ctx context.Context, _ *struct{}) (*storageAnswer, erro
 	return out, nil
 }
 
-func orNil(v float64) *float64 {
+func nilIfZero(v float64) *float64 {
 	if v == 0 {
 		return nil
 	}
 	return &v
 }
 
-func (a *API) changeRetention(ctx context.Context, in *retentionChange) (*retentionAnswer, error) {
+func (a *API) changeRetention(ctx context.Context, in *retentionPatch) (*retentionResponse, error) {
 	keep := a.store.Retention()
 	for _, field := range []struct {
 		to   *int
@@ -129,5 +129,5 @@ func (a *API) changeRetention(ctx context.Context, in *retentionChange) (*retent
 		return nil, a.fail(ctx, err)
 	}
 	a.auth.Record(ctx, "retention.changed", "setting retention", map[string]any{"retention": keep})
-	return &retentionAnswer{keep}, nil
+	return &retentionResponse{keep}, nil
 }

@@ -36,13 +36,13 @@ func tokenView(t *accounts.Token) TokenView {
 		Scopes:    t.Scopes,
 		CreatedAt: snapshot.TimeOf(t.CreatedAt),
 		CreatedBy: t.CreatedBy,
-		ExpiresAt: instant(t.ExpiresAt),
-		LastUsed:  instant(t.LastUsed),
+		ExpiresAt: timeOrNil(t.ExpiresAt),
+		LastUsed:  timeOrNil(t.LastUsed),
 	}
 }
 
 // SecretTokenView is a token with its secret, which is told once.
-type SecretTokenView struct {
+type TokenWithSecretView struct {
 	TokenView
 	Token string `json:"token" doc:"The secret: it is told this once"`
 }
@@ -56,7 +56,7 @@ type newToken struct {
 	ExpiresAt string    `json:"expires_at,omitempty" format:"date-time" doc:"When it ends by itself; absent: never"`
 }
 
-type tokenQuery struct {
+type tokenListInput struct {
 	MachineID string `query:"machine_id" maxLength:"128" doc:"Of this machine alone"`
 	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Cursor    string `query:"cursor" maxLength:"2000"`
@@ -88,12 +88,12 @@ func (a *API) registerTokens() {
 			DefaultStatus: http.StatusCreated,
 			Summary:       "Make a token; its secret is told this once",
 		},
-		func(ctx context.Context, in *struct{ Body newToken }) (*struct{ Body SecretTokenView }, error) {
-			until, err := deadline("expires_at", in.Body.ExpiresAt)
+		func(ctx context.Context, in *struct{ Body newToken }) (*struct{ Body TokenWithSecretView }, error) {
+			until, err := parseExpiry("expires_at", in.Body.ExpiresAt)
 			if err != nil {
 				return nil, err
 			}
-			wanted := auth.NewToken{
+			wanted := auth.TokenParams{
 				Name:      in.Body.Name,
 				Role:      in.Body.Role,
 				MachineID: in.Body.MachineID,
@@ -101,16 +101,16 @@ func (a *API) registerTokens() {
 				ExpiresAt: until,
 			}
 			for _, scope := range in.Body.Scopes {
-				wanted.Scopes = append(wanted.Scopes, auth.Permission(scope))
+				wanted.Permissions = append(wanted.Permissions, auth.Permission(scope))
 			}
-			secret, token, err := a.auth.AddToken(ctx, wanted)
+			secret, token, err := a.auth.CreateToken(ctx, wanted)
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}
 			if token.Tags == nil {
 				token.Tags = []string{}
 			}
-			return &struct{ Body SecretTokenView }{SecretTokenView{tokenView(token), secret}}, nil
+			return &struct{ Body TokenWithSecretView }{TokenWithSecretView{tokenView(token), secret}}, nil
 		},
 	)
 	huma.Register(
@@ -131,9 +131,9 @@ func (a *API) registerTokens() {
 	)
 }
 
-func (a *API) listTokens(ctx context.Context, in *tokenQuery) (*tokenList, error) {
+func (a *API) listTokens(ctx context.Context, in *tokenListInput) (*tokenList, error) {
 	filter := accounts.TokenFilter{MachineID: in.MachineID, Limit: in.Limit + 1}
-	if err := after(in.Cursor, "tokens", &filter.AfterID); err != nil {
+	if err := decodeIDCursor(in.Cursor, "tokens", &filter.AfterID); err != nil {
 		return nil, err
 	}
 	tokens, err := a.auth.Tokens(ctx, filter)
@@ -144,7 +144,7 @@ func (a *API) listTokens(ctx context.Context, in *tokenQuery) (*tokenList, error
 	out.Body.Results = make([]TokenView, 0, len(tokens))
 	for i := range tokens {
 		if i == in.Limit {
-			out.Body.NextCursor = nextCursor("tokens", tokens[i-1].ID)
+			out.Body.NextCursor = encodeIDCursor("tokens", tokens[i-1].ID)
 			break
 		}
 		out.Body.Results = append(out.Body.Results, tokenView(&tokens[i]))
@@ -153,7 +153,7 @@ func (a *API) listTokens(ctx context.Context, in *tokenQuery) (*tokenList, error
 }
 
 // after reads the id that a page goes on after; 0 for the first page.
-func after(cursor, list string, id *int64) error {
+func decodeIDCursor(cursor, list string, id *int64) error {
 	if cursor == "" {
 		return nil
 	}
@@ -168,7 +168,7 @@ func after(cursor, list string, id *int64) error {
 	return nil
 }
 
-func nextCursor(list string, id int64) *string {
+func encodeIDCursor(list string, id int64) *string {
 	cursor := encodeCursor(list, strconv.FormatInt(id, 10))
 	return &cursor
 }

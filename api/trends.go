@@ -87,7 +87,7 @@ const maxTrend = 60 * 60 * 1000
 
 func (a *API) getProcessTrends(ctx context.Context, in *struct {
 	MachinePath
-	Span
+	TimeWindow
 }) (*processTrends, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {

@@ -42,7 +42,7 @@ func usageView(u *store.Usage, window store.WindowPlan) UsageView {
 		Processes:    u.Processes,
 		CPUMS:        u.CPUMS,
 		CPUMSMax:     u.CPUMSMax,
-		MemoryAvg:    rounded(u.MemoryAvg),
+		MemoryAvg:    roundedOrNil(u.MemoryAvg),
 		MemoryMax:    u.MemoryMax,
 		ThreadsMax:   u.ThreadsMax,
 		ReadBytes:    u.ReadBytes,
@@ -57,7 +57,7 @@ func usageView(u *store.Usage, window store.WindowPlan) UsageView {
 	return view
 }
 
-func rounded(v *float64) *float64 {
+func roundedOrNil(v *float64) *float64 {
 	if v == nil {
 		return nil
 	}
@@ -66,19 +66,19 @@ func rounded(v *float64) *float64 {
 }
 
 // TopQuery asks for what used most.
-type TopQuery struct {
-	Span
+type TopProcessesQuery struct {
+	TimeWindow
 	Sort  string `query:"sort" enum:"cpu,memory" default:"cpu" doc:"cpu: time spent in the window; memory: average resident set size"`
 	By    string `query:"by" enum:"process,name" default:"process" doc:"name adds up the processes of one name"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"20"`
 }
 
-type machineTopInput struct {
+type machineTopProcessesInput struct {
 	MachinePath
-	TopQuery
+	TopProcessesQuery
 }
 
-type topAnswer struct {
+type topProcessesResponse struct {
 	Body struct {
 		From    snapshot.Time `json:"from" format:"date-time" doc:"A window of more than two hours is widened to whole hours, where rollups serve it"`
 		To      snapshot.Time `json:"to" format:"date-time"`
@@ -86,7 +86,7 @@ type topAnswer struct {
 	}
 }
 
-func (a *API) registerUsage() {
+func (a *API) registerTopProcesses() {
 	tags := []string{"history"}
 	huma.Register(
 		a.huma,
@@ -97,8 +97,8 @@ func (a *API) registerUsage() {
 			Tags:        tags,
 			Summary:     "The processes of a machine that used most in a window",
 		},
-		func(ctx context.Context, in *machineTopInput) (*topAnswer, error) {
-			return a.top(ctx, in.MachineID, &in.TopQuery)
+		func(ctx context.Context, in *machineTopProcessesInput) (*topProcessesResponse, error) {
+			return a.topProcesses(ctx, in.MachineID, &in.TopProcessesQuery)
 		},
 	)
 	huma.Register(
@@ -110,13 +110,13 @@ func (a *API) registerUsage() {
 			Tags:        tags,
 			Summary:     "The processes of all machines that used most in a window",
 		},
-		func(ctx context.Context, in *TopQuery) (*topAnswer, error) {
-			return a.top(ctx, "", in)
+		func(ctx context.Context, in *TopProcessesQuery) (*topProcessesResponse, error) {
+			return a.topProcesses(ctx, "", in)
 		},
 	)
 }
 
-func (a *API) top(ctx context.Context, machineID string, in *TopQuery) (*topAnswer, error) {
+func (a *API) topProcesses(ctx context.Context, machineID string, in *TopProcessesQuery) (*topProcessesResponse, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (a *API) top(ctx context.Context, machineID string, in *TopQuery) (*topAnsw
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &topAnswer{}
+	out := &topProcessesResponse{}
 	out.Body.From, out.Body.To = window.From, window.To
 	out.Body.Results = make([]UsageView, len(list))
 	for i := range list {

@@ -33,7 +33,7 @@ func userView(u *accounts.User) UserView {
 		TOTP:      u.TOTPSecret != nil,
 		Elsewhere: u.Issuer != nil,
 		CreatedAt: snapshot.TimeOf(u.CreatedAt),
-		LastLogin: instant(u.LastLogin),
+		LastLogin: timeOrNil(u.LastLogin),
 	}
 }
 
@@ -42,7 +42,7 @@ type UserPath struct {
 	Name string `path:"name" minLength:"1" maxLength:"64"`
 }
 
-type userAnswer struct{ Body UserView }
+type userResponse struct{ Body UserView }
 
 type newUser struct {
 	Name     string    `json:"name" minLength:"1" maxLength:"64" doc:"Of A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit"`
@@ -102,10 +102,10 @@ func (a *API) registerUsers() {
 			DefaultStatus: http.StatusCreated,
 			Summary:       "Add a person who logs in with a password",
 		},
-		func(ctx context.Context, in *struct{ Body newUser }) (*userAnswer, error) {
-			user, err := a.auth.AddUser(
+		func(ctx context.Context, in *struct{ Body newUser }) (*userResponse, error) {
+			user, err := a.auth.CreateUser(
 				ctx,
-				auth.NewUser{Name: in.Body.Name, Password: in.Body.Password, Role: in.Body.Role, Tags: in.Body.Tags},
+				auth.UserParams{Name: in.Body.Name, Password: in.Body.Password, Role: in.Body.Role, Tags: in.Body.Tags},
 			)
 			if err != nil {
 				return nil, a.fail(ctx, err)
@@ -113,7 +113,7 @@ func (a *API) registerUsers() {
 			if user.Tags == nil {
 				user.Tags = []string{}
 			}
-			return &userAnswer{userView(user)}, nil
+			return &userResponse{userView(user)}, nil
 		},
 	)
 	huma.Register(
@@ -129,7 +129,7 @@ func (a *API) registerUsers() {
 		func(ctx context.Context, in *struct {
 			UserPath
 			Body userPatch
-		}) (*userAnswer, error) {
+		}) (*userResponse, error) {
 			b := &in.Body
 			if b.Role == nil && b.Tags == nil && b.Disabled == nil && b.Password == nil && !b.RemoveTOTP {
 				return nil, problem.New(
@@ -145,13 +145,13 @@ func (a *API) registerUsers() {
 					Tags:       b.Tags,
 					Disabled:   b.Disabled,
 					Password:   b.Password,
-					ForgetTOTP: b.RemoveTOTP,
+					RemoveTOTP: b.RemoveTOTP,
 				},
 			)
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}
-			return &userAnswer{userView(user)}, nil
+			return &userResponse{userView(user)}, nil
 		},
 	)
 	huma.Register(

@@ -18,61 +18,61 @@ import (
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 // clock is a time that a test moves.
-type clock struct {
+type testClock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-func (c *clock) get() time.Time {
+func (c *testClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clock) pass(d time.Duration) {
+func (c *testClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
 // world is a service on a database of its own.
-type world struct {
+type testService struct {
 	*auth.Service
 	t      *testing.T
-	clock  *clock
+	clock  *testClock
 	tables *accounts.Accounts
 }
 
 const password = "correct horse battery"
 
-func cheap() *argon2id.Params {
+func cheapParams() *argon2id.Params {
 	return &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
-func newWorld(t *testing.T) *world {
+func newTestService(t *testing.T) *testService {
 	t.Helper()
-	w := &world{
+	w := &testService{
 		t:      t,
-		clock:  &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)},
+		clock:  &testClock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)},
 		tables: storetest.Open(t, nil).Accounts(),
 	}
-	w.Service = w.another(cheap())
+	w.Service = w.newService(cheapParams())
 	return w
 }
 
 // another is a further server on the same database.
-func (w *world) another(params *argon2id.Params) *auth.Service {
+func (w *testService) newService(params *argon2id.Params) *auth.Service {
 	w.t.Helper()
-	s, err := auth.New(auth.Config{Params: params, Now: w.clock.get}, w.tables, storetest.Logger())
+	s, err := auth.New(auth.Config{PasswordParams: params, Now: w.clock.Now}, w.tables, storetest.Logger())
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return s
 }
 
-func (w *world) user(name string, role auth.Role, tags ...string) *accounts.User {
+func (w *testService) addUser(name string, role auth.Role, tags ...string) *accounts.User {
 	w.t.Helper()
-	user, err := w.AddUser(w.t.Context(), auth.NewUser{Name: name, Password: password, Role: role, Tags: tags})
+	user, err := w.CreateUser(w.t.Context(), auth.UserParams{Name: name, Password: password, Role: role, Tags: tags})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -80,15 +80,15 @@ func (w *world) user(name string, role auth.Role, tags ...string) *accounts.User
 }
 
 // from is the context of a request from an address.
-func from(t *testing.T, address string) context.Context {
+func contextFrom(t *testing.T, address string) context.Context {
 	return auth.WithClient(t.Context(), auth.Client{Address: address, UserAgent: "a test", RequestID: "r"})
 }
 
-func (w *world) login(address string, c auth.Credentials) (*auth.Started, error) {
-	return w.Login(from(w.t, address), c)
+func (w *testService) login(address string, c auth.Credentials) (*auth.LoginResult, error) {
+	return w.Login(contextFrom(w.t, address), c)
 }
 
-func (w *world) mustLogin(name string) *auth.Started {
+func (w *testService) mustLogin(name string) *auth.LoginResult {
 	w.t.Helper()
 	s, err := w.login("192.0.2.1", auth.Credentials{Name: name, Password: password})
 	if err != nil {
@@ -97,10 +97,10 @@ func (w *world) mustLogin(name string) *auth.Started {
 	return s
 }
 
-func (w *world) holds(secret string) bool {
+func (w *testService) isValid(secret string) bool {
 	w.t.Helper()
 	_, err := w.Authenticate(w.t.Context(), secret)
-	if err != nil && !errors.Is(err, auth.ErrCredential) {
+	if err != nil && !errors.Is(err, auth.ErrInvalidCredential) {
 		w.t.Fatal(err)
 	}
 	return err == nil

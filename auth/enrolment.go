@@ -11,7 +11,7 @@ import (
 )
 
 // NewKey is an enrolment key to make.
-type NewKey struct {
+type EnrolmentKeyParams struct {
 	Name      string
 	Tags      []string
 	Uses      *int // nil for no limit
@@ -20,23 +20,23 @@ type NewKey struct {
 }
 
 // MaxKeyUses bounds the uses of a key that has a limit.
-const MaxKeyUses = 100_000
+const MaxEnrolmentKeyUses = 100_000
 
 // AddKey makes an enrolment key; the secret is told this once.
-func (s *Service) AddKey(ctx context.Context, n NewKey) (secret string, k *accounts.Key, err error) {
+func (s *Service) CreateEnrolmentKey(ctx context.Context, n EnrolmentKeyParams) (secret string, k *accounts.Key, err error) {
 	now := s.cfg.Now()
 	switch {
-	case n.Uses != nil && (*n.Uses < 1 || *n.Uses > MaxKeyUses):
-		return "", nil, &InvalidError{"uses", fmt.Sprintf("must be 1 to %d", MaxKeyUses)}
+	case n.Uses != nil && (*n.Uses < 1 || *n.Uses > MaxEnrolmentKeyUses):
+		return "", nil, &FieldError{"uses", fmt.Sprintf("must be 1 to %d", MaxEnrolmentKeyUses)}
 	case n.ExpiresAt != nil && !n.ExpiresAt.After(now):
-		return "", nil, &InvalidError{"expires_at", "must be in the future"}
+		return "", nil, &FieldError{"expires_at", "must be in the future"}
 	}
 	if err := errors.Join(checkLabel(n.Name), checkTags("tags", n.Tags, false)); err != nil {
 		return "", nil, err
 	}
 	k = &accounts.Key{
 		Name:      n.Name,
-		Tags:      sorted(n.Tags),
+		Tags:      sortedUnique(n.Tags),
 		UsesLeft:  n.Uses,
 		TakesOver: n.TakesOver,
 		CreatedAt: now,
@@ -46,7 +46,7 @@ func (s *Service) AddKey(ctx context.Context, n NewKey) (secret string, k *accou
 	if p := PrincipalOf(ctx); p != nil {
 		k.CreatedBy = p.Name
 	}
-	secret, hash := NewSecret(KindKey)
+	secret, hash := NewSecret(KindEnrolmentKey)
 	if err := s.accounts.CreateKey(ctx, hash, k); err != nil {
 		return "", nil, err
 	}
@@ -59,21 +59,21 @@ func (s *Service) AddKey(ctx context.Context, n NewKey) (secret string, k *accou
 
 // SetKey makes the settings' enrolment key count, and none that the settings gave
 // before.
-func (s *Service) SetKey(ctx context.Context, secret string) error {
-	if err := checkSetting("enrolment-key", secret); err != nil {
+func (s *Service) SetEnrolmentKey(ctx context.Context, secret string) error {
+	if err := checkConfiguredSecret("enrolment-key", secret); err != nil {
 		return err
 	}
 	return s.accounts.SetKey(
-		ctx, Hash(secret), &accounts.Key{Name: "settings", CreatedAt: s.cfg.Now(), CreatedBy: bySettings},
+		ctx, HashSecret(secret), &accounts.Key{Name: "settings", CreatedAt: s.cfg.Now(), CreatedBy: createdBySettings},
 	)
 }
 
 // LocalKey makes a key for the agent that the server runs itself: for one use within
 // an hour. It may take this machine over, because an agent whose directory was lost
 // is still this machine's.
-func (s *Service) LocalKey(ctx context.Context) (string, error) {
+func (s *Service) CreateLocalEnrolmentKey(ctx context.Context) (string, error) {
 	once, until := 1, s.cfg.Now().Add(time.Hour)
-	secret, hash := NewSecret(KindKey)
+	secret, hash := NewSecret(KindEnrolmentKey)
 	return secret, s.accounts.SetKey(
 		ctx,
 		hash,
@@ -89,12 +89,12 @@ func (s *Service) LocalKey(ctx context.Context) (string, error) {
 }
 
 // Keys lists the enrolment keys that count.
-func (s *Service) Keys(ctx context.Context) ([]accounts.Key, error) {
+func (s *Service) EnrolmentKeys(ctx context.Context) ([]accounts.Key, error) {
 	return s.accounts.Keys(ctx, s.cfg.Now())
 }
 
 // RevokeKey ends an enrolment key; tokens that were got with it stay.
-func (s *Service) RevokeKey(ctx context.Context, id int64) error {
+func (s *Service) RevokeEnrolmentKey(ctx context.Context, id int64) error {
 	k, err := s.accounts.DeleteKey(ctx, id)
 	if err != nil {
 		return err
@@ -107,20 +107,20 @@ func (s *Service) RevokeKey(ctx context.Context, id int64) error {
 // accounts.ErrEnrolled if the machine has a token and the key does not take over.
 func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret string, err error) {
 	now, address := s.cfg.Now(), clientaddr.Key(ClientOf(ctx).Address)
-	if err := tooMany(s.misses.Exhausted(address, now)); err != nil {
+	if err := rateLimitError(s.badCredentials.Wait(address, now)); err != nil {
 		return "", err
 	}
 	secret, hash := NewSecret(KindAgent)
 	token := &accounts.Token{Name: "agent", Role: string(RoleAgent), MachineID: &machineID, CreatedAt: now}
-	used, err := s.accounts.Enrol(ctx, Hash(key), hash, token)
+	used, err := s.accounts.Enrol(ctx, HashSecret(key), hash, token)
 	if errors.Is(err, accounts.ErrNotFound) {
-		s.misses.Take(address, now)
-		return "", ErrKey
+		s.badCredentials.Take(address, now)
+		return "", ErrInvalidEnrolmentKey
 	}
 	if err != nil {
 		return "", err
 	}
-	s.forget() // a token that was taken over is gone
+	s.purgeCache() // a token that was taken over is gone
 	s.record(
 		ctx, "enrolment key "+used.Name, "machine.enrolled", "machine "+machineID, map[string]any{"tags": used.Tags},
 	)

@@ -13,13 +13,13 @@ func FuzzSecrets(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if kind := kindOf(text); kind != "" && kind != kindSettings && !SecretPattern.MatchString(text) {
+		if kind := secretKind(text); kind != "" && kind != kindConfigured && !SecretPattern.MatchString(text) {
 			t.Errorf("%q is taken for %s", text, kind)
 		}
-		if len(Hash(text)) != 32 {
+		if len(HashSecret(text)) != 32 {
 			t.Error("a hash has another length")
 		}
-		if attempt, ok := DecodeAttempt(text); ok && attempt.Encode() != text {
+		if attempt, ok := DecodeAuthRequest(text); ok && attempt.Encode() != text {
 			t.Errorf("%q became %q", text, attempt.Encode())
 		}
 	})

@@ -19,12 +19,12 @@ type Limiter struct {
 }
 
 // limiterKeys bounds the keys that a limiter knows, at about 200 bytes each.
-const limiterKeys = 20_000
+const limiterSize = 20_000
 
 // NewLimiter lets each key act perSecond times a second on average, and burst times
 // at once.
 func NewLimiter(perSecond float64, burst int) *Limiter {
-	buckets, err := simplelru.NewLRU[string, *rate.Limiter](limiterKeys, nil)
+	buckets, err := simplelru.NewLRU[string, *rate.Limiter](limiterSize, nil)
 	if err != nil { // only of a size that is not positive
 		panic(err)
 	}
@@ -48,7 +48,7 @@ func (l *Limiter) Take(key string, now time.Time) (wait time.Duration) {
 }
 
 // Exhausted tells how long a key must wait, without acting; 0 if it may act.
-func (l *Limiter) Exhausted(key string, now time.Time) (wait time.Duration) {
+func (l *Limiter) Wait(key string, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bucket, known := l.buckets.Get(key)

@@ -17,23 +17,23 @@ import (
 
 func TestSetupLinkCountsOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	first, err := w.SetupNeeded(t.Context())
+	w := newTestService(t)
+	first, err := w.CreateSetupSecret(t.Context())
 	if err != nil || first == "" {
 		t.Fatal(first, err)
 	}
-	second, err := w.SetupNeeded(t.Context()) // of a further server; both count
+	second, err := w.CreateSetupSecret(t.Context()) // of a further server; both count
 	if err != nil || second == first {
 		t.Fatal(second, err)
 	}
 	for _, bad := range []string{"", "swl_", strings.Replace(first, "swl_", "swt_", 1), first[:len(first)-1] + "!"} {
-		if _, err := w.Setup(from(t, "192.0.2.1"), bad, auth.NewUser{Name: "a", Password: password}); !errors.Is(
-			err, auth.ErrSetup,
+		if _, err := w.Setup(contextFrom(t, "192.0.2.1"), bad, auth.UserParams{Name: "a", Password: password}); !errors.Is(
+			err, auth.ErrInvalidSetupLink,
 		) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	started, err := w.Setup(from(t, "192.0.2.1"), second, auth.NewUser{Name: "owner", Password: password})
+	started, err := w.Setup(contextFrom(t, "192.0.2.1"), second, auth.UserParams{Name: "owner", Password: password})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,21 +42,21 @@ func TestSetupLinkCountsOnce(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, used := range []string{first, second} {
-		if _, err := w.Setup(from(t, "192.0.2.1"), used, auth.NewUser{Name: "thief", Password: password}); !errors.Is(
-			err, auth.ErrSetup,
+		if _, err := w.Setup(contextFrom(t, "192.0.2.1"), used, auth.UserParams{Name: "thief", Password: password}); !errors.Is(
+			err, auth.ErrInvalidSetupLink,
 		) {
 			t.Errorf("a link counts again: %v", err)
 		}
 	}
-	if more, err := w.SetupNeeded(t.Context()); more != "" || err != nil {
+	if more, err := w.CreateSetupSecret(t.Context()); more != "" || err != nil {
 		t.Errorf("a link although there is an administrator: %v", err)
 	}
 }
 
 func TestPasswords(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	for _, bad := range []auth.NewUser{
+	w := newTestService(t)
+	for _, bad := range []auth.UserParams{
 		{Name: "a", Password: "short", Role: auth.RoleUser},
 		{Name: "alice", Password: "iamALICEhere", Role: auth.RoleUser},
 		{Name: "a", Password: "aaaaaaaaaaaaaaaa", Role: auth.RoleUser},
@@ -67,15 +67,15 @@ func TestPasswords(t *testing.T) {
 		{Name: "a", Password: password, Role: auth.RoleAgent},
 		{Name: "a", Password: password, Role: auth.RoleUser, Tags: []string{"a b"}},
 	} {
-		_, err := w.AddUser(t.Context(), bad)
-		if _, ok := errors.AsType[*auth.InvalidError](err); !ok {
+		_, err := w.CreateUser(t.Context(), bad)
+		if _, ok := errors.AsType[*auth.FieldError](err); !ok {
 			t.Errorf("%q, %q: %v", bad.Name, bad.Password, err)
 		}
 	}
-	if _, err := w.AddUser(t.Context(), auth.NewUser{Name: "a", Password: "Åäö är goda bokstäver", Role: auth.RoleUser}); err != nil {
+	if _, err := w.CreateUser(t.Context(), auth.UserParams{Name: "a", Password: "Åäö är goda bokstäver", Role: auth.RoleUser}); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.AddUser(t.Context(), auth.NewUser{Name: "A", Password: password, Role: auth.RoleUser}); !errors.Is(
+	if _, err := w.CreateUser(t.Context(), auth.UserParams{Name: "A", Password: password, Role: auth.RoleUser}); !errors.Is(
 		err, accounts.ErrExists,
 	) {
 		t.Errorf("a name in another case: %v", err)
@@ -84,15 +84,15 @@ func TestPasswords(t *testing.T) {
 
 func TestPasswordsAreArgon2id(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.user("alice", auth.RoleUser)
+	w := newTestService(t)
+	w.addUser("alice", auth.RoleUser)
 	kept, err := w.tables.User(t.Context(), "ALICE")
 	if err != nil || !strings.HasPrefix(*kept.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") {
 		t.Fatalf("%+v, %v", kept, err)
 	}
 	// Parameters were raised: the next log-in makes the hash anew.
-	dearer := w.another(&argon2id.Params{Memory: 128, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
-	if _, err := dearer.Login(from(t, "192.0.2.1"), auth.Credentials{Name: "alice", Password: password}); err != nil {
+	dearer := w.newService(&argon2id.Params{Memory: 128, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if _, err := dearer.Login(contextFrom(t, "192.0.2.1"), auth.Credentials{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	kept, err = w.tables.User(t.Context(), "alice")
@@ -100,7 +100,7 @@ func TestPasswordsAreArgon2id(t *testing.T) {
 		t.Errorf("%+v, %v", kept, err)
 	}
 	// The same letters, composed and not, are the same password.
-	if _, err := w.AddUser(t.Context(), auth.NewUser{Name: "bob", Password: "caf\u00e9 au lait s'il vous", Role: auth.RoleUser}); err != nil {
+	if _, err := w.CreateUser(t.Context(), auth.UserParams{Name: "bob", Password: "caf\u00e9 au lait s'il vous", Role: auth.RoleUser}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "bob", Password: "cafe\u0301 au lait s'il vous"}); err != nil {
@@ -108,31 +108,31 @@ func TestPasswordsAreArgon2id(t *testing.T) {
 	}
 	// Where there is no account, a password is compared all the same.
 	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "nobody", Password: password}); !errors.Is(
-		err, auth.ErrLogin,
+		err, auth.ErrLoginFailed,
 	) {
 		t.Errorf("nobody: %v", err)
 	}
-	if p := auth.DefaultParams(); p.Memory < 19<<10 || p.Iterations < 2 {
+	if p := auth.DefaultPasswordParams(); p.Memory < 19<<10 || p.Iterations < 2 {
 		t.Errorf("the parameters are below OWASP's: %+v", p)
 	}
 }
 
 func TestSessionsEnd(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	user := w.user("alice", auth.RoleUser, "web")
+	w := newTestService(t)
+	user := w.addUser("alice", auth.RoleUser, "web")
 	idle, used := w.mustLogin("alice"), w.mustLogin("alice")
 	for day := range 29 {
-		w.clock.pass(24 * time.Hour)
-		if !w.holds(used.Secret) {
+		w.clock.advance(24 * time.Hour)
+		if !w.isValid(used.Secret) {
 			t.Fatalf("a session that is used ended on day %d", day)
 		}
-		if day == 7 && w.holds(idle.Secret) {
+		if day == 7 && w.isValid(idle.Secret) {
 			t.Error("a session that was not used for a week holds")
 		}
 	}
-	w.clock.pass(25 * time.Hour)
-	if w.holds(used.Secret) {
+	w.clock.advance(25 * time.Hour)
+	if w.isValid(used.Secret) {
 		t.Error("a session of more than 30 days holds")
 	}
 	ends := map[string]func(secret string, p *auth.Principal) error{
@@ -154,7 +154,7 @@ func TestSessionsEnd(t *testing.T) {
 		},
 		"deleted": func(string, *auth.Principal) error { return w.DeleteUser(t.Context(), "alice") },
 	}
-	w.Changed(true) // from now on it remembers, and must forget
+	w.InvalidateCache(true) // from now on it remembers, and must forget
 	for _, how := range []string{"logout", "revoked", "disabled", "password", "deleted"} {
 		s := w.mustLogin("alice")
 		p, err := w.Authenticate(t.Context(), s.Secret)
@@ -164,17 +164,17 @@ func TestSessionsEnd(t *testing.T) {
 		if err := ends[how](s.Secret, p); err != nil {
 			t.Fatal(how, err)
 		}
-		if w.holds(s.Secret) {
+		if w.isValid(s.Secret) {
 			t.Errorf("%s: the session holds", how)
 		}
-		w.clock.pass(time.Minute) // log-ins are counted
+		w.clock.advance(time.Minute) // log-ins are counted
 	}
 }
 
 func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.user("alice", auth.RoleAdmin)
+	w := newTestService(t)
+	w.addUser("alice", auth.RoleAdmin)
 	here, there := w.mustLogin("alice"), w.mustLogin("alice")
 	p, err := w.Authenticate(t.Context(), here.Secret)
 	if err != nil {
@@ -187,11 +187,11 @@ func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	if err := w.ChangePassword(t.Context(), p, password, fresh); err != nil {
 		t.Fatal(err)
 	}
-	if !w.holds(here.Secret) || w.holds(there.Secret) {
-		t.Errorf("this session holds: %v, the other: %v", w.holds(here.Secret), w.holds(there.Secret))
+	if !w.isValid(here.Secret) || w.isValid(there.Secret) {
+		t.Errorf("this session holds: %v, the other: %v", w.isValid(here.Secret), w.isValid(there.Secret))
 	}
 	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: password}); !errors.Is(
-		err, auth.ErrLogin,
+		err, auth.ErrLoginFailed,
 	) {
 		t.Errorf("the old password: %v", err)
 	}
@@ -204,17 +204,17 @@ func TestChangePasswordEndsOtherSessions(t *testing.T) {
 // owner's own browser out.
 func TestGuessing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.user("alice", auth.RoleUser)
-	w.user("bob", auth.RoleUser)
+	w := newTestService(t)
+	w.addUser("alice", auth.RoleUser)
+	w.addUser("bob", auth.RoleUser)
 	owner := w.mustLogin("alice")
 	guess := func(address, name string) error {
 		_, err := w.login(address, auth.Credentials{Name: name, Password: "not the password"})
 		return err
 	}
 	slowed := func(err error) bool {
-		wait, ok := errors.AsType[*auth.TooManyError](err)
-		return ok && wait.Wait > 0
+		wait, ok := errors.AsType[*auth.RateLimitError](err)
+		return ok && wait.RetryAfter > 0
 	}
 	// One address, one account.
 	tries := 0
@@ -251,14 +251,14 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("a network that tries: %v", err)
 	}
 	// The owner's browser gets in all the while, from anywhere; bob is not concerned.
-	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password, Device: owner.Device}); err != nil {
+	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password, DeviceSecret: owner.DeviceSecret}); err != nil {
 		t.Errorf("the owner is locked out: %v", err)
 	}
 	if _, err := w.login("192.0.2.77", auth.Credentials{Name: "bob", Password: password}); err != nil {
 		t.Errorf("bob is locked out: %v", err)
 	}
 	// Somebody else's browser is nobody's key, and a known one is counted too.
-	if _, err := w.login("203.0.113.99", auth.Credentials{Name: "alice", Password: password, Device: "swd_" + strings.Repeat("A", 43)}); !slowed(
+	if _, err := w.login("203.0.113.99", auth.Credentials{Name: "alice", Password: password, DeviceSecret: "swd_" + strings.Repeat("A", 43)}); !slowed(
 		err,
 	) {
 		t.Errorf("a made up device: %v", err)
@@ -266,7 +266,7 @@ func TestGuessing(t *testing.T) {
 	tries = 0
 	for ; tries < 20; tries++ {
 		_, err := w.login(
-			"192.0.2.1", auth.Credentials{Name: "alice", Password: "not the password", Device: owner.Device},
+			"192.0.2.1", auth.Credentials{Name: "alice", Password: "not the password", DeviceSecret: owner.DeviceSecret},
 		)
 		if slowed(err) {
 			break
@@ -275,7 +275,7 @@ func TestGuessing(t *testing.T) {
 	if tries == 20 {
 		t.Error("a known browser guesses on and on")
 	}
-	w.clock.pass(time.Hour)
+	w.clock.advance(time.Hour)
 	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password}); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
@@ -283,20 +283,20 @@ func TestGuessing(t *testing.T) {
 
 func TestOneTimeCodes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.user("alice", auth.RoleUser)
+	w := newTestService(t)
+	w.addUser("alice", auth.RoleUser)
 	p, err := w.Authenticate(t.Context(), w.mustLogin("alice").Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	offer, err := w.OfferTOTP(p)
+	offer, err := w.GenerateTOTPKey(p)
 	if err != nil || !strings.HasPrefix(offer.URL, "otpauth://totp/snapwatch:alice?") ||
 		!strings.HasPrefix(offer.Image, "data:image/png;base64,") {
 		t.Fatal(offer, err)
 	}
 	code := func() string {
 		t.Helper()
-		code, err := totp.GenerateCode(offer.Secret, w.clock.get())
+		code, err := totp.GenerateCode(offer.Secret, w.clock.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,15 +315,15 @@ func TestOneTimeCodes(t *testing.T) {
 		_, err := w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: password, Code: code})
 		return err
 	}
-	if err := login(code()); !errors.Is(err, auth.ErrLogin) {
+	if err := login(code()); !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("the code that confirmed counts again: %v", err)
 	}
-	w.clock.pass(30 * time.Second)
-	if err := login(""); !errors.Is(err, auth.ErrCodeNeeded) {
+	w.clock.advance(30 * time.Second)
+	if err := login(""); !errors.Is(err, auth.ErrCodeRequired) {
 		t.Errorf("without a code: %v", err)
 	}
 	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: "wrong", Code: code()}); !errors.Is(
-		err, auth.ErrLogin,
+		err, auth.ErrLoginFailed,
 	) {
 		t.Errorf("with a wrong password: %v", err)
 	}
@@ -331,18 +331,18 @@ func TestOneTimeCodes(t *testing.T) {
 	if err := login(fresh[:3] + " " + fresh[3:]); err != nil {
 		t.Errorf("with its code: %v", err)
 	}
-	if err := login(fresh); !errors.Is(err, auth.ErrLogin) {
+	if err := login(fresh); !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("a code counts twice: %v", err)
 	}
-	w.clock.pass(5 * time.Minute)
-	if err := login(fresh); !errors.Is(err, auth.ErrLogin) {
+	w.clock.advance(5 * time.Minute)
+	if err := login(fresh); !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("an old code: %v", err)
 	}
 	// An administrator helps somebody who has lost the key.
-	if _, err := w.ChangeUser(t.Context(), "alice", auth.UserChange{ForgetTOTP: true}); err != nil {
+	if _, err := w.ChangeUser(t.Context(), "alice", auth.UserChange{RemoveTOTP: true}); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.pass(5 * time.Minute)
+	w.clock.advance(5 * time.Minute)
 	if err := login(""); err != nil {
 		t.Errorf("after the key was taken away: %v", err)
 	}
@@ -350,8 +350,8 @@ func TestOneTimeCodes(t *testing.T) {
 
 func TestTheLastAdministratorStays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.user("alice", auth.RoleAdmin)
+	w := newTestService(t)
+	w.addUser("alice", auth.RoleAdmin)
 	user, yes := auth.RoleUser, true
 	for what, do := range map[string]func() error{
 		"delete": func() error { return w.DeleteUser(t.Context(), "alice") },
@@ -365,7 +365,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	w.user("bob", auth.RoleAdmin)
+	w.addUser("bob", auth.RoleAdmin)
 	// Two who remove each other at the same time: one stays.
 	outcomes := make(chan error, 2)
 	for _, name := range []string{"alice", "bob"} {

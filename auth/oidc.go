@@ -36,7 +36,7 @@ type OIDCConfig struct {
 	// administrators.
 	TagsClaim string
 	// Client asks the provider; nil means one with a timeout.
-	Client *http.Client
+	HTTPClient *http.Client
 }
 
 // ErrNoRole says that an identity provider knows somebody who has no role here.
@@ -55,37 +55,37 @@ type OIDC struct {
 // NewOIDC returns the log-in through a provider. The provider is asked when the first
 // person logs in: it may be away while the server starts.
 func NewOIDC(cfg OIDCConfig, service *Service) *OIDC {
-	if cfg.Client == nil {
-		cfg.Client = &http.Client{Timeout: 10 * time.Second}
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = &http.Client{Timeout: 10 * time.Second}
 	}
 	return &OIDC{cfg: cfg, service: service}
 }
 
 // Attempt is what the browser keeps while its user is at the provider: it ties the
 // answer to the browser that asked.
-type Attempt struct {
+type AuthRequest struct {
 	State    string `json:"state"`
 	Nonce    string `json:"nonce"`
 	Verifier string `json:"verifier"`
 }
 
 // Encode packs an attempt for a cookie.
-func (a Attempt) Encode() string { return a.State + "." + a.Nonce + "." + a.Verifier }
+func (a AuthRequest) Encode() string { return a.State + "." + a.Nonce + "." + a.Verifier }
 
 // DecodeAttempt unpacks it.
-func DecodeAttempt(text string) (Attempt, bool) {
+func DecodeAuthRequest(text string) (AuthRequest, bool) {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 || slices.Contains(parts, "") || len(text) > 400 {
-		return Attempt{}, false
+		return AuthRequest{}, false
 	}
-	return Attempt{parts[0], parts[1], parts[2]}, true
+	return AuthRequest{parts[0], parts[1], parts[2]}, true
 }
 
 func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.provider == nil {
-		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.Client), o.cfg.Issuer)
+		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.HTTPClient), o.cfg.Issuer)
 		if err != nil {
 			return nil, fmt.Errorf("ask the identity provider what it is: %w", err)
 		}
@@ -94,7 +94,7 @@ func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	return o.provider, nil
 }
 
-func (o *OIDC) oauth(provider *oidc.Provider) *oauth2.Config {
+func (o *OIDC) oauthConfig(provider *oidc.Provider) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID:     o.cfg.ClientID,
 		ClientSecret: o.cfg.ClientSecret,
@@ -105,44 +105,44 @@ func (o *OIDC) oauth(provider *oidc.Provider) *oauth2.Config {
 }
 
 // Begin returns where to send the browser, and what it keeps meanwhile.
-func (o *OIDC) Begin(ctx context.Context) (address string, attempt Attempt, err error) {
+func (o *OIDC) BeginLogin(ctx context.Context) (address string, attempt AuthRequest, err error) {
 	provider, err := o.discover(ctx)
 	if err != nil {
-		return "", Attempt{}, err
+		return "", AuthRequest{}, err
 	}
 	state, _ := NewSecret(KindDevice)
 	nonce, _ := NewSecret(KindDevice)
-	attempt = Attempt{State: state[4:], Nonce: nonce[4:], Verifier: oauth2.GenerateVerifier()}
-	return o.oauth(provider).
+	attempt = AuthRequest{State: state[4:], Nonce: nonce[4:], Verifier: oauth2.GenerateVerifier()}
+	return o.oauthConfig(provider).
 			AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)),
 		attempt, nil
 }
 
 // Finish takes the provider's answer, and begins a session for whom it names. It
 // returns ErrLogin for an answer that does not belong to the attempt, or ErrNoRole.
-func (o *OIDC) Finish(ctx context.Context, attempt Attempt, state, code, device string) (*Started, error) {
+func (o *OIDC) FinishLogin(ctx context.Context, attempt AuthRequest, state, code, device string) (*LoginResult, error) {
 	if state != attempt.State || code == "" {
-		return nil, ErrLogin
+		return nil, ErrLoginFailed
 	}
 	provider, err := o.discover(ctx)
 	if err != nil {
 		return nil, err
 	}
-	asking := oidc.ClientContext(ctx, o.cfg.Client)
-	answer, err := o.oauth(provider).Exchange(asking, code, oauth2.VerifierOption(attempt.Verifier))
+	asking := oidc.ClientContext(ctx, o.cfg.HTTPClient)
+	answer, err := o.oauthConfig(provider).Exchange(asking, code, oauth2.VerifierOption(attempt.Verifier))
 	if err != nil {
 		if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // its text may have what was sent
-			return nil, fmt.Errorf("%w: the identity provider refused the code: %s", ErrLogin, refusal.ErrorCode)
+			return nil, fmt.Errorf("%w: the identity provider refused the code: %s", ErrLoginFailed, refusal.ErrorCode)
 		}
 		return nil, fmt.Errorf("exchange the code: %w", err)
 	}
 	raw, _ := answer.Extra("id_token").(string)
 	token, err := provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID, Now: o.service.cfg.Now}).Verify(asking, raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the identity provider's token: %s", ErrLogin, err.Error())
+		return nil, fmt.Errorf("%w: the identity provider's token: %s", ErrLoginFailed, err.Error())
 	}
 	if token.Nonce != attempt.Nonce {
-		return nil, ErrLogin
+		return nil, ErrLoginFailed
 	}
 	var claims map[string]any
 	if err := token.Claims(&claims); err != nil {
@@ -155,7 +155,7 @@ func (o *OIDC) Finish(ctx context.Context, attempt Attempt, state, code, device 
 			return nil, fmt.Errorf("ask the identity provider who it is: %w", err)
 		}
 		if info.Subject != token.Subject {
-			return nil, ErrLogin
+			return nil, ErrLoginFailed
 		}
 		more := map[string]any{}
 		if err := info.Claims(&more); err != nil {
@@ -167,20 +167,20 @@ func (o *OIDC) Finish(ctx context.Context, attempt Attempt, state, code, device 
 			}
 		}
 	}
-	user, err := o.user(ctx, token.Subject, claims)
+	user, err := o.findOrCreateUser(ctx, token.Subject, claims)
 	if err != nil {
 		return nil, err
 	}
-	return o.service.begin(ctx, user, device, "identity provider")
+	return o.service.startSession(ctx, user, device, "identity provider")
 }
 
 // user finds or makes the person whom claims are about. What they are is what the
 // provider says now.
-func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) (*accounts.User, error) {
-	role := o.role(claims)
+func (o *OIDC) findOrCreateUser(ctx context.Context, subject string, claims map[string]any) (*accounts.User, error) {
+	role := o.roleOf(claims)
 	if role == "" {
 		o.service.record(
-			ctx, "unknown", "login.failed", "user "+short(nameOf(claims)),
+			ctx, "unknown", "login.failed", "user "+truncate(usernameFrom(claims)),
 			map[string]any{"by": "identity provider", "reason": "no role"},
 		)
 		return nil, ErrNoRole
@@ -188,25 +188,25 @@ func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) 
 	var tags *[]string
 	if o.cfg.TagsClaim != "" {
 		list := []string{}
-		for _, tag := range texts(claims[o.cfg.TagsClaim]) {
+		for _, tag := range claimStrings(claims[o.cfg.TagsClaim]) {
 			if tagPattern.MatchString(tag) || tag == AllMachines {
 				list = append(list, tag)
 			}
 		}
-		list = sorted(list)[:min(len(list), MaxTags)]
+		list = sortedUnique(list)[:min(len(list), MaxTags)]
 		tags = &list
 	}
 	known, err := o.service.accounts.UserBySubject(ctx, o.cfg.Issuer, subject)
 	if err == nil {
 		if known.Disabled {
-			return nil, ErrLogin
+			return nil, ErrLoginFailed
 		}
 		text := string(role)
 		if text != known.Role || tags != nil && !slices.Equal(*tags, known.Tags) {
 			if err := o.service.accounts.ChangeUser(ctx, known.ID, accounts.UserChange{Role: &text, Tags: tags}); err != nil {
 				return nil, err
 			}
-			o.service.forget()
+			o.service.purgeCache()
 			o.service.record(
 				ctx, "identity provider", "user.changed", "user "+known.Name,
 				map[string]any{"role": role, "tags": tags},
@@ -218,7 +218,7 @@ func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) 
 		return nil, err
 	}
 	user := &accounts.User{
-		Name:      nameOf(claims),
+		Name:      usernameFrom(claims),
 		Role:      string(role),
 		Issuer:    &o.cfg.Issuer,
 		Subject:   &subject,
@@ -239,7 +239,7 @@ func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) 
 		if found, foundErr := o.service.accounts.UserBySubject(ctx, o.cfg.Issuer, subject); foundErr == nil {
 			return found, nil // another server was faster
 		}
-		user.Name = fmt.Sprintf("%s-%d", nameOf(claims), i)
+		user.Name = fmt.Sprintf("%s-%d", usernameFrom(claims), i)
 	}
 	o.service.record(
 		ctx, "identity provider", "user.added", "user "+user.Name, map[string]any{"role": role, "tags": user.Tags},
@@ -247,8 +247,8 @@ func (o *OIDC) user(ctx context.Context, subject string, claims map[string]any) 
 	return user, nil
 }
 
-func (o *OIDC) role(claims map[string]any) Role {
-	values := texts(claims[o.cfg.RoleClaim])
+func (o *OIDC) roleOf(claims map[string]any) Role {
+	values := claimStrings(claims[o.cfg.RoleClaim])
 	has := func(wanted []string) bool {
 		return slices.ContainsFunc(values, func(v string) bool { return slices.Contains(wanted, v) })
 	}
@@ -262,7 +262,7 @@ func (o *OIDC) role(claims map[string]any) Role {
 }
 
 // texts reads a claim that is a text or a list of texts.
-func texts(claim any) []string {
+func claimStrings(claim any) []string {
 	switch v := claim.(type) {
 	case string:
 		return []string{v}
@@ -280,13 +280,13 @@ func texts(claim any) []string {
 	return nil
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._@+-]+`)
+var invalidNameCharacters = regexp.MustCompile(`[^A-Za-z0-9._@+-]+`)
 
 // nameOf makes a name of what the provider calls somebody.
-func nameOf(claims map[string]any) string {
+func usernameFrom(claims map[string]any) string {
 	for _, claim := range []string{"preferred_username", "email", "sub"} {
 		text, _ := claims[claim].(string)
-		text = strings.Trim(notInNames.ReplaceAllString(text, "-"), "._@+-")
+		text = strings.Trim(invalidNameCharacters.ReplaceAllString(text, "-"), "._@+-")
 		if len(text) > 56 {
 			text = text[:56]
 		}

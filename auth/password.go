@@ -26,12 +26,12 @@ type hasher struct {
 	params *argon2id.Params
 	slots  chan struct{}
 	// decoy is compared with where there is no account, so that this takes as long.
-	decoy string
+	decoyHash string
 }
 
 // DefaultParams of argon2id: 64 MiB, more than RFC 9106 and OWASP ask for, in about a
 // tenth of a second.
-func DefaultParams() *argon2id.Params {
+func DefaultPasswordParams() *argon2id.Params {
 	return &argon2id.Params{Memory: 64 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
@@ -45,11 +45,11 @@ func newHasher(params *argon2id.Params) *hasher {
 		"$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, params.Memory, params.Iterations, params.Parallelism,
 		text(random[:params.SaltLength]), text(random[params.SaltLength:]),
 	)
-	return &hasher{params: params, slots: make(chan struct{}, 2), decoy: decoy}
+	return &hasher{params: params, slots: make(chan struct{}, 2), decoyHash: decoy}
 }
 
 // enter waits for a slot, as long as the caller does.
-func (h *hasher) enter(ctx context.Context) error {
+func (h *hasher) acquire(ctx context.Context) error {
 	select {
 	case h.slots <- struct{}{}:
 		return nil
@@ -58,14 +58,14 @@ func (h *hasher) enter(ctx context.Context) error {
 	}
 }
 
-func (h *hasher) leave() { <-h.slots }
+func (h *hasher) release() { <-h.slots }
 
 // hash returns what is kept of a password, with the parameters.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	if err := h.enter(ctx); err != nil {
+	if err := h.acquire(ctx); err != nil {
 		return "", err
 	}
-	defer h.leave()
+	defer h.release()
 	hash, err := argon2id.CreateHash(norm.NFC.String(password), h.params)
 	if err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
@@ -79,11 +79,11 @@ func (h *hasher) check(ctx context.Context, password string, hash *string) (matc
 	if len(password) > maxPassword {
 		return false, false, nil
 	}
-	if err := h.enter(ctx); err != nil {
+	if err := h.acquire(ctx); err != nil {
 		return false, false, err
 	}
-	defer h.leave()
-	against := h.decoy
+	defer h.release()
+	against := h.decoyHash
 	if hash != nil {
 		against = *hash
 	}
@@ -95,18 +95,18 @@ func (h *hasher) check(ctx context.Context, password string, hash *string) (matc
 }
 
 // checkNew tells what is wrong with a password that is to be set.
-func checkNew(field, password, name string) error {
+func checkPassword(field, password, name string) error {
 	switch {
 	case !utf8.ValidString(password):
-		return &InvalidError{field, "must be valid UTF-8"}
+		return &FieldError{field, "must be valid UTF-8"}
 	case utf8.RuneCountInString(password) < minPassword:
-		return &InvalidError{field, fmt.Sprintf("must have at least %d characters", minPassword)}
+		return &FieldError{field, fmt.Sprintf("must have at least %d characters", minPassword)}
 	case len(password) > maxPassword:
-		return &InvalidError{field, fmt.Sprintf("must have at most %d bytes", maxPassword)}
+		return &FieldError{field, fmt.Sprintf("must have at most %d bytes", maxPassword)}
 	case strings.Contains(strings.ToLower(password), strings.ToLower(name)) && len(name) > 3:
-		return &InvalidError{field, "must not contain the name"}
+		return &FieldError{field, "must not contain the name"}
 	case strings.Count(password, password[:1]) == len(password):
-		return &InvalidError{field, "must not be one character over and over"}
+		return &FieldError{field, "must not be one character over and over"}
 	}
 	return nil
 }

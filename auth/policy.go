@@ -7,7 +7,7 @@ type Permission string
 
 // The permissions.
 const (
-	Anyone         Permission = ""                // log-in, health: no credential is asked for
+	Public         Permission = ""                // log-in, health: no credential is asked for
 	Self           Permission = "self"            // one's own account and credential
 	ReadMachines   Permission = "machines.read"   // machines, snapshots, processes, history, live view
 	ChangeMachines Permission = "machines.change" // config, tags, registration, deletion
@@ -16,7 +16,7 @@ const (
 	ReadMetrics    Permission = "metrics.read"    // the server's own metrics and the machines' newest values, for Prometheus
 	ReadStorage    Permission = "storage.read"    // sizes and retention
 	ChangeStorage  Permission = "storage.change"  // retention and budget
-	Accounts       Permission = "accounts"        // users, tokens, enrolment keys
+	ManageAccounts Permission = "accounts"        // users, tokens, enrolment keys
 	ReadAudit      Permission = "audit.read"      // the audit log
 )
 
@@ -30,7 +30,7 @@ func Permissions() []Permission {
 		ReadMetrics,
 		ReadStorage,
 		ChangeStorage,
-		Accounts,
+		ManageAccounts,
 		ReadAudit,
 	}
 }
@@ -41,10 +41,10 @@ type Scope string
 // The extents, each with the machines that it reaches. Of what is not about machines,
 // All says yes.
 const (
-	None    Scope = "none"
-	Own     Scope = "own"     // the machine that an agent's token is bound to
-	Granted Scope = "granted" // the machines that have a tag granted to the user
-	All     Scope = "all"
+	ScopeNone    Scope = "none"
+	ScopeOwn     Scope = "own"     // the machine that an agent's token is bound to
+	ScopeGranted Scope = "granted" // the machines that have a tag granted to the user
+	ScopeAll     Scope = "all"
 )
 
 // Rule says who may do one thing.
@@ -61,75 +61,75 @@ type Rule struct {
 // Rules returns who may do what. What is not in this table is refused.
 func Rules() []Rule {
 	return []Rule{
-		{"GET /healthz", Anyone, All, All, All},
-		{"GET /readyz", Anyone, All, All, All},
-		{"GET /api/v1/auth/methods", Anyone, All, All, All},
-		{"POST /api/v1/auth/setup", Anyone, All, All, All},
-		{"POST /api/v1/auth/login", Anyone, All, All, All},
-		{"GET /api/v1/auth/oidc/login", Anyone, All, All, All},
-		{"GET /api/v1/auth/oidc/callback", Anyone, All, All, All},
-		{"POST /api/v1/enrol", Anyone, All, All, All}, // the key is in the body
+		{"GET /healthz", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"GET /readyz", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"GET /api/v1/auth/methods", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"POST /api/v1/auth/setup", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"POST /api/v1/auth/login", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"GET /api/v1/auth/oidc/login", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"GET /api/v1/auth/oidc/callback", Public, ScopeAll, ScopeAll, ScopeAll},
+		{"POST /api/v1/enrol", Public, ScopeAll, ScopeAll, ScopeAll}, // the key is in the body
 
-		{"GET /api/v1/me", Self, All, All, All},
-		{"POST /api/v1/auth/logout", Self, All, All, None},
-		{"POST /api/v1/me/password", Self, All, All, None},
-		{"POST /api/v1/me/totp", Self, All, All, None},
-		{"POST /api/v1/me/totp/confirm", Self, All, All, None},
-		{"POST /api/v1/me/totp/remove", Self, All, All, None},
-		{"GET /api/v1/me/preferences", Self, All, All, None},
-		{"PUT /api/v1/me/preferences", Self, All, All, None},
-		{"GET /api/v1/me/sessions", Self, All, All, None},
-		{"DELETE /api/v1/me/sessions/{session_id}", Self, All, All, None},
-		{"GET /api/v1/openapi.json", Self, All, All, None},
-		{"GET /api/v1/openapi.yaml", Self, All, All, None},
-		{"GET /api/v1/openapi-3.0.json", Self, All, All, None},
-		{"GET /api/v1/openapi-3.0.yaml", Self, All, All, None},
+		{"GET /api/v1/me", Self, ScopeAll, ScopeAll, ScopeAll},
+		{"POST /api/v1/auth/logout", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"POST /api/v1/me/password", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"POST /api/v1/me/totp", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"POST /api/v1/me/totp/confirm", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"POST /api/v1/me/totp/remove", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /api/v1/me/preferences", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"PUT /api/v1/me/preferences", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /api/v1/me/sessions", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"DELETE /api/v1/me/sessions/{session_id}", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /api/v1/openapi.json", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /api/v1/openapi.yaml", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /api/v1/openapi-3.0.json", Self, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /api/v1/openapi-3.0.yaml", Self, ScopeAll, ScopeAll, ScopeNone},
 
-		{"GET /api/v1/machines", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/snapshots", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/at", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/diff", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/metrics", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/processes", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/processes/history", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/processes/trends", ReadMachines, All, Granted, None},
-		{"GET /api/v1/trends", ReadMachines, All, Granted, None},
-		{"GET /api/v1/machines/{machine_id}/export", ReadMachines, All, Granted, None},
-		{"GET /api/v1/processes", ReadMachines, All, Granted, None},
-		{"GET /api/v1/processes/top", ReadMachines, All, Granted, None},
-		{"GET /api/v1/processes/history", ReadMachines, All, Granted, None},
-		{"GET /api/v1/live", ReadMachines, All, Granted, None},
-		{"LIVE subscribe", ReadMachines, All, Granted, None},
-		{"LIVE unsubscribe", ReadMachines, All, Granted, None},
+		{"GET /api/v1/machines", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/snapshots", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/at", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/diff", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/metrics", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/processes", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/processes/history", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/processes/trends", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/trends", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/machines/{machine_id}/export", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/processes", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/processes/top", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/processes/history", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/live", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"LIVE subscribe", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"LIVE unsubscribe", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
 
-		{"POST /api/v1/snapshots", WriteSnapshots, All, None, Own},
-		{"POST /api/v1/machines", WriteSnapshots, All, None, Own},
-		{"GET /api/v1/machines/{machine_id}/config", ReadConfig, All, Granted, Own},
-		{"POST /api/v1/machines/{machine_id}/token", Self, None, None, Own},
+		{"POST /api/v1/snapshots", WriteSnapshots, ScopeAll, ScopeNone, ScopeOwn},
+		{"POST /api/v1/machines", WriteSnapshots, ScopeAll, ScopeNone, ScopeOwn},
+		{"GET /api/v1/machines/{machine_id}/config", ReadConfig, ScopeAll, ScopeGranted, ScopeOwn},
+		{"POST /api/v1/machines/{machine_id}/token", Self, ScopeNone, ScopeNone, ScopeOwn},
 
-		{"PATCH /api/v1/machines/{machine_id}", ChangeMachines, All, None, None},
-		{"DELETE /api/v1/machines/{machine_id}", ChangeMachines, All, None, None},
+		{"PATCH /api/v1/machines/{machine_id}", ChangeMachines, ScopeAll, ScopeNone, ScopeNone},
+		{"DELETE /api/v1/machines/{machine_id}", ChangeMachines, ScopeAll, ScopeNone, ScopeNone},
 
-		{"GET /metrics", ReadMetrics, All, All, None},
-		{"GET /metrics/machines", ReadMetrics, All, Granted, None},
-		{"GET /api/v1/storage", ReadStorage, All, None, None},
-		{"GET /api/v1/storage/retention", ReadStorage, All, None, None},
-		{"PATCH /api/v1/storage/retention", ChangeStorage, All, None, None},
+		{"GET /metrics", ReadMetrics, ScopeAll, ScopeAll, ScopeNone},
+		{"GET /metrics/machines", ReadMetrics, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/storage", ReadStorage, ScopeAll, ScopeNone, ScopeNone},
+		{"GET /api/v1/storage/retention", ReadStorage, ScopeAll, ScopeNone, ScopeNone},
+		{"PATCH /api/v1/storage/retention", ChangeStorage, ScopeAll, ScopeNone, ScopeNone},
 
-		{"GET /api/v1/users", Accounts, All, None, None},
-		{"POST /api/v1/users", Accounts, All, None, None},
-		{"PATCH /api/v1/users/{name}", Accounts, All, None, None},
-		{"DELETE /api/v1/users/{name}", Accounts, All, None, None},
-		{"GET /api/v1/users/{name}/sessions", Accounts, All, None, None},
-		{"DELETE /api/v1/users/{name}/sessions/{session_id}", Accounts, All, None, None},
-		{"GET /api/v1/tokens", Accounts, All, None, None},
-		{"POST /api/v1/tokens", Accounts, All, None, None},
-		{"DELETE /api/v1/tokens/{token_id}", Accounts, All, None, None},
-		{"GET /api/v1/enrolment-keys", Accounts, All, None, None},
-		{"POST /api/v1/enrolment-keys", Accounts, All, None, None},
-		{"DELETE /api/v1/enrolment-keys/{key_id}", Accounts, All, None, None},
-		{"GET /api/v1/audit", ReadAudit, All, None, None},
+		{"GET /api/v1/users", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"POST /api/v1/users", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"PATCH /api/v1/users/{name}", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"DELETE /api/v1/users/{name}", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"GET /api/v1/users/{name}/sessions", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"DELETE /api/v1/users/{name}/sessions/{session_id}", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"GET /api/v1/tokens", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"POST /api/v1/tokens", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"DELETE /api/v1/tokens/{token_id}", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"GET /api/v1/enrolment-keys", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"POST /api/v1/enrolment-keys", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"DELETE /api/v1/enrolment-keys/{key_id}", ManageAccounts, ScopeAll, ScopeNone, ScopeNone},
+		{"GET /api/v1/audit", ReadAudit, ScopeAll, ScopeNone, ScopeNone},
 	}
 }
 
@@ -151,30 +151,30 @@ func (p Policy) Scope(operation string, who *Principal) Scope {
 	rule, known := p[operation]
 	switch {
 	case !known:
-		return None
-	case rule.Permission == Anyone:
-		return All
+		return ScopeNone
+	case rule.Permission == Public:
+		return ScopeAll
 	case who == nil:
-		return None
-	case who.Scopes != nil && rule.Permission != Self && !slices.Contains(who.Scopes, rule.Permission):
-		return None
+		return ScopeNone
+	case who.Permissions != nil && rule.Permission != Self && !slices.Contains(who.Permissions, rule.Permission):
+		return ScopeNone
 	}
 	switch who.Role {
 	case RoleAdmin:
 		return rule.Admin
 	case RoleUser:
-		if rule.User == Granted && who.SeesAll() {
-			return All
+		if rule.User == ScopeGranted && who.CanReadAllMachines() {
+			return ScopeAll
 		}
 		return rule.User
 	case RoleAgent:
 		return rule.Agent
 	}
-	return None
+	return ScopeNone
 }
 
 // Open reports whether an operation asks for no credential.
-func (p Policy) Open(operation string) bool {
+func (p Policy) IsPublic(operation string) bool {
 	rule, known := p[operation]
-	return known && rule.Permission == Anyone
+	return known && rule.Permission == Public
 }

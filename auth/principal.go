@@ -33,7 +33,7 @@ type Principal struct {
 	// Tags are those granted to a user.
 	Tags []string
 	// Scopes limits a token to some permissions; nil for all that its role has.
-	Scopes []Permission
+	Permissions []Permission
 	// ExpiresAt is when the credential ends by itself; zero for never.
 	ExpiresAt time.Time
 
@@ -42,17 +42,17 @@ type Principal struct {
 
 // credential finds a session or a token in the database.
 type credential struct {
-	kind Kind
+	kind SecretKind
 	hash []byte
 }
 
 // SeesAll reports whether every machine may be read.
-func (p *Principal) SeesAll() bool {
+func (p *Principal) CanReadAllMachines() bool {
 	return p.Role == RoleAdmin || p.Role == RoleUser && slices.Contains(p.Tags, AllMachines)
 }
 
 // holdsAt reports whether the credential has not ended by itself by an instant.
-func (p *Principal) holdsAt(now time.Time) bool {
+func (p *Principal) validAt(now time.Time) bool {
 	return p.ExpiresAt.IsZero() || now.Before(p.ExpiresAt)
 }
 

@@ -10,18 +10,18 @@ import (
 
 // Kind is what a secret is for; it is the secret's prefix, so that a person, a
 // scanner of repositories and a test that reads logs know one when they see it.
-type Kind string
+type SecretKind string
 
 // The kinds.
 const (
-	KindSession Kind = "sws_"
-	KindToken   Kind = "swt_"
-	KindAgent   Kind = "swa_"
-	KindKey     Kind = "swe_"
-	KindSetup   Kind = "swl_"
-	KindDevice  Kind = "swd_"
+	KindSession      SecretKind = "sws_"
+	KindToken        SecretKind = "swt_"
+	KindAgent        SecretKind = "swa_"
+	KindEnrolmentKey SecretKind = "swe_"
+	KindSetup        SecretKind = "swl_"
+	KindDevice       SecretKind = "swd_"
 	// kindSettings are tokens that an administrator has made up, for the settings.
-	kindSettings Kind = "settings"
+	kindConfigured SecretKind = "settings"
 )
 
 // secretBytes of randomness are more than anybody can guess, so that a plain hash
@@ -32,37 +32,37 @@ const secretBytes = 32
 var SecretPattern = regexp.MustCompile(`sw[staeld]_[A-Za-z0-9_-]{43}`)
 
 // NewSecret makes a secret, and the hash under which it is kept.
-func NewSecret(kind Kind) (secret string, hash []byte) {
+func NewSecret(kind SecretKind) (secret string, hash []byte) {
 	var random [secretBytes]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	secret = string(kind) + base64.RawURLEncoding.EncodeToString(random[:])
-	return secret, Hash(secret)
+	return secret, HashSecret(secret)
 }
 
 // Hash returns what the database has of a secret.
-func Hash(secret string) []byte {
+func HashSecret(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
 }
 
 // The lengths of secrets that the settings may give.
-const minSettings, maxSettings = 32, 256
+const minConfiguredSecret, maxConfiguredSecret = 32, 256
 
 // kindOf tells what a text is as a secret, "" if it is none.
-func kindOf(text string) Kind {
+func secretKind(text string) SecretKind {
 	switch {
 	case len(text) == 4+base64.RawURLEncoding.EncodedLen(secretBytes) && SecretPattern.MatchString(text):
-		return Kind(text[:4])
-	case len(text) >= minSettings && len(text) <= maxSettings:
-		return kindSettings
+		return SecretKind(text[:4])
+	case len(text) >= minConfiguredSecret && len(text) <= maxConfiguredSecret:
+		return kindConfigured
 	}
 	return ""
 }
 
 // checkSetting tells what is wrong with a secret of the settings.
-func checkSetting(name, secret string) error {
-	if len(secret) < minSettings || len(secret) > maxSettings {
-		return &InvalidError{name, fmt.Sprintf("must have %d to %d characters", minSettings, maxSettings)}
+func checkConfiguredSecret(name, secret string) error {
+	if len(secret) < minConfiguredSecret || len(secret) > maxConfiguredSecret {
+		return &FieldError{name, fmt.Sprintf("must have %d to %d characters", minConfiguredSecret, maxConfiguredSecret)}
 	}
 	return nil
 }

@@ -12,18 +12,18 @@ import (
 )
 
 // NewToken is a token to make.
-type NewToken struct {
-	Name      string
-	Role      Role
-	MachineID string       // of an agent's
-	Tags      []string     // of a user's
-	Scopes    []Permission // nil for all that the role may
-	ExpiresAt *time.Time
+type TokenParams struct {
+	Name        string
+	Role        Role
+	MachineID   string       // of an agent's
+	Tags        []string     // of a user's
+	Permissions []Permission // nil for all that the role may
+	ExpiresAt   *time.Time
 }
 
 // AddToken makes a token; the secret is told this once.
-func (s *Service) AddToken(ctx context.Context, n NewToken) (secret string, t *accounts.Token, err error) {
-	t, err = s.token(ctx, n)
+func (s *Service) CreateToken(ctx context.Context, n TokenParams) (secret string, t *accounts.Token, err error) {
+	t, err = s.buildToken(ctx, n)
 	if err != nil {
 		return "", nil, err
 	}
@@ -42,11 +42,11 @@ func (s *Service) AddToken(ctx context.Context, n NewToken) (secret string, t *a
 	return secret, t, nil
 }
 
-func (s *Service) token(ctx context.Context, n NewToken) (*accounts.Token, error) {
+func (s *Service) buildToken(ctx context.Context, n TokenParams) (*accounts.Token, error) {
 	t := &accounts.Token{
 		Name:      n.Name,
 		Role:      string(n.Role),
-		Tags:      sorted(n.Tags),
+		Tags:      sortedUnique(n.Tags),
 		CreatedAt: s.cfg.Now(),
 		ExpiresAt: n.ExpiresAt,
 		CreatedBy: "shell",
@@ -63,24 +63,24 @@ func (s *Service) token(ctx context.Context, n NewToken) (*accounts.Token, error
 	switch n.Role {
 	case RoleAdmin, RoleUser:
 		if n.MachineID != "" {
-			return nil, &InvalidError{"machine_id", "belongs to a token of an agent"}
+			return nil, &FieldError{"machine_id", "belongs to a token of an agent"}
 		}
 	case RoleAgent:
 		if n.MachineID == "" {
-			return nil, &InvalidError{"machine_id", "is required of a token of an agent"}
+			return nil, &FieldError{"machine_id", "is required of a token of an agent"}
 		}
 		t.MachineID = &n.MachineID
 	default:
-		return nil, &InvalidError{"role", "must be admin, user or agent"}
+		return nil, &FieldError{"role", "must be admin, user or agent"}
 	}
-	for _, scope := range n.Scopes {
+	for _, scope := range n.Permissions {
 		if !slices.Contains(Permissions(), scope) {
-			return nil, &InvalidError{"scopes", fmt.Sprintf("must be of %v", Permissions())}
+			return nil, &FieldError{"scopes", fmt.Sprintf("must be of %v", Permissions())}
 		}
 		t.Scopes = append(t.Scopes, string(scope))
 	}
 	if n.ExpiresAt != nil && !n.ExpiresAt.After(t.CreatedAt) {
-		return nil, &InvalidError{"expires_at", "must be in the future"}
+		return nil, &FieldError{"expires_at", "must be in the future"}
 	}
 	return t, nil
 }
@@ -89,7 +89,7 @@ func (s *Service) token(ctx context.Context, n NewToken) (*accounts.Token, error
 func checkLabel(name string) error {
 	if name == "" || len(name) > 64 ||
 		slices.ContainsFunc([]rune(name), func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return &InvalidError{"name", "must have 1 to 64 bytes, all of them printable"}
+		return &FieldError{"name", "must have 1 to 64 bytes, all of them printable"}
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (s *Service) RevokeToken(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	s.forget()
+	s.purgeCache()
 	s.Record(
 		ctx, "token.revoked", fmt.Sprintf("token %d", id),
 		map[string]any{"name": t.Name, "role": t.Role, "machine_id": t.MachineID},
@@ -119,7 +119,7 @@ func (s *Service) RotateToken(ctx context.Context, p *Principal) (secret string,
 	secret, hash := NewSecret(KindAgent)
 	err = s.accounts.RotateToken(ctx, p.TokenID, hash, s.cfg.Now())
 	if errors.Is(err, accounts.ErrNotFound) {
-		return "", ErrCredential
+		return "", ErrInvalidCredential
 	}
 	if err != nil {
 		return "", err
@@ -129,18 +129,18 @@ func (s *Service) RotateToken(ctx context.Context, p *Principal) (secret string,
 }
 
 // bySettings is who makes what the server's settings give.
-const bySettings = "settings"
+const createdBySettings = "settings"
 
 // SetMetricsToken makes the settings' token for Prometheus count, and none that the
 // settings gave before. It reads metrics and nothing else.
 func (s *Service) SetMetricsToken(ctx context.Context, secret string) error {
-	if err := checkSetting("metrics-token", secret); err != nil {
+	if err := checkConfiguredSecret("metrics-token", secret); err != nil {
 		return err
 	}
 	return s.accounts.SetToken(
 		ctx,
-		Hash(secret),
+		HashSecret(secret),
 		&accounts.Token{Name: "metrics", Role: string(RoleUser), Tags: []string{AllMachines},
-			Scopes: []string{string(ReadMetrics)}, CreatedAt: s.cfg.Now(), CreatedBy: bySettings},
+			Scopes: []string{string(ReadMetrics)}, CreatedAt: s.cfg.Now(), CreatedBy: createdBySettings},
 	)
 }

@@ -14,49 +14,49 @@ import (
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.Changed(true)
-	soon := w.clock.get().Add(time.Hour)
-	secret, token, err := w.AddToken(
+	w := newTestService(t)
+	w.InvalidateCache(true)
+	soon := w.clock.Now().Add(time.Hour)
+	secret, token, err := w.CreateToken(
 		t.Context(),
-		auth.NewToken{
-			Name:      "ci",
-			Role:      auth.RoleUser,
-			Tags:      []string{"web"},
-			Scopes:    []auth.Permission{auth.ReadMachines},
-			ExpiresAt: &soon,
+		auth.TokenParams{
+			Name:        "ci",
+			Role:        auth.RoleUser,
+			Tags:        []string{"web"},
+			Permissions: []auth.Permission{auth.ReadMachines},
+			ExpiresAt:   &soon,
 		},
 	)
 	if err != nil || !auth.SecretPattern.MatchString(secret) {
 		t.Fatal(secret, err)
 	}
 	p, err := w.Authenticate(t.Context(), secret)
-	if err != nil || p.Role != auth.RoleUser || len(p.Scopes) != 1 || p.TokenID != token.ID {
+	if err != nil || p.Role != auth.RoleUser || len(p.Permissions) != 1 || p.TokenID != token.ID {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	list, err := w.Tokens(t.Context(), accounts.TokenFilter{Limit: 10})
-	if err != nil || len(list) != 1 || list[0].LastUsed == nil || !list[0].LastUsed.Equal(w.clock.get()) {
+	if err != nil || len(list) != 1 || list[0].LastUsed == nil || !list[0].LastUsed.Equal(w.clock.Now()) {
 		t.Errorf("%+v, %v", list, err)
 	}
-	w.clock.pass(59 * time.Minute)
-	if !w.holds(secret) {
+	w.clock.advance(59 * time.Minute)
+	if !w.isValid(secret) {
 		t.Error("it ended early")
 	}
-	w.clock.pass(2 * time.Minute) // it is remembered for a minute, and ended within that
-	if w.holds(secret) {
+	w.clock.advance(2 * time.Minute) // it is remembered for a minute, and ended within that
+	if w.isValid(secret) {
 		t.Error("it holds beyond its end")
 	}
-	for _, bad := range []auth.NewToken{
+	for _, bad := range []auth.TokenParams{
 		{Name: "", Role: auth.RoleUser}, {Name: "a\x1b[2J", Role: auth.RoleUser}, {Name: "a", Role: "god"}, {Name: "a", Role: auth.RoleAgent}, {Name: "a", Role: auth.RoleUser, MachineID: "m"},
-		{Name: "a", Role: auth.RoleUser, Scopes: []auth.Permission{"everything"}}, {Name: "a", Role: auth.RoleUser, Tags: []string{"a\nb"}}, {Name: "a", Role: auth.RoleUser, ExpiresAt: &soon},
+		{Name: "a", Role: auth.RoleUser, Permissions: []auth.Permission{"everything"}}, {Name: "a", Role: auth.RoleUser, Tags: []string{"a\nb"}}, {Name: "a", Role: auth.RoleUser, ExpiresAt: &soon},
 	} {
-		_, _, err := w.AddToken(t.Context(), bad)
-		if _, ok := errors.AsType[*auth.InvalidError](err); !ok {
+		_, _, err := w.CreateToken(t.Context(), bad)
+		if _, ok := errors.AsType[*auth.FieldError](err); !ok {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
 	for _, none := range []string{"", "swt_", secret[:20], secret + "x", strings.Replace(secret, "swt_", "sws_", 1), strings.Repeat("a", 43)} {
-		if w.holds(none) {
+		if w.isValid(none) {
 			t.Errorf("%q is let in", none)
 		}
 	}
@@ -66,11 +66,11 @@ func TestTokens(t *testing.T) {
 // tells, on others.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	other := w.another(cheap())
-	w.Changed(true)
-	other.Changed(true)
-	secret, token, err := w.AddToken(t.Context(), auth.NewToken{Name: "ci", Role: auth.RoleUser})
+	w := newTestService(t)
+	other := w.newService(cheapParams())
+	w.InvalidateCache(true)
+	other.InvalidateCache(true)
+	secret, token, err := w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,44 +82,44 @@ func TestRevocation(t *testing.T) {
 	if err := w.RevokeToken(t.Context(), token.ID); err != nil {
 		t.Fatal(err)
 	}
-	if w.holds(secret) {
+	if w.isValid(secret) {
 		t.Error("here it holds")
 	}
 	if _, err := other.Authenticate(t.Context(), secret); err != nil {
 		t.Error("the other server does not remember: this test shows nothing")
 	}
-	other.Changed(true)
-	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrCredential) {
+	other.InvalidateCache(true)
+	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrInvalidCredential) {
 		t.Errorf("after it was told: %v", err)
 	}
 	// A server that cannot hear remembers nothing.
-	secret, token, err = w.AddToken(t.Context(), auth.NewToken{Name: "ci", Role: auth.RoleUser})
+	secret, token, err = w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.Changed(false)
+	other.InvalidateCache(false)
 	if _, err := other.Authenticate(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.RevokeToken(t.Context(), token.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrCredential) {
+	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrInvalidCredential) {
 		t.Errorf("a server that cannot hear: %v", err)
 	}
 }
 
 func TestEnrolment(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	two, later := 2, w.clock.get().Add(time.Hour)
-	key, made, err := w.AddKey(
-		t.Context(), auth.NewKey{Name: "rack 1", Tags: []string{"web"}, Uses: &two, ExpiresAt: &later},
+	w := newTestService(t)
+	two, later := 2, w.clock.Now().Add(time.Hour)
+	key, made, err := w.CreateEnrolmentKey(
+		t.Context(), auth.EnrolmentKeyParams{Name: "rack 1", Tags: []string{"web"}, Uses: &two, ExpiresAt: &later},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	enrol := func(key, machine string) (string, error) { return w.Enrol(from(t, "192.0.2.1"), key, machine) }
+	enrol := func(key, machine string) (string, error) { return w.Enrol(contextFrom(t, "192.0.2.1"), key, machine) }
 	first, err := enrol(key, "a")
 	if err != nil {
 		t.Fatal(err)
@@ -131,43 +131,43 @@ func TestEnrolment(t *testing.T) {
 	if _, err := enrol(key, "a"); !errors.Is(err, accounts.ErrEnrolled) {
 		t.Errorf("a machine that has a token: %v", err)
 	}
-	if keys, err := w.Keys(t.Context()); err != nil || len(keys) != 1 || *keys[0].UsesLeft != 1 {
+	if keys, err := w.EnrolmentKeys(t.Context()); err != nil || len(keys) != 1 || *keys[0].UsesLeft != 1 {
 		t.Errorf("a refusal spent a use: %+v, %v", keys, err)
 	}
 	if _, err := enrol(key, "b"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := enrol(key, "c"); !errors.Is(err, auth.ErrKey) {
+	if _, err := enrol(key, "c"); !errors.Is(err, auth.ErrInvalidEnrolmentKey) {
 		t.Errorf("used up: %v", err)
 	}
-	if _, err := enrol("swe_"+strings.Repeat("A", 43), "c"); !errors.Is(err, auth.ErrKey) {
+	if _, err := enrol("swe_"+strings.Repeat("A", 43), "c"); !errors.Is(err, auth.ErrInvalidEnrolmentKey) {
 		t.Errorf("made up: %v", err)
 	}
-	over, _, err := w.AddKey(t.Context(), auth.NewKey{Name: "anew", TakesOver: true})
+	over, _, err := w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "anew", TakesOver: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	second, err := enrol(over, "a")
-	if err != nil || w.holds(first) || !w.holds(second) {
-		t.Errorf("taking over: %v; the old token holds: %v, the new: %v", err, w.holds(first), w.holds(second))
+	if err != nil || w.isValid(first) || !w.isValid(second) {
+		t.Errorf("taking over: %v; the old token holds: %v, the new: %v", err, w.isValid(first), w.isValid(second))
 	}
-	timed, _, err := w.AddKey(t.Context(), auth.NewKey{Name: "timed", ExpiresAt: &later})
+	timed, _, err := w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "timed", ExpiresAt: &later})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clock.pass(2 * time.Hour)
-	if _, err := enrol(timed, "d"); !errors.Is(err, auth.ErrKey) {
+	w.clock.advance(2 * time.Hour)
+	if _, err := enrol(timed, "d"); !errors.Is(err, auth.ErrInvalidEnrolmentKey) {
 		t.Errorf("expired: %v", err)
 	}
-	if err := w.RevokeKey(t.Context(), made.ID); err != nil {
+	if err := w.RevokeEnrolmentKey(t.Context(), made.ID); err != nil {
 		t.Error(err)
 	}
-	if !w.holds(second) {
+	if !w.isValid(second) {
 		t.Error("a token ended with a key")
 	}
 	// Many at once with a key of few uses.
 	few := 3
-	key, _, err = w.AddKey(t.Context(), auth.NewKey{Name: "few", Uses: &few})
+	key, _, err = w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "few", Uses: &few})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,9 +191,9 @@ func TestEnrolment(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	old, _, err := w.AddToken(
-		t.Context(), auth.NewToken{Name: "agent", Role: auth.RoleAgent, MachineID: "m", Tags: []string{"web"}},
+	w := newTestService(t)
+	old, _, err := w.CreateToken(
+		t.Context(), auth.TokenParams{Name: "agent", Role: auth.RoleAgent, MachineID: "m", Tags: []string{"web"}},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -206,24 +206,24 @@ func TestRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !w.holds(old) {
+	if !w.isValid(old) {
 		t.Error("the old token ended before the new one was used")
 	}
 	fresh, err := w.RotateToken(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.holds(lost) {
+	if w.isValid(lost) {
 		t.Error("a token that never arrived holds")
 	}
 	q, err := w.Authenticate(t.Context(), fresh)
 	if err != nil || q.MachineID != "m" || q.Tags[0] != "web" {
 		t.Fatalf("%+v, %v", q, err)
 	}
-	if w.holds(old) || !w.holds(fresh) {
-		t.Errorf("the old holds: %v, the new: %v", w.holds(old), w.holds(fresh))
+	if w.isValid(old) || !w.isValid(fresh) {
+		t.Errorf("the old holds: %v, the new: %v", w.isValid(old), w.isValid(fresh))
 	}
-	if _, err := w.RotateToken(t.Context(), p); !errors.Is(err, auth.ErrCredential) {
+	if _, err := w.RotateToken(t.Context(), p); !errors.Is(err, auth.ErrInvalidCredential) {
 		t.Errorf("an ended token rotates: %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestRotation(t *testing.T) {
 // Settings' secrets follow the settings.
 func TestSecretsOfTheSettings(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestService(t)
 	first, second := strings.Repeat("first ", 8), strings.Repeat("second ", 8)
 	for range 2 {
 		if err := w.SetMetricsToken(t.Context(), first); err != nil {
@@ -239,28 +239,28 @@ func TestSecretsOfTheSettings(t *testing.T) {
 		}
 	}
 	p, err := w.Authenticate(t.Context(), first)
-	if err != nil || auth.NewPolicy(auth.Rules()).Scope("GET /metrics", p) != auth.All ||
-		auth.NewPolicy(auth.Rules()).Scope("GET /api/v1/machines", p) != auth.None {
+	if err != nil || auth.NewPolicy(auth.Rules()).Scope("GET /metrics", p) != auth.ScopeAll ||
+		auth.NewPolicy(auth.Rules()).Scope("GET /api/v1/machines", p) != auth.ScopeNone {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := w.SetMetricsToken(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	if w.holds(first) || !w.holds(second) {
-		t.Errorf("the one before holds: %v, the present: %v", w.holds(first), w.holds(second))
+	if w.isValid(first) || !w.isValid(second) {
+		t.Errorf("the one before holds: %v, the present: %v", w.isValid(first), w.isValid(second))
 	}
 	if err := w.SetMetricsToken(t.Context(), "short"); err == nil {
 		t.Error("a short one was taken")
 	}
 	for _, key := range []string{first, second} {
-		if err := w.SetKey(t.Context(), key); err != nil {
+		if err := w.SetEnrolmentKey(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.Enrol(from(t, "192.0.2.1"), first, "m"); !errors.Is(err, auth.ErrKey) {
+	if _, err := w.Enrol(contextFrom(t, "192.0.2.1"), first, "m"); !errors.Is(err, auth.ErrInvalidEnrolmentKey) {
 		t.Errorf("the key before: %v", err)
 	}
-	if _, err := w.Enrol(from(t, "192.0.2.1"), second, "m"); err != nil {
+	if _, err := w.Enrol(contextFrom(t, "192.0.2.1"), second, "m"); err != nil {
 		t.Error(err)
 	}
 }
@@ -269,20 +269,20 @@ func TestSecretsOfTheSettings(t *testing.T) {
 // credential is known are not.
 func TestTryingCredentials(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.Changed(true)
-	secret, _, err := w.AddToken(t.Context(), auth.NewToken{Name: "ci", Role: auth.RoleUser})
+	w := newTestService(t)
+	w.InvalidateCache(true)
+	secret, _, err := w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := from(t, "198.51.100.1")
+	ctx := contextFrom(t, "198.51.100.1")
 	if _, err := w.Authenticate(ctx, secret); err != nil {
 		t.Fatal(err)
 	}
 	var held bool
 	for i := 0; i < 1000 && !held; i++ {
 		_, err := w.Authenticate(ctx, fmt.Sprintf("swt_%043d", i))
-		_, held = errors.AsType[*auth.TooManyError](err)
+		_, held = errors.AsType[*auth.RateLimitError](err)
 	}
 	if !held {
 		t.Error("a thousand were tried")
@@ -290,8 +290,8 @@ func TestTryingCredentials(t *testing.T) {
 	if _, err := w.Authenticate(ctx, secret); err != nil {
 		t.Errorf("a known one beside it: %v", err)
 	}
-	if _, err := w.Authenticate(from(t, "198.51.100.2"), fmt.Sprintf("swt_%043d", 1)); !errors.Is(
-		err, auth.ErrCredential,
+	if _, err := w.Authenticate(contextFrom(t, "198.51.100.2"), fmt.Sprintf("swt_%043d", 1)); !errors.Is(
+		err, auth.ErrInvalidCredential,
 	) {
 		t.Errorf("from elsewhere: %v", err)
 	}
@@ -299,19 +299,19 @@ func TestTryingCredentials(t *testing.T) {
 
 func TestAuditAndPrune(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.user("alice", auth.RoleAdmin)
+	w := newTestService(t)
+	w.addUser("alice", auth.RoleAdmin)
 	started := w.mustLogin("alice")
 	p, err := w.Authenticate(t.Context(), started.Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := auth.WithPrincipal(auth.WithClient(t.Context(), auth.Client{Address: "192.0.2.5", RequestID: "req-1"}), p)
-	if _, _, err := w.AddToken(ctx, auth.NewToken{Name: "ci", Role: auth.RoleUser}); err != nil {
+	if _, _, err := w.CreateToken(ctx, auth.TokenParams{Name: "ci", Role: auth.RoleUser}); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = w.login("192.0.2.66", auth.Credentials{Name: "my password typed as a name", Password: "x"})
-	all := accounts.AuditQuery{To: w.clock.get().Add(time.Hour), Limit: 100}
+	all := accounts.AuditQuery{To: w.clock.Now().Add(time.Hour), Limit: 100}
 	entries, err := w.Audit(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
@@ -331,11 +331,11 @@ func TestAuditAndPrune(t *testing.T) {
 	if some, err := w.Audit(t.Context(), only); err != nil || len(some) != 1 {
 		t.Errorf("%+v, %v", some, err)
 	}
-	w.clock.pass(401 * 24 * time.Hour)
+	w.clock.advance(401 * 24 * time.Hour)
 	if err := w.Prune(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	all.To = w.clock.get().Add(time.Hour)
+	all.To = w.clock.Now().Add(time.Hour)
 	if left, err := w.Audit(t.Context(), all); err != nil || len(left) != 0 {
 		t.Errorf("%d entries are kept for ever (%v)", len(left), err)
 	}

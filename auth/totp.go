@@ -24,7 +24,7 @@ const (
 )
 
 // TOTPOffer is a key for one-time codes that is not in use yet.
-type TOTPOffer struct {
+type TOTPKey struct {
 	Secret string // base32, to type
 	URL    string // otpauth://
 	Image  string // the same as a QR code, a data: URL
@@ -32,7 +32,7 @@ type TOTPOffer struct {
 
 // OfferTOTP makes a key for one-time codes. It is in use once ConfirmTOTP has seen a
 // code of it.
-func (s *Service) OfferTOTP(p *Principal) (*TOTPOffer, error) {
+func (s *Service) GenerateTOTPKey(p *Principal) (*TOTPKey, error) {
 	key, err := totp.Generate(totp.GenerateOpts{Issuer: "snapwatch", AccountName: p.Name, Period: totpPeriod})
 	if err != nil {
 		return nil, fmt.Errorf("make a key for one-time codes: %w", err)
@@ -45,7 +45,7 @@ func (s *Service) OfferTOTP(p *Principal) (*TOTPOffer, error) {
 	if err := png.Encode(&b, picture); err != nil {
 		return nil, fmt.Errorf("draw a key for one-time codes: %w", err)
 	}
-	return &TOTPOffer{
+	return &TOTPKey{
 		Secret: key.Secret(),
 		URL:    key.URL(),
 		Image:  "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()),
@@ -54,13 +54,13 @@ func (s *Service) OfferTOTP(p *Principal) (*TOTPOffer, error) {
 
 // ConfirmTOTP makes one-time codes needed from the next log-in on.
 func (s *Service) ConfirmTOTP(ctx context.Context, p *Principal, password, secret, code string) error {
-	user, err := s.proved(ctx, p, password)
+	user, err := s.verifyPassword(ctx, p, password)
 	if err != nil {
 		return err
 	}
 	step, ok := s.codeStep(secret, code)
 	if !ok {
-		return &InvalidError{"code", "is not the code of this key just now"}
+		return &FieldError{"code", "is not the code of this key just now"}
 	}
 	if err := s.accounts.ChangeUser(ctx, user.ID, accounts.UserChange{TOTPSecret: &secret}); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p *Principal, password, secre
 
 // RemoveTOTP makes the password enough again.
 func (s *Service) RemoveTOTP(ctx context.Context, p *Principal, password string) error {
-	user, err := s.proved(ctx, p, password)
+	user, err := s.verifyPassword(ctx, p, password)
 	if err != nil {
 		return err
 	}
@@ -92,15 +92,15 @@ func (s *Service) checkCode(ctx context.Context, user *accounts.User, code strin
 		return nil
 	}
 	if code == "" {
-		return ErrCodeNeeded
+		return ErrCodeRequired
 	}
 	step, ok := s.codeStep(*user.TOTPSecret, code)
 	if !ok {
-		return ErrLogin
+		return ErrLoginFailed
 	}
 	err := s.accounts.TakeTOTPStep(ctx, user.ID, step)
 	if errors.Is(err, accounts.ErrNotFound) { // it was given before
-		return ErrLogin
+		return ErrLoginFailed
 	}
 	return err
 }

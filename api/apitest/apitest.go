@@ -63,11 +63,11 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := auth.New(auth.Config{Params: CheapParams(), Now: cfg.Now}, s.Accounts(), storetest.Logger())
+	service, err := auth.New(auth.Config{PasswordParams: CheapParams(), Now: cfg.Now}, s.Accounts(), storetest.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := service.AddToken(t.Context(), auth.NewToken{Name: "the test's", Role: auth.RoleAdmin})
+	token, _, err := service.CreateToken(t.Context(), auth.TokenParams{Name: "the test's", Role: auth.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	access := api.NewAccess(cfg.Policy, service, s)
 	in := ingest.New(ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
 	live := broadcaster.New(
-		broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.Changed}, s, access, storetest.Logger(), registry,
+		broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache}, s, access, storetest.Logger(), registry,
 	)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
 	handler := api.New(

@@ -266,8 +266,8 @@ func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	service.Changed(true) // as if the changes that nobody makes were heard of
-	secret, _, err := service.AddToken(ctx, auth.NewToken{Name: "bench", Role: auth.RoleAdmin})
+	service.InvalidateCache(true) // as if the changes that nobody makes were heard of
+	secret, _, err := service.CreateToken(ctx, auth.TokenParams{Name: "bench", Role: auth.RoleAdmin})
 	if err != nil {
 		return nil, nil, err
 	}

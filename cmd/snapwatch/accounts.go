@@ -68,8 +68,8 @@ func (c *userAddCommand) Run(ctx context.Context, logger *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		_, err = service.AddUser(
-			ctx, auth.NewUser{Name: c.Name, Password: password, Role: auth.Role(c.Role), Tags: c.Tags},
+		_, err = service.CreateUser(
+			ctx, auth.UserParams{Name: c.Name, Password: password, Role: auth.Role(c.Role), Tags: c.Tags},
 		)
 		return err
 	})
@@ -180,7 +180,7 @@ type tokenAddCommand struct {
 // Run makes a token.
 func (c *tokenAddCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		wanted := auth.NewToken{
+		wanted := auth.TokenParams{
 			Name:      c.Name,
 			Role:      auth.Role(c.Role),
 			MachineID: c.MachineID,
@@ -188,9 +188,9 @@ func (c *tokenAddCommand) Run(ctx context.Context, logger *slog.Logger) error {
 			ExpiresAt: in(c.For),
 		}
 		for _, scope := range c.Scopes {
-			wanted.Scopes = append(wanted.Scopes, auth.Permission(scope))
+			wanted.Permissions = append(wanted.Permissions, auth.Permission(scope))
 		}
-		secret, _, err := service.AddToken(ctx, wanted)
+		secret, _, err := service.CreateToken(ctx, wanted)
 		if err == nil {
 			fmt.Println(secret)
 		}
@@ -279,11 +279,11 @@ type keyAddCommand struct {
 // Run makes a key.
 func (c *keyAddCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		wanted := auth.NewKey{Name: c.Name, Tags: c.Tags, TakesOver: c.TakesOver, ExpiresAt: in(c.For)}
+		wanted := auth.EnrolmentKeyParams{Name: c.Name, Tags: c.Tags, TakesOver: c.TakesOver, ExpiresAt: in(c.For)}
 		if c.Uses != 0 {
 			wanted.Uses = &c.Uses
 		}
-		secret, _, err := service.AddKey(ctx, wanted)
+		secret, _, err := service.CreateEnrolmentKey(ctx, wanted)
 		if err == nil {
 			fmt.Println(secret)
 		}
@@ -296,7 +296,7 @@ type keyListCommand struct{ config.Database }
 // Run lists keys.
 func (c *keyListCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		keys, err := service.Keys(ctx)
+		keys, err := service.EnrolmentKeys(ctx)
 		if err != nil {
 			return err
 		}
@@ -324,7 +324,7 @@ type keyRevokeCommand struct {
 // Run ends a key.
 func (c *keyRevokeCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withAuth(ctx, c.Database, logger, func(ctx context.Context, service *auth.Service) error {
-		return named(service.RevokeKey(ctx, c.ID), "enrolment key", c.ID)
+		return named(service.RevokeEnrolmentKey(ctx, c.ID), "enrolment key", c.ID)
 	})
 }
 

@@ -126,7 +126,7 @@ func (s *server) newAuth(ctx context.Context, cfg config.Access) error {
 		}
 	}
 	if cfg.EnrolmentKey != "" {
-		if err := service.SetKey(ctx, cfg.EnrolmentKey); err != nil {
+		if err := service.SetEnrolmentKey(ctx, cfg.EnrolmentKey); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (s *server) newAuth(ctx context.Context, cfg config.Access) error {
 // announce tells where the server is and, if nobody can log in yet, where to make the
 // first user. This is no log: what it tells is a secret.
 func (s *server) announce(ctx context.Context) error {
-	secret, err := s.auth.SetupNeeded(ctx)
+	secret, err := s.auth.CreateSetupSecret(ctx)
 	if err != nil {
 		return err
 	}

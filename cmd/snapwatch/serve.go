@@ -53,7 +53,7 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if c.DataDir != "" { // what belongs to an unusual place stays together there
 		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
 	}
-	key, err := s.auth.LocalKey(ctx)
+	key, err := s.auth.CreateLocalEnrolmentKey(ctx)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 		registry,
 	)
 	s.broadcaster = broadcaster.New(
-		broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, OnAccessChange: s.auth.Changed}, s.store,
+		broadcaster.Config{DatabaseURL: databaseURL, MaxSockets: cfg.MaxSockets, OnAccessChange: s.auth.InvalidateCache}, s.store,
 		access, logger, registry,
 	)
 	gin.SetMode(gin.ReleaseMode)

@@ -20,11 +20,11 @@ export type ConfigPatch = Schemas["ConfigPatch"];
 export type LiveMessage = Schemas["LiveMessage"];
 export type LiveContent = Schemas["LiveContent"];
 export type LiveRequest = Schemas["LiveRequest"];
-export type Self = Schemas["SelfView"];
+export type Self = Schemas["CurrentUserView"];
 export type User = Schemas["UserView"];
 export type NewUser = Schemas["NewUser"];
 export type UserPatch = Schemas["UserPatch"];
-export type NewKey = Schemas["NewKey"];
+export type NewKey = Schemas["NewEnrolmentKey"];
 export type NewToken = Schemas["NewToken"];
 export type Problem = Schemas["Problem"];
 

@@ -868,12 +868,12 @@ export interface components {
             /** @description The server knows this machine by nothing but its id, perhaps because it was deleted: an agent registers it */
             unregistered?: boolean;
         };
-        AuditListBody: {
-            next_cursor: string | null;
-            /** @description The newest first */
-            results: components["schemas"]["AuditView"][];
+        AgentTokenView: {
+            machine_id: string;
+            /** @description The secret: it is told this once */
+            token: string;
         };
-        AuditView: {
+        AuditEntryView: {
             /** @example machine.changed */
             action: string;
             /** @description Who: a user's name, a token, an enrolment key, or shell for the server's command line */
@@ -888,6 +888,11 @@ export interface components {
             target: string;
             /** Format: date-time */
             timestamp: string;
+        };
+        AuditListBody: {
+            next_cursor: string | null;
+            /** @description The newest first */
+            results: components["schemas"]["AuditEntryView"][];
         };
         Batch: {
             /** @description The agent's stable id of the machine */
@@ -932,42 +937,6 @@ export interface components {
             new_password: string;
             /** @description The present one */
             password: string;
-        };
-        ChangeView: {
-            /** @description Path of its control group: the service or container that it belongs to */
-            cgroup?: string;
-            command_line: string;
-            /**
-             * Format: int64
-             * @description CPU time it spent in between, milliseconds
-             */
-            cpu_ms: number | null;
-            /** Format: int64 */
-            memory_after: number | null;
-            /**
-             * Format: int64
-             * @description Resident set size, bytes; null if it did not run then
-             */
-            memory_before: number | null;
-            /**
-             * Format: int64
-             * @description After less before; what did not run, or is not known, counts as 0
-             */
-            memory_change: number;
-            name: string;
-            /** Format: int32 */
-            pid: number;
-            /** Format: int32 */
-            ppid: number;
-            /** Format: date-time */
-            started_at?: string;
-            /** Format: int32 */
-            threads_after: number | null;
-            /** Format: int32 */
-            threads_before: number | null;
-            /** Format: int32 */
-            threads_change: number;
-            user: string;
         };
         Config: {
             /** @description Whether the agent takes snapshots; a disabled one only sends heartbeats */
@@ -1024,25 +993,42 @@ export interface components {
             password: string;
             secret: string;
         };
+        CurrentUserView: {
+            /** @description Of an agent's token */
+            machine_id?: string;
+            name: string;
+            /** @description The account has a password here */
+            password: boolean;
+            /** @enum {string} */
+            role: "admin" | "user" | "agent";
+            /** @description Of a token that is limited: to what */
+            scopes?: string[];
+            /** @description A person in a session, not a token */
+            session: boolean;
+            /** @description Which machines a user sees; * is all */
+            tags: string[];
+            /** @description The account asks for one-time codes */
+            totp: boolean;
+        };
         Detail: {
             /** @description Where, for example body.polling_interval */
             field: string;
             /** @description What is wrong there */
             message: string;
         };
-        DiffAnswerBody: {
+        DiffResponseBody: {
             /** @description Ran at the first instant alone */
-            ended: components["schemas"]["ChangeView"][];
+            ended: components["schemas"]["ProcessChangeView"][];
             /** @description The snapshot that shows the first instant, without processes */
             from: components["schemas"]["SnapshotView"];
             /** @description Ran at both, and take more of what is sorted by (of CPU: spent any) */
-            grew: components["schemas"]["ChangeView"][];
+            grew: components["schemas"]["ProcessChangeView"][];
             /** @description Started and ended in between */
-            passed: components["schemas"]["ChangeView"][];
+            passed: components["schemas"]["ProcessChangeView"][];
             /** @description Ran at both, and take less of what is sorted by */
-            shrank: components["schemas"]["ChangeView"][];
+            shrank: components["schemas"]["ProcessChangeView"][];
             /** @description Run at the second instant alone */
-            started: components["schemas"]["ChangeView"][];
+            started: components["schemas"]["ProcessChangeView"][];
             to: components["schemas"]["SnapshotView"];
         };
         Disk: {
@@ -1075,6 +1061,49 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        EnrolmentKeyListBody: {
+            results: components["schemas"]["EnrolmentKeyView"][];
+        };
+        EnrolmentKeyView: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** @description Of the machines that enrol with it */
+            tags: string[];
+            /** @description May give a new token to a machine that has one, whose old one ends */
+            takes_over: boolean;
+            /**
+             * Format: int64
+             * @description null for no limit
+             */
+            uses_left: number | null;
+        };
+        EnrolmentKeyWithSecretBody: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: int64 */
+            id: number;
+            /** @description The secret: it is told this once */
+            key: string;
+            name: string;
+            /** @description Of the machines that enrol with it */
+            tags: string[];
+            /** @description May give a new token to a machine that has one, whose old one ends */
+            takes_over: boolean;
+            /**
+             * Format: int64
+             * @description null for no limit
+             */
+            uses_left: number | null;
+        };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
             location?: string;
@@ -1084,7 +1113,7 @@ export interface components {
             value?: unknown;
         };
         ErrorModel: components["schemas"]["Problem"];
-        FindAnswerBody: {
+        FindProcessesResponseBody: {
             /**
              * Format: date-time
              * @description Begin of what was looked at; of an instant the instant
@@ -1096,24 +1125,6 @@ export interface components {
             results: components["schemas"]["ProcessMatchView"][];
             /** Format: date-time */
             to: string;
-        };
-        HistoryAnswerBody: {
-            /** Format: date-time */
-            from: string;
-            /** @description Of one process: what it was called, the newest first */
-            identities?: components["schemas"]["Identity"][];
-            /** Format: int32 */
-            pid?: number;
-            /** @description Oldest first. Samples are sparse: a level holds until the next one, and nothing is spent in between */
-            points: components["schemas"]["ProcessPointView"][];
-            /** @enum {string} */
-            resolution: "raw" | "1h" | "3h" | "1d";
-            /** Format: date-time */
-            started_at?: string;
-            /** Format: date-time */
-            to: string;
-            /** @description There are more than 10,000 points; ask for a shorter window or a coarser resolution */
-            truncated: boolean;
         };
         Identity: {
             /** @description Path of its control group: the service or container that it belongs to */
@@ -1136,28 +1147,6 @@ export interface components {
              * @description Bytes sent in the interval
              */
             sent_bytes?: number | null;
-        };
-        KeyListBody: {
-            results: components["schemas"]["KeyView"][];
-        };
-        KeyView: {
-            /** Format: date-time */
-            created_at: string;
-            created_by: string;
-            /** Format: date-time */
-            expires_at: string | null;
-            /** Format: int64 */
-            id: number;
-            name: string;
-            /** @description Of the machines that enrol with it */
-            tags: string[];
-            /** @description May give a new token to a machine that has one, whose old one ends */
-            takes_over: boolean;
-            /**
-             * Format: int64
-             * @description null for no limit
-             */
-            uses_left: number | null;
         };
         "List-usersResponse": {
             results: components["schemas"]["UserView"][];
@@ -1220,6 +1209,12 @@ export interface components {
             name: string;
             password: string;
         };
+        LoginMethods: {
+            /** @description What the identity provider is called, if there is one; GET /api/v1/auth/oidc/login goes there */
+            provider?: string;
+            /** @description Nobody can administer yet: the server has printed a set-up link */
+            setup_needed: boolean;
+        };
         MachineChart: {
             available_disk_min: (number | null)[];
             available_ram_min: (number | null)[];
@@ -1258,6 +1253,47 @@ export interface components {
             /** @description Give it as cursor to get the next page; null on the last */
             next_cursor: string | null;
             results: components["schemas"]["MachineView"][];
+        };
+        MachineMetricsResponseBody: {
+            /** Format: date-time */
+            from: string;
+            /** @enum {string} */
+            resolution: "raw" | "1m" | "1h" | "3h" | "1d";
+            series: components["schemas"]["MachineChart"];
+            /** Format: date-time */
+            to: string;
+            /** @description There are more than 10,000 entries; ask for a shorter window or a coarser resolution */
+            truncated: boolean;
+        };
+        MachineRegistration: {
+            /** @description Version of the agent that reports */
+            agent_version?: string;
+            /** @description CPU architecture, for example x86_64 */
+            architecture?: string;
+            /**
+             * Format: int32
+             * @description Logical CPUs
+             */
+            cpu_count?: number;
+            /** @description CPU model name */
+            cpu_model?: string;
+            /** @description Host name */
+            hostname?: string;
+            /** @description Kernel version */
+            kernel?: string;
+            /** @description The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : - */
+            machine_id: string;
+            /** @description Operating system, for example linux */
+            os?: string;
+            /** @description Distribution and its version, for example debian 12.5 */
+            platform?: string;
+            /**
+             * Format: int64
+             * @description Physical memory, bytes
+             */
+            total_ram?: number;
+        } & {
+            [key: string]: unknown;
         };
         MachineSnapshot: {
             /**
@@ -1402,24 +1438,7 @@ export interface components {
              */
             total_ram: number;
         };
-        Methods: {
-            /** @description What the identity provider is called, if there is one; GET /api/v1/auth/oidc/login goes there */
-            provider?: string;
-            /** @description Nobody can administer yet: the server has printed a set-up link */
-            setup_needed: boolean;
-        };
-        MetricsAnswerBody: {
-            /** Format: date-time */
-            from: string;
-            /** @enum {string} */
-            resolution: "raw" | "1m" | "1h" | "3h" | "1d";
-            series: components["schemas"]["MachineChart"];
-            /** Format: date-time */
-            to: string;
-            /** @description There are more than 10,000 entries; ask for a shorter window or a coarser resolution */
-            truncated: boolean;
-        };
-        NewKey: {
+        NewEnrolmentKey: {
             /**
              * Format: date-time
              * @description When it ends by itself; absent: never
@@ -1516,7 +1535,7 @@ export interface components {
              */
             write_bytes: number | null;
         };
-        PasswordProof: {
+        PasswordConfirmation: {
             /** @description The present one */
             password: string;
         };
@@ -1629,6 +1648,60 @@ export interface components {
              * @description Bytes written in the snapshot's interval
              */
             write_bytes: number | null;
+        };
+        ProcessChangeView: {
+            /** @description Path of its control group: the service or container that it belongs to */
+            cgroup?: string;
+            command_line: string;
+            /**
+             * Format: int64
+             * @description CPU time it spent in between, milliseconds
+             */
+            cpu_ms: number | null;
+            /** Format: int64 */
+            memory_after: number | null;
+            /**
+             * Format: int64
+             * @description Resident set size, bytes; null if it did not run then
+             */
+            memory_before: number | null;
+            /**
+             * Format: int64
+             * @description After less before; what did not run, or is not known, counts as 0
+             */
+            memory_change: number;
+            name: string;
+            /** Format: int32 */
+            pid: number;
+            /** Format: int32 */
+            ppid: number;
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: int32 */
+            threads_after: number | null;
+            /** Format: int32 */
+            threads_before: number | null;
+            /** Format: int32 */
+            threads_change: number;
+            user: string;
+        };
+        ProcessHistoryResponseBody: {
+            /** Format: date-time */
+            from: string;
+            /** @description Of one process: what it was called, the newest first */
+            identities?: components["schemas"]["Identity"][];
+            /** Format: int32 */
+            pid?: number;
+            /** @description Oldest first. Samples are sparse: a level holds until the next one, and nothing is spent in between */
+            points: components["schemas"]["ProcessPointView"][];
+            /** @enum {string} */
+            resolution: "raw" | "1h" | "3h" | "1d";
+            /** Format: date-time */
+            started_at?: string;
+            /** Format: date-time */
+            to: string;
+            /** @description There are more than 10,000 points; ask for a shorter window or a coarser resolution */
+            truncated: boolean;
         };
         ProcessKey: {
             /** Format: int32 */
@@ -1757,36 +1830,6 @@ export interface components {
             /** Format: date-time */
             to: string;
         };
-        Registration: {
-            /** @description Version of the agent that reports */
-            agent_version?: string;
-            /** @description CPU architecture, for example x86_64 */
-            architecture?: string;
-            /**
-             * Format: int32
-             * @description Logical CPUs
-             */
-            cpu_count?: number;
-            /** @description CPU model name */
-            cpu_model?: string;
-            /** @description Host name */
-            hostname?: string;
-            /** @description Kernel version */
-            kernel?: string;
-            /** @description The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : - */
-            machine_id: string;
-            /** @description Operating system, for example linux */
-            os?: string;
-            /** @description Distribution and its version, for example debian 12.5 */
-            platform?: string;
-            /**
-             * Format: int64
-             * @description Physical memory, bytes
-             */
-            total_ram?: number;
-        } & {
-            [key: string]: unknown;
-        };
         RelationSize: {
             /**
              * Format: int64
@@ -1842,7 +1885,7 @@ export interface components {
              */
             three_hours_days: number;
         };
-        RetentionChangeBody: {
+        RetentionPatchBody: {
             /**
              * Format: int64
              * @description 0: no bound
@@ -1858,69 +1901,6 @@ export interface components {
             raw_days?: number;
             /** Format: int64 */
             three_hours_days?: number;
-        };
-        SecretKeyBody: {
-            /** Format: date-time */
-            created_at: string;
-            created_by: string;
-            /** Format: date-time */
-            expires_at: string | null;
-            /** Format: int64 */
-            id: number;
-            /** @description The secret: it is told this once */
-            key: string;
-            name: string;
-            /** @description Of the machines that enrol with it */
-            tags: string[];
-            /** @description May give a new token to a machine that has one, whose old one ends */
-            takes_over: boolean;
-            /**
-             * Format: int64
-             * @description null for no limit
-             */
-            uses_left: number | null;
-        };
-        SecretTokenView: {
-            /** Format: date-time */
-            created_at: string;
-            created_by: string;
-            /** Format: date-time */
-            expires_at: string | null;
-            /** Format: int64 */
-            id: number;
-            /**
-             * Format: date-time
-             * @description To the minute
-             */
-            last_used: string | null;
-            /** @description Of an agent: the machine it is bound to */
-            machine_id: string | null;
-            name: string;
-            /** @enum {string} */
-            role: "admin" | "user" | "agent";
-            /** @description Permissions that it is limited to; null for all that its role has */
-            scopes: string[] | null;
-            /** @description Which machines a user's token sees; * is all. Of an agent: the tags of its machine */
-            tags: string[];
-            /** @description The secret: it is told this once */
-            token: string;
-        };
-        SelfView: {
-            /** @description Of an agent's token */
-            machine_id?: string;
-            name: string;
-            /** @description The account has a password here */
-            password: boolean;
-            /** @enum {string} */
-            role: "admin" | "user" | "agent";
-            /** @description Of a token that is limited: to what */
-            scopes?: string[];
-            /** @description A person in a session, not a token */
-            session: boolean;
-            /** @description Which machines a user sees; * is all */
-            tags: string[];
-            /** @description The account asks for one-time codes */
-            totp: boolean;
         };
         SessionListBody: {
             /** @description The last used first */
@@ -2004,7 +1984,7 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
         };
-        StorageAnswerBody: {
+        StorageResponseBody: {
             /**
              * Format: double
              * @description Days that fit into the budget at this rate; null without a budget
@@ -2052,7 +2032,7 @@ export interface components {
              */
             samples_per_day: number;
         };
-        TOTPOffer: {
+        TOTPKey: {
             /** @description The same as a QR code: a data: URL */
             image: string;
             /** @description To type into an authenticator */
@@ -2064,11 +2044,6 @@ export interface components {
             /** Format: double */
             celsius: number;
             sensor: string;
-        };
-        TokenAnswer: {
-            machine_id: string;
-            /** @description The secret: it is told this once */
-            token: string;
         };
         TokenListBody: {
             next_cursor: string | null;
@@ -2097,7 +2072,32 @@ export interface components {
             /** @description Which machines a user's token sees; * is all. Of an agent: the tags of its machine */
             tags: string[];
         };
-        TopAnswerBody: {
+        TokenWithSecretView: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: int64 */
+            id: number;
+            /**
+             * Format: date-time
+             * @description To the minute
+             */
+            last_used: string | null;
+            /** @description Of an agent: the machine it is bound to */
+            machine_id: string | null;
+            name: string;
+            /** @enum {string} */
+            role: "admin" | "user" | "agent";
+            /** @description Permissions that it is limited to; null for all that its role has */
+            scopes: string[] | null;
+            /** @description Which machines a user's token sees; * is all. Of an agent: the tags of its machine */
+            tags: string[];
+            /** @description The secret: it is told this once */
+            token: string;
+        };
+        TopProcessesResponseBody: {
             /**
              * Format: date-time
              * @description A window of more than two hours is widened to whole hours, where rollups serve it
@@ -2260,7 +2260,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SelfView"];
+                    "application/json": components["schemas"]["CurrentUserView"];
                 };
             };
             /** @description Error */
@@ -2317,7 +2317,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Methods"];
+                    "application/json": components["schemas"]["LoginMethods"];
                 };
             };
             /** @description Error */
@@ -2405,7 +2405,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SelfView"];
+                    "application/json": components["schemas"]["CurrentUserView"];
                 };
             };
             /** @description Error */
@@ -2438,7 +2438,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenAnswer"];
+                    "application/json": components["schemas"]["AgentTokenView"];
                 };
             };
             /** @description Error */
@@ -2467,7 +2467,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyListBody"];
+                    "application/json": components["schemas"]["EnrolmentKeyListBody"];
                 };
             };
             /** @description Error */
@@ -2490,7 +2490,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewKey"];
+                "application/json": components["schemas"]["NewEnrolmentKey"];
             };
         };
         responses: {
@@ -2500,7 +2500,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SecretKeyBody"];
+                    "application/json": components["schemas"]["EnrolmentKeyWithSecretBody"];
                 };
             };
             /** @description Error */
@@ -2642,7 +2642,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Registration"];
+                "application/json": components["schemas"]["MachineRegistration"];
             };
         };
         responses: {
@@ -2865,7 +2865,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DiffAnswerBody"];
+                    "application/json": components["schemas"]["DiffResponseBody"];
                 };
             };
             /** @description Error */
@@ -2948,7 +2948,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MetricsAnswerBody"];
+                    "application/json": components["schemas"]["MachineMetricsResponseBody"];
                 };
             };
             /** @description Error */
@@ -2991,7 +2991,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TopAnswerBody"];
+                    "application/json": components["schemas"]["TopProcessesResponseBody"];
                 };
             };
             /** @description Error */
@@ -3037,7 +3037,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HistoryAnswerBody"];
+                    "application/json": components["schemas"]["ProcessHistoryResponseBody"];
                 };
             };
             /** @description Error */
@@ -3154,7 +3154,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenAnswer"];
+                    "application/json": components["schemas"]["AgentTokenView"];
                 };
             };
             /** @description Error */
@@ -3183,7 +3183,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SelfView"];
+                    "application/json": components["schemas"]["CurrentUserView"];
                 };
             };
             /** @description Error */
@@ -3361,7 +3361,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TOTPOffer"];
+                    "application/json": components["schemas"]["TOTPKey"];
                 };
             };
             /** @description Error */
@@ -3415,7 +3415,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PasswordProof"];
+                "application/json": components["schemas"]["PasswordConfirmation"];
             };
         };
         responses: {
@@ -3471,7 +3471,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FindAnswerBody"];
+                    "application/json": components["schemas"]["FindProcessesResponseBody"];
                 };
             };
             /** @description Error */
@@ -3511,7 +3511,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HistoryAnswerBody"];
+                    "application/json": components["schemas"]["ProcessHistoryResponseBody"];
                 };
             };
             /** @description Error */
@@ -3552,7 +3552,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TopAnswerBody"];
+                    "application/json": components["schemas"]["TopProcessesResponseBody"];
                 };
             };
             /** @description Error */
@@ -3695,7 +3695,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["StorageAnswerBody"];
+                    "application/json": components["schemas"]["StorageResponseBody"];
                 };
             };
             /** @description Error */
@@ -3747,7 +3747,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RetentionChangeBody"];
+                "application/json": components["schemas"]["RetentionPatchBody"];
             };
         };
         responses: {
@@ -3824,7 +3824,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SecretTokenView"];
+                    "application/json": components["schemas"]["TokenWithSecretView"];
                 };
             };
             /** @description Error */

@@ -35,16 +35,16 @@ type caller struct {
 }
 
 // matrix is a server with its callers.
-type matrix struct {
-	*site
+type authMatrix struct {
+	*testServer
 	callers []caller
 }
 
 // newMatrix starts a server by a policy, with one caller of each kind.
-func newMatrix(t *testing.T, policy auth.Policy) *matrix {
+func newAuthMatrix(t *testing.T, policy auth.Policy) *authMatrix {
 	t.Helper()
-	m := &matrix{
-		site: siteOf(
+	m := &authMatrix{
+		testServer: testServerOf(
 			t,
 			apitest.Start(
 				t, storetest.Postgres(t), apitest.Config{Policy: policy, Config: api.Config{MachineMetrics: 10}},
@@ -52,33 +52,33 @@ func newMatrix(t *testing.T, policy auth.Policy) *matrix {
 		),
 	}
 	for i, machineID := range []string{ownMachine, otherMachine} {
-		m.fillAs(machineID, snapshottest.NewMachine(uint64(i+1), 5).Series(recent(), 3, time.Second, 10).Snapshots)
+		m.fillAs(machineID, snapshottest.NewMachine(uint64(i+1), 5).Series(recentTime(), 3, time.Second, 10).Snapshots)
 	}
-	m.machines()
-	add := func(name string, n auth.NewToken) {
+	m.ensureMachines()
+	add := func(name string, n auth.TokenParams) {
 		n.Name = name
-		secret, _, err := m.auth.AddToken(t.Context(), n)
+		secret, _, err := m.auth.CreateToken(t.Context(), n)
 		if err != nil {
 			t.Fatal(err)
 		}
 		m.callers = append(
 			m.callers,
-			caller{name, &auth.Principal{Role: n.Role, MachineID: n.MachineID, Tags: n.Tags, Scopes: n.Scopes}, secret},
+			caller{name, &auth.Principal{Role: n.Role, MachineID: n.MachineID, Tags: n.Tags, Permissions: n.Permissions}, secret},
 		)
 	}
 	m.callers = []caller{{name: "stranger"}}
-	add("admin", auth.NewToken{Role: auth.RoleAdmin})
-	add("user", auth.NewToken{Role: auth.RoleUser, Tags: []string{"web"}})
-	add("user of all", auth.NewToken{Role: auth.RoleUser, Tags: []string{auth.AllMachines}})
-	add("agent", auth.NewToken{Role: auth.RoleAgent, MachineID: ownMachine})
+	add("admin", auth.TokenParams{Role: auth.RoleAdmin})
+	add("user", auth.TokenParams{Role: auth.RoleUser, Tags: []string{"web"}})
+	add("user of all", auth.TokenParams{Role: auth.RoleUser, Tags: []string{auth.AllMachines}})
+	add("agent", auth.TokenParams{Role: auth.RoleAgent, MachineID: ownMachine})
 	for _, scope := range auth.Permissions() {
-		add("admin's token for "+string(scope), auth.NewToken{Role: auth.RoleAdmin, Scopes: []auth.Permission{scope}})
+		add("admin's token for "+string(scope), auth.TokenParams{Role: auth.RoleAdmin, Permissions: []auth.Permission{scope}})
 	}
 	return m
 }
 
 // fillAs posts a series that has names of its own, to be told apart.
-func (m *matrix) fillAs(machineID string, series []snapshot.Snapshot) {
+func (m *authMatrix) fillAs(machineID string, series []snapshot.Snapshot) {
 	m.t.Helper()
 	for i := range series {
 		for k := range series[i].Processes {
@@ -93,7 +93,7 @@ func (m *matrix) fillAs(machineID string, series []snapshot.Snapshot) {
 }
 
 // machines makes the two be there and tagged, whatever a request has done.
-func (m *matrix) machines() {
+func (m *authMatrix) ensureMachines() {
 	m.t.Helper()
 	for machineID, tags := range map[string][]string{ownMachine: {"web"}, otherMachine: {"db"}} {
 		if _, err := m.store.Register(m.t.Context(), &snapshot.Machine{MachineID: machineID, Hostname: "host-of-" + machineID}); err != nil {
@@ -106,10 +106,10 @@ func (m *matrix) machines() {
 }
 
 // inBody are the operations whose machine is in the body.
-var inBody = []string{"POST /api/v1/snapshots", "POST /api/v1/machines"}
+var machineInBody = []string{"POST /api/v1/snapshots", "POST /api/v1/machines"}
 
 // bodies are what is sent where something is.
-var bodies = map[string]string{
+var requestBodies = map[string]string{
 	"POST /api/v1/snapshots":              `{"machine_id": %q, "snapshots": []}`,
 	"POST /api/v1/machines":               `{"machine_id": %q}`,
 	"PATCH /api/v1/machines/{machine_id}": `{"polling_interval": 5}`,
@@ -128,7 +128,7 @@ var bodies = map[string]string{
 }
 
 // queries are the parameters without which an operation refuses anybody.
-var queries = map[string]string{
+var requestQueries = map[string]string{
 	"GET /api/v1/machines/{machine_id}/at":                "time=2026-11-24T00:00:00Z",
 	"GET /api/v1/machines/{machine_id}/diff":              "from=2026-11-24T00:00:00Z&to=2026-11-24T01:00:00Z",
 	"GET /api/v1/machines/{machine_id}/processes/history": "pid=1",
@@ -138,16 +138,16 @@ var queries = map[string]string{
 }
 
 // ask makes one request of the matrix.
-func (m *matrix) ask(who caller, operation, machineID string) answer {
+func (m *authMatrix) send(who caller, operation, machineID string) response {
 	m.t.Helper()
 	method, path, _ := strings.Cut(operation, " ")
 	path = strings.NewReplacer("{machine_id}", machineID, "{name}", "nobody", "{session_id}", "999999", "{token_id}", "999999", "{key_id}", "999999").
 		Replace(path)
-	if query := queries[operation]; query != "" {
+	if query := requestQueries[operation]; query != "" {
 		path += "?" + query
 	}
-	body := bodies[operation]
-	if slices.Contains(inBody, operation) {
+	body := requestBodies[operation]
+	if slices.Contains(machineInBody, operation) {
 		body = fmt.Sprintf(body, machineID)
 	}
 	credential := ""
@@ -158,7 +158,7 @@ func (m *matrix) ask(who caller, operation, machineID string) answer {
 }
 
 // verdict is what an answer says of who asked.
-func verdict(a answer) string {
+func outcome(a response) string {
 	var p struct{ Code string }
 	_ = json.Unmarshal([]byte(a.text), &p)
 	switch {
@@ -173,16 +173,16 @@ func verdict(a answer) string {
 }
 
 // want is what the table says of it.
-func want(policy auth.Policy, who caller, operation, machineID string, about bool) string {
-	if who.who == nil && !policy.Open(operation) {
+func expectedOutcome(policy auth.Policy, who caller, operation, machineID string, about bool) string {
+	if who.who == nil && !policy.IsPublic(operation) {
 		return "401"
 	}
 	switch scope := policy.Scope(operation, who.who); {
-	case scope == auth.None:
+	case scope == auth.ScopeNone:
 		return "403"
-	case scope == auth.Own && machineID == otherMachine && about:
+	case scope == auth.ScopeOwn && machineID == otherMachine && about:
 		return "403"
-	case scope == auth.Granted && machineID == otherMachine && about:
+	case scope == auth.ScopeGranted && machineID == otherMachine && about:
 		return "404"
 	}
 	return "may"
@@ -190,22 +190,22 @@ func want(policy auth.Policy, who caller, operation, machineID string, about boo
 
 // differences walks every route, every caller and both machines, and tells where the
 // server does not do what the table says.
-func (m *matrix) differences(table auth.Policy) (list []string) {
+func (m *authMatrix) differences(table auth.Policy) (list []string) {
 	m.t.Helper()
 	for _, operation := range m.api.Operations() {
 		if _, known := table[operation]; !known {
 			list = append(list, operation+" has no rule")
 			continue
 		}
-		about := strings.Contains(operation, "{machine_id}") || slices.Contains(inBody, operation)
+		about := strings.Contains(operation, "{machine_id}") || slices.Contains(machineInBody, operation)
 		for _, who := range m.callers {
 			for _, machineID := range []string{ownMachine, otherMachine} {
 				if strings.HasPrefix(operation, "DELETE /api/v1/machines") ||
 					strings.HasPrefix(operation, "PATCH /api/v1/machines") {
-					m.machines()
+					m.ensureMachines()
 				}
-				got := m.ask(who, operation, machineID)
-				if got, want := verdict(got), want(table, who, operation, machineID, about); got != want {
+				got := m.send(who, operation, machineID)
+				if got, want := outcome(got), expectedOutcome(table, who, operation, machineID, about); got != want {
 					list = append(
 						list,
 						fmt.Sprintf("%s by %s to %s: %s, the table says %s", operation, who.name, machineID, got, want),
@@ -213,7 +213,7 @@ func (m *matrix) differences(table auth.Policy) (list []string) {
 				}
 			}
 		}
-		m.machines()
+		m.ensureMachines()
 	}
 	for _, action := range []string{"subscribe", "unsubscribe"} {
 		for _, who := range m.callers {
@@ -224,9 +224,9 @@ func (m *matrix) differences(table auth.Policy) (list []string) {
 }
 
 // liveDifferences does the same for an action of the live view.
-func (m *matrix) liveDifferences(table auth.Policy, who caller, action string) (list []string) {
+func (m *authMatrix) liveDifferences(table auth.Policy, who caller, action string) (list []string) {
 	m.t.Helper()
-	if who.who == nil || table.Scope("GET /api/v1/live", who.who) == auth.None {
+	if who.who == nil || table.Scope("GET /api/v1/live", who.who) == auth.ScopeNone {
 		return nil // the handshake is refused, which the routes have shown
 	}
 	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
@@ -262,7 +262,7 @@ func (m *matrix) liveDifferences(table auth.Policy, who caller, action string) (
 			}
 			break
 		}
-		if want := want(table, who, "LIVE "+action, machineID, true); got != want {
+		if want := expectedOutcome(table, who, "LIVE "+action, machineID, true); got != want {
 			list = append(
 				list,
 				fmt.Sprintf("live %s by %s to %s: %s, the table says %s", action, who.name, machineID, got, want),
@@ -277,7 +277,7 @@ func (m *matrix) liveDifferences(table auth.Policy, who caller, action string) (
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	table := auth.NewPolicy(auth.Rules())
-	m := newMatrix(t, table)
+	m := newAuthMatrix(t, table)
 	for _, difference := range m.differences(table) {
 		t.Error(difference)
 	}
@@ -299,7 +299,7 @@ func TestMatrix(t *testing.T) {
 		for method, operation := range methods {
 			name := strings.ToUpper(method) + " " + path
 			described[name] = true
-			if open := len(operation.Security) == 0; open != table.Open(name) {
+			if open := len(operation.Security) == 0; open != table.IsPublic(name) {
 				t.Errorf("%s is described as open to all: %v", name, open)
 			}
 		}
@@ -327,7 +327,7 @@ func TestMatrixMissesARule(t *testing.T) {
 			t.Parallel()
 			less := maps.Clone(table)
 			delete(less, operation)
-			m := newMatrix(t, less)
+			m := newAuthMatrix(t, less)
 			found := m.differences(table)
 			if !slices.ContainsFunc(found, func(d string) bool {
 				return strings.Contains(d, operation) ||
@@ -347,23 +347,23 @@ func TestMatrixMissesARule(t *testing.T) {
 func TestFleetShowsWhatIsGranted(t *testing.T) {
 	t.Parallel()
 	table := auth.NewPolicy(auth.Rules())
-	m := newMatrix(t, table)
-	window := "from=" + recent().Add(-time.Minute).String() + "&to=" + recent().Add(time.Hour).String()
+	m := newAuthMatrix(t, table)
+	window := "from=" + recentTime().Add(-time.Minute).String() + "&to=" + recentTime().Add(time.Hour).String()
 	for _, path := range []string{
 		"/api/v1/machines", "/metrics/machines", "/api/v1/trends?machine_id=" + ownMachine + "&machine_id=" + otherMachine,
 		"/api/v1/processes?text=*runs-on*&" + window,
-		"/api/v1/processes?command=*&" + window, "/api/v1/processes?command=*&time=" + recent().Add(2*time.Second).String(),
+		"/api/v1/processes?command=*&" + window, "/api/v1/processes?command=*&time=" + recentTime().Add(2*time.Second).String(),
 		"/api/v1/processes/top?" + window, "/api/v1/processes/top?by=name&" + window,
 	} {
 		for _, who := range m.callers {
-			if who.who == nil || who.who.Role == auth.RoleAgent || who.who.Scopes != nil {
+			if who.who == nil || who.who.Role == auth.RoleAgent || who.who.Permissions != nil {
 				continue
 			}
 			got := m.do(http.MethodGet, path, "", "Authorization", "Bearer "+who.secret)
 			if got.status != http.StatusOK || !strings.Contains(got.text, ownMachine) {
 				t.Errorf("%s by %s: %d %.200s", path, who.name, got.status, got.text)
 			}
-			if shows := strings.Contains(got.text, otherMachine); shows != who.who.SeesAll() {
+			if shows := strings.Contains(got.text, otherMachine); shows != who.who.CanReadAllMachines() {
 				t.Errorf("%s by %s shows the other machine: %v", path, who.name, shows)
 			}
 		}
@@ -381,7 +381,7 @@ func TestFleetShowsWhatIsGranted(t *testing.T) {
 		if n := points(who, "runs-on-"+ownMachine); n == 0 {
 			t.Errorf("%s does not see the history of a name on their machine", who.name)
 		}
-		if n := points(who, "runs-on-"+otherMachine); (n > 0) != who.who.SeesAll() {
+		if n := points(who, "runs-on-"+otherMachine); (n > 0) != who.who.CanReadAllMachines() {
 			t.Errorf("%s sees %d points of a name on another machine", who.name, n)
 		}
 	}

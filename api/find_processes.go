@@ -10,8 +10,8 @@ import (
 	"github.com/snapwatch/snapwatch/store"
 )
 
-type findInput struct {
-	Span
+type findProcessesInput struct {
+	TimeWindow
 	Time    string `query:"time" format:"date-time" doc:"The instant; or else a window"`
 	Name    string `query:"name" maxLength:"255" doc:"The whole name of the processes"`
 	Command string `query:"command" maxLength:"1000" doc:"Part of their command line, in any case; with * (any text) or ? (any character) the whole of it"`
@@ -29,7 +29,7 @@ type ProcessMatchView struct {
 	Usages    []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: what the processes used"`
 }
 
-type findAnswer struct {
+type findProcessesResponse struct {
 	Body struct {
 		From       snapshot.Time      `json:"from" format:"date-time" doc:"Begin of what was looked at; of an instant the instant"`
 		To         snapshot.Time      `json:"to" format:"date-time"`
@@ -38,7 +38,7 @@ type findAnswer struct {
 	}
 }
 
-func (a *API) registerFleet() {
+func (a *API) registerFindProcesses() {
 	huma.Register(
 		a.huma,
 		huma.Operation{
@@ -52,7 +52,7 @@ func (a *API) registerFleet() {
 	)
 }
 
-func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, error) {
+func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findProcessesResponse, error) {
 	if in.Name == "" && in.Command == "" && in.Text == "" {
 		return nil, invalid("name", "is required, or command or text")
 	}
@@ -79,7 +79,7 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &findAnswer{}
+	out := &findProcessesResponse{}
 	out.Body.From, out.Body.To, out.Body.Results = at, at, make([]ProcessMatchView, len(found))
 	for i := range found {
 		out.Body.Results[i] = ProcessMatchView{
@@ -88,12 +88,12 @@ func (a *API) findProcesses(ctx context.Context, in *findInput) (*findAnswer, er
 			Processes: found[i].Processes,
 		}
 	}
-	return a.finish(ctx, out, next)
+	return a.addHostnames(ctx, out, next)
 }
 
 func (a *API) findInWindow(
-	ctx context.Context, match store.Match, in *findInput, page store.FleetPage,
-) (*findAnswer, error) {
+	ctx context.Context, match store.Match, in *findProcessesInput, page store.FleetPage,
+) (*findProcessesResponse, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (a *API) findInWindow(
 	if err != nil {
 		return nil, a.fail(ctx, err)
 	}
-	out := &findAnswer{}
+	out := &findProcessesResponse{}
 	out.Body.From, out.Body.To, out.Body.Results = window.From, window.To, []ProcessMatchView{}
 	for i := range list {
 		if n := len(out.Body.Results); n == 0 || out.Body.Results[n-1].MachineID != list[i].MachineID {
@@ -111,11 +111,11 @@ func (a *API) findInWindow(
 		last := &out.Body.Results[len(out.Body.Results)-1]
 		last.Usages = append(last.Usages, usageView(&list[i], window))
 	}
-	return a.finish(ctx, out, next)
+	return a.addHostnames(ctx, out, next)
 }
 
 // finish adds the machines' names and where the next page begins.
-func (a *API) finish(ctx context.Context, out *findAnswer, next string) (*findAnswer, error) {
+func (a *API) addHostnames(ctx context.Context, out *findProcessesResponse, next string) (*findProcessesResponse, error) {
 	found := make([]string, len(out.Body.Results))
 	for i := range found {
 		found[i] = out.Body.Results[i].MachineID

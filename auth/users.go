@@ -24,11 +24,11 @@ var namePattern, tagPattern = regexp.MustCompile(NamePattern), regexp.MustCompil
 // checkTags tells what is wrong with tags; star says that * may be among them.
 func checkTags(field string, tags []string, star bool) error {
 	if len(tags) > MaxTags {
-		return &InvalidError{field, fmt.Sprintf("has %d entries; at most %d are taken", len(tags), MaxTags)}
+		return &FieldError{field, fmt.Sprintf("has %d entries; at most %d are taken", len(tags), MaxTags)}
 	}
 	for _, tag := range tags {
 		if !tagPattern.MatchString(tag) && (!star || tag != AllMachines) {
-			return &InvalidError{field, "must be of A-Z a-z 0-9 . _ : -, and at most 64 characters each"}
+			return &FieldError{field, "must be of A-Z a-z 0-9 . _ : -, and at most 64 characters each"}
 		}
 	}
 	return nil
@@ -38,7 +38,7 @@ func checkTags(field string, tags []string, star bool) error {
 func CheckMachineTags(tags []string) error { return checkTags("tags", tags, false) }
 
 // NewUser is a person to add.
-type NewUser struct {
+type UserParams struct {
 	Name     string
 	Password string
 	Role     Role
@@ -46,8 +46,8 @@ type NewUser struct {
 }
 
 // AddUser adds a person who logs in with a password.
-func (s *Service) AddUser(ctx context.Context, n NewUser) (*accounts.User, error) {
-	user, err := s.newUser(ctx, n)
+func (s *Service) CreateUser(ctx context.Context, n UserParams) (*accounts.User, error) {
+	user, err := s.buildUser(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -58,11 +58,11 @@ func (s *Service) AddUser(ctx context.Context, n NewUser) (*accounts.User, error
 	return user, nil
 }
 
-func (s *Service) newUser(ctx context.Context, n NewUser) (*accounts.User, error) {
+func (s *Service) buildUser(ctx context.Context, n UserParams) (*accounts.User, error) {
 	if err := checkUser(n.Name, n.Role, n.Tags); err != nil {
 		return nil, err
 	}
-	if err := checkNew("password", n.Password, n.Name); err != nil {
+	if err := checkPassword("password", n.Password, n.Name); err != nil {
 		return nil, err
 	}
 	hash, err := s.hasher.hash(ctx, n.Password)
@@ -80,20 +80,20 @@ func (s *Service) newUser(ctx context.Context, n NewUser) (*accounts.User, error
 
 func checkUser(name string, role Role, tags []string) error {
 	if !namePattern.MatchString(name) {
-		return &InvalidError{
+		return &FieldError{
 			"name",
 			"must begin with a letter or digit and be of A-Z a-z 0-9 . _ @ + -, at most 64 characters",
 		}
 	}
 	if role != RoleAdmin && role != RoleUser {
-		return &InvalidError{"role", "must be admin or user"}
+		return &FieldError{"role", "must be admin or user"}
 	}
 	return checkTags("tags", tags, true)
 }
 
 // SetupNeeded makes a one-time secret for the set-up link if nobody can administer
 // yet; else it returns "".
-func (s *Service) SetupNeeded(ctx context.Context) (secret string, err error) {
+func (s *Service) CreateSetupSecret(ctx context.Context) (secret string, err error) {
 	if n, err := s.accounts.CountAdmins(ctx); err != nil || n > 0 {
 		return "", err
 	}
@@ -109,28 +109,28 @@ func (s *Service) HasAdmin(ctx context.Context) (bool, error) {
 
 // Setup adds the first administrator, by the link that the server has printed, and
 // logs them in.
-func (s *Service) Setup(ctx context.Context, secret string, n NewUser) (*Started, error) {
+func (s *Service) Setup(ctx context.Context, secret string, n UserParams) (*LoginResult, error) {
 	now := s.cfg.Now()
-	if err := tooMany(s.strangers.Take(clientaddr.Key(ClientOf(ctx).Address), now)); err != nil {
+	if err := rateLimitError(s.perAddress.Take(clientaddr.Key(ClientOf(ctx).Address), now)); err != nil {
 		return nil, err
 	}
-	if kindOf(secret) != KindSetup {
-		return nil, ErrSetup
+	if secretKind(secret) != KindSetup {
+		return nil, ErrInvalidSetupLink
 	}
 	n.Role = RoleAdmin
-	user, err := s.newUser(ctx, n)
+	user, err := s.buildUser(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	err = s.accounts.UseSetup(ctx, Hash(secret), user)
+	err = s.accounts.UseSetup(ctx, HashSecret(secret), user)
 	if errors.Is(err, accounts.ErrNotFound) {
-		return nil, ErrSetup
+		return nil, ErrInvalidSetupLink
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.record(ctx, user.Name, "user.added", "user "+user.Name, map[string]any{"role": user.Role, "by": "set-up link"})
-	return s.begin(ctx, user, "", "set-up link")
+	return s.startSession(ctx, user, "", "set-up link")
 }
 
 // Users lists all people.
@@ -148,7 +148,7 @@ type UserChange struct {
 	Disabled *bool
 	Password *string
 	// ForgetTOTP takes one-time codes away, for somebody who has lost the key.
-	ForgetTOTP bool
+	RemoveTOTP bool
 }
 
 // ChangeUser changes a person. A new password, or being disabled, ends their sessions.
@@ -175,12 +175,12 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (*a
 	if c.Disabled != nil {
 		change.EndSessions, detail["disabled"] = *c.Disabled, *c.Disabled
 	}
-	if c.ForgetTOTP {
+	if c.RemoveTOTP {
 		none := ""
 		change.TOTPSecret, detail["totp"] = &none, "removed"
 	}
 	if c.Password != nil {
-		if err := s.newPassword(ctx, user, "password", *c.Password, &change); err != nil {
+		if err := s.setPassword(ctx, user, "password", *c.Password, &change); err != nil {
 			return nil, err
 		}
 		detail["password"] = "changed"
@@ -188,19 +188,19 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (*a
 	if err := s.accounts.ChangeUser(ctx, user.ID, change); err != nil {
 		return nil, err
 	}
-	s.forget()
+	s.purgeCache()
 	s.Record(ctx, "user.changed", "user "+user.Name, detail)
 	return s.accounts.UserByID(ctx, user.ID)
 }
 
 // newPassword puts a password into a change; other sessions end with it.
-func (s *Service) newPassword(
+func (s *Service) setPassword(
 	ctx context.Context, user *accounts.User, field, password string, change *accounts.UserChange,
 ) error {
 	if user.Issuer != nil {
-		return ErrElsewhere
+		return ErrExternalAccount
 	}
-	if err := checkNew(field, password, user.Name); err != nil {
+	if err := checkPassword(field, password, user.Name); err != nil {
 		return err
 	}
 	hash, err := s.hasher.hash(ctx, password)
@@ -220,13 +220,13 @@ func (s *Service) DeleteUser(ctx context.Context, name string) error {
 	if err := s.accounts.DeleteUser(ctx, user.ID); err != nil {
 		return err
 	}
-	s.forget()
+	s.purgeCache()
 	s.Record(ctx, "user.deleted", "user "+user.Name, nil)
 	return nil
 }
 
 // Self reads the person behind a session; ErrNotFound for a token.
-func (s *Service) Self(ctx context.Context, p *Principal) (*accounts.User, error) {
+func (s *Service) CurrentUser(ctx context.Context, p *Principal) (*accounts.User, error) {
 	if p.UserID == 0 {
 		return nil, accounts.ErrNotFound
 	}
@@ -252,15 +252,15 @@ func (s *Service) SetPreferences(ctx context.Context, p *Principal, preferences 
 
 // proved reads the caller's account, if they know its password: who has found an open
 // browser shall not change how to get in.
-func (s *Service) proved(ctx context.Context, p *Principal, password string) (*accounts.User, error) {
-	user, err := s.Self(ctx, p)
+func (s *Service) verifyPassword(ctx context.Context, p *Principal, password string) (*accounts.User, error) {
+	user, err := s.CurrentUser(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	if user.PasswordHash == nil {
-		return nil, ErrElsewhere
+		return nil, ErrExternalAccount
 	}
-	if err := tooMany(s.guesses.Take("account "+user.Name+" itself", s.cfg.Now())); err != nil {
+	if err := rateLimitError(s.perAccountAddress.Take("account "+user.Name+" itself", s.cfg.Now())); err != nil {
 		return nil, err
 	}
 	match, _, err := s.hasher.check(ctx, password, user.PasswordHash)
@@ -268,25 +268,25 @@ func (s *Service) proved(ctx context.Context, p *Principal, password string) (*a
 		return nil, err
 	}
 	if !match {
-		return nil, &InvalidError{"password", "is not this account's"}
+		return nil, &FieldError{"password", "is not this account's"}
 	}
 	return user, nil
 }
 
 // ChangePassword changes the caller's password; their other sessions end.
 func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, fresh string) error {
-	user, err := s.proved(ctx, p, current)
+	user, err := s.verifyPassword(ctx, p, current)
 	if err != nil {
 		return err
 	}
 	change := accounts.UserChange{KeepSession: p.SessionID}
-	if err := s.newPassword(ctx, user, "new_password", fresh, &change); err != nil {
+	if err := s.setPassword(ctx, user, "new_password", fresh, &change); err != nil {
 		return err
 	}
 	if err := s.accounts.ChangeUser(ctx, user.ID, change); err != nil {
 		return err
 	}
-	s.forget()
+	s.purgeCache()
 	s.Record(ctx, "password.changed", "user "+user.Name, nil)
 	return nil
 }
@@ -302,10 +302,10 @@ func (s *Service) EndSession(ctx context.Context, user *accounts.User, id int64)
 	if err := s.accounts.EndSession(ctx, user.ID, id); err != nil {
 		return err
 	}
-	s.forget()
+	s.purgeCache()
 	s.Record(ctx, "session.ended", "user "+user.Name, map[string]any{"session": id})
 	return nil
 }
 
 // sorted returns tags in order, each once.
-func sorted(tags []string) []string { return slices.Compact(slices.Sorted(slices.Values(tags))) }
+func sortedUnique(tags []string) []string { return slices.Compact(slices.Sorted(slices.Values(tags))) }

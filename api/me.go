@@ -13,7 +13,7 @@ import (
 )
 
 // SelfView is who the caller is.
-type SelfView struct {
+type CurrentUserView struct {
 	Name      string            `json:"name"`
 	Role      auth.Role         `json:"role" enum:"admin,user,agent"`
 	Tags      []string          `json:"tags" nullable:"false" doc:"Which machines a user sees; * is all"`
@@ -24,8 +24,8 @@ type SelfView struct {
 	TOTP      bool              `json:"totp" doc:"The account asks for one-time codes"`
 }
 
-func selfView(p *auth.Principal, user *accounts.User) SelfView {
-	view := SelfView{Name: p.Name, Role: p.Role, Tags: p.Tags, MachineID: p.MachineID, Scopes: p.Scopes}
+func selfView(p *auth.Principal, user *accounts.User) CurrentUserView {
+	view := CurrentUserView{Name: p.Name, Role: p.Role, Tags: p.Tags, MachineID: p.MachineID, Scopes: p.Permissions}
 	if view.Tags == nil {
 		view.Tags = []string{}
 	}
@@ -58,27 +58,27 @@ type SessionPath struct {
 }
 
 // TOTPOffer is a key for one-time codes that is not in use yet.
-type TOTPOffer struct {
+type TOTPKey struct {
 	Secret string `json:"secret" doc:"To type into an authenticator"`
 	URL    string `json:"url" doc:"otpauth://"`
 	Image  string `json:"image" doc:"The same as a QR code: a data: URL"`
 }
 
 // PasswordProof shows that it is the account's owner who asks.
-type PasswordProof struct {
+type PasswordConfirmation struct {
 	Password string `json:"password" minLength:"1" maxLength:"256" doc:"The present one"`
 }
 
-func (a *API) registerSelf() {
+func (a *API) registerMe() {
 	tags := []string{"own account"}
 	huma.Register(a.huma, huma.Operation{OperationID: "get-me", Method: http.MethodGet, Path: "/api/v1/me", Tags: tags,
-		Summary: "Who the caller is"}, func(ctx context.Context, _ *struct{}) (*struct{ Body SelfView }, error) {
+		Summary: "Who the caller is"}, func(ctx context.Context, _ *struct{}) (*struct{ Body CurrentUserView }, error) {
 		p := auth.PrincipalOf(ctx)
-		user, err := a.auth.Self(ctx, p)
+		user, err := a.auth.CurrentUser(ctx, p)
 		if err != nil && !errors.Is(err, accounts.ErrNotFound) {
 			return nil, a.fail(ctx, err)
 		}
-		return &struct{ Body SelfView }{selfView(p, user)}, nil
+		return &struct{ Body CurrentUserView }{selfView(p, user)}, nil
 	})
 	huma.Register(
 		a.huma,
@@ -93,7 +93,7 @@ func (a *API) registerSelf() {
 		},
 		func(ctx context.Context, in *struct {
 			Body struct {
-				PasswordProof
+				PasswordConfirmation
 				NewPassword string `json:"new_password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
 			}
 		}) (*struct{}, error) {
@@ -106,12 +106,12 @@ func (a *API) registerSelf() {
 		a.huma,
 		huma.Operation{OperationID: "offer-totp", Method: http.MethodPost, Path: "/api/v1/me/totp", Tags: tags,
 			Summary: "Make a key for one-time codes; it is in use once confirmed"},
-		func(ctx context.Context, _ *struct{}) (*struct{ Body TOTPOffer }, error) {
-			offer, err := a.auth.OfferTOTP(auth.PrincipalOf(ctx))
+		func(ctx context.Context, _ *struct{}) (*struct{ Body TOTPKey }, error) {
+			offer, err := a.auth.GenerateTOTPKey(auth.PrincipalOf(ctx))
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}
-			return &struct{ Body TOTPOffer }{TOTPOffer(*offer)}, nil
+			return &struct{ Body TOTPKey }{TOTPKey(*offer)}, nil
 		},
 	)
 	huma.Register(
@@ -127,7 +127,7 @@ func (a *API) registerSelf() {
 		},
 		func(ctx context.Context, in *struct {
 			Body struct {
-				PasswordProof
+				PasswordConfirmation
 				Secret string `json:"secret" minLength:"16" maxLength:"64" pattern:"^[A-Z2-7]+$"`
 				Code   string `json:"code" minLength:"6" maxLength:"10"`
 			}
@@ -148,7 +148,7 @@ func (a *API) registerSelf() {
 			DefaultStatus: http.StatusNoContent,
 			Summary:       "Ask for no one-time codes any more",
 		},
-		func(ctx context.Context, in *struct{ Body PasswordProof }) (*struct{}, error) {
+		func(ctx context.Context, in *struct{ Body PasswordConfirmation }) (*struct{}, error) {
 			return nil, a.orFail(ctx, a.auth.RemoveTOTP(ctx, auth.PrincipalOf(ctx), in.Body.Password))
 		},
 	)
@@ -203,7 +203,7 @@ func (a *API) registerSelf() {
 			Summary:       "End one of one's sessions, at once",
 		},
 		func(ctx context.Context, in *SessionPath) (*struct{}, error) {
-			user, err := a.auth.Self(ctx, auth.PrincipalOf(ctx))
+			user, err := a.auth.CurrentUser(ctx, auth.PrincipalOf(ctx))
 			if err != nil {
 				return nil, a.fail(ctx, err)
 			}

@@ -13,7 +13,7 @@ import (
 
 // accountProblem turns what package auth finds wrong into a problem; nil for other errors.
 func accountProblem(err error) *problem.Problem {
-	if wrong, ok := errors.AsType[*auth.InvalidError](err); ok {
+	if wrong, ok := errors.AsType[*auth.FieldError](err); ok {
 		return invalid(wrong.Field, "%s", wrong.Problem)
 	}
 	for _, one := range []struct {
@@ -22,12 +22,12 @@ func accountProblem(err error) *problem.Problem {
 		code   string
 		detail string
 	}{
-		{auth.ErrCredential, http.StatusUnauthorized, "unauthenticated", "The session or token is not known, has expired or was revoked."},
-		{auth.ErrLogin, http.StatusUnauthorized, "login_failed", "The name, the password or the code is wrong."},
-		{auth.ErrCodeNeeded, http.StatusUnauthorized, "code_needed", "This account asks for a one-time code too."},
-		{auth.ErrSetup, http.StatusUnauthorized, "bad_setup_link", "This set-up link does not count any more; the server prints a new one when it starts and nobody can administer."},
-		{auth.ErrKey, http.StatusUnauthorized, "bad_enrolment_key", "The enrolment key is not known, has expired or is used up."},
-		{auth.ErrElsewhere, http.StatusConflict, "logs_in_elsewhere", "This account logs in through the identity provider; its password and codes are kept there."},
+		{auth.ErrInvalidCredential, http.StatusUnauthorized, "unauthenticated", "The session or token is not known, has expired or was revoked."},
+		{auth.ErrLoginFailed, http.StatusUnauthorized, "login_failed", "The name, the password or the code is wrong."},
+		{auth.ErrCodeRequired, http.StatusUnauthorized, "code_needed", "This account asks for a one-time code too."},
+		{auth.ErrInvalidSetupLink, http.StatusUnauthorized, "bad_setup_link", "This set-up link does not count any more; the server prints a new one when it starts and nobody can administer."},
+		{auth.ErrInvalidEnrolmentKey, http.StatusUnauthorized, "bad_enrolment_key", "The enrolment key is not known, has expired or is used up."},
+		{auth.ErrExternalAccount, http.StatusConflict, "logs_in_elsewhere", "This account logs in through the identity provider; its password and codes are kept there."},
 		{auth.ErrNoRole, http.StatusForbidden, "no_role", "The identity provider gives you no role here."},
 		{auth.ErrBusy, http.StatusServiceUnavailable, "busy", "Too many log-ins at the same time; try again."},
 		{accounts.ErrNotFound, http.StatusNotFound, "not_found", "There is nothing of that name or id."},
@@ -43,7 +43,7 @@ func accountProblem(err error) *problem.Problem {
 }
 
 // instant is a time in an answer, null for none.
-func instant(t *time.Time) *snapshot.Time {
+func timeOrNil(t *time.Time) *snapshot.Time {
 	if t == nil {
 		return nil
 	}
@@ -52,7 +52,7 @@ func instant(t *time.Time) *snapshot.Time {
 }
 
 // deadline reads a time that something is to end at; nil for never.
-func deadline(field, text string) (*time.Time, error) {
+func parseExpiry(field, text string) (*time.Time, error) {
 	if text == "" {
 		return nil, nil
 	}

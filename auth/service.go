@@ -24,7 +24,7 @@ type Config struct {
 	// AuditDays is how long the audit log is kept; 400 by default.
 	AuditDays int
 	// Params of argon2id; DefaultParams by default.
-	Params *argon2id.Params
+	PasswordParams *argon2id.Params
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -39,8 +39,8 @@ func (c *Config) setDefaults() {
 	if c.AuditDays == 0 {
 		c.AuditDays = 400
 	}
-	if c.Params == nil {
-		c.Params = DefaultParams()
+	if c.PasswordParams == nil {
+		c.PasswordParams = DefaultPasswordParams()
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -50,13 +50,13 @@ func (c *Config) setDefaults() {
 const (
 	// cacheFor is how long it is taken for granted whom a secret belongs to; changes
 	// end it at once, on every server (see Changed).
-	cacheFor = time.Minute
+	cacheLifetime = time.Minute
 	// cacheSecrets bounds the secrets that are remembered, at about 500 bytes each.
-	cacheSecrets = 20_000
+	cacheSize = 20_000
 	// deviceFor is how long a browser is remembered after its last log-in.
-	deviceFor = 180 * 24 * time.Hour
+	deviceLifetime = 180 * 24 * time.Hour
 	// pruneEvery is how often what has expired is removed.
-	pruneEvery = time.Hour
+	pruneInterval = time.Hour
 )
 
 // Service knows who is who. It is safe for concurrent use.
@@ -66,19 +66,19 @@ type Service struct {
 	logger   *slog.Logger
 	hasher   *hasher
 
-	strangers *Limiter // log-ins, by address
-	guesses   *Limiter // log-ins, by account and address, or by known browser
-	crowds    *Limiter // log-ins, by account, from browsers that it does not know
-	misses    *Limiter // credentials that are none, by address
+	perAddress        *Limiter // log-ins, by address
+	perAccountAddress *Limiter // log-ins, by account and address, or by known browser
+	perAccount        *Limiter // log-ins, by account, from browsers that it does not know
+	badCredentials    *Limiter // credentials that are none, by address
 
 	mu         sync.Mutex
-	known      *simplelru.LRU[string, remembered]
+	cache      *simplelru.LRU[string, cachedPrincipal]
 	generation uint64
-	hearing    bool
+	listening  bool
 }
 
 // remembered is who a secret belonged to at an instant.
-type remembered struct {
+type cachedPrincipal struct {
 	principal *Principal
 	at        time.Time
 }
@@ -86,19 +86,19 @@ type remembered struct {
 // New returns a Service on the accounts of a database.
 func New(cfg Config, tables *accounts.Accounts, logger *slog.Logger) (*Service, error) {
 	cfg.setDefaults()
-	known, err := simplelru.NewLRU[string, remembered](cacheSecrets, nil)
+	known, err := simplelru.NewLRU[string, cachedPrincipal](cacheSize, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make a cache: %w", err)
 	}
-	return &Service{cfg: cfg, accounts: tables, logger: logger, hasher: newHasher(cfg.Params), known: known,
-		strangers: NewLimiter(
+	return &Service{cfg: cfg, accounts: tables, logger: logger, hasher: newHasher(cfg.PasswordParams), cache: known,
+		perAddress: NewLimiter(
 			1.0/3, 20,
-		), guesses: NewLimiter(1.0/30, 10), crowds: NewLimiter(1.0/10, 50), misses: NewLimiter(20, 200)}, nil
+		), perAccountAddress: NewLimiter(1.0/30, 10), perAccount: NewLimiter(1.0/10, 50), badCredentials: NewLimiter(20, 200)}, nil
 }
 
 // Run removes what has expired, every hour until ctx ends.
 func (s *Service) Run(ctx context.Context) {
-	ticker := time.NewTicker(pruneEvery)
+	ticker := time.NewTicker(pruneInterval)
 	defer ticker.Stop()
 	for {
 		if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
@@ -120,7 +120,7 @@ func (s *Service) Prune(ctx context.Context) error {
 		accounts.Expiry{
 			Now:         now,
 			SessionIdle: now.Add(-s.cfg.SessionIdle),
-			Device:      now.Add(-deviceFor),
+			Device:      now.Add(-deviceLifetime),
 			Audit:       now.AddDate(0, 0, -s.cfg.AuditDays),
 		},
 	)
@@ -129,34 +129,34 @@ func (s *Service) Prune(ctx context.Context) error {
 // Authenticate tells whom a secret belongs to: a session's or a token's. It returns
 // ErrCredential, or *TooManyError for an address that tries one after the other.
 func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, error) {
-	now, c := s.cfg.Now(), credential{kindOf(secret), Hash(secret)}
-	if found := s.recall(c, now); found != nil {
+	now, c := s.cfg.Now(), credential{secretKind(secret), HashSecret(secret)}
+	if found := s.cached(c, now); found != nil {
 		return found, nil
 	}
 	address := clientaddr.Key(ClientOf(ctx).Address)
-	if wait := s.misses.Exhausted(address, now); wait > 0 {
-		return nil, &TooManyError{wait}
+	if wait := s.badCredentials.Wait(address, now); wait > 0 {
+		return nil, &RateLimitError{wait}
 	}
-	found, err := s.find(ctx, c, now)
-	if errors.Is(err, ErrCredential) {
-		s.misses.Take(address, now)
+	found, err := s.lookUpAndCache(ctx, c, now)
+	if errors.Is(err, ErrInvalidCredential) {
+		s.badCredentials.Take(address, now)
 	}
 	return found, err
 }
 
 // recall returns who a secret belonged to a moment ago, nil if that is not remembered.
-func (s *Service) recall(c credential, now time.Time) *Principal {
+func (s *Service) cached(c credential, now time.Time) *Principal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, hit := s.known.Get(string(c.hash))
-	if !hit || now.Sub(found.at) >= cacheFor || !found.principal.holdsAt(now) {
+	found, hit := s.cache.Get(string(c.hash))
+	if !hit || now.Sub(found.at) >= cacheLifetime || !found.principal.validAt(now) {
 		return nil
 	}
 	return found.principal
 }
 
 // find asks the database, and remembers the answer.
-func (s *Service) find(ctx context.Context, c credential, now time.Time) (*Principal, error) {
+func (s *Service) lookUpAndCache(ctx context.Context, c credential, now time.Time) (*Principal, error) {
 	s.mu.Lock()
 	generation := s.generation
 	s.mu.Unlock()
@@ -166,8 +166,8 @@ func (s *Service) find(ctx context.Context, c credential, now time.Time) (*Princ
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hearing && s.generation == generation { // else it may be of yesterday already
-		s.known.Add(string(c.hash), remembered{principal, now})
+	if s.listening && s.generation == generation { // else it may be of yesterday already
+		s.cache.Add(string(c.hash), cachedPrincipal{principal, now})
 	}
 	return principal, nil
 }
@@ -177,7 +177,7 @@ func (s *Service) lookUp(ctx context.Context, c credential, now time.Time) (*Pri
 	case KindSession:
 		found, err := s.accounts.SessionByHash(ctx, c.hash, now, now.Add(-s.cfg.SessionIdle))
 		if errors.Is(err, accounts.ErrNotFound) {
-			return nil, ErrCredential
+			return nil, ErrInvalidCredential
 		}
 		if err != nil {
 			return nil, err
@@ -191,17 +191,17 @@ func (s *Service) lookUp(ctx context.Context, c credential, now time.Time) (*Pri
 			Tags:       found.User.Tags,
 			ExpiresAt:  found.ExpireAt,
 		}, nil
-	case KindToken, KindAgent, kindSettings:
+	case KindToken, KindAgent, kindConfigured:
 		found, err := s.accounts.TokenByHash(ctx, c.hash, now)
 		if errors.Is(err, accounts.ErrNotFound) {
-			return nil, ErrCredential
+			return nil, ErrInvalidCredential
 		}
 		if err != nil {
 			return nil, err
 		}
 		return principalOf(c, found), nil
 	default:
-		return nil, ErrCredential
+		return nil, ErrInvalidCredential
 	}
 }
 
@@ -211,9 +211,9 @@ func principalOf(c credential, t *accounts.Token) *Principal {
 		p.MachineID, p.Name = *t.MachineID, "agent of "+*t.MachineID
 	}
 	if t.Scopes != nil {
-		p.Scopes = make([]Permission, len(t.Scopes))
+		p.Permissions = make([]Permission, len(t.Scopes))
 		for i, scope := range t.Scopes {
-			p.Scopes[i] = Permission(scope)
+			p.Permissions[i] = Permission(scope)
 		}
 	}
 	if t.ExpiresAt != nil {
@@ -224,30 +224,30 @@ func principalOf(c credential, t *accounts.Token) *Principal {
 
 // Renew tells who somebody is now: what they may do may have changed since they came.
 // It returns ErrCredential if the credential has ended.
-func (s *Service) Renew(ctx context.Context, p *Principal) (*Principal, error) {
+func (s *Service) Revalidate(ctx context.Context, p *Principal) (*Principal, error) {
 	now := s.cfg.Now()
-	if found := s.recall(p.credential, now); found != nil {
+	if found := s.cached(p.credential, now); found != nil {
 		return found, nil
 	}
-	return s.find(ctx, p.credential, now)
+	return s.lookUpAndCache(ctx, p.credential, now)
 }
 
 // Changed forgets whom secrets belong to: something about that has changed. While
 // hearing is false nobody tells of such changes, and nothing is remembered.
-func (s *Service) Changed(hearing bool) {
+func (s *Service) InvalidateCache(hearing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation++
-	s.hearing = hearing
-	s.known.Purge()
+	s.listening = hearing
+	s.cache.Purge()
 }
 
 // forget is Changed for a change of our own, which need not wait to be heard.
-func (s *Service) forget() {
+func (s *Service) purgeCache() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation++
-	s.known.Purge()
+	s.cache.Purge()
 }
 
 // record writes to the audit log. What was done stays done if that fails; the

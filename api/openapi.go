@@ -20,7 +20,7 @@ const (
 
 // describeStreams adds what plain handlers serve to the document, and makes
 // errors there what they are: problems.
-func (a *API) describeStreams() {
+func (a *API) describeOtherRoutes() {
 	document := a.huma.OpenAPI()
 	schemas := document.Components.Schemas
 	of := func(v any) *huma.Schema { return schemas.Schema(reflect.TypeOf(v), true, "") }
@@ -135,7 +135,7 @@ func (a *API) describeSecurity() {
 				continue
 			}
 			operation.Security = []map[string][]string{{"token": {}}, {"session": {}}}
-			if a.access.policy.Open(method + " " + path) {
+			if a.access.policy.IsPublic(method + " " + path) {
 				operation.Security = []map[string][]string{}
 			}
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // Span is a window of time in a query.
-type Span struct {
+type TimeWindow struct {
 	Since string `query:"since" maxLength:"20" example:"3h" doc:"The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given"`
 	From  string `query:"from" format:"date-time" doc:"Begin of the window"`
 	To    string `query:"to" format:"date-time" doc:"End of the window, by default now"`
@@ -15,7 +15,7 @@ type Span struct {
 
 // window reads the span. A begin before 1970 or an end in the far future is no
 // fault: there is just nothing there.
-func (in *Span) window(now time.Time) (from, to snapshot.Time, err error) {
+func (in *TimeWindow) window(now time.Time) (from, to snapshot.Time, err error) {
 	to = snapshot.TimeOf(now)
 	if in.To != "" {
 		if to, err = parseTime("to", in.To); err != nil {

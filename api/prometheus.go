@@ -18,13 +18,13 @@ import (
 const scrapeTimeout = 5 * time.Second
 
 // machineStates tells how many machines are in each state, as counted at the scrape.
-type machineStates struct {
+type machineStateCollector struct {
 	store Store
 	desc  *prometheus.Desc
 }
 
-func newMachineStates(store Store) machineStates {
-	return machineStates{
+func newMachineStateCollector(store Store) machineStateCollector {
+	return machineStateCollector{
 		store: store,
 		desc: prometheus.NewDesc(
 			"snapwatch_machines",
@@ -35,11 +35,11 @@ func newMachineStates(store Store) machineStates {
 }
 
 // Describe names the metric.
-func (c machineStates) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
+func (c machineStateCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
 
 // Collect counts. While the database is away there is nothing to tell, and the
 // other metrics say why.
-func (c machineStates) Collect(metrics chan<- prometheus.Metric) {
+func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	states, err := c.store.States(ctx)
@@ -64,12 +64,12 @@ var machineMetrics = []machineMetric{
 	{
 		"up",
 		"1 if the machine is heard of, 0 if it has been silent for two intervals.",
-		func(_ *store.Machine, stale bool) (float64, bool) { return boolean(!stale), true },
+		func(_ *store.Machine, stale bool) (float64, bool) { return boolToFloat(!stale), true },
 	},
 	{
 		"enabled",
 		"1 if its agent takes snapshots.",
-		func(m *store.Machine, _ bool) (float64, bool) { return boolean(m.Enabled), true },
+		func(m *store.Machine, _ bool) (float64, bool) { return boolToFloat(m.Enabled), true },
 	},
 	{
 		"polling_interval_seconds",
@@ -88,60 +88,60 @@ var machineMetrics = []machineMetric{
 			return seconds(m.LastSnapshot), m.LastSnapshot != 0
 		},
 	},
-	{"processes", "Processes.", live(func(m *store.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
+	{"processes", "Processes.", unlessStale(func(m *store.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
 	{
 		"cpu_usage_ratio",
 		"Share of all cores that is in use, 0 to 1.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) }),
 	},
-	{"load1", "Load average of a minute.", live(func(m *store.Machine) *float64 { return m.Latest.Load1 })},
-	{"load5", "Load average of five minutes.", live(func(m *store.Machine) *float64 { return m.Latest.Load5 })},
+	{"load1", "Load average of a minute.", unlessStale(func(m *store.Machine) *float64 { return m.Latest.Load1 })},
+	{"load5", "Load average of five minutes.", unlessStale(func(m *store.Machine) *float64 { return m.Latest.Load5 })},
 	{
 		"load15",
 		"Load average of a quarter of an hour.",
-		live(func(m *store.Machine) *float64 { return m.Latest.Load15 }),
+		unlessStale(func(m *store.Machine) *float64 { return m.Latest.Load15 }),
 	},
 	{
 		"uptime_seconds",
 		"Time since the machine started.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) }),
 	},
-	{"memory_size_bytes", "Memory.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
+	{"memory_size_bytes", "Memory.", unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
 	{
 		"memory_used_bytes",
 		"Memory in use.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) }),
 	},
 	{
 		"memory_available_bytes",
 		"Memory that processes can get without swapping.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) }),
 	},
-	{"swap_size_bytes", "Swap space.", live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
+	{"swap_size_bytes", "Swap space.", unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
 	{
 		"swap_used_bytes",
 		"Swap space in use.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) }),
 	},
 	{
 		"disk_size_bytes",
 		"Space of all disks.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) }),
 	},
 	{
 		"disk_used_bytes",
 		"Space of all disks in use.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) }),
 	},
 	{
 		"disk_available_bytes",
 		"Space of all disks that is free for users.",
-		live(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) }),
+		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) }),
 	},
 }
 
 // live is for what only a machine that is heard of has.
-func live(of func(m *store.Machine) *float64) func(*store.Machine, bool) (float64, bool) {
+func unlessStale(of func(m *store.Machine) *float64) func(*store.Machine, bool) (float64, bool) {
 	return func(m *store.Machine, stale bool) (float64, bool) {
 		if stale || m.Latest == nil {
 			return 0, false
@@ -153,7 +153,7 @@ func live(of func(m *store.Machine) *float64) func(*store.Machine, bool) (float6
 	}
 }
 
-func boolean(v bool) float64 {
+func boolToFloat(v bool) float64 {
 	if v {
 		return 1
 	}
@@ -171,7 +171,7 @@ func scaled[T int64 | float64](v *T, factor float64) *float64 {
 }
 
 // machineValues tells the newest values of machines, of so many at the most.
-type machineValues struct {
+type machineCollector struct {
 	store   Store
 	view    store.View
 	limit   int
@@ -181,8 +181,8 @@ type machineValues struct {
 	descs   []*prometheus.Desc // of machineMetrics
 }
 
-func newMachineValues(s Store, view store.View, limit int, now func() time.Time) *machineValues {
-	c := &machineValues{store: s, view: view, limit: limit, now: now,
+func newMachineCollector(s Store, view store.View, limit int, now func() time.Time) *machineCollector {
+	c := &machineCollector{store: s, view: view, limit: limit, now: now,
 		info: prometheus.NewDesc("snapwatch_machine_info", "1, with what a machine says of itself.",
 			[]string{"machine_id", "hostname", "os", "platform", "kernel", "architecture", "agent_version"}, nil),
 		omitted: prometheus.NewDesc(
@@ -199,7 +199,7 @@ func newMachineValues(s Store, view store.View, limit int, now func() time.Time)
 }
 
 // Describe names the metrics.
-func (c *machineValues) Describe(descs chan<- *prometheus.Desc) {
+func (c *machineCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.info
 	descs <- c.omitted
 	for _, desc := range c.descs {
@@ -208,7 +208,7 @@ func (c *machineValues) Describe(descs chan<- *prometheus.Desc) {
 }
 
 // Collect reads the machines, by hostname. A failure fails the scrape.
-func (c *machineValues) Collect(metrics chan<- prometheus.Metric) {
+func (c *machineCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	machines, more, err := c.store.Machines(ctx, store.MachinePage{View: c.view, Limit: c.limit})
@@ -216,7 +216,7 @@ func (c *machineValues) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.NewInvalidMetric(c.info, err)
 		return
 	}
-	metrics <- prometheus.MustNewConstMetric(c.omitted, prometheus.GaugeValue, boolean(more))
+	metrics <- prometheus.MustNewConstMetric(c.omitted, prometheus.GaugeValue, boolToFloat(more))
 	now := c.now()
 	for i := range machines {
 		m := &machines[i]
@@ -232,7 +232,7 @@ func (c *machineValues) Collect(metrics chan<- prometheus.Metric) {
 
 // mountMetrics serves the server's own metrics and, if asked for, the machines'.
 func (a *API) mountMetrics(registry *prometheus.Registry) {
-	registry.MustRegister(newMachineStates(a.store))
+	registry.MustRegister(newMachineStateCollector(a.store))
 	a.engine.GET(
 		"/metrics",
 		gin.WrapH(promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true})),
@@ -243,7 +243,7 @@ func (a *API) mountMetrics(registry *prometheus.Registry) {
 			return
 		}
 		machines := prometheus.NewRegistry() // of the machines that the caller sees
-		machines.MustRegister(newMachineValues(a.store, viewOf(c.Request.Context()), a.cfg.MachineMetrics, a.cfg.Now))
+		machines.MustRegister(newMachineCollector(a.store, viewOf(c.Request.Context()), a.cfg.MachineMetrics, a.cfg.Now))
 		promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}).
 			ServeHTTP(c.Writer, c.Request)
 	})
