@@ -9,21 +9,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// An administrator at the shell makes, changes and ends what lets people and programs
-// in, whether the server runs or not.
-func TestShell(t *testing.T) {
+// The commands user, token and key work beside a running server, and without one.
+func TestAccountCommands(t *testing.T) {
 	t.Parallel()
 	dir := storetest.Dir(t)
 	p := start(t, "serve", dir, "127.0.0.1:0")
 	link := <-p.links
 	if !strings.HasPrefix(link, p.url+"/setup#swl_") {
-		t.Errorf("the first start prints %q", link)
+		t.Errorf("the first start printed %q", link)
 	}
 	if strings.Contains(p.log.String(), "swl_") {
-		t.Error("the link is in the log")
+		t.Error("the set-up link is in the log")
 	}
 	must := func(stdin string, args ...string) string {
 		t.Helper()
@@ -69,25 +69,16 @@ func TestShell(t *testing.T) {
 		_ = response.Body.Close()
 		return browser, response.StatusCode
 	}
-	in := func(browser *http.Client) int {
-		t.Helper()
-		response, err := browser.Get(p.url + "/api/v1/machines")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		return response.StatusCode
-	}
+	machines := func(browser *http.Client) int { return statusFrom(t, browser, p.url+"/api/v1/machines") }
 	browser, status := login("reader", password)
-	if status != http.StatusOK || in(browser) != http.StatusOK {
-		t.Fatalf("%d, %d", status, in(browser))
+	if status != http.StatusOK || machines(browser) != http.StatusOK {
+		t.Fatalf("%d, %d", status, machines(browser))
 	}
-	// What is done at the shell, beside the server, counts there as soon as the database
-	// has told it.
+	// The server applies changes that commands make as soon as PostgreSQL notifies it.
 	must("", "user", "disable", "reader")
-	until(t, "the session ends", func() bool { return in(browser) == http.StatusUnauthorized })
+	testwait.Until(t, "the session to end", func() bool { return machines(browser) == http.StatusUnauthorized })
 	if _, status := login("reader", password); status != http.StatusUnauthorized {
-		t.Errorf("somebody disabled logs in: %d", status)
+		t.Errorf("a disabled user signs in: %d", status)
 	}
 	must("", "user", "enable", "reader")
 	must("a horse of another colour", "user", "passwd", "reader")
@@ -98,9 +89,9 @@ func TestShell(t *testing.T) {
 	refused("no user", "", "user", "delete", "reader")
 
 	token := must("", "token", "add", "scripts", "--tags", "*", "--scopes", "machines.read", "--for", "1h")
-	ask := func() int { return statusWith(t, token, p.url+"/api/v1/machines") }
-	if ask() != http.StatusOK {
-		t.Error("a new token does not get in")
+	withToken := func() int { return statusWith(t, token, p.url+"/api/v1/machines") }
+	if withToken() != http.StatusOK {
+		t.Error("a new token is refused")
 	}
 	list := must("", "token", "list")
 	if !strings.Contains(list, "scripts") || strings.Contains(list, token) {
@@ -108,7 +99,7 @@ func TestShell(t *testing.T) {
 	}
 	must("", "token", "revoke", "2")
 	refused("no token", "", "token", "revoke", "2")
-	until(t, "the token ends", func() bool { return ask() == http.StatusUnauthorized })
+	testwait.Until(t, "the token to end", func() bool { return withToken() == http.StatusUnauthorized })
 	refused("scopes", "", "token", "add", "x", "--scopes", "everything")
 	refused("machine_id", "", "token", "add", "x", "--role", "agent")
 
@@ -120,23 +111,19 @@ func TestShell(t *testing.T) {
 	refused("no enrolment key", "", "key", "revoke", "1")
 
 	var superuser bool
-	row(
-		t,
-		dir,
-		`SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user`,
-		&superuser,
-	)
+	const rights = `SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user`
+	queryRow(t, dir, rights, &superuser)
 	if superuser {
-		t.Error("the server's role may more than own its database")
+		t.Error("the server's role has more rights than to own its database")
 	}
 	p.stop(t)
-	must(password, "user", "add", "second", "--role", "admin") // the private cluster runs for that long
+	must(password, "user", "add", "second", "--role", "admin") // starts the private cluster for this command
 	p = start(t, "serve", dir, "127.0.0.1:0")
 	if _, status := login("second", password); status != http.StatusOK {
-		t.Errorf("added while the server was down: %d", status)
+		t.Errorf("a user added while the server was down: %d", status)
 	}
 	p.stop(t)
 	if link, printed := <-p.links; printed {
-		t.Errorf("a link although there are administrators: %s", link)
+		t.Errorf("a set-up link was printed although there are administrators: %s", link)
 	}
 }

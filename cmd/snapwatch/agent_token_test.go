@@ -6,46 +6,30 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// A real agent enrols, rotates its token when that is old, and says what is the matter
-// when it is revoked; what it has seen meanwhile is sent once it is let in again.
+// An agent enrols and rotates its token when that is old. When the token is revoked, the agent logs
+// why it is refused and goes on recording, until a new enrolment key lets it in again.
 func TestAgentToken(t *testing.T) {
 	t.Parallel()
-	dir, state := storetest.Dir(t), storetest.Dir(t)
+	dir, state := dataDir(t), storetest.Dir(t)
 	p := start(t, "serve", dir, "127.0.0.1:0")
-	key, err := shell(t, dir, "", "key", "add", "one")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func(secret string) (*lockedBuffer, func()) {
+	run := func(key string) *agent {
 		t.Helper()
-		cmd := exec.CommandContext(
-			t.Context(), filepath.Join(binaries, "snapwatch-agent"), "--server", p.url, "--state-dir", state,
-			"--machine-id", "m", "--log-level", "debug",
+		return startAgent(
+			t, []string{"SNAPWATCH_ENROLMENT_KEY=" + key},
+			"--server", p.url, "--state-dir", state, "--machine-id", "m",
 		)
-		cmd.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+secret)
-		log := &lockedBuffer{}
-		cmd.Stderr = log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		end := func() {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			_ = cmd.Wait()
-		}
-		t.Cleanup(func() { _ = cmd.Process.Kill() })
-		return log, end
 	}
-	kept := func() string {
+	token := func() string {
 		text, err := os.ReadFile(filepath.Join(state, "token"))
 		if err != nil {
 			return ""
@@ -53,25 +37,24 @@ func TestAgentToken(t *testing.T) {
 		return strings.TrimSpace(string(text))
 	}
 	status := func(token string) int { return statusWith(t, token, p.url+"/api/v1/machines/m/config") }
-	_, end := run(key)
-	until(t, "the agent has enrolled", func() bool { return kept() != "" })
-	first := kept()
-	until(t, "its machine is there", func() bool { return status(first) == http.StatusOK })
-	end()
+
+	agent := run(enrolmentKey(t, dir, "one"))
+	testwait.Until(t, "the agent to enrol", func() bool { return token() != "" })
+	first := token()
+	testwait.Until(t, "the machine's first report", func() bool { return status(first) == http.StatusOK })
+	agent.stop(t)
 	old := time.Now().AddDate(0, 0, -31)
 	if err := os.Chtimes(filepath.Join(state, "token"), old, old); err != nil {
 		t.Fatal(err)
 	}
-	_, end = run("")
-	until(t, "the token is rotated", func() bool { return kept() != first })
-	until(
-		t, "the new one is used, and the old one ends",
-		func() bool { return status(first) == http.StatusUnauthorized },
-	)
-	second := kept()
-	end()
+
+	agent = run("")
+	testwait.Until(t, "the token to be rotated", func() bool { return token() != first })
+	testwait.Until(t, "the first token to end", func() bool { return status(first) == http.StatusUnauthorized })
+	second := token()
+	agent.stop(t)
 	if status(second) != http.StatusOK {
-		t.Error("the rotated token does not count")
+		t.Error("the rotated token is refused")
 	}
 	list, err := shell(t, dir, "", "token", "list", "--machine-id", "m")
 	if err != nil || strings.Count(list, "\n") != 1 {
@@ -84,22 +67,23 @@ func TestAgentToken(t *testing.T) {
 	if _, err := shell(t, dir, "", "token", "revoke", fmt.Sprint(id)); err != nil {
 		t.Fatal(err)
 	}
-	log, end := run("")
-	until(t, "the agent says that it is not let in", func() bool {
-		return strings.Contains(log.String(), "does not know this agent's token") &&
-			strings.Contains(log.String(), "enrolment key")
+
+	agent = run("")
+	agent.log.contains(t, "does not know this agent's token", "enrolment key")
+	agent.records(t, 1)
+	waits := regexp.MustCompile(`level=WARN .* wait=(\S+) .*enrolment key`).FindAllStringSubmatch(agent.log.String(), -1)
+	if len(waits) == 0 {
+		t.Error("the agent does not log when it will retry")
+	}
+	for _, match := range waits {
+		if wait, err := time.ParseDuration(match[1]); err != nil || wait < 30*time.Second {
+			t.Errorf("the agent retries %s after it was refused (%v)", match[1], err)
+		}
+	}
+	agent.stop(t)
+	agent = run(enrolmentKey(t, dir, "again"))
+	testwait.Until(t, "a new enrolment key to let the agent in again", func() bool {
+		return token() != second && status(token()) == http.StatusOK
 	})
-	before := len(recorded.FindAllString(log.String(), -1))
-	until(t, "it goes on recording", func() bool { return len(recorded.FindAllString(log.String(), -1)) > before })
-	if n := strings.Count(log.String(), "does not take our snapshots"); n > 1 {
-		t.Errorf("it has knocked %d times in a few seconds", n)
-	}
-	end()
-	fresh, err := shell(t, dir, "", "key", "add", "again")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, end = run(fresh)
-	until(t, "a new key lets it in again", func() bool { return kept() != second && status(kept()) == http.StatusOK })
-	end()
+	agent.stop(t)
 }

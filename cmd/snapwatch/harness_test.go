@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -22,21 +23,33 @@ import (
 
 	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testwait"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// binaries is the folder with the two programs, built once for these tests.
+// binaries is the folder with the two programs. They are built once for these tests, with the
+// flags of the Makefile, so that both builds share the compiler's cache.
 var binaries string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
+	flag.Parse()
+	// These tests mostly wait for other programs, so more of them than cores run at a time.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", "8")
+	}
 	dir, err := os.MkdirTemp("", "snapwatch-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if out, err := exec.Command("go", "build", "-o", dir+"/", "../snapwatch", "../snapwatch-agent").CombinedOutput(); err != nil {
+	build := exec.Command(
+		"go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/", "../snapwatch", "../snapwatch-agent",
+	)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
@@ -44,83 +57,82 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// process is a running snapwatch.
-type process struct {
-	cmd   *exec.Cmd
-	dir   string
-	url   string
-	links <-chan string // the set-up link, if one was printed
-	token string        // an administrator's
-	log   *lockedBuffer
-	done  chan error
-}
+func program(name string) string { return filepath.Join(binaries, name) }
 
-// client sends the token of whichever of the tests' servers it asks.
-var client = &http.Client{Transport: &bearers{tokens: make(map[string]string)}}
-
-type bearers struct {
-	mu     sync.Mutex
-	tokens map[string]string // by host and port
-}
-
-func (b *bearers) know(address, token string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.tokens[strings.TrimPrefix(address, "http://")] = token
-}
-
-// RoundTrip sends a request.
-func (b *bearers) RoundTrip(r *http.Request) (*http.Response, error) {
-	b.mu.Lock()
-	token := b.tokens[r.URL.Host]
-	b.mu.Unlock()
-	if token == "" {
-		return http.DefaultTransport.RoundTrip(r)
+// clusterTemplate is a data directory with a stopped private cluster that has the schema and no
+// accounts. Copying it takes a fraction of the time of initdb and all migrations.
+var clusterTemplate = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(binaries, "template")
+	if err := os.Chmod(binaries, 0o755); err != nil { // the cluster's owner passes through it
+		return "", err
 	}
-	return bearer.Transport{Token: token}.RoundTrip(r)
-}
+	migrate := exec.Command(program("snapwatch"), "migrate", "up", "--data-dir", dir)
+	migrate.Env = append(os.Environ(), "DATABASE_URL=")
+	if out, err := migrate.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make a template of the private cluster: %w: %s", err, out)
+	}
+	return dir, nil
+})
 
-// shell runs a command of snapwatch beside a server, as an administrator would.
-func shell(t *testing.T, dir, stdin string, args ...string) (string, error) {
+// dataDir returns a data directory with a migrated private cluster, which does not run.
+func dataDir(t *testing.T) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "snapwatch"), append(args, "--data-dir", dir)...)
-	cmd.Env = append(os.Environ(), "DATABASE_URL=")
-	cmd.Stdin = strings.NewReader(stdin)
-	var errors bytes.Buffer
-	cmd.Stderr = &errors
-	out, err := cmd.Output()
+	template, err := clusterTemplate()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, errors.String())
+		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out)), nil
+	dir := storetest.Dir(t)
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", template+"/.", dir).CombinedOutput(); err != nil {
+		t.Fatalf("copy the cluster: %v: %s", err, out)
+	}
+	return dir
 }
 
-// lockedBuffer takes a program's log while the test reads it.
-type lockedBuffer struct {
+// logBuffer collects a program's log while the test reads it.
+type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *lockedBuffer) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, _ = testlog.Writer().Write(p)
 	return l.b.Write(p)
 }
 
-func (l *lockedBuffer) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
 }
 
-// start runs a command that serves and waits for its URL.
+// contains waits until each of the texts is in the log.
+func (l *logBuffer) contains(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		testwait.Until(t, fmt.Sprintf("%q in the log", text), func() bool { return strings.Contains(l.String(), text) })
+	}
+}
+
+// process is a running snapwatch server.
+type process struct {
+	cmd   *exec.Cmd
+	dir   string
+	url   string
+	links <-chan string // the set-up link, if one was printed
+	token string        // an administrator's
+	log   *logBuffer
+	done  chan error
+}
+
+// start runs a command that serves, and waits for its URL.
 func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	t.Helper()
-	p := &process{dir: dir, log: &lockedBuffer{}, done: make(chan error, 1)}
+	p := &process{dir: dir, log: &logBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(
-		filepath.Join(binaries, "snapwatch"),
-		append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...)
+		program("snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...,
+	)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug")
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.log
@@ -147,13 +159,13 @@ func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	_, url, ok := strings.Cut(strings.TrimSpace(line), "is up: ")
 	if readErr != nil || !ok {
 		<-p.done
-		t.Fatalf("it did not come up: %q, %v\n%s", line, readErr, p.log)
+		t.Fatalf("the server did not start: %q, %v\n%s", line, readErr, p.log)
 	}
 	p.url = url
 	if p.token, err = shell(t, dir, "", "token", "add", "the test's", "--role", "admin"); err != nil {
 		t.Fatal(err)
 	}
-	client.Transport.(*bearers).know(url, p.token)
+	client.Transport.(*tokens).add(url, p.token)
 	p.links = links
 	t.Cleanup(func() {
 		if p.cmd.ProcessState == nil {
@@ -163,7 +175,7 @@ func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	return p
 }
 
-// stop ends it as Ctrl-C does and checks that it ended well.
+// stop ends the server as Ctrl-C does, and checks that it ended without an error.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
@@ -172,12 +184,21 @@ func (p *process) stop(t *testing.T) {
 	select {
 	case err := <-p.done:
 		if err != nil {
-			t.Errorf("it ended with %v\n%s", err, p.log)
+			t.Errorf("the server ended with %v\n%s", err, p.log)
 		}
-	case <-time.After(60 * time.Second):
+	case <-nearDeadline(t):
 		_ = p.cmd.Process.Kill()
-		t.Errorf("it did not end\n%s", p.log)
+		t.Errorf("the server did not end\n%s", p.log)
 	}
+}
+
+// nearDeadline returns a channel that receives shortly before the test binary would be ended. Other
+// than testwait.Context it also works in cleanup functions, where the test's context has ended.
+func nearDeadline(t *testing.T) <-chan time.Time {
+	if deadline, ok := t.Deadline(); ok {
+		return time.After(time.Until(deadline) - time.Minute)
+	}
+	return nil
 }
 
 func (p *process) kill(t *testing.T) {
@@ -188,10 +209,35 @@ func (p *process) kill(t *testing.T) {
 	<-p.done
 }
 
-// row asks the private database by the URL that the program prints.
-func row(t *testing.T, dir, query string, into any) {
+// shell runs a command of snapwatch beside a server, as an administrator would.
+func shell(t *testing.T, dir, stdin string, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(binaries, "snapwatch"), "database-url", "--data-dir", dir).Output()
+	cmd := exec.CommandContext(t.Context(), program("snapwatch"), append(args, "--data-dir", dir)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	cmd.Stdin = strings.NewReader(stdin)
+	var errors bytes.Buffer
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, errors.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// enrolmentKey makes an enrolment key on the server of a data directory.
+func enrolmentKey(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	key, err := shell(t, dir, "", append([]string{"key", "add", name}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// queryRow queries the private database through the URL that the program prints.
+func queryRow(t *testing.T, dir, query string, into any) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program("snapwatch"), "database-url", "--data-dir", dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,10 +251,48 @@ func row(t *testing.T, dir, query string, into any) {
 	}
 }
 
-// statusWith asks with a token and returns the answer's status.
+// storedSnapshots returns how many snapshots the private database holds.
+func storedSnapshots(t *testing.T, dir string) (n int) {
+	t.Helper()
+	queryRow(t, dir, `SELECT count(*) FROM snapshots`, &n)
+	return n
+}
+
+// client sends the administrator's token of the server that a request goes to.
+var client = &http.Client{Transport: &tokens{byHost: make(map[string]string)}}
+
+type tokens struct {
+	mu     sync.Mutex
+	byHost map[string]string // host and port to token
+}
+
+func (c *tokens) add(address, token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byHost[strings.TrimPrefix(address, "http://")] = token
+}
+
+// RoundTrip sends a request.
+func (c *tokens) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	token := c.byHost[r.URL.Host]
+	c.mu.Unlock()
+	if token == "" {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	return bearer.Transport{Token: token}.RoundTrip(r)
+}
+
+// statusWith sends a GET request with a token and returns the response's status.
 func statusWith(t *testing.T, token, url string) int {
 	t.Helper()
-	response, err := (&http.Client{Transport: bearer.Transport{Token: token}}).Get(url)
+	return statusFrom(t, &http.Client{Transport: bearer.Transport{Token: token}}, url)
+}
+
+// statusFrom sends a GET request and returns the response's status.
+func statusFrom(t *testing.T, from *http.Client, url string) int {
+	t.Helper()
+	response, err := from.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,17 +300,14 @@ func statusWith(t *testing.T, token, url string) int {
 	return response.StatusCode
 }
 
+// get reads a JSON response with the administrator's token; any status but 200 ends the test.
 func get(t *testing.T, url string, into any) {
 	t.Helper()
-	response, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
+	status, text := fetch(t, url)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %s", url, status, text)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %d", url, response.StatusCode)
-	}
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+	if err := json.Unmarshal([]byte(text), into); err != nil {
 		t.Fatal(err)
 	}
 }

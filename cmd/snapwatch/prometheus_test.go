@@ -26,12 +26,12 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/snapwatch/snapwatch/store/storetest"
+	"github.com/snapwatch/snapwatch/internal/testwait"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md")
 
-// prometheusFolder is where the rules are.
+// prometheusFolder holds the configuration and the rules.
 const prometheusFolder = "../../deploy/prometheus"
 
 func tool(t *testing.T, dir, stdin, name string, args ...string) string {
@@ -51,14 +51,9 @@ func TestPrometheusRules(t *testing.T) {
 	tool(t, dir, "", "promtool", "check", "config", prometheusConfig(t, dir, "server:8420", "a token"))
 	tool(t, prometheusFolder, "", "promtool", "check", "rules", "recording.yml", "alerts.yml")
 	tool(t, prometheusFolder, "", "promtool", "test", "rules", "alerts_test.yml")
-	// An alert without a test is not known to fire, and one without advice leaves its reader alone.
-	rules, tests, advice := read(
-		t, prometheusFolder+"/alerts.yml",
-	), read(
-		t, prometheusFolder+"/alerts_test.yml",
-	), read(
-		t, "../../docs/alerts.md",
-	)
+	// Each alert has a test that shows it firing, and a section of docs/alerts.md.
+	rules, tests := read(t, prometheusFolder+"/alerts.yml"), read(t, prometheusFolder+"/alerts_test.yml")
+	advice := read(t, "../../docs/alerts.md")
 	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(rules, -1)
 	if len(alerts) < 10 {
 		t.Fatalf("%d alerts", len(alerts))
@@ -84,26 +79,30 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// A real Prometheus scrapes a real server with a real agent: what the metrics, the
-// rules and the dashboards say of each other is true.
+// A real Prometheus scrapes a real server with a real agent. Each metric that rules and dashboards
+// name exists, and each of their queries has a result.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
-	dir := storetest.Dir(t)
+	dir := dataDir(t)
 	const metricsToken = "a token of the settings, for Prometheus"
 	p := start(t, "up", dir, "127.0.0.1:0", "--metrics-token", metricsToken)
 	machineID := firstMachine(t, p.url)
-	for _, path := range []string{"/api/v1/machines/" + machineID + "/at?time=" + url.QueryEscape(time.Now().UTC().Format(time.RFC3339)), "/api/v1/machines/" + machineID + "/processes?since=1h",
-		"/api/v1/machines/" + machineID + "/metrics?since=1h", "/api/v1/storage"} {
-		if status, text := fetch(t, p.url+path); status != http.StatusOK && status != http.StatusNotFound {
+	for _, path := range []string{
+		"/machines/" + machineID + "/at?time=" + url.QueryEscape(time.Now().UTC().Format(time.RFC3339)),
+		"/machines/" + machineID + "/processes?since=1h",
+		"/machines/" + machineID + "/metrics?since=1h",
+		"/storage",
+	} {
+		if status, text := fetch(t, p.url+"/api/v1"+path); status != http.StatusOK && status != http.StatusNotFound {
 			t.Errorf("%s: %d %s", path, status, text)
 		}
 	}
-	// The first round of upkeep, and a second snapshot: only then is there CPU time.
+	// After the first maintenance run, and after a second snapshot, which is the first with CPU usage.
 	server := fetchWith(t, p.url+"/metrics", "\nsnapwatch_store_relation_bytes{")
 	machines := fetchWith(t, p.url+"/metrics/machines", "\nsnapwatch_machine_cpu_usage_ratio{")
 	for _, text := range []string{server, machines} {
 		if out := tool(t, ".", text, "promtool", "check", "metrics"); out != "" {
-			t.Errorf("promtool finds fault with the metrics:\n%s", out)
+			t.Errorf("promtool rejects the metrics:\n%s", out)
 		}
 	}
 	checkReference(t, parse(t, server), parse(t, machines))
@@ -136,20 +135,20 @@ func fetch(t *testing.T, address string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// fetchWith asks until an answer has a text in it.
+// fetchWith repeats a GET request until the response contains a text.
 func fetchWith(t *testing.T, address, text string) (got string) {
 	t.Helper()
-	until(t, address+" with "+text, func() bool {
+	testwait.Until(t, address+" with "+text, func() bool {
 		_, got = fetch(t, address)
 		return strings.Contains(got, text)
 	})
 	return got
 }
 
-// firstMachine waits until the agent has been heard of.
+// firstMachine waits for the first snapshot of an agent, and returns its machine's id.
 func firstMachine(t *testing.T, address string) (machineID string) {
 	t.Helper()
-	until(t, "a machine", func() bool {
+	testwait.Until(t, "the first snapshot of a machine", func() bool {
 		var list struct {
 			Results []struct {
 				MachineID    string  `json:"machine_id"`
@@ -179,16 +178,19 @@ func parse(t *testing.T, text string) map[string]*dto.MetricFamily {
 	return families
 }
 
-// checkReference compares docs/metrics.md with what the server tells.
+// checkReference compares docs/metrics.md with the metrics that the server exports.
 func checkReference(t *testing.T, server, machines map[string]*dto.MetricFamily) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(`# Metrics
 
-What ` + "`/metrics`" + ` and ` + "`/metrics/machines`" + ` tell Prometheus. Histograms have classic buckets and native ones. Besides these there are those of the Go
-runtime (` + "`go_…`" + `), of the process (` + "`process_…`" + `) and of the scrapes (` + "`promhttp_…`" + `). Made from a running server by ` + "`make generate`" + `; a test checks
-that it is up to date. What to do when one of them looks bad is in [alerts.md](alerts.md). An agent serves figures of its own, if
-it is told to: [agent.md](agent.md#its-own-figures).
+The server exports its own metrics at ` + "`/metrics`" + ` and the latest values of all machines at ` + "`/metrics/machines`" + `.
+Histograms have classic and native buckets. The server also exports the metrics of the Go runtime (` + "`go_…`" + `), of
+its process (` + "`process_…`" + `) and of the scrapes (` + "`promhttp_…`" + `). An agent can export metrics of its own: see
+[agent.md](agent.md).
+
+[alerts.md](alerts.md) explains what to do when a metric looks wrong. ` + "`make generate`" + ` generates this page from a
+running server, and a test checks that it is up to date.
 `)
 	for _, part := range []struct {
 		title    string
@@ -227,7 +229,7 @@ it is told to: [agent.md](agent.md#its-own-figures).
 	}
 }
 
-// checkNative asks as a Prometheus does that takes native histograms.
+// checkNative scrapes as a Prometheus with native histograms does.
 func checkNative(t *testing.T, address string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/metrics", nil)
@@ -263,10 +265,10 @@ func checkNative(t *testing.T, address string) {
 	}
 }
 
-// prometheus is a running one.
+// prometheus is a running Prometheus.
 type prometheus struct{ url string }
 
-// prometheusConfig writes our configuration for another target, with its token.
+// prometheusConfig writes the configuration of deploy/prometheus for another target and token.
 func prometheusConfig(t *testing.T, dir, target, token string) string {
 	t.Helper()
 	text := read(t, prometheusFolder+"/prometheus.yml")
@@ -275,8 +277,12 @@ func prometheusConfig(t *testing.T, dir, target, token string) string {
 	secret := filepath.Join(dir, "token")
 	text = strings.ReplaceAll(text, "/run/secrets/metrics_token", secret)
 	file := filepath.Join(dir, "prometheus.yml")
-	for name, content := range map[string]string{file: text, secret: token,
-		filepath.Join(dir, "recording.yml"): read(t, prometheusFolder+"/recording.yml"), filepath.Join(dir, "alerts.yml"): read(t, prometheusFolder+"/alerts.yml")} {
+	for name, content := range map[string]string{
+		file:                                text,
+		secret:                              token,
+		filepath.Join(dir, "recording.yml"): read(t, prometheusFolder+"/recording.yml"),
+		filepath.Join(dir, "alerts.yml"):    read(t, prometheusFolder+"/alerts.yml"),
+	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -316,8 +322,8 @@ func startPrometheus(t *testing.T, target, token string) *prometheus {
 	return &prometheus{url: "http://" + address}
 }
 
-// ask reads a path of its API into v; false if it does not answer yet.
-func (p *prometheus) ask(t *testing.T, path string, v any) bool {
+// query reads a path of its API into v; false if it is not ready yet.
+func (p *prometheus) query(t *testing.T, path string, v any) bool {
 	t.Helper()
 	response, err := http.Get(p.url + "/api/v1" + path)
 	if err != nil {
@@ -343,13 +349,12 @@ type series struct {
 	}
 }
 
-// await asks until a query has a result. Prometheus tells nobody of a scrape, so
-// asking again is all there is.
+// await waits until a query has a result. Prometheus does not announce its scrapes, so await polls.
 func (p *prometheus) await(t *testing.T, query string) {
 	t.Helper()
-	until(t, query, func() bool {
+	testwait.Until(t, query, func() bool {
 		var got series
-		return p.ask(t, "/query?query="+url.QueryEscape(query), &got) && len(got.Data.Result) > 0
+		return p.query(t, "/query?query="+url.QueryEscape(query), &got) && len(got.Data.Result) > 0
 	})
 }
 
@@ -363,7 +368,7 @@ func (p *prometheus) rulesAreHealthy(t *testing.T) {
 		}
 	}
 	n := 0
-	if !p.ask(t, "/rules", &rules) {
+	if !p.query(t, "/rules", &rules) {
 		t.Fatal("no rules")
 	}
 	for _, group := range rules.Data.Groups {
@@ -401,31 +406,27 @@ func expressions(t *testing.T) (list []string) {
 	return list
 }
 
-// dashboardsAnswer runs what the dashboards ask. Quantiles of what has not happened
-// in the range may be empty where the query says > 0.
+// dashboardsAnswer runs the dashboards' queries. Those that end with > 0 may have no result.
 func (p *prometheus) dashboardsAnswer(t *testing.T) {
 	now := time.Now()
 	for _, expr := range expressions(t) {
 		var got series
-		if !p.ask(
-			t,
-			fmt.Sprintf(
-				"/query_range?query=%s&start=%d&end=%d&step=1", url.QueryEscape(expr), now.Unix()-5, now.Unix(),
-			),
-			&got,
-		) {
-			t.Fatal("no answer")
+		path := fmt.Sprintf(
+			"/query_range?query=%s&start=%d&end=%d&step=1", url.QueryEscape(expr), now.Unix()-5, now.Unix(),
+		)
+		if !p.query(t, path, &got) {
+			t.Fatal("no response")
 		}
 		if len(got.Data.Result) == 0 && !strings.HasSuffix(expr, "> 0") {
-			t.Errorf("%s: nothing", expr)
+			t.Errorf("%s has no result", expr)
 		}
 	}
 }
 
-// namesAreKnown checks that each metric that rules and dashboards name is there.
+// namesAreKnown checks that each metric that rules and dashboards name exists.
 func (p *prometheus) namesAreKnown(t *testing.T) {
 	var names struct{ Data []string }
-	if !p.ask(t, "/label/__name__/values", &names) {
+	if !p.query(t, "/label/__name__/values", &names) {
 		t.Fatal("no names")
 	}
 	known := make(map[string]bool)
@@ -433,11 +434,14 @@ func (p *prometheus) namesAreKnown(t *testing.T) {
 		known[name] = true
 	}
 	pattern := regexp.MustCompile(`\bsnapwatch[a-z0-9_]*_[a-z0-9_]+\b`)
-	for _, text := range append(expressions(t), read(t, prometheusFolder+"/recording.yml"), read(t, prometheusFolder+"/alerts.yml")) {
+	texts := append(
+		expressions(t), read(t, prometheusFolder+"/recording.yml"), read(t, prometheusFolder+"/alerts.yml"),
+	)
+	for _, text := range texts {
 		text = regexp.MustCompile(`snapwatch:[a-z0-9_:]+`).ReplaceAllString(text, "")
 		for _, name := range pattern.FindAllString(text, -1) {
 			if !known[name] {
-				t.Errorf("%s is named, and not told", name)
+				t.Errorf("%s is used, and not exported", name)
 			}
 		}
 	}
