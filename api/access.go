@@ -17,7 +17,7 @@ import (
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/internal/clientaddr"
 	"github.com/snapwatch/snapwatch/internal/problem"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // Access decides, by the policy, who may do what to which machine. Ingest and the
@@ -25,14 +25,12 @@ import (
 type Access struct {
 	policy  auth.Policy
 	service *auth.Service
-	store   interface {
-		Sees(ctx context.Context, view store.View, machineID string) (bool, error)
-	}
+	queries *query.Queries
 }
 
 // NewAccess returns what decides by a policy.
-func NewAccess(policy auth.Policy, service *auth.Service, s *store.Store) *Access {
-	return &Access{policy: policy, service: service, store: s}
+func NewAccess(policy auth.Policy, service *auth.Service, queries *query.Queries) *Access {
+	return &Access{policy: policy, service: service, queries: queries}
 }
 
 type scopeKey struct{}
@@ -47,14 +45,14 @@ func scopeOf(ctx context.Context) auth.Scope {
 }
 
 // viewOf says which machines the caller sees.
-func viewOf(ctx context.Context) store.View {
+func viewOf(ctx context.Context) query.View {
 	switch scopeOf(ctx) {
 	case auth.ScopeAll:
-		return store.Everything()
+		return query.Everything()
 	case auth.ScopeGranted:
-		return store.View{Tags: auth.PrincipalOf(ctx).Tags}
+		return query.View{Tags: auth.PrincipalOf(ctx).Tags}
 	}
-	return store.View{}
+	return query.View{}
 }
 
 // AuthorizeWrite is nil if the caller may write a machine's snapshots, and else a problem.
@@ -87,7 +85,7 @@ func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, 
 	case auth.ScopeAll:
 		return true, nil
 	case auth.ScopeGranted:
-		return a.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
+		return a.queries.Sees(ctx, query.View{Tags: who.Tags}, machineID)
 	}
 	return false, nil
 }
@@ -233,7 +231,7 @@ func (a *API) authorizeMachine(ctx context.Context, who *auth.Principal, scope a
 	case scope == auth.ScopeOwn:
 		return checkOwnMachine(who, machineID)
 	}
-	sees, err := a.access.store.Sees(ctx, store.View{Tags: who.Tags}, machineID)
+	sees, err := a.access.queries.Sees(ctx, query.View{Tags: who.Tags}, machineID)
 	if err != nil {
 		return err
 	}

@@ -25,53 +25,8 @@ import (
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
-
-// Store is what the API reads and changes; store.Store is one.
-type Store interface {
-	Ping(ctx context.Context) error
-	Profile() store.Detection
-	Machines(ctx context.Context, page store.MachinePage) ([]store.Machine, bool, error)
-	Machine(ctx context.Context, machineID string) (*store.Machine, error)
-	States(ctx context.Context) (store.MachineStates, error)
-	Register(ctx context.Context, machine *snapshot.Machine) (bool, error)
-	Configure(ctx context.Context, machineID string, change store.ConfigChange) error
-	Delete(ctx context.Context, machineID string) error
-	Snapshots(ctx context.Context, machineID string, r store.Range) ([]snapshot.State, bool, error)
-	At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error)
-	Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*store.Diff, error)
-	Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error)
-	MachineTrends(
-		ctx context.Context, view store.View, machineIDs []string, to snapshot.Time,
-	) ([]store.MachineTrend, error)
-	ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]store.ProcessTrend, error)
-	Top(ctx context.Context, q store.UsageQuery) ([]store.Usage, store.WindowPlan, error)
-	MachineResolution(from, to snapshot.Time) store.Resolution
-	Chart(
-		ctx context.Context, machineID string, from, to snapshot.Time, resolution store.Resolution, limit int,
-	) (*store.MachineChart, bool, error)
-	ProcessResolution(from, to snapshot.Time) store.Resolution
-	ProcessLifetime(
-		ctx context.Context, machineID string, pid int32, startedAt snapshot.Time,
-	) (*store.ProcessLifetime, error)
-	ProcessHistory(
-		ctx context.Context, machineID string, lifetime *store.ProcessLifetime, from, to snapshot.Time,
-		resolution store.Resolution, limit int,
-	) ([]store.ProcessPoint, bool, error)
-	NameHistory(
-		ctx context.Context, view store.View, machineID, name string, from, to snapshot.Time,
-		resolution store.Resolution, limit int,
-	) ([]store.ProcessPoint, bool, error)
-	FleetAt(
-		ctx context.Context, match store.Match, at snapshot.Time, page store.FleetPage,
-	) ([]store.ProcessMatch, string, error)
-	FleetWindow(
-		ctx context.Context, match store.Match, from, to snapshot.Time, page store.FleetPage,
-	) ([]store.Usage, store.WindowPlan, string, error)
-	Storage(ctx context.Context) (*store.Storage, error)
-	Retention() store.Retention
-	SetRetention(ctx context.Context, keep store.Retention) error
-}
 
 // Config is what the API needs to know.
 type Config struct {
@@ -99,7 +54,7 @@ type Config struct {
 
 // Parts is what the API mounts.
 type Parts struct {
-	Store    Store
+	Store    *store.Store
 	Access   *Access
 	OIDC     *auth.OIDC      // log-in through an identity provider; nil for none
 	OIDCName string          // what the provider is called on the button
@@ -113,7 +68,7 @@ type Parts struct {
 // API is the HTTP handler of the server.
 type API struct {
 	cfg    Config
-	store  Store
+	store  *store.Store
 	access *Access
 	auth   *auth.Service
 	oidc   *auth.OIDC
@@ -325,7 +280,7 @@ func (a *API) fail(ctx context.Context, err error) error {
 			http.StatusPreconditionFailed, "version_mismatch",
 			"The machine's config has changed since you read it; read it again.",
 		)
-	case errors.Is(err, store.ErrNoProcess):
+	case errors.Is(err, query.ErrNoProcess):
 		return problem.New(
 			http.StatusNotFound, "unknown_process", "Nothing is known of such a process on this machine.",
 		)

@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // ChangeView is what became of one process between two instants.
@@ -108,7 +108,7 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*diffResponse, error)
 	return out, nil
 }
 
-func changeView(change *store.Change) ProcessChangeView {
+func changeView(change *query.Change) ProcessChangeView {
 	var view ProcessChangeView
 	if u := change.Used; u != nil {
 		view.ProcessKey = snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}

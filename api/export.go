@@ -13,7 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 type exportInput struct {
@@ -62,7 +62,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
-	page := store.Range{From: from, To: to - 1, Limit: exportMachinePage}
+	page := query.Range{From: from, To: to - 1, Limit: exportMachinePage}
 	if in.Include == "processes" {
 		page.Limit, page.Processes = exportPage, true
 	}

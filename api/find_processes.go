@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 type findProcessesInput struct {
@@ -56,7 +56,7 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findP
 	if in.Name == "" && in.Command == "" && in.Text == "" {
 		return nil, invalid("name", "is required, or command or text")
 	}
-	page := store.FleetPage{View: viewOf(ctx), Limit: in.Limit}
+	page := query.FleetPage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
 		if err := decodeCursor(in.Cursor, "processes", &page.After); err != nil {
 			return nil, err
@@ -64,7 +64,7 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findP
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	match := store.Match{Name: in.Name, Command: in.Command, Text: in.Text}
+	match := query.Match{Name: in.Name, Command: in.Command, Text: in.Text}
 	if in.Time == "" {
 		return a.findInWindow(ctx, match, in, page)
 	}
@@ -92,7 +92,7 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findP
 }
 
 func (a *API) findInWindow(
-	ctx context.Context, match store.Match, in *findProcessesInput, page store.FleetPage,
+	ctx context.Context, match query.Match, in *findProcessesInput, page query.FleetPage,
 ) (*findProcessesResponse, error) {
 	from, to, err := in.window(a.cfg.Now())
 	if err != nil {

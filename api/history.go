@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // ProcessPointView is a point of a process's history.
@@ -49,7 +49,7 @@ type processHistoryResponse struct {
 	Body struct {
 		From       snapshot.Time       `json:"from" format:"date-time"`
 		To         snapshot.Time       `json:"to" format:"date-time"`
-		Resolution store.Resolution    `json:"resolution" enum:"raw,1h,3h,1d"`
+		Resolution query.Resolution    `json:"resolution" enum:"raw,1h,3h,1d"`
 		PID        int32               `json:"pid,omitzero"`
 		StartedAt  *snapshot.Time      `json:"started_at,omitempty" format:"date-time"`
 		Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Of one process: what it was called, the newest first"`
@@ -117,8 +117,8 @@ func (a *API) getProcessHistory(ctx context.Context, in *machineProcessHistoryIn
 	for i := range lifetime.Identities {
 		out.Body.Identities = append(out.Body.Identities, lifetime.Identities[i].Identity)
 	}
-	resolution := store.Resolution(in.Resolution)
-	if resolution == store.ResolutionAuto {
+	resolution := query.Resolution(in.Resolution)
+	if resolution == query.ResolutionAuto {
 		resolution = a.store.ProcessResolution(from, to)
 	}
 	points, more, err := a.store.ProcessHistory(ctx, in.MachineID, lifetime, from, to, resolution, maxPoints)
@@ -134,13 +134,13 @@ func (a *API) processNameHistory(ctx context.Context, machineID, name string, in
 	if err != nil {
 		return nil, err
 	}
-	resolution := store.Resolution(in.Resolution)
+	resolution := query.Resolution(in.Resolution)
 	switch resolution {
-	case store.ResolutionRaw:
+	case query.ResolutionRaw:
 		return nil, invalid("resolution", "must be 1h, 3h or 1d for a name")
-	case store.ResolutionAuto:
-		if resolution = a.store.ProcessResolution(from, to); resolution == store.ResolutionRaw {
-			resolution = store.ResolutionHour
+	case query.ResolutionAuto:
+		if resolution = a.store.ProcessResolution(from, to); resolution == query.ResolutionRaw {
+			resolution = query.ResolutionHour
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
@@ -155,7 +155,7 @@ func (a *API) processNameHistory(ctx context.Context, machineID, name string, in
 }
 
 func (out *processHistoryResponse) fill(
-	from, to snapshot.Time, resolution store.Resolution, points []store.ProcessPoint, more bool,
+	from, to snapshot.Time, resolution query.Resolution, points []query.ProcessPoint, more bool,
 ) {
 	out.Body.From, out.Body.To, out.Body.Resolution, out.Body.Truncated = from, to, resolution, more
 	out.Body.Points = make([]ProcessPointView, len(points))

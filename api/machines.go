@@ -13,6 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // MachineView is a machine in an answer.
@@ -43,7 +44,7 @@ type MachineView struct {
 }
 
 // view shows a machine.
-func (a *API) machineView(m *store.Machine) MachineView {
+func (a *API) machineView(m *query.Machine) MachineView {
 	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
 		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
 		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Include: m.Include, Exclude: m.Exclude, Omit: m.Omit, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
@@ -169,7 +170,7 @@ func (a *API) listMachines(ctx context.Context, in *struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Machines on a page"`
 	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before"`
 }) (*machineList, error) {
-	page := store.MachinePage{View: viewOf(ctx), Limit: in.Limit}
+	page := query.MachinePage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
 		if err := decodeCursor(in.Cursor, "machines", &page.AfterHostname, &page.AfterID); err != nil {
 			return nil, err

@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // maxPoints bounds the points of a chart.
@@ -23,9 +23,9 @@ type machineMetricsResponse struct {
 	Body struct {
 		From       snapshot.Time       `json:"from" format:"date-time"`
 		To         snapshot.Time       `json:"to" format:"date-time"`
-		Resolution store.Resolution    `json:"resolution" enum:"raw,1m,1h,3h,1d"`
+		Resolution query.Resolution    `json:"resolution" enum:"raw,1m,1h,3h,1d"`
 		Truncated  bool                `json:"truncated" doc:"There are more than 10,000 entries; ask for a shorter window or a coarser resolution"`
-		Series     *store.MachineChart `json:"series"`
+		Series     *query.MachineChart `json:"series"`
 	}
 }
 
@@ -48,8 +48,8 @@ func (a *API) getMachineMetrics(ctx context.Context, in *machineMetricsInput) (*
 	if err != nil {
 		return nil, err
 	}
-	resolution := store.Resolution(in.Resolution)
-	if resolution == store.ResolutionAuto {
+	resolution := query.Resolution(in.Resolution)
+	if resolution == query.ResolutionAuto {
 		resolution = a.store.MachineResolution(from, to)
 	}
 	out := &machineMetricsResponse{}

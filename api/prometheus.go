@@ -11,6 +11,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // scrapeTimeout bounds what a scrape reads of the database, below Prometheus' own
@@ -19,13 +20,15 @@ const scrapeTimeout = 5 * time.Second
 
 // machineStates tells how many machines are in each state, as counted at the scrape.
 type machineStateCollector struct {
-	store Store
-	desc  *prometheus.Desc
+	states interface {
+		States(ctx context.Context) (query.MachineStates, error)
+	}
+	desc *prometheus.Desc
 }
 
-func newMachineStateCollector(store Store) machineStateCollector {
+func newMachineStateCollector(s *store.Store) machineStateCollector {
 	return machineStateCollector{
-		store: store,
+		states: s,
 		desc: prometheus.NewDesc(
 			"snapwatch_machines",
 			"Machines by state: up; disabled, which send only heartbeats; stale, which have not been heard of for two intervals.",
@@ -42,7 +45,7 @@ func (c machineStateCollector) Describe(descs chan<- *prometheus.Desc) { descs <
 func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	states, err := c.store.States(ctx)
+	states, err := c.states.States(ctx)
 	if err != nil {
 		return
 	}
@@ -55,7 +58,7 @@ func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 type machineMetric struct {
 	name, help string
 	// value is the newest, false if it is not known.
-	value func(m *store.Machine, stale bool) (float64, bool)
+	value func(m *query.Machine, stale bool) (float64, bool)
 }
 
 // machineMetrics lists them. What a stale machine last said is not told: it would
@@ -64,85 +67,85 @@ var machineMetrics = []machineMetric{
 	{
 		"up",
 		"1 if the machine is heard of, 0 if it has been silent for two intervals.",
-		func(_ *store.Machine, stale bool) (float64, bool) { return boolToFloat(!stale), true },
+		func(_ *query.Machine, stale bool) (float64, bool) { return boolToFloat(!stale), true },
 	},
 	{
 		"enabled",
 		"1 if its agent takes snapshots.",
-		func(m *store.Machine, _ bool) (float64, bool) { return boolToFloat(m.Enabled), true },
+		func(m *query.Machine, _ bool) (float64, bool) { return boolToFloat(m.Enabled), true },
 	},
 	{
 		"polling_interval_seconds",
 		"Seconds between two snapshots.",
-		func(m *store.Machine, _ bool) (float64, bool) { return m.PollingInterval, true },
+		func(m *query.Machine, _ bool) (float64, bool) { return m.PollingInterval, true },
 	},
 	{
 		"last_seen_timestamp_seconds",
 		"When the machine was last heard of.",
-		func(m *store.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true },
+		func(m *query.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true },
 	},
 	{
 		"last_snapshot_timestamp_seconds",
 		"When the newest snapshot was taken.",
-		func(m *store.Machine, _ bool) (float64, bool) {
+		func(m *query.Machine, _ bool) (float64, bool) {
 			return seconds(m.LastSnapshot), m.LastSnapshot != 0
 		},
 	},
-	{"processes", "Processes.", unlessStale(func(m *store.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
+	{"processes", "Processes.", unlessStale(func(m *query.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
 	{
 		"cpu_usage_ratio",
 		"Share of all cores that is in use, 0 to 1.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) }),
 	},
-	{"load1", "Load average of a minute.", unlessStale(func(m *store.Machine) *float64 { return m.Latest.Load1 })},
-	{"load5", "Load average of five minutes.", unlessStale(func(m *store.Machine) *float64 { return m.Latest.Load5 })},
+	{"load1", "Load average of a minute.", unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load1 })},
+	{"load5", "Load average of five minutes.", unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load5 })},
 	{
 		"load15",
 		"Load average of a quarter of an hour.",
-		unlessStale(func(m *store.Machine) *float64 { return m.Latest.Load15 }),
+		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load15 }),
 	},
 	{
 		"uptime_seconds",
 		"Time since the machine started.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) }),
 	},
-	{"memory_size_bytes", "Memory.", unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
+	{"memory_size_bytes", "Memory.", unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
 	{
 		"memory_used_bytes",
 		"Memory in use.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) }),
 	},
 	{
 		"memory_available_bytes",
 		"Memory that processes can get without swapping.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) }),
 	},
-	{"swap_size_bytes", "Swap space.", unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
+	{"swap_size_bytes", "Swap space.", unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
 	{
 		"swap_used_bytes",
 		"Swap space in use.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) }),
 	},
 	{
 		"disk_size_bytes",
 		"Space of all disks.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) }),
 	},
 	{
 		"disk_used_bytes",
 		"Space of all disks in use.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) }),
 	},
 	{
 		"disk_available_bytes",
 		"Space of all disks that is free for users.",
-		unlessStale(func(m *store.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) }),
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) }),
 	},
 }
 
 // live is for what only a machine that is heard of has.
-func unlessStale(of func(m *store.Machine) *float64) func(*store.Machine, bool) (float64, bool) {
-	return func(m *store.Machine, stale bool) (float64, bool) {
+func unlessStale(of func(m *query.Machine) *float64) func(*query.Machine, bool) (float64, bool) {
+	return func(m *query.Machine, stale bool) (float64, bool) {
 		if stale || m.Latest == nil {
 			return 0, false
 		}
@@ -172,8 +175,8 @@ func scaled[T int64 | float64](v *T, factor float64) *float64 {
 
 // machineValues tells the newest values of machines, of so many at the most.
 type machineCollector struct {
-	store   Store
-	view    store.View
+	queries *query.Queries
+	view    query.View
 	limit   int
 	now     func() time.Time
 	info    *prometheus.Desc
@@ -181,8 +184,8 @@ type machineCollector struct {
 	descs   []*prometheus.Desc // of machineMetrics
 }
 
-func newMachineCollector(s Store, view store.View, limit int, now func() time.Time) *machineCollector {
-	c := &machineCollector{store: s, view: view, limit: limit, now: now,
+func newMachineCollector(queries *query.Queries, view query.View, limit int, now func() time.Time) *machineCollector {
+	c := &machineCollector{queries: queries, view: view, limit: limit, now: now,
 		info: prometheus.NewDesc("snapwatch_machine_info", "1, with what a machine says of itself.",
 			[]string{"machine_id", "hostname", "os", "platform", "kernel", "architecture", "agent_version"}, nil),
 		omitted: prometheus.NewDesc(
@@ -211,7 +214,7 @@ func (c *machineCollector) Describe(descs chan<- *prometheus.Desc) {
 func (c *machineCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	machines, more, err := c.store.Machines(ctx, store.MachinePage{View: c.view, Limit: c.limit})
+	machines, more, err := c.queries.Machines(ctx, query.MachinePage{View: c.view, Limit: c.limit})
 	if err != nil {
 		metrics <- prometheus.NewInvalidMetric(c.info, err)
 		return
@@ -243,7 +246,8 @@ func (a *API) mountMetrics(registry *prometheus.Registry) {
 			return
 		}
 		machines := prometheus.NewRegistry() // of the machines that the caller sees
-		machines.MustRegister(newMachineCollector(a.store, viewOf(c.Request.Context()), a.cfg.MachineMetrics, a.cfg.Now))
+		view := viewOf(c.Request.Context())
+		machines.MustRegister(newMachineCollector(a.store.Queries, view, a.cfg.MachineMetrics, a.cfg.Now))
 		promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}).
 			ServeHTTP(c.Writer, c.Request)
 	})

@@ -13,7 +13,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // SnapshotView is a snapshot in an answer.
@@ -136,8 +136,8 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotsInput) (*snapshotL
 }
 
 // rangeOf reads the range and the page of a request.
-func (a *API) parseRange(in *snapshotsInput, processes bool) (store.Range, error) {
-	r := store.Range{Processes: processes, Limit: in.Limit, To: snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockSkew)}
+func (a *API) parseRange(in *snapshotsInput, processes bool) (query.Range, error) {
+	r := query.Range{Processes: processes, Limit: in.Limit, To: snapshot.TimeOf(a.cfg.Now()).Add(snapshot.MaxClockSkew)}
 	most, usual := maxPage, defaultPage
 	if processes {
 		most, usual = maxProcessPage, defaultProcessPage

@@ -8,23 +8,23 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 type storageResponse struct {
 	Body struct {
-		Profile        string               `json:"profile" enum:"timescale,postgres"`
-		ProfileReason  string               `json:"profile_reason"`
-		Bytes          int64                `json:"bytes" doc:"All relations together"`
-		Relations      []store.RelationSize `json:"relations" nullable:"false" doc:"The largest first"`
-		Oldest         *snapshot.Time       `json:"oldest" format:"date-time" doc:"Begin of the oldest unit of raw data that is kept"`
-		ProcessSamples int64                `json:"process_samples" doc:"That the kept snapshots stand for: each process at each instant, stored or not"`
-		BytesPerSample *float64             `json:"bytes_per_sample" doc:"bytes over process_samples"`
-		Compression    *float64             `json:"compression" doc:"How many times smaller compressed chunks are than they were"`
-		SamplesPerDay  int64                `json:"samples_per_day" doc:"Of the last 24 hours"`
-		BytesPerDay    int64                `json:"bytes_per_day" doc:"That a day like the last takes in the long run"`
-		BudgetDays     *float64             `json:"budget_days" doc:"Days that fit into the budget at this rate; null without a budget"`
-		Retention      store.Retention      `json:"retention"`
+		Profile        string                 `json:"profile" enum:"timescale,postgres"`
+		ProfileReason  string                 `json:"profile_reason"`
+		Bytes          int64                  `json:"bytes" doc:"All relations together"`
+		Relations      []backend.RelationSize `json:"relations" nullable:"false" doc:"The largest first"`
+		Oldest         *snapshot.Time         `json:"oldest" format:"date-time" doc:"Begin of the oldest unit of raw data that is kept"`
+		ProcessSamples int64                  `json:"process_samples" doc:"That the kept snapshots stand for: each process at each instant, stored or not"`
+		BytesPerSample *float64               `json:"bytes_per_sample" doc:"bytes over process_samples"`
+		Compression    *float64               `json:"compression" doc:"How many times smaller compressed chunks are than they were"`
+		SamplesPerDay  int64                  `json:"samples_per_day" doc:"Of the last 24 hours"`
+		BytesPerDay    int64                  `json:"bytes_per_day" doc:"That a day like the last takes in the long run"`
+		BudgetDays     *float64               `json:"budget_days" doc:"Days that fit into the budget at this rate; null without a budget"`
+		Retention      backend.Retention      `json:"retention"`
 	}
 }
 
@@ -39,7 +39,7 @@ type retentionPatch struct {
 	}
 }
 
-type retentionResponse struct{ Body store.Retention }
+type retentionResponse struct{ Body backend.Retention }
 
 func (a *API) registerStorage() {
 	tags := []string{"storage"}
@@ -122,7 +122,7 @@ func (a *API) changeRetention(ctx context.Context, in *retentionPatch) (*retenti
 		keep.BudgetBytes = *in.Body.BudgetBytes
 	}
 	err := a.store.SetRetention(ctx, keep)
-	if wrong, ok := errors.AsType[*store.RetentionError](err); ok {
+	if wrong, ok := errors.AsType[*backend.RetentionError](err); ok {
 		return nil, invalid(wrong.Field, "%s", wrong.Problem)
 	}
 	if err != nil {

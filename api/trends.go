@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // MachineTrendView is what the small lines beside a machine show.
@@ -105,9 +105,9 @@ func (a *API) getProcessTrends(ctx context.Context, in *struct {
 	out := &processTrends{}
 	out.Body.From, out.Body.To, out.Body.Results = from, to, make([]ProcessTrendView, len(trends))
 	for i := range trends {
-		usages := make([]*float64, store.TrendPoints)
+		usages := make([]*float64, query.TrendPoints)
 		for k, spent := range trends[i].CPUMS {
-			usages[k] = snapshot.CPUUsage(&spent, int64(to-from)/store.TrendPoints)
+			usages[k] = snapshot.CPUUsage(&spent, int64(to-from)/query.TrendPoints)
 		}
 		out.Body.Results[i] = ProcessTrendView{trends[i].Key, usages}
 	}

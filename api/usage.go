@@ -8,7 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 )
 
 // UsageView is what a process, or all of one name, used in a window.
@@ -32,7 +32,7 @@ type UsageView struct {
 	LatestSample snapshot.Time  `json:"latest_sample" format:"date-time" doc:"Of the window; what an idle process does not change is not sampled for up to a minute"`
 }
 
-func usageView(u *store.Usage, window store.WindowPlan) UsageView {
+func usageView(u *query.Usage, window query.WindowPlan) UsageView {
 	view := UsageView{
 		MachineID:    u.MachineID,
 		PID:          u.PID,
@@ -125,12 +125,12 @@ func (a *API) topProcesses(ctx context.Context, machineID string, in *TopProcess
 	defer cancel()
 	list, window, err := a.store.Top(
 		ctx,
-		store.UsageQuery{
+		query.UsageQuery{
 			MachineID: machineID,
 			View:      viewOf(ctx),
 			From:      from,
 			To:        to,
-			Order:     store.UsageOrder(in.Sort),
+			Order:     query.UsageOrder(in.Sort),
 			ByName:    in.By == "name",
 			Limit:     in.Limit,
 		},

@@ -27,6 +27,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -211,7 +212,7 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := s.Snapshots(t.Context(), "m-7", store.Range{Limit: 1}); err == nil {
+	if _, _, err := s.Snapshots(t.Context(), "m-7", query.Range{Limit: 1}); err == nil {
 		t.Error("a refused batch left its machine behind")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -16,13 +17,13 @@ import (
 // version, so the timescale half runs where a server is given (see storetest).
 func TestBackup(t *testing.T) {
 	t.Parallel()
-	t.Run(store.ProfilePostgres, func(t *testing.T) {
+	t.Run(backend.Postgres, func(t *testing.T) {
 		t.Parallel()
 		from := storetest.Postgres(t)
 		testBackup(t, from, storetest.Database{URL: storetest.EmptyURL(t), Detection: from.Detection})
 	})
 	if from, to, ok := storetest.NativeTimescale(t); ok {
-		t.Run(store.ProfileTimescale, func(t *testing.T) {
+		t.Run(backend.Timescale, func(t *testing.T) {
 			t.Parallel()
 			testBackup(t, from, to)
 		})
@@ -31,22 +32,22 @@ func TestBackup(t *testing.T) {
 
 func testBackup(t *testing.T, from, to storetest.Database) {
 	s := from.Open(t, nil)
-	series := snapshottest.NewMachine(1, 20).Series(recent().Add(-72*time.Hour), 120, 5*time.Second, 12)
-	write(t, s, "m", series.Snapshots[:119]...)
-	refreshAll(t, from, s)
-	if from.Detection.Profile == store.ProfileTimescale {
-		compressAll(t, storetest.Connect(t, from.URL))
+	series := snapshottest.NewMachine(1, 20).Series(storetest.Recent().Add(-72*time.Hour), 120, 5*time.Second, 12)
+	storetest.Write(t, s, "m", series.Snapshots[:119]...)
+	storetest.RefreshAll(t, from, s)
+	if from.Detection.Profile == backend.Timescale {
+		storetest.CompressAll(t, storetest.Connect(t, from.URL))
 	}
 	file := filepath.Join(t.TempDir(), "snapwatch.dump")
 	program(t, "pg_dump", "--format=custom", "--file="+file, from.URL)
 	conn := storetest.Connect(t, to.URL)
-	if to.Detection.Profile == store.ProfileTimescale {
+	if to.Detection.Profile == backend.Timescale {
 		if _, err := conn.Exec(t.Context(), `SELECT timescaledb_pre_restore()`); err != nil {
 			t.Fatal(err)
 		}
 	}
 	program(t, "pg_restore", "--no-owner", "--exit-on-error", "--dbname="+to.URL, file)
-	if to.Detection.Profile == store.ProfileTimescale {
+	if to.Detection.Profile == backend.Timescale {
 		if _, err := conn.Exec(t.Context(), `SELECT timescaledb_post_restore()`); err != nil {
 			t.Fatal(err)
 		}
@@ -65,11 +66,11 @@ func testBackup(t *testing.T, from, to storetest.Database) {
 			t.Errorf("instant %d: %s", i, diff)
 		}
 	}
-	write(t, again, "m", series.Snapshots[119]) // changes, which rest on what was restored
+	storetest.Write(t, again, "m", series.Snapshots[119]) // changes, which rest on what was restored
 	if err := again.MaintainOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	refreshAll(t, to, again)
+	storetest.RefreshAll(t, to, again)
 	for relation, width := range processRollups {
 		compareRollups(t, relation, readRollups(t, conn, relation, "m"), truthOf(series, width))
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 // Detection is the storage profile of a database, and why it is that.
@@ -43,24 +45,24 @@ func Detect(ctx context.Context, databaseURL, want string) (Detection, error) {
 			"the database was made with the %s profile; %s cannot be forced on it", made, want,
 		)
 	}
-	if want == ProfilePostgres {
-		return Detection{ProfilePostgres, "forced by the profile setting"}, nil
+	if want == backend.Postgres {
+		return Detection{backend.Postgres, "forced by the profile setting"}, nil
 	}
-	usable, reason, err := timescaleUsable(ctx, conn, made != ProfilePostgres)
+	usable, reason, err := timescaleUsable(ctx, conn, made != backend.Postgres)
 	switch {
 	case err != nil:
 		return Detection{}, err
-	case made == ProfilePostgres:
+	case made == backend.Postgres:
 		if usable {
 			reason += " is available; docs/storage.md tells how to move to it"
 		}
 		return Detection{made, "the database was made with it; " + reason}, nil
 	case usable:
-		return Detection{ProfileTimescale, reason}, nil
-	case made == ProfileTimescale || want == ProfileTimescale:
+		return Detection{backend.Timescale, reason}, nil
+	case made == backend.Timescale || want == backend.Timescale:
 		return Detection{}, fmt.Errorf("the timescale profile cannot be used: %s", reason)
 	}
-	return Detection{ProfilePostgres, reason}, nil
+	return Detection{backend.Postgres, reason}, nil
 }
 
 // madeWith returns the profile that the database was migrated with, "" for none.

@@ -28,7 +28,7 @@ func TestDocumentedSQL(t *testing.T) {
 		machine.Churn = 0.01
 		series := machine.Series(snapshot.TimeOf(time.Now().Add(-4*time.Hour)), 240, time.Minute, 5)
 		for rest := series.Snapshots; len(rest) > 0; rest = rest[60:] {
-			write(t, s, "web-1", rest[:60]...)
+			storetest.Write(t, s, "web-1", rest[:60]...)
 		}
 		conn := storetest.Connect(t, db.URL)
 		for _, block := range blocks {

@@ -35,7 +35,7 @@ func TestRollupsBehind(t *testing.T) {
 		t.Cleanup(s.Close)
 		behind := func() time.Duration {
 			t.Helper()
-			d, err := s.Behind(t.Context(), now)
+			d, err := s.RefreshLag(t.Context(), now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,16 +44,16 @@ func TestRollupsBehind(t *testing.T) {
 		if got := behind(); got != 0 {
 			t.Errorf("of nothing: %s behind", got)
 		}
-		write(
+		storetest.Write(
 			t,
 			s,
 			"m",
-			snapshottest.NewMachine(1, 5).Series(recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
-		want := now.Sub(recent().Add(-72 * time.Hour).Std().UTC().Truncate(time.Hour).Add(time.Hour))
+			snapshottest.NewMachine(1, 5).Series(storetest.Recent().Add(-72*time.Hour), 3, time.Second, 3).Snapshots...)
+		want := now.Sub(storetest.Recent().Add(-72 * time.Hour).Std().UTC().Truncate(time.Hour).Add(time.Hour))
 		if got := behind(); got != want {
 			t.Errorf("%s behind, want %s", got, want)
 		}
-		refreshAll(t, db, s)
+		storetest.RefreshAll(t, db, s)
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/query"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -19,10 +21,10 @@ func TestRetentionIsASetting(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, func(c *store.Config) { c.Retention = 0 })
-		if got, want := s.Retention(), store.DefaultRetention(db.Detection.Profile); got != want {
+		if got, want := s.Retention(), backend.DefaultRetention(db.Detection.Profile); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
-		keep := store.Retention{
+		keep := backend.Retention{
 			RawDays:        7,
 			MinuteDays:     8,
 			HourDays:       9,
@@ -39,17 +41,17 @@ func TestRetentionIsASetting(t *testing.T) {
 		if other.Retention() != keep {
 			t.Errorf("another server keeps %+v, want %+v", other.Retention(), keep)
 		}
-		for field, change := range map[string]func(*store.Retention){
-			"raw_days":         func(r *store.Retention) { r.RawDays = 0 },
-			"minute_days":      func(r *store.Retention) { r.MinuteDays = 6 },
-			"hour_days":        func(r *store.Retention) { r.HourDays = 7 },
-			"three_hours_days": func(r *store.Retention) { r.ThreeHoursDays = 8 },
-			"day_days":         func(r *store.Retention) { r.DayDays = 3651 },
-			"budget_bytes":     func(r *store.Retention) { r.BudgetBytes = -1 },
+		for field, change := range map[string]func(*backend.Retention){
+			"raw_days":         func(r *backend.Retention) { r.RawDays = 0 },
+			"minute_days":      func(r *backend.Retention) { r.MinuteDays = 6 },
+			"hour_days":        func(r *backend.Retention) { r.HourDays = 7 },
+			"three_hours_days": func(r *backend.Retention) { r.ThreeHoursDays = 8 },
+			"day_days":         func(r *backend.Retention) { r.DayDays = 3651 },
+			"budget_bytes":     func(r *backend.Retention) { r.BudgetBytes = -1 },
 		} {
 			wrong := keep
 			change(&wrong)
-			fault, ok := errors.AsType[*store.RetentionError](s.SetRetention(t.Context(), wrong))
+			fault, ok := errors.AsType[*backend.RetentionError](s.SetRetention(t.Context(), wrong))
 			if !ok || fault.Field != field {
 				t.Errorf("%s: %v", field, fault)
 			}
@@ -68,15 +70,15 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		for _, age := range []int{20, 10, 1} {
-			write(
+			storetest.Write(
 				t,
 				s,
 				"m",
 				snapshottest.NewMachine(uint64(age), 5).
-					Series(recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).
+					Series(storetest.Recent().Add(-time.Duration(age)*24*time.Hour), 6, time.Second, 3).
 					Snapshots...)
 		}
-		refreshAll(t, db, s)
+		storetest.RefreshAll(t, db, s)
 		count := func(relation, column string) (n int) {
 			t.Helper()
 			if err := conn.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(DISTINCT date_bin('1 day', %s, '2000-01-01 00:00:00+00')) FROM %s`, column, relation)).Scan(&n); err != nil {
@@ -84,7 +86,7 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 			}
 			return n
 		}
-		if err := s.SetRetention(t.Context(), store.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300, ThreeHoursDays: 300, DayDays: 300}); err != nil {
+		if err := s.SetRetention(t.Context(), backend.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300, ThreeHoursDays: 300, DayDays: 300}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.MaintainOnce(t.Context()); err != nil {
@@ -105,11 +107,11 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 		}
 		top, _, err := s.Top(
 			t.Context(),
-			store.UsageQuery{
+			query.UsageQuery{
 				MachineID: "m",
 				From:      snapshot.TimeOf(now).Add(-21 * 24 * time.Hour),
 				To:        snapshot.TimeOf(now),
-				Order:     store.ByMemory,
+				Order:     query.ByMemory,
 				Limit:     100,
 			},
 		)
@@ -122,7 +124,7 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 // runJobs runs TimescaleDB's jobs of a kind, as its scheduler would.
 func runJobs(t *testing.T, db storetest.Database, kind string) {
 	t.Helper()
-	if db.Detection.Profile != store.ProfileTimescale {
+	if db.Detection.Profile != backend.Timescale {
 		return
 	}
 	conn := storetest.Connect(t, db.URL)
@@ -149,15 +151,15 @@ func TestDiskBudget(t *testing.T) {
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		for age := 6; age >= 0; age-- {
-			write(
+			storetest.Write(
 				t,
 				s,
 				"m",
 				snapshottest.NewMachine(uint64(age), 50).
-					Series(recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).
+					Series(storetest.Recent().Add(-time.Duration(age)*24*time.Hour), 20, time.Second, 1).
 					Snapshots...)
 		}
-		refreshAll(t, db, s)
+		storetest.RefreshAll(t, db, s)
 		keep := s.Retention()
 		keep.BudgetBytes = 1 // nothing fits
 		if err := s.SetRetention(t.Context(), keep); err != nil {
@@ -175,7 +177,7 @@ func TestDiskBudget(t *testing.T) {
 		}
 		// Today and yesterday must be kept; at which end of a day the samples are depends
 		// on when the test runs.
-		kept, want := now.UTC().Add(-24*time.Hour).Truncate(24*time.Hour), recent().Std()
+		kept, want := now.UTC().Add(-24*time.Hour).Truncate(24*time.Hour), storetest.Recent().Std()
 		for !want.Add(-24 * time.Hour).Before(kept) {
 			want = want.Add(-24 * time.Hour)
 		}
@@ -193,7 +195,7 @@ func TestDiskBudget(t *testing.T) {
 func TestTimescalePolicies(t *testing.T) {
 	t.Parallel()
 	url := storetest.TimescaleURL(t)
-	db := storetest.Database{URL: url, Detection: store.Detection{Profile: store.ProfileTimescale}}
+	db := storetest.Database{URL: url, Detection: store.Detection{Profile: backend.Timescale}}
 	now := time.Now()
 	s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 	conn := storetest.Connect(t, url)
@@ -249,7 +251,7 @@ func TestTimescalePolicies(t *testing.T) {
 
 	// Nothing runs jobs in this database, so this server does: rollups are made and
 	// old chunks compressed.
-	write(t, s, "m", snapshottest.NewMachine(1, 5).Series(recent().Add(-72*time.Hour), 6, time.Second, 3).Snapshots...)
+	storetest.Write(t, s, "m", snapshottest.NewMachine(1, 5).Series(storetest.Recent().Add(-72*time.Hour), 6, time.Second, 3).Snapshots...)
 	now = now.Add(4 * time.Hour)
 	maintain()
 	var made, compressed int
@@ -268,20 +270,20 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
-		day := recent().Add(-72 * time.Hour)
+		day := storetest.Recent().Add(-72 * time.Hour)
 		on := snapshottest.NewMachine(1, 20).Series(day, 120, 5*time.Second, 12)
 		away := snapshottest.NewMachine(2, 20).Series(day, 120, 5*time.Second, 12)
-		write(t, s, "on", on.Snapshots...)
-		write(t, s, "away", away.Snapshots[60:]...)
-		refreshAll(t, db, s)
-		if db.Detection.Profile == store.ProfileTimescale {
-			compressAll(t, conn)
+		storetest.Write(t, s, "on", on.Snapshots...)
+		storetest.Write(t, s, "away", away.Snapshots[60:]...)
+		storetest.RefreshAll(t, db, s)
+		if db.Detection.Profile == backend.Timescale {
+			storetest.CompressAll(t, conn)
 		}
 		for range 2 { // and sent again
-			write(t, s, "away", away.Snapshots[:60]...)
-			write(t, s, "on", on.Snapshots...)
+			storetest.Write(t, s, "away", away.Snapshots[:60]...)
+			storetest.Write(t, s, "on", on.Snapshots...)
 		}
-		refreshAll(t, db, s)
+		storetest.RefreshAll(t, db, s)
 		for machineID, series := range map[string]snapshottest.Series{"on": on, "away": away} {
 			for _, i := range []int{0, 13, 59, 60, 119} {
 				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp, true)
@@ -307,24 +309,24 @@ func TestHoursBeginInFull(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		for _, cache := range []int{1, 1_000_000} {
-			s := db.Open(t, func(c *store.Config) { c.ChainCache = cache })
+			s := db.Open(t, func(c *store.Config) { c.RunCacheSize = cache })
 			machineID := fmt.Sprintf("m-%d", cache)
 			machine := snapshottest.NewMachine(3, 30)
 			machine.Churn = 0.1
-			series := machine.Series(recent().Add(-30*time.Second), 12, 5*time.Second, 12)
+			series := machine.Series(storetest.Recent().Add(-30*time.Second), 12, 5*time.Second, 12)
 			for i := range series.Snapshots {
 				if cache == 1 {
-					write(
+					storetest.Write(
 						t,
 						s,
 						"other",
 						snapshot.Snapshot{
-							Timestamp: recent().Add(time.Duration(i) * time.Second),
+							Timestamp: storetest.Recent().Add(time.Duration(i) * time.Second),
 							Kind:      snapshot.KindFull,
 						},
 					) // takes the cache
 				}
-				write(t, s, machineID, series.Snapshots[i])
+				storetest.Write(t, s, machineID, series.Snapshots[i])
 			}
 			for i := range series.Snapshots {
 				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp, true)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -149,23 +149,6 @@ func show(v *int64) string {
 	return fmt.Sprint(*v)
 }
 
-// refreshAll makes all rollups now, whatever the profile's schedule.
-func refreshAll(t *testing.T, db storetest.Database, s *store.Store) {
-	t.Helper()
-	if err := s.MaintainOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if db.Detection.Profile != store.ProfileTimescale {
-		return
-	}
-	conn := storetest.Connect(t, db.URL)
-	for _, relation := range store.Rollups {
-		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', NULL, date_bin('1 day', now(), '2000-01-01 00:00:00+00'))`, relation)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 var processRollups = map[string]time.Duration{
 	"process_1h": time.Hour,
 	"process_3h": 3 * time.Hour,
@@ -208,22 +191,22 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			if rapid.Bool().Draw(rt, "late") {
 				late = rapid.IntRange(0, 59/fullEvery).Draw(rt, "fulls that are late") * fullEvery
 			}
-			write(t, s, machineID, series.Snapshots[late:]...)
+			storetest.Write(t, s, machineID, series.Snapshots[late:]...)
 			rest[machineID] = series.Snapshots[:late]
 			if late == 0 && len(all) <= 10 {
 				check("before it is made", machineID, series)
 			}
 		})
-		refreshAll(t, db, s)
+		storetest.RefreshAll(t, db, s)
 		for machineID, snapshots := range rest {
 			if len(snapshots) > 0 {
-				write(t, s, machineID, snapshots...)
-				if db.Detection.Profile == store.ProfilePostgres { // TimescaleDB shows late data after its next refresh
+				storetest.Write(t, s, machineID, snapshots...)
+				if db.Detection.Profile == backend.Postgres { // TimescaleDB shows late data after its next refresh
 					check("with late data", machineID, all[machineID])
 				}
 			}
 		}
-		refreshAll(t, db, s)
+		storetest.RefreshAll(t, db, s)
 		for machineID, series := range all {
 			check("after all", machineID, series)
 		}

@@ -14,6 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/store/accounts"
+	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/query"
+	"github.com/snapwatch/snapwatch/store/writer"
 )
 
 // Config is what a Store needs to know.
@@ -22,80 +25,83 @@ type Config struct {
 	DatabaseURL string
 	// Detection is what Migrate found out about the database.
 	Detection Detection
-	// Retention is how long snapshots are kept, in whole days, until SetRetention
-	// says otherwise; 0 means the profile's default.
+	// Retention is how long snapshots are kept, in whole days, until SetRetention overrides it. The
+	// default is that of the profile.
 	Retention time.Duration
-	// MaxConns bounds the connection pool; 0 means 10.
+	// MaxConns bounds the connection pool. The default is 10.
 	MaxConns int32
-	// ChainCache bounds, in processes, the memory of what machines run now,
-	// which spares the writer a look-up; 0 means one million (about 100 MB).
-	ChainCache int
-	// Now is the clock; nil means time.Now.
+	// RunCacheSize is how many processes the writer's run cache holds. The default is one million,
+	// which takes about 100 MB.
+	RunCacheSize int
+	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
 
-// Store reads and writes snapshots. It is safe for concurrent use.
+// Store is a database of snapshots: the queries that read it, the writer that fills it, and its
+// settings and upkeep. It is safe for concurrent use.
 type Store struct {
+	*query.Queries
+	*writer.Writer
+
 	pool    *pgxpool.Pool
 	cfg     Config
 	logger  *slog.Logger
 	metrics *metrics
-	profile profile
-	notify  *notifier
-
-	chains *chainCache
-	keep   atomic.Pointer[Retention]
+	backend backend.Backend
+	keep    atomic.Pointer[backend.Retention]
 
 	closing sync.Once
-	upkeep  chan struct{} // asks Maintain for a round now
+	upkeep  chan struct{} // wakes Maintain for an early round
 }
 
-// ErrVersionMismatch says that a config is not the one that was to be changed.
-var ErrVersionMismatch = errors.New("the machine's config has changed meanwhile")
+// ErrVersionMismatch means that the machine's config no longer has the version that a change was for.
+var ErrVersionMismatch = errors.New("the machine's config has changed in the meantime")
 
 // Open connects to a database that Migrate has brought up to date.
 func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometheus.Registerer) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.ChainCache == 0 {
-		cfg.ChainCache = 1_000_000
+	pool, err := openPool(ctx, cfg)
+	if err != nil {
+		return nil, err
 	}
-	poolConfig, err := pgxpool.ParseConfig(cfg.DatabaseURL)
+	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: make(chan struct{}, 1),
+		metrics: newMetrics(registry, pool),
+		backend: backend.New(cfg.Detection.Profile, pool, logger, cfg.Now())}
+	s.Queries = query.New(
+		query.Config{Pool: pool, Backend: s.backend, Retention: s.Retention, Now: cfg.Now}, registry,
+	)
+	if err := errors.Join(s.Ping(ctx), s.loadRetention(ctx)); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	s.Writer = writer.New(
+		writer.Config{Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, RunCacheSize: cfg.RunCacheSize},
+		registry,
+	)
+	return s, nil
+}
+
+func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(cfg.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse database URL: %w", redact(err))
 	}
-	poolConfig.MaxConns = 10
+	config.MaxConns = 10
 	if cfg.MaxConns > 0 {
-		poolConfig.MaxConns = cfg.MaxConns
+		config.MaxConns = cfg.MaxConns
 	}
 	// A date in SQL must mean the same day everywhere.
-	poolConfig.ConnConfig.RuntimeParams["timezone"] = "UTC"
-	poolConfig.ConnConfig.RuntimeParams["application_name"] = "snapwatch"
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	config.ConnConfig.RuntimeParams["application_name"] = "snapwatch"
 	// Compiling a plan takes longer than our longest read.
-	poolConfig.ConnConfig.RuntimeParams["jit"] = "off"
-	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	config.ConnConfig.RuntimeParams["jit"] = "off"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
-	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: make(chan struct{}, 1)}
-	s.metrics = newMetrics(registry, pool)
-	if cfg.Detection.Profile == ProfileTimescale {
-		s.profile = newTimescaleProfile(pool, logger, cfg.Now())
-	} else {
-		s.profile = newPostgresProfile(pool, logger)
-	}
-	s.chains = newChainCache(cfg.ChainCache)
-	s.notify = newNotifier(pool, logger, s.metrics)
-	if err := s.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	if err := s.loadRetention(ctx); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return s, nil
+	return pool, nil
 }
 
 // redact drops a connection string, and with it a password, from pgx's error.
@@ -150,7 +156,7 @@ func (s *Store) Accounts() *accounts.Accounts { return accounts.New(s.pool) }
 // Close does nothing.
 func (s *Store) Close() {
 	s.closing.Do(func() {
-		s.notify.close()
+		s.Writer.Close()
 		s.pool.Close()
 	})
 }
@@ -163,7 +169,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
-	latest, err := latestVersion(s.profile.name())
+	latest, err := latestVersion(s.backend.Name())
 	if err != nil {
 		return err
 	}

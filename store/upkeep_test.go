@@ -11,6 +11,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -47,8 +48,8 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	}
 	step("up again", migrate(t, url))
 	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 24 * time.Hour})
-	series := snapshottest.NewMachine(1, 5).Series(recent(), 4, time.Second, 2)
-	write(t, s, "m", series.Snapshots...)
+	series := snapshottest.NewMachine(1, 5).Series(storetest.Recent(), 4, time.Second, 2)
+	storetest.Write(t, s, "m", series.Snapshots...)
 
 	step("down to plain tables", store.MigrateTo(t.Context(), url, 2))
 	if plain := relations(); strings.Contains(plain, ":p") {
@@ -127,7 +128,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 	series := snapshottest.NewMachine(1, 5).
 		Series(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4)
 		// late: a day without a partition yet
-	write(t, s, "m", series.Snapshots...)
+	storetest.Write(t, s, "m", series.Snapshots...)
 	if got := partitions(); !strings.HasPrefix(got, "20260509 20260510") {
 		t.Fatalf("made for late data: %s", got)
 	}
@@ -151,7 +152,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 	}
 	// What the writer remembers of them must be gone too.
 	again := snapshottest.NewMachine(1, 5).Series(snapshot.TimeOf(start.Add(5*24*time.Hour)), 2, time.Second, 2)
-	write(t, s, "m", again.Snapshots...)
+	storetest.Write(t, s, "m", again.Snapshots...)
 	state, err := s.At(t.Context(), "m", again.Snapshots[1].Timestamp, true)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 // keepDays keeps everything, rollups too, for some days.
 func keepDays(t *testing.T, s *store.Store, days int) {
 	t.Helper()
-	if err := s.SetRetention(t.Context(), store.Retention{RawDays: days, MinuteDays: days, HourDays: days, ThreeHoursDays: days, DayDays: days}); err != nil {
+	if err := s.SetRetention(t.Context(), backend.Retention{RawDays: days, MinuteDays: days, HourDays: days, ThreeHoursDays: days, DayDays: days}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -178,12 +179,12 @@ func TestDropHarmsNoReader(t *testing.T) {
 	s := storetest.OpenConfig(
 		t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour, Now: func() time.Time { return now }},
 	)
-	write(
+	storetest.Write(
 		t,
 		s,
 		"m",
-		snapshottest.NewMachine(1, 50).Series(recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
-	write(t, s, "m", snapshottest.NewMachine(1, 5).Series(recent(), 2, time.Second, 2).Snapshots...)
+		snapshottest.NewMachine(1, 50).Series(storetest.Recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
+	storetest.Write(t, s, "m", snapshottest.NewMachine(1, 5).Series(storetest.Recent(), 2, time.Second, 2).Snapshots...)
 
 	reader := storetest.Connect(t, url)
 	tx, err := reader.Begin(t.Context())
@@ -226,12 +227,12 @@ func TestDeleteRemovesEverything(t *testing.T) {
 func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	for _, machineID := range []string{"gone", "kept"} {
-		write(t, s, machineID, snapshottest.NewMachine(1, 20).Series(recent(), 10, time.Second, 5).Snapshots...)
-		write(
+		storetest.Write(t, s, machineID, snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
+		storetest.Write(
 			t,
 			s,
 			machineID,
-			snapshottest.NewMachine(1, 20).Series(recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
+			snapshottest.NewMachine(1, 20).Series(storetest.Recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
 	}
 	if err := s.Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
@@ -251,7 +252,7 @@ func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 		t.Error("a deleted machine was deleted again")
 	}
 	// Its agent goes on: the machine comes back, without its history.
-	ack := write(t, s, "gone", snapshottest.NewMachine(1, 20).Series(recent(), 10, time.Second, 5).Snapshots...)
+	ack := storetest.Write(t, s, "gone", snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
 	if ack.Stored != 10 {
 		t.Errorf("%+v", ack)
 	}
@@ -285,10 +286,10 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 		t, store.Config{DatabaseURL: url, Retention: 48 * time.Hour, Now: func() time.Time { return now }},
 	)
 	keepDays(t, s, 2)
-	old := snapshottest.NewMachine(1, 20).Series(recent(), 1, time.Second, 1)
-	write(t, s, "m", old.Snapshots...)
+	old := snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 1, time.Second, 1)
+	storetest.Write(t, s, "m", old.Snapshots...)
 	// First the samples go, a day later the processes may.
-	now = recent().Std().Truncate(24 * time.Hour).Add(24*time.Hour + 48*time.Hour + time.Hour)
+	now = storetest.Recent().Std().Truncate(24 * time.Hour).Add(24*time.Hour + 48*time.Hour + time.Hour)
 	if err := s.MaintainOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +351,7 @@ func TestUpgradeFromBeforeRollups(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := storetest.Connect(t, url)
-	at := recent().Std().UTC()
+	at := storetest.Recent().Std().UTC()
 	for _, statement := range []string{
 		`CREATE TABLE snapshots_x PARTITION OF snapshots DEFAULT`, `CREATE TABLE process_samples_x PARTITION OF process_samples DEFAULT`,
 		`CREATE TABLE disk_samples_x PARTITION OF disk_samples DEFAULT`, `CREATE TABLE net_samples_x PARTITION OF net_samples DEFAULT`,

@@ -77,7 +77,7 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	if cfg.Policy == nil {
 		cfg.Policy = auth.NewPolicy(auth.Rules())
 	}
-	access := api.NewAccess(cfg.Policy, service, s)
+	access := api.NewAccess(cfg.Policy, service, s.Queries)
 	in := ingest.New(ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
 	live := broadcaster.New(
 		broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache}, s, access, storetest.Logger(), registry,

@@ -16,7 +16,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 // history fills days, in two steps, and measures reads after each: they must not
@@ -104,7 +104,7 @@ var (
 // settle makes rollups, and compresses what is old enough, as the jobs do in time.
 func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, err error) {
 	started, before := time.Now(), busyCPU()
-	if b.store.Profile().Profile == store.ProfilePostgres {
+	if b.store.Profile().Profile == backend.Postgres {
 		err = b.store.MaintainOnce(ctx)
 		rolled, b.rollupCPU = time.Since(started), busyCPU()-before
 		if err == nil {

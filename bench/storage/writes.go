@@ -271,13 +271,9 @@ func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return api.NewAccess(
-			auth.NewPolicy(auth.Rules()),
-			service,
-			b.store,
-		), &http.Client{
-			Transport: bearer.Transport{Token: secret, Next: &http.Transport{MaxIdleConnsPerHost: writeMachines}},
-		}, nil
+	access := api.NewAccess(auth.NewPolicy(auth.Rules()), service, b.store.Queries)
+	transport := bearer.Transport{Token: secret, Next: &http.Transport{MaxIdleConnsPerHost: writeMachines}}
+	return access, &http.Client{Transport: transport}, nil
 }
 
 // overHTTP posts the batches, compressed beforehand, to a real listener: to the whole

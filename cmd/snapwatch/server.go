@@ -125,7 +125,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
-	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store)
+	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store.Queries)
 	s.ingest = ingest.New(
 		ingest.Config{
 			Authorize: access.AuthorizeWrite,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 // nativeEnv names a server with TimescaleDB, as its superuser, to use in place of
@@ -64,6 +64,6 @@ func NativeTimescale(t testing.TB) (migrated, empty Database, ok bool) {
 	if server == "" {
 		return Database{}, Database{}, false
 	}
-	detection := asWanted(store.ProfileTimescale)
+	detection := asWanted(backend.Timescale)
 	return Database{TimescaleURL(t), detection}, Database{nativeDatabase(t, server), detection}, true
 }

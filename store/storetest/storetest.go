@@ -19,6 +19,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
 
@@ -48,7 +49,7 @@ func cluster() (*embedded.Cluster, error) {
 		if server.err = execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); server.err != nil {
 			return
 		}
-		_, server.err = store.Migrate(ctx, server.cluster.DatabaseURL(template), store.ProfilePostgres)
+		_, server.err = store.Migrate(ctx, server.cluster.DatabaseURL(template), backend.Postgres)
 	})
 	return server.cluster, server.err
 }
@@ -120,7 +121,7 @@ func asWanted(profile string) store.Detection {
 // Postgres makes a migrated database of the postgres profile for the test.
 func Postgres(t testing.TB) Database {
 	t.Helper()
-	return Database{URL(t), asWanted(store.ProfilePostgres)}
+	return Database{URL(t), asWanted(backend.Postgres)}
 }
 
 func newDatabase(t testing.TB, from string) string {
@@ -155,7 +156,7 @@ func Open(t testing.TB, change func(*store.Config)) *store.Store {
 func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
 	t.Helper()
 	if cfg.Detection.Profile == "" {
-		cfg.Detection = asWanted(store.ProfilePostgres)
+		cfg.Detection = asWanted(backend.Postgres)
 	}
 	s, err := store.Open(t.Context(), cfg, Logger(), prometheus.NewRegistry())
 	if err != nil {
@@ -182,7 +183,7 @@ func Logger() *slog.Logger { return testlog.Logger() }
 // ConnectAdmin opens a connection to a database as a role that may be any other.
 func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {
 	t.Helper()
-	if db.Detection.Profile == store.ProfileTimescale {
+	if db.Detection.Profile == backend.Timescale {
 		return Connect(t, db.URL) // it belongs to a superuser
 	}
 	name := Connect(t, db.URL).Config().Database

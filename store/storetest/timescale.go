@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 // timescaleSlots bounds how many databases with TimescaleDB there are at a time:
@@ -34,7 +35,7 @@ var timescaleTemplate = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer b.stop()
-	if _, err := store.Migrate(context.Background(), b.url, store.ProfileTimescale); err != nil {
+	if _, err := store.Migrate(context.Background(), b.url, backend.Timescale); err != nil {
 		return "", err
 	}
 	file := filepath.Join(dir, "template.tar")
@@ -49,7 +50,7 @@ func TimescaleURL(t testing.TB) string {
 	t.Helper()
 	if server := os.Getenv(nativeEnv); server != "" {
 		address := nativeDatabase(t, server)
-		if _, err := store.Migrate(t.Context(), address, store.ProfileTimescale); err != nil {
+		if _, err := store.Migrate(t.Context(), address, backend.Timescale); err != nil {
 			t.Fatal(err)
 		}
 		return address
@@ -146,13 +147,13 @@ type Database struct {
 // on each, with a migrated database of its own.
 func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	t.Helper()
-	t.Run(store.ProfilePostgres, func(t *testing.T) {
+	t.Run(backend.Postgres, func(t *testing.T) {
 		t.Parallel()
 		test(t, Postgres(t))
 	})
-	t.Run(store.ProfileTimescale, func(t *testing.T) {
+	t.Run(backend.Timescale, func(t *testing.T) {
 		t.Parallel()
-		test(t, Database{TimescaleURL(t), asWanted(store.ProfileTimescale)})
+		test(t, Database{TimescaleURL(t), asWanted(backend.Timescale)})
 	})
 }
 

@@ -1,0 +1,68 @@
+// Package backend implements the two storage profiles: native partitions of plain PostgreSQL, and
+// TimescaleDB's hypertables. A backend creates partitions, maintains rollups and removes expired
+// data. Tables and columns that queries read are the same in both.
+package backend
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// The storage profiles.
+const (
+	Postgres  = "postgres"
+	Timescale = "timescale"
+)
+
+// Series lists the tables that grow with every snapshot.
+var Series = []string{"snapshots", "process_samples", "disk_samples", "net_samples"}
+
+// Rollups lists the aggregates of the series. Each comes after those it is computed from.
+var Rollups = []string{"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d"}
+
+// Backend is a storage profile.
+type Backend interface {
+	// Name returns the profile's name, which is also the name of its folder in migrations.
+	Name() string
+	// EnsurePartitions creates the missing partitions of the given days (midnight, UTC).
+	EnsurePartitions(ctx context.Context, days []time.Time) error
+	// InvalidatePartitions clears the cache of existing partitions.
+	InvalidatePartitions()
+	// CreateAhead prepares storage for the coming days and returns how many days are prepared.
+	CreateAhead(ctx context.Context, now time.Time) (days int, err error)
+	// MarkDirty records, in the writer's transaction, the hours whose rollups are out of date:
+	// hours[i] of machines[i]. Each pair occurs once.
+	MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error
+	// RefreshRollups updates the rollups that the database does not update by itself.
+	RefreshRollups(ctx context.Context, now time.Time) error
+	// RolledUpUntil returns the first hour for which reading process_1h costs as much as reading the
+	// samples, because it is not materialized yet. Machine 0 means all machines.
+	RolledUpUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error)
+	// RefreshLag returns the time since the end of the oldest hour whose rollups are overdue, or 0.
+	RefreshLag(ctx context.Context, now time.Time) (time.Duration, error)
+	// ApplyRetention configures the database's own retention jobs, if it has any.
+	ApplyRetention(ctx context.Context, keep Retention, now time.Time) error
+	// DropBefore drops the partitions or chunks of a relation that end at or before cutoff.
+	DropBefore(ctx context.Context, relation string, cutoff time.Time) (dropped int, err error)
+	// Oldest returns the bounds of the oldest partition or chunk of a relation, or zero times.
+	Oldest(ctx context.Context, relation string) (from, to time.Time, err error)
+	// Sizes returns the size on disk of each relation, the largest first.
+	Sizes(ctx context.Context) ([]RelationSize, error)
+	// DeleteRollups deletes a machine's rollups, unless the next refresh deletes them.
+	DeleteRollups(ctx context.Context, machine int32) error
+}
+
+// New returns the backend of a profile.
+func New(profile string, pool *pgxpool.Pool, logger *slog.Logger, now time.Time) Backend {
+	if profile == Timescale {
+		return newTimescale(pool, logger, now)
+	}
+	return newPostgres(pool, logger)
+}
+
+// StartOfDay returns midnight of t's day in UTC.
+func StartOfDay(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }

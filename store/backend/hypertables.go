@@ -1,0 +1,232 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// timescale keeps each series in a hypertable and rollups in continuous
+// aggregates, which TimescaleDB's own jobs refresh, compress and drop.
+type timescale struct {
+	pool    *pgxpool.Pool
+	logger  *slog.Logger
+	started time.Time
+
+	mu  sync.Mutex
+	ran map[int32]time.Time // jobs that we ran in TimescaleDB's place
+}
+
+func newTimescale(pool *pgxpool.Pool, logger *slog.Logger, now time.Time) *timescale {
+	return &timescale{pool: pool, logger: logger, started: now, ran: make(map[int32]time.Time)}
+}
+
+func (p *timescale) Name() string { return Timescale }
+
+// ensure has nothing to do: TimescaleDB makes chunks when rows come.
+func (p *timescale) EnsurePartitions(context.Context, []time.Time) error { return nil }
+
+func (p *timescale) InvalidatePartitions() {}
+
+// mark has nothing to do: TimescaleDB notes itself what has changed.
+func (p *timescale) MarkDirty(context.Context, pgx.Tx, []int32, []time.Time) error { return nil }
+
+// removeRollups has nothing to do: the deletion of the rows below makes the next
+// refresh remove them, as far back as there were such rows.
+func (p *timescale) DeleteRollups(context.Context, int32) error { return nil }
+
+// chunkIntervals are those that chunks may have: they divide a day, so that no
+// chunk crosses midnight, and are whole hours, so that no segment crosses chunks.
+var chunkIntervals = []time.Duration{24 * time.Hour, 12 * time.Hour, 6 * time.Hour, 3 * time.Hour, time.Hour}
+
+// ahead fits the interval of chunks to come to the rate at which rows come in now.
+func (p *timescale) CreateAhead(ctx context.Context, now time.Time) (int, error) {
+	for _, relation := range Series {
+		if err := p.fitChunks(ctx, relation, now); err != nil {
+			return 0, fmt.Errorf("fit the chunks of %s: %w", relation, err)
+		}
+	}
+	return daysAhead, nil
+}
+
+// fitChunks chooses the longest interval whose chunk, indexes included, takes at
+// most half of the database's own memory: inserts then find the index pages they
+// need in it.
+func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Time) error {
+	var from time.Time
+	var bytes, memory int64
+	var interval time.Duration
+	err := p.pool.QueryRow(ctx, `
+		SELECT c.range_start, pg_total_relation_size(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass),
+			pg_size_bytes(current_setting('shared_buffers')), d.time_interval
+		FROM timescaledb_information.chunks c
+		JOIN timescaledb_information.dimensions d ON d.hypertable_schema = c.hypertable_schema AND d.hypertable_name = c.hypertable_name
+		WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = $1 AND NOT c.is_compressed AND c.range_start <= $2 AND c.range_end > $2`, relation, now).
+		Scan(&from, &bytes, &memory, &interval)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	age := now.Sub(from)
+	if age < 30*time.Minute { // too early to tell
+		return nil
+	}
+	fit := fitInterval(bytes, age, memory/2)
+	if fit == interval {
+		return nil
+	}
+	p.logger.Info(
+		"changing the interval of chunks to come", "relation", relation, "from", interval, "to", fit,
+		"bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory,
+	)
+	_, err = p.pool.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
+	return err
+}
+
+// fitInterval returns the longest interval in which a chunk that took bytes in
+// its first age stays below limit, and never less than an hour.
+func fitInterval(bytes int64, age time.Duration, limit int64) time.Duration {
+	for _, interval := range chunkIntervals {
+		if float64(bytes)*float64(interval)/float64(age) <= float64(limit) {
+			return interval
+		}
+	}
+	return chunkIntervals[len(chunkIntervals)-1]
+}
+
+func (p *timescale) RolledUpUntil(ctx context.Context, _ int32, now time.Time) (time.Time, error) {
+	hour := now.UTC().Truncate(time.Hour)
+	mark, err := p.watermark(ctx)
+	if err != nil {
+		return hour, err
+	}
+	if mark.Before(hour.Add(-2 * time.Hour)) {
+		return hour.Add(-2 * time.Hour), nil
+	}
+	if mark.Before(hour) {
+		return mark, nil
+	}
+	return hour, nil
+}
+
+// watermark is the instant up to which process_1h is made; zero if none of it is.
+func (p *timescale) watermark(ctx context.Context) (time.Time, error) {
+	var mark *time.Time
+	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))
+		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).
+		Scan(&mark)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read how far rollups are made: %w", err)
+	}
+	if mark == nil {
+		return time.Time{}, nil
+	}
+	return *mark, nil
+}
+
+// behind looks for the first snapshot above the watermark, machine by machine: the
+// index begins with the machine.
+func (p *timescale) RefreshLag(ctx context.Context, now time.Time) (time.Duration, error) {
+	mark, err := p.watermark(ctx)
+	if err != nil {
+		return 0, err
+	}
+	hour := now.UTC().Truncate(time.Hour)
+	if !mark.Before(hour) {
+		return 0, nil
+	}
+	var first *time.Time
+	if err := p.pool.QueryRow(ctx, `SELECT min(s.ts) FROM machines m
+		CROSS JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = m.id AND ts >= $1 AND ts < $2 ORDER BY ts LIMIT 1) s
+		WHERE m.last_snapshot >= $1`, mark, hour).Scan(&first); err != nil {
+		return 0, fmt.Errorf("look for hours without rollups: %w", err)
+	}
+	if first == nil {
+		return 0, nil
+	}
+	return max(0, now.Sub(first.UTC().Truncate(time.Hour).Add(time.Hour))), nil
+}
+
+// lockPatience is how long dropping waits for readers of a chunk, while new ones
+// wait behind it; then it lets them pass, and comes again in the next round.
+const lockPatience = "500ms"
+
+func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff time.Time) (int, error) {
+	chunks, err := p.chunks(ctx, relation)
+	if err != nil {
+		return 0, err
+	}
+	dropped := 0
+	for _, chunk := range chunks {
+		if chunk.to.After(cutoff) {
+			break
+		}
+		// One at a time: the others go although one is being read.
+		err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockPatience+`'`); err != nil {
+				return err
+			}
+			_, err := tx.Exec(
+				ctx,
+				`SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)`,
+				relation,
+				chunk.to,
+				chunk.from,
+			)
+			return err
+		})
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "55P03" {
+			p.logger.Info(
+				"a chunk to drop is being read; it goes in the next round", "relation", relation, "from", chunk.from,
+			)
+			continue
+		}
+		if err != nil {
+			return dropped, fmt.Errorf("drop the chunk of %s: %w", chunk.from, err)
+		}
+		p.logger.Info("dropped a chunk", "relation", relation, "from", chunk.from, "to", chunk.to)
+		dropped++
+	}
+	return dropped, nil
+}
+
+type chunk struct{ from, to time.Time }
+
+// chunks lists those of a relation, the oldest first.
+func (p *timescale) chunks(ctx context.Context, relation string) ([]chunk, error) {
+	rows, err := p.pool.Query(ctx, `
+		SELECT c.range_start, c.range_end FROM timescaledb_information.chunks c
+		LEFT JOIN timescaledb_information.continuous_aggregates a
+			ON a.materialization_hypertable_schema = c.hypertable_schema AND a.materialization_hypertable_name = c.hypertable_name
+		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema() AND coalesce(a.view_name, c.hypertable_name) = $1
+		ORDER BY c.range_start`, relation)
+	if err != nil {
+		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+	}
+	chunks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (chunk, error) {
+		var one chunk
+		err := row.Scan(&one.from, &one.to)
+		return one, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+	}
+	return chunks, nil
+}
+
+func (p *timescale) Oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
+	chunks, err := p.chunks(ctx, relation)
+	if err != nil || len(chunks) == 0 {
+		return from, to, err
+	}
+	return chunks[0].from, chunks[0].to, nil
+}

@@ -1,0 +1,220 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// rollupLock lets one server at a time make rollups.
+	rollupLock = 7_265_102
+	// rollupLag is how long after its end an hour is made: agents' posts are a
+	// moment late, and what comes later makes the hour anew.
+	rollupLag = 2 * time.Minute
+	// rollupBatch is how many buckets one transaction makes.
+	rollupBatch = 200
+)
+
+// The levels of rollup_marks, in hours.
+const (
+	levelHour       = 1
+	levelThreeHours = 3
+	levelDay        = 24
+)
+
+func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error {
+	_, err := tx.Exec(ctx, `INSERT INTO rollup_marks (machine, bucket, level, claimed)
+		SELECT machine, bucket, 1, false FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) ORDER BY 1, 2
+		ON CONFLICT DO NOTHING`, machines, hours)
+	return err
+}
+
+// refresh makes the buckets that are over and marked: hours first, of which it
+// marks the coarser ones.
+func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("get a connection: %w", err)
+	}
+	defer conn.Release()
+	var locked bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, rollupLock).Scan(&locked); err != nil {
+		return fmt.Errorf("lock the rollups: %w", err)
+	}
+	if !locked {
+		return nil // another server is at it
+	}
+	defer func() {
+		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, rollupLock)
+	}()
+	for _, level := range []int{levelHour, levelThreeHours, levelDay} {
+		for more := true; more; {
+			if more, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-rollupLag)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refreshSome claims and makes some buckets of a level that end before now.
+func (p *postgres) refreshSome(
+	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
+) (more bool, err error) {
+	machines, buckets, err := p.claim(ctx, conn, level, now)
+	if err != nil {
+		return false, fmt.Errorf("claim buckets of %d h: %w", level, err)
+	}
+	if len(machines) == 0 {
+		return false, nil
+	}
+	relations := map[int][]string{levelHour: {"machine_1m", "machine_1h", "process_1h"}, levelThreeHours: {"machine_3h", "process_3h"}, levelDay: {"machine_1d", "process_1d"}}[level]
+	if err := p.ensureRelations(ctx, relations, buckets); err != nil {
+		return false, err
+	}
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, statement := range rollupSQL[level] {
+			if _, err := tx.Exec(ctx, statement, machines, buckets); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(
+			ctx,
+			`DELETE FROM rollup_marks k USING unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
+			WHERE k.machine = u.machine AND k.bucket = u.bucket AND k.level = $3 AND k.claimed`,
+			machines,
+			buckets,
+			level,
+		)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("make buckets of %d h: %w", level, err)
+	}
+	return len(machines) == rollupBatch, nil
+}
+
+// claim picks buckets to make. The machines' rows are locked for a moment, as
+// writers do for theirs: a writer that did not see the claim has committed by
+// then, and any later one marks anew.
+func (p *postgres) claim(
+	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
+) (machines []int32, buckets []time.Time, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		// A coarse bucket waits for all finer ones in it.
+		rows, err := tx.Query(ctx, `
+			SELECT DISTINCT machine, bucket FROM rollup_marks k
+			WHERE level = $1 AND bucket <= $2::timestamptz - make_interval(hours => $1)
+			  AND NOT EXISTS (SELECT FROM rollup_marks f WHERE f.machine = k.machine AND f.level < $1
+				AND f.bucket >= k.bucket AND f.bucket < k.bucket + make_interval(hours => $1))
+			ORDER BY bucket, machine LIMIT $3`, level, now, rollupBatch)
+		if err != nil {
+			return err
+		}
+		var machine int32
+		var bucket time.Time
+		if _, err := pgx.ForEachRow(rows, []any{&machine, &bucket}, func() error {
+			machines, buckets = append(machines, machine), append(buckets, bucket)
+			return nil
+		}); err != nil || len(machines) == 0 {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT FROM machines WHERE id = ANY($1) ORDER BY machine_id FOR NO KEY UPDATE`, machines); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM rollup_marks k USING unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
+			WHERE k.machine = u.machine AND k.bucket = u.bucket AND k.level = $3 AND NOT k.claimed`, machines, buckets, level); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO rollup_marks (machine, bucket, level, claimed)
+			SELECT u.machine, u.bucket, $3, true FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) ON CONFLICT DO NOTHING`, machines, buckets, level)
+		return err
+	})
+	return machines, buckets, err
+}
+
+// rollupSQL makes the claimed buckets of a level anew, and marks the next level's.
+var rollupSQL = map[int][]string{
+	levelHour: {
+		deleteRollup(
+			"machine_1m_done", "1 hour",
+		), deleteRollup("machine_1h_done", "1 hour"), deleteRollup("process_1h_done", "1 hour"),
+		insertRollup(
+			"machine_1m_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 minute')",
+		),
+		insertRollup("machine_1h_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 hour')"),
+		insertRollup("process_1h_done", "process_hour(u.machine, u.bucket)"),
+		markRollup(levelThreeHours, "3 hours"),
+	},
+	levelThreeHours: {
+		deleteRollup("machine_3h_done", "3 hours"), deleteRollup("process_3h_done", "3 hours"),
+		insertRollup("machine_3h_done", "machine_merge(u.machine, u.bucket, '3 hours')"),
+		insertRollup("process_3h_done", "process_merge(u.machine, u.bucket, '3 hours')"),
+		markRollup(levelDay, "1 day"),
+	},
+	levelDay: {
+		deleteRollup("machine_1d_done", "1 day"), deleteRollup("process_1d_done", "1 day"),
+		insertRollup("machine_1d_done", "machine_merge(u.machine, u.bucket, '1 day')"),
+		insertRollup("process_1d_done", "process_merge(u.machine, u.bucket, '1 day')"),
+	},
+}
+
+func deleteRollup(table, width string) string {
+	return `DELETE FROM ` + table + ` d USING unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
+		WHERE d.machine = u.machine AND d.bucket >= u.bucket AND d.bucket < u.bucket + interval '` + width + `'`
+}
+
+func insertRollup(table, source string) string {
+	return `INSERT INTO ` + table + ` SELECT r.* FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) CROSS JOIN LATERAL ` + source + ` r`
+}
+
+func markRollup(level int, width string) string {
+	return fmt.Sprintf(`INSERT INTO rollup_marks (machine, bucket, level, claimed)
+		SELECT DISTINCT machine, date_bin('%s', bucket, '2000-01-01 00:00:00+00'), %d, false
+		FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) ON CONFLICT DO NOTHING`, width, level)
+}
+
+func (p *postgres) RolledUpUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error) {
+	hour := now.UTC().Truncate(time.Hour)
+	if machine == 0 { // of all machines: the view knows each one's
+		return hour.Add(2 * time.Hour), nil
+	}
+	var first *time.Time
+	err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE machine = $1 AND level = 1 AND bucket >= $2`, machine, hour.Add(-2*time.Hour)).
+		Scan(&first)
+	if err != nil {
+		return hour, fmt.Errorf("look for hours without rollups: %w", err)
+	}
+	if first != nil && first.Before(hour) {
+		return *first, nil
+	}
+	return hour, nil
+}
+
+func (p *postgres) RefreshLag(ctx context.Context, now time.Time) (time.Duration, error) {
+	var first *time.Time
+	due := now.Add(-rollupLag).UTC().Truncate(time.Hour)
+	if err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE level = 1 AND bucket < $1`, due).Scan(&first); err != nil {
+		return 0, fmt.Errorf("look for hours without rollups: %w", err)
+	}
+	if first == nil {
+		return 0, nil
+	}
+	return now.Sub(first.Add(time.Hour)), nil
+}
+
+// configure has nothing to tell: this server drops partitions itself.
+func (p *postgres) ApplyRetention(context.Context, Retention, time.Time) error { return nil }
+
+func (p *postgres) DeleteRollups(ctx context.Context, machine int32) error {
+	for _, relation := range Rollups {
+		if _, err := p.pool.Exec(ctx, `DELETE FROM `+tableOf(relation)+` WHERE machine = $1`, machine); err != nil {
+			return err
+		}
+	}
+	_, err := p.pool.Exec(ctx, `DELETE FROM rollup_marks WHERE machine = $1`, machine)
+	return err
+}

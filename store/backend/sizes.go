@@ -1,0 +1,92 @@
+package backend
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// RelationSize is the size of a relation on disk, including its indexes.
+type RelationSize struct {
+	Relation          string `json:"relation"`
+	Bytes             int64  `json:"bytes" doc:"On disk, with indexes"`
+	Rows              int64  `json:"rows" doc:"As the database estimates them"`
+	CompressedBytes   int64  `json:"compressed_bytes" doc:"Of these, in compressed chunks"`
+	UncompressedBytes int64  `json:"uncompressed_bytes" doc:"What those chunks took before compression"`
+}
+
+// PlainTables lists the tables that are neither series nor rollups.
+var PlainTables = []string{"machines", "processes"}
+
+// Sizes implements Backend by adding up the partitions.
+func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
+	tables := make([]string, 0, len(Series)+len(Rollups))
+	names := make([]string, 0, cap(tables))
+	for _, relation := range slices.Concat(Series, Rollups) {
+		names, tables = append(names, relation), append(tables, tableOf(relation))
+	}
+	rows, err := p.pool.Query(ctx, `
+		SELECT t.name, coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+		FROM unnest($1::text[], $2::text[]) t(name, parent)
+		LEFT JOIN pg_inherits i ON i.inhparent = t.parent::regclass LEFT JOIN pg_class c ON c.oid = i.inhrelid
+		GROUP BY t.name`, names, tables)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of partitions: %w", err)
+	}
+	sizes, err := pgx.CollectRows(rows, scanSize)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of partitions: %w", err)
+	}
+	return addPlainTables(ctx, p.pool, sizes)
+}
+
+// Sizes implements Backend. TimescaleDB's sizes include compressed and uncompressed chunks.
+func (p *timescale) Sizes(ctx context.Context) ([]RelationSize, error) {
+	rows, err := p.pool.Query(ctx, `
+		WITH tables AS (
+			SELECT name, name::regclass AS relation FROM unnest($1::text[]) name
+			UNION ALL
+			SELECT view_name, format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+			FROM timescaledb_information.continuous_aggregates WHERE view_schema = current_schema() AND view_name = ANY($2))
+		SELECT t.name, coalesce(hypertable_size(t.relation), 0), coalesce(approximate_row_count(t.relation), 0),
+			coalesce(c.after_compression_total_bytes, 0)::bigint, coalesce(c.before_compression_total_bytes, 0)::bigint
+		FROM tables t LEFT JOIN LATERAL hypertable_compression_stats(t.relation) c ON true`, Series, Rollups)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
+	}
+	sizes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (RelationSize, error) {
+		var size RelationSize
+		err := row.Scan(&size.Relation, &size.Bytes, &size.Rows, &size.CompressedBytes, &size.UncompressedBytes)
+		return size, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
+	}
+	return addPlainTables(ctx, p.pool, sizes)
+}
+
+// addPlainTables appends the sizes of PlainTables and sorts the list, the largest first.
+func addPlainTables(ctx context.Context, pool *pgxpool.Pool, sizes []RelationSize) ([]RelationSize, error) {
+	rows, err := pool.Query(ctx, `SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint
+		FROM pg_class WHERE relname = ANY($1) AND relnamespace = current_schema()::regnamespace`, PlainTables)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of tables: %w", err)
+	}
+	plain, err := pgx.CollectRows(rows, scanSize)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of tables: %w", err)
+	}
+	sizes = append(sizes, plain...)
+	slices.SortFunc(sizes, func(a, b RelationSize) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	return sizes, nil
+}
+
+func scanSize(row pgx.CollectableRow) (RelationSize, error) {
+	var size RelationSize
+	err := row.Scan(&size.Relation, &size.Bytes, &size.Rows)
+	return size, err
+}

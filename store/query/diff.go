@@ -1,0 +1,83 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Change is what became of a process between two instants, and what it used in
+// between; the times of Used are of its samples there.
+type Change struct {
+	snapshot.ProcessChange
+	Used *Usage
+}
+
+// Diff is what is different between two instants of a machine.
+type Diff struct {
+	From, To snapshot.State // without processes
+	Changes  []Change       // in no order
+}
+
+// Diff compares a machine's processes at two instants, and tells what they used
+// in between.
+func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*Diff, error) {
+	defer q.observe("diff", time.Now())
+	machine, err := q.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, err
+	}
+	before, err := q.At(ctx, machineID, from, true)
+	if err != nil {
+		return nil, err
+	}
+	after, err := q.At(ctx, machineID, to, true)
+	if err != nil {
+		return nil, err
+	}
+	used, err := q.usedBetween(ctx, machine, before.Timestamp, after.Timestamp)
+	if err != nil {
+		return nil, err
+	}
+	diff := &Diff{From: *before, To: *after}
+	diff.From.Processes, diff.To.Processes = nil, nil
+	known := make(map[snapshot.ProcessKey]bool, len(before.Processes))
+	for _, change := range snapshot.CompareProcesses(before.Processes, after.Processes) {
+		one := change.Before
+		if one == nil {
+			one = change.After
+		}
+		known[one.ProcessKey] = true
+		diff.Changes = append(diff.Changes, Change{ProcessChange: change, Used: used[one.ProcessKey]})
+	}
+	for key, usage := range used {
+		if !known[key] {
+			diff.Changes = append(diff.Changes, Change{Used: usage})
+		}
+	}
+	return diff, nil
+}
+
+// usedBetween adds up what was used after from and up to to.
+func (q *Queries) usedBetween(
+	ctx context.Context, machine int32, from, to snapshot.Time,
+) (map[snapshot.ProcessKey]*Usage, error) {
+	window, err := q.planOf(ctx, machine, from+1, to+1, true)
+	if err != nil || len(window.segments) == 0 {
+		return nil, err
+	}
+	sums, args := window.sums("machine = $1", []any{machine})
+	args = append(args, 10*snapshot.MaxProcesses)
+	list, err := q.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
+	used := make(map[snapshot.ProcessKey]*Usage, len(list))
+	for i := range list {
+		used[snapshot.ProcessKey{PID: list[i].PID, StartedAt: list[i].StartedAt}] = &list[i]
+	}
+	return used, err
+}
+
+func isNotFound(err error) bool {
+	return errors.Is(err, snapshot.ErrNoMachine) || errors.Is(err, snapshot.ErrNoSnapshot)
+}

@@ -1,0 +1,258 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/backend"
+)
+
+// Match says which processes are looked for, by their whole name or by their
+// command line; at least one is given.
+type Match struct {
+	Name string
+	// Command is found anywhere in the command line, in any case; with * (any text)
+	// or ? (any character) in it, it must match the whole of it.
+	Command string
+	// Text is found anywhere in the name or in the command line, as Command is.
+	Text string
+}
+
+// like is what is looked for as a pattern for LIKE, in lower case; "" for none.
+func like(text string) string {
+	if text == "" {
+		return ""
+	}
+	pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`, `?`, `_`).Replace(strings.ToLower(text))
+	if !strings.ContainsAny(text, "*?") {
+		pattern = "%" + pattern + "%"
+	}
+	return pattern
+}
+
+// args are the parameters of matches, before those of what is around it.
+func (m Match) args(others ...any) []any {
+	return append([]any{m.Name, like(m.Command), like(m.Text)}, others...)
+}
+
+// matches is the condition on processes p: its parameters are the name and the patterns
+// of the command line and of either.
+const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2) AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
+
+// ProcessMatch is a machine on which processes that were looked for ran at an instant.
+type ProcessMatch struct {
+	MachineID string
+	// Timestamp is the snapshot that shows it.
+	Timestamp snapshot.Time
+	Processes []snapshot.Process
+}
+
+// FleetPage says which machines are looked at: those after a machine id, until
+// limit of them have what is looked for.
+type FleetPage struct {
+	View  View
+	After string
+	Limit int
+}
+
+const (
+	// fleetStride is how many machines are looked at together.
+	fleetStride = 32
+	// fleetReaders is how many of them at the same time.
+	fleetReaders = 4
+	// fleetLooks bounds the machines that one page looks at, found or not.
+	fleetLooks = 512
+)
+
+// FleetAt tells on which machines processes ran at an instant. A machine whose
+// newest snapshot was by then more than two intervals and ten minutes old was off,
+// as far as anyone knows. next is where the following page begins, "" at the end.
+func (q *Queries) FleetAt(
+	ctx context.Context, match Match, at snapshot.Time, page FleetPage,
+) (found []ProcessMatch, next string, err error) {
+	defer q.observe("fleet_at", time.Now())
+	after := page.After
+	for looked := 0; looked < fleetLooks; looked += fleetStride {
+		machines, err := q.candidates(ctx, page.View, match, at, after, fleetStride)
+		if err != nil {
+			return nil, "", err
+		}
+		seen, err := q.matchesOn(ctx, machines, match, at)
+		if err != nil {
+			return nil, "", err
+		}
+		for i, one := range seen {
+			if one == nil {
+				continue
+			}
+			if found = append(found, *one); len(found) == page.Limit &&
+				(i < len(seen)-1 || len(machines) == fleetStride) {
+				return found, one.MachineID, nil
+			}
+		}
+		if len(machines) < fleetStride {
+			return found, "", nil
+		}
+		after = machines[len(machines)-1]
+	}
+	return found, after, nil
+}
+
+// candidates lists the next machines that ever ran what is looked for, on or after
+// the day of since, of those that are seen.
+func (q *Queries) candidates(
+	ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int,
+) ([]string, error) {
+	rows, err := q.pool.Query(ctx, `
+		SELECT m.machine_id FROM machines m WHERE m.machine_id > $5 AND ($7 OR m.tags && $8)
+		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $4 AND `+matches+`)
+		ORDER BY m.machine_id LIMIT $6`, match.args(backend.StartOfDay(since.Std()), after, limit, view.All, view.tags())...)
+	if err != nil {
+		return nil, fmt.Errorf("look for machines: %w", err)
+	}
+	machines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for machines: %w", err)
+	}
+	return machines, nil
+}
+
+// matchesOn reads the machines' state at an instant; nil where nothing is found.
+func (q *Queries) matchesOn(
+	ctx context.Context, machines []string, match Match, at snapshot.Time,
+) ([]*ProcessMatch, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	seen := make([]*ProcessMatch, len(machines))
+	work := make(chan int)
+	var readers sync.WaitGroup
+	for range min(fleetReaders, len(machines)) {
+		readers.Go(func() {
+			for i := range work {
+				one, err := q.matchOn(ctx, machines[i], match, at)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				seen[i] = one
+			}
+		})
+	}
+	for i := range machines {
+		select {
+		case work <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(work)
+	readers.Wait()
+	return seen, context.Cause(ctx)
+}
+
+func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at snapshot.Time) (*ProcessMatch, error) {
+	state, err := q.At(ctx, machineID, at, true)
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if at.Sub(state.Timestamp) > snapshot.MaxRunDuration+2*time.Duration(state.IntervalMS)*time.Millisecond {
+		return nil, nil
+	}
+	matcher := match.matcher()
+	hits := slices.DeleteFunc(state.Processes, func(p snapshot.Process) bool { return !matcher(&p.Identity) })
+	if len(hits) == 0 {
+		return nil, nil
+	}
+	return &ProcessMatch{MachineID: machineID, Timestamp: state.Timestamp, Processes: hits}, nil
+}
+
+// matcher does to one identity what the database does by matches.
+func (m Match) matcher() func(*snapshot.Identity) bool {
+	command, text := like(m.Command), like(m.Text)
+	return func(id *snapshot.Identity) bool {
+		return (m.Name == "" || id.Name == m.Name) &&
+			(command == "" || likeMatch(command, strings.ToLower(id.CommandLine))) &&
+			(text == "" || likeMatch(text, strings.ToLower(id.CommandLine)) || likeMatch(text, strings.ToLower(id.Name)))
+	}
+}
+
+// likeMatch matches text against a pattern of LIKE, in time linear in the text for
+// each % of the pattern.
+func likeMatch(pattern, text string) bool {
+	p, t := []rune(pattern), []rune(text)
+	i, k, star, mark := 0, 0, -1, 0
+	for k < len(t) {
+		literal := i < len(p) && p[i] == '\\' && i+1 < len(p)
+		switch {
+		case i < len(p) && p[i] == '%':
+			star, mark = i, k
+			i++
+		case literal && p[i+1] == t[k]:
+			i, k = i+2, k+1
+		case i < len(p) && !literal && (p[i] == '_' || p[i] == t[k]):
+			i, k = i+1, k+1
+		case star >= 0:
+			mark++
+			i, k = star+1, mark
+		default:
+			return false
+		}
+	}
+	for i < len(p) && p[i] == '%' {
+		i++
+	}
+	return i == len(p)
+}
+
+// FleetWindow tells which processes ran in a window, on which machines, and what
+// they used in it. A page is of limit machines.
+func (q *Queries) FleetWindow(
+	ctx context.Context, match Match, from, to snapshot.Time, page FleetPage,
+) (list []Usage, window WindowPlan, next string, err error) {
+	defer q.observe("fleet_window", time.Now())
+	if window, err = q.planOf(ctx, 0, from, to, false); err != nil {
+		return nil, window, "", err
+	}
+	machines, err := q.candidates(ctx, page.View, match, from, page.After, page.Limit)
+	if err != nil || len(machines) == 0 || len(window.segments) == 0 {
+		return nil, window, "", err
+	}
+	if len(machines) == page.Limit {
+		next = machines[len(machines)-1]
+	}
+	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
+		WHERE m.machine_id = ANY($5) AND p.last_day >= $4 AND (p.started_at IS NULL OR p.started_at < $6) AND `+matches+` LIMIT $7`,
+		match.args(backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses)...)
+	if err != nil {
+		return nil, window, "", fmt.Errorf("look for processes: %w", err)
+	}
+	var ids []int64
+	var keys []int32
+	var id int64
+	var key int32
+	if _, err := pgx.ForEachRow(rows, []any{&id, &key}, func() error {
+		ids, keys = append(ids, id), append(keys, key)
+		return nil
+	}); err != nil {
+		return nil, window, "", fmt.Errorf("look for processes: %w", err)
+	}
+	slices.Sort(keys)
+	sums, args := window.sums("machine = ANY($1) AND process = ANY($2)", []any{slices.Compact(keys), ids})
+	args = append(args, fleetProcesses)
+	list, err = q.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
+	slices.SortStableFunc(list, func(a, b Usage) int { return cmp.Compare(a.MachineID, b.MachineID) })
+	return list, window, next, err
+}
+
+// fleetProcesses bounds the processes of one page.
+const fleetProcesses = 10_000

@@ -1,0 +1,78 @@
+// Package query reads what the writer stored: machines, snapshots, processes and their history.
+// Queries are the same for both storage profiles.
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/internal/histogram"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/backend"
+)
+
+// Config is what Queries need. All fields are required.
+type Config struct {
+	Pool    *pgxpool.Pool
+	Backend backend.Backend
+	// Retention returns the retention in effect.
+	Retention func() backend.Retention
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Queries reads from the database. It is safe for concurrent use.
+type Queries struct {
+	pool      *pgxpool.Pool
+	backend   backend.Backend
+	retention func() backend.Retention
+	now       func() time.Time
+	seconds   *prometheus.HistogramVec
+}
+
+// New returns Queries and registers their metrics.
+func New(cfg Config, registry prometheus.Registerer) *Queries {
+	q := &Queries{pool: cfg.Pool, backend: cfg.Backend, retention: cfg.Retention, now: cfg.Now}
+	q.seconds = prometheus.NewHistogramVec(
+		histogram.Options("snapwatch_store_read_seconds", "Time of a read, by kind.",
+			prometheus.ExponentialBuckets(0.0005, 2, 14)),
+		[]string{"kind"},
+	)
+	for _, kind := range readKinds { // create each series now, so that rate() sees the first read
+		q.seconds.WithLabelValues(kind)
+	}
+	registry.MustRegister(q.seconds)
+	return q
+}
+
+// readKinds are the values of the label kind that exist from the start.
+var readKinds = []string{"machines", "machine", "range", "at", "after", "chart", "top", "process", "name", "diff",
+	"fleet_at", "fleet_window", "storage"}
+
+func (q *Queries) observe(kind string, started time.Time) {
+	q.seconds.WithLabelValues(kind).Observe(time.Since(started).Seconds())
+}
+
+// Horizon returns the time of the oldest snapshots that retention keeps.
+func (q *Queries) Horizon() snapshot.Time {
+	return snapshot.TimeOf(q.now().Add(-q.retention().For("snapshots")))
+}
+
+// machineKey returns the internal key of a machine, or snapshot.ErrNoMachine.
+func (q *Queries) machineKey(ctx context.Context, machineID string) (int32, error) {
+	var machine int32
+	err := q.pool.QueryRow(ctx, `SELECT id FROM machines WHERE machine_id = $1`, machineID).Scan(&machine)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, snapshot.ErrNoMachine
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up a machine: %w", err)
+	}
+	return machine, nil
+}

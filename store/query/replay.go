@@ -1,0 +1,129 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
+)
+
+// sample is a row of process_samples.
+type sample struct {
+	ts      snapshot.Time
+	process int64
+	values  snapshot.Values
+}
+
+// identityRow is a row of processes.
+type identityRow struct {
+	key      snapshot.ProcessKey
+	identity snapshot.Identity
+}
+
+func (q *Queries) readSamples(ctx context.Context, machine int32, from, to snapshot.Time) ([]sample, error) {
+	rows, err := q.pool.Query(ctx, samplesSQL, machine, from.Std(), to.Std())
+	if err != nil {
+		return nil, fmt.Errorf("read samples of machine %d: %w", machine, err)
+	}
+	samples, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample, error) {
+		var one sample
+		var ts time.Time
+		var state *string
+		v := &one.values
+		err := row.Scan(
+			&ts, &one.process, &v.CPUMS, &v.MemoryUsage, &v.ReadBytes, &v.WriteBytes, &v.Threads, &state,
+			&v.OpenFiles,
+		)
+		one.ts = snapshot.TimeOf(ts)
+		if state != nil {
+			v.State = *state
+		}
+		return one, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read samples of machine %d: %w", machine, err)
+	}
+	return samples, nil
+}
+
+// readIdentities reads what the sampled processes are: once each, and not with
+// every sample, because command lines are long.
+func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int64]identityRow, error) {
+	ids := make([]int64, len(samples))
+	for i := range samples {
+		ids[i] = samples[i].process
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	rows, err := q.pool.Query(ctx, identitiesSQL, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read processes: %w", err)
+	}
+	identities := make(map[int64]identityRow, len(ids))
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		var id int64
+		var one identityRow
+		var started pgtype.Timestamptz
+		err := row.Scan(
+			&id, &one.key.PID, &started, &one.identity.PPID, &one.identity.Name, &one.identity.CommandLine,
+			&one.identity.User, &one.identity.Cgroup,
+		)
+		one.key.StartedAt = snapshot.TimeOf(started.Time)
+		identities[id] = one
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read processes: %w", err)
+	}
+	return identities, nil
+}
+
+// replay turns sparse samples back into the full list at each instant. Samples
+// begin at the full snapshot of the first instant, and instants leave none out
+// from there on; both are in order of time.
+func replay(instants []instant, samples []sample, identities map[int64]identityRow) [][]snapshot.Process {
+	var list snapshot.Replay
+	lists := make([][]snapshot.Process, len(instants))
+	var moved, reset snapshot.Time // how far the list has been moved; the full snapshot it rests on
+	for i, at := range instants {
+		for len(samples) > 0 && samples[0].ts <= at.ts {
+			ts := samples[0].ts
+			if ts == at.fullTS {
+				list.Reset()
+				reset = ts
+			} else {
+				list.CarryForward()
+			}
+			moved = ts
+			for len(samples) > 0 && samples[0].ts == ts {
+				apply(&list, samples[0], identities)
+				samples = samples[1:]
+			}
+		}
+		if reset < at.fullTS { // a full snapshot without any process
+			list.Reset()
+			reset = at.fullTS
+		}
+		if moved < at.ts { // an instant at which nothing has changed
+			list.CarryForward()
+			moved = at.ts
+		}
+		lists[i] = list.Processes()
+	}
+	return lists
+}
+
+func apply(list *snapshot.Replay, one sample, identities map[int64]identityRow) {
+	who := identities[one.process]
+	if schema.IsGone(one.values.State) {
+		list.Remove(who.key)
+		return
+	}
+	list.Set(snapshot.Process{ProcessKey: who.key, Identity: who.identity, Values: one.values})
+}

@@ -1,0 +1,227 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
+)
+
+// Range says which snapshots of a machine are wanted: those of [From, To],
+// oldest first, at most Limit of them.
+type Range struct {
+	From, To  snapshot.Time
+	Limit     int
+	Processes bool // with the full process list of each
+}
+
+// Snapshots reads a range. more tells that there are further snapshots in it,
+// after the last one returned.
+func (q *Queries) Snapshots(
+	ctx context.Context, machineID string, r Range,
+) (states []snapshot.State, more bool, err error) {
+	defer q.observe("range", time.Now())
+	machine, err := q.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, false, err
+	}
+	r.From = max(r.From, q.Horizon())
+	rows, err := q.readInstants(ctx, machine, rangeSQL, machine, r.From.Std(), r.To.Std(), r.Limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	if more = len(rows) > r.Limit; more {
+		rows = rows[:r.Limit]
+	}
+	states, err = q.complete(ctx, machineID, machine, rows, r.Processes)
+	return states, more, err
+}
+
+// usualGap is how old a machine's newest snapshot is at the most, as a rule.
+const usualGap = 2 * time.Hour
+
+// At reads the state of a machine at an instant: its newest snapshot at or
+// before it. It returns ErrNoSnapshot if there is none that is kept.
+func (q *Queries) At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error) {
+	defer q.observe("at", time.Now())
+	machine, err := q.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, err
+	}
+	// Nearly always it is not long ago; a short look spares planning for every chunk.
+	horizon := q.Horizon()
+	rows, err := q.readInstants(ctx, machine, atSQL, machine, max(horizon, at.Add(-usualGap)).Std(), at.Std())
+	if err == nil && len(rows) == 0 {
+		rows, err = q.readInstants(ctx, machine, atSQL, machine, horizon.Std(), at.Std())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, snapshot.ErrNoSnapshot
+	}
+	states, err := q.complete(ctx, machineID, machine, rows, processes)
+	if err != nil {
+		return nil, err
+	}
+	return &states[0], nil
+}
+
+// After reads the newest limit snapshots of a machine that are newer than after,
+// oldest first, with their processes: what a live view has missed.
+func (q *Queries) After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error) {
+	defer q.observe("after", time.Now())
+	machine, err := q.machineKey(ctx, machineID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.readInstants(ctx, machine, afterSQL, machine, max(after, q.Horizon()).Std(), limit)
+	if err != nil {
+		return nil, err
+	}
+	return q.complete(ctx, machineID, machine, rows, true)
+}
+
+const instantColumns = `ts, full_ts, interval_ms, cpu_usage, load1, load5, load15, uptime_ms,
+	total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk,
+	cpu_user, cpu_nice, cpu_system, cpu_iowait, cpu_irq, cpu_steal, cores, temperatures, unseen_processes, dropped_snapshots, clock_jump_ms`
+
+const (
+	rangeSQL = `SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
+	atSQL    = `SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
+	afterSQL = `SELECT * FROM (SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
+
+	samplesSQL = `SELECT ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, threads, state, open_files
+		FROM process_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts`
+	identitiesSQL = `SELECT id, pid, started_at, ppid, name, command_line, user_name, cgroup FROM processes WHERE id = ANY($1)`
+	disksSQL      = `SELECT ts, device, mount, total, used, read_bytes, write_bytes
+		FROM disk_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, mount`
+	netsSQL = `SELECT ts, name, received_bytes, sent_bytes
+		FROM net_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, name`
+)
+
+// instant is a row of snapshots.
+type instant struct {
+	ts, fullTS snapshot.Time
+	intervalMS int64
+	metrics    snapshot.MachineSnapshot
+}
+
+func (q *Queries) readInstants(ctx context.Context, machine int32, sql string, args ...any) ([]instant, error) {
+	rows, err := q.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read snapshots of machine %d: %w", machine, err)
+	}
+	instants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (instant, error) {
+		var at instant
+		var ts, full time.Time
+		m := &at.metrics
+		var cpu snapshot.CPUModes
+		var temperatures []byte
+		err := row.Scan(
+			&ts, &full, &at.intervalMS, &m.CPUUsage, &m.Load1, &m.Load5, &m.Load15, &m.UptimeMS, &m.TotalRAM,
+			&m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk,
+			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Steal, &m.Cores, &temperatures,
+			&m.UnseenProcesses, &m.DroppedSnapshots, &m.ClockJumpMS,
+		)
+		if err != nil {
+			return at, err
+		}
+		at.ts, at.fullTS = snapshot.TimeOf(ts), snapshot.TimeOf(full)
+		if cpu != (snapshot.CPUModes{}) {
+			m.CPU = &cpu
+		}
+		m.Temperatures, err = schema.ParseTemperatures(temperatures)
+		return at, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read snapshots of machine %d: %w", machine, err)
+	}
+	return instants, nil
+}
+
+// complete adds devices and, if wanted, processes to instants in order of time.
+func (q *Queries) complete(
+	ctx context.Context, machineID string, machine int32, instants []instant, processes bool,
+) ([]snapshot.State, error) {
+	states := make([]snapshot.State, len(instants))
+	if len(instants) == 0 {
+		return states, nil
+	}
+	index := make(map[snapshot.Time]*snapshot.MachineSnapshot, len(instants))
+	for i, at := range instants {
+		kind := snapshot.KindChanges
+		if at.fullTS == at.ts {
+			kind = snapshot.KindFull
+		}
+		states[i] = snapshot.State{
+			MachineID:  machineID,
+			Timestamp:  at.ts,
+			Kind:       kind,
+			IntervalMS: at.intervalMS,
+			Machine:    at.metrics,
+		}
+		index[at.ts] = &states[i].Machine
+	}
+	low, high := instants[0], instants[len(instants)-1]
+	if err := q.readDevices(ctx, machine, low.ts, high.ts, index); err != nil {
+		return nil, err
+	}
+	if !processes {
+		return states, nil
+	}
+	samples, err := q.readSamples(ctx, machine, low.fullTS, high.ts)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := q.readIdentities(ctx, samples)
+	if err != nil {
+		return nil, err
+	}
+	lists := replay(instants, samples, identities)
+	for i := range states {
+		states[i].Processes = lists[i]
+		states[i].DeriveCPUUsage()
+	}
+	return states, nil
+}
+
+func (q *Queries) readDevices(
+	ctx context.Context, machine int32, from, to snapshot.Time, index map[snapshot.Time]*snapshot.MachineSnapshot,
+) error {
+	batch := &pgx.Batch{}
+	batch.Queue(disksSQL, machine, from.Std(), to.Std()).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var ts time.Time
+			var disk snapshot.Disk
+			if err := rows.Scan(&ts, &disk.Device, &disk.Mount, &disk.Total, &disk.Used, &disk.ReadBytes, &disk.WriteBytes); err != nil {
+				return err
+			}
+			if m := index[snapshot.TimeOf(ts)]; m != nil {
+				m.Disks = append(m.Disks, disk)
+			}
+		}
+		return rows.Err()
+	})
+	batch.Queue(netsSQL, machine, from.Std(), to.Std()).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var ts time.Time
+			var net snapshot.Interface
+			if err := rows.Scan(&ts, &net.Name, &net.ReceivedBytes, &net.SentBytes); err != nil {
+				return err
+			}
+			if m := index[snapshot.TimeOf(ts)]; m != nil {
+				m.Interfaces = append(m.Interfaces, net)
+			}
+		}
+		return rows.Err()
+	})
+	if err := q.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("read devices of machine %d: %w", machine, err)
+	}
+	return nil
+}

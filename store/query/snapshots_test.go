@@ -1,0 +1,181 @@
+package query_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func TestRangeAndPaging(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, testRangeAndPaging)
+}
+
+func testRangeAndPaging(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
+	series := snapshottest.NewMachine(7, 5).Series(storetest.Recent(), 10, time.Second, 4)
+	storetest.Write(t, s, "m", series.Snapshots...)
+	for _, test := range []struct {
+		name        string
+		from, to    int // seconds
+		limit, want int
+		first       int
+		more        bool
+	}{
+		{"all", 0, 9, 10, 10, 0, false},
+		{"both ends included", 2, 5, 10, 4, 2, false},
+		{"cut by the limit", 2, 9, 3, 3, 2, true},
+		{"exactly the limit", 2, 4, 3, 3, 2, false},
+		{"nothing there", 20, 30, 3, 0, 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			states, more, err := s.Snapshots(t.Context(), "m", query.Range{
+				From: storetest.Recent().Add(time.Duration(test.from) * time.Second),
+				To:   storetest.Recent().Add(time.Duration(test.to) * time.Second), Limit: test.limit})
+			if err != nil || len(states) != test.want || more != test.more {
+				t.Fatalf("%d states, more %v, %v", len(states), more, err)
+			}
+			if test.want > 0 && states[0].Timestamp != series.Snapshots[test.first].Timestamp {
+				t.Errorf("begins at %s", states[0].Timestamp)
+			}
+		})
+	}
+	missed, err := s.After(t.Context(), "m", series.Snapshots[5].Timestamp, 2)
+	if err != nil || len(missed) != 2 || missed[0].Timestamp != series.Snapshots[8].Timestamp {
+		t.Fatalf("after: %v, %v", missed, err)
+	}
+	if diff := snapshottest.Diff(missed[1].Processes, series.Truth[9]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReadsThatFindNothing(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, testReadsThatFindNothing)
+}
+
+func testReadsThatFindNothing(t *testing.T, db storetest.Database) {
+	now := time.Now()
+	s := db.Open(t, func(c *store.Config) { c.Retention, c.Now = 24*time.Hour, func() time.Time { return now } })
+	if _, err := s.At(t.Context(), "nobody", storetest.Recent(), true); !errors.Is(err, snapshot.ErrNoMachine) {
+		t.Errorf("unknown machine: %v", err)
+	}
+	if _, _, err := s.Snapshots(t.Context(), "nobody", query.Range{Limit: 1}); !errors.Is(err, snapshot.ErrNoMachine) {
+		t.Errorf("unknown machine: %v", err)
+	}
+	storetest.Write(t, s, "m", snapshot.Snapshot{Timestamp: storetest.Recent(), Kind: snapshot.KindFull})
+	if _, err := s.At(t.Context(), "m", storetest.Recent()-1, true); !errors.Is(err, snapshot.ErrNoSnapshot) {
+		t.Errorf("before the first: %v", err)
+	}
+	now = now.Add(25 * time.Hour) // the snapshot is past retention, if not dropped yet
+	if _, err := s.At(t.Context(), "m", snapshot.TimeOf(now), true); !errors.Is(err, snapshot.ErrNoSnapshot) {
+		t.Errorf("past the horizon: %v", err)
+	}
+}
+
+// planNode is as much of EXPLAIN's JSON as the test looks at.
+type planNode struct {
+	NodeType string     `json:"Node Type"`
+	Relation string     `json:"Relation Name"`
+	Loops    float64    `json:"Actual Loops"`
+	Plans    []planNode `json:"Plans"`
+}
+
+func (n planNode) walk(visit func(planNode)) {
+	visit(n)
+	for _, child := range n.Plans {
+		child.walk(visit)
+	}
+}
+
+// Every read of the contracts touches only the partitions of its range, and
+// those by an index.
+func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	s := storetest.OpenConfig(t, store.Config{DatabaseURL: url, Retention: 30 * 24 * time.Hour})
+	day := snapshot.TimeOf(time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour))
+	for i := range 12 {
+		storetest.Write(
+			t, s, "m",
+			snapshot.Snapshot{Timestamp: day.Add(-time.Duration(i) * 24 * time.Hour), Kind: snapshot.KindFull},
+		) // makes the partitions
+	}
+	conn := storetest.Connect(t, url)
+	for _, fill := range []string{ // 100 machines, a snapshot each quarter of an hour
+		`INSERT INTO snapshots (machine, ts, full_ts, interval_ms, process_count)
+			SELECT m, ts, ts, 1000, 5 FROM generate_series(2, 100) m, generate_series($1::timestamptz, $2, '15 minutes') ts ORDER BY ts`,
+		`INSERT INTO process_samples (machine, ts, process, in_full, hour) SELECT machine, ts, 1, true, extract(epoch FROM ts)::bigint / 3600 FROM snapshots, generate_series(1, 5)`,
+		`INSERT INTO disk_samples (machine, ts, device, mount) SELECT machine, ts, 'd', '/' FROM snapshots`,
+		`INSERT INTO net_samples (machine, ts, name) SELECT machine, ts, 'eth0' FROM snapshots`,
+	} {
+		var args []any
+		if strings.Contains(fill, "$1") {
+			args = []any{day.Std().Add(-11 * 24 * time.Hour), day.Std()}
+		}
+		if _, err := conn.Exec(t.Context(), fill, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Exec(t.Context(), "ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+	at := day.Add(-2*24*time.Hour + 7*time.Minute).Std()
+	for name, read := range map[string]struct {
+		sql        string
+		args       []any
+		partitions int
+	}{
+		"range":   {query.RangeSQL, []any{5, at.Add(-time.Hour), at, 100}, 1},
+		"at":      {query.AtSQL, []any{5, at.Add(-30 * 24 * time.Hour), at}, 1},
+		"after":   {query.AfterSQL, []any{5, at.Add(24*time.Hour - time.Minute), 20}, 2},
+		"samples": {query.SamplesSQL, []any{5, at.Add(-7 * time.Minute), at}, 1},
+		"disks":   {query.DisksSQL, []any{5, at.Add(-7 * time.Minute), at}, 1},
+		"nets":    {query.NetsSQL, []any{5, at.Add(-7 * time.Minute), at}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var text []byte
+			if err := conn.QueryRow(t.Context(), "EXPLAIN (ANALYZE, FORMAT JSON) "+read.sql, append([]any{pgx.QueryExecModeDescribeExec}, read.args...)...).Scan(&text); err != nil {
+				t.Fatal(err)
+			}
+			var plans []struct{ Plan planNode }
+			if err := json.Unmarshal(text, &plans); err != nil {
+				t.Fatal(err)
+			}
+			touched := 0
+			plans[0].Plan.walk(func(node planNode) {
+				if node.NodeType == "Seq Scan" {
+					t.Errorf("a sequential scan of %s", node.Relation)
+				}
+				if strings.Contains(node.Relation, "_20") && node.Loops > 0 {
+					touched++
+				}
+			})
+			if touched == 0 || touched > read.partitions {
+				t.Errorf("%d partitions were read, want 1 to %d\n%s", touched, read.partitions, text)
+			}
+		})
+	}
+}
+
+func BenchmarkAt(b *testing.B) {
+	s := storetest.Open(b, nil)
+	series := snapshottest.NewMachine(1, 300).Series(storetest.Recent(), 120, 5*time.Second, 12)
+	storetest.Write(b, s, "m", series.Snapshots...)
+	b.ResetTimer()
+	for i := 0; b.Loop(); i++ {
+		if _, err := s.At(b.Context(), "m", series.Snapshots[i%120].Timestamp, true); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Usage is what one process, or all of one name, used in a window.
+type Usage struct {
+	MachineID   string // empty where machines are added up
+	Name        string
+	CommandLine string // these four are empty where processes are added up
+	User        string
+	PID         int32
+	StartedAt   snapshot.Time
+	Processes   int64 // how many were added up
+	CPUMS       *int64
+	CPUMSMax    *int64 // the most in one interval
+	MemoryAvg   *float64
+	MemoryMax   *int64
+	ThreadsMax  *int32
+	ReadBytes   *int64
+	WriteBytes  *int64
+	// First and Last are the first and last sample in what was looked at.
+	First, Last snapshot.Time
+}
+
+// UsageOrder is what usages are sorted by, the most first.
+type UsageOrder string
+
+// The orders.
+const (
+	ByCPU    UsageOrder = "cpu"
+	ByMemory UsageOrder = "memory"
+)
+
+// UsageQuery asks for the processes that used most in a window.
+type UsageQuery struct {
+	// MachineID restricts to one machine; empty means all that View sees.
+	MachineID string
+	View      View
+	From, To  snapshot.Time
+	Order     UsageOrder
+	// ByName adds up processes of one name.
+	ByName bool
+	Limit  int
+}
+
+// Top returns what used most in a window, and which window that was.
+func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, error) {
+	defer q.observe("top", time.Now())
+	var machine int32
+	where, args := "true", []any{}
+	switch {
+	case by.MachineID != "":
+		var err error
+		if machine, err = q.machineKey(ctx, by.MachineID); err != nil {
+			return nil, WindowPlan{}, err
+		}
+		where, args = "machine = $1", []any{machine}
+	case !by.View.All:
+		seen, err := q.seen(ctx, by.View)
+		if err != nil {
+			return nil, WindowPlan{}, err
+		}
+		where, args = "machine = ANY($1)", []any{seen}
+	}
+	window, err := q.planOf(ctx, machine, by.From, by.To, false)
+	if err != nil {
+		return nil, window, err
+	}
+	if len(window.segments) == 0 {
+		return nil, window, nil
+	}
+	sums, args := window.sums(where, args)
+	args = append(args, by.Limit)
+	list, err := q.usages(ctx, usageSQL(sums, by, len(args)), args)
+	return list, window, err
+}
+
+// usageSQL merges the identities of one process, or all processes of one name,
+// picks the first, and only then looks up what those are called: by the identity
+// that was sampled last. Of a few wanted processes only those are merged that one
+// of their identities has brought to the front, each with all its identities.
+func usageSQL(sums string, q UsageQuery, limit int) string {
+	group, processes, latest := "u.machine, p.pid, p.started_at", "1::bigint", "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
+	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
+	if q.ByName {
+		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
+		columns = "'', i.name, '', '', 0, NULL::timestamptz"
+	}
+	order, each := "sum(u.cpu_ms)", "u.cpu_ms"
+	if q.Order == ByMemory {
+		order, each = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)", "u.memory_sum / nullif(u.memory_samples, 0)"
+	}
+	from := "used u JOIN processes p ON p.id = u.process"
+	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
+		// IS TRUE keeps the planner, which expects few rows, from joining used in a
+		// nested loop: this way it looks each process up in a hash. OFFSET keeps it from
+		// reading all processes there are for some hundred.
+		from = fmt.Sprintf(
+			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p WHERE (u.process IN (
+			SELECT s.id FROM (
+				SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
+					SELECT u.process FROM used u ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST LIMIT %d) front
+				CROSS JOIN LATERAL (SELECT machine, pid, started_at FROM processes WHERE id = front.process OFFSET 0) f) k
+			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`,
+			each,
+			3*q.Limit+100,
+		)
+	}
+	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),
+		ranked AS (
+			SELECT %s AS latest, %s AS processes, sum(u.cpu_ms)::bigint AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
+				sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)::double precision AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
+				sum(u.read_bytes)::bigint AS read_bytes, sum(u.write_bytes)::bigint AS write_bytes, min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts,
+				%s AS rank
+			FROM %s
+			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
+		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
+		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
+		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, from, group, limit, columns)
+}
+
+func (q *Queries) usages(ctx context.Context, sql string, args []any) ([]Usage, error) {
+	rows, err := q.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read what processes used: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scanUsage)
+	if err != nil {
+		return nil, fmt.Errorf("read what processes used: %w", err)
+	}
+	return list, nil
+}
+
+func scanUsage(row pgx.CollectableRow) (Usage, error) {
+	var u Usage
+	var started, first, last pgtype.Timestamptz
+	err := row.Scan(
+		&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUMSMax,
+		&u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
+	)
+	u.StartedAt, u.First, u.Last = snapshot.TimeOf(
+		started.Time,
+	), snapshot.TimeOf(
+		first.Time,
+	), snapshot.TimeOf(
+		last.Time,
+	)
+	return u, err
+}

@@ -1,0 +1,64 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
+)
+
+// Recent returns the start of an hour that is well within retention. It is the same for the whole
+// run.
+var Recent = sync.OnceValue(func() snapshot.Time {
+	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Hour))
+})
+
+// Write stores snapshots of a machine and fails the test if they are refused.
+func Write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot.Snapshot) snapshot.Ack {
+	t.Helper()
+	outcome := s.Write(context.Background(), []*snapshot.Batch{{MachineID: machineID, Snapshots: snapshots}})[0]
+	if outcome.Err != nil {
+		t.Fatalf("write: %v", outcome.Err)
+	}
+	return outcome.Ack
+}
+
+// RefreshAll brings all rollups up to date, regardless of the profile's schedule.
+func RefreshAll(t *testing.T, db Database, s *store.Store) {
+	t.Helper()
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if db.Detection.Profile != backend.Timescale {
+		return
+	}
+	conn := Connect(t, db.URL)
+	for _, relation := range backend.Rollups {
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', NULL, date_bin('1 day', now(), '2000-01-01 00:00:00+00'))`, relation)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// CompressAll compresses all chunks of a timescale database.
+func CompressAll(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	for _, relation := range append(slices.Clone(backend.Series), backend.Rollups...) {
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s') c`, relation)); err != nil {
+			t.Fatalf("compress %s: %v", relation, err)
+		}
+	}
+	var compressed int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed AND hypertable_name = 'process_samples'`).Scan(&compressed); err != nil ||
+		compressed == 0 {
+		t.Fatalf("%d compressed chunks, %v", compressed, err)
+	}
+}

@@ -1,0 +1,155 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// groupWrite is one transaction of the writer. It first works out what is to be
+// written, batch by batch and against the machines' runs, and then writes all
+// of it with a handful of statements.
+type groupWrite struct {
+	writer   *Writer
+	tx       pgx.Tx
+	now      time.Time
+	machines map[string]*machineRow
+	runs     map[int32]*run // as they will be after the commit
+
+	rows    []newSnapshot
+	fresh   []newRef               // identities that may not be in processes yet
+	newRefs map[refKey]*processRef // the same by key
+	touched map[*processRef]int32  // last_day to raise
+	scratch []byte                 // of identityHash
+
+	outcomes []snapshot.WriteResult
+	newest   map[string]snapshot.Time
+	samples  int
+}
+
+// machineRow is a locked row of machines.
+type machineRow struct {
+	id            int32
+	machineID     string
+	lastSnapshot  snapshot.Time
+	config        snapshot.Config
+	configVersion int64
+	unregistered  bool
+}
+
+// newSnapshot is a row of snapshots to be, with its samples.
+type newSnapshot struct {
+	batch      int
+	machine    *machineRow
+	snapshot   *snapshot.Snapshot
+	fullTS     snapshot.Time
+	intervalMS int64
+	processes  int              // how many run at this instant
+	refs       []*processRef    // of snapshot.Processes
+	exited     []*processRef    // of snapshot.Exited
+	carried    []runningProcess // the others, where changes are stored in full
+}
+
+// inFull tells whether the row has a sample of every process.
+func (n *newSnapshot) inFull() bool { return n.fullTS == n.snapshot.Timestamp }
+
+type refKey struct {
+	machine  int32
+	key      snapshot.ProcessKey
+	identity int64
+}
+
+func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) error {
+	if err := w.lockMachines(ctx, batches); err != nil {
+		return err
+	}
+	w.outcomes = make([]snapshot.WriteResult, len(batches))
+	for i, batch := range batches {
+		if err := w.plan(ctx, i, batch); err != nil {
+			return err
+		}
+	}
+	if err := w.resolveProcesses(ctx); err != nil {
+		return err
+	}
+	if err := w.insertSnapshots(ctx); err != nil {
+		return err
+	}
+	if err := w.copySamples(ctx); err != nil {
+		return err
+	}
+	if err := w.markHoursDirty(ctx); err != nil {
+		return fmt.Errorf("mark hours for rollups: %w", err)
+	}
+	return w.updateMachines(ctx)
+}
+
+// markHoursDirty tells the profile which hours of which machines have new rows.
+func (w *groupWrite) markHoursDirty(ctx context.Context) error {
+	type machineHour struct{ machine, hour int32 }
+	seen := make(map[machineHour]bool)
+	var machines []int32
+	var hours []time.Time
+	for i := range w.rows {
+		at := machineHour{w.rows[i].machine.id, hourOf(w.rows[i].snapshot.Timestamp)}
+		if !seen[at] {
+			seen[at] = true
+			machines, hours = append(machines, at.machine), append(hours, time.Unix(int64(at.hour)*3600, 0).UTC())
+		}
+	}
+	if len(machines) == 0 {
+		return nil
+	}
+	return w.writer.backend.MarkDirty(ctx, w.tx, machines, hours)
+}
+
+// plan works out the rows of one batch, or its fault.
+func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch) error {
+	machine := w.machines[batch.MachineID]
+	outcome := &w.outcomes[index]
+	outcome.Ack = snapshot.Ack{
+		Config:        machine.config,
+		ConfigVersion: machine.configVersion,
+		Unregistered:  machine.unregistered,
+	}
+	if len(batch.Snapshots) == 0 {
+		return nil
+	}
+	before, err := w.neighbours(ctx, machine, batch)
+	if err != nil {
+		return err
+	}
+	p := planner{w: w, batch: batch, index: index, machine: machine, neighbours: before, run: w.runOf(machine)}
+	fault, err := p.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if fault != nil {
+		outcome.Err = fault
+		return nil //nolint:nilerr // it is the batch's outcome, and no failure of the group
+	}
+	outcome.Ack.Duplicates = p.duplicates
+	w.rows = append(w.rows, p.rows...)
+	w.fresh = append(w.fresh, p.fresh...)
+	maps.Copy(w.newRefs, p.newRefs)
+	maps.Copy(w.touched, p.touched)
+	if p.run != nil {
+		w.runs[machine.id] = p.run
+	}
+	return nil
+}
+
+// runOf returns a copy of the run that earlier batches of the group have made
+// for a machine: a fault in the next one must leave it as it is.
+func (w *groupWrite) runOf(machine *machineRow) *run {
+	planned := w.runs[machine.id]
+	if planned == nil {
+		return nil
+	}
+	return &run{ts: planned.ts, fullTS: planned.fullTS, processes: maps.Clone(planned.processes)}
+}

@@ -1,0 +1,203 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
+)
+
+// lockMachines locks the rows of the group's machines until the commit, in one
+// order everywhere, and makes the rows that are missing. The lock makes what the
+// planner reads of a machine hold until the commit, whatever other servers do.
+func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch) error {
+	w.machines = make(map[string]*machineRow, len(batches))
+	w.newest = make(map[string]snapshot.Time, len(batches))
+	var ids []string
+	for _, batch := range batches {
+		ids = append(ids, batch.MachineID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for range 3 { // a row may be deleted between the insert and the lock
+		if err := w.selectMachines(ctx, ids); err != nil {
+			return fmt.Errorf("lock machines: %w", err)
+		}
+		if len(w.machines) == len(ids) {
+			return nil
+		}
+		if _, err := w.tx.Exec(ctx, `
+			INSERT INTO machines (machine_id, registered_at, last_seen)
+			SELECT id, $2, $2 FROM unnest($1::text[]) id ORDER BY id
+			ON CONFLICT (machine_id) DO NOTHING`, ids, w.now); err != nil {
+			return fmt.Errorf("insert machines: %w", err)
+		}
+	}
+	return errors.New("lock machines: they are deleted as fast as they are made")
+}
+
+func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
+	rows, err := w.tx.Query(ctx, `
+		SELECT id, machine_id, last_snapshot, enabled, polling_interval, include, exclude, omit, config_version, hostname = ''
+		FROM machines WHERE machine_id = ANY($1) ORDER BY machine_id FOR NO KEY UPDATE`, ids)
+	if err != nil {
+		return err
+	}
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		machine := &machineRow{}
+		var last *time.Time
+		config := &machine.config
+		err := row.Scan(
+			&machine.id, &machine.machineID, &last, &config.Enabled, &config.PollingInterval, &config.Include,
+			&config.Exclude, &config.Omit, &machine.configVersion, &machine.unregistered,
+		)
+		if last != nil {
+			machine.lastSnapshot = snapshot.TimeOf(*last)
+		}
+		w.machines[machine.machineID] = machine
+		return struct{}{}, err
+	})
+	return err
+}
+
+// neighbours looks up what is stored around those instants of a batch that are
+// not newer than the machine's newest; there are none unless data is late or
+// sent again. Further than a day before, or than a run of changes is long after,
+// nothing matters to a snapshot. The bounds of it all are said once more, and the
+// statement is planned for them: without, a plan has all partitions there are.
+func (w *groupWrite) neighbours(
+	ctx context.Context, machine *machineRow, batch *snapshot.Batch,
+) (map[snapshot.Time]neighbour, error) {
+	var late []time.Time
+	for i := range batch.Snapshots {
+		if ts := batch.Snapshots[i].Timestamp; ts <= machine.lastSnapshot {
+			late = append(late, ts.Std())
+		}
+	}
+	if len(late) == 0 {
+		return nil, nil
+	}
+	rows, err := w.tx.Query(
+		ctx,
+		`
+		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.full_ts
+		FROM unnest($2::timestamptz[]) t(ts)
+		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts AND ts BETWEEN $4 AND $5) e ON true
+		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' AND ts BETWEEN $4 AND $5 ORDER BY ts DESC LIMIT 1) before ON true
+		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
+		pgx.QueryExecModeExec,
+		machine.id,
+		late,
+		pgtype.Interval{Microseconds: snapshot.MaxRunDuration.Microseconds(), Valid: true},
+		slices.MinFunc(late, time.Time.Compare).
+			Add(-24*time.Hour),
+		slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxRunDuration),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("look around late snapshots: %w", err)
+	}
+	found := make(map[snapshot.Time]neighbour, len(late))
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		var at time.Time
+		var n neighbour
+		var before, beforeFull, afterFull pgtype.Timestamptz
+		err := row.Scan(&at, &n.exists, &before, &beforeFull, &afterFull)
+		n.before, n.beforeFull, n.afterFull = snapshot.TimeOf(
+			before.Time,
+		), snapshot.TimeOf(
+			beforeFull.Time,
+		), snapshot.TimeOf(
+			afterFull.Time,
+		)
+		found[snapshot.TimeOf(at)] = n
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look around late snapshots: %w", err)
+	}
+	return found, nil
+}
+
+// fullOf returns the full snapshot that a stored one rests on, 0 if it is gone.
+func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time) (snapshot.Time, error) {
+	var full time.Time
+	err := w.tx.QueryRow(ctx, `SELECT full_ts FROM snapshots WHERE machine = $1 AND ts = $2`, machine, ts.Std()).
+		Scan(&full)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up a full snapshot: %w", err)
+	}
+	return snapshot.TimeOf(full), nil
+}
+
+// loadRun reads what a machine ran at ts, for the cache that lacks it. OFFSET
+// keeps the planner from hashing all processes there are for a few hundred.
+func (w *groupWrite) loadRun(
+	ctx context.Context, machine int32, fullTS, ts snapshot.Time,
+) (map[snapshot.ProcessKey]runningProcess, error) {
+	rows, err := w.tx.Query(ctx, `
+		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.open_files, s.read_bytes, s.write_bytes
+		FROM process_samples s CROSS JOIN LATERAL (SELECT * FROM processes WHERE id = s.process OFFSET 0) p
+		WHERE s.machine = $1 AND s.ts BETWEEN $2 AND $3 ORDER BY s.ts`, machine, fullTS.Std(), ts.Std())
+	if err != nil {
+		return nil, fmt.Errorf("load a machine's processes: %w", err)
+	}
+	processes := make(map[snapshot.ProcessKey]runningProcess)
+	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		var key snapshot.ProcessKey
+		var started pgtype.Timestamptz
+		var day time.Time
+		var state *string
+		var values snapshot.Values
+		ref := &processRef{}
+		err := row.Scan(
+			&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage,
+			&values.Threads, &values.OpenFiles, &values.ReadBytes, &values.WriteBytes,
+		)
+		key.StartedAt = snapshot.TimeOf(started.Time)
+		ref.day = int32(day.Unix() / 86400)
+		switch {
+		case state != nil && schema.IsGone(*state):
+			delete(processes, key)
+			return struct{}{}, err
+		case state != nil:
+			values.State = *state
+		}
+		processes[key] = runningProcess{ref: ref, gauges: gaugesOf(&values)}
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load a machine's processes: %w", err)
+	}
+	return processes, nil
+}
+
+// updateMachines notes when the machines were heard of, in the rows locked first.
+func (w *groupWrite) updateMachines(ctx context.Context) error {
+	ids := make([]int32, 0, len(w.machines))
+	newest := make([]*time.Time, 0, len(w.machines))
+	for machineID, machine := range w.machines {
+		ids = append(ids, machine.id)
+		if ts, ok := w.newest[machineID]; ok {
+			at := ts.Std()
+			newest = append(newest, &at)
+		} else {
+			newest = append(newest, nil)
+		}
+	}
+	if _, err := w.tx.Exec(ctx, `
+		UPDATE machines m SET last_seen = $3, last_snapshot = greatest(m.last_snapshot, u.ts)
+		FROM unnest($1::integer[], $2::timestamptz[]) u(id, ts) WHERE m.id = u.id`, ids, newest, w.now); err != nil {
+		return fmt.Errorf("update machines: %w", err)
+	}
+	return nil
+}

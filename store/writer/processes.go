@@ -1,0 +1,129 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
+)
+
+// resolveProcesses gives every new reference its row in processes: the one that
+// is there, or a new one. No other writer can add the same in between, because
+// the machines' rows are locked.
+func (w *groupWrite) resolveProcesses(ctx context.Context) error {
+	if err := w.findProcesses(ctx); err != nil {
+		return fmt.Errorf("find processes: %w", err)
+	}
+	if err := w.insertProcesses(ctx); err != nil {
+		return fmt.Errorf("insert processes: %w", err)
+	}
+	ids := make([]int64, 0, len(w.touched))
+	days := make([]time.Time, 0, len(w.touched))
+	for ref, day := range w.touched {
+		if ref.id != 0 && ref.day < day {
+			ids = append(ids, ref.id)
+			days = append(days, time.Unix(int64(day)*86400, 0).UTC())
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if _, err := w.tx.Exec(ctx, `UPDATE processes p SET last_day = u.day FROM unnest($1::bigint[], $2::date[]) u(id, day)
+		WHERE p.id = u.id AND p.last_day < u.day`, ids, days); err != nil {
+		return fmt.Errorf("note when processes were seen: %w", err)
+	}
+	return nil
+}
+
+// newRef is a reference without a row yet, with the sample that says what it is.
+type newRef struct {
+	key    refKey
+	ref    *processRef
+	sample *snapshot.ProcessSample
+	day    time.Time
+}
+
+// column turns a list into one column of it, for unnest.
+func column[T any](list []newRef, of func(newRef) T) []T {
+	values := make([]T, len(list))
+	for i := range list {
+		values[i] = of(list[i])
+	}
+	return values
+}
+
+// keyColumns are machine, pid, identity and start time.
+func keyColumns(list []newRef) []any {
+	return []any{
+		column(list, func(n newRef) int32 { return n.key.machine }),
+		column(list, func(n newRef) int32 { return n.key.key.PID }),
+		column(list, func(n newRef) int64 { return n.key.identity }),
+		column(list, func(n newRef) *time.Time { return schema.NullTime(n.key.key.StartedAt) }),
+	}
+}
+
+// findProcesses looks the references up, and keeps retention from removing what
+// it finds before the commit names it anew.
+func (w *groupWrite) findProcesses(ctx context.Context) error {
+	if len(w.fresh) == 0 {
+		return nil
+	}
+	rows, err := w.tx.Query(ctx, `
+		SELECT p.machine, p.pid, p.identity, p.started_at, p.id, p.last_day
+		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[]) u(machine, pid, identity, started_at)
+		JOIN processes p ON p.machine = u.machine AND p.pid = u.pid AND p.identity = u.identity
+			AND p.started_at IS NOT DISTINCT FROM u.started_at
+		FOR KEY SHARE OF p`, keyColumns(w.fresh)...)
+	if err != nil {
+		return err
+	}
+	return w.resolve(rows)
+}
+
+func (w *groupWrite) insertProcesses(ctx context.Context) error {
+	missing := slices.DeleteFunc(w.fresh, func(n newRef) bool { return n.ref.id != 0 })
+	if len(missing) == 0 {
+		return nil
+	}
+	rows, err := w.tx.Query(ctx, `
+		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup)
+		SELECT * FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::date[], $10::text[])
+		RETURNING machine, pid, identity, started_at, id, last_day`,
+		append(keyColumns(missing),
+			column(missing, func(n newRef) int32 { return *n.sample.PPID }),
+			column(missing, func(n newRef) string { return n.sample.Name }),
+			column(missing, func(n newRef) string { return n.sample.CommandLine }),
+			column(missing, func(n newRef) string { return n.sample.User }),
+			column(missing, func(n newRef) time.Time { return n.day }),
+			column(missing, func(n newRef) string { return n.sample.Cgroup }))...)
+	if err != nil {
+		return err
+	}
+	return w.resolve(rows)
+}
+
+// resolve gives the references that the rows name their ids.
+func (w *groupWrite) resolve(rows pgx.Rows) error {
+	_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		key, id, day, err := scanRef(row)
+		if ref := w.newRefs[key]; ref != nil {
+			ref.id, ref.day = id, day
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+func scanRef(row pgx.CollectableRow) (key refKey, id int64, day int32, err error) {
+	var started pgtype.Timestamptz
+	var lastDay time.Time
+	err = row.Scan(&key.machine, &key.key.PID, &key.identity, &started, &id, &lastDay)
+	key.key.StartedAt = snapshot.TimeOf(started.Time)
+	return key, id, int32(lastDay.Unix() / 86400), err
+}
