@@ -19,7 +19,11 @@ before(async () => {
   page = await (await chromium.newContext({ viewport: { width: 1300, height: 900 } })).newPage();
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && !/WebSocket|40[1349]|422/.test(message.text()) && faults.push(message.text()));
+  page.on(
+    "console",
+    (message) =>
+      message.type() === "error" && !/WebSocket|40[1349]|422/.test(message.text()) && faults.push(message.text()),
+  );
   await setUp(page, site);
 });
 
@@ -69,9 +73,15 @@ test("a machine is added by the command that is shown", async () => {
   const [, key, server] = command.match(/^SNAPWATCH_ENROLMENT_KEY=(\S+) snapwatch-agent --server (\S+)$/);
   assert.equal(server, site.url);
   const state = mkdtempSync(path.join(tmpdir(), "snapwatch-agent-"));
-  const agent = spawn(fileURLToPath(new URL("../../bin/snapwatch-agent", import.meta.url)), ["--server", server, "--state-dir", state, "--machine-id", "second"], { stdio: "ignore", env: { ...process.env, SNAPWATCH_ENROLMENT_KEY: key } });
+  const agent = spawn(
+    fileURLToPath(new URL("../../bin/snapwatch-agent", import.meta.url)),
+    ["--server", server, "--state-dir", state, "--machine-id", "second"],
+    { stdio: "ignore", env: { ...process.env, SNAPWATCH_ENROLMENT_KEY: key } },
+  );
   try {
-    await until("the machine reports", async () => (await api(site, "/api/v1/machines")).results.find((m) => m.machine_id === "second" && m.last_snapshot));
+    await until("the machine reports", async () =>
+      (await api(site, "/api/v1/machines")).results.find((m) => m.machine_id === "second" && m.last_snapshot),
+    );
     assert.deepEqual((await api(site, "/api/v1/machines/second")).tags, ["rack-7"]);
   } finally {
     agent.kill();
@@ -88,7 +98,8 @@ test("a token is made, works, and ends at once", async () => {
   await page.getByRole("button", { name: "Make a token" }).click();
   const token = await page.getByTestId("secret").innerText();
   await page.getByRole("button", { name: "Done" }).click();
-  const ask = async () => (await fetch(`${site.url}/api/v1/machines`, { headers: { Authorization: `Bearer ${token}` } })).status;
+  const ask = async () =>
+    (await fetch(`${site.url}/api/v1/machines`, { headers: { Authorization: `Bearer ${token}` } })).status;
   assert.equal(await ask(), 200);
   const row = page.locator("tbody tr", { hasText: "backup script" });
   await row.getByRole("button", { name: "Revoke" }).click();
@@ -117,7 +128,11 @@ test("the audit log says who did all this", async () => {
 });
 
 test("a user has no administration", async () => {
-  await api(site, "/api/v1/users", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name: "reader", password: owner.password, tags: ["*"] }) });
+  await api(site, "/api/v1/users", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name: "reader", password: owner.password, tags: ["*"] }),
+  });
   const reader = await (await chromium.newContext()).newPage();
   await reader.goto(`${site.url}/admin`);
   await logIn(reader, { name: "reader", password: owner.password });

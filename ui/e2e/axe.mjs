@@ -9,8 +9,16 @@ const source = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe
 export async function accessible(page, what) {
   await page.evaluate(source); // the page's policy has no say in this: it goes through the debugger
   const violations = await page.evaluate(async () => {
-    const { violations } = await window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => `${node.target} ${node.any.concat(node.all, node.none)[0]?.message ?? ""}`).join(" | ")}`);
+    const { violations } = await window.axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    });
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes
+          .slice(0, 3)
+          .map((node) => `${node.target} ${node.any.concat(node.all, node.none)[0]?.message ?? ""}`)
+          .join(" | ")}`,
+    );
   });
   assert.deepEqual(violations, [], what);
 }

@@ -15,18 +15,30 @@ const say = (what, value) => console.log(`${what.padEnd(58)} ${value}`);
 
 /** Loads a page afresh, slowed down, and tells what it transferred and when its largest part was painted. */
 async function load(route, selector, slowdown) {
-  const fresh = await chromium.newContext({ viewport: { width: 1400, height: 1000 }, storageState: await context.storageState() });
+  const fresh = await chromium.newContext({
+    viewport: { width: 1400, height: 1000 },
+    storageState: await context.storageState(),
+  });
   const page = await fresh.newPage();
   const cdp = await fresh.newCDPSession(page);
   await cdp.send("Emulation.setCPUThrottlingRate", { rate: slowdown });
   await page.addInitScript(() => {
     window.paints = [];
-    new PerformanceObserver((list) => window.paints.push(...list.getEntries().map((e) => e.startTime))).observe({ type: "largest-contentful-paint", buffered: true });
+    new PerformanceObserver((list) => window.paints.push(...list.getEntries().map((e) => e.startTime))).observe({
+      type: "largest-contentful-paint",
+      buffered: true,
+    });
   });
   await page.goto(site.url + route);
   await page.locator(selector).first().waitFor();
   await page.waitForTimeout(1500);
-  const out = await page.evaluate(() => ({ paint: window.paints.at(-1), script: performance.getEntriesByType("resource").filter((r) => r.name.endsWith(".js")).reduce((sum, r) => sum + r.encodedBodySize, 0) }));
+  const out = await page.evaluate(() => ({
+    paint: window.paints.at(-1),
+    script: performance
+      .getEntriesByType("resource")
+      .filter((r) => r.name.endsWith(".js"))
+      .reduce((sum, r) => sum + r.encodedBodySize, 0),
+  }));
   await fresh.close();
   return out;
 }
@@ -56,7 +68,11 @@ async function frames(page, selector) {
   return measured;
 }
 
-const tellFrames = (what, list) => say(what, `${median(list).toFixed(1)} ms a frame, 95 % within ${worst(list, 0.95).toFixed(1)}, ${((1000 * list.length) / list.reduce((a, b) => a + b, 0)).toFixed(0)} frames/s`);
+const tellFrames = (what, list) =>
+  say(
+    what,
+    `${median(list).toFixed(1)} ms a frame, 95 % within ${worst(list, 0.95).toFixed(1)}, ${((1000 * list.length) / list.reduce((a, b) => a + b, 0)).toFixed(0)} frames/s`,
+  );
 
 try {
   const first = await context.newPage();
@@ -67,14 +83,25 @@ try {
   if (wants("load") || wants("scrub")) {
     const machine = new Machine("web-1", 1000);
     await register(site, "web-1");
-    for (let minute = 10; minute > 0; minute--) await post(site, "web-1", Array.from({ length: 60 }, (_, s) => machine.snapshot(now - minute * 60_000 + s * 1000)));
+    for (let minute = 10; minute > 0; minute--)
+      await post(
+        site,
+        "web-1",
+        Array.from({ length: 60 }, (_, s) => machine.snapshot(now - minute * 60_000 + s * 1000)),
+      );
   }
   if (wants("load")) {
-    for (const [route, selector] of [["/", "table.fleet tbody a"], ["/machines/web-1", "tr[data-pid]"]]) {
+    for (const [route, selector] of [
+      ["/", "table.fleet tbody a"],
+      ["/machines/web-1", "tr[data-pid]"],
+    ]) {
       const runs = [];
       for (let i = 0; i < 5; i++) runs.push(await load(route, selector, 4));
       say(`${route}: script transferred`, `${(runs[0].script / 1000).toFixed(0)} KB`);
-      say(`${route}: largest paint, CPU 4× slower`, `${median(runs.map((r) => r.paint)).toFixed(0)} ms (of 5; worst ${Math.max(...runs.map((r) => r.paint)).toFixed(0)})`);
+      say(
+        `${route}: largest paint, CPU 4× slower`,
+        `${median(runs.map((r) => r.paint)).toFixed(0)} ms (of 5; worst ${Math.max(...runs.map((r) => r.paint)).toFixed(0)})`,
+      );
     }
   }
   if (wants("scrub")) {
@@ -85,20 +112,26 @@ try {
     const took = [];
     for (let i = 0; i < 40; i++) {
       took.push(
-        await page.evaluate(async (at) => {
-          const slider = document.querySelector(".scrubber input[type=range]");
-          const shown = () => document.querySelector("[data-testid=instant]").dataset.timestamp;
-          const before = shown();
-          Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(slider, String(at));
-          const begin = performance.now();
-          slider.dispatchEvent(new Event("input", { bubbles: true }));
-          while (shown() === before) await new Promise(requestAnimationFrame);
-          return performance.now() - begin;
-        }, now - 500_000 + ((i * 7919) % 400) * 1000),
+        await page.evaluate(
+          async (at) => {
+            const slider = document.querySelector(".scrubber input[type=range]");
+            const shown = () => document.querySelector("[data-testid=instant]").dataset.timestamp;
+            const before = shown();
+            Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(slider, String(at));
+            const begin = performance.now();
+            slider.dispatchEvent(new Event("input", { bubbles: true }));
+            while (shown() === before) await new Promise(requestAnimationFrame);
+            return performance.now() - begin;
+          },
+          now - 500_000 + ((i * 7919) % 400) * 1000,
+        ),
       );
       await page.waitForTimeout(350);
     }
-    say("scrubbing to another instant, 1,000 processes", `${median(took).toFixed(0)} ms (of 40; 95 % within ${worst(took, 0.95).toFixed(0)})`);
+    say(
+      "scrubbing to another instant, 1,000 processes",
+      `${median(took).toFixed(0)} ms (of 40; 95 % within ${worst(took, 0.95).toFixed(0)})`,
+    );
     await page.close();
   }
   if (wants("rows")) {
@@ -131,7 +164,10 @@ try {
     await page.waitForTimeout(3000);
     tellFrames("scrolling 10,000 machines", await frames(page, ".long"));
     const answer = await api(site, "/api/v1/machines?limit=1000");
-    say("10,000 machines: an answer of 1,000", `${(JSON.stringify(answer).length / 1000).toFixed(0)} KB before compression`);
+    say(
+      "10,000 machines: an answer of 1,000",
+      `${(JSON.stringify(answer).length / 1000).toFixed(0)} KB before compression`,
+    );
     await page.close();
   }
   if (wants("heap")) {
@@ -155,7 +191,10 @@ try {
       if (second % 600 === 0) say(`heap after ${second / 60} min of live view`, `${(await heap()).toFixed(1)} MB`);
     }
     const shown = await page.getByTestId("instant").getAttribute("data-timestamp");
-    say("growth of the heap in all, from the first minute on", `${((await heap()) - start).toFixed(1)} MB; the page shows ${Date.parse(machine.previous) - Date.parse(shown)} ms before the newest`);
+    say(
+      "growth of the heap in all, from the first minute on",
+      `${((await heap()) - start).toFixed(1)} MB; the page shows ${Date.parse(machine.previous) - Date.parse(shown)} ms before the newest`,
+    );
   }
 } finally {
   await chromium.close();

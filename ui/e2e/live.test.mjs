@@ -20,7 +20,13 @@ before(async () => {
   page = await chromium.newPage({ viewport: { width: 1400, height: 9000 } });
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|40[149]|412/.test(message.text()) && faults.push(message.text()));
+  page.on(
+    "console",
+    (message) =>
+      message.type() === "error" &&
+      !/WebSocket|ERR_CONNECTION|40[149]|412/.test(message.text()) &&
+      faults.push(message.text()),
+  );
 });
 
 after(async () => {
@@ -40,7 +46,9 @@ async function family() {
 }
 
 const timestamps = async (from) =>
-  (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}&limit=1000`)).results.map((s) => Date.parse(s.timestamp));
+  (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}&limit=1000`)).results.map((s) =>
+    Date.parse(s.timestamp),
+  );
 
 test("this machine's processes are there within 10 s, and change live", async () => {
   await setUp(page, site);
@@ -83,11 +91,19 @@ test("the snapshot says what ps says", async () => {
     compared++;
   }
   assert.ok(compared > 10, `only ${compared} processes were compared`);
-  for (const pid of listed.keys()) assert.ok(earlier.has(pid) || later.has(pid) || Date.parse(listed.get(pid).started_at) > asked - 1000, `${pid} is in the snapshot, but never in ps`);
+  for (const pid of listed.keys())
+    assert.ok(
+      earlier.has(pid) || later.has(pid) || Date.parse(listed.get(pid).started_at) > asked - 1000,
+      `${pid} is in the snapshot, but never in ps`,
+    );
   const at = await api(site, `/api/v1/machines/${machineId}/at?time=${latest.timestamp}`);
   assert.deepEqual(at.processes, latest.processes, "/at and latest differ");
   const range = await api(site, `/api/v1/machines/${machineId}/snapshots?since=1h&include_processes=1`);
-  assert.deepEqual(range.results.find((s) => s.timestamp === latest.timestamp)?.processes, latest.processes, "range and latest differ");
+  assert.deepEqual(
+    range.results.find((s) => s.timestamp === latest.timestamp)?.processes,
+    latest.processes,
+    "range and latest differ",
+  );
 });
 
 test("a link from a chart opens the machine at an instant, and leads back", async () => {
@@ -96,7 +112,10 @@ test("a link from a chart opens the machine at an instant, and leads back", asyn
   await row(process.pid).waitFor();
   assert.equal(Date.parse(await instant()), past);
   await page.getByLabel("Filter processes").fill("node");
-  await page.getByTestId("process-count").filter({ hasText: /^\d+ of/ }).waitFor();
+  await page
+    .getByTestId("process-count")
+    .filter({ hasText: /^\d+ of/ })
+    .waitFor();
   assert.match(page.url(), /at=.*filter=node|filter=node.*at=/, "what is shown changes, the instant stays");
   await page.goto(`${site.url}/machines/${machineId}?at=1000`);
   await page.getByText("There is nothing of that time.").waitFor();
@@ -116,7 +135,10 @@ test("PATCH 5 to 1 changes the cadence within two intervals", async () => {
   });
   assert.ok(times[0] - saved <= 5500, `the first snapshot came ${times[0] - saved} ms after the change`);
   const gaps = times.slice(1).map((t, i) => t - times[i]);
-  assert.ok(gaps.slice(1).every((gap) => gap > 800 && gap < 1300), `gaps of ${gaps} ms`);
+  assert.ok(
+    gaps.slice(1).every((gap) => gap > 800 && gap < 1300),
+    `gaps of ${gaps} ms`,
+  );
   assert.ok(times[1] - saved <= 10_000, "two intervals passed before the new cadence");
 });
 
@@ -139,18 +161,26 @@ test("names that are excluded never leave the machine", async () => {
 });
 
 test("what is not to be collected is not, and the rest is shown", async () => {
-  const newest = async () => (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results[0];
+  const newest = async () =>
+    (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results[0];
   const vitals = page.getByTestId("vitals");
   await vitals.getByText(/^CPU: /).waitFor();
   await vitals.getByRole("img", { name: /\d+ cores?, the busiest at \d+ %/ }).waitFor();
   assert.ok((await newest()).processes.some((p) => p.command_line && p.open_files > 0));
-  for (const part of ["command lines", "each core", "open files"]) await page.getByLabel(part, { exact: true }).uncheck();
+  for (const part of ["command lines", "each core", "open files"])
+    await page.getByLabel(part, { exact: true }).uncheck();
   await page.getByLabel("Names that alone are recorded").fill("node, snapwatch*");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved.").waitFor();
   await vitals.getByRole("img", { name: /cores/ }).waitFor({ state: "detached" });
   const { processes, machine_snapshot } = await newest();
-  assert.ok(processes.length > 1 && processes.every((p) => /^(node|snapwatch.*)$/.test(p.name) && p.command_line === "" && p.open_files === undefined), JSON.stringify(processes[0]));
+  assert.ok(
+    processes.length > 1 &&
+      processes.every(
+        (p) => /^(node|snapwatch.*)$/.test(p.name) && p.command_line === "" && p.open_files === undefined,
+      ),
+    JSON.stringify(processes[0]),
+  );
   assert.ok(machine_snapshot.cpu && !machine_snapshot.cores);
   for (const part of ["command lines", "each core", "open files"]) await page.getByLabel(part, { exact: true }).check();
   await page.getByLabel("Names that alone are recorded").fill("");
@@ -163,12 +193,20 @@ test("a process that comes and goes between two snapshots is found in the compar
   const passed = spawn("sh", ["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"]);
   await once(passed, "exit");
   const of = (list) => list.find((p) => p.pid === passed.pid);
-  if (process.getuid() !== 0) { // the kernel tells root alone: others count it
-    await until("it is counted", async () => (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}`)).results.some((s) => s.machine_snapshot.unseen_processes > 0));
+  if (process.getuid() !== 0) {
+    // the kernel tells root alone: others count it
+    await until("it is counted", async () =>
+      (await api(site, `/api/v1/machines/${machineId}/snapshots?from=${from}`)).results.some(
+        (s) => s.machine_snapshot.unseen_processes > 0,
+      ),
+    );
     return;
   }
   await until("it is stored as one that passed", async () => {
-    const diff = await api(site, `/api/v1/machines/${machineId}/diff?from=${from}&to=${new Date().toISOString()}`).catch(() => undefined);
+    const diff = await api(
+      site,
+      `/api/v1/machines/${machineId}/diff?from=${from}&to=${new Date().toISOString()}`,
+    ).catch(() => undefined);
     return diff && of([...diff.passed, ...diff.ended]);
   });
 });
@@ -179,7 +217,9 @@ test("a child appears under its parent, disappears, and is found in the past", a
   assert.equal(await row(child).getAttribute("data-ppid"), String(parent.pid));
   const level = async (pid) => Number(await row(pid).getAttribute("aria-level"));
   assert.equal(await level(child), (await level(parent.pid)) + 1, "the child is one level below its parent");
-  const pids = await page.locator("table.processes tr[data-pid]").evaluateAll((rows) => rows.map((r) => Number(r.dataset.pid)));
+  const pids = await page
+    .locator("table.processes tr[data-pid]")
+    .evaluateAll((rows) => rows.map((r) => Number(r.dataset.pid)));
   assert.equal(pids.indexOf(child), pids.indexOf(parent.pid) + 1, "the child follows its parent");
   const seen = await instant();
   parent.kill();
@@ -187,7 +227,8 @@ test("a child appears under its parent, disappears, and is found in the past", a
   await once(parent, "exit");
   await row(child).waitFor({ state: "detached" });
   const past = await api(site, `/api/v1/machines/${machineId}/at?time=${seen}&process_tree=1`);
-  const find = (nodes, pid) => nodes.reduce((found, node) => found ?? (node.pid === pid ? node : find(node.children ?? [], pid)), undefined);
+  const find = (nodes, pid) =>
+    nodes.reduce((found, node) => found ?? (node.pid === pid ? node : find(node.children ?? [], pid)), undefined);
   const then = find(past.process_tree, parent.pid);
   assert.equal(then?.children?.[0]?.pid, child, "in the past the child is under its parent");
   assert.match(then.children[0].command_line, /^sleep 4321/);
@@ -206,7 +247,10 @@ test("collapse, sort, filter, exclude, and their place in the URL", async () => 
   await row(child).waitFor();
 
   await page.getByLabel("Filter processes").fill("sleep 4321");
-  await page.getByTestId("process-count").filter({ hasText: /^\d of/ }).waitFor();
+  await page
+    .getByTestId("process-count")
+    .filter({ hasText: /^\d of/ })
+    .waitFor();
   await row(child).waitFor();
   assert.match(await row(1).getAttribute("class"), /faint/, "ancestors of a match stay, faint");
   assert.match(page.url(), /filter=sleep/);
@@ -229,7 +273,11 @@ test("collapse, sort, filter, exclude, and their place in the URL", async () => 
   await page.locator('th[aria-sort="descending"]', { hasText: "Memory" }).waitFor();
   const newest = (await api(site, `/api/v1/machines/${machineId}/snapshots?include_processes=1`)).results[0].processes;
   const largest = newest.reduce((a, b) => (b.memory_usage > a.memory_usage ? b : a));
-  await until("the largest process comes first", async () => Number(await page.locator("table.processes tr[data-pid]").first().getAttribute("data-pid")) === largest.pid);
+  await until(
+    "the largest process comes first",
+    async () =>
+      Number(await page.locator("table.processes tr[data-pid]").first().getAttribute("data-pid")) === largest.pid,
+  );
   await page.getByRole("button", { name: "Show as tree" }).click();
   await page.getByRole("button", { name: "PID", exact: false }).click();
   parent.kill();
@@ -243,10 +291,19 @@ test("a name that is markup, or that a terminal would obey, is shown as text", a
   await row(child.pid).waitFor();
   assert.match(await row(child.pid).innerText(), /<img src=x onerror/);
   assert.equal(await page.evaluate(() => window.hacked), undefined);
-  const raw = await (await fetch(`${site.url}/api/v1/machines/${machineId}/snapshots?include_processes=1`, { headers: { Authorization: `Bearer ${site.token}` } })).text();
+  const raw = await (
+    await fetch(`${site.url}/api/v1/machines/${machineId}/snapshots?include_processes=1`, {
+      headers: { Authorization: `Bearer ${site.token}` },
+    })
+  ).text();
   assert.ok(raw.includes("<img src=x onerror"), "the name is not there as it is");
-  const csv = await (await fetch(`${site.url}/api/v1/machines/${machineId}/export?since=1m&format=csv`, { headers: { Authorization: `Bearer ${site.token}` } })).text();
-  for (const text of [raw, csv.replaceAll("\n", "")]) assert.doesNotMatch(text, /[\u0000-\u001f\u007f-\u009f]/, "a terminal would obey this");
+  const csv = await (
+    await fetch(`${site.url}/api/v1/machines/${machineId}/export?since=1m&format=csv`, {
+      headers: { Authorization: `Bearer ${site.token}` },
+    })
+  ).text();
+  for (const text of [raw, csv.replaceAll("\n", "")])
+    assert.doesNotMatch(text, /[\u0000-\u001f\u007f-\u009f]/, "a terminal would obey this");
   child.kill();
 });
 
@@ -291,7 +348,10 @@ test("a killed server comes back with its history, and the page by itself", asyn
   const seen = await instant();
   await until("the page goes on live", async () => (await instant()) !== seen);
   const kept = new Set(await timestamps(new Date(cameUp - 60_000).toISOString()));
-  assert.ok(before.every((t) => kept.has(t)), "history was lost");
+  assert.ok(
+    before.every((t) => kept.has(t)),
+    "history was lost",
+  );
 });
 
 test("a forgotten machine is gone, and comes back with its name, without its history", async () => {
@@ -303,7 +363,10 @@ test("a forgotten machine is gone, and comes back with its name, without its his
   await page.locator("table.fleet tbody a", { hasText: name }).waitFor();
   await thisMachine(site);
   const kept = await timestamps(new Date(cameUp - 60_000).toISOString());
-  assert.ok(kept.every((t) => t > forgotten - 2000), "history outlived its machine");
+  assert.ok(
+    kept.every((t) => t > forgotten - 2000),
+    "history outlived its machine",
+  );
   await page.goto(`${site.url}/machines/nobody`);
   await page.getByText("There is no such machine.").waitFor();
 });

@@ -26,12 +26,20 @@ async function newPage() {
   const fresh = await context.newPage();
   fresh.setDefaultTimeout(20_000);
   fresh.on("pageerror", (error) => faults.push(String(error)));
-  fresh.on("console", (message) => message.type() === "error" && !/WebSocket|40[1349]|422/.test(message.text()) && faults.push(message.text()));
+  fresh.on(
+    "console",
+    (message) =>
+      message.type() === "error" && !/WebSocket|40[1349]|422/.test(message.text()) && faults.push(message.text()),
+  );
   return fresh;
 }
 
 const addUser = (name, tags) =>
-  api(site, "/api/v1/users", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name, password: owner.password, tags }) });
+  api(site, "/api/v1/users", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name, password: owner.password, tags }),
+  });
 
 test("a stranger gets the log-in page, and nothing else", async () => {
   await page.goto(`${site.url}/machines/anything?sort=cpu`);
@@ -88,7 +96,12 @@ test("a user sees machines as tags are granted, and no administration", async ()
   await reader.goto(site.url);
   await logIn(reader, { name: "reader", password: owner.password });
   await reader.getByText("You see no machine yet.").waitFor();
-  const tag = (tags) => api(site, `/api/v1/machines/${machine}`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ tags }) });
+  const tag = (tags) =>
+    api(site, `/api/v1/machines/${machine}`, {
+      method: "PATCH",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ tags }),
+    });
   await reader.goto(`${site.url}/machines/${machine}`);
   await reader.getByText("There is no such machine.").waitFor();
   await tag(["web", "db"]);
@@ -108,7 +121,11 @@ test("a session that ends elsewhere ends on the page, live view and all", async 
   await logIn(guest, { name: "guest", password: owner.password });
   await guest.locator(".badge.up", { hasText: "live" }).waitFor();
   const ended = Date.now();
-  await api(site, "/api/v1/users/guest", { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ disabled: true }) });
+  await api(site, "/api/v1/users/guest", {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ disabled: true }),
+  });
   await guest.getByRole("heading", { name: "Log in" }).waitFor();
   assert.ok(Date.now() - ended < 4000, `it took ${Date.now() - ended} ms`);
   await logIn(guest, { name: "guest", password: owner.password });
@@ -139,7 +156,10 @@ test("one's account: password, sessions", async () => {
   await page.reload();
   await page.getByRole("button", { name: "End", exact: true }).click();
   await elsewhere.getByRole("heading", { name: "Log in" }).waitFor();
-  await until("one session is left", async () => (await page.getByRole("button", { name: "End", exact: true }).count()) === 0);
+  await until(
+    "one session is left",
+    async () => (await page.getByRole("button", { name: "End", exact: true }).count()) === 0,
+  );
   await elsewhere.context().close();
   owner.password = fresh;
 });

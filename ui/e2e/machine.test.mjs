@@ -18,10 +18,12 @@ const gone = {};
 
 const row = (pid) => page.locator(`table.processes tr[data-pid="${pid}"]`);
 const instant = () => page.getByTestId("instant").getAttribute("data-timestamp");
-const shownRows = () => page.locator("table.processes tr[data-pid]").evaluateAll((rows) => rows.map((r) => Number(r.dataset.pid)));
-const range = page => page.getByRole("group", { name: "Range" });
+const shownRows = () =>
+  page.locator("table.processes tr[data-pid]").evaluateAll((rows) => rows.map((r) => Number(r.dataset.pid)));
+const range = (page) => page.getByRole("group", { name: "Range" });
 const table = () => page.getByRole("treegrid", { name: "Processes" });
-const snapshots = async (query) => (await api(site, `/api/v1/machines/${machineId}/snapshots?limit=1000&${query}`)).results.map((s) => s.timestamp);
+const snapshots = async (query) =>
+  (await api(site, `/api/v1/machines/${machineId}/snapshots?limit=1000&${query}`)).results.map((s) => s.timestamp);
 const iso = (ms) => new Date(ms).toISOString();
 const machine = () => page.goto(`${site.url}/machines/${machineId}`);
 
@@ -33,14 +35,21 @@ before(async () => {
   page = await context.newPage();
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && !/WebSocket|ERR_CONNECTION|40[14]/.test(message.text()) && faults.push(message.text()));
+  page.on(
+    "console",
+    (message) =>
+      message.type() === "error" &&
+      !/WebSocket|ERR_CONNECTION|40[14]/.test(message.text()) &&
+      faults.push(message.text()),
+  );
   await setUp(page, site);
   machineId = await thisMachine(site);
   await patch(site, machineId, { polling_interval: 0.5 });
   const parent = spawn("sh", ["-c", "sleep 4323 & echo $!; wait"], { stdio: ["ignore", "pipe", "inherit"] });
   const [text] = await once(parent.stdout, "data");
   Object.assign(gone, { parent: parent.pid, child: Number(String(text).trim()), before: Date.now() - 300 });
-  const ran = async () => (await api(site, `/api/v1/processes?text=sleep%204323&time=${iso(Date.now())}`)).results.length > 0;
+  const ran = async () =>
+    (await api(site, `/api/v1/processes?text=sleep%204323&time=${iso(Date.now())}`)).results.length > 0;
   await until("the child is stored", ran);
   gone.from = Date.now();
   await until("some snapshots with the child", async () => (await snapshots(`from=${iso(gone.from)}`)).length > 6);
@@ -70,11 +79,16 @@ test("scrub back to when a child ran, and find it under its parent", async () =>
   const [from, to] = await slider.evaluate((input) => [Number(input.min), Number(input.max)]);
   await page.mouse.move(x + width - 8, y + height / 2);
   await page.mouse.down();
-  await page.mouse.move(x + 8 + (((gone.from + gone.to) / 2 - from) / (to - from)) * (width - 16), y + height / 2, { steps: 5 });
+  await page.mouse.move(x + 8 + (((gone.from + gone.to) / 2 - from) / (to - from)) * (width - 16), y + height / 2, {
+    steps: 5,
+  });
   await page.mouse.up();
   await page.getByText("the past").waitFor();
   await until("the URL has the instant", async () => /at=/.test(page.url()));
-  await until("the instant is one at which it ran", async () => Date.parse(await instant()) > gone.before && Date.parse(await instant()) <= gone.to);
+  await until(
+    "the instant is one at which it ran",
+    async () => Date.parse(await instant()) > gone.before && Date.parse(await instant()) <= gone.to,
+  );
   // A snapshot before, and a snapshot after.
   const at = await instant();
   await page.getByRole("button", { name: "The snapshot before" }).click();
@@ -84,7 +98,9 @@ test("scrub back to when a child ran, and find it under its parent", async () =>
   await page.getByLabel("Filter processes").fill("sleep 4323");
   await row(gone.child).waitFor();
   assert.equal(await row(gone.child).getAttribute("data-ppid"), String(gone.parent));
-  const [parent, child] = await Promise.all([gone.parent, gone.child].map(async (pid) => Number(await row(pid).getAttribute("aria-level"))));
+  const [parent, child] = await Promise.all(
+    [gone.parent, gone.child].map(async (pid) => Number(await row(pid).getAttribute("aria-level"))),
+  );
   assert.equal(child, parent + 1, "one level below its parent");
   const pids = await shownRows();
   assert.equal(pids.indexOf(gone.child), pids.indexOf(gone.parent) + 1, "just below its parent");
@@ -123,14 +139,14 @@ test("the process's page: its life, its parents, its children", async () => {
 test("a name's page: on which machines it runs", async () => {
   await page.getByRole("link", { name: "every sh on every machine" }).click();
   await page.getByRole("heading", { name: "sh", exact: true }).waitFor();
-  await page.locator(`.sighting[data-machine="${machineId}"] li[data-pid="${gone.parent}"]`).waitFor();
+  await page.locator(`.match[data-machine="${machineId}"] li[data-pid="${gone.parent}"]`).waitFor();
 });
 
 test("find it by what it was and when, and go to that instant", async () => {
   const search = page.getByRole("searchbox", { name: "Find processes" });
   await search.fill(`sleep 4323 ${iso((gone.from + gone.to) / 2)}`);
   await search.press("Enter");
-  const found = page.locator(`.sighting[data-machine="${machineId}"] li[data-pid="${gone.child}"]`);
+  const found = page.locator(`.match[data-machine="${machineId}"] li[data-pid="${gone.child}"]`);
   await found.waitFor();
   await found.getByRole("link").click();
   await row(gone.child).waitFor();
@@ -146,15 +162,22 @@ test("find it by what it was and when, and go to that instant", async () => {
 });
 
 test("two instants: what ended, with what it took", async () => {
-  await page.goto(`${site.url}/machines/${machineId}/diff?from=${iso((gone.from + gone.to) / 2)}&to=${iso(Date.now())}`);
+  await page.goto(
+    `${site.url}/machines/${machineId}/diff?from=${iso((gone.from + gone.to) / 2)}&to=${iso(Date.now())}`,
+  );
   const ended = page.getByRole("region", { name: "Ended", exact: true });
   await ended.locator(`tr[data-pid="${gone.child}"]`).waitFor();
   assert.match(await ended.locator(`tr[data-pid="${gone.child}"]`).innerText(), /sleep[\s\S]*iB[\s\S]*–[\s\S]*−/);
   // Turned around in time it started; and over its whole life it came and went.
-  await page.goto(`${site.url}/machines/${machineId}/diff?from=${iso(gone.before)}&to=${iso((gone.from + gone.to) / 2)}`);
+  await page.goto(
+    `${site.url}/machines/${machineId}/diff?from=${iso(gone.before)}&to=${iso((gone.from + gone.to) / 2)}`,
+  );
   await page.getByRole("region", { name: "Started", exact: true }).locator(`tr[data-pid="${gone.child}"]`).waitFor();
   await page.goto(`${site.url}/machines/${machineId}/diff?from=${iso(gone.before)}&to=${iso(Date.now())}`);
-  await page.getByRole("region", { name: "Came and went in between", exact: true }).locator(`tr[data-pid="${gone.child}"]`).waitFor();
+  await page
+    .getByRole("region", { name: "Came and went in between", exact: true })
+    .locator(`tr[data-pid="${gone.child}"]`)
+    .waitFor();
   await page.getByRole("button", { name: "Threads" }).click();
   await until("the measure is in the URL", async () => /by=threads/.test(page.url()));
 });
@@ -167,7 +190,11 @@ test("charts: ranges, zoom by dragging, picking an instant, the live tail", asyn
   const before = await instant();
   await until("the live view goes on", async () => (await instant()) !== before);
   assert.match(await memory(), /1 min: latest \d/);
-  for (const [name, span] of [["3 hours", "3h"], ["Day", "1d"], ["Week", "1w"]]) {
+  for (const [name, span] of [
+    ["3 hours", "3h"],
+    ["Day", "1d"],
+    ["Week", "1w"],
+  ]) {
     const answer = page.waitForResponse((r) => r.url().includes("/metrics?"));
     await range(page).getByRole("button", { name, exact: true }).click();
     const { resolution } = await (await answer).json();
@@ -214,13 +241,19 @@ test("filters by user, CPU and memory, columns, and names that are kept for the 
   await page.getByTestId("process-count").filter({ hasText: "20 of 60" }).waitFor();
   await page.getByLabel("Memory at least, MiB").fill("2");
   await page.getByLabel("CPU at least, %").fill("1");
-  await until("all of it is in the URL", async () => ["user=www-data", "mem=2", "cpu=1"].every((part) => page.url().includes(part)));
+  await until("all of it is in the URL", async () =>
+    ["user=www-data", "mem=2", "cpu=1"].every((part) => page.url().includes(part)),
+  );
   const list = (await api(site, "/api/v1/machines/box/snapshots?include_processes=1")).results[0].processes;
   const matching = list.filter((p) => p.user === "www-data" && p.memory_usage >= 2 * 2 ** 20 && p.cpu_usage >= 1);
   assert.ok(matching.length > 0);
-  await page.getByTestId("process-count").filter({ hasText: `${matching.length} of 60` }).waitFor();
+  await page
+    .getByTestId("process-count")
+    .filter({ hasText: `${matching.length} of 60` })
+    .waitFor();
   await page.keyboard.press("Escape");
-  for (const label of ["Show all users", "Show any CPU", "Show any memory"]) await page.getByRole("button", { name: label }).click();
+  for (const label of ["Show all users", "Show any CPU", "Show any memory"])
+    await page.getByRole("button", { name: label }).click();
   await page.getByTestId("process-count").filter({ hasText: /^60$/ }).waitFor();
 
   await page.getByRole("button", { name: "Columns" }).click();
@@ -271,7 +304,10 @@ test("a long table holds few rows, and the keys reach all of them", async () => 
   assert.match(await row(1).innerText(), /\+2999/);
   await page.keyboard.press("ArrowRight");
   await until("all rows", async () => (await table().getAttribute("aria-rowcount")) === "3001");
-  for (const [key, header] of [["M", "Memory"], ["P", "CPU %"]]) {
+  for (const [key, header] of [
+    ["M", "Memory"],
+    ["P", "CPU %"],
+  ]) {
     await page.keyboard.press(key);
     await page.locator('th[aria-sort="descending"]', { hasText: header }).waitFor();
   }
@@ -283,7 +319,10 @@ test("a long table holds few rows, and the keys reach all of them", async () => 
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("c");
   await page.getByText("Copied the command line of postgres").waitFor();
-  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "/usr/bin/postgres --worker 1 --config /etc/postgres.conf");
+  assert.equal(
+    await page.evaluate(() => navigator.clipboard.readText()),
+    "/usr/bin/postgres --worker 1 --config /etc/postgres.conf",
+  );
   await page.keyboard.press("u");
   await until("one user", async () => /user=root/.test(page.url()));
   await page.keyboard.press("u");
@@ -307,7 +346,10 @@ test("what is shown can be taken away", async () => {
   await page.getByTestId("process-count").filter({ hasText: "6 of 60" }).waitFor();
   const take = async (menu, item) => {
     await page.getByRole("button", { name: menu, exact: true }).click();
-    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("dialog").getByText(item, { exact: true }).click()]);
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("dialog").getByText(item, { exact: true }).click(),
+    ]);
     return { name: file.suggestedFilename(), content: await readFile(await file.path()) };
   };
   const csv = await take("Export", "Table (CSV)");
@@ -331,13 +373,20 @@ test("the fleet: tags, text, order, small lines; and a machine that goes silent 
     const one = new Machine(id, 5);
     one.round = id.length * 7;
     await register(site, id);
-    await post(site, id, Array.from({ length: 4 }, (_, i) => one.snapshot(now - 180_000 + i * 55_000, { full: true, intervalMs: 55_000 })));
+    await post(
+      site,
+      id,
+      Array.from({ length: 4 }, (_, i) => one.snapshot(now - 180_000 + i * 55_000, { full: true, intervalMs: 55_000 })),
+    );
     await patch(site, id, { tags, polling_interval: 1 });
   }
   await page.goto(site.url);
   const names = () => page.locator("table.fleet tbody a").allInnerTexts();
   await page.getByRole("link", { name: "web-b" }).waitFor();
-  await page.locator("tr", { hasText: "web-b" }).getByRole("img", { name: /^Load of the last hour: at most \d/ }).waitFor();
+  await page
+    .locator("tr", { hasText: "web-b" })
+    .getByRole("img", { name: /^Load of the last hour: at most \d/ })
+    .waitFor();
   await page.getByRole("button", { name: "eu", exact: true }).click();
   await until("two of eu", async () => (await names()).join() === "db-a,web-b");
   await page.getByRole("button", { name: "web", exact: true }).click();
@@ -386,7 +435,9 @@ test("live: changes are applied, never more than one update a frame, and all is 
       requestAnimationFrame(count);
     };
     requestAnimationFrame(count);
-    new MutationObserver(() => window.updates++).observe(document.querySelector("[data-testid=instant]"), { attributeFilter: ["data-timestamp"] });
+    new MutationObserver(() => window.updates++).observe(document.querySelector("[data-testid=instant]"), {
+      attributeFilter: ["data-timestamp"],
+    });
   });
   const start = Date.now();
   for (let i = 1; i <= 40; i++) await post(site, "busy", [busy.snapshot(start + i)]);
@@ -402,7 +453,8 @@ test("live: changes are applied, never more than one update a frame, and all is 
   const truth = (await api(site, "/api/v1/machines/busy/snapshots?include_processes=1")).results[0];
   const column = (await other.locator("table.processes thead th").allInnerTexts()).indexOf("CPU %");
   const cell = async (pid) => other.locator(`tr[data-pid="${pid}"] > *`).nth(column).innerText();
-  for (const { pid, cpu_usage } of truth.processes.slice(0, 12)) assert.equal(await cell(pid), cpu_usage.toFixed(1), `CPU of ${pid}`);
+  for (const { pid, cpu_usage } of truth.processes.slice(0, 12))
+    assert.equal(await cell(pid), cpu_usage.toFixed(1), `CPU of ${pid}`);
 
   // The computer sleeps for an hour.
   const asked = sent.length;
@@ -429,4 +481,8 @@ test("storage and retention are seen and changed", async () => {
   await page.locator(".wrong").first().waitFor();
 });
 
-test("nothing went wrong on the pages", () => assert.deepEqual(faults.filter((fault) => !/422/.test(fault)), []));
+test("nothing went wrong on the pages", () =>
+  assert.deepEqual(
+    faults.filter((fault) => !/422/.test(fault)),
+    [],
+  ));

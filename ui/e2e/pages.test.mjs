@@ -21,7 +21,11 @@ before(async () => {
   await page.close();
   const machine = new Machine("web-1", 40);
   await register(site, "web-1");
-  await post(site, "web-1", Array.from({ length: 120 }, (_, i) => machine.snapshot(now - 125_000 + i * 1000)));
+  await post(
+    site,
+    "web-1",
+    Array.from({ length: 120 }, (_, i) => machine.snapshot(now - 125_000 + i * 1000)),
+  );
 });
 
 after(async () => {
@@ -34,12 +38,15 @@ after(async () => {
 const pages = () => ({
   fleet: ["/", "table.fleet tbody a"],
   "a machine, live": ["/machines/web-1", "tr[data-pid]"],
-  "a machine in the past, filtered": [`/machines/web-1?at=${now - 60_000}&filter=nginx&flat=true&sort=cpu&desc=true`, "tr[data-pid]"],
+  "a machine in the past, filtered": [
+    `/machines/web-1?at=${now - 60_000}&filter=nginx&flat=true&sort=cpu&desc=true`,
+    "tr[data-pid]",
+  ],
   "a time of which nothing is known": ["/machines/web-1?at=1000", "text=There is nothing of that time."],
   "two instants": [`/machines/web-1/diff?from=${iso(now - 100_000)}&to=${iso(now - 20_000)}`, ".diff tr[data-pid]"],
   "a process": ["/machines/web-1/processes/2", ".family tr[data-pid]"],
-  "a name": ["/processes/nginx?span=1h", ".sighting"],
-  find: ["/find?q=nginx", ".sighting"],
+  "a name": ["/processes/nginx?span=1h", ".match"],
+  find: ["/find?q=nginx", ".match"],
   "find, nothing asked": ["/find", "text=What ran, where, and when?"],
   account: ["/account", "text=Where you are logged in"],
   users: ["/admin", "text=owner"],
@@ -56,7 +63,11 @@ for (const [name, [route, selector]] of Object.entries(pages())) {
     page.setDefaultTimeout(15_000);
     const faults = [];
     page.on("pageerror", (error) => faults.push(String(error)));
-    page.on("console", (message) => ["error", "warning"].includes(message.type()) && !/404/.test(message.text()) && faults.push(message.text()));
+    page.on(
+      "console",
+      (message) =>
+        ["error", "warning"].includes(message.type()) && !/404/.test(message.text()) && faults.push(message.text()),
+    );
     await page.goto(site.url + route);
     await page.locator(selector).first().waitFor();
     await accessible(page, `${name}, light`);
@@ -97,7 +108,12 @@ test("the first load is at most 250 KB of script", async () => {
   const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);
   await page.locator("tr[data-pid]").first().waitFor();
-  const loaded = await page.evaluate(() => performance.getEntriesByType("resource").filter((r) => r.name.endsWith(".js")).map((r) => [r.encodedBodySize, r.decodedBodySize]));
+  const loaded = await page.evaluate(() =>
+    performance
+      .getEntriesByType("resource")
+      .filter((r) => r.name.endsWith(".js"))
+      .map((r) => [r.encodedBodySize, r.decodedBodySize]),
+  );
   const [sent, whole] = [0, 1].map((i) => loaded.reduce((sum, sizes) => sum + sizes[i], 0));
   assert.ok(whole > 300_000, `only ${whole} bytes of script were seen`);
   assert.ok(sent <= 250_000, `${sent} bytes of script`);

@@ -22,7 +22,7 @@ try {
     ["past", `/machines/${id}?sort=cpu&desc=true&at=${during}`, "dark", [1360, 1000], `${tree} .sparkline`],
     ["diff", `/machines/${id}/diff?from=${before}&to=${during}`, "light", [1360, 720], ".diff tbody tr"],
     ["process", `/machines/${id}/processes/4714?at=${during}`, "light", [1360, 620], ".family tbody tr"],
-    ["find", "/find?q=pg_dump", "light", [1360, 420], ".sighting li"],
+    ["find", "/find?q=pg_dump", "light", [1360, 420], ".match li"],
     ["storage", "/admin?tab=storage", "light", [1360, 620], "form.card"],
     ["phone", `/machines/${id}?sort=cpu&desc=true&at=${during}`, "dark", [390, 844], tree],
   ]) {

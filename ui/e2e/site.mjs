@@ -13,17 +13,27 @@ const program = fileURLToPath(new URL("../../bin/snapwatch", import.meta.url));
 
 /** Starts `snapwatch up`, or without an agent `snapwatch serve`; dir and port may be those of an earlier one. */
 export async function up({ dir = freshDir(), listen = "127.0.0.1:0", env = {}, agent = true } = {}) {
-  const child = spawn(program, [agent ? "up" : "serve", "--listen", listen, "--data-dir", dir], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DATABASE_URL: "", SNAPWATCH_LOG_LEVEL: "debug", ...env }, cwd: dir });
+  const child = spawn(program, [agent ? "up" : "serve", "--listen", listen, "--data-dir", dir], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, DATABASE_URL: "", SNAPWATCH_LOG_LEVEL: "debug", ...env },
+    cwd: dir,
+  });
   const log = [];
   createInterface({ input: child.stderr }).on("line", (line) => {
     log.push(line);
-    if (process.env.SNAPWATCH_TEST_LOGS) appendFileSync(path.join(process.env.SNAPWATCH_TEST_LOGS, `e2e-${process.pid}.log`), `${line}\n`);
+    if (process.env.SNAPWATCH_TEST_LOGS)
+      appendFileSync(path.join(process.env.SNAPWATCH_TEST_LOGS, `e2e-${process.pid}.log`), `${line}\n`);
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const first = await Promise.race([lines.next(), once(child, "exit").then(() => ({ done: true }))]);
   const url = first.value?.match(/is up: (http:\S+)$/)?.[1];
   if (!url) throw new Error(`snapwatch did not come up:\n${log.join("\n")}`);
-  const shell = (...args) => execFileSync(program, [...args, "--data-dir", dir], { encoding: "utf8", env: { ...process.env, DATABASE_URL: "" }, stdio: ["ignore", "pipe", "inherit"] }).trim();
+  const shell = (...args) =>
+    execFileSync(program, [...args, "--data-dir", dir], {
+      encoding: "utf8",
+      env: { ...process.env, DATABASE_URL: "" },
+      stdio: ["ignore", "pipe", "inherit"],
+    }).trim();
   return {
     url,
     /** An administrator's token, made as one would. */
@@ -64,19 +74,34 @@ function freshDir() {
 export function browser() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
   });
 }
 
 /** Asks the API. */
 export async function api(site, route, init) {
-  const response = await fetch(site.url + route, { ...init, headers: { Authorization: `Bearer ${site.token}`, ...init?.headers } });
+  const response = await fetch(site.url + route, {
+    ...init,
+    headers: { Authorization: `Bearer ${site.token}`, ...init?.headers },
+  });
   if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
   return response.json();
 }
 
 export const patch = (site, machineId, change) =>
-  api(site, `/api/v1/machines/${machineId}`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(change) });
+  api(site, `/api/v1/machines/${machineId}`, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(change),
+  });
 
 /** The first user of a site. */
 export const owner = { name: "owner", password: "correct horse battery" };
@@ -111,6 +136,8 @@ export async function until(what, ask, ms = 20_000) {
 
 /** This machine, once it has reported. */
 export async function thisMachine(site) {
-  const list = await until("a machine with a snapshot", async () => (await api(site, "/api/v1/machines")).results.find((m) => m.last_snapshot));
+  const list = await until("a machine with a snapshot", async () =>
+    (await api(site, "/api/v1/machines")).results.find((m) => m.last_snapshot),
+  );
   return list.machine_id;
 }

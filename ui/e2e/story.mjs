@@ -35,8 +35,26 @@ const services = [
   [1180, 1100, "containerd-shim", "containerd-shim-runc-v2 -namespace moby -id 8f2c", "root", 11, 10, 0.1],
   [1204, 1180, "java", "java -Xmx2g -jar /app/search.jar", "search", 1420, 61, 14],
   [1300, 1, "snapwatch-agent", "/usr/bin/snapwatch-agent run", "snapwatch", 13, 6, 0.3],
-  ...[1, 2, 3, 4].map((i) => [1020 + i, 1020, "gunicorn", "/srv/shop/bin/gunicorn shop.wsgi --workers 4", "shop", 138 + 9 * i, 3, 6 + i]),
-  ...[1, 2, 3, 4, 5, 6].map((i) => [820 + i, 811, "postgres", `postgres: shop shop 10.0.0.${10 + i}(${42000 + 7 * i}) ${i % 3 ? "idle" : "SELECT"}`, "postgres", 60 + 11 * i, 1, i % 3 ? 0.4 : 7]),
+  ...[1, 2, 3, 4].map((i) => [
+    1020 + i,
+    1020,
+    "gunicorn",
+    "/srv/shop/bin/gunicorn shop.wsgi --workers 4",
+    "shop",
+    138 + 9 * i,
+    3,
+    6 + i,
+  ]),
+  ...[1, 2, 3, 4, 5, 6].map((i) => [
+    820 + i,
+    811,
+    "postgres",
+    `postgres: shop shop 10.0.0.${10 + i}(${42000 + 7 * i}) ${i % 3 ? "idle" : "SELECT"}`,
+    "postgres",
+    60 + 11 * i,
+    1,
+    i % 3 ? 0.4 : 7,
+  ]),
 ];
 const backup = [
   [4711, 540, "cron", "/usr/sbin/CRON -f", "root", 5, 1, 0],
@@ -50,12 +68,33 @@ const [backupFrom, backupTo] = [38, 27];
 /** A snapshot of the machine of the story, so many milliseconds before the end. */
 function moment(end, before, intervalMs, roll) {
   const starving = before / 60_000 <= backupFrom && before / 60_000 > backupTo;
-  const started = (pid) => (pid >= 4711 && pid < 4720 ? end - backupFrom * 60_000 - 800 : end - 19 * 86_400_000 + pid * 20);
-  const processes = [...services, ...(starving ? backup : [])].map(([pid, ppid, name, command_line, user, memory, threads, cpu]) => {
-    const spent = cpu * (starving && pid < 4000 ? 1.4 : 1) * (0.5 + roll());
-    const io = name === "zstd" || name === "pg_dump" ? 9 * MiB : 0;
-    return { pid, ppid, name, command_line, user, started_at: new Date(started(pid)).toISOString(), cgroup: pid === 1 ? "/init.scope" : `/system.slice/${(ppid > 1 ? (services.find(([parent]) => parent === ppid)?.[2] ?? "backup") : name).replace(/[^a-z]/g, "")}.service`, open_files: 4 + threads * 7, state: spent > 8 ? "R" : "S", cpu_ms: Math.round((spent * intervalMs) / 100), memory_usage: Math.round(memory * MiB * (0.98 + 0.04 * roll())), threads, read_bytes: Math.round(io * roll()), write_bytes: Math.round((name === "zstd" ? 4 * MiB : cpu * 900) * roll()) };
-  });
+  const started = (pid) =>
+    pid >= 4711 && pid < 4720 ? end - backupFrom * 60_000 - 800 : end - 19 * 86_400_000 + pid * 20;
+  const processes = [...services, ...(starving ? backup : [])].map(
+    ([pid, ppid, name, command_line, user, memory, threads, cpu]) => {
+      const spent = cpu * (starving && pid < 4000 ? 1.4 : 1) * (0.5 + roll());
+      const io = name === "zstd" || name === "pg_dump" ? 9 * MiB : 0;
+      return {
+        pid,
+        ppid,
+        name,
+        command_line,
+        user,
+        started_at: new Date(started(pid)).toISOString(),
+        cgroup:
+          pid === 1
+            ? "/init.scope"
+            : `/system.slice/${(ppid > 1 ? (services.find(([parent]) => parent === ppid)?.[2] ?? "backup") : name).replace(/[^a-z]/g, "")}.service`,
+        open_files: 4 + threads * 7,
+        state: spent > 8 ? "R" : "S",
+        cpu_ms: Math.round((spent * intervalMs) / 100),
+        memory_usage: Math.round(memory * MiB * (0.98 + 0.04 * roll())),
+        threads,
+        read_bytes: Math.round(io * roll()),
+        write_bytes: Math.round((name === "zstd" ? 4 * MiB : cpu * 900) * roll()),
+      };
+    },
+  );
   const busy = processes.reduce((sum, p) => sum + p.cpu_ms, 0) / intervalMs;
   const cpu_usage = Math.min(100, (100 * busy) / 4 + 2 * roll());
   const load = busy * (1.1 + 0.3 * roll());
@@ -64,7 +103,38 @@ function moment(end, before, intervalMs, roll) {
     timestamp: new Date(end - before).toISOString(),
     kind: "full",
     interval_ms: intervalMs,
-    machine_snapshot: { cpu_usage, cpu: { user: Math.round(cpu_usage * 3.1) / 4, system: Math.round(cpu_usage * 0.7) / 4, irq: 0.25, iowait: Math.round(Math.min(starving ? 11.5 : 0.5, 100 - cpu_usage) * 4) / 4 }, cores: [1.3, 0.8, 1.1, 0.8].map((part) => Math.min(100, Math.round(cpu_usage * part))), temperatures: [{ sensor: "coretemp package", celsius: Math.round(44 + cpu_usage / 3) }, { sensor: "nvme composite", celsius: starving ? 58 : 41 }], load1: load, load5: load * 0.9, load15: load * 0.8, uptime_ms: 19 * 86_400_000, total_ram: 16 * GiB, used_ram: Math.round(5.6 * GiB + (starving ? 0.8 * GiB : 0) + 0.1 * GiB * roll()), total_swap: 2 * GiB, used_swap: Math.round(starving ? 0.3 * GiB : 0.1 * GiB), total_disk: 250 * GiB, used_disk: Math.round(96 * GiB + (starving ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)), disks: [{ mount: "/", read_bytes: moved(starving ? 14 * MiB : 0.3 * MiB), write_bytes: moved(starving ? 8 * MiB : 0.6 * MiB) }], interfaces: [{ name: "eth0", received_bytes: moved(0.5 * MiB), sent_bytes: moved(1.6 * MiB) }] },
+    machine_snapshot: {
+      cpu_usage,
+      cpu: {
+        user: Math.round(cpu_usage * 3.1) / 4,
+        system: Math.round(cpu_usage * 0.7) / 4,
+        irq: 0.25,
+        iowait: Math.round(Math.min(starving ? 11.5 : 0.5, 100 - cpu_usage) * 4) / 4,
+      },
+      cores: [1.3, 0.8, 1.1, 0.8].map((part) => Math.min(100, Math.round(cpu_usage * part))),
+      temperatures: [
+        { sensor: "coretemp package", celsius: Math.round(44 + cpu_usage / 3) },
+        { sensor: "nvme composite", celsius: starving ? 58 : 41 },
+      ],
+      load1: load,
+      load5: load * 0.9,
+      load15: load * 0.8,
+      uptime_ms: 19 * 86_400_000,
+      total_ram: 16 * GiB,
+      used_ram: Math.round(5.6 * GiB + (starving ? 0.8 * GiB : 0) + 0.1 * GiB * roll()),
+      total_swap: 2 * GiB,
+      used_swap: Math.round(starving ? 0.3 * GiB : 0.1 * GiB),
+      total_disk: 250 * GiB,
+      used_disk: Math.round(96 * GiB + (starving ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)),
+      disks: [
+        {
+          mount: "/",
+          read_bytes: moved(starving ? 14 * MiB : 0.3 * MiB),
+          write_bytes: moved(starving ? 8 * MiB : 0.6 * MiB),
+        },
+      ],
+      interfaces: [{ name: "eth0", received_bytes: moved(0.5 * MiB), sent_bytes: moved(1.6 * MiB) }],
+    },
     processes,
   };
 }
@@ -77,24 +147,59 @@ export async function tell(site) {
   for (const [i, id] of others.entries()) {
     const mine = dice(i + 1);
     const scale = [0.7, 0.5, 0.8, 0.9, 1, 1.3, 0.9, 2.6, 0.2, 0.25][i];
-    await register(site, id, { platform: i % 4 === 1 ? "ubuntu 24.04" : "debian 12.11", cpu_count: 4, kernel: "6.1.0-18-amd64", architecture: "x86_64" });
+    await register(site, id, {
+      platform: i % 4 === 1 ? "ubuntu 24.04" : "debian 12.11",
+      cpu_count: 4,
+      kernel: "6.1.0-18-amd64",
+      architecture: "x86_64",
+    });
     const snapshots = Array.from({ length: 60 }, (_, k) => {
       const one = moment(end, (59 - k) * 60_000 + (id === "edge-nyc" ? 420_000 : 0), 60_000, mine);
       const m = one.machine_snapshot;
       const calm = scale * (1 + 0.4 * Math.sin(k / 7 + i));
-      return { ...one, processes: one.processes.filter((p) => p.pid < 4000), machine_snapshot: { ...m, cpu_usage: Math.min(100, 18 * calm + 4 * mine()), load1: calm * (0.9 + 0.3 * mine()), used_ram: Math.round((2 + 1.3 * i) * 0.8 * GiB), used_disk: Math.round((20 + 21 * i) * GiB) } };
+      return {
+        ...one,
+        processes: one.processes.filter((p) => p.pid < 4000),
+        machine_snapshot: {
+          ...m,
+          cpu_usage: Math.min(100, 18 * calm + 4 * mine()),
+          load1: calm * (0.9 + 0.3 * mine()),
+          used_ram: Math.round((2 + 1.3 * i) * 0.8 * GiB),
+          used_disk: Math.round((20 + 21 * i) * GiB),
+        },
+      };
     });
     for (let k = 0; k < 60; k += 20) await post(site, id, snapshots.slice(k, k + 20));
-    await configure(site, id, { polling_interval: id === "edge-nyc" ? 0.5 : 60, tags: id.startsWith("edge") ? ["edge"] : [id.split("-")[0], i % 2 ? "rack-2" : "rack-1"] });
+    await configure(site, id, {
+      polling_interval: id === "edge-nyc" ? 0.5 : 60,
+      tags: id.startsWith("edge") ? ["edge"] : [id.split("-")[0], i % 2 ? "rack-2" : "rack-1"],
+    });
   }
   await configure(site, "build-1", { enabled: false });
   const id = "web-2";
-  await register(site, id, { platform: "debian 12.11", cpu_count: 4, cpu_model: "AMD EPYC 7443P", kernel: "6.1.0-18-amd64", architecture: "x86_64" });
+  await register(site, id, {
+    platform: "debian 12.11",
+    cpu_count: 4,
+    cpu_model: "AMD EPYC 7443P",
+    kernel: "6.1.0-18-amd64",
+    architecture: "x86_64",
+  });
   const instants = Array.from({ length: 720 }, (_, k) => moment(end, (719 - k) * 5000, 5000, roll));
   for (let k = 0; k < 720; k += 60) await post(site, id, instants.slice(k, k + 60));
   await configure(site, id, { tags: ["web", "rack-2"] });
   const minute = (before) => new Date(end - before * 60_000).toISOString();
-  return { id, end, before: minute(backupFrom + 2), during: minute((backupFrom + backupTo) / 2), next: () => post(site, id, [moment(Date.now(), 0, 5000, roll)]) };
+  return {
+    id,
+    end,
+    before: minute(backupFrom + 2),
+    during: minute((backupFrom + backupTo) / 2),
+    next: () => post(site, id, [moment(Date.now(), 0, 5000, roll)]),
+  };
 }
 
-const configure = (site, id, body) => api(site, `/api/v1/machines/${id}`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const configure = (site, id, body) =>
+  api(site, `/api/v1/machines/${id}`, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });

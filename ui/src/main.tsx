@@ -3,7 +3,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/client";
-import { selfQuery } from "./api/self";
+import { currentUserQuery } from "./api/account";
 import { router } from "./router";
 import "./style.css";
 
@@ -13,7 +13,8 @@ const queries: QueryClient = new QueryClient({
   // A session that has ended shows with any question: look who is logged in.
   queryCache: new QueryCache({
     onError: (error) => {
-      if (error instanceof ApiError && error.status === 401) void queries.invalidateQueries({ queryKey: selfQuery.queryKey, exact: true });
+      if (error instanceof ApiError && error.status === 401)
+        void queries.invalidateQueries({ queryKey: currentUserQuery.queryKey, exact: true });
     },
   }),
   defaultOptions: { queries: { networkMode: "always" }, mutations: { networkMode: "always" } },

@@ -1,14 +1,18 @@
 import { describe, expect, it, vi } from "vitest";
 
 vi.stubGlobal("window", { location: { origin: "http://snapwatch.test" } });
-const { ApiError, faultOf } = await import("./client");
+const { ApiError, fieldError } = await import("./client");
 
 describe("faultOf", () => {
-  const error = new ApiError(422, { detail: "password: must have at least 12 characters", field: "password", errors: [{ field: "password", message: "must have at least 12 characters" }] });
+  const error = new ApiError(422, {
+    detail: "password: must have at least 12 characters",
+    field: "password",
+    errors: [{ field: "password", message: "must have at least 12 characters" }],
+  });
   it("tells what is wrong with the field, and of no other", () => {
-    expect(faultOf(error, "password")).toBe("This must have at least 12 characters.");
-    expect(faultOf(error, "name")).toBeUndefined();
-    expect(faultOf(new Error("no answer"), "password")).toBeUndefined();
-    expect(faultOf(null, "password")).toBeUndefined();
+    expect(fieldError(error, "password")).toBe("This must have at least 12 characters.");
+    expect(fieldError(error, "name")).toBeUndefined();
+    expect(fieldError(new Error("no answer"), "password")).toBeUndefined();
+    expect(fieldError(null, "password")).toBeUndefined();
   });
 });

@@ -20,7 +20,7 @@ export type ConfigPatch = Schemas["ConfigPatch"];
 export type LiveMessage = Schemas["LiveMessage"];
 export type LiveContent = Schemas["LiveContent"];
 export type LiveRequest = Schemas["LiveRequest"];
-export type Self = Schemas["CurrentUserView"];
+export type CurrentUser = Schemas["CurrentUserView"];
 export type User = Schemas["UserView"];
 export type NewUser = Schemas["NewUser"];
 export type UserPatch = Schemas["UserPatch"];
@@ -42,11 +42,11 @@ export class ApiError extends Error {
 
 /** Throws an answer's problem, if it is one. */
 export function check(answer: { error?: unknown; response: Response }): void {
-  if (!answer.response.ok) throw new ApiError(answer.response.status, (answer.error ?? {}) as Partial<Problem>);
+  if (!answer.response.ok) throw new ApiError(answer.response.status, answer.error ?? {});
 }
 
 /** What is wrong with a field, as a sentence; undefined if the error is about something else. */
-export function faultOf(error: unknown, field: string): string | undefined {
+export function fieldError(error: unknown, field: string): string | undefined {
   if (!(error instanceof ApiError) || error.problem.field !== field) return undefined;
   const message = error.problem.errors?.find((fault) => fault.field === field)?.message ?? error.message;
   return `This ${message}.`;
@@ -55,7 +55,7 @@ export function faultOf(error: unknown, field: string): string | undefined {
 /** Returns the data of an answer, or throws its problem. */
 export function unwrap<T>(answer: { data?: T; error?: unknown; response: Response }): T {
   if (answer.data === undefined) {
-    throw new ApiError(answer.response.status, (answer.error ?? {}) as Partial<Problem>);
+    throw new ApiError(answer.response.status, answer.error ?? {});
   }
   return answer.data;
 }

@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { ApiError, type ConfigPatch, type Machine, client, unwrap } from "./client";
-import { retryFaults } from "./history";
+import { retryServerErrors } from "./history";
 
 /** All machines, page by page, asked for again every few seconds; sooner while there is none. */
 export const machinesQuery = queryOptions({
@@ -28,17 +28,19 @@ export const machineQuery = (machineId: string) =>
     refetchInterval: 5000,
     retry: (count, error) => !(error instanceof ApiError && error.status === 404) && count < 3,
     queryFn: async ({ signal }) =>
-      unwrap(await client.GET("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } }, signal })),
+      unwrap(
+        await client.GET("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } }, signal }),
+      ),
   });
 
 /** A machine as it was at an instant: the newest snapshot at or before it, with a flat list of processes. The past does not change. */
-export const instantQuery = (machineId: string, at: string) =>
+export const snapshotAtQuery = (machineId: string, at: string) =>
   queryOptions({
     queryKey: ["machines", machineId, "at", at],
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 60_000, // many are passed while scrubbing
     placeholderData: keepPreviousData,
-    retry: retryFaults,
+    retry: retryServerErrors,
     queryFn: async ({ signal }) =>
       unwrap(
         await client.GET("/api/v1/machines/{machine_id}/at", {
@@ -49,7 +51,7 @@ export const instantQuery = (machineId: string, at: string) =>
   });
 
 /** Changes a machine's config, unless someone else has changed it since it was read. */
-export function useConfigure(machineId: string) {
+export function useUpdateMachine(machineId: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async ({ patch, version }: { patch: ConfigPatch; version: number }) =>
@@ -65,11 +67,13 @@ export function useConfigure(machineId: string) {
 }
 
 /** Forgets a machine and its history. */
-export function useForget(machineId: string) {
+export function useDeleteMachine(machineId: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async () => {
-      const answer = await client.DELETE("/api/v1/machines/{machine_id}", { params: { path: { machine_id: machineId } } });
+      const answer = await client.DELETE("/api/v1/machines/{machine_id}", {
+        params: { path: { machine_id: machineId } },
+      });
       if (!answer.response.ok) {
         throw new ApiError(answer.response.status, answer.error ?? {});
       }

@@ -3,8 +3,8 @@
 import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { useColorScheme } from "../components/useColorScheme";
-import { ChartMenu } from "./ChartMenu";
+import { useColorScheme } from "../hooks/useColorScheme";
+import { ChartExportMenu } from "./ChartExportMenu";
 import type { Columns } from "./series";
 
 export interface Line {
@@ -23,7 +23,7 @@ export interface ChartProps {
   /** What is shown, in milliseconds since 1970. */
   from: number;
   to: number;
-  format(value: number | null): string;
+  format: (value: number | null) => string;
   /** What a step of the scale is a round number of. */
   unit: "bytes" | "whole" | "plain";
   /** Whether the data is still on its way. */
@@ -40,7 +40,21 @@ export interface ChartProps {
 const shortest = 6;
 
 /** A chart. */
-export function Chart({ title, children, lines, data, from, to, format, unit, loading, top, mark, onPick, onZoom }: ChartProps) {
+export function Chart({
+  title,
+  children,
+  lines,
+  data,
+  from,
+  to,
+  format,
+  unit,
+  loading,
+  top,
+  mark,
+  onPick,
+  onZoom,
+}: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const readout = useRef<HTMLSpanElement>(null);
   const plot = useRef<uPlot>(undefined);
@@ -86,9 +100,19 @@ export function Chart({ title, children, lines, data, from, to, format, unit, lo
         </span>{" "}
         <span className="number">{children}</span>
         <span className="chart-readout number" ref={readout} aria-hidden="true" />
-        <ChartMenu title={title} labels={lines.map((line) => line.label)} data={data} canvas={() => place.current?.querySelector("canvas")} />
+        <ChartExportMenu
+          title={title}
+          labels={lines.map((line) => line.label)}
+          data={data}
+          canvas={() => place.current?.querySelector("canvas")}
+        />
       </figcaption>
-      <div className="chart-place" role="img" aria-label={drawn ? summary(lines, data, format) : loading ? "Loading" : "No data"} ref={place}>
+      <div
+        className="chart-place"
+        role="img"
+        aria-label={drawn ? summary(lines, data, format) : loading ? "Loading" : "No data"}
+        ref={place}
+      >
         {!drawn && !loading && <span className="quiet">No data in this range</span>}
       </div>
     </figure>
@@ -100,32 +124,63 @@ function summary(lines: Line[], data: Columns, format: (value: number | null) =>
   return lines
     .map(({ label }, i) => {
       const known = (data.lines[i] ?? []).filter((value) => value !== null);
-      return known.length === 0 ? `${label}: no data` : `${label}: latest ${format(known.at(-1) ?? null)}, at most ${format(known.reduce((a, b) => Math.max(a, b)))}`;
+      return known.length === 0
+        ? `${label}: no data`
+        : `${label}: latest ${format(known.at(-1) ?? null)}, at most ${format(known.reduce((a, b) => Math.max(a, b)))}`;
     })
     .join("; ");
 }
 
-type Latest = { current: Pick<ChartProps, "format" | "unit" | "top" | "mark" | "onPick" | "onZoom" | "lines"> };
+interface Latest {
+  current: Pick<ChartProps, "format" | "unit" | "top" | "mark" | "onPick" | "onZoom" | "lines">;
+}
 
 function options(element: HTMLElement, latest: Latest, readout: { current: HTMLSpanElement | null }): uPlot.Options {
   const color = (name: string) => resolve(element, name);
   const font = "11px system-ui, sans-serif";
-  const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), size: 4 }, font };
+  const axis = {
+    stroke: color("--quiet"),
+    grid: { stroke: color("--line"), width: 1 },
+    ticks: { stroke: color("--line"), size: 4 },
+    font,
+  };
   return {
     width: element.clientWidth,
     height: element.clientHeight,
     legend: { show: false },
     padding: [6, 6, 0, 0],
-    cursor: { sync: { key: "page" }, y: false, points: { size: 6 }, drag: { x: true, y: false, setScale: false, dist: shortest } },
-    scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(latest.current.top ?? 0, (max ?? 0) * 1.05, Number.MIN_VALUE) || 1] } },
+    cursor: {
+      sync: { key: "page" },
+      y: false,
+      points: { size: 6 },
+      drag: { x: true, y: false, setScale: false, dist: shortest },
+    },
+    scales: {
+      x: { time: true },
+      y: { range: (_, __, max) => [0, Math.max(latest.current.top ?? 0, (max ?? 0) * 1.05, Number.MIN_VALUE) || 1] },
+    },
     axes: [
-      { ...axis, size: 24, space: 70, values: (_, ticks, __, ___, step) => ticks.map((tick, i) => timeLabel(tick, ticks[i - 1], step)) },
-      { ...axis, size: (_, texts) => 14 + 6.2 * Math.max(4, ...(texts ?? []).map((text) => text.length)), space: 22, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)), ...steps(latest.current.unit) },
+      {
+        ...axis,
+        size: 24,
+        space: 70,
+        values: (_, ticks, __, ___, step) => ticks.map((tick, i) => timeLabel(tick, ticks[i - 1], step)),
+      },
+      {
+        ...axis,
+        size: (_, texts) => 14 + 6.2 * Math.max(4, ...(texts ?? []).map((text) => text.length)),
+        space: 22,
+        values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)),
+        ...steps(latest.current.unit),
+      },
     ],
-    series: [{}, ...latest.current.lines.map((line): uPlot.Series => {
-      const stroke = color(line.color);
-      return { label: line.label, stroke, width: 1.5, points: { size: 5 }, ...(line.fill && { fill: fade(stroke) }) };
-    })],
+    series: [
+      {},
+      ...latest.current.lines.map((line): uPlot.Series => {
+        const stroke = color(line.color);
+        return { label: line.label, stroke, width: 1.5, points: { size: 5 }, ...(line.fill && { fill: fade(stroke) }) };
+      }),
+    ],
     hooks: {
       ready: [(u) => listen(u, latest)],
       setSize: [(u) => placeMark(u, latest.current.mark)],
@@ -149,7 +204,8 @@ function listen(u: uPlot, latest: Latest) {
     pressed = event.clientX;
   });
   u.over.addEventListener("click", (event) => {
-    if (Math.abs(event.clientX - pressed) < shortest) latest.current.onPick?.(u.posToVal(event.clientX - u.over.getBoundingClientRect().left, "x") * 1000);
+    if (Math.abs(event.clientX - pressed) < shortest)
+      latest.current.onPick?.(u.posToVal(event.clientX - u.over.getBoundingClientRect().left, "x") * 1000);
   });
 }
 
@@ -163,8 +219,10 @@ function tell(u: uPlot, latest: Latest, readout: HTMLElement | null) {
     return;
   }
   const values = latest.current.lines.map((line, i) => {
-    const value = u.data[i + 1]?.[index as number] ?? null;
-    return latest.current.lines.length > 1 ? `${line.label} ${latest.current.format(value)}` : latest.current.format(value);
+    const value = u.data[i + 1]?.[index!] ?? null;
+    return latest.current.lines.length > 1
+      ? `${line.label} ${latest.current.format(value)}`
+      : latest.current.format(value);
   });
   readout.textContent = `${new Date(at * 1000).toLocaleTimeString()} ${values.join("  ")}`;
 }

@@ -24,7 +24,13 @@ export const Sparkline = memo(function Sparkline({ values, top = 0, label }: Spa
     drawing = true;
   });
   return (
-    <svg className="sparkline" viewBox={`0 0 ${Math.max(1, values.length - 1)} ${height}`} preserveAspectRatio="none" role="img" aria-label={label}>
+    <svg
+      className="sparkline"
+      viewBox={`0 0 ${Math.max(1, values.length - 1)} ${height}`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
       <path d={path} vectorEffect="non-scaling-stroke" />
     </svg>
   );

@@ -1,11 +1,15 @@
 import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
-import { rates, withGaps, withTail } from "./series";
+import { rates, withGaps, appendLive } from "./series";
 
 test("a gap is where the next point comes much later than those around it", () => {
-  expect(withGaps([0, 5, 10, 60, 65, 70], [[1, 2, 3, 4, 5, 6]])).toEqual({ x: [0, 5, 10, 35, 60, 65, 70], lines: [[1, 2, 3, null, 4, 5, 6]] });
+  expect(withGaps([0, 5, 10, 60, 65, 70], [[1, 2, 3, 4, 5, 6]])).toEqual({
+    x: [0, 5, 10, 35, 60, 65, 70],
+    lines: [[1, 2, 3, null, 4, 5, 6]],
+  });
 });
-test("a change of cadence is no gap", () => expect(withGaps([0, 5, 10, 70, 130, 131], [[1, 1, 1, 1, 1, 1]]).x).toEqual([0, 5, 10, 70, 130, 131]));
+test("a change of cadence is no gap", () =>
+  expect(withGaps([0, 5, 10, 70, 130, 131], [[1, 1, 1, 1, 1, 1]]).x).toEqual([0, 5, 10, 70, 130, 131]));
 test("few points have no gaps", () => {
   expect(withGaps([], [[]])).toEqual({ x: [], lines: [[]] });
   expect(withGaps([1, 900], [[1, 2]]).x).toEqual([1, 900]);
@@ -13,15 +17,49 @@ test("few points have no gaps", () => {
 
 test("rates", () => expect(rates([10, null, 30], [5000, 5000, 0])).toEqual([2, null, null]));
 
-const chart = { timestamps: ["2026-11-23T03:12:00.000Z"], interval_ms: [1000], cpu_usage_avg: [5], cpu_usage_max: [5], load1_avg: [1], load5_avg: [1], load15_avg: [1], used_ram_avg: [1], total_ram: [2], used_swap_avg: [null], total_swap: [null], used_disk_avg: [1], total_disk: [2], read_bytes: [1], write_bytes: [1], received_bytes: [1], sent_bytes: [1] } as unknown as MachineChart;
+const chart = {
+  timestamps: ["2026-11-23T03:12:00.000Z"],
+  interval_ms: [1000],
+  cpu_usage_avg: [5],
+  cpu_usage_max: [5],
+  load1_avg: [1],
+  load5_avg: [1],
+  load15_avg: [1],
+  used_ram_avg: [1],
+  total_ram: [2],
+  used_swap_avg: [null],
+  total_swap: [null],
+  used_disk_avg: [1],
+  total_disk: [2],
+  read_bytes: [1],
+  write_bytes: [1],
+  received_bytes: [1],
+  sent_bytes: [1],
+} as unknown as MachineChart;
 
 test("the tail continues a chart with what is newer", () => {
-  const metrics = { cpu_usage: 7, disks: [{ mount: "/", read_bytes: 3 }, { mount: "/data", read_bytes: 4 }], interfaces: [{ name: "lo", sent_bytes: 100 }, { name: "eth0", sent_bytes: 6 }] };
-  const out = withTail(chart, [
+  const metrics = {
+    cpu_usage: 7,
+    disks: [
+      { mount: "/", read_bytes: 3 },
+      { mount: "/data", read_bytes: 4 },
+    ],
+    interfaces: [
+      { name: "lo", sent_bytes: 100 },
+      { name: "eth0", sent_bytes: 6 },
+    ],
+  };
+  const out = appendLive(chart, [
     { timestamp: "2026-11-23T03:12:00.000Z", intervalMs: 1000, metrics },
     { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics },
   ]);
-  expect([out.timestamps.length, out.cpu_usage_avg, out.read_bytes, out.write_bytes, out.sent_bytes]).toEqual([2, [5, 7], [1, 7], [1, null], [1, 6]]);
+  expect([out.timestamps.length, out.cpu_usage_avg, out.read_bytes, out.write_bytes, out.sent_bytes]).toEqual([
+    2,
+    [5, 7],
+    [1, 7],
+    [1, null],
+    [1, 6],
+  ]);
   expect(chart.timestamps).toHaveLength(1);
-  expect(withTail(chart, [])).toBe(chart);
+  expect(appendLive(chart, [])).toBe(chart);
 });

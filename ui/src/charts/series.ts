@@ -12,9 +12,9 @@ export interface Columns {
 /** Puts a point without values into every gap, so that no line leads over a time of which nothing is known: where the next point comes three times later than those around it. */
 export function withGaps(x: readonly number[], lines: readonly Values[]): Columns {
   const out: Columns = { x: [], lines: lines.map(() => []) };
-  const step = (i: number) => (x[i] as number) - (x[i - 1] as number);
+  const step = (i: number) => x[i]! - x[i - 1]!;
   for (let i = 0; i < x.length; i++) {
-    const at = x[i] as number;
+    const at = x[i]!;
     const usual = Math.max(i > 1 ? step(i - 1) : 0, i < x.length - 1 ? step(i + 1) : 0);
     if (i > 0 && usual > 0 && step(i) > 3 * usual) {
       out.x.push(at - step(i) / 2);
@@ -28,7 +28,7 @@ export function withGaps(x: readonly number[], lines: readonly Values[]): Column
 
 /** Amounts in intervals as amounts per second. */
 export function rates(amounts: readonly (number | null)[], intervalsMs: readonly number[]): Values {
-  return amounts.map((amount, i) => (amount === null || !intervalsMs[i] ? null : (1000 * amount) / (intervalsMs[i] as number)));
+  return amounts.map((amount, i) => (amount === null || !intervalsMs[i] ? null : (1000 * amount) / intervalsMs[i]));
 }
 
 /** One snapshot as a further point of a chart of every snapshot. */
@@ -38,19 +38,27 @@ export interface LivePoint {
   metrics: MachineMetrics;
 }
 
-const sum = (values: (number | null | undefined)[]): number | null => values.reduce<number | null>((total, value) => (value === null || value === undefined ? total : (total ?? 0) + value), null);
+const sum = (values: (number | null | undefined)[]): number | null =>
+  values.reduce<number | null>(
+    (total, value) => (value === null || value === undefined ? total : (total ?? 0) + value),
+    null,
+  );
 
 /** Adds snapshots that are newer than the chart's end: only for charts of every snapshot. */
-export function withTail(chart: MachineChart, tail: readonly LivePoint[]): MachineChart {
+export function appendLive(chart: MachineChart, tail: readonly LivePoint[]): MachineChart {
   const end = chart.timestamps.at(-1) ?? "";
   const newer = tail.filter((point) => point.timestamp > end);
   if (newer.length === 0) return chart;
-  const more = <K extends keyof MachineChart>(key: K, value: (point: LivePoint) => MachineChart[K][number] | undefined) =>
-    [...chart[key], ...newer.map((point) => value(point) ?? null)] as MachineChart[K];
+  const more = <K extends keyof MachineChart>(
+    key: K,
+    value: (point: LivePoint) => MachineChart[K][number] | undefined,
+  ) => [...chart[key], ...newer.map((point) => value(point) ?? null)] as MachineChart[K];
   const metric = (key: keyof MachineMetrics) => (point: LivePoint) => point.metrics[key] as number | null | undefined;
   // As the server sums them up: what a machine sends to itself is left out.
-  const disks = (key: "read_bytes" | "write_bytes") => (point: LivePoint) => sum(point.metrics.disks?.map((disk) => disk[key]) ?? []);
-  const nets = (key: "received_bytes" | "sent_bytes") => (point: LivePoint) => sum(point.metrics.interfaces?.filter(({ name }) => name !== "lo").map((net) => net[key]) ?? []);
+  const disks = (key: "read_bytes" | "write_bytes") => (point: LivePoint) =>
+    sum(point.metrics.disks?.map((disk) => disk[key]) ?? []);
+  const nets = (key: "received_bytes" | "sent_bytes") => (point: LivePoint) =>
+    sum(point.metrics.interfaces?.filter(({ name }) => name !== "lo").map((net) => net[key]) ?? []);
   return {
     ...chart,
     timestamps: more("timestamps", (point) => point.timestamp),

@@ -1,37 +1,15 @@
-import { type ReactNode, Suspense, createContext, lazy, use, useState } from "react";
+import { type ReactNode, use } from "react";
+import { Panel } from "./Panel";
+import { ClosePanelContext } from "./panelContext";
 
-export interface PanelProps {
+interface MenuProps {
   label: string;
   symbol?: ReactNode;
-  className?: string;
   children: ReactNode;
 }
 
-// Loaded with the first panel that somebody opens, or comes near: no page begins with one.
-const load = () => import("./OpenPanel");
-const OpenPanel = lazy(load);
-
-/** Closes the panel that this is in. */
-export const ClosePanel = createContext(() => {});
-
-/** What the button of a panel looks like. */
-export const buttonOf = ({ label, symbol, className }: PanelProps) => ({ type: "button" as const, className: `plain ${className ?? ""}`, ...(symbol ? { "aria-label": label, title: label, children: symbol } : { children: label }) });
-
-/** A button that opens a small panel below it. */
-export function Panel(props: PanelProps) {
-  const [asked, setAsked] = useState(false);
-  const closed = <button {...buttonOf(props)} aria-haspopup="dialog" aria-expanded={false} onPointerEnter={() => void load()} onFocus={() => void load()} onClick={() => setAsked(true)} />;
-  return asked ? (
-    <Suspense fallback={closed}>
-      <OpenPanel {...props} />
-    </Suspense>
-  ) : (
-    closed
-  );
-}
-
-/** A panel of things to do. */
-export function Menu({ label, symbol, children }: { label: string; symbol?: ReactNode; children: ReactNode }) {
+/** A button that opens a menu of actions. */
+export function Menu({ label, symbol, children }: MenuProps) {
   return (
     <Panel label={label} symbol={symbol} className="menu-button">
       <div className="menu">{children}</div>
@@ -39,9 +17,9 @@ export function Menu({ label, symbol, children }: { label: string; symbol?: Reac
   );
 }
 
-/** One of them; the menu closes when it is chosen. */
-export function MenuItem({ onSelect, children }: { onSelect(): void; children: ReactNode }) {
-  const close = use(ClosePanel);
+/** An action of a menu. The menu closes when the action is chosen. */
+export function MenuItem({ onSelect, children }: { onSelect: () => void; children: ReactNode }) {
+  const close = use(ClosePanelContext);
   return (
     <button
       type="button"

@@ -1,6 +1,6 @@
 // A WebSocket to /api/v1/live that watches one machine and comes back by itself.
 import type { LiveMessage, LiveRequest } from "../api/client";
-import { Follower, type LiveSnapshot } from "./follower";
+import { LiveState, type LiveSnapshot } from "./liveState";
 
 export type { LiveSnapshot };
 
@@ -12,9 +12,9 @@ const closeGrant = 4403;
 
 export interface LiveHandlers {
   /** At most once per animation frame: the newest state. */
-  snapshot(snapshot: LiveSnapshot): void;
+  snapshot: (snapshot: LiveSnapshot) => void;
   /** unknown: there is no such machine, or it may not be seen (any more). ended: the session has ended. */
-  status(status: LiveStatus): void;
+  status: (status: LiveStatus) => void;
 }
 
 const firstWait = 500;
@@ -32,7 +32,7 @@ const slept = 15_000;
 
 /** Watches a machine until the returned function is called. */
 export function watch(machineId: string, handlers: LiveHandlers): () => void {
-  const follower = new Follower();
+  const follower = new LiveState();
   let socket: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let frame: number | undefined;

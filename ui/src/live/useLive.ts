@@ -1,10 +1,13 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { selfQuery } from "../api/self";
+import { currentUserQuery } from "../api/account";
 import { type LiveSnapshot, type LiveStatus, watch } from "./socket";
 
 /** The newest snapshot of a machine, and whether the connection is up; nothing is watched unless wanted. */
-export function useLive(machineId: string, wanted: boolean): { snapshot: LiveSnapshot | undefined; status: LiveStatus } {
+export function useLive(
+  machineId: string,
+  wanted: boolean,
+): { snapshot: LiveSnapshot | undefined; status: LiveStatus } {
   const [snapshot, setSnapshot] = useState<LiveSnapshot>();
   const [status, setStatus] = useState<LiveStatus>("connecting");
   const queries = useQueryClient();
@@ -15,7 +18,7 @@ export function useLive(machineId: string, wanted: boolean): { snapshot: LiveSna
       snapshot: setSnapshot,
       status: (status) => {
         setStatus(status);
-        if (status === "ended") void queries.invalidateQueries({ queryKey: selfQuery.queryKey, exact: true });
+        if (status === "ended") void queries.invalidateQueries({ queryKey: currentUserQuery.queryKey, exact: true });
       },
     });
   }, [machineId, wanted, queries]);

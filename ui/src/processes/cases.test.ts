@@ -4,26 +4,46 @@ import { describe, expect, test } from "vitest";
 import diffCases from "../../../snapshot/testdata/cases/diff.json";
 import replayCases from "../../../snapshot/testdata/cases/replay.json";
 import treeCases from "../../../snapshot/testdata/cases/tree.json";
-import { type Differences, compare, eitherOf } from "./diff";
+import { type Differences, compare, newestOf } from "./diff";
 import { type Process, keyOf } from "./process";
 import { Replay, type Step } from "./replay";
 import { type Node, prune, tree } from "./tree";
 
-const process = (given: Partial<Process>): Process => ({ pid: 0, ppid: 0, name: `p${given.pid}`, command_line: "", user: "", cpu_ms: null, cpu_usage: null, memory_usage: null, threads: null, read_bytes: null, write_bytes: null, ...given });
+const process = (given: Partial<Process>): Process => ({
+  pid: 0,
+  ppid: 0,
+  name: `p${given.pid}`,
+  command_line: "",
+  user: "",
+  cpu_ms: null,
+  cpu_usage: null,
+  memory_usage: null,
+  threads: null,
+  read_bytes: null,
+  write_bytes: null,
+  ...given,
+});
 
 /** Writes a forest as 1(2(3) 4). */
-const render = (forest: Node[]): string => forest.map((node) => node.process.pid + (node.children.length ? `(${render(node.children)})` : "")).join(" ");
+const render = (forest: Node[]): string =>
+  forest.map((node) => node.process.pid + (node.children.length ? `(${render(node.children)})` : "")).join(" ");
 
 describe("tree", () => {
   for (const one of treeCases) {
     test(one.name, () => {
       if (one.chain === undefined) {
-        expect(render(prune(tree((one.processes ?? []).map(process)), (p) => !one.exclude?.includes(p.name)))).toBe(one.want);
+        expect(render(prune(tree((one.processes ?? []).map(process)), (p) => !one.exclude?.includes(p.name)))).toBe(
+          one.want,
+        );
         return;
       }
       let count = 0;
       let levels = 0;
-      for (let level = tree(Array.from({ length: one.chain }, (_, i) => process({ pid: i + 1, ppid: i }))); level.length > 0; levels++) {
+      for (
+        let level = tree(Array.from({ length: one.chain }, (_, i) => process({ pid: i + 1, ppid: i })));
+        level.length > 0;
+        levels++
+      ) {
         count += level.length;
         level = level.flatMap((node) => node.children);
       }
@@ -35,8 +55,13 @@ describe("tree", () => {
 describe("diff", () => {
   for (const one of diffCases) {
     test(one.name, () => {
-      const lists = compare(one.before.map(process as (p: object) => Process), one.after.map(process as (p: object) => Process), one.by as "memory" | "threads");
-      const got = Object.fromEntries(Object.entries(lists satisfies Differences).map(([kind, list]) => [kind, list.map((change) => eitherOf(change).pid)]));
+      const lists = compare(one.before.map(process), one.after.map(process), one.by as "memory" | "threads");
+      const got = Object.fromEntries(
+        Object.entries(lists satisfies Differences).map(([kind, list]) => [
+          kind,
+          list.map((change) => newestOf(change).pid),
+        ]),
+      );
       expect(got).toEqual({ started: [], ended: [], grew: [], shrank: [], ...one.want });
     });
   }

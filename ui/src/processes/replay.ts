@@ -42,7 +42,10 @@ export class Replay {
   }
 
   private knows(step: Step): boolean {
-    return (step.exited ?? []).every((key) => this.list.has(keyOf(key))) && (step.processes ?? []).every((sample) => sample.ppid !== undefined || this.list.has(keyOf(sample)));
+    return (
+      (step.exited ?? []).every((key) => this.list.has(keyOf(key))) &&
+      (step.processes ?? []).every((sample) => sample.ppid !== undefined || this.list.has(keyOf(sample)))
+    );
   }
 }
 
@@ -50,14 +53,20 @@ export class Replay {
 const ended = "X";
 
 /** Whether a sample of a process's history says that it is gone. */
-export const isGone = (state: string | undefined): boolean => state === ended || state === "exited";
+export const hasExited = (state: string | undefined): boolean => state === ended || state === "exited";
 
 const spends = (p: Process) => p.cpu_ms || p.read_bytes || p.write_bytes || p.cpu_usage;
 const zeroed = (n: number | null) => (n === null ? null : 0);
 
 function carry(p: Process, interval: number): Process {
   const cpu_ms = zeroed(p.cpu_ms);
-  return { ...p, cpu_ms, cpu_usage: usage(cpu_ms, interval), read_bytes: zeroed(p.read_bytes), write_bytes: zeroed(p.write_bytes) };
+  return {
+    ...p,
+    cpu_ms,
+    cpu_usage: usage(cpu_ms, interval),
+    read_bytes: zeroed(p.read_bytes),
+    write_bytes: zeroed(p.write_bytes),
+  };
 }
 
 /** Percent of one core, to two decimals. */
@@ -69,7 +78,8 @@ const withCgroup = (cgroup: string | undefined) => (cgroup ? { cgroup } : {});
 
 function take(s: ProcessSample, before: Process | undefined, interval: number): Process {
   const given = s.ppid !== undefined;
-  const cpu_ms = s.cpu_ms ?? (s.cpu_usage !== undefined && interval > 0 ? Math.round((s.cpu_usage * interval) / 100) : null);
+  const cpu_ms =
+    s.cpu_ms ?? (s.cpu_usage !== undefined && interval > 0 ? Math.round((s.cpu_usage * interval) / 100) : null);
   return {
     pid: s.pid,
     ...(s.started_at !== undefined && { started_at: s.started_at }),

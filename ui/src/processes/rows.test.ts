@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Process } from "./process";
-import { type View, everything, parents, rows } from "./rows";
+import { type View, defaultView, parents, rows } from "./rows";
 
 const started_at = "2026-11-23T03:12:00.000Z";
 const process = (pid: number, ppid: number, name: string, cpu: number | null): Process => ({
@@ -18,19 +18,44 @@ const process = (pid: number, ppid: number, name: string, cpu: number | null): P
   started_at,
 });
 
-const list = [process(1, 0, "init", 0), process(2, 1, "sshd", 1), process(3, 1, "postgres", 10), process(4, 3, "postgres", 5), process(5, 2, "bash", 2), process(6, 0, "kthreadd", null), process(9, 5, "stress", 90)];
+const list = [
+  process(1, 0, "init", 0),
+  process(2, 1, "sshd", 1),
+  process(3, 1, "postgres", 10),
+  process(4, 3, "postgres", 5),
+  process(5, 2, "bash", 2),
+  process(6, 0, "kthreadd", null),
+  process(9, 5, "stress", 90),
+];
 const collapse = (pids: number[]) => new Set(pids.map((pid) => `${pid}@${started_at}`));
-const shape = (v: Partial<View>, collapsed: number[] = []) => rows(list, { ...everything, ...v }, collapse(collapsed)).map((row) => `${" ".repeat(row.depth)}${row.process.pid}`);
+const shape = (v: Partial<View>, collapsed: number[] = []) =>
+  rows(list, { ...defaultView, ...v }, collapse(collapsed)).map((row) => `${" ".repeat(row.depth)}${row.process.pid}`);
 
 describe("the tree", () => {
   test("is shown with its depth", () => expect(shape({})).toEqual(["1", " 2", "  5", "   9", " 3", "  4", "6"]));
-  test("sorts siblings by what their whole subtree uses", () => expect(shape({ sort: "cpu", descending: true })).toEqual(["1", " 2", "  5", "   9", " 3", "  4", "6"]));
-  test("sorts ascending, the unknown first", () => expect(shape({ sort: "cpu" })).toEqual(["6", "1", " 3", "  4", " 2", "  5", "   9"]));
-  test("sorts by text, ties by pid", () => expect(shape({ sort: "name", descending: true })).toEqual(["6", "1", " 2", "  5", "   9", " 3", "  4"]));
+  test("sorts siblings by what their whole subtree uses", () =>
+    expect(shape({ sort: "cpu", descending: true })).toEqual(["1", " 2", "  5", "   9", " 3", "  4", "6"]));
+  test("sorts ascending, the unknown first", () =>
+    expect(shape({ sort: "cpu" })).toEqual(["6", "1", " 3", "  4", " 2", "  5", "   9"]));
+  test("sorts by text, ties by pid", () =>
+    expect(shape({ sort: "name", descending: true })).toEqual(["6", "1", " 2", "  5", "   9", " 3", "  4"]));
   test("collapses", () => expect(shape({}, [2])).toEqual(["1", " 2", " 3", "  4", "6"]));
   test("a collapsed row sums up what it hides, and an open one does not", () => {
-    expect(rows(list, everything, collapse([2]))[1]).toMatchObject({ collapsed: true, below: 2, cpu: 93, memory: 1600, threads: 3, read: null });
-    expect(rows(list, everything, collapse([]))[1]).toMatchObject({ collapsed: false, below: 2, cpu: 1, memory: 200, threads: 1 });
+    expect(rows(list, defaultView, collapse([2]))[1]).toMatchObject({
+      collapsed: true,
+      below: 2,
+      cpu: 93,
+      memory: 1600,
+      threads: 3,
+      read: null,
+    });
+    expect(rows(list, defaultView, collapse([]))[1]).toMatchObject({
+      collapsed: false,
+      below: 2,
+      cpu: 1,
+      memory: 200,
+      threads: 1,
+    });
   });
   test("a leaf does not collapse", () => expect(shape({}, [9])).toContain("   9"));
   test("all that have children can be collapsed", () => expect(parents(list)).toEqual([...collapse([1, 2, 5, 3])]));
@@ -38,7 +63,7 @@ describe("the tree", () => {
 
 describe("the filter", () => {
   test("keeps the ancestors, faint", () => {
-    const kept = rows(list, { ...everything, filter: "STRESS" }, new Set());
+    const kept = rows(list, { ...defaultView, filter: "STRESS" }, new Set());
     expect(kept.map((row) => [row.process.pid, row.faint])).toEqual([
       [1, true],
       [2, true],
@@ -66,7 +91,8 @@ describe("the filter", () => {
 });
 
 describe("exclude", () => {
-  test("hands children to their grandparent", () => expect(shape({ exclude: ["sshd", "bash"] })).toEqual(["1", " 3", "  4", " 9", "6"]));
+  test("hands children to their grandparent", () =>
+    expect(shape({ exclude: ["sshd", "bash"] })).toEqual(["1", " 3", "  4", " 9", "6"]));
   test("takes whole names only", () => expect(shape({ exclude: ["post"] })).toHaveLength(7));
   test("drops every process of the name", () => {
     expect(shape({ exclude: ["postgres"] })).toEqual(["1", " 2", "  5", "   9", "6"]);
@@ -74,7 +100,8 @@ describe("exclude", () => {
   });
 });
 
-test("the flat list sorts over all", () => expect(shape({ flat: true, sort: "cpu", descending: true })).toEqual(["9", "3", "4", "5", "2", "1", "6"]));
+test("the flat list sorts over all", () =>
+  expect(shape({ flat: true, sort: "cpu", descending: true })).toEqual(["9", "3", "4", "5", "2", "1", "6"]));
 test("rows do not change the snapshot", () => {
   const before = JSON.stringify(list);
   shape({ sort: "memory", descending: true, exclude: ["bash"] });
@@ -82,8 +109,8 @@ test("rows do not change the snapshot", () => {
 });
 test("five thousand processes take a few frames at the most", () => {
   const many = Array.from({ length: 5000 }, (_, i) => process(i + 1, Math.floor(i / 4), `p${i % 70}`, i % 10));
-  rows(many, everything, new Set());
+  rows(many, defaultView, new Set());
   const begin = performance.now();
-  expect(rows(many, { ...everything, sort: "cpu", descending: true }, new Set())).toHaveLength(5000);
+  expect(rows(many, { ...defaultView, sort: "cpu", descending: true }, new Set())).toHaveLength(5000);
   expect(performance.now() - begin).toBeLessThan(100);
 });

@@ -1,9 +1,23 @@
 // From the processes of a snapshot to the rows of the table: filter, include,
 // exclude, sort, collapse. Pure functions, so that they are tested without a browser.
-import { type Process, compareTexts, keyOf } from "./process";
+import { type Process, compareStrings, keyOf } from "./process";
 import { type Node, prune, tree } from "./tree";
 
-export const sortKeys = ["pid", "ppid", "name", "user", "state", "cpu", "memory", "threads", "files", "read", "write", "started", "group"] as const;
+export const sortKeys = [
+  "pid",
+  "ppid",
+  "name",
+  "user",
+  "state",
+  "cpu",
+  "memory",
+  "threads",
+  "files",
+  "read",
+  "write",
+  "started",
+  "group",
+] as const;
 export type SortKey = (typeof sortKeys)[number];
 
 export interface View {
@@ -28,7 +42,17 @@ export interface View {
 /** What the least memory is given in, bytes. */
 export const mebibyte = 2 ** 20;
 
-export const everything: View = { sort: "pid", descending: false, filter: "", user: "", cpu: 0, memory: 0, include: [], exclude: [], flat: false };
+export const defaultView: View = {
+  sort: "pid",
+  descending: false,
+  filter: "",
+  user: "",
+  cpu: 0,
+  memory: 0,
+  include: [],
+  exclude: [],
+  flat: false,
+};
 
 /** What is added up over a subtree. */
 export interface Sums {
@@ -70,21 +94,40 @@ export function rows(processes: readonly Process[], view: View, collapsed: Reado
   if (view.flat) {
     return processes
       .filter((process) => !excluded.has(process.name) && matches(process))
-      .map((process): Row => ({ ...own(process), key: keyOf(process), process, depth: 0, below: 0, collapsed: false, faint: false }))
+      .map((process): Row => ({
+        ...own(process),
+        key: keyOf(process),
+        process,
+        depth: 0,
+        below: 0,
+        collapsed: false,
+        faint: false,
+      }))
       .sort((a, b) => compare(a.process, a, b.process, b, view));
   }
   const forest = tree(processes);
   const out: Row[] = [];
-  emit((excluded.size ? prune(forest, (process) => !excluded.has(process.name)) : forest).map((node) => branch(node, matches)), 0, filters(view), view, collapsed, out);
+  emit(
+    (excluded.size ? prune(forest, (process) => !excluded.has(process.name)) : forest).map((node) =>
+      branch(node, matches),
+    ),
+    0,
+    filters(view),
+    view,
+    collapsed,
+    out,
+  );
   return out;
 }
 
 /** Whether the view leaves out anything but what is excluded. */
-export const filters = (view: View): boolean => view.filter.trim() !== "" || view.user !== "" || view.cpu > 0 || view.memory > 0 || view.include.length > 0;
+export const filters = (view: View): boolean =>
+  view.filter.trim() !== "" || view.user !== "" || view.cpu > 0 || view.memory > 0 || view.include.length > 0;
 
 /** The keys of all processes that have children. */
 export function parents(processes: readonly Process[]): string[] {
-  const collect = (forest: Node[]): string[] => forest.flatMap((node) => (node.children.length ? [keyOf(node.process), ...collect(node.children)] : []));
+  const collect = (forest: Node[]): string[] =>
+    forest.flatMap((node) => (node.children.length ? [keyOf(node.process), ...collect(node.children)] : []));
   return collect(tree(processes));
 }
 
@@ -92,19 +135,40 @@ function matcher(view: View): (process: Process) => boolean {
   const needle = view.filter.trim().toLowerCase();
   const included = new Set(view.include);
   return (p) =>
-    (needle === "" || p.name.toLowerCase().includes(needle) || p.command_line.toLowerCase().includes(needle) || p.user.toLowerCase().includes(needle) || (p.cgroup?.toLowerCase().includes(needle) ?? false) || String(p.pid).includes(needle)) &&
+    (needle === "" ||
+      p.name.toLowerCase().includes(needle) ||
+      p.command_line.toLowerCase().includes(needle) ||
+      p.user.toLowerCase().includes(needle) ||
+      (p.cgroup?.toLowerCase().includes(needle) ?? false) ||
+      String(p.pid).includes(needle)) &&
     (view.user === "" || p.user === view.user) &&
     (view.cpu <= 0 || (p.cpu_usage ?? 0) >= view.cpu) &&
     (view.memory <= 0 || (p.memory_usage ?? 0) >= view.memory) &&
     (included.size === 0 || included.has(p.name));
 }
 
-const own = (p: Process): Sums => ({ cpu: p.cpu_usage, memory: p.memory_usage, threads: p.threads, files: p.open_files ?? null, read: p.read_bytes, write: p.write_bytes });
+const own = (p: Process): Sums => ({
+  cpu: p.cpu_usage,
+  memory: p.memory_usage,
+  threads: p.threads,
+  files: p.open_files ?? null,
+  read: p.read_bytes,
+  write: p.write_bytes,
+});
 const add = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : a + b);
 
 function branch(node: Node, matches: (process: Process) => boolean): Branch {
   const mine = own(node.process);
-  const out: Branch = { key: keyOf(node.process), process: node.process, children: [], below: 0, matches: matches(node.process), kept: false, own: mine, sums: { ...mine } };
+  const out: Branch = {
+    key: keyOf(node.process),
+    process: node.process,
+    children: [],
+    below: 0,
+    matches: matches(node.process),
+    kept: false,
+    own: mine,
+    sums: { ...mine },
+  };
   out.kept = out.matches;
   for (const one of node.children) {
     const child = branch(one, matches);
@@ -116,7 +180,14 @@ function branch(node: Node, matches: (process: Process) => boolean): Branch {
   return out;
 }
 
-function emit(branches: Branch[], depth: number, filtering: boolean, view: View, collapsed: ReadonlySet<string>, out: Row[]) {
+function emit(
+  branches: Branch[],
+  depth: number,
+  filtering: boolean,
+  view: View,
+  collapsed: ReadonlySet<string>,
+  out: Row[],
+) {
   // Among siblings a whole subtree counts: a shell with a busy child is busy.
   const siblings = branches.filter((b) => b.kept).sort((a, b) => compare(a.process, a.sums, b.process, b.sums, view));
   for (const { key, process, children, below, matches, own, sums } of siblings) {
@@ -140,13 +211,13 @@ function compareBy(a: Process, sumsOfA: Sums, b: Process, sumsOfB: Sums, key: So
       return a[key] - b[key];
     case "name":
     case "user":
-      return compareTexts(a[key], b[key]);
+      return compareStrings(a[key], b[key]);
     case "state":
-      return compareTexts(a.state ?? "", b.state ?? "");
+      return compareStrings(a.state ?? "", b.state ?? "");
     case "group":
-      return compareTexts(a.cgroup ?? "", b.cgroup ?? "");
+      return compareStrings(a.cgroup ?? "", b.cgroup ?? "");
     case "started":
-      return compareTexts(a.started_at ?? "", b.started_at ?? "");
+      return compareStrings(a.started_at ?? "", b.started_at ?? "");
     default: // what is not known is less than anything known
       return (sumsOfA[key] ?? -1) - (sumsOfB[key] ?? -1);
   }

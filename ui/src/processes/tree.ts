@@ -1,6 +1,6 @@
 // Nests processes under their parents: what snapshot/tree.go does on the server,
 // tested with the same cases.
-import { type Process, compareTexts } from "./process";
+import { type Process, compareStrings } from "./process";
 
 export interface Node {
   process: Process;
@@ -16,7 +16,7 @@ export function tree(processes: readonly Process[]): Node[] {
   const parents = parentIndexes(processes);
   cutCycles(parents);
   const roots: Node[] = [];
-  parents.forEach((parent, i) => (nodes[parent]?.children ?? roots).push(nodes[i] as Node));
+  parents.forEach((parent, i) => (nodes[parent]?.children ?? roots).push(nodes[i]!));
   flatten(roots);
   return roots;
 }
@@ -38,7 +38,7 @@ function parentIndexes(processes: readonly Process[]): number[] {
     if (same) same.push(i);
     else lives.set(pid, [i]);
   });
-  for (const same of lives.values()) if (same.length > 1) same.sort((a, b) => compareTexts(started(a), started(b)));
+  for (const same of lives.values()) if (same.length > 1) same.sort((a, b) => compareStrings(started(a), started(b)));
   return processes.map((process, i) => {
     const candidates = lives.get(process.ppid);
     if (process.ppid === process.pid || !candidates) return -1;
@@ -54,11 +54,11 @@ function cutCycles(parents: number[]): void {
     let i = start;
     while (i >= 0 && marks[i] === 0) {
       marks[i] = start + 1;
-      i = parents[i] as number;
+      i = parents[i]!;
     }
     if (i < 0 || marks[i] !== start + 1) continue;
     let first = i;
-    for (let k = parents[i] as number; k !== i; k = parents[k] as number) first = Math.min(first, k);
+    for (let k = parents[i]!; k !== i; k = parents[k]!) first = Math.min(first, k);
     parents[first] = -1;
   }
 }

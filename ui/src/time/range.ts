@@ -13,14 +13,14 @@ export interface RangeSearch {
 }
 
 /** A range in milliseconds since 1970; moving if it ends now. */
-export interface Window {
+export interface TimeWindow {
   from: number;
   to: number;
   moving: boolean;
 }
 
 /** Reads an instant as RFC 3339 or, as Grafana's links have it, in milliseconds since 1970; undefined for anything else. */
-export function instantOf(value: unknown): string | undefined {
+export function parseInstant(value: unknown): string | undefined {
   const time = typeof value === "number" ? value : typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : undefined;
 }
@@ -29,25 +29,25 @@ export function instantOf(value: unknown): string | undefined {
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** An instant as an input of a local time takes it, to the second. */
-export const localTime = (ms: number): string => iso(ms - new Date(ms).getTimezoneOffset() * 60_000).slice(0, 19);
+export const toLocalInput = (ms: number): string => iso(ms - new Date(ms).getTimezoneOffset() * 60_000).slice(0, 19);
 
 /** Takes a range from a URL, as far as it makes sense. */
-export function rangeSearch({ span, from, to }: Record<string, unknown>): RangeSearch {
-  const [begin, end] = [instantOf(from), instantOf(to)];
+export function parseRange({ span, from, to }: Record<string, unknown>): RangeSearch {
+  const [begin, end] = [parseInstant(from), parseInstant(to)];
   if (begin && end && begin < end) return { from: begin, to: end };
   return spanNames.includes(span as SpanName) && span !== "1h" ? { span: span as SpanName } : {};
 }
 
 /** What a range is now. It is moved to where it shows the instant that is looked at. */
-export function windowOf(range: RangeSearch, now: number, at?: number): Window {
+export function resolveWindow(range: RangeSearch, now: number, at?: number): TimeWindow {
   if (range.from && range.to) return { from: Date.parse(range.from), to: Date.parse(range.to), moving: false };
   const span = spans[range.span ?? "1h"];
   if (at !== undefined && at < now - span) return { from: at - span / 2, to: at + span / 2, moving: false };
   return { from: now - span, to: now, moving: at === undefined };
 }
 
-/** The range of a window that is zoomed to; never shorter than ten seconds. */
-export function zoomed(from: number, to: number): RangeSearch {
+/** The range of a window that is zoomRange to; never shorter than ten seconds. */
+export function zoomRange(from: number, to: number): RangeSearch {
   const middle = (from + to) / 2;
   const half = Math.max((to - from) / 2, 5000);
   return { from: iso(middle - half), to: iso(middle + half) };

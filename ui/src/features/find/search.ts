@@ -1,0 +1,9 @@
+import { compact, parseText } from "../../searchParams";
+import { type RangeSearch, parseRange } from "../../time/range";
+
+/** The URL parameters of the page of a process name. Unlike on other pages, the default range is a day. */
+export function nameSearch(search: Record<string, unknown>): RangeSearch {
+  return search.span === "1h" ? { span: "1h" } : parseRange(search);
+}
+
+export const findSearch = (search: Record<string, unknown>): { q?: string } => compact({ q: parseText(search.q) });

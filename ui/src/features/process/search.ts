@@ -1,0 +1,12 @@
+import { compact } from "../../searchParams";
+import { type RangeSearch, parseInstant, parseRange } from "../../time/range";
+
+/** The URL parameters of a process's page. A pid can be reused: its start time identifies the process. */
+export interface ProcessSearch extends RangeSearch {
+  started?: string | undefined;
+  at?: string | undefined;
+}
+
+export function processSearch(search: Record<string, unknown>): ProcessSearch {
+  return compact({ started: parseInstant(search.started), at: parseInstant(search.at), ...parseRange(search) });
+}
