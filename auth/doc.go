@@ -1,6 +1,6 @@
-// Package auth decides who gets in and what they may do: people who log in with a
-// password or through an identity provider, programs and agents with tokens.
+// Package auth authenticates people, programs and agents, and holds the table of their permissions.
 //
-// Every credential is a random secret of which the database has a hash. The table of
-// who may do what is in policy.go, and nowhere else.
+// People sign in with a password or through an identity provider. Programs and agents send tokens.
+// Every credential is a random secret, and the database stores only its hash. The table of permissions
+// is in policy.go.
 package auth

@@ -10,90 +10,81 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// NewKey is an enrolment key to make.
-type EnrolmentKeyParams struct {
-	Name      string
-	Tags      []string
-	Uses      *int // nil for no limit
-	TakesOver bool
-	ExpiresAt *time.Time
-}
-
-// MaxKeyUses bounds the uses of a key that has a limit.
+// MaxEnrolmentKeyUses is the maximum number of uses of an enrolment key with limited uses.
 const MaxEnrolmentKeyUses = 100_000
 
-// AddKey makes an enrolment key; the secret is told this once.
-func (s *Service) CreateEnrolmentKey(ctx context.Context, n EnrolmentKeyParams) (secret string, k *accounts.Key, err error) {
+// EnrolmentKeyParams describe an enrolment key to create.
+type EnrolmentKeyParams struct {
+	Name      string
+	Tags      []string   // tags of the machines that enrol with the key
+	Uses      *int       // nil for unlimited
+	TakesOver bool       // whether the key replaces the token of a machine that is enrolled already
+	ExpiresAt *time.Time // nil for never
+}
+
+// CreateEnrolmentKey creates an enrolment key and returns its secret, which cannot be read again later.
+func (s *Service) CreateEnrolmentKey(
+	ctx context.Context, params EnrolmentKeyParams,
+) (secret string, k *accounts.Key, err error) {
 	now := s.cfg.Now()
 	switch {
-	case n.Uses != nil && (*n.Uses < 1 || *n.Uses > MaxEnrolmentKeyUses):
+	case params.Uses != nil && (*params.Uses < 1 || *params.Uses > MaxEnrolmentKeyUses):
 		return "", nil, &FieldError{"uses", fmt.Sprintf("must be 1 to %d", MaxEnrolmentKeyUses)}
-	case n.ExpiresAt != nil && !n.ExpiresAt.After(now):
+	case params.ExpiresAt != nil && !params.ExpiresAt.After(now):
 		return "", nil, &FieldError{"expires_at", "must be in the future"}
 	}
-	if err := errors.Join(checkLabel(n.Name), checkTags("tags", n.Tags, false)); err != nil {
+	if err := errors.Join(checkLabel(params.Name), checkTags("tags", params.Tags, false)); err != nil {
 		return "", nil, err
 	}
 	k = &accounts.Key{
-		Name:      n.Name,
-		Tags:      sortedUnique(n.Tags),
-		UsesLeft:  n.Uses,
-		TakesOver: n.TakesOver,
+		Name:      params.Name,
+		Tags:      sortedUnique(params.Tags),
+		UsesLeft:  params.Uses,
+		TakesOver: params.TakesOver,
 		CreatedAt: now,
-		ExpiresAt: n.ExpiresAt,
-		CreatedBy: "shell",
-	}
-	if p := PrincipalOf(ctx); p != nil {
-		k.CreatedBy = p.Name
+		ExpiresAt: params.ExpiresAt,
+		CreatedBy: createdBy(ctx),
 	}
 	secret, hash := NewSecret(KindEnrolmentKey)
 	if err := s.accounts.CreateKey(ctx, hash, k); err != nil {
 		return "", nil, err
 	}
-	s.Record(
-		ctx, "key.added", fmt.Sprintf("enrolment key %d", k.ID),
-		map[string]any{"name": k.Name, "tags": k.Tags, "uses": k.UsesLeft, "takes_over": k.TakesOver},
-	)
+	s.Record(ctx, "key.added", fmt.Sprintf("enrolment key %d", k.ID),
+		map[string]any{"name": k.Name, "tags": k.Tags, "uses": k.UsesLeft, "takes_over": k.TakesOver})
 	return secret, k, nil
 }
 
-// SetKey makes the settings' enrolment key count, and none that the settings gave
-// before.
+// SetEnrolmentKey stores the enrolment key of the settings and removes the one that was set before.
 func (s *Service) SetEnrolmentKey(ctx context.Context, secret string) error {
 	if err := checkConfiguredSecret("enrolment-key", secret); err != nil {
 		return err
 	}
-	return s.accounts.SetKey(
-		ctx, HashSecret(secret), &accounts.Key{Name: "settings", CreatedAt: s.cfg.Now(), CreatedBy: createdBySettings},
-	)
+	return s.accounts.SetKey(ctx, HashSecret(secret),
+		&accounts.Key{Name: "settings", CreatedAt: s.cfg.Now(), CreatedBy: createdBySettings})
 }
 
-// LocalKey makes a key for the agent that the server runs itself: for one use within
-// an hour. It may take this machine over, because an agent whose directory was lost
-// is still this machine's.
+// CreateLocalEnrolmentKey creates a key for the agent that "snapwatch up" runs. The key is valid for one use within
+// an hour. It replaces the machine's token, because an agent that lost its state directory must be able to enrol
+// again.
 func (s *Service) CreateLocalEnrolmentKey(ctx context.Context) (string, error) {
-	once, until := 1, s.cfg.Now().Add(time.Hour)
+	uses, expiresAt := 1, s.cfg.Now().Add(time.Hour)
 	secret, hash := NewSecret(KindEnrolmentKey)
-	return secret, s.accounts.SetKey(
-		ctx,
-		hash,
-		&accounts.Key{
-			Name:      "local agent",
-			UsesLeft:  &once,
-			TakesOver: true,
-			CreatedAt: s.cfg.Now(),
-			CreatedBy: "snapwatch up",
-			ExpiresAt: &until,
-		},
-	)
+	return secret, s.accounts.SetKey(ctx, hash, &accounts.Key{
+		Name:      "local agent",
+		UsesLeft:  &uses,
+		TakesOver: true,
+		CreatedAt: s.cfg.Now(),
+		CreatedBy: "snapwatch up",
+		ExpiresAt: &expiresAt,
+	})
 }
 
-// Keys lists the enrolment keys that count.
+// EnrolmentKeys returns the active enrolment keys.
 func (s *Service) EnrolmentKeys(ctx context.Context) ([]accounts.Key, error) {
 	return s.accounts.Keys(ctx, s.cfg.Now())
 }
 
-// RevokeKey ends an enrolment key; tokens that were got with it stay.
+// RevokeEnrolmentKey deletes an enrolment key. Tokens that agents received for the key stay valid.
 func (s *Service) RevokeEnrolmentKey(ctx context.Context, id int64) error {
 	k, err := s.accounts.DeleteKey(ctx, id)
 	if err != nil {
@@ -103,8 +94,9 @@ func (s *Service) RevokeEnrolmentKey(ctx context.Context, id int64) error {
 	return nil
 }
 
-// Enrol gives a machine's agent its token for a use of a key. It returns ErrKey, or
-// accounts.ErrEnrolled if the machine has a token and the key does not take over.
+// Enrol exchanges a use of an enrolment key for a token that is bound to a machine, and returns the token. It
+// returns ErrInvalidEnrolmentKey, accounts.ErrEnrolled if the machine has a token and the key may not replace it,
+// or *RateLimitError.
 func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret string, err error) {
 	now, address := s.cfg.Now(), clientaddr.Key(ClientOf(ctx).Address)
 	if err := rateLimitError(s.badCredentials.Wait(address, now)); err != nil {
@@ -120,9 +112,8 @@ func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret stri
 	if err != nil {
 		return "", err
 	}
-	s.purgeCache() // a token that was taken over is gone
-	s.record(
-		ctx, "enrolment key "+used.Name, "machine.enrolled", "machine "+machineID, map[string]any{"tags": used.Tags},
-	)
+	s.purgeCache() // the machine's previous token may have been replaced
+	s.record(ctx, "enrolment key "+used.Name, "machine.enrolled", "machine "+machineID,
+		map[string]any{"tags": used.Tags})
 	return secret, nil
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter holds a token bucket for each of many keys, of the newest of them: its
-// memory is bounded.
+// Limiter is a set of token buckets, one per key. It keeps the most recently used keys, so its memory is
+// bounded. It is safe for concurrent use.
 type Limiter struct {
 	rate  rate.Limit
 	burst int
@@ -18,25 +18,26 @@ type Limiter struct {
 	buckets *simplelru.LRU[string, *rate.Limiter]
 }
 
-// limiterKeys bounds the keys that a limiter knows, at about 200 bytes each.
+// limiterSize is the maximum number of keys of a Limiter. A key takes about 200 bytes.
 const limiterSize = 20_000
 
-// NewLimiter lets each key act perSecond times a second on average, and burst times
-// at once.
+// NewLimiter returns a Limiter that allows each key perSecond requests per second on average and bursts of up to
+// burst requests.
 func NewLimiter(perSecond float64, burst int) *Limiter {
 	buckets, err := simplelru.NewLRU[string, *rate.Limiter](limiterSize, nil)
-	if err != nil { // only of a size that is not positive
+	if err != nil { // simplelru refuses only sizes below 1
 		panic(err)
 	}
 	return &Limiter{rate: rate.Limit(perSecond), burst: burst, buckets: buckets}
 }
 
-// Take lets a key act, or tells how long it must wait.
+// Take consumes a token of the key and returns 0. If the key has no token left, Take consumes nothing and returns
+// how long the key must wait.
 func (l *Limiter) Take(key string, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bucket, known := l.buckets.Get(key)
-	if !known {
+	bucket, found := l.buckets.Get(key)
+	if !found {
 		bucket = rate.NewLimiter(l.rate, l.burst)
 		l.buckets.Add(key, bucket)
 	}
@@ -47,12 +48,13 @@ func (l *Limiter) Take(key string, now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// Exhausted tells how long a key must wait, without acting; 0 if it may act.
+// Wait returns how long the key must wait before its next request, without consuming a token. It returns 0 if the
+// request may proceed.
 func (l *Limiter) Wait(key string, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bucket, known := l.buckets.Get(key)
-	if !known {
+	bucket, found := l.buckets.Get(key)
+	if !found {
 		return 0
 	}
 	if missing := 1 - bucket.TokensAt(now); missing > 0 {

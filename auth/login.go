@@ -10,11 +10,14 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// Credentials are what a person gives to log in. Device is the secret of a browser
-// that was logged in from before, or "".
-type Credentials struct{ Name, Password, Code, DeviceSecret string }
+// Credentials are what a person signs in with.
+type Credentials struct {
+	Name, Password string
+	Code           string // one-time code; "" if none was entered
+	DeviceSecret   string // LoginResult.DeviceSecret of an earlier sign-in in this browser, or ""
+}
 
-// Started is a session that has begun. Secret and Device go to the browser.
+// LoginResult is a new session. The browser stores Secret and DeviceSecret in cookies.
 type LoginResult struct {
 	Secret       string
 	DeviceSecret string
@@ -22,11 +25,11 @@ type LoginResult struct {
 	User         *accounts.User
 }
 
-// Login begins a session for somebody who knows the password and, where the account
-// has one-time codes, the code. It returns ErrLogin, ErrCodeNeeded or *TooManyError.
+// Login starts a session for a person who enters the right password and, if the account requires one, a one-time
+// code. It returns ErrLoginFailed, ErrCodeRequired or *RateLimitError.
 //
-// Guessing is slowed down by address and by account. A browser that was logged in
-// from before is counted apart, so that those who guess do not lock the owner out.
+// Attempts are limited by address and by account. Browsers that have signed in to the account before have limits
+// of their own, so that an attacker cannot lock the owner out.
 func (s *Service) Login(ctx context.Context, c Credentials) (*LoginResult, error) {
 	now := s.cfg.Now()
 	user, err := s.accounts.User(ctx, c.Name)
@@ -40,12 +43,12 @@ func (s *Service) Login(ctx context.Context, c Credentials) (*LoginResult, error
 	if user != nil {
 		hash = user.PasswordHash
 	}
-	match, stale, err := s.hasher.check(ctx, c.Password, hash)
+	match, outdated, err := s.hasher.check(ctx, c.Password, hash)
 	if err != nil {
 		return nil, err
 	}
 	if !match || user.Disabled {
-		target := "user unknown" // what was typed there may be a password
+		target := "user unknown" // the entered name may be a password, so it is not recorded
 		if user != nil {
 			target = "user " + user.Name
 		}
@@ -58,17 +61,24 @@ func (s *Service) Login(ctx context.Context, c Credentials) (*LoginResult, error
 		}
 		return nil, err
 	}
-	if stale { // the parameters have been raised since
-		if fresh, err := s.hasher.hash(ctx, c.Password); err == nil {
-			if err := s.accounts.ChangeUser(ctx, user.ID, accounts.UserChange{PasswordHash: &fresh}); err != nil {
-				s.logger.Warn("a password could not be hashed anew", "user", user.Name, "err", err)
-			}
-		}
+	if outdated {
+		s.rehashPassword(ctx, user, c.Password)
 	}
 	return s.startSession(ctx, user, c.DeviceSecret, "password")
 }
 
-// mayTry takes an attempt from whoever makes it.
+// rehashPassword replaces a hash that was made with other parameters than the current ones.
+func (s *Service) rehashPassword(ctx context.Context, user *accounts.User, password string) {
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return // the next sign-in tries again
+	}
+	if err := s.accounts.ChangeUser(ctx, user.ID, accounts.UserChange{PasswordHash: &hash}); err != nil {
+		s.logger.Warn("could not store a password hash with the current parameters", "user", user.Name, "err", err)
+	}
+}
+
+// limitLogin consumes a token of each rate limit that a sign-in attempt is subject to.
 func (s *Service) limitLogin(ctx context.Context, c Credentials, user *accounts.User, now time.Time) error {
 	address, account := clientaddr.Key(ClientOf(ctx).Address), strings.ToLower(c.Name)
 	if user != nil && secretKind(c.DeviceSecret) == KindDevice {
@@ -89,6 +99,7 @@ func (s *Service) limitLogin(ctx context.Context, c Credentials, user *accounts.
 	return rateLimitError(s.perAccount.Take(account, now))
 }
 
+// rateLimitError returns a *RateLimitError, or nil if there is nothing to wait for.
 func rateLimitError(wait time.Duration) error {
 	if wait > 0 {
 		return &RateLimitError{wait}
@@ -96,8 +107,8 @@ func rateLimitError(wait time.Duration) error {
 	return nil
 }
 
-// begin starts a session; the browser is remembered.
-func (s *Service) startSession(ctx context.Context, user *accounts.User, device, how string) (*LoginResult, error) {
+// startSession creates a session and marks the browser as known. method goes to the audit log.
+func (s *Service) startSession(ctx context.Context, user *accounts.User, device, method string) (*LoginResult, error) {
 	now, client := s.cfg.Now(), ClientOf(ctx)
 	secret, hash := NewSecret(KindSession)
 	session := &accounts.Session{
@@ -105,7 +116,7 @@ func (s *Service) startSession(ctx context.Context, user *accounts.User, device,
 		CreatedAt: now,
 		ExpireAt:  now.Add(s.cfg.SessionLifetime),
 		Address:   client.Address,
-		UserAgent: truncate(client.UserAgent),
+		UserAgent: sanitize(client.UserAgent),
 	}
 	if err := s.accounts.CreateSession(ctx, hash, session); err != nil {
 		return nil, err
@@ -116,14 +127,14 @@ func (s *Service) startSession(ctx context.Context, user *accounts.User, device,
 	if err := s.accounts.AddDevice(ctx, HashSecret(device), user.ID, now); err != nil {
 		return nil, err
 	}
-	s.record(ctx, user.Name, "login", "user "+user.Name, map[string]any{"by": how})
+	s.record(ctx, user.Name, "login", "user "+user.Name, map[string]any{"by": method})
 	return &LoginResult{Secret: secret, DeviceSecret: device, ExpiresAt: session.ExpireAt, User: user}, nil
 }
 
-// Logout ends the caller's session.
+// Logout ends the caller's session. It returns *FieldError if the caller uses a token.
 func (s *Service) Logout(ctx context.Context, p *Principal) error {
 	if p.SessionID == 0 {
-		return &FieldError{"session", "a token cannot be logged out; revoke it"}
+		return &FieldError{"session", "is required: a token cannot sign out. Revoke the token instead"}
 	}
 	err := s.accounts.EndSession(ctx, p.UserID, p.SessionID)
 	if err != nil && !errors.Is(err, accounts.ErrNotFound) {
@@ -134,12 +145,12 @@ func (s *Service) Logout(ctx context.Context, p *Principal) error {
 	return nil
 }
 
-// short bounds a text from outside that is kept.
-func truncate(text string) string {
-	const most = 200
+// sanitize makes text from a client storable: at most 200 bytes of valid UTF-8 without NUL.
+func sanitize(text string) string {
+	const maxBytes = 200
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "")
+	if len(text) > maxBytes {
+		text = strings.ToValidUTF8(text[:maxBytes], "")
 	}
 	return text
 }

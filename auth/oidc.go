@@ -2,11 +2,9 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,36 +12,32 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
-
-	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// OIDCConfig names an identity provider, and says how its claims become roles.
+// OIDCConfig configures sign-in through an OpenID Connect identity provider.
 type OIDCConfig struct {
 	Issuer       string
 	ClientID     string
 	ClientSecret string
-	// RedirectURL is our address for the provider's answer, as registered with it.
+	// RedirectURL is the callback URL of this server, as registered with the provider.
 	RedirectURL string
-	// Scopes are asked for besides openid.
+	// Scopes are requested in addition to openid.
 	Scopes []string
-	// RoleClaim names the claim that says what somebody is: a text or a list of texts.
-	// AdminValues and UserValues are the values that make an admin or a user; "*" among
-	// UserValues makes a user of everybody whom the provider knows.
-	RoleClaim               string
+	// RoleClaim is the name of the claim that determines the role: a string or a list of strings.
+	RoleClaim string
+	// AdminValues and UserValues are the values of RoleClaim that make an admin or a user. "*" in UserValues makes
+	// everyone a user who can sign in at the provider.
 	AdminValues, UserValues []string
-	// TagsClaim names the claim with the tags granted to a user; "" leaves tags to the
-	// administrators.
+	// TagsClaim is the name of the claim with the user's tags. If it is "", administrators assign the tags.
 	TagsClaim string
-	// Client asks the provider; nil means one with a timeout.
+	// HTTPClient sends the requests to the provider; nil means a client with a timeout of 10 seconds.
 	HTTPClient *http.Client
 }
 
-// ErrNoRole says that an identity provider knows somebody who has no role here.
-var ErrNoRole = errors.New("the identity provider gives no role here")
+// ErrNoRole is returned when RoleClaim gives a person no role.
+var ErrNoRole = errors.New("the identity provider assigns no role for snapwatch")
 
-// OIDC logs people in through an identity provider: OpenID Connect's code flow with
-// PKCE (RFC 7636).
+// OIDC signs people in through an identity provider, with OpenID Connect's authorization code flow and PKCE (RFC 7636).
 type OIDC struct {
 	cfg     OIDCConfig
 	service *Service
@@ -52,8 +46,8 @@ type OIDC struct {
 	provider *oidc.Provider
 }
 
-// NewOIDC returns the log-in through a provider. The provider is asked when the first
-// person logs in: it may be away while the server starts.
+// NewOIDC returns the sign-in through a provider. The provider's configuration is fetched at the first sign-in, because
+// the provider may be unavailable when the server starts.
 func NewOIDC(cfg OIDCConfig, service *Service) *OIDC {
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = &http.Client{Timeout: 10 * time.Second}
@@ -61,18 +55,18 @@ func NewOIDC(cfg OIDCConfig, service *Service) *OIDC {
 	return &OIDC{cfg: cfg, service: service}
 }
 
-// Attempt is what the browser keeps while its user is at the provider: it ties the
-// answer to the browser that asked.
+// AuthRequest is the state of a sign-in while the person is at the provider. The browser stores it in a cookie, which
+// binds the provider's response to that browser.
 type AuthRequest struct {
 	State    string `json:"state"`
 	Nonce    string `json:"nonce"`
 	Verifier string `json:"verifier"`
 }
 
-// Encode packs an attempt for a cookie.
-func (a AuthRequest) Encode() string { return a.State + "." + a.Nonce + "." + a.Verifier }
+// Encode returns the request as the value of a cookie.
+func (r AuthRequest) Encode() string { return r.State + "." + r.Nonce + "." + r.Verifier }
 
-// DecodeAttempt unpacks it.
+// DecodeAuthRequest decodes the value of a cookie, and returns false if it is invalid.
 func DecodeAuthRequest(text string) (AuthRequest, bool) {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 || slices.Contains(parts, "") || len(text) > 400 {
@@ -81,13 +75,14 @@ func DecodeAuthRequest(text string) (AuthRequest, bool) {
 	return AuthRequest{parts[0], parts[1], parts[2]}, true
 }
 
+// discover returns the provider's configuration, which it fetches once.
 func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.provider == nil {
 		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.HTTPClient), o.cfg.Issuer)
 		if err != nil {
-			return nil, fmt.Errorf("ask the identity provider what it is: %w", err)
+			return nil, fmt.Errorf("fetch the configuration of the identity provider: %w", err)
 		}
 		o.provider = provider
 	}
@@ -104,195 +99,85 @@ func (o *OIDC) oauthConfig(provider *oidc.Provider) *oauth2.Config {
 	}
 }
 
-// Begin returns where to send the browser, and what it keeps meanwhile.
-func (o *OIDC) BeginLogin(ctx context.Context) (address string, attempt AuthRequest, err error) {
+// BeginLogin returns the provider's URL to redirect the browser to, and the request to store in a cookie.
+func (o *OIDC) BeginLogin(ctx context.Context) (url string, request AuthRequest, err error) {
 	provider, err := o.discover(ctx)
 	if err != nil {
 		return "", AuthRequest{}, err
 	}
 	state, _ := NewSecret(KindDevice)
 	nonce, _ := NewSecret(KindDevice)
-	attempt = AuthRequest{State: state[4:], Nonce: nonce[4:], Verifier: oauth2.GenerateVerifier()}
-	return o.oauthConfig(provider).
-			AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)),
-		attempt, nil
+	request = AuthRequest{State: state[4:], Nonce: nonce[4:], Verifier: oauth2.GenerateVerifier()}
+	url = o.oauthConfig(provider).AuthCodeURL(
+		request.State, oidc.Nonce(request.Nonce), oauth2.S256ChallengeOption(request.Verifier))
+	return url, request, nil
 }
 
-// Finish takes the provider's answer, and begins a session for whom it names. It
-// returns ErrLogin for an answer that does not belong to the attempt, or ErrNoRole.
-func (o *OIDC) FinishLogin(ctx context.Context, attempt AuthRequest, state, code, device string) (*LoginResult, error) {
-	if state != attempt.State || code == "" {
+// FinishLogin exchanges the provider's authorization code and starts a session for the person it names. It returns
+// ErrLoginFailed for a response that does not belong to the request, and ErrNoRole.
+func (o *OIDC) FinishLogin(ctx context.Context, request AuthRequest, state, code, device string) (*LoginResult, error) {
+	if state != request.State || code == "" {
 		return nil, ErrLoginFailed
 	}
 	provider, err := o.discover(ctx)
 	if err != nil {
 		return nil, err
 	}
-	asking := oidc.ClientContext(ctx, o.cfg.HTTPClient)
-	answer, err := o.oauthConfig(provider).Exchange(asking, code, oauth2.VerifierOption(attempt.Verifier))
+	clientCtx := oidc.ClientContext(ctx, o.cfg.HTTPClient)
+	tokens, err := o.oauthConfig(provider).Exchange(clientCtx, code, oauth2.VerifierOption(request.Verifier))
 	if err != nil {
-		if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // its text may have what was sent
+		// The full error may contain what was sent.
+		if refusal, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 			return nil, fmt.Errorf("%w: the identity provider refused the code: %s", ErrLoginFailed, refusal.ErrorCode)
 		}
-		return nil, fmt.Errorf("exchange the code: %w", err)
+		return nil, fmt.Errorf("exchange the authorization code: %w", err)
 	}
-	raw, _ := answer.Extra("id_token").(string)
-	token, err := provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID, Now: o.service.cfg.Now}).Verify(asking, raw)
+	raw, _ := tokens.Extra("id_token").(string)
+	verifier := provider.Verifier(&oidc.Config{ClientID: o.cfg.ClientID, Now: o.service.cfg.Now})
+	idToken, err := verifier.Verify(clientCtx, raw)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the identity provider's token: %s", ErrLoginFailed, err.Error())
+		return nil, fmt.Errorf("%w: verify the ID token: %s", ErrLoginFailed, err.Error())
 	}
-	if token.Nonce != attempt.Nonce {
+	if idToken.Nonce != request.Nonce {
 		return nil, ErrLoginFailed
 	}
-	var claims map[string]any
-	if err := token.Claims(&claims); err != nil {
-		return nil, fmt.Errorf("read the identity provider's token: %w", err)
+	claims, err := o.claims(clientCtx, provider, idToken, tokens)
+	if err != nil {
+		return nil, err
 	}
-	// What the token does not say, the provider's user info may.
-	if _, told := claims[o.cfg.RoleClaim]; !told && provider.UserInfoEndpoint() != "" {
-		info, err := provider.UserInfo(asking, oauth2.StaticTokenSource(answer))
-		if err != nil {
-			return nil, fmt.Errorf("ask the identity provider who it is: %w", err)
-		}
-		if info.Subject != token.Subject {
-			return nil, ErrLoginFailed
-		}
-		more := map[string]any{}
-		if err := info.Claims(&more); err != nil {
-			return nil, fmt.Errorf("read who it is: %w", err)
-		}
-		for name, value := range more {
-			if _, told := claims[name]; !told {
-				claims[name] = value
-			}
-		}
-	}
-	user, err := o.findOrCreateUser(ctx, token.Subject, claims)
+	user, err := o.findOrCreateUser(ctx, idToken.Subject, claims)
 	if err != nil {
 		return nil, err
 	}
 	return o.service.startSession(ctx, user, device, "identity provider")
 }
 
-// user finds or makes the person whom claims are about. What they are is what the
-// provider says now.
-func (o *OIDC) findOrCreateUser(ctx context.Context, subject string, claims map[string]any) (*accounts.User, error) {
-	role := o.roleOf(claims)
-	if role == "" {
-		o.service.record(
-			ctx, "unknown", "login.failed", "user "+truncate(usernameFrom(claims)),
-			map[string]any{"by": "identity provider", "reason": "no role"},
-		)
-		return nil, ErrNoRole
+// claims returns the claims of an ID token. If it lacks RoleClaim, the claims of the user info endpoint are added.
+func (o *OIDC) claims(
+	ctx context.Context, provider *oidc.Provider, idToken *oidc.IDToken, tokens *oauth2.Token,
+) (map[string]any, error) {
+	var claims map[string]any
+	if err := idToken.Claims(&claims); err != nil {
+		return nil, fmt.Errorf("decode the ID token: %w", err)
 	}
-	var tags *[]string
-	if o.cfg.TagsClaim != "" {
-		list := []string{}
-		for _, tag := range claimStrings(claims[o.cfg.TagsClaim]) {
-			if tagPattern.MatchString(tag) || tag == AllMachines {
-				list = append(list, tag)
-			}
-		}
-		list = sortedUnique(list)[:min(len(list), MaxTags)]
-		tags = &list
+	if _, found := claims[o.cfg.RoleClaim]; found || provider.UserInfoEndpoint() == "" {
+		return claims, nil
 	}
-	known, err := o.service.accounts.UserBySubject(ctx, o.cfg.Issuer, subject)
-	if err == nil {
-		if known.Disabled {
-			return nil, ErrLoginFailed
-		}
-		text := string(role)
-		if text != known.Role || tags != nil && !slices.Equal(*tags, known.Tags) {
-			if err := o.service.accounts.ChangeUser(ctx, known.ID, accounts.UserChange{Role: &text, Tags: tags}); err != nil {
-				return nil, err
-			}
-			o.service.purgeCache()
-			o.service.record(
-				ctx, "identity provider", "user.changed", "user "+known.Name,
-				map[string]any{"role": role, "tags": tags},
-			)
-		}
-		return o.service.accounts.UserByID(ctx, known.ID)
+	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
+	if err != nil {
+		return nil, fmt.Errorf("fetch the user info: %w", err)
 	}
-	if !errors.Is(err, accounts.ErrNotFound) {
-		return nil, err
+	if info.Subject != idToken.Subject {
+		return nil, ErrLoginFailed
 	}
-	user := &accounts.User{
-		Name:      usernameFrom(claims),
-		Role:      string(role),
-		Issuer:    &o.cfg.Issuer,
-		Subject:   &subject,
-		CreatedAt: o.service.cfg.Now(),
+	more := map[string]any{}
+	if err := info.Claims(&more); err != nil {
+		return nil, fmt.Errorf("decode the user info: %w", err)
 	}
-	if tags != nil {
-		user.Tags = *tags
-	}
-	// Somebody else's name is not taken over, whatever the provider says.
-	for i := 2; ; i++ {
-		err := o.service.accounts.CreateUser(ctx, user)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, accounts.ErrExists) || i > 50 {
-			return nil, err
-		}
-		if found, foundErr := o.service.accounts.UserBySubject(ctx, o.cfg.Issuer, subject); foundErr == nil {
-			return found, nil // another server was faster
-		}
-		user.Name = fmt.Sprintf("%s-%d", usernameFrom(claims), i)
-	}
-	o.service.record(
-		ctx, "identity provider", "user.added", "user "+user.Name, map[string]any{"role": role, "tags": user.Tags},
-	)
-	return user, nil
-}
-
-func (o *OIDC) roleOf(claims map[string]any) Role {
-	values := claimStrings(claims[o.cfg.RoleClaim])
-	has := func(wanted []string) bool {
-		return slices.ContainsFunc(values, func(v string) bool { return slices.Contains(wanted, v) })
-	}
-	switch {
-	case has(o.cfg.AdminValues):
-		return RoleAdmin
-	case has(o.cfg.UserValues), slices.Contains(o.cfg.UserValues, "*"):
-		return RoleUser
-	}
-	return ""
-}
-
-// texts reads a claim that is a text or a list of texts.
-func claimStrings(claim any) []string {
-	switch v := claim.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		list := make([]string, 0, len(v))
-		for _, one := range v {
-			if text, ok := one.(string); ok {
-				list = append(list, text)
-			}
-		}
-		return list
-	case json.Number:
-		return []string{v.String()}
-	}
-	return nil
-}
-
-var invalidNameCharacters = regexp.MustCompile(`[^A-Za-z0-9._@+-]+`)
-
-// nameOf makes a name of what the provider calls somebody.
-func usernameFrom(claims map[string]any) string {
-	for _, claim := range []string{"preferred_username", "email", "sub"} {
-		text, _ := claims[claim].(string)
-		text = strings.Trim(invalidNameCharacters.ReplaceAllString(text, "-"), "._@+-")
-		if len(text) > 56 {
-			text = text[:56]
-		}
-		if namePattern.MatchString(text) {
-			return text
+	for name, value := range more {
+		if _, found := claims[name]; !found {
+			claims[name] = value
 		}
 	}
-	return "user"
+	return claims, nil
 }

@@ -13,42 +13,42 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Passwords are long rather than strange: NIST SP 800-63B-4 asks for 15 characters
-// where there is nothing besides, and against rules of composition; with throttled
-// log-ins 12 are kept to here.
+// The length limits of passwords. NIST SP 800-63B-4 recommends length instead of composition rules, with 15 characters
+// for passwords without a second factor. Because sign-ins are rate limited, 12 are required here.
 const (
 	minPassword = 12  // characters
 	maxPassword = 256 // bytes
 )
 
-// hasher hashes passwords with argon2id, a few at a time: each takes memory.
+// maxConcurrentHashes limits the memory that hashing takes.
+const maxConcurrentHashes = 2
+
+// hasher hashes passwords with argon2id, at most maxConcurrentHashes at a time.
 type hasher struct {
 	params *argon2id.Params
 	slots  chan struct{}
-	// decoy is compared with where there is no account, so that this takes as long.
+	// decoyHash is checked if there is no account, so that the response takes as long as for an account.
 	decoyHash string
 }
 
-// DefaultParams of argon2id: 64 MiB, more than RFC 9106 and OWASP ask for, in about a
-// tenth of a second.
+// DefaultPasswordParams returns the default argon2id parameters. They use 64 MiB, more than RFC 9106 and OWASP
+// recommend, and take about 100 ms.
 func DefaultPasswordParams() *argon2id.Params {
 	return &argon2id.Params{Memory: 64 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
-// newHasher makes a decoy that is the hash of nothing: to compare with it takes as long
-// as with any other, and it need not be computed.
+// newHasher returns a hasher. Its decoy is random, which takes as long to check as a real hash and needs no hashing.
 func newHasher(params *argon2id.Params) *hasher {
 	random := make([]byte, params.SaltLength+params.KeyLength)
-	_, _ = rand.Read(random) // it never fails
-	text := base64.RawStdEncoding.EncodeToString
-	decoy := fmt.Sprintf(
-		"$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, params.Memory, params.Iterations, params.Parallelism,
-		text(random[:params.SaltLength]), text(random[params.SaltLength:]),
-	)
-	return &hasher{params: params, slots: make(chan struct{}, 2), decoyHash: decoy}
+	_, _ = rand.Read(random) // never returns an error
+	encode := base64.RawStdEncoding.EncodeToString
+	decoy := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
+		argon2.Version, params.Memory, params.Iterations, params.Parallelism,
+		encode(random[:params.SaltLength]), encode(random[params.SaltLength:]))
+	return &hasher{params: params, slots: make(chan struct{}, maxConcurrentHashes), decoyHash: decoy}
 }
 
-// enter waits for a slot, as long as the caller does.
+// acquire waits for a slot until ctx ends, and then returns ErrBusy.
 func (h *hasher) acquire(ctx context.Context) error {
 	select {
 	case h.slots <- struct{}{}:
@@ -60,7 +60,7 @@ func (h *hasher) acquire(ctx context.Context) error {
 
 func (h *hasher) release() { <-h.slots }
 
-// hash returns what is kept of a password, with the parameters.
+// hash returns the hash of a password in the PHC string format, which includes the parameters.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	if err := h.acquire(ctx); err != nil {
 		return "", err
@@ -73,9 +73,9 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return hash, nil
 }
 
-// check compares a password with a hash, nil for an account that has none. stale tells
-// that the hash was made with other parameters.
-func (h *hasher) check(ctx context.Context, password string, hash *string) (match, stale bool, err error) {
+// check reports whether a password matches a hash. hash is nil for an account without a password, which nothing
+// matches. outdated reports whether the hash was made with other parameters.
+func (h *hasher) check(ctx context.Context, password string, hash *string) (match, outdated bool, err error) {
 	if len(password) > maxPassword {
 		return false, false, nil
 	}
@@ -94,7 +94,7 @@ func (h *hasher) check(ctx context.Context, password string, hash *string) (matc
 	return match && hash != nil, *params != *h.params, nil
 }
 
-// checkNew tells what is wrong with a password that is to be set.
+// checkPassword returns a *FieldError unless a new password of the user name is acceptable.
 func checkPassword(field, password, name string) error {
 	switch {
 	case !utf8.ValidString(password):
@@ -104,9 +104,9 @@ func checkPassword(field, password, name string) error {
 	case len(password) > maxPassword:
 		return &FieldError{field, fmt.Sprintf("must have at most %d bytes", maxPassword)}
 	case strings.Contains(strings.ToLower(password), strings.ToLower(name)) && len(name) > 3:
-		return &FieldError{field, "must not contain the name"}
+		return &FieldError{field, "must not contain the user name"}
 	case strings.Count(password, password[:1]) == len(password):
-		return &FieldError{field, "must not be one character over and over"}
+		return &FieldError{field, "must not repeat a single character"}
 	}
 	return nil
 }

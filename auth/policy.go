@@ -2,25 +2,25 @@ package auth
 
 import "slices"
 
-// Permission is a kind of act, to which a token can be limited.
+// Permission is a kind of operation. A token can be restricted to some permissions.
 type Permission string
 
 // The permissions.
 const (
-	Public         Permission = ""                // log-in, health: no credential is asked for
-	Self           Permission = "self"            // one's own account and credential
+	Public         Permission = ""                // health and sign-in, without a credential
+	Self           Permission = "self"            // the caller's own account and credential
 	ReadMachines   Permission = "machines.read"   // machines, snapshots, processes, history, live view
-	ChangeMachines Permission = "machines.change" // config, tags, registration, deletion
-	WriteSnapshots Permission = "snapshots.write" // what agents send
-	ReadConfig     Permission = "config.read"     // what an agent is told to do
-	ReadMetrics    Permission = "metrics.read"    // the server's own metrics and the machines' newest values, for Prometheus
-	ReadStorage    Permission = "storage.read"    // sizes and retention
-	ChangeStorage  Permission = "storage.change"  // retention and budget
-	ManageAccounts Permission = "accounts"        // users, tokens, enrolment keys
+	ChangeMachines Permission = "machines.change" // configuration, tags and deletion of machines
+	WriteSnapshots Permission = "snapshots.write" // registration and snapshots from agents
+	ReadConfig     Permission = "config.read"     // configuration of an agent
+	ReadMetrics    Permission = "metrics.read"    // Prometheus metrics of the server and of machines
+	ReadStorage    Permission = "storage.read"    // database size and retention
+	ChangeStorage  Permission = "storage.change"  // retention and disk budget
+	ManageAccounts Permission = "accounts"        // users, tokens and enrolment keys
 	ReadAudit      Permission = "audit.read"      // the audit log
 )
 
-// Permissions lists those that a token can be limited to.
+// Permissions returns the permissions that a token can be restricted to.
 func Permissions() []Permission {
 	return []Permission{
 		ReadMachines,
@@ -35,22 +35,21 @@ func Permissions() []Permission {
 	}
 }
 
-// Scope is how far a permission goes.
+// Scope is the set of machines that a role may use an operation on. For an operation that does not concern machines,
+// ScopeAll means that it is allowed. The scopes of a token in the API are Permissions, not Scopes.
 type Scope string
 
-// The extents, each with the machines that it reaches. Of what is not about machines,
-// All says yes.
+// The scopes.
 const (
 	ScopeNone    Scope = "none"
 	ScopeOwn     Scope = "own"     // the machine that an agent's token is bound to
-	ScopeGranted Scope = "granted" // the machines that have a tag granted to the user
+	ScopeGranted Scope = "granted" // the machines that have one of the user's tags
 	ScopeAll     Scope = "all"
 )
 
-// Rule says who may do one thing.
+// Rule defines the scope of each role for one operation.
 type Rule struct {
-	// Operation is a method and a route as the OpenAPI document has it, or an action
-	// of the live view after LIVE.
+	// Operation is a method and a path as in the OpenAPI document, or LIVE and an action of the live view.
 	Operation  string
 	Permission Permission
 	Admin      Scope
@@ -58,7 +57,7 @@ type Rule struct {
 	Agent      Scope
 }
 
-// Rules returns who may do what. What is not in this table is refused.
+// Rules returns the rules of all operations. An operation without a rule is refused.
 func Rules() []Rule {
 	return []Rule{
 		{"GET /healthz", Public, ScopeAll, ScopeAll, ScopeAll},
@@ -133,10 +132,10 @@ func Rules() []Rule {
 	}
 }
 
-// Policy finds rules by operation.
+// Policy is a set of rules, by operation.
 type Policy map[string]Rule
 
-// NewPolicy indexes rules.
+// NewPolicy returns a Policy of rules.
 func NewPolicy(rules []Rule) Policy {
 	p := make(Policy, len(rules))
 	for _, rule := range rules {
@@ -145,25 +144,25 @@ func NewPolicy(rules []Rule) Policy {
 	return p
 }
 
-// Scope tells how far somebody may do an operation: nil is a stranger. What has no
-// rule nobody may do.
-func (p Policy) Scope(operation string, who *Principal) Scope {
-	rule, known := p[operation]
+// Scope returns the scope of a caller for an operation. A nil principal is a caller without a credential.
+// Scope returns ScopeNone for an operation without a rule.
+func (p Policy) Scope(operation string, principal *Principal) Scope {
+	rule, found := p[operation]
 	switch {
-	case !known:
+	case !found:
 		return ScopeNone
 	case rule.Permission == Public:
 		return ScopeAll
-	case who == nil:
+	case principal == nil:
 		return ScopeNone
-	case who.Permissions != nil && rule.Permission != Self && !slices.Contains(who.Permissions, rule.Permission):
+	case !principal.hasPermission(rule.Permission):
 		return ScopeNone
 	}
-	switch who.Role {
+	switch principal.Role {
 	case RoleAdmin:
 		return rule.Admin
 	case RoleUser:
-		if rule.User == ScopeGranted && who.CanReadAllMachines() {
+		if rule.User == ScopeGranted && principal.CanReadAllMachines() {
 			return ScopeAll
 		}
 		return rule.User
@@ -173,8 +172,14 @@ func (p Policy) Scope(operation string, who *Principal) Scope {
 	return ScopeNone
 }
 
-// Open reports whether an operation asks for no credential.
+// hasPermission reports whether the token's restriction, if it has one, includes a permission. Every token may access
+// its own account.
+func (p *Principal) hasPermission(permission Permission) bool {
+	return p.Permissions == nil || permission == Self || slices.Contains(p.Permissions, permission)
+}
+
+// IsPublic reports whether an operation requires no credential.
 func (p Policy) IsPublic(operation string) bool {
-	rule, known := p[operation]
-	return known && rule.Permission == Public
+	rule, found := p[operation]
+	return found && rule.Permission == Public
 }

@@ -6,59 +6,58 @@ import (
 	"time"
 )
 
-// Role is what somebody is.
+// Role is the role of a user or a token. It determines the permissions, see Rules.
 type Role string
 
-// The roles. An admin may do everything; a user reads the machines granted to them;
-// an agent writes its own machine's snapshots.
+// The roles. An admin may do everything. A user reads the machines that have one of the user's tags. An agent writes
+// the snapshots of its own machine.
 const (
 	RoleAdmin Role = "admin"
 	RoleUser  Role = "user"
 	RoleAgent Role = "agent"
 )
 
-// AllMachines is the tag that grants every machine, tagged or not.
+// AllMachines is the tag that grants access to every machine, tagged or not.
 const AllMachines = "*"
 
-// Principal is who makes a request: a person in a session, or the bearer of a token.
+// Principal is the authenticated caller of a request: a user with a session, or the bearer of a token.
 type Principal struct {
 	Role Role
-	// Name is what the audit log calls them.
+	// Name is the actor in the audit log.
 	Name string
-	// UserID is the person's, 0 for tokens. SessionID and TokenID name the credential;
-	// one of them is 0.
+	// UserID is 0 for tokens. Of SessionID and TokenID, the one that does not apply is 0.
 	UserID, SessionID, TokenID int64
-	// MachineID is an agent's own machine.
+	// MachineID is the machine that an agent's token is bound to.
 	MachineID string
-	// Tags are those granted to a user.
+	// Tags are the tags of the machines that a user may read.
 	Tags []string
-	// Scopes limits a token to some permissions; nil for all that its role has.
+	// Permissions restrict a token; nil means all permissions of its role. The API and the database call them scopes.
 	Permissions []Permission
-	// ExpiresAt is when the credential ends by itself; zero for never.
+	// ExpiresAt is when the credential expires; zero means never.
 	ExpiresAt time.Time
 
 	credential credential
 }
 
-// credential finds a session or a token in the database.
+// credential identifies a session or a token in the database.
 type credential struct {
 	kind SecretKind
 	hash []byte
 }
 
-// SeesAll reports whether every machine may be read.
+// CanReadAllMachines reports whether the principal may read every machine.
 func (p *Principal) CanReadAllMachines() bool {
 	return p.Role == RoleAdmin || p.Role == RoleUser && slices.Contains(p.Tags, AllMachines)
 }
 
-// holdsAt reports whether the credential has not ended by itself by an instant.
-func (p *Principal) validAt(now time.Time) bool {
-	return p.ExpiresAt.IsZero() || now.Before(p.ExpiresAt)
+// validAt reports whether the credential has not expired at a time.
+func (p *Principal) validAt(t time.Time) bool {
+	return p.ExpiresAt.IsZero() || t.Before(p.ExpiresAt)
 }
 
-// Client is where a request comes from.
+// Client describes where a request comes from.
 type Client struct {
-	Address   string // without the port
+	Address   string // IP address without the port
 	UserAgent string
 	RequestID string
 }
@@ -68,23 +67,23 @@ type (
 	clientKey    struct{}
 )
 
-// WithPrincipal puts who makes a request into its context.
+// WithPrincipal returns a context with the caller of a request.
 func WithPrincipal(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
-// PrincipalOf returns who makes the request, nil for a stranger.
+// PrincipalOf returns the caller of the request, or nil if the request is not authenticated.
 func PrincipalOf(ctx context.Context) *Principal {
 	p, _ := ctx.Value(principalKey{}).(*Principal)
 	return p
 }
 
-// WithClient puts where a request comes from into its context.
+// WithClient returns a context with the client of a request.
 func WithClient(ctx context.Context, c Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
-// ClientOf returns where the request comes from; empty outside one.
+// ClientOf returns the client of the request, or the zero Client outside of a request.
 func ClientOf(ctx context.Context) Client {
 	c, _ := ctx.Value(clientKey{}).(Client)
 	return c

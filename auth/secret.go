@@ -8,11 +8,11 @@ import (
 	"regexp"
 )
 
-// Kind is what a secret is for; it is the secret's prefix, so that a person, a
-// scanner of repositories and a test that reads logs know one when they see it.
+// SecretKind is the purpose of a secret. It is also the secret's prefix, so that people, secret scanners and the
+// tests that search logs can recognize a secret.
 type SecretKind string
 
-// The kinds.
+// The kinds of secrets.
 const (
 	KindSession      SecretKind = "sws_"
 	KindToken        SecretKind = "swt_"
@@ -20,35 +20,35 @@ const (
 	KindEnrolmentKey SecretKind = "swe_"
 	KindSetup        SecretKind = "swl_"
 	KindDevice       SecretKind = "swd_"
-	// kindSettings are tokens that an administrator has made up, for the settings.
+	// kindConfigured is a token from the server's settings, which has no prefix.
 	kindConfigured SecretKind = "settings"
 )
 
-// secretBytes of randomness are more than anybody can guess, so that a plain hash
-// keeps a secret.
+// secretBytes is the number of random bytes in a secret. 256 bits cannot be guessed, so an unsalted hash is enough
+// to store it.
 const secretBytes = 32
 
-// SecretPattern matches every secret that snapwatch makes.
+// The minimum and maximum length of a secret in the server's settings, in bytes.
+const minConfiguredSecret, maxConfiguredSecret = 32, 256
+
+// SecretPattern matches every secret that NewSecret returns.
 var SecretPattern = regexp.MustCompile(`sw[staeld]_[A-Za-z0-9_-]{43}`)
 
-// NewSecret makes a secret, and the hash under which it is kept.
+// NewSecret returns a random secret and its hash.
 func NewSecret(kind SecretKind) (secret string, hash []byte) {
 	var random [secretBytes]byte
-	_, _ = rand.Read(random[:]) // it never fails
+	_, _ = rand.Read(random[:]) // never returns an error
 	secret = string(kind) + base64.RawURLEncoding.EncodeToString(random[:])
 	return secret, HashSecret(secret)
 }
 
-// Hash returns what the database has of a secret.
+// HashSecret returns the hash under which the database stores a secret.
 func HashSecret(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
 }
 
-// The lengths of secrets that the settings may give.
-const minConfiguredSecret, maxConfiguredSecret = 32, 256
-
-// kindOf tells what a text is as a secret, "" if it is none.
+// secretKind returns the kind of a secret, or "" for text that cannot be a secret.
 func secretKind(text string) SecretKind {
 	switch {
 	case len(text) == 4+base64.RawURLEncoding.EncodedLen(secretBytes) && SecretPattern.MatchString(text):
@@ -59,10 +59,11 @@ func secretKind(text string) SecretKind {
 	return ""
 }
 
-// checkSetting tells what is wrong with a secret of the settings.
-func checkConfiguredSecret(name, secret string) error {
+// checkConfiguredSecret returns a *FieldError unless the secret of a setting has a valid length.
+func checkConfiguredSecret(setting, secret string) error {
 	if len(secret) < minConfiguredSecret || len(secret) > maxConfiguredSecret {
-		return &FieldError{name, fmt.Sprintf("must have %d to %d characters", minConfiguredSecret, maxConfiguredSecret)}
+		return &FieldError{setting, fmt.Sprintf("must have %d to %d characters", minConfiguredSecret,
+			maxConfiguredSecret)}
 	}
 	return nil
 }

@@ -6,115 +6,111 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode"
 
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// NewToken is a token to make.
+// TokenParams describe a token to create.
 type TokenParams struct {
 	Name        string
 	Role        Role
-	MachineID   string       // of an agent's
-	Tags        []string     // of a user's
-	Permissions []Permission // nil for all that the role may
-	ExpiresAt   *time.Time
+	MachineID   string       // required for RoleAgent, and only allowed there
+	Tags        []string     // for RoleUser, the machines that the token may read; for RoleAgent, tags of the machine
+	Permissions []Permission // nil for all permissions of the role
+	ExpiresAt   *time.Time   // nil for never
 }
 
-// AddToken makes a token; the secret is told this once.
-func (s *Service) CreateToken(ctx context.Context, n TokenParams) (secret string, t *accounts.Token, err error) {
-	t, err = s.buildToken(ctx, n)
+// CreateToken creates a token and returns its secret, which cannot be read again later.
+func (s *Service) CreateToken(ctx context.Context, params TokenParams) (secret string, t *accounts.Token, err error) {
+	t, err = s.buildToken(ctx, params)
 	if err != nil {
 		return "", nil, err
 	}
 	kind := KindToken
-	if n.Role == RoleAgent {
+	if params.Role == RoleAgent {
 		kind = KindAgent
 	}
 	secret, hash := NewSecret(kind)
 	if err := s.accounts.CreateToken(ctx, hash, t); err != nil {
 		return "", nil, err
 	}
-	s.Record(
-		ctx, "token.added", fmt.Sprintf("token %d", t.ID),
-		map[string]any{"name": t.Name, "role": t.Role, "machine_id": n.MachineID, "tags": t.Tags, "scopes": t.Scopes},
-	)
+	s.Record(ctx, "token.added", fmt.Sprintf("token %d", t.ID), map[string]any{
+		"name": t.Name, "role": t.Role, "machine_id": params.MachineID, "tags": t.Tags, "scopes": t.Scopes,
+	})
 	return secret, t, nil
 }
 
-func (s *Service) buildToken(ctx context.Context, n TokenParams) (*accounts.Token, error) {
+// buildToken checks the parameters and returns the row of the token.
+func (s *Service) buildToken(ctx context.Context, params TokenParams) (*accounts.Token, error) {
 	t := &accounts.Token{
-		Name:      n.Name,
-		Role:      string(n.Role),
-		Tags:      sortedUnique(n.Tags),
+		Name:      params.Name,
+		Role:      string(params.Role),
+		Tags:      sortedUnique(params.Tags),
 		CreatedAt: s.cfg.Now(),
-		ExpiresAt: n.ExpiresAt,
-		CreatedBy: "shell",
+		ExpiresAt: params.ExpiresAt,
+		CreatedBy: createdBy(ctx),
 	}
-	if p := PrincipalOf(ctx); p != nil {
-		t.CreatedBy = p.Name
-	}
-	if err := checkLabel(n.Name); err != nil {
+	if err := checkLabel(params.Name); err != nil {
 		return nil, err
 	}
-	if err := checkTags("tags", n.Tags, n.Role != RoleAgent); err != nil {
+	if err := checkTags("tags", params.Tags, params.Role != RoleAgent); err != nil {
 		return nil, err
 	}
-	switch n.Role {
+	switch params.Role {
 	case RoleAdmin, RoleUser:
-		if n.MachineID != "" {
-			return nil, &FieldError{"machine_id", "belongs to a token of an agent"}
+		if params.MachineID != "" {
+			return nil, &FieldError{"machine_id", "is only allowed for the role agent"}
 		}
 	case RoleAgent:
-		if n.MachineID == "" {
-			return nil, &FieldError{"machine_id", "is required of a token of an agent"}
+		if params.MachineID == "" {
+			return nil, &FieldError{"machine_id", "is required for the role agent"}
 		}
-		t.MachineID = &n.MachineID
+		t.MachineID = &params.MachineID
 	default:
 		return nil, &FieldError{"role", "must be admin, user or agent"}
 	}
-	for _, scope := range n.Permissions {
-		if !slices.Contains(Permissions(), scope) {
-			return nil, &FieldError{"scopes", fmt.Sprintf("must be of %v", Permissions())}
+	for _, permission := range params.Permissions {
+		if !slices.Contains(Permissions(), permission) {
+			return nil, &FieldError{"scopes", fmt.Sprintf("must be among %v", Permissions())}
 		}
-		t.Scopes = append(t.Scopes, string(scope))
+		t.Scopes = append(t.Scopes, string(permission))
 	}
-	if n.ExpiresAt != nil && !n.ExpiresAt.After(t.CreatedAt) {
+	if params.ExpiresAt != nil && !params.ExpiresAt.After(t.CreatedAt) {
 		return nil, &FieldError{"expires_at", "must be in the future"}
 	}
 	return t, nil
 }
 
-// checkLabel tells what is wrong with the name of a token or key.
-func checkLabel(name string) error {
-	if name == "" || len(name) > 64 ||
-		slices.ContainsFunc([]rune(name), func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return &FieldError{"name", "must have 1 to 64 bytes, all of them printable"}
+// createdBy returns the name of the caller for the created_by column: "shell" outside of a request.
+func createdBy(ctx context.Context) string {
+	if p := PrincipalOf(ctx); p != nil {
+		return p.Name
 	}
-	return nil
+	return "shell"
 }
 
-// Tokens lists tokens.
+// createdBySettings is the created_by column of credentials that the server's settings define.
+const createdBySettings = "settings"
+
+// Tokens returns a page of the tokens.
 func (s *Service) Tokens(ctx context.Context, f accounts.TokenFilter) ([]accounts.Token, error) {
 	return s.accounts.Tokens(ctx, f)
 }
 
-// RevokeToken ends a token at once.
+// RevokeToken deletes a token. It becomes invalid at once.
 func (s *Service) RevokeToken(ctx context.Context, id int64) error {
 	t, err := s.accounts.DeleteToken(ctx, id)
 	if err != nil {
 		return err
 	}
 	s.purgeCache()
-	s.Record(
-		ctx, "token.revoked", fmt.Sprintf("token %d", id),
-		map[string]any{"name": t.Name, "role": t.Role, "machine_id": t.MachineID},
-	)
+	s.Record(ctx, "token.revoked", fmt.Sprintf("token %d", id),
+		map[string]any{"name": t.Name, "role": t.Role, "machine_id": t.MachineID})
 	return nil
 }
 
-// RotateToken gives an agent a new token. The one that it has counts until the new
-// one is first used: whichever it kept, it gets in.
+// RotateToken creates a new token for an agent and returns it. The current token stays valid until the new one is
+// first used, so the agent keeps its access if the response is lost.
 func (s *Service) RotateToken(ctx context.Context, p *Principal) (secret string, err error) {
 	secret, hash := NewSecret(KindAgent)
 	err = s.accounts.RotateToken(ctx, p.TokenID, hash, s.cfg.Now())
@@ -128,19 +124,18 @@ func (s *Service) RotateToken(ctx context.Context, p *Principal) (secret string,
 	return secret, nil
 }
 
-// bySettings is who makes what the server's settings give.
-const createdBySettings = "settings"
-
-// SetMetricsToken makes the settings' token for Prometheus count, and none that the
-// settings gave before. It reads metrics and nothing else.
+// SetMetricsToken stores the Prometheus token of the settings and removes the one that was set before. The token
+// may only read metrics.
 func (s *Service) SetMetricsToken(ctx context.Context, secret string) error {
 	if err := checkConfiguredSecret("metrics-token", secret); err != nil {
 		return err
 	}
-	return s.accounts.SetToken(
-		ctx,
-		HashSecret(secret),
-		&accounts.Token{Name: "metrics", Role: string(RoleUser), Tags: []string{AllMachines},
-			Scopes: []string{string(ReadMetrics)}, CreatedAt: s.cfg.Now(), CreatedBy: createdBySettings},
-	)
+	return s.accounts.SetToken(ctx, HashSecret(secret), &accounts.Token{
+		Name:      "metrics",
+		Role:      string(RoleUser),
+		Tags:      []string{AllMachines},
+		Scopes:    []string{string(ReadMetrics)},
+		CreatedAt: s.cfg.Now(),
+		CreatedBy: createdBySettings,
+	})
 }

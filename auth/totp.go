@@ -16,43 +16,43 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// totpPeriod is how long a one-time code counts, in seconds (RFC 6238), and totpSkew
-// how many periods a clock may be off.
 const (
+	// totpPeriod is how long a one-time code is valid, in seconds (RFC 6238).
 	totpPeriod = 30
-	totpSkew   = 1
+	// totpSkew is how many periods the clocks of server and authenticator may differ.
+	totpSkew = 1
 )
 
-// TOTPOffer is a key for one-time codes that is not in use yet.
+// TOTPKey is a key for one-time codes that is not active yet.
 type TOTPKey struct {
-	Secret string // base32, to type
-	URL    string // otpauth://
-	Image  string // the same as a QR code, a data: URL
+	Secret string // base32, for manual entry
+	URL    string // otpauth:// URL
+	Image  string // the URL as a QR code, in a data: URL
 }
 
-// OfferTOTP makes a key for one-time codes. It is in use once ConfirmTOTP has seen a
-// code of it.
+// GenerateTOTPKey generates a key for one-time codes. The caller activates it with ConfirmTOTP.
 func (s *Service) GenerateTOTPKey(p *Principal) (*TOTPKey, error) {
 	key, err := totp.Generate(totp.GenerateOpts{Issuer: "snapwatch", AccountName: p.Name, Period: totpPeriod})
 	if err != nil {
-		return nil, fmt.Errorf("make a key for one-time codes: %w", err)
+		return nil, fmt.Errorf("generate a TOTP key: %w", err)
 	}
-	picture, err := key.Image(240, 240)
+	qrCode, err := key.Image(240, 240)
 	if err != nil {
-		return nil, fmt.Errorf("draw a key for one-time codes: %w", err)
+		return nil, fmt.Errorf("draw the QR code of a TOTP key: %w", err)
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, picture); err != nil {
-		return nil, fmt.Errorf("draw a key for one-time codes: %w", err)
+	var encoded bytes.Buffer
+	if err := png.Encode(&encoded, qrCode); err != nil {
+		return nil, fmt.Errorf("draw the QR code of a TOTP key: %w", err)
 	}
 	return &TOTPKey{
 		Secret: key.Secret(),
 		URL:    key.URL(),
-		Image:  "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()),
+		Image:  "data:image/png;base64," + base64.StdEncoding.EncodeToString(encoded.Bytes()),
 	}, nil
 }
 
-// ConfirmTOTP makes one-time codes needed from the next log-in on.
+// ConfirmTOTP activates a key for one-time codes: from the next sign-in on, the account requires them. It returns
+// *FieldError for a wrong password or code.
 func (s *Service) ConfirmTOTP(ctx context.Context, p *Principal, password, secret, code string) error {
 	user, err := s.verifyPassword(ctx, p, password)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p *Principal, password, secre
 	}
 	step, ok := s.codeStep(secret, code)
 	if !ok {
-		return &FieldError{"code", "is not the code of this key just now"}
+		return &FieldError{"code", "must be the current code of this key"}
 	}
 	if err := s.accounts.ChangeUser(ctx, user.ID, accounts.UserChange{TOTPSecret: &secret}); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p *Principal, password, secre
 	return nil
 }
 
-// RemoveTOTP makes the password enough again.
+// RemoveTOTP removes the key for one-time codes of the account. From then on, the password is enough to sign in.
 func (s *Service) RemoveTOTP(ctx context.Context, p *Principal, password string) error {
 	user, err := s.verifyPassword(ctx, p, password)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, p *Principal, password string)
 	return nil
 }
 
-// checkCode asks for a one-time code where the account has them.
+// checkCode checks the one-time code of an account that requires one. It returns ErrCodeRequired or ErrLoginFailed.
 func (s *Service) checkCode(ctx context.Context, user *accounts.User, code string) error {
 	if user.TOTPSecret == nil {
 		return nil
@@ -99,13 +99,13 @@ func (s *Service) checkCode(ctx context.Context, user *accounts.User, code strin
 		return ErrLoginFailed
 	}
 	err := s.accounts.TakeTOTPStep(ctx, user.ID, step)
-	if errors.Is(err, accounts.ErrNotFound) { // it was given before
+	if errors.Is(err, accounts.ErrNotFound) { // this code, or a later one, was used before
 		return ErrLoginFailed
 	}
 	return err
 }
 
-// codeStep returns the time step whose code it is.
+// codeStep returns the time step that a code is valid for, and false if it is not valid now.
 func (s *Service) codeStep(secret, code string) (int64, bool) {
 	code = strings.ReplaceAll(code, " ", "")
 	now := s.cfg.Now().Unix() / totpPeriod

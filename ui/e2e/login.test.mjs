@@ -56,7 +56,7 @@ test("the printed link makes the first user, once", async () => {
   await page.getByLabel("Password", { exact: true }).fill("owner owner owner");
   await page.getByLabel("Password again").fill("owner owner owner");
   await page.getByRole("button", { name: "Begin" }).click();
-  await page.getByText("must not contain the name").waitFor();
+  await page.getByText("must not contain the user name").waitFor();
   await setUp(page, site);
   const other = await newPage();
   await other.goto(link);
@@ -146,7 +146,7 @@ test("one's account: password, sessions", async () => {
   await page.getByLabel("New password", { exact: true }).fill(fresh);
   await page.getByLabel("New password again").fill(fresh);
   await page.getByRole("button", { name: "Change" }).click();
-  await page.getByText("is not this account's").waitFor();
+  await page.getByText("must be the current password of this account").waitFor();
   await page.getByLabel("Present password").fill(owner.password);
   await page.getByRole("button", { name: "Change" }).click();
   await page.getByText("Changed.").waitFor();

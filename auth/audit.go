@@ -1,0 +1,44 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/snapwatch/snapwatch/store/accounts"
+)
+
+// Record adds an action of the request's caller to the audit log. Outside of a request the actor is "shell".
+// If the log cannot be written, the action is not undone and the entry goes to the server's log.
+func (s *Service) Record(ctx context.Context, action, target string, detail map[string]any) {
+	s.record(ctx, "", action, target, detail)
+}
+
+// record is Record with an actor; "" means the caller.
+func (s *Service) record(ctx context.Context, actor, action, target string, detail map[string]any) {
+	client := ClientOf(ctx)
+	if actor == "" {
+		actor = "unknown"
+		if p := PrincipalOf(ctx); p != nil {
+			actor = p.Name
+		} else if client == (Client{}) {
+			actor = "shell"
+		}
+	}
+	entry := &accounts.Entry{
+		At:        s.cfg.Now(),
+		Actor:     actor,
+		Action:    action,
+		Target:    target,
+		Detail:    detail,
+		Address:   client.Address,
+		RequestID: client.RequestID,
+	}
+	if err := s.accounts.Record(context.WithoutCancel(ctx), entry); err != nil {
+		s.logger.Error("could not write the audit log", "actor", actor, "action", action, "target", target,
+			"detail", detail, "request_id", client.RequestID, "err", err)
+	}
+}
+
+// Audit returns a page of the audit log.
+func (s *Service) Audit(ctx context.Context, q accounts.AuditQuery) ([]accounts.Entry, error) {
+	return s.accounts.Audit(ctx, q)
+}
