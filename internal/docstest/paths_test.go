@@ -20,6 +20,7 @@ var notInTree = map[string]string{
 	"refused":             "folder of an agent's state directory",
 	".env":                "settings of the user",
 	"node_modules":        "made by npm",
+	"search.ts":           "file of each feature",
 	"NNNN_name.up.sql":    "pattern of a name",
 	"NNNN_name.down.sql":  "pattern of a name",
 	"application/json":    "media type",
