@@ -5,23 +5,19 @@ import (
 	"time"
 )
 
-// recheckEvery is how often sockets are looked at without a reason: sessions and
-// tokens also end by the clock.
-const recheckEvery = 15 * time.Second
+// recheckInterval is the time between two checks of all sockets. Sessions and tokens expire without a
+// notification.
+const recheckInterval = 15 * time.Second
 
-// accessChanged asks for a look at the sockets: somebody may have lost what they
-// could do.
-func (b *Broadcaster) accessChanged(hearing bool) {
-	b.cfg.OnAccessChange(hearing)
-	select {
-	case b.recheck <- struct{}{}:
-	default:
-	}
+// accessChanged requests a check of all sockets, because permissions may have changed.
+func (b *Broadcaster) accessChanged(listening bool) {
+	b.cfg.OnAccessChange(listening)
+	b.recheck.Notify()
 }
 
-// watchAccess closes the sockets of those who may not watch any more, until ctx ends.
-func (b *Broadcaster) watchAccess(ctx context.Context) {
-	ticker := time.NewTicker(recheckEvery)
+// checkAccess closes sockets whose callers are no longer allowed to watch, until ctx is canceled.
+func (b *Broadcaster) checkAccess(ctx context.Context) {
+	ticker := time.NewTicker(recheckInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -37,48 +33,42 @@ func (b *Broadcaster) watchAccess(ctx context.Context) {
 		}
 		b.mu.Unlock()
 		for _, c := range clients {
-			err := b.review(ctx, c)
+			err := b.checkClient(ctx, c)
 			if c.session.Request.Context().Err() != nil {
-				continue // it has gone by itself
+				continue // the client has disconnected
 			}
 			if err != nil && ctx.Err() == nil {
-				b.logger.Warn("could not tell who may still watch", "err", err)
-				break // the database is away; the next round comes
+				b.logger.Warn("could not check access of live connections", "err", err)
+				break // the database is unavailable: the next check tries again
 			}
 		}
 	}
 }
 
-// review closes one socket if its caller's credential, or a machine's grant, has ended.
-func (b *Broadcaster) review(ctx context.Context, c *client) error {
-	asking, cancel := context.WithTimeout(c.session.Request.Context(), readTimeout)
+// checkClient closes a socket if the caller's credential has expired or access to a watched machine was
+// revoked.
+func (b *Broadcaster) checkClient(ctx context.Context, c *client) error {
+	// The authorizer needs the request's context, which identifies the caller, and must stop with ctx too.
+	callerCtx, cancel := context.WithTimeout(c.session.Request.Context(), readTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	holds, err := b.authorizer.CredentialValid(asking)
+	valid, err := b.authorizer.CredentialValid(callerCtx)
 	if err != nil {
 		return err
 	}
-	if !holds {
-		b.dismiss(c, closeEnded, "the session or token has ended")
+	if !valid {
+		c.close(closeCredentialExpired, "the session or token is no longer valid")
 		return nil
 	}
 	for _, machineID := range c.watched() {
-		may, err := b.authorizer.MayWatch(asking, "subscribe", machineID)
+		allowed, err := b.authorizer.MayWatch(callerCtx, "subscribe", machineID)
 		if err != nil {
 			return err
 		}
-		if !may {
-			b.dismiss(c, closeGrant, "a machine may not be watched any more")
+		if !allowed {
+			c.close(closeAccessRevoked, "access to a machine was revoked")
 			return nil
 		}
 	}
 	return nil
-}
-
-func (b *Broadcaster) dismiss(c *client, code int, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.end(code, reason)
-	}
 }

@@ -4,63 +4,65 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/internal/backoff"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 const (
-	// idlePing is how long the connection may be silent before it is tested:
-	// a dead peer says nothing.
-	idlePing   = 30 * time.Second
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	// pingAfter is how long the connection may be idle before it is pinged. A broken TCP connection is
+	// otherwise not noticed, because the listener only receives.
+	pingAfter    = 30 * time.Second
+	pingTimeout  = 10 * time.Second
+	minReconnect = 100 * time.Millisecond
+	maxReconnect = 5 * time.Second
 )
 
-// listener owns the one connection that LISTENs. It reconnects for ever; after
-// each connect it calls resync, because notices may have passed unheard.
+// accessChannel is the NOTIFY channel for changes of permissions.
+const accessChannel = "snapwatch_access"
+
+// listener owns the one connection that LISTENs. It reconnects until it is stopped.
 type listener struct {
 	databaseURL string
 	logger      *slog.Logger
 	metrics     *metrics
-	notice      func(keys map[string]snapshot.Time)
-	resync      func()
-	// access is told that who may do what may have changed, and whether such changes
-	// are heard of from now on.
-	access func(hearing bool)
+	// onSnapshots is called with the newest committed instant of each machine in a notification.
+	onSnapshots func(newest map[string]snapshot.Time)
+	// onConnect is called after each connect, because notifications may have been missed before.
+	onConnect func()
+	// onAccessChange is called when permissions may have changed, after each connect and after each
+	// disconnect. The argument reports whether the listener is connected.
+	onAccessChange func(listening bool)
 }
 
-// accessChannel is where the database tells that who may do what has changed.
-const accessChannel = "snapwatch_access"
-
+// run listens until ctx is canceled.
 func (l *listener) run(ctx context.Context) {
-	backoff := minBackoff
+	delay := backoff.Backoff{Min: minReconnect, Max: maxReconnect}
 	for ctx.Err() == nil {
-		heard, err := l.listen(ctx)
+		connected, err := l.listen(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		l.metrics.listenerConnected.Set(0)
-		l.access(false)
-		if heard {
-			backoff = minBackoff
+		l.onAccessChange(false)
+		if connected {
+			delay.Reset()
 		}
-		wait := backoff/2 + rand.N(backoff/2)
-		l.logger.Warn("lost the connection that listens, reconnecting", "wait", wait, "err", err)
+		wait := delay.Next()
+		l.logger.Warn("lost the connection that receives notifications, reconnecting", "wait", wait, "err", err)
 		l.metrics.reconnects.Inc()
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
-// listen serves one connection until it breaks; heard tells that it once worked.
-func (l *listener) listen(ctx context.Context) (heard bool, err error) {
+// listen connects and handles notifications until the connection fails. It reports whether it could connect.
+func (l *listener) listen(ctx context.Context) (connected bool, err error) {
 	config, err := pgx.ParseConfig(l.databaseURL)
 	if err != nil {
 		return false, fmt.Errorf("parse database URL: %w", err)
@@ -71,49 +73,49 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = conn.Close(closing)
+		_ = conn.Close(closeCtx)
 	}()
 	for _, channel := range []string{snapshot.NotificationChannel, accessChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			return false, fmt.Errorf("listen: %w", err)
 		}
 	}
+	l.onAccessChange(true)
+	l.onConnect()
 	l.metrics.listenerConnected.Set(1)
-	l.access(true)
-	l.resync()
 	for {
-		if err := l.wait(ctx, conn); err != nil {
+		if err := l.receive(ctx, conn); err != nil {
 			return true, err
 		}
 	}
 }
 
-// wait handles one notification, or tests a silent connection.
-func (l *listener) wait(ctx context.Context, conn *pgx.Conn) error {
-	waiting, cancel := context.WithTimeout(ctx, idlePing)
+// receive handles one notification. It pings the connection if none arrives for pingAfter.
+func (l *listener) receive(ctx context.Context, conn *pgx.Conn) error {
+	idleCtx, cancel := context.WithTimeout(ctx, pingAfter)
 	defer cancel()
-	note, err := conn.WaitForNotification(waiting)
+	notification, err := conn.WaitForNotification(idleCtx)
 	if err != nil {
-		if waiting.Err() != nil && ctx.Err() == nil && !conn.IsClosed() {
-			testing, cancel := context.WithTimeout(ctx, idlePing/3)
-			defer cancel()
-			return conn.Ping(testing)
+		if idleCtx.Err() == nil || ctx.Err() != nil || conn.IsClosed() {
+			return err
 		}
-		return err
+		pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
+		defer cancel()
+		return conn.Ping(pingCtx)
 	}
-	if note.Channel == accessChannel {
-		l.access(true)
+	if notification.Channel == accessChannel {
+		l.onAccessChange(true)
 		return nil
 	}
-	committed, keys, err := snapshot.DecodeNotification(note.Payload)
+	committed, newest, err := snapshot.DecodeNotification(notification.Payload)
 	if err != nil {
-		l.logger.Warn("an unreadable notice", "err", err)
+		l.logger.Warn("ignored a malformed notification", "err", err)
 		return nil
 	}
-	l.metrics.notices.Inc()
 	l.metrics.lagSeconds.Observe(max(0, snapshot.TimeOf(time.Now()).Sub(committed).Seconds()))
-	l.notice(keys)
+	l.onSnapshots(newest)
+	l.metrics.notifications.Inc()
 	return nil
 }

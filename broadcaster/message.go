@@ -1,6 +1,7 @@
 package broadcaster
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -8,45 +9,47 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// LiveRequest is what a client may send.
+// LiveRequest is a message from a client.
 type LiveRequest struct {
 	Action    string        `json:"action" enum:"subscribe,unsubscribe"`
 	MachineID string        `json:"machine_id" minLength:"1" maxLength:"128"`
-	Since     snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe only: the newest snapshot that the client has; it gets those it has missed since, at most 60"`
-	Changes   bool          `json:"changes,omitzero" doc:"Subscribe only: be sent every process once, and then only what changes, as changes_message in the form that agents post"`
+	Since     snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe only: the timestamp of the newest snapshot that the client has. The server sends the snapshots after it, at most the newest 60"`
+	Changes   bool          `json:"changes,omitzero" doc:"Subscribe only: receive changes_message instead of snapshot_message: first every process, then only changes, in the form that agents send"`
 }
 
-// LiveMessage is what a client receives: which of the fields of its message are
-// there depends on the type.
+// LiveMessage is a message to a client. Its type decides which fields of the content are set.
 type LiveMessage struct {
 	Type    string      `json:"type" enum:"subscribed,unsubscribed,snapshot_message,changes_message,error"`
 	Message LiveContent `json:"message"`
 }
 
-// LiveContent is the body of a LiveMessage.
+// LiveContent is the content of a LiveMessage.
 type LiveContent struct {
 	MachineID       string                    `json:"machine_id,omitempty"`
-	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"The instant of a snapshot_message or changes_message"`
-	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"Its system metrics"`
-	ProcessTree     []*snapshot.Node          `json:"process_tree,omitzero" nullable:"false" doc:"snapshot_message: every process, nested under its parent"`
-	Kind            snapshot.Kind             `json:"kind,omitempty" enum:"full,changes" doc:"changes_message: whether it lists every process"`
-	Previous        snapshot.Time             `json:"previous,omitzero" format:"date-time" doc:"changes_message of kind changes: the instant that it continues. Whoever has another asks for all, by subscribing again"`
-	IntervalMS      int64                     `json:"interval_ms,omitzero" doc:"changes_message: milliseconds that cpu_ms and the byte counts cover"`
-	Processes       []snapshot.ProcessSample  `json:"processes,omitempty" nullable:"false" doc:"changes_message: every process, or the new and changed ones; what is not mentioned has spent nothing"`
-	Exited          []snapshot.ProcessKey     `json:"exited,omitempty" nullable:"false" doc:"changes_message: processes that ended"`
+	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"snapshot_message, changes_message: the time of the snapshot"`
+	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"snapshot_message, changes_message: the system metrics"`
+	ProcessTree     []*snapshot.Node          `json:"process_tree,omitzero" nullable:"false" doc:"snapshot_message: all processes, nested under their parents"`
+	Kind            snapshot.Kind             `json:"kind,omitempty" enum:"full,changes" doc:"changes_message: full lists every process, changes only the differences from the previous snapshot"`
+	Previous        snapshot.Time             `json:"previous,omitzero" format:"date-time" doc:"changes_message of kind changes: the timestamp of the snapshot that the changes apply to. A client that has another one subscribes again"`
+	IntervalMS      int64                     `json:"interval_ms,omitzero" doc:"changes_message: the interval in milliseconds that cpu_ms and the byte counts cover"`
+	Processes       []snapshot.ProcessSample  `json:"processes,omitempty" nullable:"false" doc:"changes_message: every process, or the new and changed ones. Processes that are not listed used no CPU time and no I/O"`
+	Exited          []snapshot.ProcessKey     `json:"exited,omitempty" nullable:"false" doc:"changes_message: processes that exited"`
 	Code            string                    `json:"code,omitempty" doc:"error: what is wrong, for programs"`
 	Detail          string                    `json:"detail,omitempty" doc:"error: what is wrong, for people"`
 }
 
-// encodeSnapshot writes a state with its tree.
+// encodeSnapshot encodes a state with its process tree as a snapshot_message.
 func encodeSnapshot(state *snapshot.State) ([]byte, error) {
 	return encodeState(LiveMessage{Type: "snapshot_message", Message: LiveContent{
-		MachineID: state.MachineID, Timestamp: state.Timestamp, MachineSnapshot: &state.Machine, ProcessTree: snapshot.Tree(state.Processes),
+		MachineID:       state.MachineID,
+		Timestamp:       state.Timestamp,
+		MachineSnapshot: &state.Machine,
+		ProcessTree:     snapshot.Tree(state.Processes),
 	}})
 }
 
-// encodeChanges writes what leads to a state from the one at previous, or all of it
-// where previous is 0.
+// encodeChanges encodes a changes_message: the changes from the state at previous, or the full state if
+// previous is 0.
 func encodeChanges(
 	state *snapshot.State, previous snapshot.Time, processes []snapshot.ProcessSample, exited []snapshot.ProcessKey,
 ) ([]byte, error) {
@@ -55,13 +58,19 @@ func encodeChanges(
 		kind = snapshot.KindFull
 	}
 	return encodeState(LiveMessage{Type: "changes_message", Message: LiveContent{
-		MachineID: state.MachineID, Timestamp: state.Timestamp, MachineSnapshot: &state.Machine,
-		Kind: kind, Previous: previous, IntervalMS: state.IntervalMS, Processes: processes, Exited: exited,
+		MachineID:       state.MachineID,
+		Timestamp:       state.Timestamp,
+		MachineSnapshot: &state.Machine,
+		Kind:            kind,
+		Previous:        previous,
+		IntervalMS:      state.IntervalMS,
+		Processes:       processes,
+		Exited:          exited,
 	}})
 }
 
-func encodeState(message LiveMessage) ([]byte, error) {
-	data, err := json.Marshal(message)
+func encodeState(m LiveMessage) ([]byte, error) {
+	data, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode a snapshot: %w", err)
 	}
@@ -80,28 +89,29 @@ func encodeError(machineID, code, detail string) []byte {
 	return encode(LiveMessage{Type: "error", Message: LiveContent{MachineID: machineID, Code: code, Detail: detail}})
 }
 
-// encode writes a message of plain texts, which cannot fail.
-func encode(message LiveMessage) []byte {
-	data, err := json.Marshal(message)
+// encode encodes a message that only has text fields, which does not fail.
+func encode(m LiveMessage) []byte {
+	data, err := json.Marshal(m)
 	if err != nil {
 		return []byte(`{"type":"error","message":{"code":"internal"}}`)
 	}
 	return data
 }
 
-// decodeRequest reads a client's message. Unlike a post it must not have fields
-// that we do not know: a browser and its server are of one version.
+// decodeRequest decodes a client's message. Unknown fields are errors, unlike in posts of agents: the web
+// page comes from this server, so both have the same version.
 func decodeRequest(data []byte) (LiveRequest, error) {
 	var request LiveRequest
 	if err := json.Unmarshal(data, &request, json.RejectUnknownMembers(true)); err != nil {
-		return LiveRequest{}, fmt.Errorf("not a JSON object with action, machine_id and, at most, since and changes")
+		return LiveRequest{}, errors.New("the message must be a JSON object with the fields action, machine_id, " +
+			"since (optional) and changes (optional)")
 	}
 	if request.Action != "subscribe" && request.Action != "unsubscribe" {
-		return request, fmt.Errorf("action must be subscribe or unsubscribe")
+		return request, errors.New("action must be subscribe or unsubscribe")
 	}
 	if request.MachineID == "" || len(request.MachineID) > snapshot.MaxMachineIDBytes {
 		request.MachineID = ""
-		return request, fmt.Errorf("machine_id must have 1 to %d bytes", snapshot.MaxMachineIDBytes)
+		return request, fmt.Errorf("machine_id must be 1 to %d bytes long", snapshot.MaxMachineIDBytes)
 	}
 	return request, nil
 }

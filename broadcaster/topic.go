@@ -8,73 +8,97 @@ import (
 	"sync"
 	"time"
 
+	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 const (
-	// catchUp bounds how many missed snapshots are delivered one by one; a viewer
-	// that has missed more gets the newest of them.
-	catchUp = 60
-	// readTimeout bounds one read, readRetry is the pause after a failed one.
+	// maxBacklog is the maximum number of missed snapshots that are sent. A client that has missed more
+	// receives the newest ones.
+	maxBacklog = 60
+	// readTimeout limits one read from the database.
 	readTimeout = 10 * time.Second
-	readRetry   = time.Second
+	// readRetry is the pause after a failed read.
+	readRetry = time.Second
 )
 
-// topic is one watched machine. Its goroutine reads each new snapshot once, for
-// all who watch, and takes in newcomers between two reads, so that each of them
-// sees every snapshot from then on once and in order.
+// topic delivers the snapshots of one machine to its subscribers. One goroutine, run, reads each new
+// snapshot once for all of them. It activates new subscriptions between two reads, so that every subscriber
+// receives each later snapshot once and in order.
 type topic struct {
 	machineID string
 	b         *Broadcaster
+	wake      wake.Signal
 
-	mu       sync.Mutex
-	joins    []join
-	watchers map[*client]watcher
-	dirty    bool
-	gone     bool // no one watches any more: the goroutine ends
-	wake     chan struct{}
+	mu      sync.Mutex
+	pending []subscription // not yet activated
+	members map[*client]member
+	stale   bool // there may be new snapshots to read
+	ended   bool // the last member has left: run returns
 
-	// Only the goroutine uses these.
-	last    snapshot.Time    // the newest snapshot that was delivered
-	encoder snapshot.Encoder // knows the processes at encoded
-	encoded snapshot.Time
+	// The fields below belong to run's goroutine.
+	last      snapshot.Time // the newest snapshot delivered, 0 for none
+	encoder   snapshot.Encoder
+	encodedAt snapshot.Time // the instant of the encoder's process list, 0 for none
 
-	newest newest // written by the goroutine alone, read by clients too
+	newest newestState // set by run's goroutine, read by clients too
 }
 
-// watcher is one who watches the machine.
-type watcher struct {
-	admitted bool
-	changes  bool // is sent what changes, not every tree
+// member is the state of one subscriber.
+type member struct {
+	active  bool // receives snapshots
+	changes bool // receives changes instead of process trees
 }
 
-// join is a newcomer; since is the newest snapshot it has, 0 for none.
-type join struct {
+// subscription is a request to join a topic.
+type subscription struct {
 	client  *client
-	since   snapshot.Time
+	since   snapshot.Time // the newest snapshot that the client has, 0 for none
 	changes bool
 }
 
 func newTopic(b *Broadcaster, machineID string) *topic {
-	return &topic{b: b, machineID: machineID, watchers: make(map[*client]watcher), wake: make(chan struct{}, 1)}
+	return &topic{b: b, machineID: machineID, members: make(map[*client]member), wake: wake.New()}
 }
 
-// touch says that there may be something new.
-func (t *topic) touch() {
+// add queues a subscription for activation.
+func (t *topic) add(s subscription) {
 	t.mu.Lock()
-	t.dirty = true
-	t.mu.Unlock()
-	t.signal()
-}
-
-func (t *topic) signal() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
+	t.pending = append(t.pending, s)
+	if _, ok := t.members[s.client]; !ok {
+		t.members[s.client] = member{}
 	}
+	t.mu.Unlock()
+	t.wake.Notify()
 }
 
-// run serves the topic until no one watches it or the broadcaster closes.
+// remove removes a client. If it was the last one, the topic ends and remove returns true.
+func (t *topic) remove(c *client) (ended bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.members, c)
+	t.pending = slices.DeleteFunc(t.pending, func(s subscription) bool { return s.client == c })
+	t.ended = len(t.members) == 0
+	t.wake.Notify()
+	return t.ended
+}
+
+// clients returns all subscribers, active or not.
+func (t *topic) clients() []*client {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.members))
+}
+
+// markStale makes the topic read new snapshots.
+func (t *topic) markStale() {
+	t.mu.Lock()
+	t.stale = true
+	t.mu.Unlock()
+	t.wake.Notify()
+}
+
+// run serves the topic until its last member leaves or ctx is canceled.
 func (t *topic) run(ctx context.Context) {
 	for {
 		select {
@@ -83,56 +107,62 @@ func (t *topic) run(ctx context.Context) {
 		case <-t.wake:
 		}
 		t.mu.Lock()
-		joins, dirty := t.joins, t.dirty
-		t.joins, t.dirty = nil, false
-		over := t.gone
+		pending, stale, ended := t.pending, t.stale, t.ended
+		t.pending, t.stale = nil, false
 		t.mu.Unlock()
-		if over {
+		if ended {
 			return
 		}
-		left, err := t.serve(ctx, joins, dirty)
-		switch {
-		case errors.Is(err, snapshot.ErrNoMachine):
-			t.b.drop(t)
+		remaining, err := t.update(ctx, pending, stale)
+		if errors.Is(err, snapshot.ErrNoMachine) {
+			t.b.endUnknownTopic(t)
 			return
-		case err != nil && ctx.Err() == nil:
-			t.b.logger.Warn("could not read for the live view", "machine_id", t.machineID, "err", err)
-			t.b.metrics.readFailures.Inc()
-			t.mu.Lock()
-			t.joins = append(left, t.joins...)
-			t.dirty = true
-			t.mu.Unlock()
-			select {
-			case <-ctx.Done():
-			case <-time.After(readRetry):
-			}
-			t.signal()
+		}
+		if err != nil && ctx.Err() == nil {
+			t.retry(ctx, remaining, err)
 		}
 	}
 }
 
-// serve delivers what is new to the members, and then lets the newcomers in. On
-// an error it returns those that are still to be let in.
-func (t *topic) serve(ctx context.Context, joins []join, dirty bool) (left []join, err error) {
+// retry puts subscriptions back after a failed update, waits for readRetry and wakes run.
+func (t *topic) retry(ctx context.Context, remaining []subscription, err error) {
+	t.b.logger.Warn("could not read snapshots for the live view, retrying", "machine_id", t.machineID, "err", err)
+	t.b.metrics.readFailures.Inc()
+	t.mu.Lock()
+	t.pending = append(remaining, t.pending...)
+	t.stale = true
+	t.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-time.After(readRetry):
+	}
+	t.wake.Notify()
+}
+
+// update delivers new snapshots to the active members and then activates pending subscriptions. On an error
+// it returns the subscriptions that are not activated.
+func (t *topic) update(
+	ctx context.Context, pending []subscription, stale bool,
+) (remaining []subscription, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if dirty || t.last == 0 {
-		if err := t.advance(ctx); err != nil {
-			return joins, err
+	if stale || t.last == 0 {
+		if err := t.readNew(ctx); err != nil {
+			return pending, err
 		}
 	}
-	for i, newcomer := range joins {
-		if err := t.admit(ctx, newcomer); err != nil {
-			return joins[i:], err
+	for i, s := range pending {
+		if err := t.activate(ctx, s); err != nil {
+			return pending[i:], err
 		}
 	}
 	return nil, nil
 }
 
-// advance reads what is newer than the last delivery and delivers it. The first
-// time it only reads the newest snapshot: there is no one to miss the others.
-func (t *topic) advance(ctx context.Context) error {
-	limit := catchUp
+// readNew reads the snapshots after the last delivered one and delivers them. The first read only fetches
+// the newest snapshot, because no member is active yet.
+func (t *topic) readNew(ctx context.Context) error {
+	limit := maxBacklog
 	if t.last == 0 {
 		limit = 1
 	}
@@ -140,7 +170,7 @@ func (t *topic) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trees, changes := t.members()
+	trees, changes := t.activeClients()
 	for i := range states {
 		if err := t.deliver(&states[i], trees, changes); err != nil {
 			return err
@@ -149,23 +179,23 @@ func (t *topic) advance(ctx context.Context) error {
 	return nil
 }
 
-// members lists who has been let in, by what they are sent.
-func (t *topic) members() (trees, changes []*client) {
+// activeClients returns the clients that receive process trees and those that receive changes.
+func (t *topic) activeClients() (trees, changes []*client) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for client, watcher := range t.watchers {
+	for c, m := range t.members {
 		switch {
-		case !watcher.admitted:
-		case watcher.changes:
-			changes = append(changes, client)
+		case !m.active:
+		case m.changes:
+			changes = append(changes, c)
 		default:
-			trees = append(trees, client)
+			trees = append(trees, c)
 		}
 	}
 	return trees, changes
 }
 
-// deliver sends the next state to the members.
+// deliver sends the next state to the active clients.
 func (t *topic) deliver(state *snapshot.State, trees, changes []*client) error {
 	previous := t.last
 	t.newest.set(state)
@@ -175,117 +205,93 @@ func (t *topic) deliver(state *snapshot.State, trees, changes []*client) error {
 		if err != nil {
 			return err
 		}
-		for _, member := range trees {
-			member.send(outgoing{machineID: t.machineID, data: data})
+		for _, c := range trees {
+			c.send(message{machineID: t.machineID, data: data})
 		}
 	}
 	if len(changes) == 0 {
 		return nil
 	}
-	data, err := t.changes(state, previous)
+	data, err := t.encodeNext(state, previous)
 	if err != nil {
 		return err
 	}
-	for _, member := range changes {
-		member.send(outgoing{machineID: t.machineID, data: data, full: t.newest.full})
+	for _, c := range changes {
+		c.send(message{machineID: t.machineID, data: data, full: t.newest.full})
 	}
 	return nil
 }
 
-// changes writes what leads from the state before to this one; all of it if that
-// one is not known here.
-func (t *topic) changes(state *snapshot.State, previous snapshot.Time) ([]byte, error) {
-	known := t.encoded == previous && previous != 0
-	t.encoded = state.Timestamp
-	if !known { // since then only trees were sent
+// encodeNext encodes the changes from the previous state to this one. If the encoder does not have the
+// previous state, because since then only trees were sent, it encodes the state in full.
+func (t *topic) encodeNext(state *snapshot.State, previous snapshot.Time) ([]byte, error) {
+	hasPrevious := previous != 0 && t.encodedAt == previous
+	t.encodedAt = state.Timestamp
+	if !hasPrevious {
 		return encodeChanges(state, 0, t.encoder.Full(state.Processes), nil)
 	}
 	samples, exited := t.encoder.Changes(state.Processes)
 	return encodeChanges(state, previous, samples, exited)
 }
 
-// admit answers a subscription: with the newest snapshot, or with those that the
-// newcomer has missed since the one it knows.
-func (t *topic) admit(ctx context.Context, newcomer join) error {
-	missed, err := t.missed(ctx, newcomer)
+// activate confirms a subscription and sends its first messages: the newest snapshot, or those after
+// since. From then on the client receives each new snapshot.
+func (t *topic) activate(ctx context.Context, s subscription) error {
+	first, err := t.firstMessages(ctx, s)
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, stays := t.watchers[newcomer.client]; !stays {
+	if _, ok := t.members[s.client]; !ok { // the client has left
 		return nil
 	}
-	newcomer.client.send(outgoing{data: encodeSubscribed(t.machineID)})
-	for _, message := range missed {
-		newcomer.client.send(outgoing{machineID: t.machineID, data: message})
+	s.client.send(message{data: encodeSubscribed(t.machineID)})
+	for _, data := range first {
+		s.client.send(message{machineID: t.machineID, data: data})
 	}
-	t.watchers[newcomer.client] = watcher{admitted: true, changes: newcomer.changes}
+	t.members[s.client] = member{active: true, changes: s.changes}
 	return nil
 }
 
-// missed returns the messages that a newcomer begins with.
-func (t *topic) missed(ctx context.Context, newcomer join) ([][]byte, error) {
-	if newcomer.changes && t.last != 0 && t.encoded != t.last {
+// firstMessages returns the snapshots that a new subscriber receives first.
+func (t *topic) firstMessages(ctx context.Context, s subscription) ([][]byte, error) {
+	if s.changes && t.last != 0 && t.encodedAt != t.last { // prepare the encoder for the next changes
 		t.encoder.Full(t.newest.state.Processes)
-		t.encoded = t.last
+		t.encodedAt = t.last
 	}
 	switch {
-	case t.last == 0 || newcomer.since >= t.last: // there is nothing it lacks
+	case t.last == 0 || s.since >= t.last: // the client has the newest snapshot
 		return nil, nil
-	case newcomer.changes: // it begins anew: nobody here knows what ran at since
+	case s.changes: // in full, because the state at since is not known here
 		full := t.newest.full()
 		if full == nil {
-			return nil, errNotEncoded
+			return nil, errEncode
 		}
 		return [][]byte{full}, nil
-	case newcomer.since == 0:
+	case s.since == 0:
 		data, err := t.newest.tree()
 		return [][]byte{data}, err
 	}
-	states, err := t.b.source.After(ctx, t.machineID, newcomer.since, catchUp)
+	return t.missedTrees(ctx, s.since)
+}
+
+// missedTrees returns the snapshots after since, up to the last delivered one.
+func (t *topic) missedTrees(ctx context.Context, since snapshot.Time) ([][]byte, error) {
+	states, err := t.b.source.After(ctx, t.machineID, since, maxBacklog)
 	if err != nil {
 		return nil, err
 	}
 	var missed [][]byte
 	for i := range states {
 		if states[i].Timestamp > t.last {
-			break // the members get it with the next read, and so does the newcomer
+			break // it is delivered to all members after the next read
 		}
-		message, err := encodeSnapshot(&states[i])
+		data, err := encodeSnapshot(&states[i])
 		if err != nil {
 			return nil, err
 		}
-		missed = append(missed, message)
+		missed = append(missed, data)
 	}
 	return missed, nil
-}
-
-// add puts a newcomer into line.
-func (t *topic) add(newcomer join) {
-	t.mu.Lock()
-	t.joins = append(t.joins, newcomer)
-	if _, watches := t.watchers[newcomer.client]; !watches {
-		t.watchers[newcomer.client] = watcher{}
-	}
-	t.mu.Unlock()
-	t.signal()
-}
-
-// remove takes a client out; empty tells that no one is left, and that the topic ends.
-func (t *topic) remove(c *client) (empty bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.watchers, c)
-	t.joins = slices.DeleteFunc(t.joins, func(j join) bool { return j.client == c })
-	t.gone = len(t.watchers) == 0
-	t.signal()
-	return t.gone
-}
-
-// all lists who watches, admitted or not.
-func (t *topic) all() []*client {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.watchers))
 }

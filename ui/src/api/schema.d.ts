@@ -1156,33 +1156,33 @@ export interface components {
             code?: string;
             /** @description error: what is wrong, for people */
             detail?: string;
-            /** @description changes_message: processes that ended */
+            /** @description changes_message: processes that exited */
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description changes_message: milliseconds that cpu_ms and the byte counts cover
+             * @description changes_message: the interval in milliseconds that cpu_ms and the byte counts cover
              */
             interval_ms?: number;
             /**
-             * @description changes_message: whether it lists every process
+             * @description changes_message: full lists every process, changes only the differences from the previous snapshot
              * @enum {string}
              */
             kind?: "full" | "changes";
             machine_id?: string;
-            /** @description Its system metrics */
+            /** @description snapshot_message, changes_message: the system metrics */
             machine_snapshot?: components["schemas"]["MachineSnapshot"];
             /**
              * Format: date-time
-             * @description changes_message of kind changes: the instant that it continues. Whoever has another asks for all, by subscribing again
+             * @description changes_message of kind changes: the timestamp of the snapshot that the changes apply to. A client that has another one subscribes again
              */
             previous?: string;
-            /** @description snapshot_message: every process, nested under its parent */
+            /** @description snapshot_message: all processes, nested under their parents */
             process_tree?: components["schemas"]["Node"][];
-            /** @description changes_message: every process, or the new and changed ones; what is not mentioned has spent nothing */
+            /** @description changes_message: every process, or the new and changed ones. Processes that are not listed used no CPU time and no I/O */
             processes?: components["schemas"]["ProcessSample"][];
             /**
              * Format: date-time
-             * @description The instant of a snapshot_message or changes_message
+             * @description snapshot_message, changes_message: the time of the snapshot
              */
             timestamp?: string;
         };
@@ -1194,12 +1194,12 @@ export interface components {
         LiveRequest: {
             /** @enum {string} */
             action: "subscribe" | "unsubscribe";
-            /** @description Subscribe only: be sent every process once, and then only what changes, as changes_message in the form that agents post */
+            /** @description Subscribe only: receive changes_message instead of snapshot_message: first every process, then only changes, in the form that agents send */
             changes?: boolean;
             machine_id: string;
             /**
              * Format: date-time
-             * @description Subscribe only: the newest snapshot that the client has; it gets those it has missed since, at most 60
+             * @description Subscribe only: the timestamp of the newest snapshot that the client has. The server sends the snapshots after it, at most the newest 60
              */
             since?: string;
         };
