@@ -6,8 +6,10 @@
 # make bench-agent  what watching every process costs, beside those of its peers that are installed
 # make bench-storage  writing, size and reads over a long history, with figures
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# Set VERSION for a release. Otherwise the programs take it from the commit (internal/buildinfo).
+VERSION ?=
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=auto \
+	-ldflags '-s -w -X github.com/snapwatch/snapwatch/internal/buildinfo.version=$(VERSION)'
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
 # What strangers can send, folder:target; make test runs each for a few seconds.

@@ -14,11 +14,9 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"github.com/snapwatch/snapwatch/agent"
+	"github.com/snapwatch/snapwatch/internal/buildinfo"
 	"github.com/snapwatch/snapwatch/internal/config"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 // commandLine is the program's commands; without one it runs.
 type commandLine struct {
@@ -55,7 +53,7 @@ func run(ctx context.Context) error {
 	}
 	var line commandLine
 	parser, err := kong.New(
-		&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": version},
+		&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": buildinfo.Read().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Description("Watches this machine: every process, at every moment."),
 	)
@@ -77,5 +75,5 @@ func agentConfig(cfg config.Agent) (agent.Config, error) {
 	return agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
 		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
 		KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns, MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
-		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: version}, nil
+		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Version: buildinfo.Version()}, nil
 }

@@ -127,7 +127,7 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	if err != nil {
 		return fmt.Errorf("find the settings: %w", err)
 	}
-	given, err := config.Given(log, cfg)
+	given, err := config.NonDefault(&log, &cfg)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func TestInstallWritesSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapwatch", "agent.env")
 	write := func(cfg config.Agent, level string) int {
 		t.Helper()
-		given, err := config.Given(config.Log{Level: level}, cfg)
+		given, err := config.NonDefault(&config.Log{Level: level}, &cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestInstallWritesSettings(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if _, err := config.Given(config.Agent{SecretPatterns: []string{"a", "b"}}); err == nil {
+	if _, err := config.NonDefault(&config.Agent{SecretPatterns: []string{"a", "b"}}); err == nil {
 		t.Error("two patterns fit one variable")
 	}
 }

@@ -17,30 +17,30 @@ const (
 	agentGrace   = 10 * time.Second
 )
 
-// agentProgram finds the agent's binary beside our own.
+// agentProgram returns the path of the agent's program, which must be in the folder of this program.
 func agentProgram() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("find our own program: %w", err)
+		return "", fmt.Errorf("find this program: %w", err)
 	}
 	if self, err = filepath.EvalSymlinks(self); err != nil {
-		return "", fmt.Errorf("find our own program: %w", err)
+		return "", fmt.Errorf("find this program: %w", err)
 	}
 	program := filepath.Join(filepath.Dir(self), "snapwatch-agent")
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
 	if _, err := os.Stat(program); err != nil {
-		return "", fmt.Errorf("find the agent beside the server: %w; run snapwatch serve to go without", err)
+		return "", fmt.Errorf("find the agent beside the server: %w; use snapwatch serve to run without an agent", err)
 	}
 	return program, nil
 }
 
-// superviseAgent keeps an agent running until ctx ends. The enrolment key is for the
-// first time; it is not among the arguments, which everybody sees.
+// superviseAgent runs an agent until ctx ends, and restarts it if it exits. The agent gets the enrolment
+// key, which it needs when it has no token, in the environment, because other users can see arguments.
 func superviseAgent(ctx context.Context, program string, arguments []string, key string, logger *slog.Logger) {
-	// The kernel ends the agent when the thread that started it ends (see
-	// childOfThread), so that thread must live as long as this function.
+	// The kernel ends the agent when the thread that started it ends (see childOfThread), so the thread
+	// must exist as long as this function runs.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
@@ -54,7 +54,7 @@ func superviseAgent(ctx context.Context, program string, arguments []string, key
 		if ctx.Err() != nil {
 			return
 		}
-		logger.Error("the agent ended, starting it again", "wait", agentRestart, "err", err)
+		logger.Error("the agent exited; restarting it", "wait", agentRestart, "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(agentRestart):

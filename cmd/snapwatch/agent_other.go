@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// childOfThread has no means outside Linux to end the agent with us.
+// childOfThread returns no attributes: only Linux can end the agent together with this program.
 func childOfThread() *syscall.SysProcAttr { return nil }

@@ -4,34 +4,27 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"os"
 
-	"github.com/gin-gonic/gin"
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/snapwatch/snapwatch/api"
-	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
 
 type migrateCommand struct {
-	Up      migrateUpCommand      `cmd:"" help:"Bring the schema up to this version."`
-	To      migrateToCommand      `cmd:"" help:"Move the schema up or down to a version."`
-	Down    migrateDownCommand    `cmd:"" help:"Take the schema and all data away."`
-	Version migrateVersionCommand `cmd:"" help:"Print the schema's version."`
+	Up      migrateUpCommand      `cmd:"" help:"Migrate the schema to the version of this program."`
+	To      migrateToCommand      `cmd:"" help:"Migrate the schema up or down to a version."`
+	Down    migrateDownCommand    `cmd:"" help:"Remove the schema and all data."`
+	Version migrateVersionCommand `cmd:"" help:"Print the version of the schema."`
 }
 
 type migrateUpCommand struct{ config.Database }
 
-// Run brings the schema up.
+// Run migrates the schema to the newest version.
 func (c *migrateUpCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
-		found, err := store.Migrate(ctx, url, c.Profile)
+		detection, err := store.Migrate(ctx, url, c.Profile)
 		if err == nil {
-			logger.Info("storage profile", "profile", found.Profile, "reason", found.Reason)
+			logger.Info("storage profile", "profile", detection.Profile, "reason", detection.Reason)
 		}
 		return err
 	})
@@ -39,68 +32,42 @@ func (c *migrateUpCommand) Run(ctx context.Context, logger *slog.Logger) error {
 
 type migrateDownCommand struct {
 	config.Database
-	Yes bool `required:"" help:"Yes, delete all data."`
+	Yes bool `required:"" help:"Confirm that all data is deleted."`
 }
 
-// Run takes the schema away.
+// Run removes the schema.
 func (c *migrateDownCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, store.MigrateDown)
 }
 
 type migrateToCommand struct {
 	config.Database
-	Target uint `arg:"" help:"The version."`
+	Target uint `arg:"" help:"Version of the schema."`
 }
 
-// Run moves the schema.
+// Run migrates the schema to a version.
 func (c *migrateToCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	return withURL(
-		ctx, c.Database, logger,
-		func(ctx context.Context, url string) error { return store.MigrateTo(ctx, url, c.Target) },
-	)
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
+		return store.MigrateTo(ctx, url, c.Target)
+	})
 }
 
 type migrateVersionCommand struct{ config.Database }
 
-// Run prints the version.
+// Run prints the version of the schema.
 func (c *migrateVersionCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
 		version, dirty, err := store.SchemaVersion(ctx, url)
 		if err == nil {
-			fmt.Printf("%d%s\n", version, map[bool]string{true: " dirty: a migration failed half-way"}[dirty])
+			fmt.Printf("%d%s\n", version, choose(dirty, " dirty: a migration failed half-way", ""))
 		}
 		return err
 	})
 }
 
-// withURL calls do with the database's URL; the private cluster runs meanwhile.
-func withURL(
-	ctx context.Context, database config.Database, logger *slog.Logger, do func(context.Context, string) error,
-) (err error) {
-	if database.DatabaseURL != "" {
-		return do(ctx, database.DatabaseURL)
-	}
-	dir, err := database.Dir()
-	if err != nil {
-		return err
-	}
-	cluster, err := embedded.Start(
-		ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger},
-	)
-	if err != nil {
-		return fmt.Errorf("start the private database: %w", err)
-	}
-	defer func() {
-		if stopErr := cluster.Stop(context.WithoutCancel(ctx)); err == nil {
-			err = stopErr
-		}
-	}()
-	return do(ctx, cluster.URL())
-}
-
 type databaseURLCommand struct{ config.Database }
 
-// Run prints the URL.
+// Run prints the database's URL.
 func (c *databaseURLCommand) Run() error {
 	url := c.Database.DatabaseURL
 	if url == "" {
@@ -116,19 +83,37 @@ func (c *databaseURLCommand) Run() error {
 	return nil
 }
 
-type openAPICommand struct{}
-
-// Run prints the document, which needs neither a database nor a port.
-func (openAPICommand) Run() error {
-	gin.SetMode(gin.ReleaseMode)
-	nothing := func(*gin.Context) {}
-	access := api.NewAccess(auth.NewPolicy(auth.Rules()), nil, nil)
-	document, err := api.New(api.Config{Version: "1"}, api.Parts{Access: access, Ingest: nothing, Live: nothing, UI: http.NotFoundHandler(),
-		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}).
-		Document()
-	if err != nil {
-		return fmt.Errorf("make the OpenAPI document: %w", err)
+// withURL calls do with the database's URL. If the settings name no database, the private cluster runs
+// until do returns.
+func withURL(
+	ctx context.Context, database config.Database, logger *slog.Logger, do func(context.Context, string) error,
+) (err error) {
+	if database.DatabaseURL != "" {
+		return do(ctx, database.DatabaseURL)
 	}
-	_, err = fmt.Fprintf(os.Stdout, "%s\n", document)
-	return err
+	cluster, err := startCluster(ctx, database, logger)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if stopErr := cluster.Stop(context.WithoutCancel(ctx)); err == nil {
+			err = stopErr
+		}
+	}()
+	return do(ctx, cluster.URL())
+}
+
+// startCluster starts the private cluster of the data directory.
+func startCluster(ctx context.Context, database config.Database, logger *slog.Logger) (*embedded.Cluster, error) {
+	dir, err := database.Dir()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := embedded.Start(
+		ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger},
+	)
+	if err != nil {
+		return nil, fmt.Errorf("start the private database: %w", err)
+	}
+	return cluster, nil
 }

@@ -1,5 +1,5 @@
-// Command snapwatch is the server: it takes the agents' snapshots, keeps them in
-// PostgreSQL and shows them.
+// Command snapwatch is the server: it receives snapshots from agents, stores them in PostgreSQL and
+// serves the API and the web page. It also has commands for the database and for accounts.
 package main
 
 import (
@@ -13,36 +13,35 @@ import (
 	mangokong "github.com/alecthomas/mango-kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 
+	"github.com/snapwatch/snapwatch/internal/buildinfo"
 	"github.com/snapwatch/snapwatch/internal/config"
 )
 
-// version is set by the linker.
-var version = "dev"
-
-// commandLine is the program's commands.
+// commandLine is the program's commands and common flags.
 type commandLine struct {
 	config.Log
 
 	Up          upCommand          `cmd:"" help:"Run everything on this machine: database, server and an agent."`
-	Serve       serveCommand       `cmd:"" help:"Run the server, with its private database if DATABASE_URL is not set."`
-	Migrate     migrateCommand     `cmd:"" help:"Move the database's schema; the server does it by itself at start."`
+	Serve       serveCommand       `cmd:"" help:"Run the server, with a private database unless DATABASE_URL is set."`
+	Migrate     migrateCommand     `cmd:"" help:"Migrate the database schema. The server does this by itself when it starts."`
 	DatabaseURL databaseURLCommand `cmd:"" name:"database-url" help:"Print the connection URL of the database, for psql."`
-	User        userCommand        `cmd:"" help:"People who may log in."`
-	Token       tokenCommand       `cmd:"" help:"Tokens of programs and agents."`
-	Key         keyCommand         `cmd:"" help:"Enrolment keys, with which agents get their tokens."`
-	Ready       readyCommand       `cmd:"" help:"Ask a running server whether it is ready."`
+	User        userCommand        `cmd:"" help:"Manage users."`
+	Token       tokenCommand       `cmd:"" help:"Manage API tokens, including those of agents."`
+	Key         keyCommand         `cmd:"" help:"Manage enrolment keys, with which agents get their tokens."`
+	Ready       readyCommand       `cmd:"" help:"Check whether a running server is ready."`
 	OpenAPI     openAPICommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 
-	Completion kongcompletion.Completion `cmd:"" help:"Tell how to complete this program's commands in bash, zsh or fish."`
-	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`
+	Completion  kongcompletion.Completion `cmd:"" help:"Print how to set up command-line completion in bash, zsh or fish."`
+	Man         mangokong.ManFlag         `hidden:"" help:"Print the man page."`
+	VersionFlag kong.VersionFlag          `name:"version" help:"Print the version."`
 }
 
 type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run() error {
-	fmt.Println(version)
+	fmt.Println(buildinfo.Read())
 	return nil
 }
 
@@ -63,7 +62,8 @@ func run(ctx context.Context) error {
 	var line commandLine
 	parser, err := kong.New(
 		&line, kong.Name("snapwatch"), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Description("Every process on every machine, at every moment: live in the browser and for ever in SQL."),
+		kong.Vars{"version": buildinfo.Read().String()},
+		kong.Description("Records every process on every machine, and shows any moment in the browser and in SQL."),
 	)
 	if err != nil {
 		return fmt.Errorf("build the command line: %w", err)

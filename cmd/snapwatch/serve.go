@@ -13,13 +13,14 @@ import (
 type serveCommand struct {
 	config.Database
 	config.Server
+	config.Access
 	config.OIDC
 	config.TLS
 }
 
-// Run serves until a signal.
+// Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	s, err := start(ctx, settings{c.Database, c.Server, c.OIDC, c.TLS}, logger)
+	s, err := start(ctx, settings{c.Database, c.Server, c.Access, c.OIDC, c.TLS}, logger)
 	if err != nil {
 		return err
 	}
@@ -33,24 +34,25 @@ func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
 type upCommand struct {
 	config.Database
 	config.Server
+	config.Access
 }
 
-// Run serves with an agent of this machine until a signal.
+// Run serves, with an agent for this machine, until ctx ends.
 func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	program, err := agentProgram()
 	if err != nil {
 		return err
 	}
-	s, err := start(ctx, settings{database: c.Database, server: c.Server}, logger)
+	s, err := start(ctx, settings{database: c.Database, server: c.Server, access: c.Access}, logger)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		s.stop()
-		fmt.Fprintln(os.Stderr, "snapwatch has stopped; run it again, and the history is still there.")
+		fmt.Fprintln(os.Stderr, "snapwatch has stopped. The history is kept for the next start.")
 	}()
 	arguments := []string{"--server", s.url()}
-	if c.DataDir != "" { // what belongs to an unusual place stays together there
+	if c.DataDir != "" { // keep the agent's state beside the data
 		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
 	}
 	key, err := s.auth.CreateLocalEnrolmentKey(ctx)
@@ -60,11 +62,11 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	agentCtx, stopAgent := context.WithCancel(ctx)
 	agentDone := make(chan struct{})
 	go func() { superviseAgent(agentCtx, program, arguments, key, logger); close(agentDone) }()
-	// The agent goes first, so that its last snapshots are taken.
+	// The agent stops before the server, so that its last snapshots are stored.
 	defer func() { stopAgent(); <-agentDone }()
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "Ctrl-C stops it.")
+	fmt.Fprintln(os.Stderr, "Press Ctrl-C to stop.")
 	return s.wait(ctx)
 }

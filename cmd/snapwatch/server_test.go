@@ -26,7 +26,8 @@ func TestUpRunsAnAgentAndEndsIt(t *testing.T) {
 	second := exec.CommandContext(
 		t.Context(), program("snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0",
 	)
-	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "one snapwatch a data directory") {
+	if out, err := second.CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "one snapwatch a data directory") {
 		t.Errorf("a second server on the data directory: %v, %s", err, out)
 	}
 	second = exec.CommandContext(

@@ -29,7 +29,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	build := exec.Command(
-		"go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=1.2.3", "-o", dir+"/", "./cmd/...",
+		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/snapwatch/snapwatch/internal/buildinfo.version=1.2.3", "-o", dir+"/", "./cmd/...",
 	)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -213,7 +213,7 @@ func TestHealthCommand(t *testing.T) {
 		t.Fatalf("%v", check)
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(programs, "snapwatch"), check[2:]...).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "ask the server") {
+	if err == nil || !strings.Contains(string(out), "connect to the server") {
 		t.Errorf("without a server: %v %s", err, out)
 	}
 	port := check[len(check)-1]

@@ -45,7 +45,7 @@ func TestReleaseNamesWhatThereIs(t *testing.T) {
 		if !exists(t, filepath.Join(root, build.Main, "main.go")) {
 			t.Errorf("%s: no %s", build.ID, build.Main)
 		}
-		if !strings.Contains(strings.Join(build.Ldflags, " "), "-X main.version=") ||
+		if !strings.Contains(strings.Join(build.Ldflags, " "), "-X github.com/snapwatch/snapwatch/internal/buildinfo.version=") ||
 			!slices.Contains(build.Env, "CGO_ENABLED=0") {
 			t.Errorf("%s is built otherwise than make does", build.ID)
 		}

@@ -13,48 +13,55 @@ import (
 	"github.com/snapwatch/snapwatch/internal/config"
 )
 
-var update = flag.Bool("update", false, "write .env.example anew")
+var update = flag.Bool("update", false, "write the generated files")
 
 func TestReferenceIsFresh(t *testing.T) {
-	const path = "../../docs/settings.md"
-	if *update {
-		if err := os.WriteFile(path, []byte(config.Reference()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(text) != config.Reference() {
-		t.Error("docs/settings.md is stale: run go generate ./internal/config")
-	}
-	// The names are those of the command line.
-	var line struct {
-		config.Log
-		config.Database
-		config.Server
-		config.OIDC
-		config.TLS
-	}
-	var agent struct{ config.Agent }
-	for _, of := range []any{&line, &agent} {
-		parser, err := kong.New(of)
+	text := checkFresh(t, "../../docs/settings.md", config.Reference)
+	// The page has every flag of both command lines.
+	for _, settings := range []any{
+		&struct {
+			config.Log
+			config.Database
+			config.Server
+			config.Access
+			config.OIDC
+			config.TLS
+		}{},
+		&struct{ config.Agent }{},
+	} {
+		parser, err := kong.New(settings)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, flag := range parser.Model.Flags {
-			if flag.Name != "help" && !strings.Contains(string(text), "| `--"+flag.Name+"` | `"+flag.Envs[0]+"` |") {
-				t.Errorf("--%s is not in it", flag.Name)
+			if flag.Name != "help" && !strings.Contains(text, "| `--"+flag.Name+"` | `"+flag.Envs[0]+"` |") {
+				t.Errorf("--%s is missing", flag.Name)
 			}
 		}
 	}
 }
 
 func TestEnvExampleIsFresh(t *testing.T) {
-	const path = "../../.env.example"
+	text := checkFresh(t, "../../.env.example", config.EnvExample)
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "# =") || strings.TrimSpace(line) == "#" {
+			t.Errorf("a setting has no name or no description: %q", line)
+		}
+		if len(line) > 101 {
+			t.Errorf("a line of %d characters: %q", len(line)-1, line)
+		}
+	}
+}
+
+// checkFresh compares a generated file with its generator, and returns its text.
+func checkFresh(t *testing.T, path string, generate func() (string, error)) string {
+	t.Helper()
+	want, err := generate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if *update {
-		if err := os.WriteFile(path, []byte(config.EnvExample()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,14 +69,10 @@ func TestEnvExampleIsFresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(text) != config.EnvExample() {
-		t.Error(".env.example is stale: run go generate ./internal/config")
+	if string(text) != want {
+		t.Errorf("%s is stale: run go generate ./internal/config", path)
 	}
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "# =") || strings.TrimSpace(line) == "#" {
-			t.Errorf("a setting lacks its name or its help: %q", line)
-		}
-	}
+	return string(text)
 }
 
 func TestLog(t *testing.T) {

@@ -7,17 +7,17 @@ import (
 	"runtime"
 )
 
-// Dir returns the data directory, the default one if none is set.
+// Dir returns the absolute path of the data directory: the setting, or else the default.
 func (d Database) Dir() (string, error) {
 	return dir(d.DataDir, "/var/lib/snapwatch", "XDG_DATA_HOME", ".local/share", "snapwatch")
 }
 
-// Dir returns the state directory, the default one if none is set.
+// Dir returns the absolute path of the state directory: the setting, or else the default.
 func (a Agent) Dir() (string, error) {
 	return dir(a.StateDir, "/var/lib/snapwatch-agent", "XDG_STATE_HOME", ".local/state", "snapwatch-agent")
 }
 
-// AgentFile returns where an agent's settings are, by default.
+// AgentFile returns the path of the agent's default settings file.
 func AgentFile() string {
 	if base := os.Getenv("ProgramData"); runtime.GOOS == "windows" && base != "" {
 		return filepath.Join(base, "snapwatch", "agent.env")
@@ -25,7 +25,7 @@ func AgentFile() string {
 	return "/etc/snapwatch/agent.env"
 }
 
-// File returns where the settings of this agent are.
+// File returns the path of this agent's settings file: the setting, or else the default.
 func (a Agent) File() (string, error) {
 	if a.Config != "" {
 		return filepath.Abs(a.Config)
@@ -33,7 +33,8 @@ func (a Agent) File() (string, error) {
 	return AgentFile(), nil
 }
 
-// dir follows the XDG base directories for those who are not root.
+// dir returns the directory that is set, or else the default one. For users other than root that is an
+// XDG base directory.
 func dir(set, root, variable, underHome, name string) (string, error) {
 	if set != "" {
 		return filepath.Abs(set)
