@@ -1,11 +1,13 @@
 package query
 
+import "github.com/snapwatch/snapwatch/store/schema"
+
 // Statements whose plans are tested.
-const (
+var (
 	RangeSQL   = rangeSQL
 	AtSQL      = atSQL
 	AfterSQL   = afterSQL
 	SamplesSQL = samplesSQL
-	DisksSQL   = disksSQL
-	NetsSQL    = netsSQL
+	DisksSQL   = schema.Disks.SelectSQL
+	NetsSQL    = schema.Interfaces.SelectSQL
 )

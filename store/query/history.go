@@ -54,7 +54,7 @@ func (q *Queries) ProcessLifetime(
 		return nil, err
 	}
 	rows, err := q.pool.Query(ctx, `
-		SELECT id, started_at, ppid, name, command_line, user_name, cgroup FROM processes
+		SELECT id, started_at, `+schema.IdentityColumns+` FROM processes
 		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM CASE WHEN $3::timestamptz IS NOT NULL THEN $3
 			ELSE (SELECT started_at FROM processes WHERE machine = $1 AND pid = $2 ORDER BY id DESC LIMIT 1) END
 		ORDER BY id DESC`, machine, pid, schema.NullTime(startedAt))
@@ -65,7 +65,7 @@ func (q *Queries) ProcessLifetime(
 	lifetime.Identities, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (IdentityVersion, error) {
 		var one IdentityVersion
 		var started pgtype.Timestamptz
-		err := row.Scan(&one.id, &started, &one.PPID, &one.Name, &one.CommandLine, &one.User, &one.Cgroup)
+		err := row.Scan(append([]any{&one.id, &started}, schema.IdentityDest(&one.Identity)...)...)
 		lifetime.StartedAt = snapshot.TimeOf(started.Time)
 		return one, err
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // Machine is a machine as the store knows it.
@@ -64,17 +65,16 @@ type MachinePage struct {
 	Limit                  int
 }
 
-const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count, m.total_ram, m.agent_version,
-	m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version, m.registered_at, m.last_seen, s.ts, s.process_count,
-	s.cpu_usage, s.load1, s.load5, s.load15, s.uptime_ms, s.total_ram, s.used_ram, s.available_ram, s.total_swap, s.used_swap,
-	s.total_disk, s.used_disk, s.available_disk`
+const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count, m.total_ram,
+	m.agent_version, m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version, m.registered_at, m.last_seen,
+	s.ts, s.process_count, `
 
-const (
-	machinesSQL = `SELECT ` + machineColumns + `
+var (
+	machinesSQL = `SELECT ` + machineColumns + schema.LatestColumns + `
 		FROM (SELECT * FROM machines WHERE (hostname, machine_id) > ($1, $2) AND ($4 OR tags && $5) ORDER BY hostname, machine_id LIMIT $3) m
 		LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot
 		ORDER BY m.hostname, m.machine_id`
-	machineSQL = `SELECT ` + machineColumns + `
+	machineSQL = `SELECT ` + machineColumns + schema.LatestColumns + `
 		FROM machines m LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot WHERE m.machine_id = $1`
 )
 
@@ -116,21 +116,24 @@ func (q *Queries) Machine(ctx context.Context, machineID string) (*Machine, erro
 
 func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	var m Machine
-	var latest snapshot.MachineSnapshot
+	var latest schema.Snapshot
 	var registered, seen time.Time
 	var last *time.Time
 	var count *int32
-	err := row.Scan(
-		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount,
-		&m.TotalRAM, &m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags,
-		&m.ConfigVersion, &registered, &seen, &last, &count, &latest.CPUUsage, &latest.Load1, &latest.Load5,
-		&latest.Load15, &latest.UptimeMS, &latest.TotalRAM, &latest.UsedRAM, &latest.AvailableRAM, &latest.TotalSwap,
-		&latest.UsedSwap, &latest.TotalDisk, &latest.UsedDisk, &latest.AvailableDisk,
-	)
-	m.RegisteredAt, m.LastSeen = snapshot.TimeOf(registered), snapshot.TimeOf(seen)
-	if last != nil {
-		m.LastSnapshot, m.Latest, m.ProcessCount = snapshot.TimeOf(*last), &latest, *count
+	err := row.Scan(append([]any{
+		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount, &m.TotalRAM,
+		&m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags, &m.ConfigVersion, &registered, &seen,
+		&last, &count,
+	}, latest.LatestDest()...)...)
+	if err != nil {
+		return m, err
 	}
+	m.RegisteredAt, m.LastSeen = snapshot.TimeOf(registered), snapshot.TimeOf(seen)
+	if last == nil {
+		return m, nil
+	}
+	metrics, err := latest.Metrics()
+	m.LastSnapshot, m.Latest, m.ProcessCount = snapshot.TimeOf(*last), &metrics, *count
 	return m, err
 }
 

@@ -31,22 +31,15 @@ func (q *Queries) readSamples(ctx context.Context, machine int32, from, to snaps
 	if err != nil {
 		return nil, fmt.Errorf("read samples of machine %d: %w", machine, err)
 	}
-	samples, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sample, error) {
-		var one sample
-		var ts time.Time
-		var state *string
-		v := &one.values
-		err := row.Scan(
-			&ts, &one.process, &v.CPUMS, &v.MemoryUsage, &v.ReadBytes, &v.WriteBytes, &v.Threads, &state,
-			&v.OpenFiles,
-		)
+	var samples []sample
+	var ts time.Time
+	var one sample
+	dest := append([]any{&ts, &one.process}, schema.ValuesDest(&one.values)...)
+	if _, err := pgx.ForEachRow(rows, dest, func() error {
 		one.ts = snapshot.TimeOf(ts)
-		if state != nil {
-			v.State = *state
-		}
-		return one, err
-	})
-	if err != nil {
+		samples = append(samples, one)
+		return nil
+	}); err != nil {
 		return nil, fmt.Errorf("read samples of machine %d: %w", machine, err)
 	}
 	return samples, nil
@@ -66,19 +59,15 @@ func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int
 		return nil, fmt.Errorf("read processes: %w", err)
 	}
 	identities := make(map[int64]identityRow, len(ids))
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		var id int64
-		var one identityRow
-		var started pgtype.Timestamptz
-		err := row.Scan(
-			&id, &one.key.PID, &started, &one.identity.PPID, &one.identity.Name, &one.identity.CommandLine,
-			&one.identity.User, &one.identity.Cgroup,
-		)
+	var id int64
+	var one identityRow
+	var started pgtype.Timestamptz
+	dest := append([]any{&id, &one.key.PID, &started}, schema.IdentityDest(&one.identity)...)
+	if _, err = pgx.ForEachRow(rows, dest, func() error {
 		one.key.StartedAt = snapshot.TimeOf(started.Time)
 		identities[id] = one
-		return struct{}{}, err
-	})
-	if err != nil {
+		return nil
+	}); err != nil {
 		return nil, fmt.Errorf("read processes: %w", err)
 	}
 	return identities, nil

@@ -86,22 +86,17 @@ func (q *Queries) After(ctx context.Context, machineID string, after snapshot.Ti
 	return q.complete(ctx, machineID, machine, rows, true)
 }
 
-const instantColumns = `ts, full_ts, interval_ms, cpu_usage, load1, load5, load15, uptime_ms,
-	total_ram, used_ram, available_ram, total_swap, used_swap, total_disk, used_disk, available_disk,
-	cpu_user, cpu_nice, cpu_system, cpu_iowait, cpu_irq, cpu_steal, cores, temperatures, unseen_processes, dropped_snapshots, clock_jump_ms`
+var (
+	selectSnapshots = `SELECT ` + schema.SnapshotColumns + ` FROM snapshots WHERE machine = $1`
+	rangeSQL        = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
+	atSQL           = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
+	afterSQL        = `SELECT * FROM (` + selectSnapshots + ` AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
+)
 
 const (
-	rangeSQL = `SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
-	atSQL    = `SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
-	afterSQL = `SELECT * FROM (SELECT ` + instantColumns + ` FROM snapshots WHERE machine = $1 AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
-
-	samplesSQL = `SELECT ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, threads, state, open_files
+	samplesSQL = `SELECT ts, process, ` + schema.ValueColumns + `
 		FROM process_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts`
-	identitiesSQL = `SELECT id, pid, started_at, ppid, name, command_line, user_name, cgroup FROM processes WHERE id = ANY($1)`
-	disksSQL      = `SELECT ts, device, mount, total, used, read_bytes, write_bytes
-		FROM disk_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, mount`
-	netsSQL = `SELECT ts, name, received_bytes, sent_bytes
-		FROM net_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, name`
+	identitiesSQL = `SELECT id, pid, started_at, ` + schema.IdentityColumns + ` FROM processes WHERE id = ANY($1)`
 )
 
 // instant is a row of snapshots.
@@ -117,26 +112,15 @@ func (q *Queries) readInstants(ctx context.Context, machine int32, sql string, a
 		return nil, fmt.Errorf("read snapshots of machine %d: %w", machine, err)
 	}
 	instants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (instant, error) {
-		var at instant
-		var ts, full time.Time
-		m := &at.metrics
-		var cpu snapshot.CPUModes
-		var temperatures []byte
-		err := row.Scan(
-			&ts, &full, &at.intervalMS, &m.CPUUsage, &m.Load1, &m.Load5, &m.Load15, &m.UptimeMS, &m.TotalRAM,
-			&m.UsedRAM, &m.AvailableRAM, &m.TotalSwap, &m.UsedSwap, &m.TotalDisk, &m.UsedDisk, &m.AvailableDisk,
-			&cpu.User, &cpu.Nice, &cpu.System, &cpu.IOWait, &cpu.IRQ, &cpu.Steal, &m.Cores, &temperatures,
-			&m.UnseenProcesses, &m.DroppedSnapshots, &m.ClockJumpMS,
-		)
-		if err != nil {
-			return at, err
+		var stored schema.Snapshot
+		if err := row.Scan(stored.Dest()...); err != nil {
+			return instant{}, err
 		}
-		at.ts, at.fullTS = snapshot.TimeOf(ts), snapshot.TimeOf(full)
-		if cpu != (snapshot.CPUModes{}) {
-			m.CPU = &cpu
-		}
-		m.Temperatures, err = schema.ParseTemperatures(temperatures)
-		return at, err
+		metrics, err := stored.Metrics()
+		return instant{
+			ts: snapshot.TimeOf(stored.Timestamp), fullTS: snapshot.TimeOf(stored.FullTS),
+			intervalMS: stored.IntervalMS, metrics: metrics,
+		}, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read snapshots of machine %d: %w", machine, err)
@@ -190,38 +174,37 @@ func (q *Queries) complete(
 	return states, nil
 }
 
+// readDevices adds the devices of the time span to the snapshots in index.
 func (q *Queries) readDevices(
 	ctx context.Context, machine int32, from, to snapshot.Time, index map[snapshot.Time]*snapshot.MachineSnapshot,
 ) error {
 	batch := &pgx.Batch{}
-	batch.Queue(disksSQL, machine, from.Std(), to.Std()).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var ts time.Time
-			var disk snapshot.Disk
-			if err := rows.Scan(&ts, &disk.Device, &disk.Mount, &disk.Total, &disk.Used, &disk.ReadBytes, &disk.WriteBytes); err != nil {
-				return err
-			}
-			if m := index[snapshot.TimeOf(ts)]; m != nil {
-				m.Disks = append(m.Disks, disk)
-			}
-		}
-		return rows.Err()
-	})
-	batch.Queue(netsSQL, machine, from.Std(), to.Std()).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var ts time.Time
-			var net snapshot.Interface
-			if err := rows.Scan(&ts, &net.Name, &net.ReceivedBytes, &net.SentBytes); err != nil {
-				return err
-			}
-			if m := index[snapshot.TimeOf(ts)]; m != nil {
-				m.Interfaces = append(m.Interfaces, net)
-			}
-		}
-		return rows.Err()
-	})
+	disks := batch.Queue(schema.Disks.SelectSQL, machine, from.Std(), to.Std())
+	disks.Query(scanDevices(schema.Disks, index, func(m *snapshot.MachineSnapshot, disk snapshot.Disk) {
+		m.Disks = append(m.Disks, disk)
+	}))
+	interfaces := batch.Queue(schema.Interfaces.SelectSQL, machine, from.Std(), to.Std())
+	interfaces.Query(scanDevices(schema.Interfaces, index, func(m *snapshot.MachineSnapshot, one snapshot.Interface) {
+		m.Interfaces = append(m.Interfaces, one)
+	}))
 	if err := q.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("read devices of machine %d: %w", machine, err)
 	}
 	return nil
+}
+
+func scanDevices[D any](
+	table *schema.DeviceTable[D], index map[snapshot.Time]*snapshot.MachineSnapshot,
+	add func(*snapshot.MachineSnapshot, D),
+) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		var row schema.DeviceRow[D]
+		_, err := pgx.ForEachRow(rows, table.Dest(&row), func() error {
+			if m := index[snapshot.TimeOf(row.Timestamp)]; m != nil {
+				add(m, row.Device)
+			}
+			return nil
+		})
+		return err
+	}
 }

@@ -1,5 +1,7 @@
-// Package schema maps snapshots to the rows of the series' tables, for the writer, and back, for the
-// queries.
+// Package schema describes the tables of the series: their columns, in one place for the writer and
+// the queries, and how a row is encoded and scanned.
+//
+// To store another value of a machine, add a line to snapshotColumns and a migration.
 package schema
 
 import (
@@ -7,13 +9,6 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
-
-// StateExited is the state of the last row of a process that exited and used nothing since the row
-// before. A process that used something last has snapshot.StateEnded instead.
-const StateExited = "exited"
-
-// IsGone reports whether a row with this state is the last one of its process.
-func IsGone(state string) bool { return state == StateExited || state == snapshot.StateEnded }
 
 // NullTime returns t as a nullable timestamp, nil for 0.
 func NullTime(t snapshot.Time) *time.Time {
@@ -23,3 +18,6 @@ func NullTime(t snapshot.Time) *time.Time {
 	std := t.Std()
 	return &std
 }
+
+// HourOf returns the hours since 1970, as in process_samples.hour.
+func HourOf(t snapshot.Time) int32 { return int32(int64(t) / 3_600_000) }

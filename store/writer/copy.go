@@ -2,13 +2,10 @@ package writer
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // rowSource produces rows for COPY in PostgreSQL's binary format, one at a time,
@@ -62,47 +59,4 @@ func (r *copyReader) Read(p []byte) (int, error) {
 	n := copy(p, r.buffer[r.at:])
 	r.at += n
 	return n, nil
-}
-
-func putRow(b []byte, columns int16) []byte { return binary.BigEndian.AppendUint16(b, uint16(columns)) }
-
-func putNull(b []byte) []byte { return append(b, 0xff, 0xff, 0xff, 0xff) }
-
-func putInt8(b []byte, v int64) []byte {
-	return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 8), uint64(v))
-}
-
-func putInt4(b []byte, v int32) []byte {
-	return binary.BigEndian.AppendUint32(append(b, 0, 0, 0, 4), uint32(v))
-}
-
-func putBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 0, 0, 0, 1, 1)
-	}
-	return append(b, 0, 0, 0, 1, 0)
-}
-
-func putText(b []byte, v string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
-}
-
-// postgresEpoch is 2000-01-01, from which PostgreSQL counts microseconds, in
-// milliseconds since 1970.
-const postgresEpoch = 946_684_800_000
-
-func putTime(b []byte, t snapshot.Time) []byte { return putInt8(b, (int64(t)-postgresEpoch)*1000) }
-
-func putInt8Or(b []byte, v *int64) []byte {
-	if v == nil {
-		return putNull(b)
-	}
-	return putInt8(b, *v)
-}
-
-func putInt4Or(b []byte, v *int32) []byte {
-	if v == nil {
-		return putNull(b)
-	}
-	return putInt4(b, *v)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // groupWrite is one transaction of the writer. It first works out what is to be
@@ -96,7 +97,7 @@ func (w *groupWrite) markHoursDirty(ctx context.Context) error {
 	var machines []int32
 	var hours []time.Time
 	for i := range w.rows {
-		at := machineHour{w.rows[i].machine.id, hourOf(w.rows[i].snapshot.Timestamp)}
+		at := machineHour{w.rows[i].machine.id, schema.HourOf(w.rows[i].snapshot.Timestamp)}
 		if !seen[at] {
 			seen[at] = true
 			machines, hours = append(machines, at.machine), append(hours, time.Unix(int64(at.hour)*3600, 0).UTC())

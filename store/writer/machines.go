@@ -139,41 +139,34 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 	return snapshot.TimeOf(full), nil
 }
 
-// loadRun reads what a machine ran at ts, for the cache that lacks it. OFFSET
-// keeps the planner from hashing all processes there are for a few hundred.
+// loadRun reads the processes of a run that is not in the cache. OFFSET 0 keeps the planner from
+// hashing the whole table processes for a few hundred rows.
 func (w *groupWrite) loadRun(
 	ctx context.Context, machine int32, fullTS, ts snapshot.Time,
 ) (map[snapshot.ProcessKey]runningProcess, error) {
 	rows, err := w.tx.Query(ctx, `
-		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, s.state, s.cpu_ms, s.memory_usage, s.threads, s.open_files, s.read_bytes, s.write_bytes
-		FROM process_samples s CROSS JOIN LATERAL (SELECT * FROM processes WHERE id = s.process OFFSET 0) p
+		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, `+schema.ValueColumns+`
+		FROM process_samples s CROSS JOIN LATERAL (SELECT pid, started_at, id, identity, last_day FROM processes WHERE id = s.process OFFSET 0) p
 		WHERE s.machine = $1 AND s.ts BETWEEN $2 AND $3 ORDER BY s.ts`, machine, fullTS.Std(), ts.Std())
 	if err != nil {
 		return nil, fmt.Errorf("load a machine's processes: %w", err)
 	}
 	processes := make(map[snapshot.ProcessKey]runningProcess)
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		var key snapshot.ProcessKey
-		var started pgtype.Timestamptz
-		var day time.Time
-		var state *string
-		var values snapshot.Values
-		ref := &processRef{}
-		err := row.Scan(
-			&key.PID, &started, &ref.id, &ref.identity, &day, &state, &values.CPUMS, &values.MemoryUsage,
-			&values.Threads, &values.OpenFiles, &values.ReadBytes, &values.WriteBytes,
-		)
-		key.StartedAt = snapshot.TimeOf(started.Time)
-		ref.day = int32(day.Unix() / 86400)
-		switch {
-		case state != nil && schema.IsGone(*state):
+	var pid int32
+	var id, identity int64
+	var started pgtype.Timestamptz
+	var day time.Time
+	var values snapshot.Values
+	dest := append([]any{&pid, &started, &id, &identity, &day}, schema.ValuesDest(&values)...)
+	_, err = pgx.ForEachRow(rows, dest, func() error {
+		key := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
+		if schema.IsGone(values.State) {
 			delete(processes, key)
-			return struct{}{}, err
-		case state != nil:
-			values.State = *state
+			return nil
 		}
+		ref := &processRef{id: id, identity: identity, day: int32(day.Unix() / 86400)}
 		processes[key] = runningProcess{ref: ref, gauges: gaugesOf(&values)}
-		return struct{}{}, err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load a machine's processes: %w", err)

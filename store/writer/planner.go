@@ -6,6 +6,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // planner works out the rows of one batch. It changes nothing of the group
@@ -144,7 +145,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 		next.processes = make(map[snapshot.ProcessKey]runningProcess, len(s.Processes))
 	} else {
 		next.processes = known
-		if inFull = hourOf(before.ts) != hourOf(s.Timestamp); !inFull {
+		if inFull = schema.HourOf(before.ts) != schema.HourOf(s.Timestamp); !inFull {
 			next.fullTS, row.fullTS = before.fullTS, before.fullTS
 		}
 	}
@@ -233,9 +234,6 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 	p.fresh = append(p.fresh, newRef{key, ref, sample, backend.StartOfDay(s.Timestamp.Std())})
 	return ref
 }
-
-// hourOf returns the hours since 1970.
-func hourOf(ts snapshot.Time) int32 { return int32(int64(ts) / 3_600_000) }
 
 // interval returns the milliseconds that a snapshot's amounts cover: as the
 // agent says, or since the snapshot before, or the polling interval.

@@ -27,55 +27,6 @@ type runningProcess struct {
 	gauges gauges
 }
 
-// gauges is what a sample says that outlasts its instant. It keeps no pointer
-// into the batch it came from.
-type gauges struct {
-	memory  int64
-	threads int32
-	files   int32
-	state   byte // 0 if not known
-	known   known
-}
-
-// known tells which of a sample's numbers were given.
-type known uint8
-
-const (
-	knownCPU known = 1 << iota
-	knownMemory
-	knownThreads
-	knownRead
-	knownWrite
-	knownFiles
-)
-
-// gaugesOf returns what v says.
-func gaugesOf(v *snapshot.Values) gauges {
-	var l gauges
-	if v.State != "" {
-		l.state = v.State[0]
-	}
-	if v.CPUMS != nil {
-		l.known |= knownCPU
-	}
-	if v.MemoryUsage != nil {
-		l.memory, l.known = *v.MemoryUsage, l.known|knownMemory
-	}
-	if v.Threads != nil {
-		l.threads, l.known = *v.Threads, l.known|knownThreads
-	}
-	if v.OpenFiles != nil {
-		l.files, l.known = *v.OpenFiles, l.known|knownFiles
-	}
-	if v.ReadBytes != nil {
-		l.known |= knownRead
-	}
-	if v.WriteBytes != nil {
-		l.known |= knownWrite
-	}
-	return l
-}
-
 // processRef is a row of processes: id is 0 until it is inserted.
 type processRef struct {
 	id       int64

@@ -17,6 +17,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // Config is what a Writer needs. All fields but RunCacheSize are required.
@@ -104,9 +105,9 @@ func nextWave(group []*snapshot.Batch, pending []int, now snapshot.Time) (wave, 
 		last, seen := newest[batch.MachineID]
 		if n := len(batch.Snapshots); n > 0 {
 			first := batch.Snapshots[0].Timestamp
-			hour := hourOf(now)
+			hour := schema.HourOf(now)
 			if first < now.Add(-liveSpan) {
-				hour = hourOf(first)
+				hour = schema.HourOf(first)
 			}
 			if held[batch.MachineID] || seen && first <= last || aged && hour != age {
 				held[batch.MachineID] = true

@@ -370,3 +370,26 @@ func BenchmarkWriteFull(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "samples/s")
 }
+
+// BenchmarkWriteMachines writes groups of snapshots that have system metrics and few processes.
+func BenchmarkWriteMachines(b *testing.B) {
+	const machines = 200
+	s := storetest.Open(b, nil)
+	series := snapshottest.NewMachine(1, 1).Series(storetest.Recent(), 3000, time.Second, 1)
+	n := 0
+	for i := 0; b.Loop(); i++ {
+		group := make([]*snapshot.Batch, machines)
+		for k := range group {
+			group[k] = &snapshot.Batch{
+				MachineID: fmt.Sprintf("m-%d-%d", i/3000, k), Snapshots: series.Snapshots[i%3000 : i%3000+1],
+			}
+		}
+		for _, result := range s.Write(b.Context(), group) {
+			if result.Err != nil {
+				b.Fatal(result.Err)
+			}
+		}
+		n += machines
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "snapshots/s")
+}

@@ -1,0 +1,222 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Snapshot is a row of the table snapshots.
+type Snapshot struct {
+	Machine      int32
+	Timestamp    time.Time
+	FullTS       time.Time
+	IntervalMS   int64
+	ProcessCount int32
+	// Metrics are the machine's values without CPU and Temperatures, which SetMetrics and
+	// MachineSnapshot convert.
+	metrics      snapshot.MachineSnapshot
+	cpu          snapshot.CPUModes
+	temperatures []byte // JSON
+	totals       deviceTotals
+}
+
+// snapshotColumns lists the columns of the table snapshots: name, type and field. Columns marked
+// latest are also in the lists of machines.
+var snapshotColumns = []column[Snapshot]{
+	field("ts", "timestamptz", func(r *Snapshot) *time.Time { return &r.Timestamp }),
+	field("full_ts", "timestamptz", func(r *Snapshot) *time.Time { return &r.FullTS }),
+	field("interval_ms", "bigint", func(r *Snapshot) *int64 { return &r.IntervalMS }),
+	written("machine", "integer", func(r *Snapshot) int32 { return r.Machine }),
+	written("process_count", "integer", func(r *Snapshot) int32 { return r.ProcessCount }),
+
+	latest(float("cpu_usage", func(r *Snapshot) **float64 { return &r.metrics.CPUUsage })),
+	latest(float("load1", func(r *Snapshot) **float64 { return &r.metrics.Load1 })),
+	latest(float("load5", func(r *Snapshot) **float64 { return &r.metrics.Load5 })),
+	latest(float("load15", func(r *Snapshot) **float64 { return &r.metrics.Load15 })),
+	latest(integer("uptime_ms", func(r *Snapshot) **int64 { return &r.metrics.UptimeMS })),
+	latest(integer("total_ram", func(r *Snapshot) **int64 { return &r.metrics.TotalRAM })),
+	latest(integer("used_ram", func(r *Snapshot) **int64 { return &r.metrics.UsedRAM })),
+	latest(integer("available_ram", func(r *Snapshot) **int64 { return &r.metrics.AvailableRAM })),
+	latest(integer("total_swap", func(r *Snapshot) **int64 { return &r.metrics.TotalSwap })),
+	latest(integer("used_swap", func(r *Snapshot) **int64 { return &r.metrics.UsedSwap })),
+	latest(integer("total_disk", func(r *Snapshot) **int64 { return &r.metrics.TotalDisk })),
+	latest(integer("used_disk", func(r *Snapshot) **int64 { return &r.metrics.UsedDisk })),
+	latest(integer("available_disk", func(r *Snapshot) **int64 { return &r.metrics.AvailableDisk })),
+
+	float("cpu_user", func(r *Snapshot) **float64 { return &r.cpu.User }),
+	float("cpu_nice", func(r *Snapshot) **float64 { return &r.cpu.Nice }),
+	float("cpu_system", func(r *Snapshot) **float64 { return &r.cpu.System }),
+	float("cpu_iowait", func(r *Snapshot) **float64 { return &r.cpu.IOWait }),
+	float("cpu_irq", func(r *Snapshot) **float64 { return &r.cpu.IRQ }),
+	float("cpu_steal", func(r *Snapshot) **float64 { return &r.cpu.Steal }),
+	encoded("cores", "smallint[]", coresText, func(r *Snapshot) *[]int16 { return &r.metrics.Cores }),
+	encoded("temperatures", "jsonb", temperaturesText, func(r *Snapshot) *[]byte { return &r.temperatures }),
+
+	integer("unseen_processes", func(r *Snapshot) **int64 { return &r.metrics.UnseenProcesses }),
+	integer("dropped_snapshots", func(r *Snapshot) **int64 { return &r.metrics.DroppedSnapshots }),
+	integer("clock_jump_ms", func(r *Snapshot) **int64 { return &r.metrics.ClockJumpMS }),
+
+	written("read_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.read }),
+	written("write_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.written }),
+	written("received_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.received }),
+	written("sent_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.sent }),
+}
+
+func float(name string, at func(*Snapshot) **float64) column[Snapshot] {
+	return field(name, "double precision", at)
+}
+
+func integer(name string, at func(*Snapshot) **int64) column[Snapshot] {
+	return field(name, "bigint", at)
+}
+
+func latest(c column[Snapshot]) column[Snapshot] {
+	c.latest = true
+	return c
+}
+
+// InsertSnapshotsSQL inserts rows unless their (machine, ts) exists, and returns the (machine, ts) of
+// those that it inserted. Its arguments are those of InsertSnapshotsArgs.
+var InsertSnapshotsSQL = insertSnapshotsSQL()
+
+func insertSnapshotsSQL() string {
+	var values, arrays []string
+	for i, c := range snapshotColumns {
+		value, elementType := c.name, c.sqlType
+		if c.elementType != "" {
+			value, elementType = c.name+"::"+c.sqlType, c.elementType
+		}
+		values = append(values, value)
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, elementType))
+	}
+	names := columnList(snapshotColumns, "", all)
+	return "INSERT INTO snapshots (" + names + ") SELECT " + strings.Join(values, ", ") +
+		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + names + ")" +
+		" ON CONFLICT (machine, ts) DO NOTHING RETURNING machine, ts"
+}
+
+// InsertSnapshotsArgs returns the arguments of InsertSnapshotsSQL: an array per column.
+func InsertSnapshotsArgs(rows []Snapshot) []any {
+	args := make([]any, len(snapshotColumns))
+	for i, c := range snapshotColumns {
+		args[i] = c.array(rows)
+	}
+	return args
+}
+
+// SnapshotColumns lists the columns that Dest scans.
+var SnapshotColumns = columnList(snapshotColumns, "", readable)
+
+// Dest returns the scan destinations of SnapshotColumns.
+func (r *Snapshot) Dest() []any { return destinations(snapshotColumns, r, readable) }
+
+// LatestColumns lists the columns that LatestDest scans, of the table alias s.
+var LatestColumns = columnList(snapshotColumns, "s.", isLatest)
+
+// LatestDest returns the scan destinations of LatestColumns.
+func (r *Snapshot) LatestDest() []any { return destinations(snapshotColumns, r, isLatest) }
+
+// SetMetrics sets the columns that hold a machine's metrics.
+func (r *Snapshot) SetMetrics(m *snapshot.MachineSnapshot) {
+	r.metrics = *m
+	if m.CPU != nil {
+		r.cpu = *m.CPU
+	}
+	r.totals = totalsOf(m)
+}
+
+// Metrics returns the machine's metrics, without devices.
+func (r *Snapshot) Metrics() (snapshot.MachineSnapshot, error) {
+	m := r.metrics
+	if r.cpu != (snapshot.CPUModes{}) {
+		m.CPU = &r.cpu
+	}
+	var err error
+	m.Temperatures, err = parseTemperatures(r.temperatures)
+	return m, err
+}
+
+// deviceTotals is what all devices of a snapshot transferred, nil where no device reports it.
+// Loopback traffic is left out.
+type deviceTotals struct{ read, written, received, sent *int64 }
+
+const loopback = "lo"
+
+func totalsOf(m *snapshot.MachineSnapshot) deviceTotals {
+	var totals deviceTotals
+	add := func(sum **int64, v *int64) {
+		if v == nil {
+			return
+		}
+		if *sum == nil {
+			*sum = new(int64)
+		}
+		**sum += *v
+	}
+	for i := range m.Disks {
+		add(&totals.read, m.Disks[i].ReadBytes)
+		add(&totals.written, m.Disks[i].WriteBytes)
+	}
+	for i := range m.Interfaces {
+		if m.Interfaces[i].Name != loopback {
+			add(&totals.received, m.Interfaces[i].ReceivedBytes)
+			add(&totals.sent, m.Interfaces[i].SentBytes)
+		}
+	}
+	return totals
+}
+
+// coresText returns the percentages of the cores as an SQL array, nil for none.
+func coresText(r *Snapshot) *string {
+	if len(r.metrics.Cores) == 0 {
+		return nil
+	}
+	text := []byte{'{'}
+	for i, percent := range r.metrics.Cores {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, int64(percent), 10)
+	}
+	return new(string(append(text, '}')))
+}
+
+// temperaturesText returns the temperatures by sensor as JSON, nil for none.
+func temperaturesText(r *Snapshot) *string {
+	if len(r.metrics.Temperatures) == 0 {
+		return nil
+	}
+	bySensor := make(map[string]float64, len(r.metrics.Temperatures))
+	for _, t := range r.metrics.Temperatures {
+		bySensor[t.Sensor] = t.Celsius
+	}
+	text, err := json.Marshal(bySensor)
+	if err != nil { // cannot happen: validation rejects every value that JSON lacks
+		return nil
+	}
+	return new(string(text))
+}
+
+// parseTemperatures is the inverse of temperaturesText. It sorts by sensor.
+func parseTemperatures(text []byte) ([]snapshot.Temperature, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var bySensor map[string]float64
+	if err := json.Unmarshal(text, &bySensor); err != nil {
+		return nil, fmt.Errorf("parse temperatures: %w", err)
+	}
+	list := make([]snapshot.Temperature, 0, len(bySensor))
+	for _, sensor := range slices.Sorted(maps.Keys(bySensor)) {
+		list = append(list, snapshot.Temperature{Sensor: sensor, Celsius: bySensor[sensor]})
+	}
+	return list, nil
+}
