@@ -90,7 +90,8 @@ func checkBlock(block string, sections, known map[string]string, unused map[stri
 		}
 		cited = append(cited, link[1])
 	}
-	for _, match := range figure.FindAllStringSubmatch(code.ReplaceAllString(block, ""), -1) {
+	line := strings.Join(strings.Fields(code.ReplaceAllString(block, "")), " ")
+	for _, match := range figure.FindAllStringSubmatch(line, -1) {
 		text := strings.TrimSpace(match[0])
 		if _, ok := known[text]; ok {
 			delete(unused, text)
@@ -120,12 +121,13 @@ func contains(section, number, unit string) bool {
 
 var code = regexp.MustCompile("`[^`]*`")
 
-// splitSections returns the text of each section of a document by the anchor of its heading.
+// splitSections returns the text of each section of a document, as one line, by the anchor
+// of its heading.
 func splitSections(text string) map[string]string {
 	sections := make(map[string]string)
 	for _, section := range strings.Split("\n"+text, "\n## ")[1:] {
 		heading, body, _ := strings.Cut(section, "\n")
-		sections[strings.ReplaceAll(strings.ToLower(heading), " ", "-")] = body
+		sections[strings.ReplaceAll(strings.ToLower(heading), " ", "-")] = strings.Join(strings.Fields(body), " ")
 	}
 	return sections
 }
@@ -162,6 +164,7 @@ func TestCheckBlockFindsProblems(t *testing.T) {
 		{"a part of a figure", "It takes 3.4 µs or 13 µs or 500 ms ([x](bench/RESULTS.md#the-agent)).", 3},
 		{"a range with a different end", "It takes 13.4 to 16 µs ([x](bench/RESULTS.md#the-agent)).", 1},
 		{"a missing section", "It takes 13.4 µs ([x](bench/RESULTS.md#agents)).", 2},
+		{"a figure over two lines", "It takes 21\nµs.", 1},
 		{"a default", "It keeps 64 MiB.", 0},
 		{"code", "Set `--max 21 MB`.", 0},
 		{"a table after its source", "[x](bench/RESULTS.md#the-agent)\n| CPU |\n|---|\n| 21 µs |", 1},
