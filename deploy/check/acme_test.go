@@ -21,14 +21,14 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 )
 
-// The server gets its certificate from an ACME authority by itself: a real one,
-// pebble, which looks at the server as Let's Encrypt would.
+// The server gets its certificate from an ACME authority: pebble, which validates as Let's Encrypt does.
 func TestACME(t *testing.T) {
 	const name = "snapwatch.test"
-	// It waits and refuses at random unless told otherwise.
+	// By default pebble waits and rejects requests at random.
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	address := freeAddress(t)
@@ -58,18 +58,13 @@ func TestACME(t *testing.T) {
 		logger, database, "", "ecdsa", 0, 1,
 		map[string]ca.Profile{"default": {Description: "the default", ValidityPeriod: 7776000}},
 	)
-	looks := va.New(logger, 1, port, false, resolver, database)
-	front := wfe.New(logger, database, looks, authority, []string{"pebble.test"}, false, false, 1, 1)
+	validation := va.New(logger, 1, port, false, resolver, database)
+	front := wfe.New(logger, database, validation, authority, []string{"pebble.test"}, false, false, 1, 1)
 
 	folder := t.TempDir()
 	own := tlscerttest.NewCA(t)
-	cert, key, root := filepath.Join(
-		folder, "cert.pem",
-	), filepath.Join(
-		folder, "key.pem",
-	), filepath.Join(
-		folder, "ca.pem",
-	)
+	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	root := filepath.Join(folder, "ca.pem")
 	own.Issue(t, cert, key, "localhost")
 	if err := os.WriteFile(root, own.PEM, 0o600); err != nil {
 		t.Fatal(err)
@@ -83,19 +78,12 @@ func TestACME(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close() })
 
 	serve(
-		t,
-		address,
-		"--acme-domains",
-		name,
-		"--acme-directory",
-		"https://"+listener.Addr().String()+wfe.DirectoryPath,
-		"--acme-ca",
-		root,
+		t, address, "--acme-domains", name, "--acme-ca", root,
+		"--acme-directory", "https://"+listener.Addr().String()+wfe.DirectoryPath,
 	)
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.GetRootCert(0).Cert)
 	client := &http.Client{
-		Timeout: time.Minute,
 		Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: roots},
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -103,7 +91,14 @@ func TestACME(t *testing.T) {
 			},
 		},
 	}
-	response, err := client.Get(fmt.Sprintf("https://%s:%d/readyz", name, port))
+	ctx, cancel := testwait.Context(t)
+	defer cancel()
+	url := fmt.Sprintf("https://%s:%d/readyz", name, port)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +107,9 @@ func TestACME(t *testing.T) {
 		response.Header.Get("Strict-Transport-Security") == "" {
 		t.Errorf("%s, for %v, %v", response.Status, leaf.DNSNames, response.Header)
 	}
-	// No certificates are got for other names.
+	// The server gets no certificates for other names.
 	if conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: "elsewhere.test", RootCAs: roots}); err == nil {
 		_ = conn.Close()
-		t.Error("it shows a certificate for another name")
+		t.Error("the server has a certificate for another name")
 	}
 }

@@ -5,18 +5,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"testing"
 
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// root is the project's folder.
+// root is the root folder of the repository.
 const root = "../.."
 
-// programs is the folder with the two programs, built as images and packages have
-// them, once for all tests.
+// linkVersion is the linker flag that sets the version of the programs; the version follows it.
+const linkVersion = "-X github.com/snapwatch/snapwatch/internal/buildinfo.version="
+
+// programs is the folder with the programs. They are built once for all tests, as for images and packages.
 var programs string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
@@ -29,7 +30,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	build := exec.Command(
-		"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/snapwatch/snapwatch/internal/buildinfo.version=1.2.3", "-o", dir+"/", "./cmd/...",
+		"go", "build", "-trimpath", "-ldflags", "-s -w "+linkVersion+"1.2.3", "-o", dir+"/", "./cmd/...",
 	)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -40,24 +41,33 @@ func buildAndRun(m *testing.M) int {
 	return storetest.Main(m)
 }
 
-// settings are the environment variables that a program knows.
-func settings(groups ...any) map[string]bool {
+// variables returns the environment variables of settings structs.
+func variables(t testing.TB, settings ...any) map[string]bool {
+	t.Helper()
 	names := make(map[string]bool)
-	for _, group := range groups {
-		kind := reflect.TypeOf(group)
-		for i := range kind.NumField() {
-			if name := kind.Field(i).Tag.Get("env"); name != "" {
-				names[name] = true
-			}
+	for _, group := range settings {
+		flags, err := config.Flags(group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range flags {
+			names[flag.Envs[0]] = true
 		}
 	}
 	return names
 }
 
-func serverSettings() map[string]bool {
-	return settings(config.Log{}, config.Database{}, config.Server{}, config.Access{}, config.OIDC{}, config.TLS{})
+func serverVariables(t testing.TB) map[string]bool {
+	t.Helper()
+	return variables(
+		t, &config.Log{}, &config.Database{}, &config.Server{}, &config.Access{}, &config.OIDC{}, &config.TLS{},
+	)
 }
-func agentSettings() map[string]bool { return settings(config.Log{}, config.Agent{}) }
+
+func agentVariables(t testing.TB) map[string]bool {
+	t.Helper()
+	return variables(t, &config.Log{}, &config.Agent{})
+}
 
 func read(t testing.TB, name string) string {
 	t.Helper()
@@ -74,7 +84,7 @@ func exists(t testing.TB, name string) bool {
 	return err == nil
 }
 
-// run runs a command and returns what it prints.
+// run runs a command and returns its output.
 func run(t testing.TB, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

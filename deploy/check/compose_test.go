@@ -21,7 +21,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// secrets are what the compose file takes from .env.
+// secrets are the variables of .env that the compose file needs.
 var secrets = []string{
 	"POSTGRES_PASSWORD",
 	"SNAPWATCH_DATABASE_PASSWORD",
@@ -69,7 +69,7 @@ func TestComposeHasNoDefaultPassword(t *testing.T) {
 			t.Errorf("without %s: %v", missing, err)
 		}
 	}
-	// The script writes them all, once.
+	// The script writes each of them once.
 	file := filepath.Join(t.TempDir(), ".env")
 	for range 2 {
 		run(t, root, "sh", "deploy/docker/secrets.sh", file)
@@ -92,15 +92,14 @@ func TestComposeHasNoDefaultPassword(t *testing.T) {
 	}
 }
 
-func TestComposeNamesWhatThereIs(t *testing.T) {
+func TestComposeServices(t *testing.T) {
 	t.Parallel()
 	p := project(t)
-	if got := slices.Sorted(maps.Keys(p.Services)); strings.Join(
-		got, " ",
-	) != "agent database grafana prometheus server" {
+	got := slices.Sorted(maps.Keys(p.Services))
+	if strings.Join(got, " ") != "agent database grafana prometheus server" {
 		t.Fatalf("services: %v", got)
 	}
-	known := map[string]map[string]bool{"server": serverSettings(), "agent": agentSettings()}
+	known := map[string]map[string]bool{"server": serverVariables(t), "agent": agentVariables(t)}
 	for name, service := range p.Services {
 		for _, port := range service.Ports {
 			if port.HostIP != "127.0.0.1" {
@@ -110,7 +109,7 @@ func TestComposeNamesWhatThereIs(t *testing.T) {
 		for _, volume := range service.Volumes {
 			inside := volume.Type == types.VolumeTypeBind && strings.HasPrefix(volume.Source, absolute(t, root))
 			if inside && !exists(t, volume.Source) {
-				t.Errorf("%s mounts %s, which is not there", name, volume.Source)
+				t.Errorf("%s mounts %s, which does not exist", name, volume.Source)
 			}
 			if volume.Type == types.VolumeTypeBind && !volume.ReadOnly {
 				t.Errorf("%s may write to %s", name, volume.Source)
@@ -136,19 +135,19 @@ func TestComposeNamesWhatThereIs(t *testing.T) {
 		}
 		for variable := range service.Environment {
 			if settings := known[name]; settings != nil && !settings[variable] && variable != "GOMEMLIMIT" {
-				t.Errorf("%s knows no %s", name, variable)
+				t.Errorf("%s has no setting %s", name, variable)
 			}
 		}
 		for other := range service.DependsOn {
 			if p.Services[other].HealthCheck == nil {
-				t.Errorf("%s waits for the health of %s, which tells none", name, other)
+				t.Errorf("%s waits for %s to be healthy, which has no health check", name, other)
 			}
 		}
 	}
 	agent := p.Services["agent"]
 	if agent.Pid != "host" || agent.NetworkMode != "host" || agent.Uts != "host" || agent.Privileged {
 		t.Errorf(
-			"the agent would see its container: pid %s, network %s, uts %s, privileged %v", agent.Pid,
+			"the agent would record its container: pid %s, network %s, uts %s, privileged %v", agent.Pid,
 			agent.NetworkMode, agent.Uts, agent.Privileged,
 		)
 	}
@@ -163,8 +162,8 @@ func absolute(t testing.TB, path string) string {
 	return path
 }
 
-// checkBuild checks that an image's stage is there, copies what there is, and runs
-// a static program as an ordinary user.
+// checkBuild checks that an image's stage exists, copies existing files, and runs a static program as an
+// ordinary user.
 func checkBuild(t *testing.T, name string, build *types.BuildConfig) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(build.Context, build.Dockerfile))
@@ -188,27 +187,28 @@ func checkBuild(t *testing.T, name string, build *types.BuildConfig) {
 	defer func() { _ = program.Close() }()
 	for _, header := range program.Progs {
 		if header.Type == elf.PT_INTERP {
-			t.Errorf("%s: %s needs a loader, which scratch has not", name, entry[1])
+			t.Errorf("%s: %s needs a dynamic loader, which the image does not have", name, entry[1])
 		}
 	}
 	for _, match := range regexp.MustCompile(`(?m)^COPY (?:([^-\n].*) )(\S+)$`).FindAllStringSubmatch(string(text), -1) {
 		for source := range strings.FieldsSeq(match[1]) {
 			if !exists(t, filepath.Join(build.Context, source)) {
-				t.Errorf("%s: %s is copied and not there", build.Dockerfile, source)
+				t.Errorf("%s copies %s, which does not exist", build.Dockerfile, source)
 			}
 		}
 	}
 	for _, command := range regexp.MustCompile(`\./cmd/[a-z-]+`).FindAllString(string(text), -1) {
 		if !exists(t, filepath.Join(build.Context, command)) {
-			t.Errorf("%s builds %s, which is not there", build.Dockerfile, command)
+			t.Errorf("%s builds %s, which does not exist", build.Dockerfile, command)
 		}
 	}
 }
 
-// The command of the server's health check is one that it has, and it tells.
+// The server has the command of its health check, and the command fails without a server.
 func TestHealthCommand(t *testing.T) {
 	t.Parallel()
-	check := project(t).Services["server"].HealthCheck.Test
+	server := project(t).Services["server"]
+	check := server.HealthCheck.Test
 	if len(check) < 3 || check[0] != "CMD" || check[1] != "/snapwatch" {
 		t.Fatalf("%v", check)
 	}
@@ -216,18 +216,15 @@ func TestHealthCommand(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "connect to the server") {
 		t.Errorf("without a server: %v %s", err, out)
 	}
-	port := check[len(check)-1]
-	published := project(t).Services["server"].Ports[0]
-	if !strings.HasSuffix(port, ":"+strconv.Itoa(int(published.Target))) ||
-		project(t).Services["server"].Environment["SNAPWATCH_LISTEN"] == nil ||
-		!strings.HasSuffix(
-			*project(t).Services["server"].Environment["SNAPWATCH_LISTEN"], ":"+strconv.Itoa(int(published.Target)),
-		) {
-		t.Errorf("the server listens, is asked and is published on different ports: %s, %d", port, published.Target)
+	checked := check[len(check)-1]
+	listen := server.Environment["SNAPWATCH_LISTEN"]
+	port := ":" + strconv.Itoa(int(server.Ports[0].Target))
+	if !strings.HasSuffix(checked, port) || listen == nil || !strings.HasSuffix(*listen, port) {
+		t.Errorf("the server listens, is checked and is published on different ports: %s, %s", checked, port)
 	}
 }
 
-// What one service says of another is true: names, ports, users, files.
+// The services agree on names, ports, users and files.
 func TestComposeFitsTogether(t *testing.T) {
 	t.Parallel()
 	p := project(t)
@@ -239,29 +236,30 @@ func TestComposeFitsTogether(t *testing.T) {
 		t.Errorf("%s has no %s", service.Name, name)
 		return ""
 	}
-	if got := value(server, "DATABASE_URL"); got != "postgres://snapwatch:of-snapwatch_database_password@database:5432/snapwatch" {
+	const url = "postgres://snapwatch:of-snapwatch_database_password@database:5432/snapwatch"
+	if got := value(server, "DATABASE_URL"); got != url {
 		t.Error(got)
 	}
 	roles := read(t, "deploy/docker/roles.sh")
 	for _, role := range []string{"snapwatch", value(server, "SNAPWATCH_READER_ROLE"), value(grafana, "SNAPWATCH_READER")} {
 		if !strings.Contains(roles, "CREATE ROLE "+role+" LOGIN") {
-			t.Errorf("roles.sh makes no role %s", role)
+			t.Errorf("roles.sh does not create the role %s", role)
 		}
 	}
 	if !slices.Contains(strings.Split(value(server, "SNAPWATCH_ALLOWED_HOSTS"), ","), "server") {
-		t.Error("the server does not answer Prometheus, which calls it server")
+		t.Error("the server refuses Prometheus, which uses the host name server")
 	}
 	if !strings.Contains(
 		read(t, "deploy/prometheus/prometheus.yml"), "server:"+strconv.Itoa(int(server.Ports[0].Target)),
 	) {
-		t.Error("Prometheus asks another port")
+		t.Error("Prometheus scrapes another port")
 	}
 	if got := value(p.Services["agent"], "SNAPWATCH_SERVER"); got != "http://127.0.0.1:"+server.Ports[0].Published {
 		t.Errorf("the agent posts to %s", got)
 	}
 
-	// Grafana: each variable of its provisioning is set, its sources are those of
-	// the dashboards, and these are mounted where it looks.
+	// Each variable of Grafana's provisioning is set, its data sources are those of the dashboards, and the
+	// dashboards are mounted where Grafana looks for them.
 	sources := read(t, "grafana/provisioning/datasources/snapwatch.yml")
 	for _, match := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(sources, -1) {
 		value(grafana, match[1])
@@ -301,21 +299,19 @@ func TestComposeFitsTogether(t *testing.T) {
 		len(providers.Providers) != 1 {
 		t.Fatal(err)
 	}
+	path := providers.Providers[0].Options.Path
 	mounted := slices.ContainsFunc(grafana.Volumes, func(v types.ServiceVolumeConfig) bool {
-		return v.Target == providers.Providers[0].Options.Path && strings.HasSuffix(v.Source, "grafana/dashboards")
+		return v.Target == path && strings.HasSuffix(v.Source, "grafana/dashboards")
 	})
 	home := value(grafana, "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH")
 	if !mounted || !exists(t, filepath.Join(root, "grafana/dashboards", filepath.Base(home))) ||
-		filepath.Dir(home) != providers.Providers[0].Options.Path {
-		t.Errorf(
-			"Grafana looks for dashboards in %s, and for the first page at %s", providers.Providers[0].Options.Path,
-			home,
-		)
+		filepath.Dir(home) != path {
+		t.Errorf("Grafana looks for dashboards in %s, and for the home page at %s", path, home)
 	}
 }
 
-// What the agent and Prometheus show is what the server is told, and Prometheus finds
-// it where its configuration looks.
+// The agent and Prometheus use the secrets of the server, and Prometheus finds its token where its
+// configuration looks for it.
 func TestComposeCredentials(t *testing.T) {
 	t.Parallel()
 	p := project(t)
@@ -328,37 +324,39 @@ func TestComposeCredentials(t *testing.T) {
 	}
 	if key := value("server", "SNAPWATCH_ENROLMENT_KEY"); key == "" ||
 		key != value("agent", "SNAPWATCH_ENROLMENT_KEY") {
-		t.Error("the agent enrols with another key than the server takes")
+		t.Error("the agent enrols with another key than the server accepts")
 	}
 	given := p.Services["prometheus"].Secrets
 	if len(given) != 1 || p.Secrets[given[0].Source].Environment != "SNAPWATCH_METRICS_TOKEN" ||
 		value("server", "SNAPWATCH_METRICS_TOKEN") == "" {
-		t.Fatalf("Prometheus is given %+v", given)
+		t.Fatalf("Prometheus has the secrets %+v", given)
 	}
 	config := read(t, "deploy/prometheus/prometheus.yml")
 	if n := strings.Count(config, "credentials_file: /run/secrets/"+given[0].Source+"}"); n != strings.Count(
 		config, "job_name:",
 	) {
-		t.Errorf("%d jobs of %d show the token", n, strings.Count(config, "job_name:"))
+		t.Errorf("%d of %d jobs send the token", n, strings.Count(config, "job_name:"))
 	}
 	for name, service := range p.Services {
 		for _, port := range service.Ports {
 			if port.HostIP != "127.0.0.1" {
-				t.Errorf("%s is reachable from elsewhere, in plain text", name)
+				t.Errorf("%s is reachable from other machines, in plain text", name)
 			}
 		}
 	}
 }
 
-// The database's own script, on a real PostgreSQL without the extension.
+// The database's script works on a real PostgreSQL, here without the extension.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyURL(t)
 	conn := storetest.ConnectAdmin(t, storetest.Database{URL: url})
 	cfg := conn.Config()
 	script := filepath.Join(t.TempDir(), "roles.sh")
-	text := strings.NewReplacer("CREATE EXTENSION IF NOT EXISTS timescaledb;", "", "snapwatch", "swcheck", "--dbname postgres", "--dbname "+cfg.Database).
-		Replace(read(t, "deploy/docker/roles.sh"))
+	text := strings.NewReplacer(
+		"CREATE EXTENSION IF NOT EXISTS timescaledb;", "", "snapwatch", "swcheck",
+		"--dbname postgres", "--dbname "+cfg.Database,
+	).Replace(read(t, "deploy/docker/roles.sh"))
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -383,10 +381,12 @@ func TestRoles(t *testing.T) {
 	})
 	var powers int
 	var owner string
-	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'swcheck%' AND (rolsuper OR rolcreaterole OR rolcreatedb OR NOT rolcanlogin)),
-		(SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'swcheck')`).Scan(&powers, &owner); err != nil ||
-		powers != 0 ||
-		owner != "swcheck" {
-		t.Errorf("%d roles with powers, the database belongs to %s (%v)", powers, owner, err)
+	const query = `SELECT
+		(SELECT count(*) FROM pg_roles WHERE rolname LIKE 'swcheck%'
+			AND (rolsuper OR rolcreaterole OR rolcreatedb OR NOT rolcanlogin)),
+		(SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'swcheck')`
+	err := conn.QueryRow(t.Context(), query).Scan(&powers, &owner)
+	if err != nil || powers != 0 || owner != "swcheck" {
+		t.Errorf("%d roles have too many rights, the database belongs to %s (%v)", powers, owner, err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package check tests what snapwatch is delivered with: the compose file and its
-// images, packages, units and manifests. It is a module of its own, so that the
-// libraries that read those do not become the programs' dependencies.
+// Package check tests how snapwatch is delivered: the compose file and its images, packages, systemd
+// units and Kubernetes manifests. It is a module of its own, so that the libraries that read these files
+// do not become dependencies of the programs.
 package check

@@ -12,8 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The manifests build, have no field that Kubernetes does not know, and fit each
-// other and the programs.
+// The manifests build, have only fields that Kubernetes has, and agree with each other and the programs.
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).
@@ -29,7 +28,7 @@ func TestKubernetes(t *testing.T) {
 	for _, resource := range built.Resources() {
 		target, ok := into[resource.GetKind()]
 		if !ok {
-			t.Errorf("a %s is not looked at here", resource.GetKind())
+			t.Errorf("the test does not check a %s", resource.GetKind())
 			continue
 		}
 		text, err := resource.AsYAML()
@@ -52,31 +51,31 @@ func TestKubernetes(t *testing.T) {
 		selector map[string]string
 		known    map[string]bool
 	}{
-		"server": {server.Spec.Template, server.Spec.Selector.MatchLabels, serverSettings()},
-		"agent":  {agent.Spec.Template, agent.Spec.Selector.MatchLabels, agentSettings()},
+		"server": {server.Spec.Template, server.Spec.Selector.MatchLabels, serverVariables(t)},
+		"agent":  {agent.Spec.Template, agent.Spec.Selector.MatchLabels, agentVariables(t)},
 	} {
 		for key, value := range pod.selector {
 			if pod.spec.Labels[key] != value {
-				t.Errorf("%s selects other pods than its own", name)
+				t.Errorf("%s selects pods of others", name)
 			}
 		}
 		c := pod.spec.Spec.Containers[0]
 		if repository, tag, ok := strings.Cut(c.Image, ":"); !ok || tag == "latest" || repository != "snapwatch/"+name {
-			t.Errorf("%s runs %s", name, c.Image)
+			t.Errorf("%s runs the image %s", name, c.Image)
 		}
 		for _, variable := range c.Env {
 			if !pod.known[variable.Name] && variable.Name != "GOMEMLIMIT" {
-				t.Errorf("the %s knows no %s", name, variable.Name)
+				t.Errorf("the %s has no setting %s", name, variable.Name)
 			}
 		}
 		if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem ||
 			s.AllowPrivilegeEscalation == nil ||
 			*s.AllowPrivilegeEscalation ||
 			len(s.Capabilities.Drop) != 1 {
-			t.Errorf("%s may do more than it needs", name)
+			t.Errorf("%s has more rights than it needs", name)
 		}
 		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
-			t.Errorf("%s has no limits or asks for nothing", name)
+			t.Errorf("%s has no limits or no requests", name)
 		}
 		mounted := make(map[string]bool)
 		for _, volume := range pod.spec.Spec.Volumes {
@@ -84,13 +83,13 @@ func TestKubernetes(t *testing.T) {
 		}
 		for _, mount := range c.VolumeMounts {
 			if !mounted[mount.Name] {
-				t.Errorf("%s mounts %s, which is no volume", name, mount.Name)
+				t.Errorf("%s mounts %s, which is not a volume", name, mount.Name)
 			}
 		}
 	}
 	for key, value := range service.Spec.Selector {
 		if server.Spec.Template.Labels[key] != value {
-			t.Error("the service selects other pods than the server's")
+			t.Error("the service selects other pods than the server")
 		}
 	}
 	port := service.Spec.Ports[0]
@@ -106,11 +105,11 @@ func TestKubernetes(t *testing.T) {
 		t.Errorf("the agents post to %s, the service is %s.%s:%d", address, service.Name, namespace.Name, port.Port)
 	}
 	if spec := agent.Spec.Template.Spec; !spec.HostPID || !spec.HostNetwork {
-		t.Error("the agent would see its container")
+		t.Error("the agent would record its container")
 	}
 	probes := server.Spec.Template.Spec.Containers[0]
 	if probes.ReadinessProbe.HTTPGet.Path != "/readyz" || probes.LivenessProbe.HTTPGet.Path != "/healthz" ||
 		probes.StartupProbe.HTTPGet.Path != "/readyz" {
-		t.Error("probes ask for other paths than the server has")
+		t.Error("the probes use other paths than the server has")
 	}
 }

@@ -19,10 +19,11 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/storage"
 
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// freeAddress is a port of loopback that nobody listens on just now.
+// freeAddress returns an address on loopback that is free at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -33,7 +34,7 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// serve starts the server as one would, and waits until it listens.
+// serve starts the server and waits until it listens.
 func serve(t *testing.T, address string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(
@@ -51,7 +52,7 @@ func serve(t *testing.T, address string, args ...string) {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	})
-	eventually(t, "the server listens", func() bool {
+	testwait.Until(t, "the server to listen", func() bool {
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			return false
@@ -61,21 +62,7 @@ func serve(t *testing.T, address string, args ...string) {
 	})
 }
 
-// eventually asks again until something is true.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 600 {
-		if is() {
-			return
-		}
-		<-tick.C
-	}
-	t.Fatalf("never came true: %s", what)
-}
-
-// browser follows redirects, keeps cookies, and remembers where it was.
+// browser follows redirects, keeps cookies, and records the URLs of the redirects.
 type browser struct {
 	*http.Client
 	t    *testing.T
@@ -88,7 +75,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{t: t, Client: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
+	b := &browser{t: t, Client: &http.Client{Jar: jar}}
 	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		b.seen = append(b.seen, r.URL)
 		return nil
@@ -96,7 +83,7 @@ func newBrowser(t *testing.T) *browser {
 	return b
 }
 
-// read asks, and returns the answer's text and where it came from.
+// read returns the body of a response, and the response.
 func (b *browser) read(response *http.Response, err error) (string, *http.Response) {
 	b.t.Helper()
 	if err != nil {
@@ -110,8 +97,8 @@ func (b *browser) read(response *http.Response, err error) (string, *http.Respon
 	return string(text), response
 }
 
-// logIn goes to the provider and logs in there; it returns where it ends up.
-func (b *browser) logIn(site, name string) *url.URL {
+// signIn signs in at the provider, and returns the URL of the last page.
+func (b *browser) signIn(site, name string) *url.URL {
 	b.t.Helper()
 	_, page := b.read(b.Get(site + "/api/v1/auth/oidc/login"))
 	_, last := b.read(
@@ -143,8 +130,7 @@ func (b *browser) self(site string) (self, int) {
 	return who, response.StatusCode
 }
 
-// People log in through a real OpenID Connect provider, with PKCE, and are what its
-// claims say.
+// Users sign in through a real OpenID Connect provider, with PKCE. Its claims determine their roles.
 func TestOIDC(t *testing.T) {
 	t.Parallel()
 	var handler http.Handler
@@ -159,74 +145,66 @@ func TestOIDC(t *testing.T) {
 	storage.RegisterClients(storage.WebClient("snapwatch", "s3cret", site+callback, other+callback))
 	handler = exampleop.SetupServer(issuer, storage.NewStorage(storage.NewUserStore(issuer)), testlog.Logger(), false)
 	settings := []string{
-		"--oidc-issuer",
-		issuer,
-		"--oidc-client-id",
-		"snapwatch",
-		"--oidc-role-claim",
-		"preferred_username",
-		"--oidc-admin-values",
-		"test-user@localhost",
+		"--oidc-issuer", issuer, "--oidc-client-id", "snapwatch",
+		"--oidc-role-claim", "preferred_username", "--oidc-admin-values", "test-user@localhost",
 	}
 	serve(t, address, append(settings, "--oidc-redirect-url", site+callback, "--oidc-user-values", "test-user2")...)
 	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback)...)
 
 	admin := newBrowser(t)
-	if end := admin.logIn(site, "test-user@localhost"); end.String() != site+"/" {
-		t.Fatalf("the log-in ends at %s", end)
+	if end := admin.signIn(site, "test-user@localhost"); end.String() != site+"/" {
+		t.Fatalf("the sign-in ends at %s", end)
 	}
 	if query := admin.seen[0].Query(); query.Get("code_challenge_method") != "S256" ||
 		len(query.Get("code_challenge")) != 43 ||
 		query.Get("nonce") == "" ||
 		query.Get("state") == "" {
-		t.Errorf("it asks with %v", query)
+		t.Errorf("the authorization request has %v", query)
 	}
 	if who, status := admin.self(site); status != http.StatusOK ||
 		who != (self{"test-user@localhost", "admin", true, false}) {
 		t.Errorf("%d %+v", status, who)
 	}
 	if _, answer := admin.read(admin.Get(site + "/api/v1/users")); answer.StatusCode != http.StatusOK {
-		t.Errorf("an admin may not: %s", answer.Status)
+		t.Errorf("an admin is refused: %s", answer.Status)
 	}
 	user := newBrowser(t)
-	user.logIn(site, "test-user2")
+	user.signIn(site, "test-user2")
 	if who, status := user.self(site); status != http.StatusOK || who.Role != "user" {
 		t.Errorf("%d %+v", status, who)
 	}
-	// The second time it is the same person.
+	// A second sign-in finds the same user.
 	again := newBrowser(t)
-	again.logIn(site, "test-user2")
+	again.signIn(site, "test-user2")
 	text, _ := admin.read(admin.Get(site + "/api/v1/users"))
 	if n := strings.Count(text, `"elsewhere":true`); n != 2 {
-		t.Errorf("%d people: %s", n, text)
+		t.Errorf("%d users: %s", n, text)
 	}
-	// Who has no role does not get in, and is told.
+	// A user without a role is refused, with a reason.
 	nobody := newBrowser(t)
-	if end := nobody.logIn(other, "test-user2"); end.Path != "/login" || end.Query().Get("failed") != "no_role" {
-		t.Errorf("somebody without a role ends at %s", end)
+	if end := nobody.signIn(other, "test-user2"); end.Path != "/login" || end.Query().Get("failed") != "no_role" {
+		t.Errorf("a user without a role ends at %s", end)
 	}
 	if _, status := nobody.self(other); status != http.StatusUnauthorized {
-		t.Errorf("somebody without a role is in: %d", status)
+		t.Errorf("a user without a role is signed in: %d", status)
 	}
-	// An answer that this browser has not asked for, or for another question, is refused.
-	var answer *url.URL
+	// A response that this browser has not requested, or that belongs to another request, is refused.
+	var callbackURL *url.URL
 	for _, at := range again.seen {
 		if at.Path == callback {
-			answer = at
+			callbackURL = at
 		}
 	}
-	stranger := newBrowser(t)
-	if _, last := stranger.read(stranger.Get(answer.String())); last.Request.URL.Query().
-		Get("failed") !=
-		"login_failed" {
-		t.Errorf("somebody else's answer ends at %s", last.Request.URL)
+	outsider := newBrowser(t)
+	if _, last := outsider.read(outsider.Get(callbackURL.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
+		t.Errorf("the response for another browser ends at %s", last.Request.URL)
 	}
 	victim := newBrowser(t)
 	victim.read(victim.Get(site + "/api/v1/auth/oidc/login"))
-	if _, last := victim.read(victim.Get(answer.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
-		t.Errorf("a forged answer ends at %s", last.Request.URL)
+	if _, last := victim.read(victim.Get(callbackURL.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
+		t.Errorf("a forged response ends at %s", last.Request.URL)
 	}
 	if _, status := victim.self(site); status != http.StatusUnauthorized {
-		t.Errorf("a forged answer logs in: %d", status)
+		t.Errorf("a forged response signs in: %d", status)
 	}
 }

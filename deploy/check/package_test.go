@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/goreleaser/goreleaser/v2/pkg/config"
 	"github.com/goreleaser/nfpm/v2"
@@ -23,6 +21,7 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 	_ "github.com/goreleaser/nfpm/v2/rpm"
 
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -35,8 +34,8 @@ func release(t testing.TB) config.Project {
 	return p
 }
 
-// The release's file is one that goreleaser takes, and names what there is.
-func TestReleaseNamesWhatThereIs(t *testing.T) {
+// goreleaser accepts the release's file, and the files and builds that it names exist.
+func TestReleaseFilesExist(t *testing.T) {
 	t.Parallel()
 	p := release(t)
 	ids := make(map[string]bool)
@@ -45,9 +44,9 @@ func TestReleaseNamesWhatThereIs(t *testing.T) {
 		if !exists(t, filepath.Join(root, build.Main, "main.go")) {
 			t.Errorf("%s: no %s", build.ID, build.Main)
 		}
-		if !strings.Contains(strings.Join(build.Ldflags, " "), "-X github.com/snapwatch/snapwatch/internal/buildinfo.version=") ||
+		if !strings.Contains(strings.Join(build.Ldflags, " "), linkVersion) ||
 			!slices.Contains(build.Env, "CGO_ENABLED=0") {
-			t.Errorf("%s is built otherwise than make does", build.ID)
+			t.Errorf("%s is built with other flags than make uses", build.ID)
 		}
 	}
 	for _, archive := range p.Archives {
@@ -58,7 +57,7 @@ func TestReleaseNamesWhatThereIs(t *testing.T) {
 		}
 		for _, id := range archive.IDs {
 			if !ids[id] {
-				t.Errorf("archive %s is of the build %s, which is not there", archive.ID, id)
+				t.Errorf("archive %s has the build %s, which does not exist", archive.ID, id)
 			}
 		}
 	}
@@ -67,7 +66,7 @@ func TestReleaseNamesWhatThereIs(t *testing.T) {
 	}
 }
 
-// pack builds a package of the release with the programs of this test.
+// pack builds a package of the release with the programs of these tests.
 func pack(t testing.TB, name, format string) string {
 	t.Helper()
 	p := release(t)
@@ -99,8 +98,8 @@ func pack(t testing.TB, name, format string) string {
 	}
 	script := func(file string) string { return filepath.Join(absolute(t, root), file) }
 	info := nfpm.WithDefaults(&nfpm.Info{
-		Name: name, Arch: "amd64", Platform: "linux", Version: "1.2.3", Section: n.Section, Priority: n.Priority, Maintainer: n.Maintainer,
-		Description: n.Description, Homepage: n.Homepage,
+		Name: name, Arch: "amd64", Platform: "linux", Version: "1.2.3", Section: n.Section, Priority: n.Priority,
+		Maintainer: n.Maintainer, Description: n.Description, Homepage: n.Homepage,
 		Overridables: nfpm.Overridables{
 			Depends:    n.Dependencies,
 			Recommends: n.Recommends,
@@ -133,7 +132,7 @@ func pack(t testing.TB, name, format string) string {
 	return file
 }
 
-// shareFolder makes man pages and completion as the release does.
+// shareFolder generates man pages and completion as the release does.
 func shareFolder(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -146,10 +145,14 @@ func TestManAndCompletion(t *testing.T) {
 	share := shareFolder(t)
 	for _, name := range []string{"snapwatch", "snapwatch-agent"} {
 		page := run(t, share, "gzip", "-dc", name+".1.gz")
-		if !strings.HasPrefix(page, ".TH ") || !strings.Contains(page, "Form of the log") {
+		if !strings.HasPrefix(page, ".TH ") || !strings.Contains(page, "Log format") {
 			t.Errorf("%s: %.200s", name, page)
 		}
-		for shell, want := range map[string]string{"bash": "-C /usr/bin/" + name + " " + name, "zsh": "#compdef " + name + "\n", "fish": "/usr/bin/" + name + "\n"} {
+		for shell, want := range map[string]string{
+			"bash": "-C /usr/bin/" + name + " " + name,
+			"zsh":  "#compdef " + name + "\n",
+			"fish": "/usr/bin/" + name + "\n",
+		} {
 			if text := run(t, share, "cat", name+"."+shell); !strings.Contains(text, want) {
 				t.Errorf("%s for %s: %s", name, shell, text)
 			}
@@ -171,7 +174,7 @@ func TestRPM(t *testing.T) {
 	}
 }
 
-// unit reads a unit's settings; a setting may be there several times.
+// unit returns the settings of a systemd unit. A setting can have several values.
 func unit(t testing.TB, file string) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -187,8 +190,8 @@ func unit(t testing.TB, file string) map[string][]string {
 	return settings
 }
 
-// The Debian packages are installed by dpkg into a tree of their own; then both
-// services run as their units say, and the machine is seen.
+// dpkg installs the Debian packages into a tree of the test's own. Then both services run with the command
+// and the environment of their units, and the agent reports.
 func TestDebianPackages(t *testing.T) {
 	t.Parallel()
 	tree := storetest.Dir(t)
@@ -200,46 +203,43 @@ func TestDebianPackages(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(tree, "var/lib/dpkg/status"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	install := append(
-		[]string{
-			"--root=" + tree,
-			"--force-not-root",
-			"--force-script-chrootless",
-			"--force-depends",
-			"--force-architecture",
-			"-i",
-		},
-		pack(t, "snapwatch", "deb"),
-		pack(t, "snapwatch-agent", "deb"),
-	)
-	run(t, tree, "dpkg", install...)
-	if out := run(t, tree, "dpkg-query", "--root="+tree, "-W", "-f", "${Package} ${Version} ${Status}\n"); !strings.Contains(
-		out, "snapwatch 1.2.3 install ok installed\n",
-	) ||
-		!strings.Contains(out, "snapwatch-agent 1.2.3 install ok installed\n") {
-		t.Fatal(out)
+	dpkg := []string{"--root=" + tree, "--force-not-root", "--force-script-chrootless"}
+	packages := []string{pack(t, "snapwatch", "deb"), pack(t, "snapwatch-agent", "deb")}
+	install := append(dpkg[:3:3], "--force-depends", "--force-architecture", "-i")
+	run(t, tree, "dpkg", append(install, packages...)...)
+	out := run(t, tree, "dpkg-query", "--root="+tree, "-W", "-f", "${Package} ${Version} ${Status}\n")
+	for _, name := range []string{"snapwatch", "snapwatch-agent"} {
+		if !strings.Contains(out, name+" 1.2.3 install ok installed\n") {
+			t.Fatal(out)
+		}
+		if version := run(t, tree, filepath.Join(tree, "usr/bin", name), "--version"); !strings.HasPrefix(version, "1.2.3") {
+			t.Errorf("%s has the version %s", name, version)
+		}
 	}
-	for _, name := range []string{"/etc/snapwatch/snapwatch.env", "/etc/snapwatch/agent.env", "/usr/share/man/man1/snapwatch.1.gz", "/usr/share/bash-completion/completions/snapwatch-agent", "/usr/share/doc/snapwatch/alerts.md", "/usr/share/snapwatch/grafana/fleet.json"} {
+	for _, name := range []string{
+		"/etc/snapwatch/snapwatch.env", "/etc/snapwatch/agent.env", "/usr/share/man/man1/snapwatch.1.gz",
+		"/usr/share/bash-completion/completions/snapwatch-agent", "/usr/share/doc/snapwatch/alerts.md",
+		"/usr/share/snapwatch/grafana/fleet.json",
+	} {
 		if !exists(t, filepath.Join(tree, name)) {
 			t.Errorf("%s is not installed", name)
 		}
 	}
-	checkEnvironment(t, filepath.Join(tree, "/etc/snapwatch/snapwatch.env"), serverSettings())
-	checkEnvironment(t, filepath.Join(tree, "/etc/snapwatch/agent.env"), agentSettings())
-	for _, name := range []string{"snapwatch", "snapwatch-agent"} {
-		verify(t, tree, name)
-	}
+	checkEnvironment(t, filepath.Join(tree, "/etc/snapwatch/snapwatch.env"), serverVariables(t))
+	checkEnvironment(t, filepath.Join(tree, "/etc/snapwatch/agent.env"), agentVariables(t))
+	verify(t, tree, "snapwatch")
+	verify(t, tree, "snapwatch-agent")
 
-	const key, metricsToken = "SNAPWATCH_ENROLMENT_KEY=a key of the settings, for the agent", "a token of the settings, for Prometheus"
+	const (
+		key          = "SNAPWATCH_ENROLMENT_KEY=a key of the settings, for the agent"
+		metricsToken = "a token of the settings, for Prometheus"
+	)
 	server := service(
 		t, tree, "snapwatch", "SNAPWATCH_LISTEN=127.0.0.1:0", key, "SNAPWATCH_METRICS_TOKEN="+metricsToken,
 	)
 	address := server.line(t, regexp.MustCompile(`is up: (\S+)`))
 	service(t, tree, "snapwatch-agent", "SNAPWATCH_SERVER="+address, key)
-	deadline := time.Now().Add(30 * time.Second)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	metrics := func() string {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/metrics", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -249,25 +249,23 @@ func TestDebianPackages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = response.Body.Close() }()
 		text, _ := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		if strings.Contains(string(text), "snapwatch_machines{state=\"up\"} 1\n") &&
-			!strings.Contains(string(text), "snapwatch_store_snapshots_total 0\n") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the agent was never seen")
-		}
-		<-tick.C
+		return string(text)
 	}
-	run(t, tree, "dpkg", "--root="+tree, "--force-not-root", "--force-script-chrootless", "--remove", "snapwatch-agent")
+	testwait.Until(t, "a snapshot of the agent", func() bool {
+		text := metrics()
+		return strings.Contains(text, "snapwatch_machines{state=\"up\"} 1\n") &&
+			!strings.Contains(text, "snapwatch_store_snapshots_total 0\n")
+	})
+	run(t, tree, "dpkg", append(dpkg, "--remove", "snapwatch-agent")...)
 	if exists(t, filepath.Join(tree, "/usr/bin/snapwatch-agent")) ||
 		!exists(t, filepath.Join(tree, "/etc/snapwatch/agent.env")) {
-		t.Error("removing leaves the program, or takes the settings")
+		t.Error("removing the package leaves the program, or deletes the settings")
 	}
 }
 
-// verify lets systemd check a unit, with the program where it is installed here.
+// verify checks a unit with systemd-analyze, with the path of the program in the tree.
 func verify(t *testing.T, tree, name string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(tree, "lib/systemd/system", name+".service"))
@@ -275,15 +273,16 @@ func verify(t *testing.T, tree, name string) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), name+".service")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "=/usr/bin/", "="+tree+"/usr/bin/")), 0o600); err != nil {
+	local := strings.ReplaceAll(string(text), "=/usr/bin/", "="+tree+"/usr/bin/")
+	if err := os.WriteFile(file, []byte(local), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out := run(t, tree, "systemd-analyze", "--man=no", "verify", file); out != "" {
-		t.Errorf("systemd finds fault with %s:\n%s", name, out)
+		t.Errorf("systemd rejects %s:\n%s", name, out)
 	}
 }
 
-// checkEnvironment checks that a file of settings names settings that there are.
+// checkEnvironment checks that a settings file names existing settings only.
 func checkEnvironment(t *testing.T, file string, known map[string]bool) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -292,20 +291,20 @@ func checkEnvironment(t *testing.T, file string, known map[string]bool) {
 	}
 	names := regexp.MustCompile(`(?m)^#?([A-Z_]+)=`).FindAllStringSubmatch(string(text), -1)
 	if len(names) == 0 {
-		t.Errorf("%s names no setting", file)
+		t.Errorf("%s has no settings", file)
 	}
 	for _, match := range names {
 		if !known[match[1]] {
-			t.Errorf("%s names %s, which is no setting", file, match[1])
+			t.Errorf("%s has %s, which is not a setting", file, match[1])
 		}
 	}
 }
 
-// running is a service that runs.
+// running is a running service.
 type running struct{ out *bufio.Scanner }
 
-// service runs what a unit starts, with its environment, under the tree; extra
-// settings come last, and win.
+// service runs the command of a unit with the unit's environment, under the tree. Extra settings
+// override those of the unit.
 func service(t *testing.T, tree, name string, extra ...string) *running {
 	t.Helper()
 	u := unit(t, filepath.Join(tree, "lib/systemd/system", name+".service"))
@@ -342,7 +341,7 @@ func service(t *testing.T, tree, name string, extra ...string) *running {
 	return &running{out: bufio.NewScanner(out)}
 }
 
-// line reads what it prints until a line matches, and returns its first group.
+// line reads the output until a line matches, and returns the pattern's first group.
 func (r *running) line(t *testing.T, pattern *regexp.Regexp) string {
 	t.Helper()
 	var before []string
@@ -352,6 +351,6 @@ func (r *running) line(t *testing.T, pattern *regexp.Regexp) string {
 		}
 		before = append(before, r.out.Text())
 	}
-	t.Fatal(fmt.Sprint("it ended before it said so: ", strings.Join(before, "\n")))
+	t.Fatalf("the program ended without a line that matches %s: %s", pattern, strings.Join(before, "\n"))
 	return ""
 }
