@@ -165,7 +165,7 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 		return false, err
 	}
 	if len(config.Exclude) > 0 || len(config.Include) > 0 {
-		hidden := func(p snapshot.Process) bool { return !config.Records(p.Name) }
+		hidden := func(p snapshot.Process) bool { return !config.RecordsProcess(p.Name) }
 		taken.processes, taken.ended = slices.DeleteFunc(
 			taken.processes, hidden,
 		), slices.DeleteFunc(

@@ -8,7 +8,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// benchBody is one post with a full snapshot of 300 processes.
+// benchBody returns a post with one full snapshot of 300 processes.
 func benchBody(b *testing.B) []byte {
 	series := snapshottest.NewMachine(1, 300).Series(1_780_000_000_000, 2, 5*time.Second, 1)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots[1:]})

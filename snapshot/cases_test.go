@@ -17,8 +17,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// The cases in testdata/cases are the page's too (ui/src/processes): what the server
-// and the browser make of a snapshot is the same.
+// readCases reads a file of testdata/cases. The tests of the web interface (ui/src/processes) read the same
+// files, so that the server and the browser compute the same.
 func readCases[T any](t *testing.T, name string) []T {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "cases", name))
@@ -35,8 +35,8 @@ func readCases[T any](t *testing.T, name string) []T {
 	return cases
 }
 
-// treeCase is a process list and its tree as render writes it, or a chain of as many
-// processes and how many levels its tree has.
+// treeCase is a process list with its tree in the form that render writes. If Chain is set, the list is a chain
+// of that many processes, and Levels is the depth of its tree.
 type treeCase struct {
 	Name      string             `json:"name"`
 	Processes []snapshot.Process `json:"processes"`
@@ -50,13 +50,7 @@ func TestTree(t *testing.T) {
 	for _, test := range readCases[treeCase](t, "tree.json") {
 		t.Run(test.Name, func(t *testing.T) {
 			for i := range test.Chain {
-				test.Processes = append(
-					test.Processes,
-					snapshot.Process{
-						ProcessKey: snapshot.ProcessKey{PID: int32(i + 1)},
-						Identity:   snapshot.Identity{PPID: int32(i)},
-					},
-				)
+				test.Processes = append(test.Processes, process(int32(i+1), int32(i), 0))
 			}
 			for i := range test.Processes {
 				test.Processes[i].Name = fmt.Sprintf("p%d", test.Processes[i].PID)
@@ -64,7 +58,7 @@ func TestTree(t *testing.T) {
 			tree := snapshot.Prune(snapshot.Tree(test.Processes), test.Exclude)
 			if test.Chain > 0 {
 				if count, deepest := measure(tree); count != test.Chain || deepest != test.Levels {
-					t.Errorf("%d processes, %d levels; want %d, %d", count, deepest, test.Chain, test.Levels)
+					t.Errorf("%d processes in %d levels, want %d in %d", count, deepest, test.Chain, test.Levels)
 				}
 				return
 			}
@@ -75,6 +69,7 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// measure returns the number of processes in a forest and its depth.
 func measure(level []*snapshot.Node) (count, deepest int) {
 	for ; len(level) > 0; deepest++ {
 		count += len(level)
@@ -127,12 +122,12 @@ func TestCompare(t *testing.T) {
 		})
 	}
 	if kind := (snapshot.ProcessChange{}).Kind(5); kind != snapshot.ChangeShortLived {
-		t.Errorf("one that neither saw is %q", kind)
+		t.Errorf("a process in neither list is %q", kind)
 	}
 }
 
-// replayCase is a series as it is posted, or sent to a live view, and the process
-// list at each of its instants.
+// replayCase is a series of snapshots as agents and the live view send them, with the process list at each
+// instant.
 type replayCase struct {
 	Name      string               `json:"name"`
 	Snapshots []snapshot.Snapshot  `json:"snapshots"`
@@ -163,11 +158,16 @@ func writeReplayCases(t *testing.T, file string) {
 	for i, test := range []struct {
 		name        string
 		churn, busy float64
-		every       int
-	}{{"births and deaths", 0.4, 0.3, 8}, {"everything busy", 0, 1, 8}, {"everything idle", 0, 0, 8}, {"full ones alone", 0.2, 0.5, 1}} {
+		fullEvery   int
+	}{
+		{"births and deaths", 0.4, 0.3, 8},
+		{"everything busy", 0, 1, 8},
+		{"everything idle", 0, 0, 8},
+		{"full ones alone", 0.2, 0.5, 1},
+	} {
 		machine := snapshottest.NewMachine(uint64(i+7), 6)
 		machine.Churn, machine.Busy, machine.ReportEnded = test.churn, test.busy, true
-		series := machine.Series(1_780_000_000_000, 8, time.Second, test.every)
+		series := machine.Series(1_780_000_000_000, 8, time.Second, test.fullEvery)
 		one := replayCase{Name: test.name}
 		for k := range series.Snapshots {
 			s := series.Snapshots[k]
@@ -177,7 +177,8 @@ func writeReplayCases(t *testing.T, file string) {
 			slices.SortFunc(state.Processes, func(a, b snapshot.Process) int {
 				return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.StartedAt, b.StartedAt))
 			})
-			one.Snapshots, one.Want = append(one.Snapshots, s), append(one.Want, state.Processes)
+			one.Snapshots = append(one.Snapshots, s)
+			one.Want = append(one.Want, state.Processes)
 		}
 		cases = append(cases, one)
 	}

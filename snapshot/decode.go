@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeBatch reads and validates the JSON body of a post. Every error is a
-// *ValidationError. Fields it does not know are ignored: a newer agent may send them.
+// DecodeBatch decodes and validates the JSON body of a post. Every error is a *ValidationError. Unknown
+// fields are ignored, because a newer agent may send them.
 func DecodeBatch(body []byte) (*Batch, error) {
 	var batch Batch
 	if err := json.Unmarshal(body, &batch); err != nil {
@@ -22,49 +22,56 @@ func DecodeBatch(body []byte) (*Batch, error) {
 	return &batch, nil
 }
 
-// EncodeBatch writes the JSON body of a post.
+// EncodeBatch encodes the JSON body of a post.
 func EncodeBatch(b *Batch) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// decodeError turns the decoder's error into one that names the field.
+const (
+	// maxFieldBytes is the maximum length of a field's path in an error. The JSON may be nested deeply.
+	maxFieldBytes = 200
+	// maxNameBytes is the maximum length of one name in the path.
+	maxNameBytes = 64
+	// maxCauseBytes is the maximum length of the JSON decoder's message in an error.
+	maxCauseBytes = 200
+)
+
+// decodeError converts an error of the JSON decoder to one that names the field.
 func decodeError(err error, machineID string) *ValidationError {
-	fault := &ValidationError{
+	invalid := &ValidationError{
 		MachineID:     clip(machineID, MaxMachineIDBytes),
 		SnapshotIndex: -1,
 		Code:          CodeMalformed,
 		Reason:        "is not valid JSON: " + err.Error(),
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		fault.Code = CodeInvalidField
-		fault.place(semantic.JSONPointer)
-		fault.Reason = "must be " + describe(semantic)
+		invalid.Code = CodeInvalidField
+		invalid.setField(semantic.JSONPointer)
+		invalid.Reason = "must be " + expectedType(semantic)
 		if semantic.Err != nil {
-			fault.Reason += ": " + clip(semantic.Err.Error(), 200)
+			invalid.Reason += ": " + clip(semantic.Err.Error(), maxCauseBytes)
 		}
-		return fault
+		return invalid
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		fault.place(syntactic.JSONPointer)
-		fault.Reason = "is not valid JSON: " + clip(
-			strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), 200,
-		) + " at byte " + strconv.FormatInt(
-			syntactic.ByteOffset, 10,
-		)
+		invalid.setField(syntactic.JSONPointer)
+		cause := clip(strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), maxCauseBytes)
+		invalid.Reason = "is not valid JSON: " + cause + " at byte " + strconv.FormatInt(syntactic.ByteOffset, 10)
 	}
-	return fault
+	return invalid
 }
 
-func describe(e *json.SemanticError) string {
+// expectedType describes the JSON type that the field must have.
+func expectedType(e *json.SemanticError) string {
 	if e.GoType == nil {
-		return "of another type than JSON " + e.JSONKind.String()
+		return "of a different type than JSON " + e.JSONKind.String()
 	}
 	kind := e.GoType.Kind().String()
 	switch {
 	case strings.HasSuffix(e.GoType.String(), "snapshot.Time"):
 		return "an RFC 3339 time"
 	case strings.HasPrefix(kind, "int"):
-		return "a whole number that fits " + kind
+		return "an integer in the range of " + kind
 	case strings.HasPrefix(kind, "float"):
 		return "a number"
 	case kind == "slice":
@@ -75,28 +82,24 @@ func describe(e *json.SemanticError) string {
 	return "a " + kind
 }
 
-// maxField bounds, in bytes, how much of a field's path is told: it may be as deep as
-// its sender likes.
-const maxField = 200
-
-// place turns a JSON pointer (/snapshots/0/processes/3/pid) into the field's
-// path (snapshots[0].processes[3].pid) and the snapshot's index.
-func (f *ValidationError) place(pointer jsontext.Pointer) {
+// setField sets Field and SnapshotIndex from a JSON pointer. For example, /snapshots/0/processes/3/pid
+// becomes snapshots[0].processes[3].pid and 0.
+func (e *ValidationError) setField(pointer jsontext.Pointer) {
 	var path strings.Builder
 	depth := 0
 	for token := range pointer.Tokens() {
 		if n, err := strconv.Atoi(token); err == nil {
 			path.WriteString("[" + strconv.Itoa(n) + "]")
 			if depth == 1 {
-				f.SnapshotIndex = n
+				e.SnapshotIndex = n
 			}
 		} else {
 			if path.Len() > 0 {
 				path.WriteByte('.')
 			}
-			path.WriteString(clip(token, 64))
+			path.WriteString(clip(token, maxNameBytes))
 		}
 		depth++
 	}
-	f.Field = clip(path.String(), maxField)
+	e.Field = clip(path.String(), maxFieldBytes)
 }

@@ -21,22 +21,21 @@ func TestDecodeBatch(t *testing.T) {
 	}
 	first, second := batch.Snapshots[0], batch.Snapshots[1]
 	if first.Kind != snapshot.KindFull || first.Timestamp.String() != "2026-11-23T03:12:00.123Z" {
-		t.Errorf("got %s at %s", first.Kind, first.Timestamp)
+		t.Errorf("the first snapshot is %s at %s", first.Kind, first.Timestamp)
 	}
 	if first.Processes[0].CPUMS != nil {
-		t.Error("a missing number must stay unknown, not become 0")
+		t.Error("a missing number became 0 instead of unknown")
 	}
 	if second.Exited[0] != first.Processes[1].Key() {
-		t.Error("the same instant in two spellings must be the same key")
+		t.Error("two forms of the same start time are different keys")
 	}
 }
 
-func TestDecodeBatchNamesTheFault(t *testing.T) {
+func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 	full := func(process string) string {
-		return fmt.Sprintf(
-			`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","processes":[{"pid":1,"ppid":0,"name":"init"},%s]}]}`,
-			process,
-		)
+		const format = `{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","processes":[` +
+			`{"pid":1,"ppid":0,"name":"init"},%s]}]}`
+		return fmt.Sprintf(format, process)
 	}
 	snap := func(fields string) string {
 		return fmt.Sprintf(`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z",%s}]}`, fields)
@@ -78,58 +77,53 @@ func TestDecodeBatchNamesTheFault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := snapshot.DecodeBatch([]byte(test.body))
-			fault, ok := errors.AsType[*snapshot.ValidationError](err)
+			invalid, ok := errors.AsType[*snapshot.ValidationError](err)
 			if !ok {
-				t.Fatalf("got %v, want a ValidationError", err)
+				t.Fatalf("got %v, want a *ValidationError", err)
 			}
-			if !strings.HasPrefix(fault.Field, test.field) || fault.SnapshotIndex != test.index {
-				t.Errorf(
-					"blamed %q in snapshot %d, want %q in %d (%v)", fault.Field, fault.SnapshotIndex, test.field,
-					test.index, err,
-				)
+			if !strings.HasPrefix(invalid.Field, test.field) || invalid.SnapshotIndex != test.index {
+				t.Errorf("the error names %q in snapshot %d, want %q in %d (%v)",
+					invalid.Field, invalid.SnapshotIndex, test.field, test.index, err)
 			}
 			if len(err.Error()) > 500 {
-				t.Errorf("the error text has %d bytes", len(err.Error()))
+				t.Errorf("the error message has %d bytes, want at most 500", len(err.Error()))
 			}
 		})
 	}
 }
 
-func TestCountsAreBounded(t *testing.T) {
+func TestMaxCounts(t *testing.T) {
 	batch := snapshot.Batch{MachineID: "m", Snapshots: make([]snapshot.Snapshot, snapshot.MaxSnapshots+1)}
 	if err := batch.Validate(); err == nil || !strings.Contains(err.Error(), "at most 1000") {
-		t.Errorf("too many snapshots: %v", err)
+		t.Errorf("%d snapshots: %v", snapshot.MaxSnapshots+1, err)
 	}
 	zero := int32(0)
-	crowd := snapshot.Snapshot{Timestamp: 1, Processes: make([]snapshot.ProcessSample, snapshot.MaxProcesses)}
-	for i := range crowd.Processes {
-		crowd.Processes[i] = snapshot.ProcessSample{PID: int32(i), PPID: &zero, Name: "p"}
+	full := snapshot.Snapshot{Timestamp: 1, Processes: make([]snapshot.ProcessSample, snapshot.MaxProcesses)}
+	for i := range full.Processes {
+		full.Processes[i] = snapshot.ProcessSample{PID: int32(i), PPID: &zero, Name: "p"}
 	}
-	batch.Snapshots = []snapshot.Snapshot{crowd}
+	batch.Snapshots = []snapshot.Snapshot{full}
 	if err := batch.Validate(); err != nil {
-		t.Errorf("the largest allowed snapshot: %v", err)
+		t.Errorf("a snapshot with the maximum number of processes: %v", err)
 	}
-	batch.Snapshots[0].Processes = append(crowd.Processes, snapshot.ProcessSample{PID: -1})
+	batch.Snapshots[0].Processes = append(full.Processes, snapshot.ProcessSample{PID: -1})
 	if err := batch.Validate(); err == nil || !strings.Contains(err.Error(), "at most 50000") {
-		t.Errorf("too many processes: %v", err)
+		t.Errorf("more than the maximum number of processes: %v", err)
 	}
 }
 
-// FuzzDecodeBatch: no input panics; what is accepted can be written and read
-// again, and replays without a panic.
+// FuzzDecodeBatch checks that no input causes a panic, and that every accepted batch can be encoded, decoded
+// again and replayed.
 func FuzzDecodeBatch(f *testing.F) {
 	f.Add([]byte(goodBody))
-	f.Add(
-		[]byte(
-			`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","kind":"changes","processes":[{"pid":1}]}]}`,
-		),
-	)
+	f.Add([]byte(`{"machine_id":"m","snapshots":[` +
+		`{"timestamp":"2026-11-23T03:12:00Z","kind":"changes","processes":[{"pid":1}]}]}`))
 	f.Add([]byte(`{"machine_id":"m","snapshots":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		batch, err := snapshot.DecodeBatch(body)
 		if err != nil {
 			if _, ok := errors.AsType[*snapshot.ValidationError](err); !ok {
-				t.Fatalf("%T is not a ValidationError", err)
+				t.Fatalf("the error is a %T, want a *ValidationError", err)
 			}
 			return
 		}
@@ -138,7 +132,7 @@ func FuzzDecodeBatch(f *testing.F) {
 			t.Fatal(err)
 		}
 		if _, err := snapshot.DecodeBatch(again); err != nil {
-			t.Fatalf("what was accepted is refused when written again: %v\n%s", err, again)
+			t.Fatalf("an accepted batch is rejected after encoding: %v\n%s", err, again)
 		}
 		var replay snapshot.Replay
 		for i := range batch.Snapshots {

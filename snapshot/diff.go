@@ -1,11 +1,11 @@
 package snapshot
 
-// ProcessChange is what became of a process between two instants: Before is nil for one
-// that started, After for one that ended, and both for one that did both in between.
+// ProcessChange is the change of one process between two instants. Before is nil if the process did not exist
+// at the first instant, and After is nil if it did not exist at the second.
 type ProcessChange struct{ Before, After *Process }
 
-// CompareProcesses pairs the processes of two lists of one machine: those of the first in its
-// order, then those that are in the second alone.
+// CompareProcesses pairs the processes of two lists of one machine. It returns those of the first list in
+// its order, followed by those that are only in the second list.
 func CompareProcesses(before, after []Process) []ProcessChange {
 	later := make(map[ProcessKey]*Process, len(after))
 	for i := range after {
@@ -13,23 +13,23 @@ func CompareProcesses(before, after []Process) []ProcessChange {
 	}
 	changes := make([]ProcessChange, 0, max(len(before), len(after)))
 	for i := range before {
-		one := &before[i]
-		changes = append(changes, ProcessChange{Before: one, After: later[one.ProcessKey]})
-		delete(later, one.ProcessKey)
+		process := &before[i]
+		changes = append(changes, ProcessChange{Before: process, After: later[process.ProcessKey]})
+		delete(later, process.ProcessKey)
 	}
 	for i := range after {
-		if one := &after[i]; later[one.ProcessKey] == one {
-			changes = append(changes, ProcessChange{After: one})
+		if process := &after[i]; later[process.ProcessKey] == process {
+			changes = append(changes, ProcessChange{After: process})
 		}
 	}
 	return changes
 }
 
-// ChangeKind says in a word what became of a process.
+// ChangeKind classifies a ProcessChange.
 type ChangeKind string
 
-// The kinds. ChangeShortLived is one that started and ended in between; a process that runs on
-// and takes as much as before has none.
+// The kinds. A short-lived process started and ended between the two instants. A process that exists at both
+// instants has grown or shrunk, or has no kind.
 const (
 	ChangeStarted    ChangeKind = "started"
 	ChangeEnded      ChangeKind = "ended"
@@ -38,8 +38,7 @@ const (
 	ChangeShrank     ChangeKind = "shrank"
 )
 
-// Kind tells what became of a process of which difference is how much more it takes
-// of what is looked at.
+// Kind classifies the change. The difference is that of the compared value, for example MemoryChange.
 func (c ProcessChange) Kind(difference int64) ChangeKind {
 	switch {
 	case c.Before == nil && c.After == nil:
@@ -56,28 +55,21 @@ func (c ProcessChange) Kind(difference int64) ChangeKind {
 	return ""
 }
 
-// MemoryChange is how much more memory it takes afterwards, in bytes; what did not
-// run, or is not known, counts as 0.
+// MemoryChange returns the change of MemoryUsage in bytes. Missing and unknown values count as 0.
 func (c ProcessChange) MemoryChange() int64 {
-	return level(
-		c.After, func(p *Process) *int64 { return p.MemoryUsage },
-	) - level(
-		c.Before, func(p *Process) *int64 { return p.MemoryUsage },
-	)
+	memory := func(p *Process) *int64 { return p.MemoryUsage }
+	return valueOrZero(c.After, memory) - valueOrZero(c.Before, memory)
 }
 
-// ThreadsChange is how many more threads it has afterwards, counted likewise.
+// ThreadsChange returns the change of Threads. Missing and unknown values count as 0.
 func (c ProcessChange) ThreadsChange() int32 {
-	return level(
-		c.After, func(p *Process) *int32 { return p.Threads },
-	) - level(
-		c.Before, func(p *Process) *int32 { return p.Threads },
-	)
+	threads := func(p *Process) *int32 { return p.Threads }
+	return valueOrZero(c.After, threads) - valueOrZero(c.Before, threads)
 }
 
-func level[T int32 | int64](p *Process, of func(*Process) *T) T {
-	if p == nil || of(p) == nil {
+func valueOrZero[T int32 | int64](p *Process, field func(*Process) *T) T {
+	if p == nil || field(p) == nil {
 		return 0
 	}
-	return *of(p)
+	return *field(p)
 }

@@ -1,11 +1,10 @@
-// Package snapshot holds snapwatch's vocabulary: machines, snapshots and
-// processes, the JSON they travel in, the limits they keep to, the replay that
-// turns sparse changes back into full process lists, and the process tree.
+// Package snapshot defines the data that agents send and the server stores: machines, snapshots and
+// processes, their JSON form, the limits on them, the replay of changes into full process lists, and the
+// process tree.
 //
-// It does no I/O and imports nothing else of snapwatch, so that the agent, the
-// server and the tests all speak of the same things.
+// It does no I/O and imports no other package of this module. The agent, the server and the tests all use
+// it.
 //
-// Units, everywhere: sizes in bytes, durations in milliseconds (polling
-// intervals in seconds), CPU usage in percent (of one core for a process, of
-// the whole machine for a machine), times in UTC with millisecond precision.
+// Units: sizes are in bytes, durations in milliseconds (polling intervals in seconds), and times in UTC with
+// millisecond precision. CPU usage is in percent: of one core for a process, of all cores for a machine.
 package snapshot

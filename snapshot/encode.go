@@ -5,29 +5,17 @@ import (
 	"slices"
 )
 
-// Sample returns p as a wire entry, with its identity if withIdentity.
-func (p *Process) Sample(withIdentity bool) ProcessSample {
-	sample := ProcessSample{PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUMS: p.CPUMS,
-		MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
-	if withIdentity {
-		ppid := p.PPID
-		sample.PPID, sample.Name, sample.CommandLine, sample.User = &ppid, p.Name, p.CommandLine, p.User
-		sample.Cgroup = p.Cgroup
-	}
-	return sample
-}
-
-// Encoder turns the full process lists of consecutive instants into full and
-// changes snapshots: an entry is left out exactly when replaying without it
-// gives the same process. The zero Encoder is ready; its first must be a full one.
+// Encoder encodes the full process lists of consecutive instants as full and changes snapshots. A changes
+// snapshot omits exactly the processes for which replay gives the same result without an entry. The zero
+// Encoder is ready for use. Its first call must be Full.
 type Encoder struct {
-	last map[ProcessKey]Process
+	previous map[ProcessKey]Process
 }
 
-// Full returns an entry for each process, and remembers them; and one for each that has
-// ended since the list before, with StateEnded.
+// Full encodes every process. The processes in ended, which ended since the previous list, get an entry with
+// the state StateEnded.
 func (e *Encoder) Full(processes []Process, ended ...Process) []ProcessSample {
-	e.last = byKey(processes)
+	e.previous = byKey(processes)
 	samples := make([]ProcessSample, 0, len(processes)+len(ended))
 	for i := range processes {
 		samples = append(samples, processes[i].Sample(true))
@@ -38,33 +26,48 @@ func (e *Encoder) Full(processes []Process, ended ...Process) []ProcessSample {
 	return samples
 }
 
-// Changes returns the entries that differ from the list before and those that have ended,
-// as Full does, and the other processes that are gone; and remembers the new list.
+// Changes encodes the differences from the previous list: new and changed processes, the processes in ended
+// as Full does, and in exited the keys of the other processes that are gone.
 func (e *Encoder) Changes(processes []Process, ended ...Process) (samples []ProcessSample, exited []ProcessKey) {
-	now := byKey(processes)
+	current := byKey(processes)
 	for i := range processes {
 		process := &processes[i]
-		before, known := e.last[process.ProcessKey]
-		renamed := !known || before.Identity != process.Identity
-		if renamed || !before.Values.CarryForward().Equal(process.Values) {
-			samples = append(samples, process.Sample(renamed))
+		before, known := e.previous[process.ProcessKey]
+		newIdentity := !known || before.Identity != process.Identity
+		if newIdentity || !before.Values.CarryForward().Equal(process.Values) {
+			samples = append(samples, process.Sample(newIdentity))
 		}
 	}
 	for i := range ended {
-		_, known := e.last[ended[i].ProcessKey]
+		_, known := e.previous[ended[i].ProcessKey]
 		samples = append(samples, ended[i].Sample(!known))
-		delete(e.last, ended[i].ProcessKey)
+		delete(e.previous, ended[i].ProcessKey)
 	}
-	for key := range e.last {
-		if _, alive := now[key]; !alive {
+	for key := range e.previous {
+		if _, alive := current[key]; !alive {
 			exited = append(exited, key)
 		}
 	}
 	slices.SortFunc(exited, func(a, b ProcessKey) int {
 		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.StartedAt, b.StartedAt))
 	})
-	e.last = now
+	e.previous = current
 	return samples, exited
+}
+
+// Sample returns the process as an entry of a Snapshot. The entry has the identity only if withIdentity is
+// true.
+func (p *Process) Sample(withIdentity bool) ProcessSample {
+	sample := ProcessSample{
+		PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage,
+		Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
+	}
+	if withIdentity {
+		ppid := p.PPID
+		sample.PPID, sample.Name, sample.CommandLine, sample.User = &ppid, p.Name, p.CommandLine, p.User
+		sample.Cgroup = p.Cgroup
+	}
+	return sample
 }
 
 func byKey(processes []Process) map[ProcessKey]Process {

@@ -10,7 +10,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-func TestEntries(t *testing.T) {
+func TestCountEntries(t *testing.T) {
 	t.Parallel()
 	batch := func(entries string) []byte {
 		return []byte(
@@ -19,21 +19,22 @@ func TestEntries(t *testing.T) {
 	}
 	many := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
 	for name, test := range map[string]struct {
-		body  []byte
-		fault bool
+		body    []byte
+		tooMany bool
 	}{
-		"a few":              {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 10)), false},
-		"braces in texts":    {batch(many(`{"pid":1,"ppid":0,"name":"a","command_line":"`+strings.Repeat("{", 1000)+`"}`, 1000)), false},
-		"as many as may":     {batch(many(`{}`, snapshot.MaxEntries-1)), false}, // the snapshot is one too
-		"one too many":       {batch(many(`{}`, snapshot.MaxEntries)), true},
-		"nothing, often":     {batch(many(`null`, snapshot.MaxEntries)), true},
-		"a million":          {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 1_000_000)), true},
-		"of what is no JSON": {append([]byte(`{"snapshots":[}`), many(`{}`, snapshot.MaxEntries+1)...), false},
-		"nested":             {[]byte(`{"x":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `,"snapshots":[` + many(`{}`, snapshot.MaxEntries+1) + `]}`), true},
+		"few":                       {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 10)), false},
+		"braces in texts":           {batch(many(`{"pid":1,"ppid":0,"name":"a","command_line":"`+strings.Repeat("{", 1000)+`"}`, 1000)), false},
+		"the maximum":               {batch(many(`{}`, snapshot.MaxEntries-1)), false}, // and the snapshot
+		"one more than the maximum": {batch(many(`{}`, snapshot.MaxEntries)), true},
+		"too many nulls":            {batch(many(`null`, snapshot.MaxEntries)), true},
+		"a million":                 {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 1_000_000)), true},
+		"malformed JSON":            {append([]byte(`{"snapshots":[}`), many(`{}`, snapshot.MaxEntries+1)...), false},
+		"nested":                    {[]byte(`{"x":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `,"snapshots":[` + many(`{}`, snapshot.MaxEntries+1) + `]}`), true},
 	} {
 		n, err := snapshot.CountEntries(test.body)
-		fault, is := errors.AsType[*snapshot.ValidationError](err)
-		if is != test.fault || is && (fault.Code != snapshot.CodeTooMany || fault.Limit != snapshot.MaxEntries) {
+		invalid, rejected := errors.AsType[*snapshot.ValidationError](err)
+		if rejected != test.tooMany ||
+			rejected && (invalid.Code != snapshot.CodeTooMany || invalid.Limit != snapshot.MaxEntries) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
@@ -47,14 +48,14 @@ func TestEntries(t *testing.T) {
 		want += 1 + len(series.Snapshots[i].Processes) + len(series.Snapshots[i].Exited)
 	}
 	if n, err := snapshot.CountEntries(body); err != nil || n < want {
-		t.Errorf("%d entries are counted as %d (%v)", want, n, err)
+		t.Errorf("%d entries were counted as %d (%v)", want, n, err)
 	}
 	if size := unsafe.Sizeof(snapshot.ProcessSample{}); size+7*8 > snapshot.DecodedEntryBytes {
-		t.Errorf("a process takes %d bytes and what it points to", size)
+		t.Errorf("a process uses %d bytes and up to 56 for its numbers, more than DecodedEntryBytes", size)
 	}
 }
 
-func BenchmarkEntries(b *testing.B) {
+func BenchmarkCountEntries(b *testing.B) {
 	series := snapshottest.NewMachine(1, 300).Series(1_700_000_000_000, 10, 1000, 1)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots})
 	if err != nil {

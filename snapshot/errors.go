@@ -2,17 +2,17 @@ package snapshot
 
 import "errors"
 
-// What a reader may find missing.
+// Errors of reads.
 var (
 	ErrNoMachine  = errors.New("no such machine")
 	ErrNoSnapshot = errors.New("no snapshot at or before that time")
 )
 
-// Code names a kind of fault, for programs.
+// Code identifies a kind of ValidationError for programs.
 type Code string
 
-// The codes. An agent acts on them: after CodeFullNeeded and CodeOutOfOrder it
-// sends a full snapshot next; the others mean that the snapshot itself is bad.
+// The codes of a ValidationError. After CodeFullNeeded and CodeOutOfOrder an agent sends a full snapshot.
+// After the others it does not send the same snapshot again.
 const (
 	CodeMalformed    Code = "malformed_json"
 	CodeInvalidField Code = "invalid_field"
@@ -23,24 +23,23 @@ const (
 	CodeTooMany      Code = "too_many_entries"
 )
 
-// ValidationError says what is wrong with a batch, and where. Nothing of a batch with a
-// fault is stored.
+// ValidationError describes why a batch is rejected. Nothing of a rejected batch is stored.
 type ValidationError struct {
 	Code          Code
 	MachineID     string
-	SnapshotIndex int    // index in the batch, -1 if the batch itself is wrong
+	SnapshotIndex int    // index in the batch, or -1 if the error is not in a snapshot
 	Field         string // path from the body's root, for example snapshots[0].processes[3].pid
-	Reason        string // what is wrong and what the limit is
-	Limit         int64  // the limit that is passed, where it is one
-	// Timestamp and ServerTime are the two clocks, where the fault lies in them.
+	Reason        string // what is wrong with the field, and the limit
+	Limit         int64  // the exceeded limit, or 0
+	// Timestamp is that of the snapshot and ServerTime the server's clock, if they are the reason.
 	Timestamp  Time
 	ServerTime Time
 }
 
-// Error returns the field and what is wrong with it.
-func (f *ValidationError) Error() string {
-	if f.Field == "" {
-		return f.Reason
+// Error returns the field and the reason.
+func (e *ValidationError) Error() string {
+	if e.Field == "" {
+		return e.Reason
 	}
-	return f.Field + ": " + f.Reason
+	return e.Field + ": " + e.Reason
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// FuzzReplay: whatever valid snapshots follow each other, replay takes them or leaves
-// the list as it was; and what it shows, encoded as changes and replayed, is the same.
+// FuzzReplay checks that replay either applies a valid snapshot or leaves the list unchanged, and that the
+// list is the same after it is encoded as changes and replayed.
 func FuzzReplay(f *testing.F) {
 	f.Add([]byte(goodBody))
 	f.Add([]byte(`{"machine_id":"m","snapshots":[
@@ -20,35 +20,35 @@ func FuzzReplay(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var replay, again snapshot.Replay
+		var replay, replayOfEncoded snapshot.Replay
 		var encoder snapshot.Encoder
 		for i := range batch.Snapshots {
 			s := &batch.Snapshots[i]
 			before := replay.Processes()
 			if err := replay.Apply(s); err != nil {
 				if diff := snapshottest.Diff(replay.Processes(), before); diff != "" {
-					t.Fatalf("a refused snapshot changed the list: %s", diff)
+					t.Fatalf("a rejected snapshot changed the list: %s", diff)
 				}
 				continue
 			}
-			shown := replay.Processes()
+			list := replay.Processes()
 			next := snapshot.Snapshot{Timestamp: s.Timestamp, Kind: snapshot.KindChanges, IntervalMS: s.IntervalMS}
 			if i == 0 {
-				next.Kind, next.Processes = snapshot.KindFull, encoder.Full(shown)
+				next.Kind, next.Processes = snapshot.KindFull, encoder.Full(list)
 			} else {
-				next.Processes, next.Exited = encoder.Changes(shown)
+				next.Processes, next.Exited = encoder.Changes(list)
 			}
-			if err := again.Apply(&next); err != nil {
-				t.Fatalf("what was encoded is refused: %v", err)
+			if err := replayOfEncoded.Apply(&next); err != nil {
+				t.Fatalf("an encoded snapshot is rejected: %v", err)
 			}
-			for k := range shown { // how usage follows from time and interval is another matter
-				shown[k].CPUUsage = nil
+			for k := range list { // snapshots have no CPU usage
+				list[k].CPUUsage = nil
 			}
-			replayed := again.Processes()
+			replayed := replayOfEncoded.Processes()
 			for k := range replayed {
 				replayed[k].CPUUsage = nil
 			}
-			if diff := snapshottest.Diff(replayed, shown); diff != "" {
+			if diff := snapshottest.Diff(replayed, list); diff != "" {
 				t.Fatalf("snapshot %d: %s", i, diff)
 			}
 		}

@@ -10,16 +10,17 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-var update = flag.Bool("update", false, "write docs/limits.md and the replay cases anew")
+var update = flag.Bool("update", false, "write docs/limits.md and the replay cases")
 
-// The reference of limits says what the code enforces.
+// docs/limits.md lists the limits that the code enforces.
 func TestLimitsAreDocumented(t *testing.T) {
 	var b strings.Builder
-	b.WriteString(
-		"# Limits on what an agent may send\n\nMade from package snapshot by `make generate`. A post that passes one is refused with a 4xx that names the field and the limit; nothing of it is stored.\n\n| what | limit |\n|---|---|\n",
-	)
+	b.WriteString("# Limits on posts from agents\n\n" +
+		"The server rejects a post that exceeds a limit with a 4xx response, which names the field and the limit.\n" +
+		"It then stores nothing of the post. `make generate` writes this page from `snapshot/limits.go`.\n\n" +
+		"| Limit | Value |\n|---|---|\n")
 	for _, limit := range snapshot.Limits() {
-		fmt.Fprintf(&b, "| %s | %s |\n", limit.What, strings.TrimSpace(fmt.Sprint(limit.Value)+" "+limit.Unit))
+		fmt.Fprintf(&b, "| %s | %s |\n", limit.Name, strings.TrimSpace(fmt.Sprint(limit.Value)+" "+limit.Unit))
 	}
 	if *update {
 		if err := os.WriteFile("../docs/limits.md", []byte(b.String()), 0o644); err != nil {

@@ -6,50 +6,49 @@ import (
 	"strings"
 )
 
-// NotificationChannel is the NOTIFY channel on which the store tells what it has
-// committed, and which the broadcaster listens to.
+// NotificationChannel is the PostgreSQL NOTIFY channel for committed snapshots.
 const NotificationChannel = "snapwatch_snapshots"
 
-// MaxNotificationBytes is the longest payload that PostgreSQL takes, in bytes.
+// MaxNotificationBytes is the maximum size of a NOTIFY payload in PostgreSQL, in bytes.
 const MaxNotificationBytes = 7999
 
-// EncodeNotifications packs keys into payloads: the time of the oldest commit that they
-// tell of, in milliseconds since 1970, and then "machine_id ts" for each machine,
-// joined by commas. Machine ids hold neither blanks nor commas.
-func EncodeNotifications(committed Time, batch map[string]Time) []string {
+// EncodeNotifications encodes the newest committed instant of each machine into NOTIFY payloads. Each payload
+// starts with the time of the oldest commit in milliseconds since 1970, followed by "machine_id timestamp"
+// for each machine, separated by commas. Machine ids contain no spaces and no commas.
+func EncodeNotifications(committed Time, newest map[string]Time) []string {
 	var payloads []string
 	var b strings.Builder
-	begin := strconv.FormatInt(int64(committed), 10)
-	b.WriteString(begin)
-	for machineID, ts := range batch {
-		part := machineID + " " + strconv.FormatInt(int64(ts), 10)
-		if b.Len()+1+len(part) > MaxNotificationBytes {
+	header := strconv.FormatInt(int64(committed), 10)
+	b.WriteString(header)
+	for machineID, ts := range newest {
+		entry := machineID + " " + strconv.FormatInt(int64(ts), 10)
+		if b.Len()+1+len(entry) > MaxNotificationBytes {
 			payloads = append(payloads, b.String())
 			b.Reset()
-			b.WriteString(begin)
+			b.WriteString(header)
 		}
 		b.WriteByte(',')
-		b.WriteString(part)
+		b.WriteString(entry)
 	}
 	return append(payloads, b.String())
 }
 
-// DecodeNotification reads a payload: when the oldest commit was, and the newest
-// committed instant per machine.
-func DecodeNotification(payload string) (committed Time, keys map[string]Time, err error) {
-	first, rest, _ := strings.Cut(payload, ",")
-	ms, err := strconv.ParseInt(first, 10, 64)
+// DecodeNotification decodes a NOTIFY payload into the time of the oldest commit and the newest committed
+// instant of each machine.
+func DecodeNotification(payload string) (committed Time, newest map[string]Time, err error) {
+	header, entries, _ := strings.Cut(payload, ",")
+	ms, err := strconv.ParseInt(header, 10, 64)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%q is not the time of a commit", first)
+		return 0, nil, fmt.Errorf("%q is not a commit time in milliseconds", header)
 	}
-	keys = make(map[string]Time)
-	for part := range strings.SplitSeq(rest, ",") {
-		machineID, text, ok := strings.Cut(part, " ")
+	newest = make(map[string]Time)
+	for entry := range strings.SplitSeq(entries, ",") {
+		machineID, text, ok := strings.Cut(entry, " ")
 		ts, err := strconv.ParseInt(text, 10, 64)
 		if !ok || err != nil || machineID == "" {
-			return 0, nil, fmt.Errorf("%q is not a machine and an instant", part)
+			return 0, nil, fmt.Errorf("%q is not a machine id and a timestamp", entry)
 		}
-		keys[machineID] = Time(ts)
+		newest[machineID] = Time(ts)
 	}
-	return Time(ms), keys, nil
+	return Time(ms), newest, nil
 }

@@ -7,30 +7,30 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-func TestNoticesAreBounded(t *testing.T) {
-	batch := make(map[string]snapshot.Time)
+func TestNotifications(t *testing.T) {
+	newest := make(map[string]snapshot.Time)
 	for i := range 1000 {
-		batch[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000) + snapshot.Time(i)
+		newest[fmt.Sprintf("%0128d", i)] = snapshot.Time(1_780_000_000_000) + snapshot.Time(i)
 	}
 	decoded := make(map[string]snapshot.Time)
-	for _, payload := range snapshot.EncodeNotifications(1_780_000_000_123, batch) {
+	for _, payload := range snapshot.EncodeNotifications(1_780_000_000_123, newest) {
 		if len(payload) > snapshot.MaxNotificationBytes {
-			t.Fatalf("a payload of %d bytes", len(payload))
+			t.Fatalf("a payload has %d bytes", len(payload))
 		}
-		committed, keys, err := snapshot.DecodeNotification(payload)
+		committed, machines, err := snapshot.DecodeNotification(payload)
 		if err != nil || committed != 1_780_000_000_123 {
 			t.Fatal(committed, err)
 		}
-		for machineID, ts := range keys {
+		for machineID, ts := range machines {
 			decoded[machineID] = ts
 		}
 	}
-	if len(decoded) != len(batch) {
-		t.Fatalf("%d of %d keys arrived", len(decoded), len(batch))
+	if len(decoded) != len(newest) {
+		t.Fatalf("decoded %d of %d machines", len(decoded), len(newest))
 	}
 	for _, bad := range []string{"", "1", "1,", "m 5", "x,m 5", "1,m", "1,m x", "1, 5", "1,m 5,"} {
 		if _, _, err := snapshot.DecodeNotification(bad); err == nil {
-			t.Errorf("%q was read as keys", bad)
+			t.Errorf("the malformed payload %q was decoded", bad)
 		}
 	}
 }

@@ -2,22 +2,20 @@ package snapshot
 
 import "math"
 
-// Process is one process at one instant, complete: its identity and its values.
-// A nil value is "not known".
+// Process is one process at one instant, with its identity and its values. A nil value is unknown.
 type Process struct {
 	ProcessKey
 	Identity
 	Values
-	// CPUUsage is derived from CPUMS by State.DeriveCPUUsage.
+	// CPUUsage is computed from CPUMS by State.DeriveCPUUsage.
 	CPUUsage *float64 `json:"cpu_usage" doc:"Percent of one core over the snapshot's interval"`
 }
 
-// Values is what a process does. The levels (State, MemoryUsage, Threads, OpenFiles) hold
-// until the next sample; the amounts (CPUMS, ReadBytes, WriteBytes) were spent
-// in the snapshot's interval.
+// Values holds a process's measured values. State, MemoryUsage, Threads and OpenFiles are gauges: they stay
+// valid until the next sample. CPUMS, ReadBytes and WriteBytes are deltas over the snapshot's interval.
 type Values struct {
-	State       string `json:"state,omitempty" doc:"One letter as in ps"`
-	CPUMS       *int64 `json:"cpu_ms" doc:"CPU time spent in the snapshot's interval, milliseconds"`
+	State       string `json:"state,omitempty" doc:"One letter, as in ps"`
+	CPUMS       *int64 `json:"cpu_ms" doc:"CPU time used in the snapshot's interval, milliseconds"`
 	MemoryUsage *int64 `json:"memory_usage" doc:"Resident set size, bytes"`
 	Threads     *int32 `json:"threads"`
 	OpenFiles   *int32 `json:"open_files,omitempty" doc:"Open file descriptors"`
@@ -25,9 +23,8 @@ type Values struct {
 	WriteBytes  *int64 `json:"write_bytes" doc:"Bytes written in the snapshot's interval"`
 }
 
-// CarryForward returns the values of a process that a changes snapshot does not
-// mention: the levels hold, and nothing was spent. An amount that was never
-// known stays unknown.
+// CarryForward returns the values of a process that the next changes snapshot does not list: gauges keep
+// their values and deltas become 0. Unknown deltas stay unknown.
 func (v Values) CarryForward() Values {
 	v.CPUMS = zeroed(v.CPUMS)
 	v.ReadBytes = zeroed(v.ReadBytes)
@@ -35,19 +32,20 @@ func (v Values) CarryForward() Values {
 	return v
 }
 
-// Equal compares the values, not the pointers.
+// Equal reports whether all values are the same.
 func (v Values) Equal(o Values) bool {
 	return v.State == o.State && same(v.CPUMS, o.CPUMS) && same(v.MemoryUsage, o.MemoryUsage) &&
-		same(
-			v.Threads, o.Threads,
-		) && same(v.OpenFiles, o.OpenFiles) && same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
+		same(v.Threads, o.Threads) && same(v.OpenFiles, o.OpenFiles) &&
+		same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
 }
 
-// Values returns the values of a sample; cpu_ms is derived from cpu_usage over
-// intervalMS where only the latter is given.
+// Values returns the values of a sample. If the sample has CPUUsage and no CPUMS, CPUMS is computed from it
+// and intervalMS.
 func (p *ProcessSample) Values(intervalMS int64) Values {
-	v := Values{State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles,
-		ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes}
+	v := Values{
+		State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles,
+		ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
+	}
 	if v.CPUMS == nil && p.CPUUsage != nil && intervalMS > 0 {
 		ms := int64(math.Round(*p.CPUUsage * float64(intervalMS) / 100))
 		v.CPUMS = &ms
@@ -55,8 +53,8 @@ func (p *ProcessSample) Values(intervalMS int64) Values {
 	return v
 }
 
-// CPUUsage returns percent of one core: 100 × CPU time ÷ elapsed time, to two
-// decimals, or nil where either is not known.
+// CPUUsage returns CPU usage in percent of one core, rounded to two decimals: 100 × CPU time ÷ interval. It
+// returns nil if the CPU time or the interval is unknown.
 func CPUUsage(cpuMS *int64, intervalMS int64) *float64 {
 	if cpuMS == nil || intervalMS <= 0 {
 		return nil
@@ -65,19 +63,18 @@ func CPUUsage(cpuMS *int64, intervalMS int64) *float64 {
 	return &usage
 }
 
-// State is one machine at one instant with its full process list, as it is read
-// back from the store: what the agent sent, replayed.
+// State is one machine at one instant, with its full process list. The store reads it by replaying snapshots.
 type State struct {
 	MachineID  string
 	Timestamp  Time
 	Kind       Kind
 	IntervalMS int64
 	Machine    MachineSnapshot
-	// Processes is ordered by pid, then start time; nil if not asked for.
+	// Processes is ordered by pid and start time. It is nil if it was not requested.
 	Processes []Process
 }
 
-// DeriveCPUUsage fills in the CPU usage of every process from its CPU time.
+// DeriveCPUUsage computes the CPU usage of every process from its CPU time.
 func (s *State) DeriveCPUUsage() {
 	for i := range s.Processes {
 		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUMS, s.IntervalMS)
@@ -86,7 +83,7 @@ func (s *State) DeriveCPUUsage() {
 
 var zero int64
 
-// zeroed returns a pointer to 0 for a known amount, and nil for an unknown one.
+// zeroed returns a pointer to 0, or nil if p is nil.
 func zeroed(p *int64) *int64 {
 	if p == nil {
 		return nil

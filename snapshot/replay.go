@@ -6,22 +6,22 @@ import (
 	"slices"
 )
 
-// Replay holds the process list of one machine and moves it forward, snapshot
-// by snapshot. The zero Replay is ready; it needs a full snapshot first.
+// Replay rebuilds the process list of one machine from consecutive snapshots. The zero Replay is ready for
+// use. The first snapshot must be full.
 type Replay struct {
 	processes map[ProcessKey]Process
 }
 
-// UnknownProcessError says that a changes snapshot speaks of a process that the
-// snapshots before it do not contain: a full one is missing in between.
+// UnknownProcessError is returned for a changes snapshot with a process that the snapshots before it do not
+// contain.
 type UnknownProcessError struct{ Key ProcessKey }
 
 func (e *UnknownProcessError) Error() string {
 	return fmt.Sprintf("process %d (started %s) is not in the snapshots before", e.Key.PID, e.Key.StartedAt)
 }
 
-// Apply moves the list to the instant of s, whose interval is s.IntervalMS. On
-// an error the list is unchanged.
+// Apply applies the next snapshot. IntervalMS of the snapshot must be set. If Apply returns an error, the
+// list is unchanged.
 func (r *Replay) Apply(s *Snapshot) error {
 	if s.Kind != KindChanges {
 		r.Reset()
@@ -50,6 +50,7 @@ func (r *Replay) Apply(s *Snapshot) error {
 	return nil
 }
 
+// check returns an UnknownProcessError if the snapshot refers to a process that is not in the list.
 func (r *Replay) check(s *Snapshot) error {
 	for _, key := range s.Exited {
 		if _, ok := r.processes[key]; !ok {
@@ -65,10 +66,10 @@ func (r *Replay) check(s *Snapshot) error {
 	return nil
 }
 
-// Reset empties the list, as a full snapshot does before its own processes.
+// Reset empties the list. Apply does so before it adds the processes of a full snapshot.
 func (r *Replay) Reset() { r.processes = make(map[ProcessKey]Process, len(r.processes)) }
 
-// CarryForward makes the list that of an instant at which nothing has changed.
+// CarryForward updates the list to the next instant as if no process had changed. See Values.CarryForward.
 func (r *Replay) CarryForward() {
 	for key, process := range r.processes {
 		process.Values = process.Values.CarryForward()
@@ -84,10 +85,10 @@ func (r *Replay) Set(p Process) {
 	r.processes[p.ProcessKey] = p
 }
 
-// Remove takes out a process that ended.
+// Remove removes one process.
 func (r *Replay) Remove(key ProcessKey) { delete(r.processes, key) }
 
-// Processes returns a copy of the list, ordered by pid and start time; never nil.
+// Processes returns a copy of the list, ordered by pid and start time. It is never nil.
 func (r *Replay) Processes() []Process {
 	list := make([]Process, 0, len(r.processes))
 	for _, process := range r.processes {

@@ -11,8 +11,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// A changes series replayed equals the full series at every instant, through
-// births, deaths, exec, orphans and reused pids, and through the wire form.
+// A replayed series equals the process lists that it was made from, with starting and ending processes, exec,
+// orphans and reused pids, and after encoding and decoding.
 func TestReplayEqualsTruth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		machine := snapshottest.NewMachine(rapid.Uint64().Draw(t, "seed"), rapid.IntRange(1, 40).Draw(t, "processes"))
@@ -41,7 +41,7 @@ func TestReplayEqualsTruth(t *testing.T) {
 	})
 }
 
-func TestReplayRefusesChangesWithoutTheirFull(t *testing.T) {
+func TestReplayRejectsUnknownProcesses(t *testing.T) {
 	var replay snapshot.Replay
 	err := replay.Apply(
 		&snapshot.Snapshot{Timestamp: 2, Kind: snapshot.KindChanges, Processes: []snapshot.ProcessSample{{PID: 7}}},
@@ -57,7 +57,7 @@ func TestReplayRefusesChangesWithoutTheirFull(t *testing.T) {
 	}
 }
 
-func TestIdleProcessesAreNotSent(t *testing.T) {
+func TestEncoderOmitsIdleProcesses(t *testing.T) {
 	zero, rss := int64(0), int64(4096)
 	idle := snapshot.Process{
 		ProcessKey: snapshot.ProcessKey{PID: 1},
@@ -66,20 +66,20 @@ func TestIdleProcessesAreNotSent(t *testing.T) {
 	var encoder snapshot.Encoder
 	encoder.Full([]snapshot.Process{idle})
 	if samples, exited := encoder.Changes([]snapshot.Process{idle}); len(samples)+len(exited) != 0 {
-		t.Fatalf("an idle process was sent: %v %v", samples, exited)
+		t.Fatalf("an idle process was encoded: %v %v", samples, exited)
 	}
-	// A steadily busy one has the same values each time, and yet each is spent anew.
-	spent := int64(50)
+	// A process that uses the same CPU time in each interval is not idle.
+	used := int64(50)
 	busy := idle
-	busy.CPUMS = &spent
+	busy.CPUMS = &used
 	for range 2 {
 		if samples, _ := encoder.Changes([]snapshot.Process{busy}); len(samples) != 1 {
-			t.Fatal("a busy process was not sent")
+			t.Fatal("a busy process was not encoded")
 		}
 	}
 }
 
-func TestCPUUsageAndCPUTimeDeriveFromEachOther(t *testing.T) {
+func TestCPUUsageAndCPUTime(t *testing.T) {
 	ms, usage := int64(10), 0.2
 	if got := snapshot.CPUUsage(&ms, 5000); got == nil || *got != usage {
 		t.Fatalf("10 ms in 5 s is %v, want 0.2 %%", got)
@@ -93,13 +93,16 @@ func TestCPUUsageAndCPUTimeDeriveFromEachOther(t *testing.T) {
 	}
 }
 
-// What a changes snapshot does not mention has spent nothing and kept its
-// levels; what was never known does not become zero.
-func TestCarry(t *testing.T) {
-	spent, rss, threads, ppid := int64(50), int64(4096), int32(3), int32(0)
+// A process that a changes snapshot does not list keeps its gauges, and its deltas become 0, except unknown
+// ones.
+func TestCarryForward(t *testing.T) {
+	delta, rss, threads, ppid := int64(50), int64(4096), int32(3), int32(0)
 	var replay snapshot.Replay
 	for _, s := range []snapshot.Snapshot{
-		{Timestamp: 1, Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a", State: "R", CPUMS: &spent, MemoryUsage: &rss, Threads: &threads, WriteBytes: &spent}}},
+		{Timestamp: 1, Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{
+			PID: 1, PPID: &ppid, Name: "a", State: "R", CPUMS: &delta, MemoryUsage: &rss, Threads: &threads,
+			WriteBytes: &delta,
+		}}},
 		{Timestamp: 2, Kind: snapshot.KindChanges},
 	} {
 		if err := replay.Apply(&s); err != nil {
@@ -108,9 +111,9 @@ func TestCarry(t *testing.T) {
 	}
 	p := replay.Processes()[0]
 	if *p.CPUMS != 0 || *p.WriteBytes != 0 || p.ReadBytes != nil {
-		t.Errorf("spent: %d ms, %d bytes written, read %v; want 0, 0, unknown", *p.CPUMS, *p.WriteBytes, p.ReadBytes)
+		t.Errorf("deltas: %d ms, %d bytes written, %v bytes read; want 0, 0, unknown", *p.CPUMS, *p.WriteBytes, p.ReadBytes)
 	}
 	if p.State != "R" || *p.MemoryUsage != rss || *p.Threads != threads {
-		t.Errorf("the levels did not hold: %+v", p.Values)
+		t.Errorf("the gauges changed: %+v", p.Values)
 	}
 }

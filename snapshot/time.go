@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Time is an instant in milliseconds since the Unix epoch, UTC. Milliseconds
-// are what the wire and the database keep, so two spellings of one instant
-// compare equal and Time can be a map key. The zero Time means "not known".
+// Time is an instant in milliseconds since the Unix epoch, in UTC. JSON and the database have the same
+// precision, so equal instants compare equal and Time can be a map key. The zero Time means unknown.
 type Time int64
 
-// timeLayout is how a Time is written: RFC 3339, UTC, always three decimals.
+// timeLayout is the text form of a Time: RFC 3339, UTC, always three decimals.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// TimeOf truncates t to the millisecond.
+// TimeOf returns t truncated to the millisecond. It returns 0 for the zero time.Time.
 func TimeOf(t time.Time) Time {
 	if t.IsZero() {
 		return 0
@@ -21,7 +20,7 @@ func TimeOf(t time.Time) Time {
 	return Time(t.UnixMilli())
 }
 
-// ParseTime reads an RFC 3339 time; finer digits than milliseconds are cut off.
+// ParseTime parses an RFC 3339 time and truncates it to the millisecond.
 func ParseTime(s string) (Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
@@ -30,7 +29,7 @@ func ParseTime(s string) (Time, error) {
 	return Time(t.UnixMilli()), nil
 }
 
-// Std returns the same instant as a time.Time in UTC.
+// Std returns t as a time.Time in UTC.
 func (t Time) Std() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
 // Add returns t plus d.
@@ -39,16 +38,16 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d.Milliseconds()) }
 // Sub returns t - u.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Millisecond }
 
-// String returns the wire form.
+// String returns the RFC 3339 form.
 func (t Time) String() string { return t.Std().Format(timeLayout) }
 
-// MarshalText writes the wire form.
+// MarshalText returns the RFC 3339 form.
 func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
-// AppendText appends the wire form to b.
+// AppendText appends the RFC 3339 form to b.
 func (t Time) AppendText(b []byte) ([]byte, error) { return t.Std().AppendFormat(b, timeLayout), nil }
 
-// UnmarshalText reads the wire form.
+// UnmarshalText parses the RFC 3339 form.
 func (t *Time) UnmarshalText(b []byte) error {
 	parsed, err := ParseTime(string(b))
 	if err != nil {
@@ -58,7 +57,7 @@ func (t *Time) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// clip shortens s to at most n bytes for use in an error text.
+// clip shortens s to n bytes for use in an error message.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s

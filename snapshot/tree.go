@@ -6,23 +6,23 @@ import (
 	"sort"
 )
 
-// Node is a process with the processes it started that are still alive.
+// Node is a process with its children in the process tree.
 type Node struct {
 	Process
-	Children []*Node `json:"children,omitempty" nullable:"false" doc:"Processes that this one started"`
+	Children []*Node `json:"children,omitempty" nullable:"false" doc:"Child processes"`
 }
 
-// MaxTreeDepth bounds how deep Tree nests; what would be deeper becomes a
-// sibling at that depth, so that every JSON reader can take the answer.
+// MaxTreeDepth is the maximum depth of a tree. Deeper processes become siblings at that depth, because JSON
+// parsers limit nesting.
 const MaxTreeDepth = 500
 
-// Tree nests processes under their parents and returns the roots, in the order
-// given. Every process appears exactly once:
-//   - one whose parent is not in the list or is itself is a root;
-//   - where parents form a cycle (possible in made-up or torn data), the first
-//     process of the cycle in list order becomes a root;
-//   - where a pid is listed twice, children go under its youngest life that is
-//     not younger than they are.
+// Tree nests processes under their parents and returns the roots in the order of the list. Every process
+// appears exactly once:
+//   - A process whose parent is not in the list, or is the process itself, is a root.
+//   - If parents form a cycle, which happens in inconsistent data, the first process of the cycle in the list
+//     becomes a root.
+//   - If several processes have the parent's pid, the parent is the youngest of them that is not younger
+//     than the child, or the oldest if all are younger.
 func Tree(processes []Process) []*Node {
 	parents := parentIndexes(processes)
 	cutCycles(parents)
@@ -42,8 +42,7 @@ func Tree(processes []Process) []*Node {
 	return roots
 }
 
-// Prune removes the processes with one of the given names from a forest; their
-// children take their place, so that nothing else disappears.
+// Prune removes all processes with one of the names. Their children take their places.
 func Prune(forest []*Node, names []string) []*Node {
 	if len(names) == 0 {
 		return forest
@@ -61,13 +60,13 @@ func Prune(forest []*Node, names []string) []*Node {
 	return kept
 }
 
-// parentIndexes returns for each process the index of its parent, -1 for none.
+// parentIndexes returns the index of each process's parent, or -1.
 func parentIndexes(processes []Process) []int {
-	lives := make(map[int32][]int, len(processes))
+	byPID := make(map[int32][]int, len(processes))
 	for i := range processes {
-		lives[processes[i].PID] = append(lives[processes[i].PID], i)
+		byPID[processes[i].PID] = append(byPID[processes[i].PID], i)
 	}
-	for _, same := range lives {
+	for _, same := range byPID {
 		slices.SortStableFunc(same, func(a, b int) int {
 			return cmp.Compare(processes[a].StartedAt, processes[b].StartedAt)
 		})
@@ -75,7 +74,7 @@ func parentIndexes(processes []Process) []int {
 	parents := make([]int, len(processes))
 	for i := range processes {
 		process := &processes[i]
-		candidates := lives[process.PPID]
+		candidates := byPID[process.PPID]
 		if process.PPID == process.PID || len(candidates) == 0 {
 			parents[i] = -1
 			continue
@@ -88,7 +87,7 @@ func parentIndexes(processes []Process) []int {
 	return parents
 }
 
-// cutCycles makes the first member of each cycle a root, so that walking up ends.
+// cutCycles makes the first process of each cycle a root.
 func cutCycles(parents []int) {
 	const unseen, walking, done = 0, 1, 2
 	marks := make([]int8, len(parents))
@@ -110,7 +109,7 @@ func cutCycles(parents []int) {
 	}
 }
 
-// flatten keeps the forest within MaxTreeDepth, level by level.
+// flatten limits the depth of a forest to MaxTreeDepth.
 func flatten(level []*Node) {
 	for depth := 1; len(level) > 0; depth++ {
 		var next []*Node
@@ -127,7 +126,7 @@ func flatten(level []*Node) {
 	}
 }
 
-// descendants lists all below node, parents first, and takes their children away.
+// descendants returns all descendants of a node, parents first, and removes their children.
 func descendants(node *Node) []*Node {
 	list := slices.Clone(node.Children)
 	for i := 0; i < len(list); i++ {

@@ -17,7 +17,7 @@ func process(pid, ppid int32, started snapshot.Time) snapshot.Process {
 	}
 }
 
-// render writes a forest as 1(2(3) 4).
+// render returns a forest as text, for example 1(2(3) 4).
 func render(forest []*snapshot.Node) string {
 	parts := make([]string, len(forest))
 	for i, node := range forest {
@@ -29,7 +29,7 @@ func render(forest []*snapshot.Node) string {
 	return strings.Join(parts, " ")
 }
 
-func TestTreeHoldsEveryProcessOnce(t *testing.T) {
+func TestTreeContainsEveryProcessOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 60).Draw(t, "n")
 		list := make([]snapshot.Process, n)

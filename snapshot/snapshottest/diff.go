@@ -8,8 +8,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Diff compares two process lists by value, in any order, and describes the
-// first difference; it returns "" if they are the same.
+// Diff compares two process lists by value, in any order. It describes the first difference, or returns "" if
+// there is none.
 func Diff(got, want []snapshot.Process) string {
 	got, want = sorted(got), sorted(want)
 	if len(got) != len(want) {
@@ -35,11 +35,11 @@ func sorted(list []snapshot.Process) []snapshot.Process {
 func describe(p snapshot.Process) string {
 	return fmt.Sprintf(
 		"%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s", p.ProcessKey, p.Identity, p.State,
-		show(p.CPUMS), show(p.MemoryUsage), show(p.Threads), show(p.ReadBytes), show(p.WriteBytes), show(p.OpenFiles),
+		format(p.CPUMS), format(p.MemoryUsage), format(p.Threads), format(p.ReadBytes), format(p.WriteBytes), format(p.OpenFiles),
 	)
 }
 
-func show[T any](p *T) string {
+func format[T any](p *T) string {
 	if p == nil {
 		return "?"
 	}

@@ -1,6 +1,5 @@
-// Package snapshottest makes up machines for tests and benches: process lists
-// that live as real ones do (births, deaths, exec, orphans, pid reuse, a few
-// busy processes among many idle ones), reproducible from a seed.
+// Package snapshottest simulates machines for tests and benchmarks. Their processes start, end, call exec,
+// become orphans and reuse pids, and a few of them are busy. A seed makes them reproducible.
 package snapshottest
 
 import (
@@ -12,13 +11,13 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Machine is one made-up machine. It is not safe for concurrent use.
+// Machine is a simulated machine. It is not safe for concurrent use.
 type Machine struct {
-	// Churn is the chance per step and process that it ends (and another starts).
+	// Churn is the probability that a process ends in a step, and another starts.
 	Churn float64
-	// Busy is the share of processes that use CPU in a step.
+	// Busy is the fraction of processes that use CPU in a step.
 	Busy float64
-	// ReportEnded makes Series tell of processes that ended what they spent last, as agents do.
+	// ReportEnded makes Series report the last deltas of processes that ended, as agents do.
 	ReportEnded bool
 
 	rng       *rand.Rand
@@ -27,8 +26,7 @@ type Machine struct {
 	pids      int32
 }
 
-// NewMachine returns a machine with n processes below pid 1. A small pid space
-// makes reuse frequent: pids wrap after 4 × n.
+// NewMachine returns a machine with n processes. Pids are at most 4 × n + 4, so that they are often reused.
 func NewMachine(seed uint64, n int) *Machine {
 	m := &Machine{Churn: 0.01, Busy: 0.1, rng: rand.New(rand.NewPCG(seed, 1)), pids: int32(4*n + 4)}
 	for range n {
@@ -37,7 +35,7 @@ func NewMachine(seed uint64, n int) *Machine {
 	return m
 }
 
-// Step lets the machine live until now and returns its full process list.
+// Step simulates the machine until now and returns its full process list.
 func (m *Machine) Step(now snapshot.Time) []snapshot.Process {
 	for i := len(m.processes) - 1; i > 0; i-- {
 		if m.rng.Float64() < m.Churn {
@@ -46,7 +44,7 @@ func (m *Machine) Step(now snapshot.Time) []snapshot.Process {
 		}
 	}
 	for i := range m.processes {
-		m.live(&m.processes[i])
+		m.update(&m.processes[i])
 	}
 	m.started = true
 	return slices.Clone(m.processes)
@@ -84,16 +82,16 @@ func (m *Machine) end(i int) {
 	m.processes = slices.Delete(m.processes, i, i+1)
 	for k := range m.processes {
 		if m.processes[k].PPID == gone {
-			m.processes[k].PPID = m.processes[0].PID // as init adopts orphans
+			m.processes[k].PPID = m.processes[0].PID // orphans become children of init
 		}
 	}
 }
 
-func (m *Machine) live(p *snapshot.Process) {
+func (m *Machine) update(p *snapshot.Process) {
 	p.State = "S"
 	p.CPUMS, p.ReadBytes, p.WriteBytes = ptr(int64(0)), ptr(int64(0)), ptr(int64(0))
 	if !m.started {
-		p.CPUMS, p.ReadBytes, p.WriteBytes = nil, nil, nil // an agent's first sample has no difference yet
+		p.CPUMS, p.ReadBytes, p.WriteBytes = nil, nil, nil // an agent's first sample has no deltas
 	}
 	if m.rng.Float64() >= m.Busy {
 		return
@@ -105,7 +103,7 @@ func (m *Machine) live(p *snapshot.Process) {
 	p.MemoryUsage = ptr(max(0, *p.MemoryUsage+m.rng.Int64N(1<<16)-1<<15))
 	p.OpenFiles = ptr(int32(*p.MemoryUsage >> 12 % 100))
 	if m.rng.IntN(50) == 0 {
-		p.Name, p.CommandLine = "exec-"+p.Name, "/bin/exec" // the process calls exec
+		p.Name, p.CommandLine = "exec-"+p.Name, "/bin/exec" // exec
 	}
 }
 
@@ -113,7 +111,7 @@ func (m *Machine) alive(pid int32) bool {
 	return slices.ContainsFunc(m.processes, func(p snapshot.Process) bool { return p.PID == pid })
 }
 
-// Metrics returns plausible system metrics with one disk and one interface.
+// Metrics returns system metrics with one disk and one interface.
 func (m *Machine) Metrics() snapshot.MachineSnapshot {
 	ram, disk := int64(16<<30), int64(256<<30)
 	used, full := m.rng.Int64N(ram), m.rng.Int64N(disk)
@@ -122,45 +120,35 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 		UptimeMS: ptr(int64(86_400_000)), TotalRAM: &ram, UsedRAM: &used, AvailableRAM: ptr(ram - used),
 		TotalSwap: ptr(int64(0)), UsedSwap: ptr(int64(0)),
 		TotalDisk: &disk, UsedDisk: &full, AvailableDisk: ptr(disk - full),
-		Disks: []snapshot.Disk{
-			{
-				Device:     "/dev/vda1",
-				Mount:      "/",
-				Total:      &disk,
-				Used:       &full,
-				ReadBytes:  ptr(int64(4096)),
-				WriteBytes: ptr(m.rng.Int64N(1 << 20)),
-			},
-		},
+		Disks: []snapshot.Disk{{
+			Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full,
+			ReadBytes: ptr(int64(4096)), WriteBytes: ptr(m.rng.Int64N(1 << 20)),
+		}},
 		Interfaces: []snapshot.Interface{
 			{Name: "eth0", ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))},
 		},
 		CPU: &snapshot.CPUModes{
-			User:   ptr(12.25),
-			Nice:   ptr(0.0),
-			System: ptr(3.5),
-			IOWait: ptr(0.75),
-			IRQ:    ptr(0.25),
-			Steal:  ptr(0.0),
+			User: ptr(12.25), Nice: ptr(0.0), System: ptr(3.5), IOWait: ptr(0.75), IRQ: ptr(0.25), Steal: ptr(0.0),
 		},
-		Cores: []int16{
-			int16(m.rng.IntN(101)),
-			int16(m.rng.IntN(101)),
-		}, Temperatures: []snapshot.Temperature{{Sensor: "coretemp core 0", Celsius: 45.5}, {Sensor: "nvme", Celsius: -3}},
+		Cores: []int16{int16(m.rng.IntN(101)), int16(m.rng.IntN(101))},
+		Temperatures: []snapshot.Temperature{
+			{Sensor: "coretemp core 0", Celsius: 45.5}, {Sensor: "nvme", Celsius: -3},
+		},
 		UnseenProcesses: ptr(used % 100), DroppedSnapshots: ptr(int64(3)), ClockJumpMS: ptr(int64(-1500)),
 	}
 }
 
-// Series is what an agent would send, beside the truth it was made from.
+// Series holds snapshots as an agent sends them, and the process lists that they were made from.
 type Series struct {
 	Snapshots []snapshot.Snapshot
-	Truth     [][]snapshot.Process
-	// Ended has what ended before each instant and is told of.
+	// Truth has the full process list of each instant.
+	Truth [][]snapshot.Process
+	// Ended has the reported processes that ended before each instant.
 	Ended [][]snapshot.Process
 }
 
-// Series lets m live for n steps of the given length from start and encodes it
-// as an agent does: a full snapshot every fullEvery, changes in between.
+// Series simulates n steps from start and encodes them as an agent does, with a full snapshot every fullEvery
+// snapshots and changes in between.
 func (m *Machine) Series(start snapshot.Time, n int, step time.Duration, fullEvery int) Series {
 	var series Series
 	var encoder snapshot.Encoder
@@ -189,8 +177,8 @@ func (m *Machine) Series(start snapshot.Time, n int, step time.Duration, fullEve
 	return series
 }
 
-// ended makes up what is known of processes that ended before an instant: half of those
-// that are gone, and now and then one that nobody has seen.
+// ended returns the processes whose end is reported: half of those that are gone, and sometimes one that started
+// and ended between two instants.
 func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snapshot.Process {
 	var list []snapshot.Process
 	if !m.ReportEnded {
