@@ -852,20 +852,20 @@ export interface components {
             config: components["schemas"]["Config"];
             /**
              * Format: int64
-             * @description Rises with every change of the config
+             * @description Increases with every change of the config
              */
             config_version: number;
             /**
              * Format: int64
-             * @description Snapshots of this batch that were stored before
+             * @description Snapshots of this batch that were already stored
              */
             duplicates: number;
             /**
              * Format: int64
-             * @description Snapshots of this batch that are now stored for the first time
+             * @description Snapshots of this batch that were not stored before
              */
             stored: number;
-            /** @description The server knows this machine by nothing but its id, perhaps because it was deleted: an agent registers it */
+            /** @description The machine is not registered, perhaps because it was deleted. The agent registers it */
             unregistered?: boolean;
         };
         AgentTokenView: {
@@ -897,23 +897,23 @@ export interface components {
         Batch: {
             /** @description The agent's stable id of the machine */
             machine_id: string;
-            /** @description Oldest first; none makes the post a heartbeat */
+            /** @description Oldest first. A post without snapshots is a heartbeat */
             snapshots?: components["schemas"]["Snapshot"][];
         };
         CPUModes: {
             /**
              * Format: double
-             * @description Idle while waiting for disks; no part of cpu_usage
+             * @description Idle, waiting for disks. Not part of cpu_usage
              */
             iowait?: number;
             /**
              * Format: double
-             * @description Serving interrupts, soft ones too
+             * @description Interrupts, including soft interrupts
              */
             irq?: number;
             /**
              * Format: double
-             * @description At a lower priority
+             * @description User processes with a lowered priority
              */
             nice?: number;
             /**
@@ -923,7 +923,7 @@ export interface components {
             steal?: number;
             /**
              * Format: double
-             * @description In the kernel
+             * @description Kernel
              */
             system?: number;
             /**
@@ -939,13 +939,13 @@ export interface components {
             password: string;
         };
         Config: {
-            /** @description Whether the agent takes snapshots; a disabled one only sends heartbeats */
+            /** @description Whether the agent takes snapshots. A disabled agent only sends heartbeats */
             enabled: boolean;
-            /** @description Names of processes that the agent does not record; * stands for any text */
+            /** @description Names of processes that the agent does not record; * matches any text */
             exclude?: string[];
-            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            /** @description Names of the processes that the agent records; * matches any text. Empty: all */
             include?: string[];
-            /** @description What the agent does not collect */
+            /** @description Parts of a snapshot that the agent does not collect */
             omit?: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             /**
              * Format: double
@@ -973,13 +973,13 @@ export interface components {
         ConfigView: {
             /** Format: int64 */
             config_version: number;
-            /** @description Whether the agent takes snapshots; a disabled one only sends heartbeats */
+            /** @description Whether the agent takes snapshots. A disabled agent only sends heartbeats */
             enabled: boolean;
-            /** @description Names of processes that the agent does not record; * stands for any text */
+            /** @description Names of processes that the agent does not record; * matches any text */
             exclude?: string[];
-            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            /** @description Names of the processes that the agent records; * matches any text. Empty: all */
             include?: string[];
-            /** @description What the agent does not collect */
+            /** @description Parts of a snapshot that the agent does not collect */
             omit?: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             /**
              * Format: double
@@ -1036,7 +1036,7 @@ export interface components {
             mount: string;
             /**
              * Format: int64
-             * @description Bytes read from the device in the interval
+             * @description Bytes read in the interval
              */
             read_bytes?: number | null;
             /**
@@ -1051,7 +1051,7 @@ export interface components {
             used?: number | null;
             /**
              * Format: int64
-             * @description Bytes written to the device in the interval
+             * @description Bytes written in the interval
              */
             write_bytes?: number | null;
         };
@@ -1127,7 +1127,7 @@ export interface components {
             to: string;
         };
         Identity: {
-            /** @description Path of its control group: the service or container that it belongs to */
+            /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
             command_line: string;
             name: string;
@@ -1266,16 +1266,16 @@ export interface components {
             truncated: boolean;
         };
         MachineRegistration: {
-            /** @description Version of the agent that reports */
+            /** @description Version of the agent */
             agent_version?: string;
             /** @description CPU architecture, for example x86_64 */
             architecture?: string;
             /**
              * Format: int32
-             * @description Logical CPUs
+             * @description Number of logical CPUs
              */
             cpu_count?: number;
-            /** @description CPU model name */
+            /** @description CPU model */
             cpu_model?: string;
             /** @description Host name */
             hostname?: string;
@@ -1285,7 +1285,7 @@ export interface components {
             machine_id: string;
             /** @description Operating system, for example linux */
             os?: string;
-            /** @description Distribution and its version, for example debian 12.5 */
+            /** @description Distribution and version, for example debian 12.5 */
             platform?: string;
             /**
              * Format: int64
@@ -1298,7 +1298,7 @@ export interface components {
         MachineSnapshot: {
             /**
              * Format: int64
-             * @description Bytes, all listed disks
+             * @description Bytes of all listed disks
              */
             available_disk?: number | null;
             /**
@@ -1308,10 +1308,10 @@ export interface components {
             available_ram?: number | null;
             /**
              * Format: int64
-             * @description By how many milliseconds the machine's clock was set since the previous snapshot; less than 0 is back
+             * @description Milliseconds by which the machine's clock was set since the previous snapshot; negative if it was set back
              */
             clock_jump_ms?: number;
-            /** @description Percent of each core, the first core first */
+            /** @description Percent of each core, in the order of the core numbers */
             cores?: number[];
             cpu?: components["schemas"]["CPUModes"];
             /**
@@ -1322,7 +1322,7 @@ export interface components {
             disks?: components["schemas"]["Disk"][];
             /**
              * Format: int64
-             * @description Snapshots before this one that the agent took and had to drop: the server was away for too long
+             * @description Snapshots before this one that the agent dropped because it could not send them in time
              */
             dropped_snapshots?: number;
             interfaces?: components["schemas"]["Interface"][];
@@ -1335,7 +1335,7 @@ export interface components {
             temperatures?: components["schemas"]["Temperature"][];
             /**
              * Format: int64
-             * @description Bytes, all listed disks
+             * @description Bytes of all listed disks
              */
             total_disk?: number | null;
             /**
@@ -1350,14 +1350,14 @@ export interface components {
             total_swap?: number | null;
             /**
              * Format: int64
-             * @description Processes and threads, at most, that began and ended since the previous snapshot and are in none
+             * @description Upper bound of the processes and threads that started and ended since the previous snapshot and are in no snapshot
              */
             unseen_processes?: number;
             /** Format: int64 */
             uptime_ms?: number | null;
             /**
              * Format: int64
-             * @description Bytes, all listed disks
+             * @description Bytes of all listed disks
              */
             used_disk?: number | null;
             /**
@@ -1487,14 +1487,14 @@ export interface components {
             tags?: string[];
         };
         Node: {
-            /** @description Path of its control group: the service or container that it belongs to */
+            /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
-            /** @description Processes that this one started */
+            /** @description Child processes */
             children?: components["schemas"]["Node"][];
             command_line: string;
             /**
              * Format: int64
-             * @description CPU time spent in the snapshot's interval, milliseconds
+             * @description CPU time used in the snapshot's interval, milliseconds
              */
             cpu_ms: number | null;
             /**
@@ -1524,7 +1524,7 @@ export interface components {
             read_bytes: number | null;
             /** Format: date-time */
             started_at?: string;
-            /** @description One letter as in ps */
+            /** @description One letter, as in ps */
             state?: string;
             /** Format: int32 */
             threads: number | null;
@@ -1603,12 +1603,12 @@ export interface components {
             type: string;
         };
         Process: {
-            /** @description Path of its control group: the service or container that it belongs to */
+            /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
             command_line: string;
             /**
              * Format: int64
-             * @description CPU time spent in the snapshot's interval, milliseconds
+             * @description CPU time used in the snapshot's interval, milliseconds
              */
             cpu_ms: number | null;
             /**
@@ -1638,7 +1638,7 @@ export interface components {
             read_bytes: number | null;
             /** Format: date-time */
             started_at?: string;
-            /** @description One letter as in ps */
+            /** @description One letter, as in ps */
             state?: string;
             /** Format: int32 */
             threads: number | null;
@@ -1650,7 +1650,7 @@ export interface components {
             write_bytes: number | null;
         };
         ProcessChangeView: {
-            /** @description Path of its control group: the service or container that it belongs to */
+            /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
             command_line: string;
             /**
@@ -1761,17 +1761,17 @@ export interface components {
             write_bytes: number | null;
         };
         ProcessSample: {
-            /** @description Path of its control group: the service or container that it belongs to */
+            /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
             command_line?: string;
             /**
              * Format: int64
-             * @description CPU time spent in the interval, milliseconds
+             * @description CPU time used in the interval, milliseconds
              */
             cpu_ms?: number;
             /**
              * Format: double
-             * @description Percent of one core over the interval; derived from cpu_ms where both are given
+             * @description Percent of one core over the interval. Ignored if cpu_ms is given
              */
             cpu_usage?: number;
             /**
@@ -1779,7 +1779,7 @@ export interface components {
              * @description Resident set size, bytes
              */
             memory_usage?: number;
-            /** @description Needed of a new process */
+            /** @description Required for a new process */
             name?: string;
             /**
              * Format: int32
@@ -1790,7 +1790,7 @@ export interface components {
             pid: number;
             /**
              * Format: int32
-             * @description Needed of a new process
+             * @description Required for a new process
              */
             ppid?: number;
             /**
@@ -1803,7 +1803,7 @@ export interface components {
              * @description When the process started
              */
             started_at?: string;
-            /** @description One letter as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle; X: it ended in the interval, and is in no list from here on */
+            /** @description One letter, as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle. X: the process ended in the interval */
             state?: string;
             /** Format: int32 */
             threads?: number;
@@ -1931,15 +1931,15 @@ export interface components {
             secret: string;
         };
         Snapshot: {
-            /** @description Changes only: processes that ended since the previous snapshot */
+            /** @description Changes only: processes that exited since the previous snapshot */
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description Milliseconds that cpu_ms and the byte counts cover; by default the time since the machine's previous snapshot, or its polling interval where there is none
+             * @description Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first
              */
             interval_ms?: number;
             /**
-             * @description full lists every process; changes only what differs from the previous snapshot
+             * @description full lists every process, changes only the differences from the previous snapshot
              * @default full
              * @enum {string}
              */
@@ -1947,14 +1947,14 @@ export interface components {
             machine_snapshot?: components["schemas"]["MachineSnapshot"];
             /**
              * Format: date-time
-             * @description Changes only: the timestamp of the snapshot that the changes apply to; by default the machine's latest one before this
+             * @description Changes only: timestamp of the snapshot that the changes apply to. Default: the machine's latest earlier snapshot
              */
             previous?: string;
             /** @description Every process (full), or the new and changed ones (changes) */
             processes?: components["schemas"]["ProcessSample"][];
             /**
              * Format: date-time
-             * @description When it was taken, RFC 3339, milliseconds kept
+             * @description When the snapshot was taken: RFC 3339, to the millisecond
              */
             timestamp: string;
         };
