@@ -13,7 +13,7 @@ GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=auto \
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
 # What strangers can send, folder:target; make test runs each for a few seconds.
-FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent:FuzzParseStat agent:FuzzParseExits agent/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest auth:FuzzSecrets
+FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat agent/exits:FuzzParseExits agent/delivery/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest auth:FuzzSecrets
 
 .PHONY: up build test lint audit test-go test-ui bench bench-agent bench-storage generate require-up require-test
 .DEFAULT_GOAL := build

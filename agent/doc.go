@@ -1,9 +1,9 @@
-// Package agent watches the machine it runs on: it samples the system and every
-// process, encodes full and changes snapshots, and posts them in batches,
-// obeying the config that comes back with each acknowledgement.
+// Package agent records this machine and sends the recordings to a server. It puts the parts together:
 //
-// Two loops share a queue. The sampling loop never waits for the network; the
-// sending loop never touches /proc. Each snapshot is written to a spool on disk when it
-// is taken, so that a kill or a restart loses none. The spool is bounded in bytes: when
-// the server is away for too long the oldest snapshots go, counted.
+//   - procfs reads processes, exits reports those that have exited, and collect samples them and the system.
+//   - The recorder in this package takes a sample at each interval, encodes a full snapshot or changes, and queues it.
+//   - delivery keeps the queue on disk and sends it.
+//
+// The recorder and the sender are two loops that share the queue. The recorder never waits for the network, and the
+// sender never reads /proc. The watchdog limits the agent's own CPU time and memory.
 package agent

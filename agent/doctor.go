@@ -12,62 +12,66 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/snapwatch/snapwatch/agent/delivery"
 )
 
-// Finding is what Examine has to say about one thing.
+// Finding is the result of one check.
 type Finding struct {
+	// What is the subject of the check.
 	What string `json:"what"`
 	OK   bool   `json:"ok"`
-	// Detail is how it is, Fix what to do about it.
+	// Detail describes the current state. Fix says what to do about it, and is empty if there is nothing to do.
 	Detail string `json:"detail"`
 	Fix    string `json:"fix,omitempty"`
 }
 
-// tolerableSkew is how far this machine's clock may be from the server's without being
-// worth a word; the server refuses snapshots that are ten minutes ahead.
-const tolerableSkew = 5 * time.Second
+// maxSkew is the largest difference from the server's clock that is not reported. The server refuses snapshots that are
+// more than ten minutes ahead.
+const maxSkew = 5 * time.Second
 
-// Examine looks at everything that an agent needs: the state directory, the server, the
-// token, the clock, and what the agent may see. It sends nothing of this machine.
+// Examine checks everything that an agent needs: the state directory, the server, the clock, the token and the
+// permissions. It sends no data about this machine.
 func Examine(ctx context.Context, cfg Config) []Finding {
-	findings := []Finding{examineState(cfg.StateDir)}
-	answered, reached := examineServer(ctx, cfg)
-	findings = append(findings, reached)
-	if answered != nil {
-		findings = append(findings, examineClock(answered, time.Now()), examineToken(ctx, cfg))
+	findings := []Finding{checkStateDir(cfg.StateDir)}
+	health, finding := checkServer(ctx, cfg)
+	findings = append(findings, finding)
+	if health != nil {
+		findings = append(findings, checkClock(health, time.Now()), checkToken(ctx, cfg))
 	}
-	return append(findings, examineSight())
+	return append(findings, checkVisibility())
 }
 
-func examineState(dir string) Finding {
+func checkStateDir(dir string) Finding {
 	f := Finding{What: "state directory"}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		f.Detail, f.Fix = err.Error(), "run the agent as a user who may make it, or give another with --state-dir"
+		f.Detail = err.Error()
+		f.Fix = "run the agent as a user who may create the directory, or set another one with --state-dir"
 		return f
 	}
 	probe, err := os.CreateTemp(dir, "doctor-")
 	if err != nil {
-		f.Detail, f.Fix = err.Error(), "make "+dir+" writable for the agent's user: its id, token and unsent snapshots are kept there"
+		f.Detail = err.Error()
+		f.Fix = "make " + dir + " writable for the agent's user; it holds the agent's id, its token and unsent snapshots"
 		return f
 	}
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
-	f.OK, f.Detail = true, dir+" can be written to"
+	f.OK, f.Detail = true, dir+" is writable"
 	return f
 }
 
-// examineServer asks for the server's health; the answer tells its clock too.
-func examineServer(ctx context.Context, cfg Config) (*answer, Finding) {
+// checkServer requests the server's health. It returns the response, or nil if the server is not healthy.
+func checkServer(ctx context.Context, cfg Config) (*response, Finding) {
 	f := Finding{What: "server"}
-	response, err := ask(ctx, cfg, "/healthz", "")
-	if err == nil && response.status == http.StatusOK {
-		f.OK, f.Detail = true, cfg.Server+" answers"
-		return response, f
+	health, err := get(ctx, cfg, "/healthz", "")
+	if err == nil && health.status == http.StatusOK {
+		f.OK, f.Detail = true, cfg.Server+" responds"
+		return health, f
 	}
 	if err == nil {
-		f.Detail, f.Fix = fmt.Sprintf(
-			"%s answers %d %s", cfg.Server, response.status, http.StatusText(response.status),
-		), "is this the address of a snapwatch server, without a path, and not of something before it?"
+		f.Detail = fmt.Sprintf("%s responds with %d %s", cfg.Server, health.status, http.StatusText(health.status))
+		f.Fix = "check that --server is the address of a snapwatch server without a path, not of a proxy or another service"
 		return nil, f
 	}
 	f.Detail = err.Error()
@@ -76,52 +80,54 @@ func examineServer(ctx context.Context, cfg Config) (*answer, Finding) {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
-		f.Fix = "the server's certificate is of an authority that this machine does not know: give its certificate with --ca-file"
+		f.Fix = "this machine does not trust the CA of the server's certificate; add the CA certificate with --ca-file"
 	case errors.As(err, &name):
-		f.Fix = "the server's certificate is for another name: use that name in --server"
+		f.Fix = "the server's certificate is for another host name; use that name in --server"
 	case errors.As(err, &invalid):
-		f.Fix = "the server's certificate has expired or is not valid yet: renew it, and look at this machine's clock"
+		f.Fix = "the server's certificate has expired or is not valid yet; renew it, and check this machine's clock"
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS"):
-		f.Fix = "the server speaks plain HTTP: use http:// in --server, or give the server a certificate"
+		f.Fix = "the server uses plain HTTP; use http:// in --server, or configure TLS on the server"
 	case strings.Contains(err.Error(), "certificate required"), strings.Contains(err.Error(), "bad certificate"):
-		f.Fix = "the server asks agents for a certificate: give --client-cert and --client-key"
+		f.Fix = "the server requires a client certificate; set --client-cert and --client-key"
 	default:
-		f.Fix = "see whether the server runs and listens on that address, and whether a firewall is in between"
+		f.Fix = "check that the server is running and listening on that address, and that no firewall blocks it"
 	}
 	return nil, f
 }
 
-func examineClock(answered *answer, now time.Time) Finding {
+func checkClock(health *response, now time.Time) Finding {
 	f := Finding{What: "clock"}
-	theirs, err := http.ParseTime(answered.date)
+	serverTime, err := http.ParseTime(health.date)
 	if err != nil {
-		f.OK, f.Detail = true, "the server does not tell its time"
+		f.OK, f.Detail = true, "the server does not send its time"
 		return f
 	}
-	skew := now.Sub(theirs.Add(500 * time.Millisecond)).Round(time.Second) // Date is cut to seconds
-	if f.OK = skew.Abs() <= tolerableSkew; f.OK {
-		f.Detail = "this machine's clock is the server's, to a few seconds"
+	skew := now.Sub(serverTime.Add(500 * time.Millisecond)).Round(time.Second) // Date has whole seconds
+	if f.OK = skew.Abs() <= maxSkew; f.OK {
+		f.Detail = "this machine's clock and the server's differ by a few seconds at most"
 		return f
 	}
-	f.Detail = fmt.Sprintf("this machine's clock is %s from the server's", skew)
-	f.Fix = "let both keep time, by chrony or systemd-timesyncd: snapshots more than ten minutes ahead are refused"
+	f.Detail = fmt.Sprintf("this machine's clock differs from the server's by %s", skew)
+	f.Fix = "synchronise both clocks with chrony or systemd-timesyncd; the server refuses snapshots more than ten minutes ahead"
 	return f
 }
 
-// examineToken asks for what the server tells this machine to do, as the agent does.
-func examineToken(ctx context.Context, cfg Config) Finding {
+// checkToken requests this machine's config with the agent's token.
+func checkToken(ctx context.Context, cfg Config) Finding {
 	f := Finding{What: "token"}
-	kept, err := newCredential(cfg.StateDir, cfg.Token, cfg.EnrolmentKey)
+	credential, err := delivery.LoadCredential(cfg.StateDir, cfg.Token, cfg.EnrolmentKey)
 	if err != nil {
 		f.Detail, f.Fix = err.Error(), "make the state directory readable for the agent's user"
 		return f
 	}
-	if kept.token == "" {
+	if credential.Token() == "" {
 		if f.OK = cfg.EnrolmentKey != ""; f.OK {
-			f.Detail = "there is none yet; the agent turns its enrolment key into one when it runs"
+			f.Detail = "there is none yet; the agent enrols with its key when it runs"
 			return f
 		}
-		f.Detail, f.Fix = "there is neither a token nor an enrolment key", "make a key on the server, with snapwatch key add or under Administration, Add machines, and give it in SNAPWATCH_ENROLMENT_KEY"
+		f.Detail = "there is no token and no enrolment key"
+		f.Fix = "create a key on the server (snapwatch key add, or Administration > Add machines) and set it as " +
+			"SNAPWATCH_ENROLMENT_KEY"
 		return f
 	}
 	id := cfg.MachineID
@@ -129,53 +135,60 @@ func examineToken(ctx context.Context, cfg Config) Finding {
 		text, _ := os.ReadFile(filepath.Join(cfg.StateDir, "machine-id"))
 		id = strings.TrimSpace(string(text))
 	}
-	response, err := ask(ctx, cfg, "/api/v1/machines/"+url.PathEscape(id)+"/config", kept.token)
+	config, err := get(ctx, cfg, "/api/v1/machines/"+url.PathEscape(id)+"/config", credential.Token())
 	switch {
 	case err != nil:
 		f.Detail, f.Fix = err.Error(), "try again"
-	case response.status == http.StatusOK, response.status == http.StatusNotFound: // not registered yet
-		f.OK, f.Detail = true, "the server knows it"
-	case response.status == http.StatusUnauthorized:
-		f.Detail, f.Fix = "the server does not know it (any more)", "make a new enrolment key on the server, one that takes over, and give it in SNAPWATCH_ENROLMENT_KEY"
-	case response.status == http.StatusForbidden:
-		f.Detail, f.Fix = "it is another machine's", "two machines with one state directory, perhaps a copied disk image: empty "+cfg.StateDir+" on one of them"
+	case config.status == http.StatusOK, config.status == http.StatusNotFound: // 404: not registered yet
+		f.OK, f.Detail = true, "the server accepts the token"
+	case config.status == http.StatusUnauthorized:
+		f.Detail = "the server does not accept the token; it may be revoked"
+		f.Fix = "create an enrolment key on the server that allows reinstalled machines to re-enrol, and set it as " +
+			"SNAPWATCH_ENROLMENT_KEY"
+	case config.status == http.StatusForbidden:
+		f.Detail = "the token belongs to another machine"
+		f.Fix = "two machines may have the same state directory, for example from a copied disk image; empty " +
+			cfg.StateDir + " on one of them"
 	default:
-		f.Detail, f.Fix = fmt.Sprintf("the server answers %d", response.status), "look into the server's log"
+		f.Detail, f.Fix = fmt.Sprintf("the server responds with %d", config.status), "check the server's log"
 	}
 	return f
 }
 
-// answer is what of an answer is looked at.
-type answer struct {
+// response is a response without its body.
+type response struct {
 	status int
 	date   string
 }
 
-// ask makes one request.
-func ask(ctx context.Context, cfg Config, path, token string) (*answer, error) {
+// maxResponse bounds the response bodies that are read, in bytes.
+const maxResponse = 1 << 20
+
+// get sends one request to the server.
+func get(ctx context.Context, cfg Config, path, token string) (*response, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	base, err := url.Parse(cfg.Server)
 	if err != nil {
-		return nil, fmt.Errorf("the server's address: %w", err)
+		return nil, fmt.Errorf("parse the server address: %w", err)
 	}
-	client, err := newClient(cfg.CAFile, cfg.ClientCert, cfg.ClientKey)
+	client, err := delivery.NewHTTPClient(cfg.CAFile, cfg.ClientCert, cfg.ClientKey)
 	if err != nil {
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath(path).String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("make a request: %w", err)
+		return nil, fmt.Errorf("create a request: %w", err)
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := client.Do(request)
+	received, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
-	return &answer{response.StatusCode, response.Header.Get("Date")}, nil
+	defer func() { _ = received.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(received.Body, maxResponse))
+	return &response{received.StatusCode, received.Header.Get("Date")}, nil
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// clinic answers as a server would; Date is given by the test.
-func clinic(t *testing.T, secure bool, ahead time.Duration, config int) *httptest.Server {
+// doctorServer is a server whose clock is ahead, and which responds to a request for the config with the given status.
+func doctorServer(t *testing.T, secure bool, ahead time.Duration, config int) *httptest.Server {
 	t.Helper()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
@@ -40,30 +40,28 @@ func TestExamine(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	plain, secure := clinic(t, false, 0, http.StatusOK), clinic(t, true, 0, http.StatusOK)
-	late, unknown, other := clinic(
-		t, false, time.Hour, http.StatusOK,
-	), clinic(
-		t, false, 0, http.StatusUnauthorized,
-	), clinic(
-		t, false, 0, http.StatusForbidden,
-	)
+	plain := doctorServer(t, false, 0, http.StatusOK)
+	secure := doctorServer(t, true, 0, http.StatusOK)
+	ahead := doctorServer(t, false, time.Hour, http.StatusOK)
+	unknown := doctorServer(t, false, 0, http.StatusUnauthorized)
+	other := doctorServer(t, false, 0, http.StatusForbidden)
+	unusable := filepath.Join(file, "state")
 	for name, test := range map[string]struct {
 		cfg   Config
-		wrong string // the finding, and a part of its fix
-		fix   string
+		wrong string // the subject of the only finding that is not OK
+		fix   string // a part of its fix
 	}{
-		"all is well":          {Config{Server: plain.URL, Token: "secret"}, "", ""},
-		"a key will do":        {Config{Server: plain.URL, EnrolmentKey: "key"}, "", ""},
+		"no problem":           {Config{Server: plain.URL, Token: "secret"}, "", ""},
+		"a key, no token yet":  {Config{Server: plain.URL, EnrolmentKey: "key"}, "", ""},
 		"no server":            {Config{Server: "http://127.0.0.1:1", Token: "secret"}, "server", "firewall"},
 		"another server":       {Config{Server: plain.URL + "/elsewhere", Token: "secret"}, "server", "without a path"},
 		"an unknown authority": {Config{Server: secure.URL, Token: "secret"}, "server", "--ca-file"},
-		"plain, not TLS":       {Config{Server: strings.Replace(plain.URL, "http:", "https:", 1), Token: "secret"}, "server", "http://"},
+		"plain HTTP":           {Config{Server: strings.Replace(plain.URL, "http:", "https:", 1), Token: "secret"}, "server", "http://"},
 		"no token":             {Config{Server: plain.URL}, "token", "SNAPWATCH_ENROLMENT_KEY"},
-		"an unknown token":     {Config{Server: unknown.URL, Token: "secret"}, "token", "takes over"},
+		"a rejected token":     {Config{Server: unknown.URL, Token: "secret"}, "token", "re-enrol"},
 		"another's token":      {Config{Server: other.URL, Token: "secret"}, "token", "copied disk image"},
-		"the clock":            {Config{Server: late.URL, Token: "secret"}, "clock", "chrony"},
-		"the state directory":  {Config{Server: plain.URL, Token: "secret", StateDir: filepath.Join(file, "state")}, "state directory", "--state-dir"},
+		"the clock":            {Config{Server: ahead.URL, Token: "secret"}, "clock", "chrony"},
+		"the state directory":  {Config{Server: plain.URL, Token: "secret", StateDir: unusable}, "state directory", "--state-dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +80,7 @@ func TestExamine(t *testing.T) {
 				}
 			}
 			if wrong != test.wrong {
-				t.Errorf("found %q, want %q", wrong, test.wrong)
+				t.Errorf("the problem is %q, want %q", wrong, test.wrong)
 			}
 		})
 	}
@@ -102,5 +100,5 @@ func TestOnce(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("this process is not among %d", len(state.Processes))
+	t.Errorf("this process is not among the %d processes", len(state.Processes))
 }

@@ -6,22 +6,26 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/snapwatch/snapwatch/agent/delivery"
 )
 
-// DryRun records as an agent does, and writes each snapshot to w in place of sending it:
-// one line of JSON each, of which a post is made. Nothing is sent, and nothing is kept.
+// dryRunQueue bounds the snapshots that wait for the writer of a dry run, in bytes.
+const dryRunQueue = 1 << 30
+
+// DryRun records like an agent, and writes each snapshot to w as one line of JSON instead of sending it. It stores nothing.
 func DryRun(ctx context.Context, cfg Config, w io.Writer, logger *slog.Logger) error {
-	s, end, err := passingSampler(cfg, logger)
+	sampler, closeSampler, err := temporarySampler(cfg, logger)
 	if err != nil {
 		return err
 	}
-	defer end()
-	wire, err := newPacker()
+	defer closeSampler()
+	codec, err := delivery.NewCodec()
 	if err != nil {
 		return err
 	}
-	waiting := newQueue(1 << 30)
-	r := newRecorder(s, waiting, logger, cfg.fullEvery())
+	queue := delivery.NewMemoryQueue(dryRunQueue, logger)
+	r := newRecorder(sampler, queue, logger, cfg.fullInterval())
 	recording, stop := context.WithCancel(ctx)
 	defer stop()
 	recorded := make(chan error, 1)
@@ -30,18 +34,16 @@ func DryRun(ctx context.Context, cfg Config, w io.Writer, logger *slog.Logger) e
 		select {
 		case err := <-recorded:
 			return err
-		case <-waiting.wake:
+		case <-queue.Added():
 		}
-		for _, one := range waiting.head(1<<20, 1<<30) {
-			if _, err := fmt.Fprintf(w, "%s\n", one.json); err != nil {
+		for _, e := range queue.Head(1<<20, dryRunQueue) {
+			if _, err := fmt.Fprintf(w, "%s\n", e.JSON); err != nil {
 				stop()
 				return errors.Join(fmt.Errorf("write a snapshot: %w", err), <-recorded)
 			}
-			logger.Info(
-				"this would be sent", "timestamp", one.at.String(), "kind", one.kind, "bytes", len(one.json),
-				"compressed", len(wire.pack(one.json)),
-			)
-			waiting.remove(one.number)
+			logger.Info("this snapshot would be sent", "timestamp", e.Timestamp.String(), "kind", e.Kind,
+				"bytes", len(e.JSON), "compressed", len(codec.Compress(e.JSON)))
+			queue.Remove(e.Number)
 		}
 	}
 }

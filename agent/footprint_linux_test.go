@@ -23,14 +23,13 @@ Anonymous:         0 kB
 7f0000002000-7f0000003000 r--p 00000000 00:00 0
 Anonymous:         0 kB
 `
-	if got := cleanMappings([]byte(smaps), "/usr/bin/agent"); !slices.Equal(
-		got, []mapping{{0x400000, 0x93d000}, {0x93d000, 0xeb9000}},
-	) {
-		t.Errorf("%x", got)
+	want := []mapping{{0x400000, 0x93d000}, {0x93d000, 0xeb9000}}
+	if got := cleanMappings([]byte(smaps), "/usr/bin/agent"); !slices.Equal(got, want) {
+		t.Errorf("%x, want %x", got, want)
 	}
 }
 
-// The program goes on after its pages were given back.
+// The program still works after its pages were released.
 func TestReleaseProgram(t *testing.T) {
 	path, err := os.Executable()
 	if err != nil {
@@ -38,7 +37,7 @@ func TestReleaseProgram(t *testing.T) {
 	}
 	text, err := os.ReadFile("/proc/self/smaps")
 	if err != nil || len(cleanMappings(text, path)) == 0 {
-		t.Fatalf("nothing of %s is found in\n%.2000s (%v)", path, text, err)
+		t.Fatalf("no mapping of %s found in\n%.2000s (%v)", path, text, err)
 	}
 	for range 3 {
 		if err := releaseProgram(); err != nil {

@@ -2,5 +2,5 @@
 
 package agent
 
-// releaseProgram is left to systems that do not need it.
+// releaseProgram does nothing: other systems do not keep the whole program resident.
 func releaseProgram() error { return nil }

@@ -8,57 +8,54 @@ import (
 	"os"
 	"time"
 
+	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Once takes one full snapshot of this machine, for people and scripts: it looks twice,
-// as long apart as given, because what processes spend is a difference. Nothing is
-// sent or kept.
-func Once(ctx context.Context, cfg Config, apart time.Duration) (*snapshot.State, error) {
-	s, end, err := passingSampler(cfg, slog.New(slog.DiscardHandler))
+// Once returns one full snapshot of this machine. It takes two samples, interval apart, because the amounts in a snapshot
+// are differences. It sends and stores nothing.
+func Once(ctx context.Context, cfg Config, interval time.Duration) (*snapshot.State, error) {
+	sampler, closeSampler, err := temporarySampler(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	if _, err := s.sample(ctx, time.Now(), wantedBy(snapshot.Config{}), true); err != nil {
+	defer closeSampler()
+	options := collect.OptionsOf(snapshot.Config{})
+	if _, err := sampler.Sample(ctx, time.Now(), options, true); err != nil {
 		return nil, err
 	}
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(apart):
+	case <-time.After(interval):
 	}
 	now := time.Now()
-	taken, err := s.sample(ctx, now, wantedBy(snapshot.Config{}), false)
+	sample, err := sampler.Sample(ctx, now, options, false)
 	if err != nil {
 		return nil, err
 	}
 	state := &snapshot.State{
 		Timestamp:  snapshot.TimeOf(now),
 		Kind:       snapshot.KindFull,
-		IntervalMS: taken.interval.Milliseconds(),
-		Machine:    taken.machine,
-		Processes:  taken.processes,
+		IntervalMS: sample.Interval.Milliseconds(),
+		Machine:    sample.Machine,
+		Processes:  sample.Processes,
 	}
 	state.DeriveCPUUsage()
 	return state, nil
 }
 
-// passingSampler makes a sampler that leaves nothing behind once end is called.
-func passingSampler(cfg Config, logger *slog.Logger) (s *sampler, end func(), err error) {
-	scrub, err := cfg.scrubber()
-	if err != nil {
-		return nil, nil, err
-	}
+// temporarySampler returns a sampler whose state is deleted by closeSampler.
+func temporarySampler(cfg Config, logger *slog.Logger) (s *collect.Sampler, closeSampler func(), err error) {
 	dir, err := os.MkdirTemp("", "snapwatch-agent-")
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a folder for a moment: %w", err)
+		return nil, nil, fmt.Errorf("create a temporary folder: %w", err)
 	}
-	if s, err = newSampler(dir, scrub, logger); err != nil {
+	if s, err = openSampler(cfg, dir, logger); err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, func() {
-		s.close()
+		s.Close()
 		_ = os.RemoveAll(dir)
 	}, nil
 }

@@ -11,105 +11,105 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/snapwatch/snapwatch/agent/collect"
+	"github.com/snapwatch/snapwatch/agent/delivery"
+	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// secondAfter is when the second sample follows the first: what is a difference
-// of two samples, such as CPU usage, need not wait for a whole interval.
+// secondAfter is the time between the first sample and the second. Values that are differences, such as CPU usage, are
+// then available before the first interval is over.
 const secondAfter = time.Second
 
-// recorder is the sampling loop: it samples at the interval that the server
-// wants and queues what it saw.
+// recorder takes a sample at each interval, encodes it, and queues the snapshot.
 type recorder struct {
-	sampler   *sampler
-	queue     *queue
+	sampler   *collect.Sampler
+	queue     *delivery.Queue
 	logger    *slog.Logger
 	fullEvery time.Duration
 
-	keep     func(snapshot.Config) // for the next start; nil for not at all
-	mu       sync.Mutex
-	config   snapshot.Config
-	needFull bool
-	changed  chan struct{}
+	mu         sync.Mutex
+	config     snapshot.Config
+	configFile string // where Configure saves the config; empty for nowhere
+	needFull   bool
+	changed    wake.Signal
 
-	watchdog *watchdog    // nil for none
-	stretch  atomic.Int64 // as the watchdog has it
-	figures  figures
+	watchdog   *watchdog    // nil for none
+	multiplier atomic.Int64 // the watchdog's
+	stats      stats
 
 	encoder  snapshot.Encoder
-	clock    clock
-	previous snapshot.Time // the snapshot before, 0 for none
+	clock    collect.Clock
+	previous snapshot.Time // timestamp of the previous snapshot; 0 for none
 	lastFull snapshot.Time
 }
 
-func newRecorder(s *sampler, q *queue, logger *slog.Logger, fullEvery time.Duration) *recorder {
+func newRecorder(s *collect.Sampler, q *delivery.Queue, logger *slog.Logger, fullEvery time.Duration) *recorder {
 	return &recorder{
 		sampler:   s,
 		queue:     q,
 		logger:    logger,
 		fullEvery: fullEvery,
 		config:    snapshot.DefaultConfig(),
-		changed:   make(chan struct{}, 1),
+		changed:   wake.New(),
 	}
 }
 
-// configure obeys the server from now on.
-func (r *recorder) configure(config snapshot.Config) {
+// restoreConfig applies the config in a file, and saves later ones there.
+func (r *recorder) restoreConfig(file string) { r.config, r.configFile = loadConfig(file), file }
+
+// Configure applies a config from the server.
+func (r *recorder) Configure(config snapshot.Config) {
 	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
 	r.mu.Lock()
 	same := r.config.Equal(config)
 	if !slices.Equal(r.config.Exclude, config.Exclude) || !slices.Equal(r.config.Include, config.Include) ||
-		wantedBy(r.config) != wantedBy(config) {
-		r.needFull = true // those that are left out from now on have not ended
+		collect.OptionsOf(r.config) != collect.OptionsOf(config) {
+		r.needFull = true // changes would report processes that are now excluded as exited
 	}
 	r.config = config
 	r.mu.Unlock()
 	if same {
 		return
 	}
-	if r.keep != nil {
-		r.keep(config)
+	if r.configFile != "" {
+		if err := saveConfig(r.configFile, config); err != nil {
+			r.logger.Warn("could not save the config for the next start", "err", err)
+		}
 	}
 	r.logger.Info(
 		"new config", "polling_interval", config.PollingInterval, "enabled", config.Enabled,
 		"include", config.Include, "exclude", config.Exclude, "omit", config.Omit,
 	)
-	select {
-	case r.changed <- struct{}{}:
-	default:
-	}
+	r.changed.Notify()
 }
 
-func (r *recorder) current() snapshot.Config {
+// Config returns the config that is in effect.
+func (r *recorder) Config() snapshot.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.config
 }
 
-// interval is the time between two snapshots.
-func (r *recorder) interval() time.Duration {
-	return time.Duration(r.current().PollingInterval * float64(time.Second))
-}
-
-// demandFull makes the next snapshot a full one: the server lacks what the
-// changes rest on.
-func (r *recorder) demandFull() {
+// RequestFull makes the next snapshot a full one, because the server lacks the snapshot that changes would build on.
+func (r *recorder) RequestFull() {
 	r.mu.Lock()
 	r.needFull = true
 	r.mu.Unlock()
 }
 
-// pace is the time between two snapshots that the watchdog leaves.
+// pace returns the time between two snapshots: the config's interval, made longer by the watchdog.
 func (r *recorder) pace() time.Duration {
-	interval := r.interval()
-	if stretch := r.stretch.Load(); stretch > 1 {
-		interval = min(interval*time.Duration(stretch), time.Duration(snapshot.MaxPollingInterval*float64(time.Second)))
+	interval := time.Duration(r.Config().PollingInterval * float64(time.Second))
+	if multiplier := r.multiplier.Load(); multiplier > 1 {
+		longest := time.Duration(snapshot.MaxPollingInterval * float64(time.Second))
+		interval = min(interval*time.Duration(multiplier), longest)
 	}
 	return interval
 }
 
-// run samples until ctx ends, or the watchdog has enough of it. Ticks keep to a grid from the last change of
-// config on, so that the time a sample takes does not add up.
+// run records until ctx ends or the watchdog returns an error. Samples are taken at multiples of the interval from the
+// last change of config, so that the duration of a sample does not delay the next ones.
 func (r *recorder) run(ctx context.Context) error {
 	next := time.Now()
 	timer := time.NewTimer(0)
@@ -120,9 +120,9 @@ func (r *recorder) run(ctx context.Context) error {
 			return nil
 		case <-r.changed:
 			next = time.Now()
-			if !r.current().Enabled {
-				r.sampler.forget()
-				r.demandFull()
+			if !r.Config().Enabled {
+				r.sampler.Reset()
+				r.RequestFull()
 			}
 			timer.Reset(0)
 			continue
@@ -130,105 +130,107 @@ func (r *recorder) run(ctx context.Context) error {
 		}
 		interval := r.pace()
 		step := interval
-		if r.current().Enabled {
+		if r.Config().Enabled {
 			first, err := r.record(ctx, interval)
 			if err != nil && ctx.Err() == nil {
-				r.figures.failed.Add(1)
-				r.logger.Error("a sample failed", "err", err)
+				r.stats.failed.Add(1)
+				r.logger.Error("could not take a sample", "err", err)
 			}
 			if first {
 				step = min(step, secondAfter)
 			}
 		}
 		if r.watchdog != nil {
-			if err := r.watchdog.look(time.Now()); err != nil {
+			if err := r.watchdog.check(time.Now()); err != nil {
 				return err
 			}
-			r.stretch.Store(int64(r.watchdog.stretch))
+			r.multiplier.Store(int64(r.watchdog.multiplier))
 		}
 		if next = next.Add(step); time.Until(next) < 0 {
-			next = time.Now().Add(interval) // the machine slept or is overloaded
+			next = time.Now().Add(interval) // the machine was suspended, or is overloaded
 		}
 		timer.Reset(time.Until(next))
 	}
 }
 
-// record takes one sample and queues it; first tells that it had none before it
-// to compare with.
+// record takes one sample and queues a snapshot of it. first is true if there was no earlier sample to compare with.
 func (r *recorder) record(ctx context.Context, interval time.Duration) (first bool, err error) {
 	now := time.Now()
-	at, jump := r.clock.stamp(now)
-	full := r.wantsFull(at, interval)
-	config := r.current()
-	taken, err := r.sampler.sample(ctx, now, wantedBy(config), full)
+	at, jump := r.clock.Stamp(now)
+	full := r.fullDue(at, interval)
+	config := r.Config()
+	sample, err := r.sampler.Sample(ctx, now, collect.OptionsOf(config), full)
 	if err != nil {
 		return false, err
 	}
 	if len(config.Exclude) > 0 || len(config.Include) > 0 {
-		hidden := func(p snapshot.Process) bool { return !config.RecordsProcess(p.Name) }
-		taken.processes, taken.ended = slices.DeleteFunc(
-			taken.processes, hidden,
-		), slices.DeleteFunc(
-			taken.ended, hidden,
-		)
+		excluded := func(p snapshot.Process) bool { return !config.RecordsProcess(p.Name) }
+		sample.Processes = slices.DeleteFunc(sample.Processes, excluded)
+		sample.Exited = slices.DeleteFunc(sample.Exited, excluded)
 	}
 	if jump != 0 {
-		taken.machine.ClockJumpMS = new(jump.Milliseconds())
-		r.logger.Warn("the clock was set, or the machine slept", "by", jump)
+		sample.Machine.ClockJumpMS = new(jump.Milliseconds())
+		r.logger.Warn("the clock was set, or the machine was suspended", "by", jump)
 	}
-	s := snapshot.Snapshot{
+	s := r.encode(sample, at, full)
+	r.count(sample, time.Since(now))
+	encoded, err := json.Marshal(s)
+	if err != nil {
+		return false, fmt.Errorf("encode a snapshot: %w", err)
+	}
+	dropped := r.queue.Add(delivery.Entry{Timestamp: s.Timestamp, Kind: s.Kind, JSON: encoded})
+	r.logger.Debug("recorded", "timestamp", s.Timestamp.String(), "kind", s.Kind, "processes", len(s.Processes))
+	if dropped > 0 {
+		r.logger.Warn("the queue is full; dropped the oldest snapshots", "dropped", dropped)
+		if waiting, _, _ := r.queue.Size(); waiting == 0 {
+			r.RequestFull()
+		}
+	}
+	return sample.Interval == 0, nil
+}
+
+// encode makes a snapshot of a sample: a full one, or the changes since the previous one.
+func (r *recorder) encode(sample *collect.Sample, at snapshot.Time, full bool) *snapshot.Snapshot {
+	s := &snapshot.Snapshot{
 		Timestamp:  at,
 		Kind:       snapshot.KindFull,
-		IntervalMS: taken.interval.Milliseconds(),
-		Machine:    taken.machine,
+		IntervalMS: sample.Interval.Milliseconds(),
+		Machine:    sample.Machine,
 	}
 	if s.IntervalMS > snapshot.MaxIntervalMS {
 		s.IntervalMS = 0
 	}
 	if full || at <= r.previous {
-		s.Processes = r.encoder.Full(taken.processes, taken.ended...)
+		s.Processes = r.encoder.Full(sample.Processes, sample.Exited...)
 		r.lastFull = at
 	} else {
 		s.Kind, s.Previous = snapshot.KindChanges, r.previous
-		s.Processes, s.Exited = r.encoder.Changes(taken.processes, taken.ended...)
+		s.Processes, s.Exited = r.encoder.Changes(sample.Processes, sample.Exited...)
 	}
 	r.previous = at
-	r.count(taken, time.Since(now))
-	encoded, err := json.Marshal(&s)
-	if err != nil {
-		return false, fmt.Errorf("encode a snapshot: %w", err)
-	}
-	dropped := r.queue.add(queued{at: s.Timestamp, kind: s.Kind, json: encoded})
-	r.logger.Debug("recorded", "timestamp", s.Timestamp.String(), "kind", s.Kind, "processes", len(s.Processes))
-	if dropped > 0 {
-		r.logger.Warn("the server is away for too long: snapshots were dropped", "dropped", dropped)
-		if waiting, _, _ := r.queue.size(); waiting == 0 {
-			r.demandFull()
-		}
-	}
-	return taken.interval == 0, nil
+	return s
 }
 
-// count notes what a sample had.
-func (r *recorder) count(taken *sample, took time.Duration) {
-	r.figures.recorded.Add(1)
-	r.figures.sampleNanos.Add(took.Nanoseconds())
-	r.figures.processes.Store(int64(len(taken.processes)))
-	r.figures.ended.Add(int64(len(taken.ended)))
-	if unseen := taken.machine.UnseenProcesses; unseen != nil {
-		r.figures.unseen.Add(*unseen)
+// count updates the stats after a sample.
+func (r *recorder) count(sample *collect.Sample, duration time.Duration) {
+	r.stats.recorded.Add(1)
+	r.stats.sampleNanos.Add(duration.Nanoseconds())
+	r.stats.processes.Store(int64(len(sample.Processes)))
+	r.stats.exited.Add(int64(len(sample.Exited)))
+	if unseen := sample.Machine.UnseenProcesses; unseen != nil {
+		r.stats.unseen.Add(*unseen)
 	}
 }
 
-// wantsFull says whether the next snapshot must list every process: the first,
-// one a minute, after a gap, when the clock went back, and when the server asks.
-func (r *recorder) wantsFull(now snapshot.Time, interval time.Duration) bool {
+// fullDue reports whether the next snapshot must be a full one: the first one, one per fullEvery, after a gap, when the
+// clock was set back, and on request.
+func (r *recorder) fullDue(now snapshot.Time, interval time.Duration) bool {
 	r.mu.Lock()
-	asked := r.needFull
+	requested := r.needFull
 	r.needFull = false
 	r.mu.Unlock()
 	gap := now.Sub(r.previous)
 	// Half an interval early is better than half an interval late.
 	due := now.Sub(r.lastFull)+interval/2 >= r.fullEvery
-	return asked || r.previous == 0 || due || gap <= 0 || gap > 3*interval+time.Second
+	return requested || r.previous == 0 || due || gap <= 0 || gap > 3*interval+time.Second
 }

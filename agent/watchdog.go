@@ -9,95 +9,92 @@ import (
 	"time"
 
 	"github.com/shirou/gopsutil/v3/process"
+
+	"github.com/snapwatch/snapwatch/agent/internal/clean"
 )
 
-// ErrMemory says that the agent takes more memory than it may, for longer than a moment.
-// What waits is on disk: whoever runs the agent starts it again.
-var ErrMemory = errors.New("the agent takes more memory than it may")
+// ErrMemory means that the agent has exceeded its memory limit for several minutes. The service manager should restart
+// it. Unsent snapshots are on disk.
+var ErrMemory = errors.New("the agent exceeds its memory limit")
 
-// watchdog keeps the agent from being a burden: beyond its share of CPU it samples less
-// often, beyond its memory it ends, to be started again.
+// watchdog limits the load of the agent on the machine. Above the CPU limit the agent samples less often. Above the memory
+// limit it stops, to be restarted.
 type watchdog struct {
-	maxCPU    float64 // percent of one core, over a minute; 0 for no bound
-	maxMemory int64   // bytes resident; 0 for no bound
+	maxCPU    float64 // percent of one core, over a minute; 0 for no limit
+	maxMemory int64   // resident, in bytes; 0 for no limit
 	usage     func() (cpu time.Duration, resident int64, err error)
 	logger    *slog.Logger
 
-	since   time.Time
-	cpu     time.Duration
-	stretch int // the interval is this many times as long
-	over    int // checks in a row with too much memory
+	checked    time.Time     // time of the last check
+	cpu        time.Duration // CPU time at the last check
+	multiplier int           // the interval is multiplied by it
+	overMemory int           // checks in a row above the memory limit
 }
 
 const (
-	watchEvery = time.Minute
-	maxStretch = 64
-	// memoryChecks is how many checks in a row too much memory takes to be too much.
+	checkEvery    = time.Minute
+	maxMultiplier = 64
+	// memoryChecks is the number of checks in a row above the memory limit after which the agent stops.
 	memoryChecks = 3
 )
 
 func newWatchdog(maxCPU float64, maxMemory int64, logger *slog.Logger) *watchdog {
-	return &watchdog{maxCPU: maxCPU, maxMemory: maxMemory, usage: ownUsage, logger: logger, stretch: 1}
+	return &watchdog{maxCPU: maxCPU, maxMemory: maxMemory, usage: ownUsage, logger: logger, multiplier: 1}
 }
 
-// look is called after each sample; now and then it looks at what the agent takes.
-func (w *watchdog) look(now time.Time) error {
-	if !w.since.IsZero() && now.Sub(w.since) < watchEvery {
+// check compares the agent's usage with the limits, at most once a minute. It is called after each sample.
+func (w *watchdog) check(now time.Time) error {
+	if !w.checked.IsZero() && now.Sub(w.checked) < checkEvery {
 		return nil
 	}
-	// A full snapshot leaves garbage behind that the next will take again in a minute: until
-	// then the machine may have it. This takes a millisecond.
+	// A full snapshot leaves garbage whose memory the next one needs in a minute. Return it to the system until then. This
+	// takes a millisecond.
 	debug.FreeOSMemory()
 	cpu, resident, err := w.usage()
 	if err != nil {
-		return nil //nolint:nilerr // a system that does not tell is not guarded
+		return nil //nolint:nilerr // without the usage there is nothing to compare
 	}
-	elapsed, spent := now.Sub(w.since), cpu-w.cpu
-	first := w.since.IsZero()
-	w.since, w.cpu = now, cpu
+	elapsed, spent := now.Sub(w.checked), cpu-w.cpu
+	first := w.checked.IsZero()
+	w.checked, w.cpu = now, cpu
 	if !first && w.maxCPU > 0 {
-		w.pace(100 * spent.Seconds() / elapsed.Seconds())
+		w.adjust(100 * spent.Seconds() / elapsed.Seconds())
 	}
-	if w.over++; w.maxMemory == 0 || resident <= w.maxMemory {
-		w.over = 0
+	if w.overMemory++; w.maxMemory == 0 || resident <= w.maxMemory {
+		w.overMemory = 0
 	}
-	if w.over >= memoryChecks {
-		return fmt.Errorf("%w: %d MiB of %d", ErrMemory, resident>>20, w.maxMemory>>20)
+	if w.overMemory >= memoryChecks {
+		return fmt.Errorf("%w: it uses %d MiB, and the limit is %d MiB", ErrMemory, resident>>20, w.maxMemory>>20)
 	}
 	return nil
 }
 
-// pace samples half as often while the agent takes too much CPU, and twice as often again
-// once there is room for that.
-func (w *watchdog) pace(percent float64) {
+// adjust doubles the interval while the agent exceeds its CPU limit, and halves it when the usage is well below the limit.
+func (w *watchdog) adjust(percent float64) {
 	switch {
-	case percent > w.maxCPU && w.stretch < maxStretch:
-		w.stretch *= 2
-		w.logger.Warn(
-			"the agent takes more CPU than it may, and samples less often", "percent_of_a_core", percent,
-			"limit", w.maxCPU, "times_the_interval", w.stretch,
-		)
-	case w.stretch > 1 && percent < w.maxCPU/3:
-		w.stretch /= 2
-		w.logger.Info(
-			"the agent samples more often again", "percent_of_a_core", percent, "times_the_interval", w.stretch,
-		)
+	case percent > w.maxCPU && w.multiplier < maxMultiplier:
+		w.multiplier *= 2
+		w.logger.Warn("the agent exceeds its CPU limit; sampling less often", "percent_of_a_core", percent,
+			"limit", w.maxCPU, "times_the_interval", w.multiplier)
+	case w.multiplier > 1 && percent < w.maxCPU/3:
+		w.multiplier /= 2
+		w.logger.Info("sampling more often again", "percent_of_a_core", percent, "times_the_interval", w.multiplier)
 	}
 }
 
-// ownUsage asks the system what this process takes.
+// ownUsage returns the CPU time and the resident memory of this process.
 func ownUsage() (cpu time.Duration, resident int64, err error) {
 	own, err := process.NewProcess(int32(os.Getpid()))
 	if err != nil {
-		return 0, 0, fmt.Errorf("look at the agent itself: %w", err)
+		return 0, 0, fmt.Errorf("find the agent's process: %w", err)
 	}
 	times, err := own.Times()
 	if err != nil {
-		return 0, 0, fmt.Errorf("look at the agent's CPU time: %w", err)
+		return 0, 0, fmt.Errorf("read the agent's CPU time: %w", err)
 	}
 	memory, err := own.MemoryInfo()
 	if err != nil {
-		return 0, 0, fmt.Errorf("look at the agent's memory: %w", err)
+		return 0, 0, fmt.Errorf("read the agent's memory: %w", err)
 	}
-	return time.Duration((times.User + times.System) * float64(time.Second)), signed(memory.RSS), nil
+	return time.Duration((times.User + times.System) * float64(time.Second)), clean.Counter(memory.RSS), nil
 }

@@ -69,7 +69,7 @@ func TestAgentToken(t *testing.T) {
 	}
 
 	agent = run("")
-	agent.log.contains(t, "does not know this agent's token", "enrolment key")
+	agent.log.contains(t, "rejected this agent's token", "enrolment key")
 	agent.records(t, 1)
 	waits := regexp.MustCompile(`level=WARN .* wait=(\S+) .*enrolment key`).FindAllStringSubmatch(agent.log.String(), -1)
 	if len(waits) == 0 {

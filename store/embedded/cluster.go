@@ -8,6 +8,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -18,9 +19,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/snapwatch/snapwatch/internal/filelock"
 )
 
 // Config says where the cluster lives.
@@ -40,7 +40,7 @@ type Cluster struct {
 	bin    string
 	owner  owner
 	socket string
-	lock   *os.File
+	lock   *flock.Flock
 }
 
 const (
@@ -52,6 +52,9 @@ const (
 	// maxSocketDir keeps socket paths within the 107 bytes that sun_path holds.
 	maxSocketDir = 107 - len("/.s.PGSQL.5432")
 )
+
+// ErrInUse means that another snapwatch has locked the data directory.
+var ErrInUse = errors.New("another snapwatch is using it; stop that one or use another directory")
 
 // Start makes the cluster if there is none, recovers or takes over the one that
 // is there, and returns once it accepts connections.
@@ -68,9 +71,11 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := owner.makeParent(dir); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	lock, err := filelock.Lock(filepath.Join(dir, "lock"))
-	if err != nil {
-		return nil, fmt.Errorf("one snapwatch a data directory: %w", err)
+	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	if locked, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	} else if !locked {
+		return nil, fmt.Errorf("lock the data directory %s: %w", dir, ErrInUse)
 	}
 	c := &Cluster{cfg: cfg, owner: owner, lock: lock}
 	if err := c.start(ctx); err != nil {

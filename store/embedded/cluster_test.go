@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/snapwatch/snapwatch/internal/filelock"
 	"github.com/snapwatch/snapwatch/store/embedded"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
@@ -69,7 +68,7 @@ func TestLifeOfACluster(t *testing.T) {
 	if method := query[string](t, c.SuperuserURL(), `SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules`); method != "peer" {
 		t.Errorf("it trusts by %s", method)
 	}
-	if _, err := embedded.Start(t.Context(), config(dir)); !errors.Is(err, filelock.ErrHeld) {
+	if _, err := embedded.Start(t.Context(), config(dir)); !errors.Is(err, embedded.ErrInUse) {
 		t.Errorf("a second start on the directory: %v", err)
 	}
 	url := c.URL()

@@ -1,0 +1,2 @@
+// Package agenttest has helpers for the agent's benchmarks.
+package agenttest

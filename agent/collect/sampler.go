@@ -1,0 +1,200 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// ProcessReader lists the processes of this machine. With refresh it also reads values that rarely change. The list is
+// valid until the next call.
+type ProcessReader interface {
+	Read(ctx context.Context, options procfs.Options, refresh bool) ([]procfs.Process, error)
+	Close()
+}
+
+// ExitSource returns the processes that have exited since the last call. missed is how many more there were. complete is
+// false if missed may be too low.
+type ExitSource interface {
+	Fetch(now time.Time) (list []exits.Process, missed int64, complete bool)
+	Close()
+}
+
+// Sources are what a Sampler reads from.
+type Sources struct {
+	Processes ProcessReader
+	// Forks returns the number of processes and threads that have started since boot, or procfs.Unknown.
+	Forks func() int64
+	// WatchExits starts to watch for processes that exit. It is called once, when they are first wanted; nil means that
+	// they cannot be watched.
+	WatchExits func() (ExitSource, error)
+}
+
+// Sample is the machine at one instant.
+type Sample struct {
+	// Interval is the time since the previous sample; 0 for the first.
+	Interval  time.Duration
+	Machine   snapshot.MachineSnapshot
+	Processes []snapshot.Process
+	// Exited are the processes that exited in the interval, if what they used in it is known.
+	Exited []snapshot.Process
+}
+
+// Sampler takes samples. It is for one goroutine at a time.
+type Sampler struct {
+	sources Sources
+	system  systemReader
+	exits   ExitSource // nil if processes that exit are not watched
+	logger  *slog.Logger
+
+	last   time.Time
+	totals map[snapshot.ProcessKey]*totals // nil before the first sample
+	forks  int64                           // at the previous sample
+	round  uint64
+	// deferred are exited processes that the process list still contained.
+	deferred []exits.Process
+}
+
+// totals are the totals of a process at the previous sample.
+type totals struct {
+	cpuMS, readBytes, writeBytes int64
+	threads                      int32
+	round                        uint64 // of that sample
+	identity                     snapshot.Identity
+}
+
+// numbers holds the gauges and deltas of a process in a sample. A snapshot.Process points to them; one allocation holds
+// those of all processes.
+type numbers struct {
+	gauges struct {
+		memory             int64
+		threads, openFiles int32
+	}
+	deltas struct{ cpuMS, readBytes, writeBytes int64 }
+}
+
+// Open returns a Sampler of this machine. It stores the boot time in stateDir. A nil scrubber leaves command lines
+// unchanged.
+func Open(stateDir string, scrubber *procfs.Scrubber, logger *slog.Logger) (*Sampler, error) {
+	processes, err := procfs.NewReader(stateDir, scrubber)
+	if err != nil {
+		return nil, fmt.Errorf("open the process list: %w", err)
+	}
+	watchExits := func() (ExitSource, error) { return exits.Watch(scrubber) }
+	return New(Sources{Processes: processes, Forks: procfs.Forks, WatchExits: watchExits}, logger), nil
+}
+
+// New returns a Sampler that reads from the given sources.
+func New(sources Sources, logger *slog.Logger) *Sampler {
+	return &Sampler{sources: sources, logger: logger}
+}
+
+// Close releases the sources.
+func (s *Sampler) Close() {
+	s.sources.Processes.Close()
+	if s.exits != nil {
+		s.exits.Close()
+		s.exits = nil
+	}
+}
+
+// Reset makes the next sample a first one. After a pause this prevents that everything used in the pause appears in one
+// interval.
+func (s *Sampler) Reset() {
+	s.last, s.totals, s.deferred = time.Time{}, nil, nil
+	s.system.reset()
+}
+
+// Sample takes a sample. With refresh it also reads what rarely changes.
+func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, refresh bool) (*Sample, error) {
+	s.watchExits(options)
+	listed, err := s.sources.Processes.Read(ctx, options.Options, refresh)
+	if err != nil {
+		return nil, fmt.Errorf("list the processes: %w", err)
+	}
+	first := s.totals == nil
+	if first {
+		s.totals = make(map[snapshot.ProcessKey]*totals, len(listed))
+	}
+	out := &Sample{Processes: make([]snapshot.Process, len(listed))}
+	if !first {
+		out.Interval = now.Sub(s.last)
+	}
+	s.round++
+	values := make([]numbers, len(listed))
+	started := int64(0) // new processes and threads in the list
+	for i := range listed {
+		started += s.fill(&out.Processes[i], &listed[i], &values[i], first)
+	}
+	forked := s.forked()
+	missed, complete := s.addExited(out, options, first)
+	for key, before := range s.totals {
+		if before.round != s.round {
+			delete(s.totals, key)
+		}
+	}
+	s.last = now
+	out.Machine = s.system.read(ctx, options, refresh)
+	if !complete {
+		missed = max(missed, forked-started-int64(len(out.Exited)))
+	}
+	if missed > 0 && !first {
+		out.Machine.UnseenProcesses = &missed
+	}
+	return out, nil
+}
+
+// forked returns how many processes and threads have started since the last call.
+func (s *Sampler) forked() int64 {
+	now, before := s.sources.Forks(), s.forks
+	s.forks = now
+	if now == procfs.Unknown || before == procfs.Unknown {
+		return 0
+	}
+	return now - before
+}
+
+// fill sets the values of a process in a sample. It returns how many processes and threads are new.
+func (s *Sampler) fill(out *snapshot.Process, p *procfs.Process, n *numbers, first bool) (started int64) {
+	out.ProcessKey, out.Identity = p.ProcessKey, p.Identity
+	n.gauges.memory, n.gauges.threads, n.gauges.openFiles = p.Memory, p.Threads, p.OpenFiles
+	out.State, out.MemoryUsage, out.Threads = p.State, &n.gauges.memory, &n.gauges.threads
+	if p.OpenFiles != procfs.Unknown {
+		out.OpenFiles = &n.gauges.openFiles
+	}
+	before := s.totals[p.ProcessKey]
+	if before == nil { // a new process has used its totals since the previous sample
+		before = &totals{}
+		s.totals[p.ProcessKey] = before
+	}
+	if !first {
+		n.deltas.cpuMS = max(p.CPUMS-before.cpuMS, 0) // the kernel may correct a total downwards
+		out.CPUMS = &n.deltas.cpuMS
+		out.ReadBytes = delta(&n.deltas.readBytes, p.ReadBytes, before.readBytes)
+		out.WriteBytes = delta(&n.deltas.writeBytes, p.WriteBytes, before.writeBytes)
+		started = int64(max(p.Threads-before.threads, 0))
+	}
+	*before = totals{
+		cpuMS:      p.CPUMS,
+		readBytes:  p.ReadBytes,
+		writeBytes: p.WriteBytes,
+		threads:    p.Threads,
+		round:      s.round,
+		identity:   p.Identity,
+	}
+	return started
+}
+
+// delta stores in out by how much a total has grown, and returns out. It returns nil if a total is unknown.
+func delta(out *int64, now, before int64) *int64 {
+	if now == procfs.Unknown || before == procfs.Unknown {
+		return nil
+	}
+	*out = max(now-before, 0)
+	return out
+}

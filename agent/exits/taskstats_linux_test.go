@@ -1,0 +1,67 @@
+package exits
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+)
+
+// exitDatagram returns the datagram that the kernel sends for a thread that has exited.
+func exitDatagram(change func(stats []byte)) []byte {
+	stats := make([]byte, 400)
+	binary.NativeEndian.PutUint16(stats[versionOffset:], 16)
+	copy(stats[commOffset:], "cc1")
+	binary.NativeEndian.PutUint32(stats[pidOffset:], 4712)
+	binary.NativeEndian.PutUint32(stats[groupOffset:], 4711)
+	binary.NativeEndian.PutUint64(stats[userTimeOffset:], 30_000)
+	stats[flagsOffset] = lastThread
+	if change != nil {
+		change(stats)
+	}
+	attribute := func(kind uint16, value []byte) []byte {
+		b := make([]byte, 4, 4+len(value))
+		binary.NativeEndian.PutUint16(b, uint16(4+len(value)))
+		binary.NativeEndian.PutUint16(b[2:], kind)
+		return append(b, value...)
+	}
+	body := append(make([]byte, 4), attribute(4, append(attribute(1, []byte{0, 0, 0, 0}), attribute(3, stats)...))...)
+	b := make([]byte, 16)
+	binary.NativeEndian.PutUint32(b, uint32(16+len(body)))
+	binary.NativeEndian.PutUint16(b[4:], 25)
+	return append(b, body...)
+}
+
+func TestParseExits(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func([]byte)
+		n      int
+		ok     bool
+	}{
+		"current kernel": {nil, 1, true},
+		"old kernel":     {func(b []byte) { b[versionOffset] = 11 }, 0, false},
+		"broken kernel":  {func(b []byte) { b[versionOffset] = 15 }, 0, false},
+	} {
+		n := 0
+		err := parseExits(exitDatagram(test.change), 25, func(r exitRecord) {
+			n++
+			if r.pid != 4712 || r.group != 4711 || r.comm != "cc1" || !r.last || r.cpu != 30*time.Millisecond {
+				t.Errorf("%s: %+v", name, r)
+			}
+		})
+		if n != test.n || (err == nil) != test.ok {
+			t.Errorf("%s: %d records, %v", name, n, err)
+		}
+	}
+}
+
+func FuzzParseExits(f *testing.F) {
+	f.Add(exitDatagram(nil))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, datagram []byte) {
+		_ = parseExits(datagram, 25, func(r exitRecord) {
+			if r.elapsed < 0 || r.cpu < 0 || r.peakMemory < 0 || len(r.comm) > 32 {
+				t.Errorf("%+v", r)
+			}
+		})
+	})
+}

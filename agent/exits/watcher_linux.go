@@ -1,0 +1,178 @@
+package exits
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/snapwatch/snapwatch/agent/internal/clean"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// drainEvery is how often exit records are read from the kernel. It buffers about three thousand of them: each takes
+// 2.3 KB of receiveBuffer.
+const drainEvery = time.Second
+
+// maxGroups bounds the running processes whose exited threads are stored.
+const maxGroups = 10_000
+
+// Watcher collects the kernel's records of threads that exit. It is safe for concurrent use.
+type Watcher struct {
+	fd      int
+	family  uint16
+	since   time.Time
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	execs   *execWatcher // nil if exec events are not available
+
+	mu      sync.Mutex
+	groups  map[uint32]*threadTotals // by process: its threads that have exited
+	pending []Process
+	text    int // bytes of the command lines in pending
+	missed  int64
+	lossy   bool // the kernel dropped some records
+	users   procfs.UserNames
+	buffer  []byte
+}
+
+// threadTotals is what the exited threads of a process used.
+type threadTotals struct {
+	cpu                   time.Duration
+	readBytes, writeBytes int64
+	peakMemory            int64
+	threads               int
+}
+
+// Watch starts to collect exit records. It fails if the agent lacks the permission or the kernel the feature.
+func Watch(scrubber *procfs.Scrubber) (*Watcher, error) {
+	fd, family, err := openTaskstats()
+	if err != nil {
+		return nil, err
+	}
+	w := &Watcher{
+		fd:     fd,
+		family: family,
+		since:  time.Now(),
+		stop:   make(chan struct{}),
+		groups: make(map[uint32]*threadTotals),
+		users:  make(procfs.UserNames),
+		buffer: make([]byte, 64<<10),
+	}
+	if w.execs, err = watchExecs(scrubber); err != nil { // there are names without command lines then
+		w.execs = nil
+	}
+	w.stopped.Go(w.run)
+	return w, nil
+}
+
+func (w *Watcher) run() {
+	ticker := time.NewTicker(drainEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-w.stop:
+			return
+		case now := <-ticker.C:
+			w.mu.Lock()
+			w.drain(now)
+			w.mu.Unlock()
+		}
+	}
+}
+
+// Close stops the watcher.
+func (w *Watcher) Close() {
+	close(w.stop)
+	w.stopped.Wait()
+	_ = unix.Close(w.fd)
+	if w.execs != nil {
+		w.execs.close()
+	}
+}
+
+// Fetch returns the processes that have exited since the last call. missed is the number of those that did not fit the
+// bounds. complete is false if the kernel dropped some records, so that missed is too low.
+func (w *Watcher) Fetch(now time.Time) (list []Process, missed int64, complete bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drain(now)
+	list, missed, complete = w.pending, w.missed, !w.lossy
+	w.pending, w.text, w.missed, w.lossy = nil, 0, 0, false
+	return list, missed, complete
+}
+
+// drain reads the records that the kernel has buffered.
+func (w *Watcher) drain(now time.Time) {
+	for {
+		n, _, err := unix.Recvfrom(w.fd, w.buffer, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ENOBUFS): // the kernel has dropped some
+			w.lossy = true
+			continue
+		case err != nil || n == 0:
+			return
+		}
+		if err := parseExits(w.buffer[:n], w.family, func(r exitRecord) { w.add(r, now) }); err != nil {
+			w.lossy = true
+		}
+	}
+}
+
+// add adds an exited thread to its process. With the last thread the process has exited, and becomes pending.
+func (w *Watcher) add(r exitRecord, now time.Time) {
+	totals := w.groups[r.group]
+	if totals == nil {
+		totals = &threadTotals{}
+		if !r.last {
+			if len(w.groups) >= maxGroups {
+				w.lossy = true
+				return
+			}
+			w.groups[r.group] = totals
+		}
+	}
+	totals.cpu += r.cpu
+	totals.readBytes += r.readBytes
+	totals.writeBytes += r.writeBytes
+	totals.peakMemory = max(totals.peakMemory, r.peakMemory)
+	totals.threads++
+	if !r.last {
+		return
+	}
+	delete(w.groups, r.group)
+	if len(w.pending) >= MaxPending || w.text >= maxPendingText {
+		w.missed++
+		return
+	}
+	started := now.Add(-r.elapsed)
+	id := w.identity(r)
+	w.text += len(id.CommandLine)
+	w.pending = append(w.pending, Process{
+		PID:        int32(r.group),
+		Identity:   id,
+		Started:    snapshot.TimeOf(started),
+		CPUMS:      totals.cpu.Milliseconds(),
+		PeakMemory: totals.peakMemory,
+		ReadBytes:  totals.readBytes,
+		WriteBytes: totals.writeBytes,
+		Complete:   totals.threads == 1 || started.After(w.since),
+	})
+}
+
+// identity returns the identity that was read at exec, or else the kernel's name and the user.
+func (w *Watcher) identity(r exitRecord) snapshot.Identity {
+	id := snapshot.Identity{Name: clean.Text(r.comm, snapshot.MaxTextBytes), User: w.users.Name(r.uid)}
+	if w.execs != nil {
+		if atExec, ok := w.execs.take(r.group); ok && strings.HasPrefix(atExec.Name, id.Name) {
+			id = atExec
+		}
+	}
+	id.PPID = int32(r.parent)
+	return id
+}

@@ -1,0 +1,39 @@
+package exits
+
+import (
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/procfs"
+)
+
+// Several threads exit before their process does. Processes beyond the bounds are counted.
+func TestPendingProcessesAreBounded(t *testing.T) {
+	w := &Watcher{
+		since:  time.Now().Add(-time.Hour),
+		groups: make(map[uint32]*threadTotals),
+		users:  make(procfs.UserNames),
+	}
+	now := time.Now()
+	w.add(exitRecord{pid: 2, group: 1, cpu: 20 * time.Millisecond}, now)
+	w.add(exitRecord{pid: 1, group: 1, cpu: 10 * time.Millisecond, last: true, elapsed: time.Minute}, now)
+	if len(w.pending) != 1 || w.pending[0].CPUMS != 30 || !w.pending[0].Complete || len(w.groups) != 0 {
+		t.Errorf("%+v", w.pending)
+	}
+	for i := range uint32(MaxPending + 9) {
+		w.add(exitRecord{pid: i, group: i, last: true}, now)
+	}
+	if len(w.pending) != MaxPending || w.missed != 10 {
+		t.Errorf("%d processes are pending, %d are missed", len(w.pending), w.missed)
+	}
+	w.pending, w.text, w.missed = nil, maxPendingText, 0
+	if w.add(exitRecord{pid: 1, group: 1, last: true}, now); len(w.pending) != 0 || w.missed != 1 {
+		t.Errorf("%d processes are pending, %d are missed, with no room for command lines", len(w.pending), w.missed)
+	}
+	for i := range uint32(maxGroups + 1) {
+		w.add(exitRecord{pid: i + 1, group: i}, now)
+	}
+	if len(w.groups) != maxGroups || !w.lossy {
+		t.Errorf("%d groups, lossy %t", len(w.groups), w.lossy)
+	}
+}

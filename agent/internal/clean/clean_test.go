@@ -1,0 +1,36 @@
+package clean_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/snapwatch/snapwatch/agent/internal/clean"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+func TestText(t *testing.T) {
+	for _, test := range []struct {
+		given string
+		limit int
+		want  string
+	}{
+		{"plain", 255, "plain"},
+		{"a\x00b", 255, "a b"},
+		{"a\xffb", 255, "ab"},
+		{"ää", 3, "ä"}, // the cut never leaves half a character
+		{"", 5, ""},
+	} {
+		if got := clean.Text(test.given, test.limit); got != test.want {
+			t.Errorf("Text(%q, %d) = %q, want %q", test.given, test.limit, got, test.want)
+		}
+	}
+}
+
+func TestCounter(t *testing.T) {
+	if got := clean.Counter(7); got != 7 {
+		t.Errorf("Counter(7) = %d", got)
+	}
+	if got := clean.Counter(math.MaxUint64); got != snapshot.MaxSafeInteger {
+		t.Errorf("Counter(MaxUint64) = %d", got)
+	}
+}

@@ -1,0 +1,298 @@
+package procfs
+
+import (
+	"context"
+	"math"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// Reader lists the processes of this machine. It saves work in three ways:
+//
+//   - It reads an identity once per (pid, start time), again after exec, and with a full snapshot if the process has
+//     run since.
+//   - It keeps the files of running processes open.
+//   - It skips a process that has not run since the sample before; see unchanged.
+//
+// A Reader is for one goroutine at a time.
+type Reader struct {
+	root     string
+	bootMS   int64 // when the machine booted; it stays fixed for a boot, so that start times do
+	pageSize int64
+	cache    map[int32]*cachedProcess
+	users    UserNames
+	options  Options
+	scrubber *Scrubber
+	buffer   []byte
+	budget   int // file descriptors that may still be kept open
+	vmstat   openFile
+	reclaims int64 // sum of the counters in vmstat at the last read
+	// sizedFolders is true if the kernel gives the number of open files as the size of a folder.
+	sizedFolders bool
+	round        uint64
+	// refreshes counts full snapshots; it selects the processes that are read though they have not run.
+	refreshes uint64
+	list      []Process
+}
+
+// cachedProcess is the state of a process between two samples.
+type cachedProcess struct {
+	pid  string
+	last Process
+	// comm is the kernel's name of the process; identifiedComm is the name at the last read of its identity.
+	comm, identifiedComm string
+	// ranSinceIdentity is true if it has run since its identity was read.
+	ranSinceIdentity bool
+	// activeSamples counts the samples in a row in which it ran.
+	activeSamples       int
+	schedule            []byte // last content of schedstat
+	schedstat, stat, io openFile
+	ioDenied            bool   // the agent may not read io
+	round               uint64 // the last round in which it was listed
+}
+
+const (
+	// ticksPerSecond is USER_HZ. Linux fixes it at 100 for /proc on every architecture that Go supports.
+	ticksPerSecond = 100
+
+	// refreshCycle is the number of full snapshots within which every process is read, even if it does not run.
+	refreshCycle = 8
+
+	// maxOpenFiles bounds the descriptors that are kept open. Each one takes about 5 KB in the kernel.
+	maxOpenFiles = 4096
+)
+
+// NewReader returns a reader of this machine's processes. It stores the boot time in stateDir. A nil scrubber leaves
+// command lines unchanged.
+func NewReader(stateDir string, scrubber *Scrubber) (*Reader, error) {
+	bootMS, err := bootTime("/proc", stateDir)
+	if err != nil {
+		return nil, err
+	}
+	return newReader("/proc", bootMS, scrubber), nil
+}
+
+func newReader(root string, bootMS int64, scrubber *Scrubber) *Reader {
+	r := &Reader{
+		root:     root,
+		bootMS:   bootMS,
+		pageSize: int64(os.Getpagesize()),
+		cache:    make(map[int32]*cachedProcess),
+		users:    make(UserNames),
+		options:  everything(),
+		scrubber: scrubber,
+		buffer:   make([]byte, 16<<10),
+		budget:   maxOpenFiles,
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
+		r.budget = int(min(maxOpenFiles, limit.Cur/2))
+	}
+	n, err := folderSize(root + "/self/fd")
+	r.sizedFolders = err == nil && n > 0 // since Linux 6.2
+	return r
+}
+
+// Close closes the files that are kept open.
+func (r *Reader) Close() {
+	for pid := range r.cache {
+		r.remove(pid)
+	}
+	r.close(&r.vmstat)
+}
+
+// Read lists the processes. With refresh it also reads the identity of every process that has run since its identity was
+// read, and the values of every eighth process that has not run. The list is valid until the next call.
+func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Process, error) {
+	dir, err := os.Open(r.root)
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	_ = dir.Close()
+	if err != nil {
+		return nil, err
+	}
+	r.round++
+	if options != r.options {
+		r.options, refresh = options, true
+		for _, p := range r.cache { // read everything again
+			p.ranSinceIdentity = true
+			p.schedule = p.schedule[:0]
+		}
+	}
+	if refresh {
+		r.refreshes++
+	}
+	reclaimed := r.memoryReclaimed()
+	r.list = r.list[:0]
+	for _, name := range names {
+		pid, err := strconv.ParseInt(name, 10, 32)
+		if err != nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		force := reclaimed || refresh && (uint64(pid)+r.refreshes)%refreshCycle == 0
+		if p := r.process(int32(pid), name, force, refresh); p != nil && len(r.list) < snapshot.MaxProcesses {
+			r.list = append(r.list, p.last)
+		}
+	}
+	for pid, p := range r.cache {
+		if p.round != r.round {
+			r.remove(pid)
+		}
+	}
+	r.reparent()
+	return r.list, nil
+}
+
+// process reads one process. It returns nil if the process has exited. With force it reads a process that is unchanged.
+func (r *Reader) process(pid int32, name string, force, refresh bool) *cachedProcess {
+	p := r.cache[pid]
+	if p != nil {
+		unchanged, spent := r.unchanged(p), p.last.CPUMS
+		if unchanged && !force {
+			r.skip(p)
+			return p
+		}
+		if r.readStat(p) {
+			// For several threads only their common time is known, and only in ticks.
+			p.ranSinceIdentity = p.ranSinceIdentity || p.last.CPUMS != spent || p.last.Threads == 1 && !unchanged
+		} else { // the pid may belong to another process now
+			r.remove(pid)
+			p = nil
+		}
+	}
+	if p == nil {
+		p = &cachedProcess{pid: name}
+		r.cache[pid] = p
+		r.unchanged(p)
+		if !r.readStat(p) {
+			r.remove(pid)
+			return nil
+		}
+	}
+	if p.round == 0 || p.identifiedComm != p.comm || refresh && p.ranSinceIdentity {
+		r.identify(p)
+		r.countOpenFiles(p)
+	}
+	p.round = r.round
+	return p
+}
+
+// unchanged reports whether nothing has changed in a process since the sample before: it has one thread, which was
+// asleep and has not run. Reading schedstat for that takes a quarter of the time that the other files take.
+//
+// Three changes happen to a process that does not run. The end of its parent is found by reparent, memory that the
+// kernel takes back by memoryReclaimed. Anything else, such as the truncation of a file that it maps, is found within
+// refreshCycle full snapshots.
+func (r *Reader) unchanged(p *cachedProcess) bool {
+	if p.last.Threads > 1 {
+		p.schedule = p.schedule[:0]
+		return false
+	}
+	text, err := r.readFile(p, &p.schedstat, "schedstat", true)
+	if err != nil {
+		p.schedule = p.schedule[:0]
+		return false
+	}
+	same := len(text) > 0 && string(text) == string(p.schedule)
+	p.schedule = append(p.schedule[:0], text...)
+	asleep := p.last.State == "S" || p.last.State == "I" || p.last.State == "Z" || p.last.State == "T"
+	return same && asleep
+}
+
+// skip lists a process with the values of the sample before.
+func (r *Reader) skip(p *cachedProcess) {
+	p.activeSamples, p.round = 0, r.round
+	r.close(&p.stat)
+	r.close(&p.io)
+}
+
+// readStat reads the values of a process. It returns false if the process has exited, or if its pid belongs to another
+// process now.
+func (r *Reader) readStat(p *cachedProcess) bool {
+	p.activeSamples++
+	keepOpen := p.activeSamples > 1
+	text, err := r.readFile(p, &p.stat, "stat", keepOpen)
+	if err != nil {
+		return false
+	}
+	stat, err := parseStat(text)
+	if err != nil {
+		return false
+	}
+	key := snapshot.ProcessKey{PID: stat.pid, StartedAt: snapshot.Time(r.bootMS + stat.startTicks*1000/ticksPerSecond)}
+	last := &p.last
+	if p.round != 0 && key != last.ProcessKey {
+		return false
+	}
+	p.comm = stat.comm
+	last.ProcessKey, last.PPID, last.State, last.Threads = key, stat.ppid, stat.state, stat.threads
+	last.CPUMS = (stat.userTicks + stat.systemTicks) * 1000 / ticksPerSecond
+	last.Memory = stat.rssPages * r.pageSize
+	last.ReadBytes, last.WriteBytes = Unknown, Unknown
+	if r.options.IO && !p.ioDenied {
+		if text, err := r.readFile(p, &p.io, "io", keepOpen); err == nil {
+			last.ReadBytes = parseNumber(text, "\nread_bytes: ")
+			last.WriteBytes = parseNumber(text, "\nwrite_bytes: ")
+		} else {
+			p.ioDenied = os.IsPermission(err)
+		}
+	}
+	if !r.options.OpenFiles {
+		last.OpenFiles = Unknown
+	} else if r.sizedFolders {
+		last.OpenFiles = Unknown
+		if n, err := folderSize(r.root + "/" + p.pid + "/fd"); err == nil && n <= math.MaxInt32 {
+			last.OpenFiles = int32(n)
+		}
+	}
+	return true
+}
+
+// countOpenFiles counts the open files one by one on kernels that do not give their number. This is expensive, so it is
+// done only when an identity is read.
+func (r *Reader) countOpenFiles(p *cachedProcess) {
+	if r.sizedFolders || !r.options.OpenFiles {
+		return
+	}
+	p.last.OpenFiles = Unknown
+	if dir, err := os.Open(r.root + "/" + p.pid + "/fd"); err == nil {
+		names, err := dir.Readdirnames(-1)
+		_ = dir.Close()
+		if err == nil {
+			p.last.OpenFiles = int32(len(names))
+		}
+	}
+}
+
+// reparent reads the children of parents that have exited: they have another parent now, though they have not run.
+func (r *Reader) reparent() {
+	for i := range r.list {
+		listed := &r.list[i]
+		if listed.PPID == 0 {
+			continue
+		}
+		if parent := r.cache[listed.PPID]; parent != nil && parent.last.StartedAt <= listed.StartedAt {
+			continue
+		}
+		if p := r.cache[listed.PID]; p != nil && r.readStat(p) {
+			*listed = p.last
+		}
+	}
+}
+
+// remove closes the files of a process and removes it from the cache.
+func (r *Reader) remove(pid int32) {
+	p := r.cache[pid]
+	delete(r.cache, pid)
+	r.close(&p.schedstat)
+	r.close(&p.stat)
+	r.close(&p.io)
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package procfs
+
+// Reader lists the processes of this machine.
+type Reader = gopsutilReader
+
+// NewReader returns a reader of this machine's processes. A nil scrubber leaves command lines unchanged.
+func NewReader(_ string, scrubber *Scrubber) (*Reader, error) {
+	return newGopsutilReader(scrubber), nil
+}
+
+// Forks returns Unknown: this system does not count the processes that it starts.
+func Forks() int64 { return Unknown }

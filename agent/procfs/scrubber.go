@@ -1,0 +1,149 @@
+package procfs
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// mask replaces a secret.
+const mask = "***"
+
+// Scrubber removes secrets from command lines: values of options whose names suggest a secret, passwords in URLs, and
+// text with the form of a known token. A nil Scrubber leaves command lines unchanged.
+type Scrubber struct{ extra []*regexp.Regexp }
+
+// NewScrubber returns a scrubber with the built-in rules and additional patterns. The scrubber masks the text that a
+// pattern matches, or only its first group if it has one.
+func NewScrubber(patterns []string) (*Scrubber, error) {
+	s := &Scrubber{}
+	for _, pattern := range patterns {
+		compiled, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("compile the secret pattern %q: %w", pattern, err)
+		}
+		s.extra = append(s.extra, compiled)
+	}
+	return s, nil
+}
+
+var (
+	secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|pwd|secret|token|api[-_.]?key|access[-_.]?key|` +
+		`private[-_.]?key|auth[-_.]?key|encryption[-_.]?key|credentials?|bearer)$`)
+	secretPair = regexp.MustCompile(`(?i)([A-Za-z0-9_.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[-_.]?key|` +
+		`access[-_.]?key|private[-_.]?key|credentials?)["']?)(\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s&;,"']+)`)
+	urlPassword = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@`)
+	authHeader  = regexp.MustCompile(`(?i)(authorization:\s*(?:(?:bearer|basic|token|digest)\s+)?|\bbearer\s+)` +
+		`([A-Za-z0-9._~+/=-]{6,})`)
+	tokenForm = regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|` +
+		`glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|` +
+		`AIza[0-9A-Za-z_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)`)
+)
+
+// secretOptions has the options of known programs whose value is a secret although their name does not suggest one.
+var secretOptions = func() map[string]programSecrets {
+	byProgram := map[string]programSecrets{
+		"sshpass":   {next: []string{"-p"}, same: []string{"-p"}},
+		"redis-cli": {next: []string{"-a"}},
+		"smbclient": {afterColon: []string{"-U"}},
+		"curl":      {afterColon: []string{"-u", "--user", "-U", "--proxy-user"}},
+	}
+	for _, name := range []string{"mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "mariadb-admin"} {
+		byProgram[name] = programSecrets{same: []string{"-p"}}
+	}
+	for _, name := range []string{"mongo", "mongosh", "mongodump", "mongorestore"} {
+		byProgram[name] = programSecrets{next: []string{"-p"}}
+	}
+	for _, name := range []string{"ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami"} {
+		byProgram[name] = programSecrets{next: []string{"-w"}, same: []string{"-w"}}
+	}
+	return byProgram
+}()
+
+// programSecrets lists options by the place of the secret: in the next argument, in the same argument, or in the next
+// argument after a user name and a colon.
+type programSecrets struct{ next, same, afterColon []string }
+
+// Arguments returns a copy of a command line's arguments in which secrets are masked.
+func (s *Scrubber) Arguments(given []string) []string {
+	if s == nil || len(given) == 0 {
+		return given
+	}
+	args := slices.Clone(given)
+	program := secretOptions[path.Base(args[0])]
+	next := false // the previous argument is an option whose value is a secret
+	for i, arg := range args {
+		switch {
+		case i == 0 || args[i-1] == "-c": // the program, or a script
+			args[i], next = s.text(arg), false
+		case next && !strings.HasPrefix(arg, "--"):
+			args[i], next = mask, false
+		default:
+			args[i], next = s.option(arg, &program)
+			if slices.Contains(program.afterColon, args[i-1]) {
+				args[i] = maskAfterColon(args[i])
+			}
+		}
+	}
+	return args
+}
+
+// option masks the secrets in an argument. next is true if the argument after it is a secret.
+func (s *Scrubber) option(arg string, program *programSecrets) (scrubbed string, next bool) {
+	if slices.Contains(program.next, arg) {
+		return arg, true
+	}
+	for _, option := range program.same {
+		if strings.HasPrefix(arg, option) && arg != option {
+			return option + mask, false
+		}
+	}
+	if name, value, paired := strings.Cut(arg, "="); paired {
+		if value != "" && !strings.ContainsAny(name, " \t\n?&") && secretName.MatchString(name) {
+			return name + "=" + mask, false
+		}
+	} else if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--no-") && secretName.MatchString(arg) {
+		return arg, true
+	}
+	return s.text(arg), false
+}
+
+// text masks secrets anywhere in an argument, for example in a script.
+func (s *Scrubber) text(arg string) string {
+	if strings.ContainsAny(arg, ":=") {
+		arg = urlPassword.ReplaceAllString(arg, "$1:"+mask+"@")
+		arg = secretPair.ReplaceAllString(arg, "${1}${2}"+mask)
+	}
+	if len(arg) >= 12 {
+		arg = authHeader.ReplaceAllString(arg, "${1}"+mask)
+		arg = tokenForm.ReplaceAllString(arg, mask)
+	}
+	for _, pattern := range s.extra {
+		arg = maskMatches(pattern, arg)
+	}
+	return arg
+}
+
+func maskAfterColon(arg string) string {
+	if user, _, found := strings.Cut(arg, ":"); found {
+		return user + ":" + mask
+	}
+	return arg
+}
+
+// maskMatches masks the first group of each match of a pattern, or the whole match if the pattern has no group.
+func maskMatches(pattern *regexp.Regexp, text string) string {
+	group := min(1, pattern.NumSubexp())
+	var out strings.Builder
+	end := 0
+	for _, at := range pattern.FindAllStringSubmatchIndex(text, -1) {
+		if from, to := at[2*group], at[2*group+1]; from >= end && to > from {
+			out.WriteString(text[end:from])
+			out.WriteString(mask)
+			end = to
+		}
+	}
+	return out.String() + text[end:]
+}

@@ -1,0 +1,82 @@
+package procfs
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// defaultScrubber returns the scrubber of an agent without settings.
+func defaultScrubber(t testing.TB) *Scrubber {
+	t.Helper()
+	s, err := NewScrubber(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// In the table, | separates arguments.
+func TestSecretsAreScrubbed(t *testing.T) {
+	s := defaultScrubber(t)
+	for _, test := range []struct{ given, want string }{
+		{"app|--password=hunter2|-v", "app|--password=***|-v"},
+		{"app|--password|hunter2|-v", "app|--password|***|-v"},
+		{"app|--db-password|hunter2", "app|--db-password|***"},
+		{"app|--API_KEY=abc", "app|--API_KEY=***"},
+		{"app|--apikey|abc|--token|def", "app|--apikey|***|--token|***"},
+		{"app|-Dspring.datasource.password=hunter2", "app|-Dspring.datasource.password=***"},
+		{"env|PGPASSWORD=hunter2|psql", "env|PGPASSWORD=***|psql"},
+		{"sh|-c|PGPASSWORD=hunter2 psql -U me", "sh|-c|PGPASSWORD=*** psql -U me"},
+		{"sh|-c|export TOKEN='a b c'; run", "sh|-c|export TOKEN=***; run"},
+		{"psql|postgres://me:hunter2@db:5432/x?sslmode=off", "psql|postgres://me:***@db:5432/x?sslmode=off"},
+		{"curl|-H|Authorization: Bearer abcdef123456|http://x", "curl|-H|Authorization: Bearer ***|http://x"},
+		{"curl|-u|me:hunter2|http://x", "curl|-u|me:***|http://x"},
+		{"curl|http://x/?access_token=abc&y=1", "curl|http://x/?access_token=***&y=1"},
+		{"/usr/bin/mysql|-u|root|-phunter2|db", "/usr/bin/mysql|-u|root|-p***|db"},
+		{"sshpass|-p|hunter2|ssh|host", "sshpass|-p|***|ssh|host"},
+		{"git|clone|https://ghp_abcdefghijklmnopqrstuvwxyz0123@github.com/x/y", "git|clone|https://***@github.com/x/y"},
+		{"app|AKIAIOSFODNN7EXAMPLE", "app|***"},
+		{"app|eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4", "app|***"},
+		{`app|{"password": "hunter2", "x": 1}`, `app|{"password": ***, "x": 1}`},
+
+		// These have no secret, and do not change.
+		{"nginx|-c|/etc/nginx/nginx.conf", "nginx|-c|/etc/nginx/nginx.conf"},
+		{"app|--password-file=/run/secrets/db|--token-file|/x", "app|--password-file=/run/secrets/db|--token-file|/x"},
+		{"psql|--no-password|mydb", "psql|--no-password|mydb"},
+		{"docker|run|-p|8080:80|nginx", "docker|run|-p|8080:80|nginx"},
+		{"mysql|-P|3306|-p|db", "mysql|-P|3306|-p|db"},
+		{"app|--password|--verbose", "app|--password|--verbose"},
+		{"java|-jar|authorization-server.jar", "java|-jar|authorization-server.jar"},
+		{"sshd: root@pts/0", "sshd: root@pts/0"},
+		{"app|--url|http://host:8080/path@2", "app|--url|http://host:8080/path@2"},
+		{"", ""},
+	} {
+		given := strings.Split(test.given, "|")
+		before := slices.Clone(given)
+		if got := strings.Join(s.Arguments(given), "|"); got != test.want {
+			t.Errorf("%s\nbecame %s\n  want %s", test.given, got, test.want)
+		}
+		if !slices.Equal(given, before) {
+			t.Errorf("the arguments %q were changed in place", before)
+		}
+	}
+	var none *Scrubber
+	if got := none.Arguments([]string{"app", "--password=x"}); got[1] != "--password=x" {
+		t.Errorf("without a scrubber: %q", got)
+	}
+}
+
+func TestAdditionalSecretPatterns(t *testing.T) {
+	s, err := NewScrubber([]string{`--pin=(\d+)`, `internal-\w+`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s.Arguments([]string{"app", "--pin=1234", "internal-host x internal-b"})
+	if !slices.Equal(got, []string{"app", "--pin=***", "*** x ***"}) {
+		t.Errorf("%q", got)
+	}
+	if _, err := NewScrubber([]string{"("}); err == nil {
+		t.Error("an invalid pattern is accepted")
+	}
+}

@@ -1,0 +1,74 @@
+package procfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// procStat has the fields of /proc/[pid]/stat that the agent uses; see proc_pid_stat(5).
+type procStat struct {
+	pid, ppid, threads     int32
+	comm, state            string
+	userTicks, systemTicks int64
+	startTicks, rssPages   int64
+}
+
+// parseStat parses the line "pid (comm) state ppid …". The name may contain anything, including parentheses and blanks,
+// so it ends at the last parenthesis.
+func parseStat(text []byte) (procStat, error) {
+	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if open < 2 || end < open || len(text) < end+4 {
+		return procStat{}, errors.New("there is no name in parentheses")
+	}
+	s := procStat{comm: string(text[open+1 : end]), state: string(text[end+2 : end+3])}
+	if c := s.state[0] | 0x20; c < 'a' || c > 'z' {
+		s.state = ""
+	}
+	pid, err := strconv.ParseInt(string(text[:open-1]), 10, 32)
+	if err != nil {
+		return procStat{}, fmt.Errorf("parse the pid: %w", err)
+	}
+	s.pid = int32(pid)
+	// Fields are numbered from 1 as in the manual. The first one to parse is the 4th, ppid.
+	field, at := 4, end+4
+	for at < len(text) && field <= 24 {
+		fieldEnd := at
+		for fieldEnd < len(text) && text[fieldEnd] != ' ' && text[fieldEnd] != '\n' {
+			fieldEnd++
+		}
+		var wide *int64
+		var narrow *int32
+		switch field {
+		case 4:
+			narrow = &s.ppid
+		case 14:
+			wide = &s.userTicks
+		case 15:
+			wide = &s.systemTicks
+		case 20:
+			narrow = &s.threads
+		case 22:
+			wide = &s.startTicks
+		case 24:
+			wide = &s.rssPages
+		}
+		if wide != nil || narrow != nil {
+			n, err := strconv.ParseInt(string(text[at:fieldEnd]), 10, 64)
+			if err != nil {
+				return procStat{}, fmt.Errorf("parse field %d: %w", field, err)
+			}
+			if n = max(n, 0); wide != nil {
+				*wide = n
+			} else {
+				*narrow = int32(n)
+			}
+		}
+		field, at = field+1, fieldEnd+1
+	}
+	if field <= 24 {
+		return procStat{}, fmt.Errorf("the line ends at field %d", field-1)
+	}
+	return s, nil
+}
