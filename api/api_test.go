@@ -32,23 +32,23 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main(m))
 }
 
-// site is a whole server in the test's process.
+// testServer is a complete server in the test's process.
 type testServer struct {
 	t     testing.TB
 	store *store.Store
 	auth  *auth.Service
 	api   *api.API
 	url   string
-	token string // an administrator's
+	token string // of an administrator
 }
 
-// start starts one on a database of the postgres profile.
+// start starts a server on a database of the postgres profile.
 func start(t testing.TB, cfg api.Config) *testServer {
 	t.Helper()
 	return startOn(t, storetest.Postgres(t), cfg)
 }
 
-// eachProfile runs a test on a server of each storage profile.
+// eachProfile runs a test with a server of each storage profile.
 func eachProfile(t *testing.T, test func(t *testing.T, s *testServer)) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) { test(t, startOn(t, db, api.Config{})) })
@@ -56,8 +56,7 @@ func eachProfile(t *testing.T, test func(t *testing.T, s *testServer)) {
 
 func startOn(t testing.TB, db storetest.Database, cfg api.Config) *testServer {
 	t.Helper()
-	running := apitest.Start(t, db, apitest.Config{Config: cfg})
-	return testServerOf(t, running)
+	return testServerOf(t, apitest.Start(t, db, apitest.Config{Config: cfg}))
 }
 
 func testServerOf(t testing.TB, running *apitest.Site) *testServer {
@@ -71,7 +70,7 @@ func testServerOf(t testing.TB, running *apitest.Site) *testServer {
 	}
 }
 
-// answer is any of the API's answers.
+// response is a response of the API.
 type response struct {
 	status int
 	header http.Header
@@ -134,7 +133,7 @@ func (s *testServer) get(format string, args ...any) response {
 	return s.do(http.MethodGet, fmt.Sprintf(format, args...), "")
 }
 
-// fill posts a series as an agent would.
+// postSnapshots posts a series as an agent would.
 func (s *testServer) postSnapshots(machineID string, start snapshot.Time, n int) snapshottest.Series {
 	s.t.Helper()
 	series := snapshottest.NewMachine(1, 20).Series(start, n, time.Second, 10)
@@ -148,7 +147,7 @@ func (s *testServer) postSnapshots(machineID string, start snapshot.Time, n int)
 	return series
 }
 
-// recent is an instant a few minutes ago, the same one for the whole run.
+// recentTime returns a time ten minutes before the test run.
 var recentTime = sync.OnceValue(func() snapshot.Time {
 	return snapshot.TimeOf(time.Now().Add(-10 * time.Minute).Truncate(time.Second))
 })
@@ -402,8 +401,8 @@ func testMachineLifeCycle(t *testing.T, s *testServer) {
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	ahead := time.Duration(0)
-	s := start(t, api.Config{Now: func() time.Time { return time.Now().Add(ahead) }})
+	now, ahead := time.Now(), time.Duration(0)
+	s := start(t, api.Config{Now: func() time.Time { return now.Add(ahead) }})
 	s.postSnapshots("m", recentTime(), 1)
 	for _, test := range []struct {
 		patch string

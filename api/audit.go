@@ -11,49 +11,51 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// AuditView is a line of the audit log.
+// AuditEntryView is an entry of the audit log.
 type AuditEntryView struct {
 	Timestamp snapshot.Time  `json:"timestamp" format:"date-time"`
-	Actor     string         `json:"actor" doc:"Who: a user's name, a token, an enrolment key, or shell for the server's command line"`
+	Actor     string         `json:"actor" doc:"A user's name, a token, an enrolment key, or shell for the server's command line"`
 	Action    string         `json:"action" example:"machine.changed"`
 	Target    string         `json:"target" example:"machine web-1"`
-	Detail    map[string]any `json:"detail"`
-	Address   string         `json:"address" doc:"Where from; empty for the command line"`
-	RequestID string         `json:"request_id"`
+	Detail    map[string]any `json:"detail" doc:"What was changed; depends on the action"`
+	Address   string         `json:"address" doc:"IP address of the client; empty for the command line"`
+	RequestID string         `json:"request_id" doc:"ID of the request in the server's log"`
 }
 
-type auditListInput struct {
-	Actor  string `query:"actor" maxLength:"200"`
-	Action string `query:"action" maxLength:"64"`
-	Target string `query:"target" maxLength:"200" example:"machine web-1"`
-	From   string `query:"from" format:"date-time"`
-	To     string `query:"to" format:"date-time"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same other parameters"`
-}
-
-type auditList struct {
-	Body struct {
-		Results    []AuditEntryView `json:"results" nullable:"false" doc:"The newest first"`
-		NextCursor *string          `json:"next_cursor"`
+func auditEntryView(e *accounts.Entry) AuditEntryView {
+	return AuditEntryView{
+		Timestamp: snapshot.TimeOf(e.At),
+		Actor:     e.Actor,
+		Action:    e.Action,
+		Target:    e.Target,
+		Detail:    e.Detail,
+		Address:   e.Address,
+		RequestID: e.RequestID,
 	}
 }
 
-func (a *API) registerAudit() {
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "list-audit",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/audit",
-			Tags:        []string{"accounts"},
-			Summary:     "Who did what to which machine, user, token or setting",
-		},
-		a.listAudit,
-	)
+// AuditLog is a page of the audit log.
+type AuditLog struct {
+	Results    []AuditEntryView `json:"results" nullable:"false" doc:"Entries, newest first"`
+	NextCursor *string          `json:"next_cursor" doc:"Cursor of the next page; null on the last page"`
 }
 
-func (a *API) listAudit(ctx context.Context, in *auditListInput) (*auditList, error) {
+type auditListInput struct {
+	Actor  string `query:"actor" maxLength:"200" doc:"Only entries of this actor"`
+	Action string `query:"action" maxLength:"64" doc:"Only entries of this action"`
+	Target string `query:"target" maxLength:"200" example:"machine web-1" doc:"Only entries of this target"`
+	From   string `query:"from" format:"date-time" doc:"Start of the time window. Default: the oldest entry"`
+	To     string `query:"to" format:"date-time" doc:"End of the time window. Default: now"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of entries on a page"`
+	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
+}
+
+func (a *API) registerAudit() {
+	huma.Register(a.huma, withDescription("The log records changes of machines, users, tokens and settings.",
+		operation(http.MethodGet, "/api/v1/audit", "list-audit", tagAccounts, "Query the audit log")), a.listAudit)
+}
+
+func (a *API) listAudit(ctx context.Context, in *auditListInput) (*response[AuditLog], error) {
 	q := accounts.AuditQuery{
 		Actor:  in.Actor,
 		Action: in.Action,
@@ -62,43 +64,25 @@ func (a *API) listAudit(ctx context.Context, in *auditListInput) (*auditList, er
 		To:     a.cfg.Now().AddDate(1, 0, 0),
 		Limit:  in.Limit + 1,
 	}
-	for _, one := range []struct {
-		field, text string
-		into        *time.Time
-	}{{"from", in.From, &q.From}, {"to", in.To, &q.To}} {
-		if at, err := parseExpiry(one.field, one.text); err != nil {
-			return nil, err
-		} else if at != nil {
-			*one.into = *at
-		}
-	}
-	if err := decodeIDCursor(in.Cursor, "audit", &q.BeforeID); err != nil {
+	if from, err := parseOptionalTime("from", in.From); err != nil {
 		return nil, err
+	} else if from != nil {
+		q.From = *from
+	}
+	if to, err := parseOptionalTime("to", in.To); err != nil {
+		return nil, err
+	} else if to != nil {
+		q.To = *to
+	}
+	if in.Cursor != "" {
+		if err := decodeInts(in.Cursor, "audit", &q.BeforeID); err != nil {
+			return nil, err
+		}
 	}
 	entries, err := a.auth.Audit(ctx, q)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
-	out := &auditList{}
-	out.Body.Results = make([]AuditEntryView, 0, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		if i == in.Limit {
-			out.Body.NextCursor = encodeIDCursor("audit", entries[i-1].ID)
-			break
-		}
-		out.Body.Results = append(
-			out.Body.Results,
-			AuditEntryView{
-				Timestamp: snapshot.TimeOf(e.At),
-				Actor:     e.Actor,
-				Action:    e.Action,
-				Target:    e.Target,
-				Detail:    e.Detail,
-				Address:   e.Address,
-				RequestID: e.RequestID,
-			},
-		)
-	}
-	return out, nil
+	entries, next := pageByID("audit", entries, in.Limit, func(e *accounts.Entry) int64 { return e.ID })
+	return &response[AuditLog]{AuditLog{Results: views(entries, auditEntryView), NextCursor: next}}, nil
 }

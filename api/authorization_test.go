@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,42 +18,36 @@ import (
 	"github.com/snapwatch/snapwatch/api/apitest"
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// The two machines of the matrix: a user is granted the first by its tag, and an
-// agent's token is bound to it.
-const ownMachine, otherMachine = "machine-of-ones-own", "machine-of-somebody-else"
+// The two machines of the tests. The user has the tag of the first machine, and the agent's token is bound to it.
+const ownMachine, otherMachine = "own-machine", "other-machine"
 
-// caller is somebody who asks.
+// caller sends requests with a credential.
 type caller struct {
-	name   string
-	who    *auth.Principal // what the policy is asked about; nil for a stranger
-	secret string
+	name      string
+	principal *auth.Principal // nil for a caller without a credential
+	secret    string
 }
 
-// matrix is a server with its callers.
+// authMatrix is a server with callers of all roles and restrictions.
 type authMatrix struct {
 	*testServer
 	callers []caller
 }
 
-// newMatrix starts a server by a policy, with one caller of each kind.
+// newAuthMatrix starts a server with a policy.
 func newAuthMatrix(t *testing.T, policy auth.Policy) *authMatrix {
 	t.Helper()
-	m := &authMatrix{
-		testServer: testServerOf(
-			t,
-			apitest.Start(
-				t, storetest.Postgres(t), apitest.Config{Policy: policy, Config: api.Config{MachineMetrics: 10}},
-			),
-		),
-	}
+	cfg := apitest.Config{Policy: policy, Config: api.Config{MachineMetrics: 10}}
+	m := &authMatrix{testServer: testServerOf(t, apitest.Start(t, storetest.Postgres(t), cfg))}
 	for i, machineID := range []string{ownMachine, otherMachine} {
-		m.fillAs(machineID, snapshottest.NewMachine(uint64(i+1), 5).Series(recentTime(), 3, time.Second, 10).Snapshots)
+		m.write(machineID, snapshottest.NewMachine(uint64(i+1), 5).Series(recentTime(), 3, time.Second, 10).Snapshots)
 	}
 	m.ensureMachines()
 	add := func(name string, n auth.TokenParams) {
@@ -61,24 +56,23 @@ func newAuthMatrix(t *testing.T, policy auth.Policy) *authMatrix {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.callers = append(
-			m.callers,
-			caller{name, &auth.Principal{Role: n.Role, MachineID: n.MachineID, Tags: n.Tags, Permissions: n.Permissions}, secret},
-		)
+		principal := &auth.Principal{Role: n.Role, MachineID: n.MachineID, Tags: n.Tags, Permissions: n.Permissions}
+		m.callers = append(m.callers, caller{name, principal, secret})
 	}
-	m.callers = []caller{{name: "stranger"}}
+	m.callers = []caller{{name: "unauthenticated caller"}}
 	add("admin", auth.TokenParams{Role: auth.RoleAdmin})
 	add("user", auth.TokenParams{Role: auth.RoleUser, Tags: []string{"web"}})
-	add("user of all", auth.TokenParams{Role: auth.RoleUser, Tags: []string{auth.AllMachines}})
+	add("user of all machines", auth.TokenParams{Role: auth.RoleUser, Tags: []string{auth.AllMachines}})
 	add("agent", auth.TokenParams{Role: auth.RoleAgent, MachineID: ownMachine})
 	for _, scope := range auth.Permissions() {
-		add("admin's token for "+string(scope), auth.TokenParams{Role: auth.RoleAdmin, Permissions: []auth.Permission{scope}})
+		add("admin restricted to "+string(scope),
+			auth.TokenParams{Role: auth.RoleAdmin, Permissions: []auth.Permission{scope}})
 	}
 	return m
 }
 
-// fillAs posts a series that has names of its own, to be told apart.
-func (m *authMatrix) fillAs(machineID string, series []snapshot.Snapshot) {
+// write stores a series whose process names contain the machine's ID.
+func (m *authMatrix) write(machineID string, series []snapshot.Snapshot) {
 	m.t.Helper()
 	for i := range series {
 		for k := range series[i].Processes {
@@ -87,16 +81,18 @@ func (m *authMatrix) fillAs(machineID string, series []snapshot.Snapshot) {
 			}
 		}
 	}
-	if outcome := m.store.Write(m.t.Context(), []*snapshot.Batch{{MachineID: machineID, Snapshots: series}})[0]; outcome.Err != nil {
-		m.t.Fatal(outcome.Err)
+	batch := &snapshot.Batch{MachineID: machineID, Snapshots: series}
+	if err := m.store.Write(m.t.Context(), []*snapshot.Batch{batch})[0].Err; err != nil {
+		m.t.Fatal(err)
 	}
 }
 
-// machines makes the two be there and tagged, whatever a request has done.
+// ensureMachines registers and tags the two machines again, whatever a request has changed.
 func (m *authMatrix) ensureMachines() {
 	m.t.Helper()
 	for machineID, tags := range map[string][]string{ownMachine: {"web"}, otherMachine: {"db"}} {
-		if _, err := m.store.Register(m.t.Context(), &snapshot.Machine{MachineID: machineID, Hostname: "host-of-" + machineID}); err != nil {
+		machine := &snapshot.Machine{MachineID: machineID, Hostname: "host-of-" + machineID}
+		if _, err := m.store.Register(m.t.Context(), machine); err != nil {
 			m.t.Fatal(err)
 		}
 		if err := m.store.Configure(m.t.Context(), machineID, store.ConfigChange{Tags: &tags}); err != nil {
@@ -105,10 +101,10 @@ func (m *authMatrix) ensureMachines() {
 	}
 }
 
-// inBody are the operations whose machine is in the body.
+// machineInBody lists the operations that name the machine in the body.
 var machineInBody = []string{"POST /api/v1/snapshots", "POST /api/v1/machines"}
 
-// bodies are what is sent where something is.
+// requestBodies are the bodies of operations that have one.
 var requestBodies = map[string]string{
 	"POST /api/v1/snapshots":              `{"machine_id": %q, "snapshots": []}`,
 	"POST /api/v1/machines":               `{"machine_id": %q}`,
@@ -127,7 +123,7 @@ var requestBodies = map[string]string{
 	"POST /api/v1/enrol":                  `{"key": "none", "machine_id": "nowhere"}`,
 }
 
-// queries are the parameters without which an operation refuses anybody.
+// requestQueries are the required query parameters of operations.
 var requestQueries = map[string]string{
 	"GET /api/v1/machines/{machine_id}/at":                "time=2026-11-24T00:00:00Z",
 	"GET /api/v1/machines/{machine_id}/diff":              "from=2026-11-24T00:00:00Z&to=2026-11-24T01:00:00Z",
@@ -137,12 +133,14 @@ var requestQueries = map[string]string{
 	"GET /api/v1/processes/history":                       "name=x&since=1h",
 }
 
-// ask makes one request of the matrix.
-func (m *authMatrix) send(who caller, operation, machineID string) response {
+var pathReplacer = strings.NewReplacer(
+	"{name}", "nobody", "{session_id}", "999999", "{token_id}", "999999", "{key_id}", "999999")
+
+// send sends the request of an operation.
+func (m *authMatrix) send(from caller, operation, machineID string) response {
 	m.t.Helper()
 	method, path, _ := strings.Cut(operation, " ")
-	path = strings.NewReplacer("{machine_id}", machineID, "{name}", "nobody", "{session_id}", "999999", "{token_id}", "999999", "{key_id}", "999999").
-		Replace(path)
+	path = pathReplacer.Replace(strings.ReplaceAll(path, "{machine_id}", machineID))
 	if query := requestQueries[operation]; query != "" {
 		path += "?" + query
 	}
@@ -151,137 +149,156 @@ func (m *authMatrix) send(who caller, operation, machineID string) response {
 		body = fmt.Sprintf(body, machineID)
 	}
 	credential := ""
-	if who.secret != "" {
-		credential = "Bearer " + who.secret
+	if from.secret != "" {
+		credential = "Bearer " + from.secret
 	}
 	return m.do(method, path, body, "Authorization", credential)
 }
 
-// verdict is what an answer says of who asked.
-func outcome(a response) string {
+// outcome classifies a response: 401, 403, 404 (the machine is not visible), or allowed.
+func outcome(r response) string {
 	var p struct{ Code string }
-	_ = json.Unmarshal([]byte(a.text), &p)
+	_ = json.Unmarshal([]byte(r.text), &p)
 	switch {
-	case a.status == http.StatusUnauthorized && p.Code == "unauthenticated":
+	case r.status == http.StatusUnauthorized && p.Code == "unauthenticated":
 		return "401"
-	case a.status == http.StatusForbidden && (p.Code == "forbidden" || p.Code == "other_machine"):
+	case r.status == http.StatusForbidden && (p.Code == "forbidden" || p.Code == "other_machine"):
 		return "403"
-	case a.status == http.StatusNotFound && p.Code == "unknown_machine":
+	case r.status == http.StatusNotFound && p.Code == "unknown_machine":
 		return "404"
 	}
-	return "may"
+	return "allowed"
 }
 
-// want is what the table says of it.
-func expectedOutcome(policy auth.Policy, who caller, operation, machineID string, about bool) string {
-	if who.who == nil && !policy.IsPublic(operation) {
+// expectedOutcome returns the outcome that a policy requires. namesMachine says whether the operation concerns one
+// machine.
+func expectedOutcome(policy auth.Policy, from caller, operation, machineID string, namesMachine bool) string {
+	if from.principal == nil && !policy.IsPublic(operation) {
 		return "401"
 	}
-	switch scope := policy.Scope(operation, who.who); {
+	switch scope := policy.Scope(operation, from.principal); {
 	case scope == auth.ScopeNone:
 		return "403"
-	case scope == auth.ScopeOwn && machineID == otherMachine && about:
+	case scope == auth.ScopeOwn && machineID == otherMachine && namesMachine:
 		return "403"
-	case scope == auth.ScopeGranted && machineID == otherMachine && about:
+	case scope == auth.ScopeGranted && machineID == otherMachine && namesMachine:
 		return "404"
 	}
-	return "may"
+	return "allowed"
 }
 
-// differences walks every route, every caller and both machines, and tells where the
-// server does not do what the table says.
-func (m *authMatrix) differences(table auth.Policy) (list []string) {
+// differences sends every operation from every caller to both machines, and lists where the server does not do what the
+// policy requires.
+func (m *authMatrix) differences(policy auth.Policy) (list []string) {
 	m.t.Helper()
 	for _, operation := range m.api.Operations() {
-		if _, known := table[operation]; !known {
-			list = append(list, operation+" has no rule")
-			continue
-		}
-		about := strings.Contains(operation, "{machine_id}") || slices.Contains(machineInBody, operation)
-		for _, who := range m.callers {
-			for _, machineID := range []string{ownMachine, otherMachine} {
-				if strings.HasPrefix(operation, "DELETE /api/v1/machines") ||
-					strings.HasPrefix(operation, "PATCH /api/v1/machines") {
-					m.ensureMachines()
-				}
-				got := m.send(who, operation, machineID)
-				if got, want := outcome(got), expectedOutcome(table, who, operation, machineID, about); got != want {
-					list = append(
-						list,
-						fmt.Sprintf("%s by %s to %s: %s, the table says %s", operation, who.name, machineID, got, want),
-					)
-				}
-			}
-		}
-		m.ensureMachines()
+		list = append(list, m.operationDifferences(policy, operation)...)
 	}
 	for _, action := range []string{"subscribe", "unsubscribe"} {
-		for _, who := range m.callers {
-			list = append(list, m.liveDifferences(table, who, action)...)
-		}
+		list = append(list, m.actionDifferences(policy, action)...)
 	}
 	return list
 }
 
-// liveDifferences does the same for an action of the live view.
-func (m *authMatrix) liveDifferences(table auth.Policy, who caller, action string) (list []string) {
+// operationDifferences is differences for one operation.
+func (m *authMatrix) operationDifferences(policy auth.Policy, operation string) (list []string) {
 	m.t.Helper()
-	if who.who == nil || table.Scope("GET /api/v1/live", who.who) == auth.ScopeNone {
-		return nil // the handshake is refused, which the routes have shown
+	if _, found := policy[operation]; !found {
+		return []string{operation + " has no rule"}
 	}
-	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
+	namesMachine := strings.Contains(operation, "{machine_id}") || slices.Contains(machineInBody, operation)
+	changesMachine := strings.HasPrefix(operation, "DELETE /api/v1/machines") ||
+		strings.HasPrefix(operation, "PATCH /api/v1/machines")
+	for _, from := range m.callers {
+		for _, machineID := range []string{ownMachine, otherMachine} {
+			if changesMachine {
+				m.ensureMachines()
+			}
+			got := outcome(m.send(from, operation, machineID))
+			if want := expectedOutcome(policy, from, operation, machineID, namesMachine); got != want {
+				list = append(list, fmt.Sprintf("%s from %s to %s: %s, want %s", operation, from.name, machineID, got, want))
+			}
+		}
+	}
+	m.ensureMachines()
+	return list
+}
+
+// actionDifferences is differences for an action of the live view.
+func (m *authMatrix) actionDifferences(policy auth.Policy, action string) (list []string) {
+	m.t.Helper()
+	for _, from := range m.callers {
+		list = append(list, m.liveDifferences(policy, from, action)...)
+	}
+	return list
+}
+
+// liveDifferences is differences for one caller and one action of the live view.
+func (m *authMatrix) liveDifferences(policy auth.Policy, from caller, action string) (list []string) {
+	m.t.Helper()
+	if from.principal == nil || policy.Scope("GET /api/v1/live", from.principal) == auth.ScopeNone {
+		return nil // the handshake is refused, see operationDifferences
+	}
+	ctx, cancel := testwait.Context(m.t)
 	defer cancel()
-	socket, _, err := websocket.Dial(
-		ctx, strings.Replace(m.url, "http", "ws", 1)+"/api/v1/live",
-		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + who.secret}}},
-	)
+	url := strings.Replace(m.url, "http", "ws", 1) + "/api/v1/live"
+	header := http.Header{"Authorization": {"Bearer " + from.secret}}
+	socket, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
-		return []string{fmt.Sprintf("the live view by %s: %v", who.name, err)}
+		return []string{fmt.Sprintf("the live view from %s: %v", from.name, err)}
 	}
 	defer func() { _ = socket.CloseNow() }()
 	socket.SetReadLimit(-1)
 	for _, machineID := range []string{ownMachine, otherMachine} {
-		if err := socket.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"action":%q,"machine_id":%q}`, action, machineID)); err != nil {
+		request := fmt.Appendf(nil, `{"action":%q,"machine_id":%q}`, action, machineID)
+		if err := socket.Write(ctx, websocket.MessageText, request); err != nil {
 			m.t.Fatal(err)
 		}
-		got := "may"
-		for {
-			_, data, err := socket.Read(ctx)
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			var message broadcaster.LiveMessage
-			if err := json.Unmarshal(data, &message); err != nil {
-				m.t.Fatal(err)
-			}
-			if message.Type == "snapshot_message" {
-				continue
-			}
-			if message.Type == "error" && message.Message.Code == "unknown_machine" {
-				got = "404"
-			}
-			break
+		got := "allowed"
+		if message := m.nextReply(ctx, socket); message.Type == "error" && message.Message.Code == "unknown_machine" {
+			got = "404"
 		}
-		if want := expectedOutcome(table, who, "LIVE "+action, machineID, true); got != want {
-			list = append(
-				list,
-				fmt.Sprintf("live %s by %s to %s: %s, the table says %s", action, who.name, machineID, got, want),
-			)
+		if want := expectedOutcome(policy, from, "LIVE "+action, machineID, true); got != want {
+			list = append(list, fmt.Sprintf("live %s from %s to %s: %s, want %s", action, from.name, machineID, got, want))
 		}
 	}
 	return list
 }
 
-// The server does what the table says, of every route and every action of the live
-// view, for every role, to one's own machine and another.
-func TestMatrix(t *testing.T) {
+// nextReply returns the next message that is not a snapshot.
+func (m *authMatrix) nextReply(ctx context.Context, socket *websocket.Conn) broadcaster.LiveMessage {
+	m.t.Helper()
+	for {
+		_, data, err := socket.Read(ctx)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		var message broadcaster.LiveMessage
+		if err := json.Unmarshal(data, &message); err != nil {
+			m.t.Fatal(err)
+		}
+		if message.Type != "snapshot_message" {
+			return message
+		}
+	}
+}
+
+// TestPolicyIsEnforced checks that the server enforces the policy for every route and every action of the live view,
+// for every role, on the caller's own machine and on another one.
+func TestPolicyIsEnforced(t *testing.T) {
 	t.Parallel()
-	table := auth.NewPolicy(auth.Rules())
-	m := newAuthMatrix(t, table)
-	for _, difference := range m.differences(table) {
+	policy := auth.NewPolicy(auth.Rules())
+	m := newAuthMatrix(t, policy)
+	for _, difference := range m.differences(policy) {
 		t.Error(difference)
 	}
-	// Every route is described, and every rule is of something that there is.
+	m.checkDocument(policy)
+}
+
+// checkDocument checks that the OpenAPI document describes every route with its security, and that every rule has a
+// route.
+func (m *authMatrix) checkDocument(policy auth.Policy) {
+	m.t.Helper()
 	var document struct {
 		Paths map[string]map[string]struct {
 			Security []map[string]any
@@ -289,118 +306,142 @@ func TestMatrix(t *testing.T) {
 	}
 	text, err := m.api.Document()
 	if err != nil {
-		t.Fatal(err)
+		m.t.Fatal(err)
 	}
 	if err := json.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
+		m.t.Fatal(err)
 	}
 	described := map[string]bool{"LIVE subscribe": true, "LIVE unsubscribe": true}
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
 			name := strings.ToUpper(method) + " " + path
 			described[name] = true
-			if open := len(operation.Security) == 0; open != table.IsPublic(name) {
-				t.Errorf("%s is described as open to all: %v", name, open)
+			if public := len(operation.Security) == 0; public != policy.IsPublic(name) {
+				m.t.Errorf("%s is described as public: %v", name, public)
 			}
 		}
 	}
 	for _, operation := range m.api.Operations() {
 		if !described[operation] && !strings.Contains(operation, "/openapi") {
-			t.Errorf("%s is served and not described", operation)
+			m.t.Errorf("%s is served and not described", operation)
 		}
 		described[operation] = true
 	}
-	for operation := range table {
+	for operation := range policy {
 		if !described[operation] {
-			t.Errorf("%s has a rule and is not served", operation)
+			m.t.Errorf("%s has a rule and is not served", operation)
 		}
 	}
 }
 
-// Take any rule away, and the matrix tells: the server refuses what no rule allows.
-func TestMatrixMissesARule(t *testing.T) {
+// TestMissingRuleIsRefused removes rules, and checks that the server refuses the operation and that the test above
+// would find it.
+func TestMissingRuleIsRefused(t *testing.T) {
 	t.Parallel()
-	table := auth.NewPolicy(auth.Rules())
-	// One of each kind: open, about a machine, in the body, of the fleet, of the live view.
-	for _, operation := range []string{"POST /api/v1/auth/login", "GET /api/v1/machines/{machine_id}/at", "POST /api/v1/snapshots", "GET /api/v1/processes/top", "GET /metrics", "LIVE subscribe"} {
+	policy := auth.NewPolicy(auth.Rules())
+	// One of each kind: public, about a machine in the path, in the body, about all machines, metrics, live view.
+	for _, operation := range []string{
+		"POST /api/v1/auth/login",
+		"GET /api/v1/machines/{machine_id}/at",
+		"POST /api/v1/snapshots",
+		"GET /api/v1/processes/top",
+		"GET /metrics",
+		"LIVE subscribe",
+	} {
 		t.Run(operation, func(t *testing.T) {
 			t.Parallel()
-			less := maps.Clone(table)
-			delete(less, operation)
-			m := newAuthMatrix(t, less)
-			found := m.differences(table)
-			if !slices.ContainsFunc(found, func(d string) bool {
-				return strings.Contains(d, operation) ||
-					strings.HasPrefix(operation, "LIVE") && strings.HasPrefix(d, "live subscribe")
-			}) {
-				t.Errorf("the matrix finds nothing: %v", found)
+			incomplete := maps.Clone(policy)
+			delete(incomplete, operation)
+			m := newAuthMatrix(t, incomplete)
+			if action, isAction := strings.CutPrefix(operation, "LIVE "); isAction {
+				if len(m.actionDifferences(policy, action)) == 0 {
+					t.Error("no difference was found")
+				}
+				return
 			}
-			if missing := m.differences(less); !strings.HasPrefix(operation, "LIVE") &&
-				!slices.Contains(missing, operation+" has no rule") {
+			if len(m.operationDifferences(policy, operation)) == 0 {
+				t.Error("no difference was found")
+			}
+			if missing := m.operationDifferences(incomplete, operation); !slices.Contains(missing, operation+" has no rule") {
 				t.Errorf("a route without a rule passes: %v", missing)
 			}
 		})
 	}
 }
 
-// What is of many machines shows those that the caller sees, and no others.
-func TestFleetShowsWhatIsGranted(t *testing.T) {
+// TestFleetShowsVisibleMachines checks that operations about many machines return only machines that the caller may
+// read.
+func TestFleetShowsVisibleMachines(t *testing.T) {
 	t.Parallel()
-	table := auth.NewPolicy(auth.Rules())
-	m := newAuthMatrix(t, table)
+	m := newAuthMatrix(t, auth.NewPolicy(auth.Rules()))
 	window := "from=" + recentTime().Add(-time.Minute).String() + "&to=" + recentTime().Add(time.Hour).String()
 	for _, path := range []string{
-		"/api/v1/machines", "/metrics/machines", "/api/v1/trends?machine_id=" + ownMachine + "&machine_id=" + otherMachine,
+		"/api/v1/machines",
+		"/metrics/machines",
+		"/api/v1/trends?machine_id=" + ownMachine + "&machine_id=" + otherMachine,
 		"/api/v1/processes?text=*runs-on*&" + window,
-		"/api/v1/processes?command=*&" + window, "/api/v1/processes?command=*&time=" + recentTime().Add(2*time.Second).String(),
-		"/api/v1/processes/top?" + window, "/api/v1/processes/top?by=name&" + window,
+		"/api/v1/processes?command=*&" + window,
+		"/api/v1/processes?command=*&time=" + recentTime().Add(2*time.Second).String(),
+		"/api/v1/processes/top?" + window,
+		"/api/v1/processes/top?by=name&" + window,
 	} {
-		for _, who := range m.callers {
-			if who.who == nil || who.who.Role == auth.RoleAgent || who.who.Permissions != nil {
+		for _, from := range m.callers {
+			p := from.principal
+			if p == nil || p.Role == auth.RoleAgent || p.Permissions != nil {
 				continue
 			}
-			got := m.do(http.MethodGet, path, "", "Authorization", "Bearer "+who.secret)
+			got := m.do(http.MethodGet, path, "", "Authorization", "Bearer "+from.secret)
 			if got.status != http.StatusOK || !strings.Contains(got.text, ownMachine) {
-				t.Errorf("%s by %s: %d %.200s", path, who.name, got.status, got.text)
+				t.Errorf("%s from %s: %d %.200s", path, from.name, got.status, got.text)
 			}
-			if shows := strings.Contains(got.text, otherMachine); shows != who.who.CanReadAllMachines() {
-				t.Errorf("%s by %s shows the other machine: %v", path, who.name, shows)
+			if visible := strings.Contains(got.text, otherMachine); visible != p.CanReadAllMachines() {
+				t.Errorf("%s from %s shows the other machine: %v", path, from.name, visible)
 			}
 		}
 	}
-	points := func(who caller, name string) int {
-		got := m.do(
-			http.MethodGet, "/api/v1/processes/history?name="+name+"&"+window, "", "Authorization",
-			"Bearer "+who.secret,
-		)
+	points := func(from caller, name string) int {
+		path := "/api/v1/processes/history?name=" + name + "&" + window
+		got := m.do(http.MethodGet, path, "", "Authorization", "Bearer "+from.secret)
 		return len(decode[struct {
 			Points []any `json:"points"`
 		}](t, got).Points)
 	}
-	for _, who := range m.callers[1:4] {
-		if n := points(who, "runs-on-"+ownMachine); n == 0 {
-			t.Errorf("%s does not see the history of a name on their machine", who.name)
+	for _, from := range m.callers[1:4] {
+		if n := points(from, "runs-on-"+ownMachine); n == 0 {
+			t.Errorf("%s does not see the history of a name on their machine", from.name)
 		}
-		if n := points(who, "runs-on-"+otherMachine); (n > 0) != who.who.CanReadAllMachines() {
-			t.Errorf("%s sees %d points of a name on another machine", who.name, n)
+		if n := points(from, "runs-on-"+otherMachine); (n > 0) != from.principal.CanReadAllMachines() {
+			t.Errorf("%s sees %d points of a name on another machine", from.name, n)
 		}
 	}
 }
 
-// A stranger gets 401 from everything but health and log-in, and from what there is not.
-func TestStrangers(t *testing.T) {
+// TestUnauthenticatedRequests checks that a caller without a valid credential gets 401 for everything but health and
+// sign-in, and for paths that do not exist.
+func TestUnauthenticatedRequests(t *testing.T) {
 	t.Parallel()
-	s := start(t, api.Config{})
-	for _, operation := range append(s.api.Operations(), "GET /api/v1/nothing", "GET /api", "PUT /api/v1/machines", "GET /metrics/nothing", "TRACE /api/v1/machines") {
+	// Each look at the clock is a second later, so that the limit of invalid credentials is never reached.
+	var ticks atomic.Int64
+	now := time.Now()
+	s := start(t, api.Config{Now: func() time.Time { return now.Add(time.Duration(ticks.Add(1)) * time.Second) }})
+	braces := strings.NewReplacer("{", "", "}", "")
+	operations := append(s.api.Operations(), "GET /api/v1/nothing", "GET /api", "PUT /api/v1/machines",
+		"GET /metrics/nothing", "TRACE /api/v1/machines")
+	for _, operation := range operations {
 		method, path, _ := strings.Cut(operation, " ")
-		for _, credential := range []string{"", "Bearer swt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "Bearer nonsense", "Basic YTpi", "Bearer " + strings.Repeat("x", 8000)} {
-			got := s.do(method, strings.NewReplacer("{", "", "}", "").Replace(path), "", "Authorization", credential)
-			public := strings.HasPrefix(path, "/healthz") || strings.HasPrefix(path, "/readyz") ||
-				strings.HasPrefix(path, "/api/v1/auth/") && operation != "POST /api/v1/auth/logout" ||
-				path == "/api/v1/enrol"
+		public := strings.HasPrefix(path, "/healthz") || strings.HasPrefix(path, "/readyz") ||
+			strings.HasPrefix(path, "/api/v1/auth/") && operation != "POST /api/v1/auth/logout" || path == "/api/v1/enrol"
+		for _, credential := range []string{
+			"",
+			"Bearer swt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			"Bearer nonsense",
+			"Basic YTpi",
+			"Bearer " + strings.Repeat("x", 8000),
+		} {
+			got := s.do(method, braces.Replace(path), "", "Authorization", credential)
 			switch {
 			case public && got.status == http.StatusUnauthorized && got.problem(t).Code == "unauthenticated":
-				t.Errorf("%s asks for a credential", operation)
+				t.Errorf("%s requires a credential", operation)
 			case !public && got.status != http.StatusUnauthorized:
 				t.Errorf("%s with %q: %d %s", operation, credential, got.status, got.text)
 			case !public && got.header.Get("WWW-Authenticate") == "":

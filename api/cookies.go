@@ -12,8 +12,8 @@ import (
 	"github.com/snapwatch/snapwatch/auth"
 )
 
-// The cookies, without the prefix that they have behind TLS: browsers then take them
-// from this very host and over TLS alone.
+// The names of the cookies. Behind TLS they have the prefix __Host-, with which browsers accept them only from this
+// host and over TLS.
 const (
 	sessionCookie = "snapwatch"
 	deviceCookie  = "snapwatch-device"
@@ -21,13 +21,13 @@ const (
 	securePrefix  = "__Host-"
 )
 
-// isSecure reports whether the browser speaks TLS, with us or with a proxy that we trust.
+// isSecure reports whether the browser uses TLS, to this server or to a trusted proxy.
 func (a *API) isSecure(c *gin.Context) bool {
-	return c.Request.TLS != nil || a.fromProxy(c) && c.GetHeader("X-Forwarded-Proto") == "https"
+	return c.Request.TLS != nil || a.fromTrustedProxy(c) && c.GetHeader("X-Forwarded-Proto") == "https"
 }
 
-// fromProxy reports whether a trusted proxy passes the request on.
-func (a *API) fromProxy(c *gin.Context) bool {
+// fromTrustedProxy reports whether a trusted proxy forwarded the request.
+func (a *API) fromTrustedProxy(c *gin.Context) bool {
 	ip, err := netip.ParseAddr(c.RemoteIP())
 	return err == nil &&
 		slices.ContainsFunc(a.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
@@ -40,34 +40,34 @@ func (a *API) cookieName(c *gin.Context, name string) string {
 	return name
 }
 
-// visit is what handlers of log-in need to know of a request besides its body.
+// requestInfo is what the handlers of sign-in need from a request in addition to its body.
 type requestInfo struct {
-	secure bool
-	device string // the secret of a browser that was logged in from before
+	secure       bool
+	deviceSecret string // of a browser that signed in before, or ""
 }
 
 type requestInfoKey struct{}
 
-// visitOf returns the visit that identify has put there.
+// requestInfoOf returns the requestInfo that the middleware addRequestInfo stored.
 func requestInfoOf(ctx context.Context) requestInfo {
-	v, _ := ctx.Value(requestInfoKey{}).(requestInfo)
-	return v
+	info, _ := ctx.Value(requestInfoKey{}).(requestInfo)
+	return info
 }
 
-// cookie makes one of ours. Lax lets the answer of an identity provider, which comes
-// from another site, find its attempt; everything else is strict.
-func (v requestInfo) cookie(name, value string, expires time.Time, site http.SameSite) string {
-	if v.secure {
+// cookie returns a Set-Cookie header. An empty value deletes the cookie. SameSite must be Lax for the cookie that the
+// redirect from an identity provider, another site, has to send, and Strict for all others.
+func (i requestInfo) cookie(name, value string, expires time.Time, site http.SameSite) string {
+	if i.secure {
 		name = securePrefix + name
 	}
-	//nolint:gosec // Secure is as the browser's connection is: without TLS it would not be kept
+	//nolint:gosec // browsers drop a cookie with Secure that is set without TLS
 	c := http.Cookie{
 		Name:     name,
 		Value:    value,
 		Path:     "/",
 		Expires:  expires,
 		HttpOnly: true,
-		Secure:   v.secure,
+		Secure:   i.secure,
 		SameSite: site,
 	}
 	if value == "" {
@@ -76,15 +76,15 @@ func (v requestInfo) cookie(name, value string, expires time.Time, site http.Sam
 	return c.String()
 }
 
-// begun are the cookies of a session that has begun.
-func (v requestInfo) begun(s *auth.LoginResult, now time.Time) []string {
+// sessionCookies returns the Set-Cookie headers of a new session.
+func (i requestInfo) sessionCookies(login *auth.LoginResult, now time.Time) []string {
 	return []string{
-		v.cookie(sessionCookie, s.Secret, s.ExpiresAt, http.SameSiteStrictMode),
-		v.cookie(deviceCookie, s.DeviceSecret, now.AddDate(1, 0, 0), http.SameSiteStrictMode),
+		i.cookie(sessionCookie, login.Secret, login.ExpiresAt, http.SameSiteStrictMode),
+		i.cookie(deviceCookie, login.DeviceSecret, now.AddDate(1, 0, 0), http.SameSiteStrictMode),
 	}
 }
 
-// ended takes the session's cookie away.
-func (v requestInfo) ended() []string {
-	return []string{v.cookie(sessionCookie, "", time.Unix(1, 0), http.SameSiteStrictMode)}
+// deleteSessionCookie returns the Set-Cookie header that deletes the session's cookie.
+func (i requestInfo) deleteSessionCookie() []string {
+	return []string{i.cookie(sessionCookie, "", time.Unix(1, 0), http.SameSiteStrictMode)}
 }

@@ -10,9 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// writeJSON encodes a value. JSON escapes the control characters below space; those
-// above, which terminals obey too, are escaped here: names of processes may have any,
-// and answers are read in terminals. Outside of texts JSON has none of them.
+// writeJSON encodes a value. In addition to the control characters below U+0020, which JSON escapes, it escapes those
+// from U+007F on: process names may contain them, and terminals that display a response would execute them.
 func writeJSON(w io.Writer, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -22,7 +21,7 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// escapeControls writes DEL and the C1 controls (U+007F to U+009F) as \u00….
+// escapeControls replaces DEL and the C1 control characters (U+007F to U+009F) in JSON with \u00….
 func escapeControls(text []byte) []byte {
 	if bytes.IndexByte(text, 0x7f) < 0 && bytes.IndexByte(text, 0xc2) < 0 {
 		return text
@@ -42,9 +41,20 @@ func escapeControls(text []byte) []byte {
 	return escaped
 }
 
-// printable writes control characters as \x…, so that a table can be looked at in a
-// terminal.
-func escapeControlsForText(text string) string {
+// csvCell returns text as a cell of a CSV table. It escapes control characters as \x…, because tables are displayed in
+// terminals, and prefixes formulas with an apostrophe, because spreadsheets would execute them.
+func csvCell(text string) string {
+	text = escapeControlsInText(text)
+	if text != "" {
+		switch text[0] {
+		case '=', '+', '-', '@':
+			return "'" + text
+		}
+	}
+	return text
+}
+
+func escapeControlsInText(text string) string {
 	if !strings.ContainsFunc(text, unicode.IsControl) {
 		return text
 	}

@@ -12,49 +12,40 @@ import (
 
 type findProcessesInput struct {
 	TimeWindow
-	Time    string `query:"time" format:"date-time" doc:"The instant; or else a window"`
-	Name    string `query:"name" maxLength:"255" doc:"The whole name of the processes"`
-	Command string `query:"command" maxLength:"1000" doc:"Part of their command line, in any case; with * (any text) or ? (any character) the whole of it"`
-	Text    string `query:"text" maxLength:"1000" doc:"Part of their name or of their command line, as command is"`
-	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Most machines on a page"`
-	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same other parameters"`
+	Time    string `query:"time" format:"date-time" doc:"Search at this time instead of in a window"`
+	Name    string `query:"name" maxLength:"255" doc:"Exact name of the processes"`
+	Command string `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line"`
+	Text    string `query:"text" maxLength:"1000" doc:"Part of the name or of the command line, or a pattern as in command"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Maximum number of machines on a page"`
+	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
 }
 
-// ProcessMatchView is a machine on which the processes ran.
+// ProcessMatchView is a machine that ran matching processes.
 type ProcessMatchView struct {
 	MachineID string             `json:"machine_id"`
 	Hostname  string             `json:"hostname"`
-	Timestamp *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"At an instant: the snapshot that shows it"`
-	Processes []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"At an instant: the processes as they were"`
-	Usages    []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: what the processes used"`
+	Timestamp *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"With time: timestamp of the snapshot"`
+	Processes []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"With time: the processes"`
+	Usages    []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: usage of the processes"`
 }
 
-type findProcessesResponse struct {
-	Body struct {
-		From       snapshot.Time      `json:"from" format:"date-time" doc:"Begin of what was looked at; of an instant the instant"`
-		To         snapshot.Time      `json:"to" format:"date-time"`
-		Results    []ProcessMatchView `json:"results" nullable:"false" doc:"By machine_id"`
-		NextCursor *string            `json:"next_cursor" doc:"null on the last page. A page may be short, even empty, before the last"`
-	}
+// ProcessMatches is a page of machines that ran matching processes.
+type ProcessMatches struct {
+	From       snapshot.Time      `json:"from" format:"date-time" doc:"Start of the searched window, or the searched time"`
+	To         snapshot.Time      `json:"to" format:"date-time" doc:"End of the searched window, or the searched time"`
+	Results    []ProcessMatchView `json:"results" nullable:"false" doc:"Machines, by machine_id"`
+	NextCursor *string            `json:"next_cursor" doc:"Cursor of the next page; null on the last page. Other pages may be short or empty"`
 }
 
 func (a *API) registerFindProcesses() {
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "find-processes",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/processes",
-			Tags:        []string{"history"},
-			Summary:     "Which machines ran a process, by name or command line, at an instant or in a window",
-		},
-		a.findProcesses,
-	)
+	huma.Register(a.huma, withDescription("Searches by name or command line, at a time or in a time window.",
+		operation(http.MethodGet, "/api/v1/processes", "find-processes", tagHistory,
+			"Find the machines that ran a process")), a.findProcesses)
 }
 
-func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findProcessesResponse, error) {
+func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*response[ProcessMatches], error) {
 	if in.Name == "" && in.Command == "" && in.Text == "" {
-		return nil, invalid("name", "is required, or command or text")
+		return nil, invalidField("name", "is required, or command or text")
 	}
 	page := query.FleetPage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
@@ -64,12 +55,25 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findP
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	match := query.Match{Name: in.Name, Command: in.Command, Text: in.Text}
+	find := a.findAtTime
 	if in.Time == "" {
-		return a.findInWindow(ctx, match, in, page)
+		find = a.findInWindow
 	}
+	matches, err := find(ctx, query.Match{Name: in.Name, Command: in.Command, Text: in.Text}, in, page)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	if err := a.addHostnames(ctx, matches.Results); err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[ProcessMatches]{*matches}, nil
+}
+
+func (a *API) findAtTime(
+	ctx context.Context, match query.Match, in *findProcessesInput, page query.FleetPage,
+) (*ProcessMatches, error) {
 	if in.Since != "" || in.From != "" || in.To != "" {
-		return nil, invalid("time", "cannot be given together with a window")
+		return nil, invalidField("time", "cannot be combined with since, from or to")
 	}
 	at, err := parseTime("time", in.Time)
 	if err != nil {
@@ -77,59 +81,53 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*findP
 	}
 	found, next, err := a.store.FleetAt(ctx, match, at, page)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, err
 	}
-	out := &findProcessesResponse{}
-	out.Body.From, out.Body.To, out.Body.Results = at, at, make([]ProcessMatchView, len(found))
-	for i := range found {
-		out.Body.Results[i] = ProcessMatchView{
-			MachineID: found[i].MachineID,
-			Timestamp: &found[i].Timestamp,
-			Processes: found[i].Processes,
-		}
-	}
-	return a.addHostnames(ctx, out, next)
+	results := views(found, func(m *query.ProcessMatch) ProcessMatchView {
+		return ProcessMatchView{MachineID: m.MachineID, Timestamp: &m.Timestamp, Processes: m.Processes}
+	})
+	return &ProcessMatches{From: at, To: at, Results: results, NextCursor: findCursor(next)}, nil
 }
 
 func (a *API) findInWindow(
 	ctx context.Context, match query.Match, in *findProcessesInput, page query.FleetPage,
-) (*findProcessesResponse, error) {
-	from, to, err := in.window(a.cfg.Now())
+) (*ProcessMatches, error) {
+	from, to, err := in.parse(a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
-	list, window, next, err := a.store.FleetWindow(ctx, match, from, to, page)
+	usages, window, next, err := a.store.FleetWindow(ctx, match, from, to, page)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, err
 	}
-	out := &findProcessesResponse{}
-	out.Body.From, out.Body.To, out.Body.Results = window.From, window.To, []ProcessMatchView{}
-	for i := range list {
-		if n := len(out.Body.Results); n == 0 || out.Body.Results[n-1].MachineID != list[i].MachineID {
-			out.Body.Results = append(out.Body.Results, ProcessMatchView{MachineID: list[i].MachineID})
+	results := []ProcessMatchView{}
+	for i := range usages { // in the order of machines
+		machineID := usages[i].MachineID
+		if n := len(results); n == 0 || results[n-1].MachineID != machineID {
+			results = append(results, ProcessMatchView{MachineID: machineID})
 		}
-		last := &out.Body.Results[len(out.Body.Results)-1]
-		last.Usages = append(last.Usages, usageView(&list[i], window))
+		last := &results[len(results)-1]
+		last.Usages = append(last.Usages, usageView(&usages[i], window))
 	}
-	return a.addHostnames(ctx, out, next)
+	return &ProcessMatches{From: window.From, To: window.To, Results: results, NextCursor: findCursor(next)}, nil
 }
 
-// finish adds the machines' names and where the next page begins.
-func (a *API) addHostnames(ctx context.Context, out *findProcessesResponse, next string) (*findProcessesResponse, error) {
-	found := make([]string, len(out.Body.Results))
-	for i := range found {
-		found[i] = out.Body.Results[i].MachineID
+// findCursor returns the cursor of the page that begins after a machine, or nil for "".
+func findCursor(afterMachine string) *string {
+	if afterMachine == "" {
+		return nil
 	}
-	names, err := a.store.Hostnames(ctx, found)
+	return encodeCursor("processes", afterMachine)
+}
+
+func (a *API) addHostnames(ctx context.Context, matches []ProcessMatchView) error {
+	machineIDs := views(matches, func(m *ProcessMatchView) string { return m.MachineID })
+	hostnames, err := a.store.Hostnames(ctx, machineIDs)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return err
 	}
-	for i := range found {
-		out.Body.Results[i].Hostname = names[found[i]]
+	for i := range matches {
+		matches[i].Hostname = hostnames[matches[i].MachineID]
 	}
-	if next != "" {
-		cursor := encodeCursor("processes", next)
-		out.Body.NextCursor = &cursor
-	}
-	return out, nil
+	return nil
 }

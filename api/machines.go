@@ -16,7 +16,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/query"
 )
 
-// MachineView is a machine in an answer.
+// MachineView is a machine.
 type MachineView struct {
 	MachineID       string                    `json:"machine_id"`
 	Hostname        string                    `json:"hostname"`
@@ -25,30 +25,48 @@ type MachineView struct {
 	Kernel          string                    `json:"kernel"`
 	Architecture    string                    `json:"architecture"`
 	CPUModel        string                    `json:"cpu_model"`
-	CPUCount        int32                     `json:"cpu_count"`
-	TotalRAM        int64                     `json:"total_ram" doc:"Bytes"`
+	CPUCount        int32                     `json:"cpu_count" doc:"Number of logical CPUs"`
+	TotalRAM        int64                     `json:"total_ram" doc:"Memory, in bytes"`
 	AgentVersion    string                    `json:"agent_version"`
-	Enabled         bool                      `json:"enabled" doc:"Whether its agent takes snapshots"`
+	Enabled         bool                      `json:"enabled" doc:"Whether the agent is configured to take snapshots"`
 	PollingInterval float64                   `json:"polling_interval" doc:"Seconds between two snapshots"`
-	Include         []string                  `json:"include" nullable:"false" doc:"Names of the only processes that the agent records; * stands for any text, and none for all processes"`
-	Exclude         []string                  `json:"exclude" nullable:"false" doc:"Names of processes that the agent does not record; * stands for any text"`
+	Include         []string                  `json:"include" nullable:"false" doc:"Names of the processes to record; * matches any text. Empty for all"`
+	Exclude         []string                  `json:"exclude" nullable:"false" doc:"Names of the processes not to record; * matches any text"`
 	Omit            []snapshot.Part           `json:"omit" nullable:"false" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
-	Tags            []string                  `json:"tags" nullable:"false" doc:"Users see the machines that have a tag granted to them"`
-	ConfigVersion   int64                     `json:"config_version" doc:"Rises with every change of the config; also the ETag"`
-	Status          string                    `json:"status" enum:"up,stale" doc:"stale: not heard of for two intervals"`
+	Tags            []string                  `json:"tags" nullable:"false" doc:"Users may read the machines that have one of their tags"`
+	ConfigVersion   int64                     `json:"config_version" doc:"Increases with every change of the configuration; also the ETag"`
+	Status          string                    `json:"status" enum:"up,stale" doc:"stale if the machine missed two intervals"`
 	RegisteredAt    snapshot.Time             `json:"registered_at" format:"date-time"`
-	LastSeen        snapshot.Time             `json:"last_seen" format:"date-time"`
-	LastSnapshot    *snapshot.Time            `json:"last_snapshot" format:"date-time"`
-	ProcessCount    *int32                    `json:"process_count" doc:"At the latest snapshot"`
-	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without devices"`
+	LastSeen        snapshot.Time             `json:"last_seen" format:"date-time" doc:"Time of the last request from the agent"`
+	LastSnapshot    *snapshot.Time            `json:"last_snapshot" format:"date-time" doc:"Time of the latest snapshot"`
+	ProcessCount    *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot"`
+	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces"`
 }
 
-// view shows a machine.
 func (a *API) machineView(m *query.Machine) MachineView {
-	view := MachineView{MachineID: m.MachineID, Hostname: m.Hostname, OS: m.OS, Platform: m.Platform, Kernel: m.Kernel,
-		Architecture: m.Architecture, CPUModel: m.CPUModel, CPUCount: m.CPUCount, TotalRAM: m.TotalRAM, AgentVersion: m.AgentVersion,
-		Enabled: m.Enabled, PollingInterval: m.PollingInterval, Include: m.Include, Exclude: m.Exclude, Omit: m.Omit, Tags: m.Tags, ConfigVersion: m.ConfigVersion, Status: "up",
-		RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen, Latest: m.Latest}
+	view := MachineView{
+		MachineID:       m.MachineID,
+		Hostname:        m.Hostname,
+		OS:              m.OS,
+		Platform:        m.Platform,
+		Kernel:          m.Kernel,
+		Architecture:    m.Architecture,
+		CPUModel:        m.CPUModel,
+		CPUCount:        m.CPUCount,
+		TotalRAM:        m.TotalRAM,
+		AgentVersion:    m.AgentVersion,
+		Enabled:         m.Enabled,
+		PollingInterval: m.PollingInterval,
+		Include:         m.Include,
+		Exclude:         m.Exclude,
+		Omit:            m.Omit,
+		Tags:            m.Tags,
+		ConfigVersion:   m.ConfigVersion,
+		Status:          "up",
+		RegisteredAt:    m.RegisteredAt,
+		LastSeen:        m.LastSeen,
+		Latest:          m.Latest,
+	}
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
 	}
@@ -58,118 +76,80 @@ func (a *API) machineView(m *query.Machine) MachineView {
 	return view
 }
 
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+// MachineList is a page of machines.
+type MachineList struct {
+	Results    []MachineView `json:"results" nullable:"false" doc:"Machines, by hostname"`
+	NextCursor *string       `json:"next_cursor" doc:"Cursor of the next page; null on the last page"`
+}
 
-// MachinePath is the part of a path that names a machine.
+// MachinePath is the path parameter of a machine.
 type MachinePath struct {
 	MachineID string `path:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
 }
 
-type machineList struct {
-	Body struct {
-		Results    []MachineView `json:"results" nullable:"false"`
-		NextCursor *string       `json:"next_cursor" doc:"Give it as cursor to get the next page; null on the last"`
-	}
-}
-
 type machineResponse struct {
 	Status int
-	ETag   string `header:"ETag" doc:"The config's version, for If-Match"`
+	ETag   string `header:"ETag" doc:"Version of the configuration, for If-Match"`
 	Body   MachineView
 }
 
-// Registration is what an agent says of its machine. What a newer agent says
-// beyond that is ignored.
+// MachineRegistration is what an agent sends about its machine. Unknown fields, from newer agents, are ignored.
 type MachineRegistration struct {
 	_ struct{} `json:"-" additionalProperties:"true"`
 	snapshot.Machine
 }
 
-// ConfigPatch is the part of a machine that can be changed.
+// ConfigPatch is a change of a machine's configuration. Absent fields stay as they are.
 type ConfigPatch struct {
 	Enabled         *bool            `json:"enabled,omitempty" doc:"Whether the agent takes snapshots"`
 	PollingInterval *float64         `json:"polling_interval,omitempty" minimum:"0.5" maximum:"3600" doc:"Seconds between two snapshots"`
-	Include         *[]string        `json:"include,omitempty" nullable:"false" maxItems:"100" doc:"Names of the only processes that the agent records; * stands for any text, and none for all processes"`
-	Exclude         *[]string        `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of processes that the agent does not record; * stands for any text"`
+	Include         *[]string        `json:"include,omitempty" nullable:"false" maxItems:"100" doc:"Names of the processes to record; * matches any text. Empty for all"`
+	Exclude         *[]string        `json:"exclude,omitempty" nullable:"false" maxItems:"100" doc:"Names of the processes not to record; * matches any text"`
 	Omit            *[]snapshot.Part `json:"omit,omitempty" nullable:"false" maxItems:"20" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
-	Tags            *[]string        `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Users see the machines that have a tag granted to them"`
+	Tags            *[]string        `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Users may read the machines that have one of their tags"`
 }
 
-// ConfigView is what an agent is told to do.
+// ConfigView is the configuration of an agent.
 type ConfigView struct {
 	snapshot.Config
-	ConfigVersion int64 `json:"config_version"`
+	ConfigVersion int64 `json:"config_version" doc:"Increases with every change of the configuration"`
+}
+
+type configResponse struct {
+	ETag string `header:"ETag" doc:"Version of the configuration"`
+	Body ConfigView
+}
+
+type machineListInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of machines on a page"`
+	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page"`
+}
+
+type machinePatchInput struct {
+	MachinePath
+	IfMatch string `header:"If-Match" doc:"ETag of the configuration to change. Without it, concurrent changes are overwritten"`
+	Body    ConfigPatch
 }
 
 func (a *API) registerMachines() {
-	tags := []string{"machines"}
-	huma.Register(
-		a.huma,
-		huma.Operation{OperationID: "list-machines", Method: http.MethodGet, Path: "/api/v1/machines", Tags: tags,
-			Summary: "List machines, by hostname"},
-		a.listMachines,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{OperationID: "register-machine", Method: http.MethodPost, Path: "/api/v1/machines", Tags: tags,
-			Summary: "Register a machine, or tell what has changed about it", DefaultStatus: http.StatusCreated, MaxBodyBytes: maxSmallBody},
-		a.registerMachine,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "get-machine",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/machines/{machine_id}",
-			Tags:        tags,
-			Summary:     "One machine",
-		},
-		a.getMachine,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:  "patch-machine",
-			Method:       http.MethodPatch,
-			Path:         "/api/v1/machines/{machine_id}",
-			Tags:         tags,
-			Summary:      "Change a machine's config; its agent learns of it with its next post",
-			MaxBodyBytes: maxSmallBody,
-		},
-		a.patchMachine,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "get-machine-config",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/machines/{machine_id}/config",
-			Tags:        tags,
-			Summary:     "What a machine's agent is told to do",
-		},
-		a.getConfig,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:   "delete-machine",
-			Method:        http.MethodDelete,
-			Path:          "/api/v1/machines/{machine_id}",
-			Tags:          tags,
-			Summary:       "Forget a machine and its history; an agent that still runs registers it anew",
-			DefaultStatus: http.StatusNoContent,
-		},
-		a.deleteMachine,
-	)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines", "list-machines", tagMachines, "List machines"),
+		a.listMachines)
+	huma.Register(a.huma, withStatus(http.StatusCreated, withDescription("Agents call it. The status is 200 if the "+
+		"machine was registered before.", operation(http.MethodPost, "/api/v1/machines", "register-machine", tagMachines,
+		"Register or update a machine"))), a.registerMachine)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}", "get-machine", tagMachines,
+		"Get a machine"), a.getMachine)
+	huma.Register(a.huma, withDescription("The change takes effect at the agent's next report.",
+		operation(http.MethodPatch, "/api/v1/machines/{machine_id}", "patch-machine", tagMachines,
+			"Change a machine's configuration")), a.patchMachine)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/config", "get-machine-config",
+		tagMachines, "Get a machine's configuration"), a.getConfig)
+	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("Deletes the machine's history too. An agent "+
+		"that is still running registers the machine again.", operation(http.MethodDelete,
+		"/api/v1/machines/{machine_id}", "delete-machine", tagMachines, "Delete a machine"))), a.deleteMachine)
 }
 
-// maxSmallBody bounds the bodies that are not snapshots.
-const maxSmallBody = 64 << 10
-
-func (a *API) listMachines(ctx context.Context, in *struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Machines on a page"`
-	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before"`
-}) (*machineList, error) {
+func (a *API) listMachines(ctx context.Context, in *machineListInput) (*response[MachineList], error) {
 	page := query.MachinePage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
 		if err := decodeCursor(in.Cursor, "machines", &page.AfterHostname, &page.AfterID); err != nil {
@@ -178,31 +158,26 @@ func (a *API) listMachines(ctx context.Context, in *struct {
 	}
 	machines, more, err := a.store.Machines(ctx, page)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
-	out := &machineList{}
-	out.Body.Results = make([]MachineView, len(machines))
-	for i := range machines {
-		out.Body.Results[i] = a.machineView(&machines[i])
-	}
+	list := MachineList{Results: views(machines, a.machineView)}
 	if more {
 		last := machines[len(machines)-1]
-		cursor := encodeCursor("machines", last.Hostname, last.MachineID)
-		out.Body.NextCursor = &cursor
+		list.NextCursor = encodeCursor("machines", last.Hostname, last.MachineID)
 	}
-	return out, nil
+	return &response[MachineList]{list}, nil
 }
 
 func (a *API) registerMachine(ctx context.Context, in *struct{ Body MachineRegistration }) (*machineResponse, error) {
 	if err := in.Body.Machine.Validate(); err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
 	if err := a.access.AuthorizeWrite(ctx, in.Body.MachineID); err != nil {
 		return nil, err
 	}
 	created, err := a.store.Register(ctx, &in.Body.Machine)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
 	status := http.StatusOK
 	if created {
@@ -215,33 +190,50 @@ func (a *API) getMachine(ctx context.Context, in *MachinePath) (*machineResponse
 	return a.machineResponse(ctx, in.MachineID, http.StatusOK)
 }
 
-func (a *API) getConfig(ctx context.Context, in *MachinePath) (*struct {
-	ETag string `header:"ETag"`
-	Body ConfigView
-}, error) {
-	machine, err := a.store.Machine(ctx, in.MachineID)
-	if err != nil {
-		return nil, a.fail(ctx, err)
-	}
-	return &struct {
-		ETag string `header:"ETag"`
-		Body ConfigView
-	}{etag(machine.ConfigVersion), ConfigView{machine.Config, machine.ConfigVersion}}, nil
-}
-
 func (a *API) machineResponse(ctx context.Context, machineID string, status int) (*machineResponse, error) {
 	machine, err := a.store.Machine(ctx, machineID)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
 	return &machineResponse{Status: status, ETag: etag(machine.ConfigVersion), Body: a.machineView(machine)}, nil
 }
 
-func (a *API) patchMachine(ctx context.Context, in *struct {
-	MachinePath
-	IfMatch string `header:"If-Match" doc:"The ETag that the change is based on; without it the change is made whatever happened meanwhile"`
-	Body    ConfigPatch
-}) (*machineResponse, error) {
+func (a *API) getConfig(ctx context.Context, in *MachinePath) (*configResponse, error) {
+	machine, err := a.store.Machine(ctx, in.MachineID)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	version := machine.ConfigVersion
+	return &configResponse{etag(version), ConfigView{machine.Config, version}}, nil
+}
+
+func (a *API) patchMachine(ctx context.Context, in *machinePatchInput) (*machineResponse, error) {
+	if in.Body == (ConfigPatch{}) {
+		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field",
+			"The body must have at least one of enabled, polling_interval, include, exclude, omit and tags.")
+	}
+	change, err := configChange(in)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	if err := a.store.Configure(ctx, in.MachineID, change); err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	a.logger.Info("configuration changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID,
+		"enabled", optionalString(change.Enabled), "polling_interval", optionalString(change.PollingInterval))
+	a.auth.Record(ctx, "machine.changed", "machine "+in.MachineID, map[string]any{
+		"enabled":          change.Enabled,
+		"polling_interval": change.PollingInterval,
+		"include":          change.Include,
+		"exclude":          change.Exclude,
+		"omit":             change.Omit,
+		"tags":             change.Tags,
+	})
+	return a.machineResponse(ctx, in.MachineID, http.StatusOK)
+}
+
+// configChange validates a change of a machine's configuration.
+func configChange(in *machinePatchInput) (store.ConfigChange, error) {
 	change := store.ConfigChange{
 		Enabled:         in.Body.Enabled,
 		PollingInterval: in.Body.PollingInterval,
@@ -250,76 +242,52 @@ func (a *API) patchMachine(ctx context.Context, in *struct {
 		Omit:            in.Body.Omit,
 		Tags:            in.Body.Tags,
 	}
-	if change == (store.ConfigChange{}) {
-		return nil, problem.New(
-			http.StatusUnprocessableEntity, "invalid_field",
-			"Give enabled, polling_interval, include, exclude, omit, tags or several of them.",
-		)
+	if change.Include != nil {
+		if err := snapshot.ValidateNamePatterns("include", *change.Include); err != nil {
+			return change, err
+		}
 	}
-	for field, names := range map[string]*[]string{"include": change.Include, "exclude": change.Exclude} {
-		if names != nil {
-			if err := snapshot.ValidateNamePatterns(field, *names); err != nil {
-				return nil, a.fail(ctx, err)
-			}
+	if change.Exclude != nil {
+		if err := snapshot.ValidateNamePatterns("exclude", *change.Exclude); err != nil {
+			return change, err
 		}
 	}
 	if change.Tags != nil {
 		if err := auth.CheckMachineTags(*change.Tags); err != nil {
-			return nil, a.fail(ctx, err)
+			return change, err
 		}
 	}
-	version, err := ifMatch(in.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	change.IfVersion = version
-	if err := a.store.Configure(ctx, in.MachineID, change); err != nil {
-		return nil, a.fail(ctx, err)
-	}
-	a.logger.Info(
-		"config changed", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID,
-		"enabled", optionalString(change.Enabled), "polling_interval", optionalString(change.PollingInterval),
-	)
-	a.auth.Record(
-		ctx,
-		"machine.changed",
-		"machine "+in.MachineID,
-		map[string]any{
-			"enabled":          change.Enabled,
-			"polling_interval": change.PollingInterval,
-			"include":          change.Include,
-			"exclude":          change.Exclude,
-			"omit":             change.Omit,
-			"tags":             change.Tags,
-		},
-	)
-	return a.machineResponse(ctx, in.MachineID, http.StatusOK)
+	var err error
+	change.IfVersion, err = parseIfMatch(in.IfMatch)
+	return change, err
 }
 
-// ifMatch reads a version out of an If-Match header; 0 means any.
-func ifMatch(header string) (int64, error) {
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// parseIfMatch returns the version in an If-Match header, or 0 for any version.
+func parseIfMatch(header string) (int64, error) {
 	header = strings.TrimPrefix(strings.TrimSpace(header), "W/")
 	if header == "" || header == "*" {
 		return 0, nil
 	}
 	version, err := strconv.ParseInt(strings.Trim(header, `"`), 10, 64)
 	if err != nil || version < 1 {
-		return 0, problem.New(
-			http.StatusPreconditionFailed, "version_mismatch", "If-Match is not an ETag of this machine.",
-		)
+		return 0, problem.New(http.StatusPreconditionFailed, "version_mismatch",
+			"If-Match must be the ETag of a machine. Read the machine again.")
 	}
 	return version, nil
 }
 
 func (a *API) deleteMachine(ctx context.Context, in *MachinePath) (*struct{}, error) {
 	if err := a.store.Delete(ctx, in.MachineID); err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
 	a.logger.Info("machine deleted", "request_id", problem.RequestID(ctx), "machine_id", in.MachineID)
 	a.auth.Record(ctx, "machine.deleted", "machine "+in.MachineID, nil)
 	return nil, nil
 }
 
+// optionalString formats a value of a change for the log.
 func optionalString[T any](p *T) string {
 	if p == nil {
 		return "unchanged"

@@ -23,8 +23,8 @@ import (
 
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// identify gives the request an id, the caller's own if it has a sound one, and
-// logs how it ended.
+// addRequestInfo is the middleware that adds the request's ID, client and cookies to its context, sets the security
+// headers, and logs the response. It uses the client's own X-Request-Id if that is valid.
 func (a *API) addRequestInfo(c *gin.Context) {
 	id := c.GetHeader("X-Request-Id")
 	if !requestIDPattern.MatchString(id) {
@@ -32,31 +32,27 @@ func (a *API) addRequestInfo(c *gin.Context) {
 		_, _ = rand.Read(random[:])
 		id = hex.EncodeToString(random[:])
 	}
-	v := requestInfo{secure: a.isSecure(c)}
+	info := requestInfo{secure: a.isSecure(c)}
 	if cookie, err := c.Request.Cookie(a.cookieName(c, deviceCookie)); err == nil {
-		v.device = cookie.Value
+		info.deviceSecret = cookie.Value
 	}
-	ctx := context.WithValue(problem.WithRequestID(c.Request.Context(), id), requestInfoKey{}, v)
+	ctx := context.WithValue(problem.WithRequestID(c.Request.Context(), id), requestInfoKey{}, info)
 	ctx = auth.WithClient(ctx, auth.Client{Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: id})
 	c.Request = c.Request.WithContext(ctx)
 	c.Writer.Header().Set("X-Request-Id", id)
-	a.setSecurityHeaders(c, v)
+	setSecurityHeaders(c, info)
 	started := time.Now()
 	c.Next()
-	a.logger.Debug(
-		"request", "request_id", id, "method", c.Request.Method, "path", c.Request.URL.Path,
-		"status", c.Writer.Status(), "took", time.Since(started),
-	)
+	a.logger.Debug("request", "request_id", id, "method", c.Request.Method, "path", c.Request.URL.Path,
+		"status", c.Writer.Status(), "took", time.Since(started))
 }
 
-// recover answers a panic with a problem and keeps the server up.
+// recoverPanic is the middleware that logs a panic and responds with an internal error.
 func (a *API) recoverPanic(c *gin.Context) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			a.logger.Error(
-				"a request panicked", "request_id", problem.RequestID(c.Request.Context()),
-				"path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()),
-			)
+			a.logger.Error("request panicked", "request_id", problem.RequestID(c.Request.Context()),
+				"path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()))
 			if !c.Writer.Written() {
 				problem.As(nil).Write(c.Writer, c.Request)
 			}
@@ -66,12 +62,12 @@ func (a *API) recoverPanic(c *gin.Context) {
 	c.Next()
 }
 
-// nothingAllowed is the policy of answers that are no pages: if a browser shows one
-// all the same, it loads and runs nothing. The UI's pages set their own.
+// defaultCSP is the Content-Security-Policy of responses that are not pages. A browser that displays one anyway loads
+// and runs nothing. The UI sets its own policy.
 const defaultCSP = "default-src 'none'; frame-ancestors 'none'"
 
-// secure sets the headers that make browsers careful.
-func (a *API) setSecurityHeaders(c *gin.Context, v requestInfo) {
+// setSecurityHeaders sets the headers that restrict what browsers do with the response.
+func setSecurityHeaders(c *gin.Context, info requestInfo) {
 	header := c.Writer.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
@@ -80,7 +76,7 @@ func (a *API) setSecurityHeaders(c *gin.Context, v requestInfo) {
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	if v.secure { // from now on browsers ask no other way
+	if info.secure {
 		header.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	if requiresCredential(c.Request.URL.Path) {
@@ -88,20 +84,19 @@ func (a *API) setSecurityHeaders(c *gin.Context, v requestInfo) {
 	}
 }
 
-// trustProxies lets gin believe the proxies that are trusted, and no others, about
-// where a request comes from.
+// trustProxies makes gin use the X-Forwarded-For header of the trusted proxies only.
 func (a *API) trustProxies() {
 	proxies := make([]string, len(a.cfg.TrustedProxies))
 	for i, p := range a.cfg.TrustedProxies {
 		proxies[i] = p.String()
 	}
-	if err := a.engine.SetTrustedProxies(proxies); err != nil { // they are prefixes already
+	if err := a.engine.SetTrustedProxies(proxies); err != nil { // only if one is not a prefix
 		panic(err)
 	}
 }
 
-// guard refuses requests that a web page of another origin makes a browser send, and
-// names that are not the server's.
+// checkHostAndOrigin is the middleware that refuses requests to host names that are not allowed, and changes that a web
+// page of another origin makes a browser send.
 func (a *API) checkHostAndOrigin(c *gin.Context) {
 	host := c.Request.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -109,20 +104,16 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 	}
 	host = strings.Trim(host, "[]")
 	if len(a.cfg.AllowedHosts) > 0 && !slices.Contains(a.cfg.AllowedHosts, strings.ToLower(host)) {
-		problem.New(http.StatusMisdirectedRequest, "unknown_host", "This server does not answer to that name; see --allowed-hosts.").
-			Write(c.Writer, c.Request)
-		c.Abort()
+		a.abort(c, problem.New(http.StatusMisdirectedRequest, "unknown_host",
+			"This host name is not allowed. Add it to the setting --allowed-hosts."))
 		return
 	}
 	if err := a.origin.Check(c.Request); err != nil {
-		problem.New(http.StatusForbidden, "cross_origin", "A page of another origin may not do this.").
-			Write(c.Writer, c.Request)
-		c.Abort()
+		a.abort(c, problem.New(http.StatusForbidden, "cross_origin", "Pages of other origins may not send this request."))
 	}
 }
 
-// requestMetrics counts requests by route, not by path, so that the number of
-// series is bounded.
+// requestMetrics measures requests by route. Paths would make an unbounded number of series.
 type requestMetrics struct {
 	seconds *prometheus.HistogramVec
 }
@@ -130,10 +121,8 @@ type requestMetrics struct {
 func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
 	m := &requestMetrics{
 		seconds: prometheus.NewHistogramVec(
-			histogram.Options(
-				"snapwatch_http_request_seconds", "Time of a request, by route, method and status.",
-				prometheus.ExponentialBuckets(0.001, 4, 8),
-			),
+			histogram.Options("snapwatch_http_request_seconds", "Duration of requests, by route, method and status.",
+				prometheus.ExponentialBuckets(0.001, 4, 8)),
 			[]string{"route", "method", "status"},
 		),
 	}
@@ -141,12 +130,13 @@ func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
 	return m
 }
 
+// observe is the middleware that measures a request.
 func (m *requestMetrics) observe(c *gin.Context) {
 	started := time.Now()
 	c.Next()
 	route := c.FullPath()
 	if route == livePath {
-		return // a socket's life is not a request's time
+		return // WebSockets stay open, so their duration says nothing about the server
 	}
 	if route == "" {
 		route = "other"

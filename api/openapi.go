@@ -6,137 +6,156 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// The routes that huma does not serve, but whose description belongs to the document.
+// The routes that other packages serve and the OpenAPI document describes.
 const (
 	ingestPath = "/api/v1/snapshots"
 	livePath   = "/api/v1/live"
 )
 
-// describeStreams adds what plain handlers serve to the document, and makes
-// errors there what they are: problems.
+func (a *API) humaConfig() huma.Config {
+	config := huma.DefaultConfig("snapwatch", a.cfg.Version)
+	config.Info.Description = "History of every process on every machine. Sizes are in bytes, durations in " +
+		"milliseconds and usage in percent. Times are RFC 3339 in UTC. Errors are RFC 9457 problem details."
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
+	config.CreateHooks = nil // no $schema links in responses
+	format := huma.Format{
+		Marshal:   writeJSON,
+		Unmarshal: func(data []byte, v any) error { return jsonv2.Unmarshal(data, v) },
+	}
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
+	config.RejectUnknownQueryParameters = true
+	config.Transformers = []huma.Transformer{transformProblem}
+	return config
+}
+
+// describeOtherRoutes adds the routes that huma does not serve to the OpenAPI document, and describes all errors as
+// problems.
 func (a *API) describeOtherRoutes() {
 	document := a.huma.OpenAPI()
 	schemas := document.Components.Schemas
-	of := func(v any) *huma.Schema { return schemas.Schema(reflect.TypeOf(v), true, "") }
-	body := func(v any) map[string]*huma.MediaType {
-		return map[string]*huma.MediaType{"application/json": {Schema: of(v)}}
+	for _, op := range []*huma.Operation{
+		describeIngest(schemas),
+		describeLive(schemas),
+		describeRedirect(schemas, oidcLoginPath, "Start sign-in through the identity provider"),
+		describeRedirect(schemas, oidcCallbackPath, "Finish sign-in through the identity provider"),
+		describeMetrics(schemas, "/metrics", "Get the server's own metrics for Prometheus"),
+		describeMetrics(schemas, "/metrics/machines", "Get the latest values of the caller's machines for Prometheus"),
+		describeHealth(schemas, "/healthz", "Check that the server is alive"),
+		describeHealth(schemas, "/readyz", "Check that the server can reach its database"),
+	} {
+		document.AddOperation(op)
 	}
-	failure := &huma.Response{
-		Description: "A problem",
-		Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: of(problem.Problem{})}},
-	}
-
-	document.AddOperation(
-		&huma.Operation{
-			OperationID: "post-snapshots",
-			Method:      http.MethodPost,
-			Path:        ingestPath,
-			Tags:        []string{"snapshots"},
-			Summary:     "Store a batch of snapshots; the answer comes after the commit",
-			Description: "The body may be compressed (Content-Encoding gzip or zstd). A batch is stored as a whole or not at all; snapshots that were stored before are " +
-				"counted as duplicates. After 409 full_snapshot_needed or out_of_order the next snapshot must be a full one. 413, 429 and 503 lose nothing: " +
-				"send again, in smaller batches or after Retry-After. docs/limits.md lists the limits.",
-			RequestBody: &huma.RequestBody{Required: true, Content: body(snapshot.Batch{})},
-			Responses: map[string]*huma.Response{
-				"200": {Description: "A heartbeat was taken", Content: body(snapshot.Ack{})},
-				"201": {Description: "The batch is durable", Content: body(snapshot.Ack{})},
-				"400": failure, "401": failure, "403": failure, "409": failure, "413": failure, "415": failure, "422": failure, "429": failure, "503": failure,
-			},
-		},
-	)
-	for path, what := range map[string]string{oidcLoginPath: "Send the browser to the identity provider", oidcCallbackPath: "Where the identity provider sends the browser back to"} {
-		document.AddOperation(
-			&huma.Operation{
-				OperationID: "oidc-" + path[strings.LastIndex(path, "/")+1:],
-				Method:      http.MethodGet,
-				Path:        path,
-				Tags:        []string{"log-in"},
-				Summary:     what,
-				Responses: map[string]*huma.Response{
-					"302": {Description: "Elsewhere: the provider, or our pages"},
-					"404": failure,
-				},
-			},
-		)
-	}
-	for path, what := range map[string]string{"/metrics": "The server's own metrics, for Prometheus", "/metrics/machines": "The newest values of the machines that the caller sees, for Prometheus"} {
-		document.AddOperation(
-			&huma.Operation{
-				OperationID: "get" + strings.ReplaceAll(path, "/", "-"),
-				Method:      http.MethodGet,
-				Path:        path,
-				Tags:        []string{"metrics"},
-				Summary:     what,
-				Responses: map[string]*huma.Response{
-					"200": {
-						Description: "Metrics as text",
-						Content: map[string]*huma.MediaType{
-							"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}},
-						},
-					},
-					"401": failure,
-					"403": failure,
-				},
-			},
-		)
-	}
-	for path, what := range map[string]string{"/healthz": "The server is alive", "/readyz": "The server can reach its database"} {
-		document.AddOperation(
-			&huma.Operation{
-				OperationID: path[1:],
-				Method:      http.MethodGet,
-				Path:        path,
-				Tags:        []string{"health"},
-				Summary:     what,
-				Responses:   map[string]*huma.Response{"200": {Description: "Yes"}, "503": failure},
-			},
-		)
-	}
-	document.AddOperation(
-		&huma.Operation{OperationID: "live", Method: http.MethodGet, Path: livePath, Tags: []string{"live"},
-			Summary: "Live snapshots over WebSocket",
-			Description: "Send LiveRequest objects to subscribe to machines, on one socket as many as wanted; receive LiveMessage objects. " +
-				"After a broken connection, subscribe with since to get what was missed. The socket is closed with 4401 when the session or token ends, and with 4403 when " +
-				"a machine that it watches may not be read any more.",
-			Responses: map[string]*huma.Response{
-				"101": {
-					Description: "The socket is open; its messages are of schema LiveMessage",
-					Content:     body(broadcaster.LiveMessage{}),
-				},
-				"401": failure, "403": failure, "426": failure, "503": failure,
-			}},
-	)
-	of(broadcaster.LiveRequest{})
-	// huma describes errors by its own type; what it sends are our problems.
-	schemas.Map()["ErrorModel"] = of(problem.Problem{})
+	schemaOf(schemas, broadcaster.LiveRequest{})
+	// huma describes errors with its own type, but transformProblem sends problems.
+	schemas.Map()["ErrorModel"] = schemaOf(schemas, problem.Problem{})
 }
 
-// describeSecurity says of each operation which credentials it takes.
+func schemaOf(schemas huma.Registry, v any) *huma.Schema {
+	return schemas.Schema(reflect.TypeOf(v), true, "")
+}
+
+func jsonContent(schemas huma.Registry, v any) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{"application/json": {Schema: schemaOf(schemas, v)}}
+}
+
+// withProblems adds problem responses to the responses of an operation.
+func withProblems(
+	schemas huma.Registry, responses map[string]*huma.Response, statuses ...string,
+) map[string]*huma.Response {
+	for _, status := range statuses {
+		responses[status] = &huma.Response{
+			Description: "A problem",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf(schemas, problem.Problem{})}},
+		}
+	}
+	return responses
+}
+
+func describeIngest(schemas huma.Registry) *huma.Operation {
+	op := withDescription("The body may be compressed with gzip or zstd (Content-Encoding). The server responds after "+
+		"it has committed the batch. A batch is stored completely or not at all. Snapshots that are stored already are "+
+		"counted as duplicates. After 409 full_snapshot_needed or out_of_order, the next snapshot must be a full one. "+
+		"After 413, 429 or 503, send the batch again, in smaller batches or after the time in Retry-After. "+
+		"docs/limits.md lists the limits.",
+		operation(http.MethodPost, ingestPath, "post-snapshots", tagSnapshots, "Store a batch of snapshots"))
+	op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent(schemas, snapshot.Batch{})}
+	op.Responses = withProblems(schemas, map[string]*huma.Response{
+		"200": {Description: "The heartbeat was received", Content: jsonContent(schemas, snapshot.Ack{})},
+		"201": {Description: "The batch is stored", Content: jsonContent(schemas, snapshot.Ack{})},
+	}, "400", "401", "403", "409", "413", "415", "422", "429", "503")
+	return &op
+}
+
+func describeLive(schemas huma.Registry) *huma.Operation {
+	op := withDescription("Opens a WebSocket. Send LiveRequest objects to subscribe to any number of machines, and "+
+		"receive LiveMessage objects. After a lost connection, subscribe with since to get what you missed. The server "+
+		"closes the socket with 4401 when the session or token becomes invalid, and with 4403 when the caller loses "+
+		"access to a subscribed machine.",
+		operation(http.MethodGet, livePath, "live", tagLive, "Subscribe to live snapshots"))
+	op.Responses = withProblems(schemas, map[string]*huma.Response{"101": {
+		Description: "The WebSocket is open. Its messages have the schema LiveMessage",
+		Content:     jsonContent(schemas, broadcaster.LiveMessage{}),
+	}}, "401", "403", "426", "503")
+	return &op
+}
+
+func describeRedirect(schemas huma.Registry, path, summary string) *huma.Operation {
+	id := "oidc-" + path[strings.LastIndex(path, "/")+1:]
+	op := operation(http.MethodGet, path, id, tagSignIn, summary)
+	op.Responses = withProblems(schemas, map[string]*huma.Response{
+		"302": {Description: "Redirect to the identity provider or to the UI"},
+	}, "404")
+	return &op
+}
+
+func describeMetrics(schemas huma.Registry, path, summary string) *huma.Operation {
+	op := operation(http.MethodGet, path, "get"+strings.ReplaceAll(path, "/", "-"), tagMetrics, summary)
+	op.Responses = withProblems(schemas, map[string]*huma.Response{"200": {
+		Description: "Metrics in the Prometheus text format",
+		Content:     map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}, "401", "403")
+	return &op
+}
+
+func describeHealth(schemas huma.Registry, path, summary string) *huma.Operation {
+	op := operation(http.MethodGet, path, path[1:], tagHealth, summary)
+	op.Responses = withProblems(schemas, map[string]*huma.Response{"200": {Description: "The check passed"}}, "503")
+	return &op
+}
+
+// describeSecurity adds the credentials that each operation accepts to the OpenAPI document.
 func (a *API) describeSecurity() {
 	document := a.huma.OpenAPI()
 	document.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", Description: "A token: of a program, or of an agent"},
+		"token": {Type: "http", Scheme: "bearer", Description: "Token of a program or an agent"},
 		"session": {
 			Type:        "apiKey",
 			In:          "cookie",
 			Name:        sessionCookie,
-			Description: "The session of a person who has logged in; behind TLS its name begins with " + securePrefix,
+			Description: "Session of a user. Behind TLS, the cookie's name begins with " + securePrefix,
 		},
 	}
 	for path, item := range document.Paths {
-		for method, operation := range map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPatch: item.Patch, http.MethodDelete: item.Delete, http.MethodPut: item.Put} {
-			if operation == nil {
+		for method, op := range map[string]*huma.Operation{
+			http.MethodGet:    item.Get,
+			http.MethodPost:   item.Post,
+			http.MethodPatch:  item.Patch,
+			http.MethodDelete: item.Delete,
+			http.MethodPut:    item.Put,
+		} {
+			if op == nil {
 				continue
 			}
-			operation.Security = []map[string][]string{{"token": {}}, {"session": {}}}
+			op.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 			if a.access.policy.IsPublic(method + " " + path) {
-				operation.Security = []map[string][]string{}
+				op.Security = []map[string][]string{}
 			}
 		}
 	}

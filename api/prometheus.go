@@ -14,38 +14,54 @@ import (
 	"github.com/snapwatch/snapwatch/store/query"
 )
 
-// scrapeTimeout bounds what a scrape reads of the database, below Prometheus' own
-// bound of ten seconds.
+// scrapeTimeout limits the database queries of a scrape. It is below Prometheus' default timeout of ten seconds.
 const scrapeTimeout = 5 * time.Second
 
-// machineStates tells how many machines are in each state, as counted at the scrape.
-type machineStateCollector struct {
-	states interface {
-		States(ctx context.Context) (query.MachineStates, error)
+// mountMetrics mounts the server's own metrics and the metrics of the machines.
+func (a *API) mountMetrics(registry *prometheus.Registry) {
+	registry.MustRegister(newMachineStateCollector(a.store))
+	a.engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(registry,
+		promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true})))
+	a.engine.GET("/metrics/machines", a.machineMetrics)
+}
+
+// machineMetrics serves the metrics of the machines that the caller may read.
+func (a *API) machineMetrics(c *gin.Context) {
+	if a.cfg.MachineMetrics <= 0 {
+		http.NotFound(c.Writer, c.Request)
+		return
 	}
-	desc *prometheus.Desc
+	view := viewOf(c.Request.Context())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(newMachineCollector(a.store.Queries, view, a.cfg.MachineMetrics, a.cfg.Now))
+	options := promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}
+	promhttp.HandlerFor(registry, options).ServeHTTP(c.Writer, c.Request)
+}
+
+// machineStateCollector collects the number of machines in each state.
+type machineStateCollector struct {
+	store *store.Store
+	desc  *prometheus.Desc
 }
 
 func newMachineStateCollector(s *store.Store) machineStateCollector {
 	return machineStateCollector{
-		states: s,
-		desc: prometheus.NewDesc(
-			"snapwatch_machines",
-			"Machines by state: up; disabled, which send only heartbeats; stale, which have not been heard of for two intervals.",
-			[]string{"state"}, nil,
-		),
+		store: s,
+		desc: prometheus.NewDesc("snapwatch_machines",
+			"Machines by state: up; disabled, which send only heartbeats; stale, which missed two intervals.",
+			[]string{"state"}, nil),
 	}
 }
 
-// Describe names the metric.
+// Describe implements prometheus.Collector.
 func (c machineStateCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
 
-// Collect counts. While the database is away there is nothing to tell, and the
-// other metrics say why.
+// Collect implements prometheus.Collector. If the database is unavailable it collects nothing; other metrics report the
+// failure.
 func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	states, err := c.states.States(ctx)
+	states, err := c.store.States(ctx)
 	if err != nil {
 		return
 	}
@@ -54,96 +70,57 @@ func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// machineMetric is a metric that each machine has.
+// machineMetric is a metric of each machine.
 type machineMetric struct {
 	name, help string
-	// value is the newest, false if it is not known.
+	// value returns the latest value, and false if there is none.
 	value func(m *query.Machine, stale bool) (float64, bool)
 }
 
-// machineMetrics lists them. What a stale machine last said is not told: it would
-// look like the present.
+// machineMetrics are the metrics of a machine. A stale machine has no system metrics, because its last values would
+// look like current ones.
 var machineMetrics = []machineMetric{
-	{
-		"up",
-		"1 if the machine is heard of, 0 if it has been silent for two intervals.",
-		func(_ *query.Machine, stale bool) (float64, bool) { return boolToFloat(!stale), true },
-	},
-	{
-		"enabled",
-		"1 if its agent takes snapshots.",
-		func(m *query.Machine, _ bool) (float64, bool) { return boolToFloat(m.Enabled), true },
-	},
-	{
-		"polling_interval_seconds",
-		"Seconds between two snapshots.",
-		func(m *query.Machine, _ bool) (float64, bool) { return m.PollingInterval, true },
-	},
-	{
-		"last_seen_timestamp_seconds",
-		"When the machine was last heard of.",
-		func(m *query.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true },
-	},
-	{
-		"last_snapshot_timestamp_seconds",
-		"When the newest snapshot was taken.",
-		func(m *query.Machine, _ bool) (float64, bool) {
-			return seconds(m.LastSnapshot), m.LastSnapshot != 0
-		},
-	},
-	{"processes", "Processes.", unlessStale(func(m *query.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
-	{
-		"cpu_usage_ratio",
-		"Share of all cores that is in use, 0 to 1.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) }),
-	},
-	{"load1", "Load average of a minute.", unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load1 })},
-	{"load5", "Load average of five minutes.", unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load5 })},
-	{
-		"load15",
-		"Load average of a quarter of an hour.",
-		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load15 }),
-	},
-	{
-		"uptime_seconds",
-		"Time since the machine started.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) }),
-	},
-	{"memory_size_bytes", "Memory.", unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
-	{
-		"memory_used_bytes",
-		"Memory in use.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) }),
-	},
-	{
-		"memory_available_bytes",
-		"Memory that processes can get without swapping.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) }),
-	},
-	{"swap_size_bytes", "Swap space.", unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
-	{
-		"swap_used_bytes",
-		"Swap space in use.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) }),
-	},
-	{
-		"disk_size_bytes",
-		"Space of all disks.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) }),
-	},
-	{
-		"disk_used_bytes",
-		"Space of all disks in use.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) }),
-	},
-	{
-		"disk_available_bytes",
-		"Space of all disks that is free for users.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) }),
-	},
+	{"up", "1 if the machine is up, 0 if it missed two intervals.",
+		func(_ *query.Machine, stale bool) (float64, bool) { return boolToFloat(!stale), true }},
+	{"enabled", "1 if the agent is configured to take snapshots.",
+		func(m *query.Machine, _ bool) (float64, bool) { return boolToFloat(m.Enabled), true }},
+	{"polling_interval_seconds", "Configured time between two snapshots.",
+		func(m *query.Machine, _ bool) (float64, bool) { return m.PollingInterval, true }},
+	{"last_seen_timestamp_seconds", "Time of the last request from the agent.",
+		func(m *query.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true }},
+	{"last_snapshot_timestamp_seconds", "Time of the latest snapshot.",
+		func(m *query.Machine, _ bool) (float64, bool) { return seconds(m.LastSnapshot), m.LastSnapshot != 0 }},
+	{"processes", "Number of processes.",
+		unlessStale(func(m *query.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
+	{"cpu_usage_ratio", "CPU usage of all cores, 0 to 1.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) })},
+	{"load1", "Load average over 1 minute.",
+		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load1 })},
+	{"load5", "Load average over 5 minutes.",
+		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load5 })},
+	{"load15", "Load average over 15 minutes.",
+		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load15 })},
+	{"uptime_seconds", "Time since the machine booted.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) })},
+	{"memory_size_bytes", "Total memory.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
+	{"memory_used_bytes", "Memory in use.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) })},
+	{"memory_available_bytes", "Memory available to processes without swapping.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) })},
+	{"swap_size_bytes", "Total swap space.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
+	{"swap_used_bytes", "Swap space in use.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) })},
+	{"disk_size_bytes", "Total size of all file systems.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) })},
+	{"disk_used_bytes", "Used space of all file systems.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) })},
+	{"disk_available_bytes", "Space of all file systems that is available to users.",
+		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) })},
 }
 
-// live is for what only a machine that is heard of has.
+// unlessStale returns the value function of a system metric, which only a machine that is up has.
 func unlessStale(of func(m *query.Machine) *float64) func(*query.Machine, bool) (float64, bool) {
 	return func(m *query.Machine, stale bool) (float64, bool) {
 		if stale || m.Latest == nil {
@@ -173,7 +150,7 @@ func scaled[T int64 | float64](v *T, factor float64) *float64 {
 	return &scaled
 }
 
-// machineValues tells the newest values of machines, of so many at the most.
+// machineCollector collects the metrics of the first machines of a view.
 type machineCollector struct {
 	queries *query.Queries
 	view    query.View
@@ -181,27 +158,28 @@ type machineCollector struct {
 	now     func() time.Time
 	info    *prometheus.Desc
 	omitted *prometheus.Desc
-	descs   []*prometheus.Desc // of machineMetrics
+	descs   []*prometheus.Desc // of machineMetrics, in the same order
 }
 
 func newMachineCollector(queries *query.Queries, view query.View, limit int, now func() time.Time) *machineCollector {
-	c := &machineCollector{queries: queries, view: view, limit: limit, now: now,
-		info: prometheus.NewDesc("snapwatch_machine_info", "1, with what a machine says of itself.",
+	c := &machineCollector{
+		queries: queries,
+		view:    view,
+		limit:   limit,
+		now:     now,
+		info: prometheus.NewDesc("snapwatch_machine_info", "Properties of the machine as labels; the value is 1.",
 			[]string{"machine_id", "hostname", "os", "platform", "kernel", "architecture", "agent_version"}, nil),
-		omitted: prometheus.NewDesc(
-			"snapwatch_machine_metrics_omitted",
-			"1 if there are more machines than --machine-metrics lets through, which are left out here.", nil, nil,
-		)}
-	for _, one := range machineMetrics {
-		c.descs = append(
-			c.descs,
-			prometheus.NewDesc("snapwatch_machine_"+one.name, one.help, []string{"machine_id", "hostname"}, nil),
-		)
+		omitted: prometheus.NewDesc("snapwatch_machine_metrics_omitted",
+			"1 if machines are missing because there are more than --machine-metrics.", nil, nil),
+	}
+	for _, metric := range machineMetrics {
+		c.descs = append(c.descs, prometheus.NewDesc(
+			"snapwatch_machine_"+metric.name, metric.help, []string{"machine_id", "hostname"}, nil))
 	}
 	return c
 }
 
-// Describe names the metrics.
+// Describe implements prometheus.Collector.
 func (c *machineCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.info
 	descs <- c.omitted
@@ -210,7 +188,7 @@ func (c *machineCollector) Describe(descs chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect reads the machines, by hostname. A failure fails the scrape.
+// Collect implements prometheus.Collector. An error of the database fails the scrape.
 func (c *machineCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
@@ -219,36 +197,19 @@ func (c *machineCollector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.NewInvalidMetric(c.info, err)
 		return
 	}
-	metrics <- prometheus.MustNewConstMetric(c.omitted, prometheus.GaugeValue, boolToFloat(more))
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(c.omitted, boolToFloat(more))
 	now := c.now()
 	for i := range machines {
 		m := &machines[i]
 		stale := m.Stale(now)
-		metrics <- prometheus.MustNewConstMetric(c.info, prometheus.GaugeValue, 1, m.MachineID, m.Hostname, m.OS, m.Platform, m.Kernel, m.Architecture, m.AgentVersion)
-		for k, one := range machineMetrics {
-			if v, ok := one.value(m, stale); ok {
-				metrics <- prometheus.MustNewConstMetric(c.descs[k], prometheus.GaugeValue, v, m.MachineID, m.Hostname)
+		gauge(c.info, 1, m.MachineID, m.Hostname, m.OS, m.Platform, m.Kernel, m.Architecture, m.AgentVersion)
+		for k, metric := range machineMetrics {
+			if v, ok := metric.value(m, stale); ok {
+				gauge(c.descs[k], v, m.MachineID, m.Hostname)
 			}
 		}
 	}
-}
-
-// mountMetrics serves the server's own metrics and, if asked for, the machines'.
-func (a *API) mountMetrics(registry *prometheus.Registry) {
-	registry.MustRegister(newMachineStateCollector(a.store))
-	a.engine.GET(
-		"/metrics",
-		gin.WrapH(promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true})),
-	)
-	a.engine.GET("/metrics/machines", func(c *gin.Context) {
-		if a.cfg.MachineMetrics <= 0 {
-			http.NotFound(c.Writer, c.Request)
-			return
-		}
-		machines := prometheus.NewRegistry() // of the machines that the caller sees
-		view := viewOf(c.Request.Context())
-		machines.MustRegister(newMachineCollector(a.store.Queries, view, a.cfg.MachineMetrics, a.cfg.Now))
-		promhttp.HandlerFor(machines, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.HTTPErrorOnError}).
-			ServeHTTP(c.Writer, c.Request)
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
@@ -173,10 +174,11 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// A caller asks so often, and others are not concerned.
+// TestRequestRate checks that requests are limited per caller.
 func TestRequestRate(t *testing.T) {
 	t.Parallel()
-	s := start(t, api.Config{RequestRate: 0.01})
+	now := time.Now() // a fixed clock, so that no request becomes available during the test
+	s := start(t, api.Config{RequestRate: 0.01, Now: func() time.Time { return now }})
 	other, _, err := s.auth.CreateToken(t.Context(), auth.TokenParams{Name: "other", Role: auth.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)

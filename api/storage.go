@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -11,93 +10,66 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-type storageResponse struct {
-	Body struct {
-		Profile        string                 `json:"profile" enum:"timescale,postgres"`
-		ProfileReason  string                 `json:"profile_reason"`
-		Bytes          int64                  `json:"bytes" doc:"All relations together"`
-		Relations      []backend.RelationSize `json:"relations" nullable:"false" doc:"The largest first"`
-		Oldest         *snapshot.Time         `json:"oldest" format:"date-time" doc:"Begin of the oldest unit of raw data that is kept"`
-		ProcessSamples int64                  `json:"process_samples" doc:"That the kept snapshots stand for: each process at each instant, stored or not"`
-		BytesPerSample *float64               `json:"bytes_per_sample" doc:"bytes over process_samples"`
-		Compression    *float64               `json:"compression" doc:"How many times smaller compressed chunks are than they were"`
-		SamplesPerDay  int64                  `json:"samples_per_day" doc:"Of the last 24 hours"`
-		BytesPerDay    int64                  `json:"bytes_per_day" doc:"That a day like the last takes in the long run"`
-		BudgetDays     *float64               `json:"budget_days" doc:"Days that fit into the budget at this rate; null without a budget"`
-		Retention      backend.Retention      `json:"retention"`
-	}
+// StorageView describes the size of the database.
+type StorageView struct {
+	Profile        string                 `json:"profile" enum:"timescale,postgres" doc:"Storage profile of the database"`
+	ProfileReason  string                 `json:"profile_reason" doc:"Why this profile is used"`
+	Bytes          int64                  `json:"bytes" doc:"Size of all relations"`
+	Relations      []backend.RelationSize `json:"relations" nullable:"false" doc:"Relations, largest first"`
+	Oldest         *snapshot.Time         `json:"oldest" format:"date-time" doc:"Start of the oldest partition or chunk of raw data"`
+	ProcessSamples int64                  `json:"process_samples" doc:"Number of processes in all snapshots, whether stored or derived from earlier samples"`
+	BytesPerSample *float64               `json:"bytes_per_sample" doc:"bytes divided by process_samples"`
+	Compression    *float64               `json:"compression" doc:"Ratio of uncompressed to compressed size of the compressed chunks"`
+	SamplesPerDay  int64                  `json:"samples_per_day" doc:"Process samples of the last 24 hours"`
+	BytesPerDay    int64                  `json:"bytes_per_day" doc:"Estimated long-term size of the last 24 hours"`
+	BudgetDays     *float64               `json:"budget_days" doc:"Estimated days that fit into the disk budget; null without a budget"`
+	Retention      backend.Retention      `json:"retention"`
 }
 
 type retentionPatch struct {
-	Body struct {
-		RawDays        *int   `json:"raw_days,omitempty" minimum:"1" maximum:"3650"`
-		MinuteDays     *int   `json:"minute_days,omitempty" minimum:"1" maximum:"3650"`
-		HourDays       *int   `json:"hour_days,omitempty" minimum:"1" maximum:"3650"`
-		ThreeHoursDays *int   `json:"three_hours_days,omitempty" minimum:"1" maximum:"3650"`
-		DayDays        *int   `json:"day_days,omitempty" minimum:"1" maximum:"3650"`
-		BudgetBytes    *int64 `json:"budget_bytes,omitempty" minimum:"0" doc:"0: no bound"`
-	}
+	RawDays        *int   `json:"raw_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep snapshots"`
+	MinuteDays     *int   `json:"minute_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 1-minute rollups"`
+	HourDays       *int   `json:"hour_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 1-hour rollups"`
+	ThreeHoursDays *int   `json:"three_hours_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 3-hour rollups"`
+	DayDays        *int   `json:"day_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 1-day rollups"`
+	BudgetBytes    *int64 `json:"budget_bytes,omitempty" minimum:"0" doc:"Maximum size of the database; 0 for unlimited"`
 }
-
-type retentionResponse struct{ Body backend.Retention }
 
 func (a *API) registerStorage() {
-	tags := []string{"storage"}
-	huma.Register(
-		a.huma,
-		huma.Operation{OperationID: "get-storage", Method: http.MethodGet, Path: "/api/v1/storage", Tags: tags,
-			Summary: "What everything takes on disk, and how long it lasts"},
-		a.getStorage,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "get-retention",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/storage/retention",
-			Tags:        tags,
-			Summary:     "For how long what is kept",
-		},
-		func(context.Context, *struct{}) (*retentionResponse, error) {
-			return &retentionResponse{a.store.Retention()}, nil
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "change-retention",
-			Method:      http.MethodPatch,
-			Path:        "/api/v1/storage/retention",
-			Tags:        tags,
-			Summary:     "Change for how long what is kept; what is past it goes within moments",
-		},
-		a.changeRetention,
-	)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/storage", "get-storage", tagStorage,
+		"Get the size of the database"), a.getStorage)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/storage/retention", "get-retention", tagStorage,
+		"Get the retention settings"), a.getRetention)
+	huma.Register(a.huma, withDescription("Data beyond the new retention is deleted within moments.",
+		operation(http.MethodPatch, "/api/v1/storage/retention", "change-retention", tagStorage,
+			"Change the retention settings")), a.changeRetention)
 }
 
-func (a *API) getStorage(ctx context.Context, _ *struct{}) (*storageResponse, error) {
+func (a *API) getStorage(ctx context.Context, _ *struct{}) (*response[StorageView], error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
 	st, err := a.store.Storage(ctx)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
-	out := &storageResponse{}
-	b := &out.Body
-	found := a.store.Profile()
-	b.Profile, b.ProfileReason = found.Profile, found.Reason
-	b.Bytes, b.Relations, b.ProcessSamples, b.SamplesPerDay, b.BytesPerDay, b.Retention = st.Bytes, st.Relations, st.ProcessSamples, st.SamplesPerDay, st.BytesPerDay, st.Retention
-	b.BytesPerSample, b.Compression, b.BudgetDays = nilIfZero(
-		st.BytesPerSample,
-	), nilIfZero(
-		st.Compression,
-	), nilIfZero(
-		st.BudgetDays,
-	)
+	detected := a.store.Profile()
+	view := StorageView{
+		Profile:        detected.Profile,
+		ProfileReason:  detected.Reason,
+		Bytes:          st.Bytes,
+		Relations:      st.Relations,
+		ProcessSamples: st.ProcessSamples,
+		BytesPerSample: nilIfZero(st.BytesPerSample),
+		Compression:    nilIfZero(st.Compression),
+		SamplesPerDay:  st.SamplesPerDay,
+		BytesPerDay:    st.BytesPerDay,
+		BudgetDays:     nilIfZero(st.BudgetDays),
+		Retention:      st.Retention,
+	}
 	if st.Oldest != 0 {
-		b.Oldest = &st.Oldest
+		view.Oldest = &st.Oldest
 	}
-	return out, nil
+	return &response[StorageView]{view}, nil
 }
 
 func nilIfZero(v float64) *float64 {
@@ -107,27 +79,30 @@ func nilIfZero(v float64) *float64 {
 	return &v
 }
 
-func (a *API) changeRetention(ctx context.Context, in *retentionPatch) (*retentionResponse, error) {
-	keep := a.store.Retention()
-	for _, field := range []struct {
-		to   *int
-		from *int
-	}{{&keep.RawDays, in.Body.RawDays}, {&keep.MinuteDays, in.Body.MinuteDays}, {&keep.HourDays, in.Body.HourDays},
-		{&keep.ThreeHoursDays, in.Body.ThreeHoursDays}, {&keep.DayDays, in.Body.DayDays}} {
-		if field.from != nil {
-			*field.to = *field.from
-		}
+func (a *API) getRetention(context.Context, *struct{}) (*response[backend.Retention], error) {
+	return &response[backend.Retention]{a.store.Retention()}, nil
+}
+
+func (a *API) changeRetention(
+	ctx context.Context, in *struct{ Body retentionPatch },
+) (*response[backend.Retention], error) {
+	retention := a.store.Retention()
+	set(&retention.RawDays, in.Body.RawDays)
+	set(&retention.MinuteDays, in.Body.MinuteDays)
+	set(&retention.HourDays, in.Body.HourDays)
+	set(&retention.ThreeHoursDays, in.Body.ThreeHoursDays)
+	set(&retention.DayDays, in.Body.DayDays)
+	set(&retention.BudgetBytes, in.Body.BudgetBytes)
+	if err := a.store.SetRetention(ctx, retention); err != nil {
+		return nil, a.problemOf(ctx, err)
 	}
-	if in.Body.BudgetBytes != nil {
-		keep.BudgetBytes = *in.Body.BudgetBytes
+	a.auth.Record(ctx, "retention.changed", "setting retention", map[string]any{"retention": retention})
+	return &response[backend.Retention]{retention}, nil
+}
+
+// set assigns a value unless it is nil.
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
 	}
-	err := a.store.SetRetention(ctx, keep)
-	if wrong, ok := errors.AsType[*backend.RetentionError](err); ok {
-		return nil, invalid(wrong.Field, "%s", wrong.Problem)
-	}
-	if err != nil {
-		return nil, a.fail(ctx, err)
-	}
-	a.auth.Record(ctx, "retention.changed", "setting retention", map[string]any{"retention": keep})
-	return &retentionResponse{keep}, nil
 }

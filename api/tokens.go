@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,13 +16,13 @@ type TokenView struct {
 	ID        int64          `json:"id"`
 	Name      string         `json:"name"`
 	Role      auth.Role      `json:"role" enum:"admin,user,agent"`
-	MachineID *string        `json:"machine_id" doc:"Of an agent: the machine it is bound to"`
-	Tags      []string       `json:"tags" nullable:"false" doc:"Which machines a user's token sees; * is all. Of an agent: the tags of its machine"`
-	Scopes    []string       `json:"scopes" doc:"Permissions that it is limited to; null for all that its role has"`
+	MachineID *string        `json:"machine_id" doc:"Machine that an agent's token is bound to"`
+	Tags      []string       `json:"tags" nullable:"false" doc:"Role user: tags of the machines it may read; * for all. Role agent: tags of its machine"`
+	Scopes    []string       `json:"scopes" doc:"Scopes that restrict the token; null for everything its role may do"`
 	CreatedAt snapshot.Time  `json:"created_at" format:"date-time"`
 	CreatedBy string         `json:"created_by"`
-	ExpiresAt *snapshot.Time `json:"expires_at" format:"date-time"`
-	LastUsed  *snapshot.Time `json:"last_used" format:"date-time" doc:"To the minute"`
+	ExpiresAt *snapshot.Time `json:"expires_at" format:"date-time" doc:"null if the token does not expire"`
+	LastUsed  *snapshot.Time `json:"last_used" format:"date-time" doc:"Last use, to the minute"`
 }
 
 func tokenView(t *accounts.Token) TokenView {
@@ -32,143 +31,88 @@ func tokenView(t *accounts.Token) TokenView {
 		Name:      t.Name,
 		Role:      auth.Role(t.Role),
 		MachineID: t.MachineID,
-		Tags:      t.Tags,
+		Tags:      notNil(t.Tags),
 		Scopes:    t.Scopes,
 		CreatedAt: snapshot.TimeOf(t.CreatedAt),
 		CreatedBy: t.CreatedBy,
-		ExpiresAt: timeOrNil(t.ExpiresAt),
-		LastUsed:  timeOrNil(t.LastUsed),
+		ExpiresAt: optionalTime(t.ExpiresAt),
+		LastUsed:  optionalTime(t.LastUsed),
 	}
 }
 
-// SecretTokenView is a token with its secret, which is told once.
+// TokenWithSecretView is a new token with its secret.
 type TokenWithSecretView struct {
 	TokenView
-	Token string `json:"token" doc:"The secret: it is told this once"`
+	Token string `json:"token" doc:"The secret. It is shown only in this response"`
+}
+
+// TokenList is a page of tokens.
+type TokenList struct {
+	Results    []TokenView `json:"results" nullable:"false" doc:"Tokens, oldest first"`
+	NextCursor *string     `json:"next_cursor" doc:"Cursor of the next page; null on the last page"`
 }
 
 type newToken struct {
-	Name      string    `json:"name" minLength:"1" maxLength:"64" doc:"What it is for"`
-	Role      auth.Role `json:"role" enum:"admin,user,agent"`
-	MachineID string    `json:"machine_id,omitempty" maxLength:"128" pattern:"^[A-Za-z0-9._:-]*$" doc:"Of an agent: the machine it is bound to"`
-	Tags      []string  `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Which machines a user's token sees; * is all"`
-	Scopes    []string  `json:"scopes,omitempty" nullable:"false" minItems:"1" maxItems:"20" enum:"machines.read,machines.change,snapshots.write,config.read,metrics.read,storage.read,storage.change,accounts,audit.read" doc:"Limit it to these permissions of its role"`
-	ExpiresAt string    `json:"expires_at,omitempty" format:"date-time" doc:"When it ends by itself; absent: never"`
+	Name      string            `json:"name" minLength:"1" maxLength:"64" doc:"What the token is for"`
+	Role      auth.Role         `json:"role" enum:"admin,user,agent"`
+	MachineID string            `json:"machine_id,omitempty" maxLength:"128" pattern:"^[A-Za-z0-9._:-]*$" doc:"Role agent: machine to bind the token to"`
+	Tags      []string          `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Role user: tags of the machines it may read; * for all"`
+	Scopes    []auth.Permission `json:"scopes,omitempty" nullable:"false" minItems:"1" maxItems:"20" enum:"machines.read,machines.change,snapshots.write,config.read,metrics.read,storage.read,storage.change,accounts,audit.read" doc:"Restrict the token to these scopes. Default: everything its role may do"`
+	ExpiresAt string            `json:"expires_at,omitempty" format:"date-time" doc:"When the token expires. Default: never"`
 }
 
 type tokenListInput struct {
-	MachineID string `query:"machine_id" maxLength:"128" doc:"Of this machine alone"`
-	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Cursor    string `query:"cursor" maxLength:"2000"`
-}
-
-type tokenList struct {
-	Body struct {
-		Results    []TokenView `json:"results" nullable:"false"`
-		NextCursor *string     `json:"next_cursor"`
-	}
+	MachineID string `query:"machine_id" maxLength:"128" doc:"Only tokens of this machine's agent"`
+	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of tokens on a page"`
+	Cursor    string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page"`
 }
 
 func (a *API) registerTokens() {
-	tags := []string{"accounts"}
-	huma.Register(
-		a.huma,
-		huma.Operation{OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/v1/tokens", Tags: tags,
-			Summary: "Tokens of programs and agents, the oldest first"},
-		a.listTokens,
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:   "add-token",
-			Method:        http.MethodPost,
-			Path:          "/api/v1/tokens",
-			Tags:          tags,
-			MaxBodyBytes:  maxSmallBody,
-			DefaultStatus: http.StatusCreated,
-			Summary:       "Make a token; its secret is told this once",
-		},
-		func(ctx context.Context, in *struct{ Body newToken }) (*struct{ Body TokenWithSecretView }, error) {
-			until, err := parseExpiry("expires_at", in.Body.ExpiresAt)
-			if err != nil {
-				return nil, err
-			}
-			wanted := auth.TokenParams{
-				Name:      in.Body.Name,
-				Role:      in.Body.Role,
-				MachineID: in.Body.MachineID,
-				Tags:      in.Body.Tags,
-				ExpiresAt: until,
-			}
-			for _, scope := range in.Body.Scopes {
-				wanted.Permissions = append(wanted.Permissions, auth.Permission(scope))
-			}
-			secret, token, err := a.auth.CreateToken(ctx, wanted)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			if token.Tags == nil {
-				token.Tags = []string{}
-			}
-			return &struct{ Body TokenWithSecretView }{TokenWithSecretView{tokenView(token), secret}}, nil
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:   "revoke-token",
-			Method:        http.MethodDelete,
-			Path:          "/api/v1/tokens/{token_id}",
-			Tags:          tags,
-			DefaultStatus: http.StatusNoContent,
-			Summary:       "End a token, at once",
-		},
-		func(ctx context.Context, in *struct {
-			TokenID int64 `path:"token_id" minimum:"1"`
-		}) (*struct{}, error) {
-			return nil, a.orFail(ctx, a.auth.RevokeToken(ctx, in.TokenID))
-		},
-	)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/tokens", "list-tokens", tagAccounts,
+		"List the tokens of programs and agents"), a.listTokens)
+	huma.Register(a.huma, withStatus(http.StatusCreated, operation(http.MethodPost, "/api/v1/tokens", "add-token",
+		tagAccounts, "Create a token")), a.createToken)
+	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("The token is invalid at once.",
+		operation(http.MethodDelete, "/api/v1/tokens/{token_id}", "revoke-token", tagAccounts, "Revoke a token"))),
+		a.revokeToken)
 }
 
-func (a *API) listTokens(ctx context.Context, in *tokenListInput) (*tokenList, error) {
-	filter := accounts.TokenFilter{MachineID: in.MachineID, Limit: in.Limit + 1}
-	if err := decodeIDCursor(in.Cursor, "tokens", &filter.AfterID); err != nil {
+func (a *API) createToken(ctx context.Context, in *struct{ Body newToken }) (*response[TokenWithSecretView], error) {
+	expiresAt, err := parseOptionalTime("expires_at", in.Body.ExpiresAt)
+	if err != nil {
 		return nil, err
+	}
+	secret, token, err := a.auth.CreateToken(ctx, auth.TokenParams{
+		Name:        in.Body.Name,
+		Role:        in.Body.Role,
+		MachineID:   in.Body.MachineID,
+		Tags:        in.Body.Tags,
+		Permissions: in.Body.Scopes,
+		ExpiresAt:   expiresAt,
+	})
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[TokenWithSecretView]{TokenWithSecretView{tokenView(token), secret}}, nil
+}
+
+func (a *API) revokeToken(ctx context.Context, in *struct {
+	TokenID int64 `path:"token_id" minimum:"1"`
+}) (*struct{}, error) {
+	return nil, a.problemOf(ctx, a.auth.RevokeToken(ctx, in.TokenID))
+}
+
+func (a *API) listTokens(ctx context.Context, in *tokenListInput) (*response[TokenList], error) {
+	filter := accounts.TokenFilter{MachineID: in.MachineID, Limit: in.Limit + 1}
+	if in.Cursor != "" {
+		if err := decodeInts(in.Cursor, "tokens", &filter.AfterID); err != nil {
+			return nil, err
+		}
 	}
 	tokens, err := a.auth.Tokens(ctx, filter)
 	if err != nil {
-		return nil, a.fail(ctx, err)
+		return nil, a.problemOf(ctx, err)
 	}
-	out := &tokenList{}
-	out.Body.Results = make([]TokenView, 0, len(tokens))
-	for i := range tokens {
-		if i == in.Limit {
-			out.Body.NextCursor = encodeIDCursor("tokens", tokens[i-1].ID)
-			break
-		}
-		out.Body.Results = append(out.Body.Results, tokenView(&tokens[i]))
-	}
-	return out, nil
-}
-
-// after reads the id that a page goes on after; 0 for the first page.
-func decodeIDCursor(cursor, list string, id *int64) error {
-	if cursor == "" {
-		return nil
-	}
-	var text string
-	if err := decodeCursor(cursor, list, &text); err != nil {
-		return err
-	}
-	var err error
-	if *id, err = strconv.ParseInt(text, 10, 64); err != nil {
-		return invalid("cursor", "is not a next_cursor of this list")
-	}
-	return nil
-}
-
-func encodeIDCursor(list string, id int64) *string {
-	cursor := encodeCursor(list, strconv.FormatInt(id, 10))
-	return &cursor
+	tokens, next := pageByID("tokens", tokens, in.Limit, func(t *accounts.Token) int64 { return t.ID })
+	return &response[TokenList]{TokenList{Results: views(tokens, tokenView), NextCursor: next}}, nil
 }

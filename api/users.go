@@ -12,14 +12,14 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// UserView is a person.
+// UserView is a user.
 type UserView struct {
 	Name      string         `json:"name"`
 	Role      auth.Role      `json:"role" enum:"admin,user"`
-	Tags      []string       `json:"tags" nullable:"false" doc:"Which machines a user sees; * is all. An admin sees all"`
-	Disabled  bool           `json:"disabled" doc:"May not log in"`
-	TOTP      bool           `json:"totp" doc:"Asked for one-time codes"`
-	Elsewhere bool           `json:"elsewhere" doc:"Logs in through the identity provider"`
+	Tags      []string       `json:"tags" nullable:"false" doc:"Tags of the machines that a user may read; * for all"`
+	Disabled  bool           `json:"disabled" doc:"Whether the user is blocked from signing in"`
+	TOTP      bool           `json:"totp" doc:"Whether the account requires one-time codes"`
+	Elsewhere bool           `json:"elsewhere" doc:"Whether the user signs in through the identity provider"`
 	CreatedAt snapshot.Time  `json:"created_at" format:"date-time"`
 	LastLogin *snapshot.Time `json:"last_login" format:"date-time"`
 }
@@ -28,182 +28,107 @@ func userView(u *accounts.User) UserView {
 	return UserView{
 		Name:      u.Name,
 		Role:      auth.Role(u.Role),
-		Tags:      u.Tags,
+		Tags:      notNil(u.Tags),
 		Disabled:  u.Disabled,
 		TOTP:      u.TOTPSecret != nil,
 		Elsewhere: u.Issuer != nil,
 		CreatedAt: snapshot.TimeOf(u.CreatedAt),
-		LastLogin: timeOrNil(u.LastLogin),
+		LastLogin: optionalTime(u.LastLogin),
 	}
 }
 
-// UserPath names a person.
+// UserList lists the users.
+type UserList struct {
+	Results []UserView `json:"results" nullable:"false" doc:"Users, by name"`
+}
+
+// UserPath is the path parameter of a user.
 type UserPath struct {
 	Name string `path:"name" minLength:"1" maxLength:"64"`
 }
 
-type userResponse struct{ Body UserView }
-
 type newUser struct {
-	Name     string    `json:"name" minLength:"1" maxLength:"64" doc:"Of A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit"`
+	Name     string    `json:"name" minLength:"1" maxLength:"64" doc:"A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit"`
 	Password string    `json:"password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
 	Role     auth.Role `json:"role,omitempty" enum:"admin,user" default:"user"`
-	Tags     []string  `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Which machines a user sees; * is all"`
+	Tags     []string  `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags of the machines that the user may read; * for all"`
 }
 
 type userPatch struct {
 	Role       *auth.Role `json:"role,omitempty" enum:"admin,user"`
-	Tags       *[]string  `json:"tags,omitempty" nullable:"false" maxItems:"100"`
-	Disabled   *bool      `json:"disabled,omitempty" doc:"true ends all sessions at once"`
-	Password   *string    `json:"password,omitempty" minLength:"1" maxLength:"256" doc:"A new one; ends all sessions"`
-	RemoveTOTP bool       `json:"remove_totp,omitempty" doc:"For somebody who has lost the key"`
+	Tags       *[]string  `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags of the machines that the user may read; * for all"`
+	Disabled   *bool      `json:"disabled,omitempty" doc:"Whether the user is blocked from signing in; true ends all sessions"`
+	Password   *string    `json:"password,omitempty" minLength:"1" maxLength:"256" doc:"New password; ends all sessions"`
+	RemoveTOTP bool       `json:"remove_totp,omitempty" doc:"Turn off one-time codes, for a user who lost the key"`
 }
 
 func (a *API) registerUsers() {
-	tags := []string{"accounts"}
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "list-users",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/users",
-			Tags:        tags,
-			Summary:     "All people, by name",
-		},
-		func(ctx context.Context, _ *struct{}) (*struct {
-			Body struct {
-				Results []UserView `json:"results" nullable:"false"`
-			}
-		}, error) {
-			users, err := a.auth.Users(ctx)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			out := &struct {
-				Body struct {
-					Results []UserView `json:"results" nullable:"false"`
-				}
-			}{}
-			out.Body.Results = make([]UserView, len(users))
-			for i := range users {
-				out.Body.Results[i] = userView(&users[i])
-			}
-			return out, nil
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:   "add-user",
-			Method:        http.MethodPost,
-			Path:          "/api/v1/users",
-			Tags:          tags,
-			MaxBodyBytes:  maxSmallBody,
-			DefaultStatus: http.StatusCreated,
-			Summary:       "Add a person who logs in with a password",
-		},
-		func(ctx context.Context, in *struct{ Body newUser }) (*userResponse, error) {
-			user, err := a.auth.CreateUser(
-				ctx,
-				auth.UserParams{Name: in.Body.Name, Password: in.Body.Password, Role: in.Body.Role, Tags: in.Body.Tags},
-			)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			if user.Tags == nil {
-				user.Tags = []string{}
-			}
-			return &userResponse{userView(user)}, nil
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:  "change-user",
-			Method:       http.MethodPatch,
-			Path:         "/api/v1/users/{name}",
-			Tags:         tags,
-			MaxBodyBytes: maxSmallBody,
-			Summary:      "Change what a person is, sees or logs in with; it counts at once",
-		},
-		func(ctx context.Context, in *struct {
-			UserPath
-			Body userPatch
-		}) (*userResponse, error) {
-			b := &in.Body
-			if b.Role == nil && b.Tags == nil && b.Disabled == nil && b.Password == nil && !b.RemoveTOTP {
-				return nil, problem.New(
-					http.StatusUnprocessableEntity, "invalid_field",
-					"Give role, tags, disabled, password, remove_totp or several of them.",
-				)
-			}
-			user, err := a.auth.ChangeUser(
-				ctx,
-				in.Name,
-				auth.UserChange{
-					Role:       b.Role,
-					Tags:       b.Tags,
-					Disabled:   b.Disabled,
-					Password:   b.Password,
-					RemoveTOTP: b.RemoveTOTP,
-				},
-			)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			return &userResponse{userView(user)}, nil
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:   "delete-user",
-			Method:        http.MethodDelete,
-			Path:          "/api/v1/users/{name}",
-			Tags:          tags,
-			DefaultStatus: http.StatusNoContent,
-			Summary:       "Remove a person; their sessions end at once",
-		},
-		func(ctx context.Context, in *UserPath) (*struct{}, error) {
-			return nil, a.orFail(ctx, a.auth.DeleteUser(ctx, in.Name))
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID: "list-user-sessions",
-			Method:      http.MethodGet,
-			Path:        "/api/v1/users/{name}/sessions",
-			Tags:        tags,
-			Summary:     "A person's sessions",
-		},
-		func(ctx context.Context, in *UserPath) (*sessionList, error) {
-			user, err := a.auth.User(ctx, in.Name)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			return a.listSessions(ctx, user.ID)
-		},
-	)
-	huma.Register(
-		a.huma,
-		huma.Operation{
-			OperationID:   "end-user-session",
-			Method:        http.MethodDelete,
-			Path:          "/api/v1/users/{name}/sessions/{session_id}",
-			Tags:          tags,
-			DefaultStatus: http.StatusNoContent,
-			Summary:       "End one of a person's sessions, at once",
-		},
-		func(ctx context.Context, in *struct {
-			UserPath
-			SessionPath
-		}) (*struct{}, error) {
-			user, err := a.auth.User(ctx, in.Name)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			return nil, a.orFail(ctx, a.auth.EndSession(ctx, user, in.SessionID))
-		},
-	)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/users", "list-users", tagAccounts, "List users"),
+		a.listUsers)
+	huma.Register(a.huma, withStatus(http.StatusCreated, operation(http.MethodPost, "/api/v1/users", "add-user",
+		tagAccounts, "Create a user with a password")), a.createUser)
+	huma.Register(a.huma, withDescription("Changes take effect at once.", operation(http.MethodPatch,
+		"/api/v1/users/{name}", "change-user", tagAccounts, "Update a user")), a.updateUser)
+	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("Ends the user's sessions.",
+		operation(http.MethodDelete, "/api/v1/users/{name}", "delete-user", tagAccounts, "Delete a user"))), a.deleteUser)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/users/{name}/sessions", "list-user-sessions", tagAccounts,
+		"List a user's sessions"), a.listUserSessions)
+	huma.Register(a.huma, withStatus(http.StatusNoContent, operation(http.MethodDelete,
+		"/api/v1/users/{name}/sessions/{session_id}", "end-user-session", tagAccounts, "End a user's session")),
+		a.endUserSession)
+}
+
+func (a *API) listUsers(ctx context.Context, _ *struct{}) (*response[UserList], error) {
+	users, err := a.auth.Users(ctx)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[UserList]{UserList{views(users, userView)}}, nil
+}
+
+func (a *API) createUser(ctx context.Context, in *struct{ Body newUser }) (*response[UserView], error) {
+	user, err := a.auth.CreateUser(ctx, auth.UserParams(in.Body))
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[UserView]{userView(user)}, nil
+}
+
+func (a *API) updateUser(ctx context.Context, in *struct {
+	UserPath
+	Body userPatch
+}) (*response[UserView], error) {
+	change := auth.UserChange(in.Body)
+	if change == (auth.UserChange{}) {
+		return nil, problem.New(http.StatusUnprocessableEntity, "invalid_field",
+			"The body must have at least one of role, tags, disabled, password and remove_totp.")
+	}
+	user, err := a.auth.ChangeUser(ctx, in.Name, change)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[UserView]{userView(user)}, nil
+}
+
+func (a *API) deleteUser(ctx context.Context, in *UserPath) (*struct{}, error) {
+	return nil, a.problemOf(ctx, a.auth.DeleteUser(ctx, in.Name))
+}
+
+func (a *API) listUserSessions(ctx context.Context, in *UserPath) (*response[SessionList], error) {
+	user, err := a.auth.User(ctx, in.Name)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return a.listSessions(ctx, user.ID)
+}
+
+func (a *API) endUserSession(ctx context.Context, in *struct {
+	UserPath
+	SessionPath
+}) (*struct{}, error) {
+	user, err := a.auth.User(ctx, in.Name)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return nil, a.problemOf(ctx, a.auth.EndSession(ctx, user, in.SessionID))
 }

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/query"
+)
+
+// ProcessPointView is a point in the history of a process.
+type ProcessPointView struct {
+	Timestamp  snapshot.Time `json:"timestamp" format:"date-time" doc:"Start of the point's time, or with raw the time of the sample"`
+	State      string        `json:"state,omitempty" doc:"With raw: state of the process, one letter as in ps, or exited"`
+	IntervalMS int64         `json:"interval_ms" doc:"Time that the totals cover, in milliseconds"`
+	Processes  int64         `json:"processes" doc:"Number of processes in the sum"`
+	CPUMS      *int64        `json:"cpu_ms" doc:"CPU time used, in milliseconds"`
+	CPUUsage   *float64      `json:"cpu_usage" doc:"Percent of one core while the process was running"`
+	CPUMSMax   *int64        `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`
+	MemoryAvg  *float64      `json:"memory_avg" doc:"Average resident set size, in bytes"`
+	MemoryMax  *int64        `json:"memory_max" doc:"Maximum resident set size, in bytes"`
+	ThreadsMax *int32        `json:"threads_max"`
+	ReadBytes  *int64        `json:"read_bytes"`
+	WriteBytes *int64        `json:"write_bytes"`
+}
+
+func processPointView(p *query.ProcessPoint) ProcessPointView {
+	return ProcessPointView{
+		Timestamp:  p.Timestamp,
+		State:      p.State,
+		IntervalMS: p.ElapsedMS,
+		Processes:  p.Processes,
+		CPUMS:      p.CPUMS,
+		CPUUsage:   snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
+		CPUMSMax:   p.CPUMSMax,
+		MemoryAvg:  roundedOrNil(p.MemoryAvg),
+		MemoryMax:  p.MemoryMax,
+		ThreadsMax: p.ThreadsMax,
+		ReadBytes:  p.ReadBytes,
+		WriteBytes: p.WriteBytes,
+	}
+}
+
+// ProcessHistoryQuery holds the query parameters of a process history.
+type ProcessHistoryQuery struct {
+	TimeWindow
+	Resolution string `query:"resolution" enum:"auto,raw,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. auto: raw up to two hours"`
+}
+
+type machineProcessHistoryInput struct {
+	MachinePath
+	ProcessHistoryQuery
+	PID       int32  `query:"pid" minimum:"1" doc:"PID of a process. Either pid or name is required"`
+	StartedAt string `query:"started_at" format:"date-time" doc:"With pid: start of the process. Default: the latest process with this PID"`
+	Name      string `query:"name" maxLength:"255" doc:"Name of processes to add up"`
+}
+
+type fleetProcessHistoryInput struct {
+	ProcessHistoryQuery
+	Name string `query:"name" required:"true" minLength:"1" maxLength:"255" doc:"Name of processes to add up"`
+}
+
+// ProcessHistory is the history of a process, or of all processes with one name.
+type ProcessHistory struct {
+	From       snapshot.Time       `json:"from" format:"date-time"`
+	To         snapshot.Time       `json:"to" format:"date-time"`
+	Resolution query.Resolution    `json:"resolution" enum:"raw,1h,3h,1d"`
+	PID        int32               `json:"pid,omitzero"`
+	StartedAt  *snapshot.Time      `json:"started_at,omitempty" format:"date-time"`
+	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
+	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, missing samples mean that nothing changed"`
+	Truncated  bool                `json:"truncated" doc:"Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution"`
+}
+
+func (a *API) registerProcessHistory() {
+	huma.Register(a.huma, withDescription("Returns the history of one process (pid), or of all processes with one name.",
+		operation(http.MethodGet, "/api/v1/machines/{machine_id}/processes/history", "get-process-history", tagHistory,
+			"Get the history of a machine's process")), a.getProcessHistory)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes/history", "get-fleet-process-history", tagHistory,
+		"Get the history of all processes with one name"),
+		func(ctx context.Context, in *fleetProcessHistoryInput) (*response[ProcessHistory], error) {
+			return a.nameHistory(ctx, "", in.Name, &in.ProcessHistoryQuery)
+		})
+}
+
+func (a *API) getProcessHistory(
+	ctx context.Context, in *machineProcessHistoryInput,
+) (*response[ProcessHistory], error) {
+	switch {
+	case in.Name != "" && in.PID != 0:
+		return nil, invalidField("name", "cannot be combined with pid")
+	case in.Name != "":
+		return a.nameHistory(ctx, in.MachineID, in.Name, &in.ProcessHistoryQuery)
+	case in.PID == 0:
+		return nil, invalidField("pid", "is required, or name")
+	}
+	from, to, err := in.parse(a.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	var started snapshot.Time
+	if in.StartedAt != "" {
+		if started, err = parseTime("started_at", in.StartedAt); err != nil {
+			return nil, err
+		}
+	}
+	lifetime, err := a.store.ProcessLifetime(ctx, in.MachineID, in.PID, started)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	resolution := query.Resolution(in.Resolution)
+	if resolution == query.ResolutionAuto {
+		resolution = a.store.ProcessResolution(from, to)
+	}
+	points, truncated, err := a.store.ProcessHistory(ctx, in.MachineID, lifetime, from, to, resolution, maxPoints)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	history := ProcessHistory{
+		From:       from,
+		To:         to,
+		Resolution: resolution,
+		PID:        lifetime.PID,
+		Points:     views(points, processPointView),
+		Truncated:  truncated,
+	}
+	if lifetime.StartedAt != 0 {
+		history.StartedAt = &lifetime.StartedAt
+	}
+	for i := range lifetime.Identities {
+		history.Identities = append(history.Identities, lifetime.Identities[i].Identity)
+	}
+	return &response[ProcessHistory]{history}, nil
+}
+
+// nameHistory returns the history of all processes with a name, on one machine or on all machines for "".
+func (a *API) nameHistory(
+	ctx context.Context, machineID, name string, in *ProcessHistoryQuery,
+) (*response[ProcessHistory], error) {
+	from, to, err := in.parse(a.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	resolution := query.Resolution(in.Resolution)
+	switch resolution {
+	case query.ResolutionRaw:
+		return nil, invalidField("resolution", "must be 1h, 3h or 1d for a name")
+	case query.ResolutionAuto:
+		if resolution = a.store.ProcessResolution(from, to); resolution == query.ResolutionRaw {
+			resolution = query.ResolutionHour
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
+	points, truncated, err := a.store.NameHistory(ctx, viewOf(ctx), machineID, name, from, to, resolution, maxPoints)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[ProcessHistory]{ProcessHistory{
+		From:       from,
+		To:         to,
+		Resolution: resolution,
+		Points:     views(points, processPointView),
+		Truncated:  truncated,
+	}}, nil
+}
