@@ -5,7 +5,7 @@ const { ApiError, fieldError } = await import("./client");
 
 describe("faultOf", () => {
   const error = new ApiError(422, {
-    detail: "password: must have at least 12 characters",
+    detail: "password must have at least 12 characters.",
     field: "password",
     errors: [{ field: "password", message: "must have at least 12 characters" }],
   });

@@ -11,7 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what to which machine, user, token or setting */
+        /**
+         * Query the audit log
+         * @description The log records changes of machines, users, tokens and settings.
+         */
         get: operations["list-audit"];
         put?: never;
         post?: never;
@@ -31,8 +34,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Log in; the session is a cookie
-         * @description For browsers. Programs use tokens. 401 code_needed asks for the one-time code: send everything again with it. 429 says how long to wait.
+         * Sign in
+         * @description Starts a session in a cookie, for browsers. Programs use tokens instead. If the status is 401 with the code code_needed, send the request again with the one-time code.
          */
         post: operations["login"];
         delete?: never;
@@ -50,7 +53,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End this session */
+        /** Sign out */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -65,7 +68,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How to log in here */
+        /** Get the sign-in methods */
         get: operations["get-login-methods"];
         put?: never;
         post?: never;
@@ -82,7 +85,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where the identity provider sends the browser back to */
+        /** Finish sign-in through the identity provider */
         get: operations["oidc-callback"];
         put?: never;
         post?: never;
@@ -99,7 +102,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Send the browser to the identity provider */
+        /** Start sign-in through the identity provider */
         get: operations["oidc-login"];
         put?: never;
         post?: never;
@@ -118,7 +121,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Add the first administrator, by the set-up link, and log in */
+        /**
+         * Create the first administrator
+         * @description Requires the secret of a setup link. Also signs in.
+         */
         post: operations["setup"];
         delete?: never;
         options?: never;
@@ -135,7 +141,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Turn a use of an enrolment key into a token that is bound to one machine */
+        /**
+         * Exchange an enrolment key for a token
+         * @description Uses up one use of the key. The token is bound to the machine.
+         */
         post: operations["enrol"];
         delete?: never;
         options?: never;
@@ -150,10 +159,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The enrolment keys that count */
+        /** List active enrolment keys */
         get: operations["list-enrolment-keys"];
         put?: never;
-        /** Make an enrolment key; its secret is told this once */
+        /** Create an enrolment key */
         post: operations["add-enrolment-key"];
         delete?: never;
         options?: never;
@@ -171,7 +180,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End an enrolment key; tokens that were got with it stay */
+        /**
+         * Revoke an enrolment key
+         * @description Tokens that agents received for the key stay valid.
+         */
         delete: operations["revoke-enrolment-key"];
         options?: never;
         head?: never;
@@ -186,8 +198,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Live snapshots over WebSocket
-         * @description Send LiveRequest objects to subscribe to machines, on one socket as many as wanted; receive LiveMessage objects. After a broken connection, subscribe with since to get what was missed. The socket is closed with 4401 when the session or token ends, and with 4403 when a machine that it watches may not be read any more.
+         * Subscribe to live snapshots
+         * @description Opens a WebSocket. Send LiveRequest objects to subscribe to any number of machines, and receive LiveMessage objects. After a lost connection, subscribe with since to get what you missed. The server closes the socket with 4401 when the session or token becomes invalid, and with 4403 when the caller loses access to a subscribed machine.
          */
         get: operations["live"];
         put?: never;
@@ -205,10 +217,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List machines, by hostname */
+        /** List machines */
         get: operations["list-machines"];
         put?: never;
-        /** Register a machine, or tell what has changed about it */
+        /**
+         * Register or update a machine
+         * @description Agents call it. The status is 200 if the machine was registered before.
+         */
         post: operations["register-machine"];
         delete?: never;
         options?: never;
@@ -223,15 +238,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One machine */
+        /** Get a machine */
         get: operations["get-machine"];
         put?: never;
         post?: never;
-        /** Forget a machine and its history; an agent that still runs registers it anew */
+        /**
+         * Delete a machine
+         * @description Deletes the machine's history too. An agent that is still running registers the machine again.
+         */
         delete: operations["delete-machine"];
         options?: never;
         head?: never;
-        /** Change a machine's config; its agent learns of it with its next post */
+        /**
+         * Change a machine's configuration
+         * @description The change takes effect at the agent's next report.
+         */
         patch: operations["patch-machine"];
         trace?: never;
     };
@@ -242,7 +263,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a machine was doing at an instant: its newest snapshot at or before it, with every process */
+        /**
+         * Get a machine's snapshot at a time
+         * @description Returns the last snapshot at or before the time, with every process.
+         */
         get: operations["get-machine-at"];
         put?: never;
         post?: never;
@@ -259,7 +283,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a machine's agent is told to do */
+        /** Get a machine's configuration */
         get: operations["get-machine-config"];
         put?: never;
         post?: never;
@@ -276,7 +300,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is different between two instants of a machine: what started, ended, grew and shrank */
+        /**
+         * Compare a machine's processes at two times
+         * @description Lists the processes that started, ended, grew and shrank.
+         */
         get: operations["get-machine-diff"];
         put?: never;
         post?: never;
@@ -294,8 +321,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * All snapshots of a window as a stream, however long it is
-         * @description Oldest first. An answer that breaks off before its end (the chunked encoding tells) is not complete: go on from the last timestamp. In csv, texts that a spreadsheet would take for a formula begin with an apostrophe, and control characters are written as \x….
+         * Export a machine's snapshots
+         * @description Streams a time window of any length, oldest first. If the connection closes before the end of the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, control characters are escaped as \x…, and values that a spreadsheet would treat as formulas begin with an apostrophe.
          */
         get: operations["export-machine"];
         put?: never;
@@ -313,7 +340,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A machine's chart: averages, maxima and totals per bucket of time */
+        /**
+         * Get a machine's system metrics over time
+         * @description Returns averages, maxima and totals for each point.
+         */
         get: operations["get-machine-metrics"];
         put?: never;
         post?: never;
@@ -330,7 +360,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The processes of a machine that used most in a window */
+        /** List the top processes of a machine */
         get: operations["list-top-processes"];
         put?: never;
         post?: never;
@@ -347,7 +377,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The history of one process, or of all processes of one name, on a machine */
+        /**
+         * Get the history of a machine's process
+         * @description Returns the history of one process (pid), or of all processes with one name.
+         */
         get: operations["get-process-history"];
         put?: never;
         post?: never;
@@ -364,7 +397,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** CPU of each of a machine's processes in a window of at most an hour, in 60 points, for small lines beside them */
+        /**
+         * Get the CPU usage of a machine's processes over time
+         * @description Returns 60 points per process, for sparklines. The window must be at most an hour long.
+         */
         get: operations["get-process-trends"];
         put?: never;
         post?: never;
@@ -381,7 +417,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Snapshots of a machine in a range of time; without a range, the latest */
+        /**
+         * List a machine's snapshots
+         * @description Without a time window, returns the latest snapshot.
+         */
         get: operations["list-snapshots"];
         put?: never;
         post?: never;
@@ -401,8 +440,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give an agent a new token
-         * @description The token that asks counts until the new one is first used, so that none is lost on the way.
+         * Rotate an agent's token
+         * @description The current token stays valid until the new one is first used.
          */
         post: operations["rotate-machine-token"];
         delete?: never;
@@ -418,7 +457,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who the caller is */
+        /** Get the caller's account */
         get: operations["get-me"];
         put?: never;
         post?: never;
@@ -437,7 +476,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Change one's password; one's other sessions end */
+        /**
+         * Change your password
+         * @description Ends the caller's other sessions.
+         */
         post: operations["change-my-password"];
         delete?: never;
         options?: never;
@@ -452,9 +494,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How one likes to see processes */
+        /** Get your display preferences */
         get: operations["get-my-preferences"];
-        /** Keep how one likes to see processes */
+        /** Set your display preferences */
         put: operations["set-my-preferences"];
         post?: never;
         delete?: never;
@@ -470,7 +512,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One's sessions */
+        /** List your sessions */
         get: operations["list-my-sessions"];
         put?: never;
         post?: never;
@@ -490,7 +532,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End one of one's sessions, at once */
+        /** End one of your sessions */
         delete: operations["end-my-session"];
         options?: never;
         head?: never;
@@ -506,7 +548,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a key for one-time codes; it is in use once confirmed */
+        /**
+         * Create a key for one-time codes
+         * @description The key is active after you confirm it with a code.
+         */
         post: operations["offer-totp"];
         delete?: never;
         options?: never;
@@ -523,7 +568,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask for one-time codes of that key from now on */
+        /**
+         * Activate a key for one-time codes
+         * @description From then on, sign-in requires a code.
+         */
         post: operations["confirm-totp"];
         delete?: never;
         options?: never;
@@ -540,7 +588,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask for no one-time codes any more */
+        /** Turn off one-time codes */
         post: operations["remove-totp"];
         delete?: never;
         options?: never;
@@ -555,7 +603,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which machines ran a process, by name or command line, at an instant or in a window */
+        /**
+         * Find the machines that ran a process
+         * @description Searches by name or command line, at a time or in a time window.
+         */
         get: operations["find-processes"];
         put?: never;
         post?: never;
@@ -572,7 +623,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The history of all processes of one name on all machines */
+        /** Get the history of all processes with one name */
         get: operations["get-fleet-process-history"];
         put?: never;
         post?: never;
@@ -589,7 +640,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The processes of all machines that used most in a window */
+        /** List the top processes of all machines */
         get: operations["list-fleet-top-processes"];
         put?: never;
         post?: never;
@@ -609,8 +660,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Store a batch of snapshots; the answer comes after the commit
-         * @description The body may be compressed (Content-Encoding gzip or zstd). A batch is stored as a whole or not at all; snapshots that were stored before are counted as duplicates. After 409 full_snapshot_needed or out_of_order the next snapshot must be a full one. 413, 429 and 503 lose nothing: send again, in smaller batches or after Retry-After. docs/limits.md lists the limits.
+         * Store a batch of snapshots
+         * @description The body may be compressed with gzip or zstd (Content-Encoding). The server responds after it has committed the batch. A batch is stored completely or not at all. Snapshots that are stored already are counted as duplicates. After 409 full_snapshot_needed or out_of_order, the next snapshot must be a full one. After 413, 429 or 503, send the batch again, in smaller batches or after the time in Retry-After. docs/limits.md lists the limits.
          */
         post: operations["post-snapshots"];
         delete?: never;
@@ -626,7 +677,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What everything takes on disk, and how long it lasts */
+        /** Get the size of the database */
         get: operations["get-storage"];
         put?: never;
         post?: never;
@@ -643,14 +694,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** For how long what is kept */
+        /** Get the retention settings */
         get: operations["get-retention"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** Change for how long what is kept; what is past it goes within moments */
+        /**
+         * Change the retention settings
+         * @description Data beyond the new retention is deleted within moments.
+         */
         patch: operations["change-retention"];
         trace?: never;
     };
@@ -661,10 +715,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tokens of programs and agents, the oldest first */
+        /** List the tokens of programs and agents */
         get: operations["list-tokens"];
         put?: never;
-        /** Make a token; its secret is told this once */
+        /** Create a token */
         post: operations["add-token"];
         delete?: never;
         options?: never;
@@ -682,7 +736,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End a token, at once */
+        /**
+         * Revoke a token
+         * @description The token is invalid at once.
+         */
         delete: operations["revoke-token"];
         options?: never;
         head?: never;
@@ -696,7 +753,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The last hour of several machines in 60 points each, for small lines beside them */
+        /**
+         * Get the last hour of several machines
+         * @description Returns 60 points per machine, for sparklines.
+         */
         get: operations["get-machine-trends"];
         put?: never;
         post?: never;
@@ -713,10 +773,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All people, by name */
+        /** List users */
         get: operations["list-users"];
         put?: never;
-        /** Add a person who logs in with a password */
+        /** Create a user with a password */
         post: operations["add-user"];
         delete?: never;
         options?: never;
@@ -734,11 +794,17 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Remove a person; their sessions end at once */
+        /**
+         * Delete a user
+         * @description Ends the user's sessions.
+         */
         delete: operations["delete-user"];
         options?: never;
         head?: never;
-        /** Change what a person is, sees or logs in with; it counts at once */
+        /**
+         * Update a user
+         * @description Changes take effect at once.
+         */
         patch: operations["change-user"];
         trace?: never;
     };
@@ -749,7 +815,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A person's sessions */
+        /** List a user's sessions */
         get: operations["list-user-sessions"];
         put?: never;
         post?: never;
@@ -769,7 +835,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End one of a person's sessions, at once */
+        /** End a user's session */
         delete: operations["end-user-session"];
         options?: never;
         head?: never;
@@ -783,7 +849,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The server is alive */
+        /** Check that the server is alive */
         get: operations["healthz"];
         put?: never;
         post?: never;
@@ -800,7 +866,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The server's own metrics, for Prometheus */
+        /** Get the server's own metrics for Prometheus */
         get: operations["get-metrics"];
         put?: never;
         post?: never;
@@ -817,7 +883,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The newest values of the machines that the caller sees, for Prometheus */
+        /** Get the latest values of the caller's machines for Prometheus */
         get: operations["get-metrics-machines"];
         put?: never;
         post?: never;
@@ -834,7 +900,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The server can reach its database */
+        /** Check that the server can reach its database */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -870,28 +936,31 @@ export interface components {
         };
         AgentTokenView: {
             machine_id: string;
-            /** @description The secret: it is told this once */
+            /** @description The secret. It is shown only in this response */
             token: string;
         };
         AuditEntryView: {
             /** @example machine.changed */
             action: string;
-            /** @description Who: a user's name, a token, an enrolment key, or shell for the server's command line */
+            /** @description A user's name, a token, an enrolment key, or shell for the server's command line */
             actor: string;
-            /** @description Where from; empty for the command line */
+            /** @description IP address of the client; empty for the command line */
             address: string;
+            /** @description What was changed; depends on the action */
             detail: {
                 [key: string]: unknown;
             };
+            /** @description ID of the request in the server's log */
             request_id: string;
             /** @example machine web-1 */
             target: string;
             /** Format: date-time */
             timestamp: string;
         };
-        AuditListBody: {
+        AuditLog: {
+            /** @description Cursor of the next page; null on the last page */
             next_cursor: string | null;
-            /** @description The newest first */
+            /** @description Entries, newest first */
             results: components["schemas"]["AuditEntryView"][];
         };
         Batch: {
@@ -932,10 +1001,10 @@ export interface components {
              */
             user?: number;
         };
-        "Change-my-passwordRequest": {
-            /** @description At least 12 characters */
+        ChangePasswordInputBody: {
+            /** @description New password, at least 12 characters */
             new_password: string;
-            /** @description The present one */
+            /** @description Current password */
             password: string;
         };
         Config: {
@@ -956,9 +1025,9 @@ export interface components {
         ConfigPatch: {
             /** @description Whether the agent takes snapshots */
             enabled?: boolean;
-            /** @description Names of processes that the agent does not record; * stands for any text */
+            /** @description Names of the processes not to record; * matches any text */
             exclude?: string[];
-            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            /** @description Names of the processes to record; * matches any text. Empty for all */
             include?: string[];
             /** @description What the agent does not collect */
             omit?: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
@@ -967,11 +1036,14 @@ export interface components {
              * @description Seconds between two snapshots
              */
             polling_interval?: number;
-            /** @description Users see the machines that have a tag granted to them */
+            /** @description Users may read the machines that have one of their tags */
             tags?: string[];
         };
         ConfigView: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Increases with every change of the configuration
+             */
             config_version: number;
             /** @description Whether the agent takes snapshots. A disabled agent only sends heartbeats */
             enabled: boolean;
@@ -987,27 +1059,29 @@ export interface components {
              */
             polling_interval: number;
         };
-        "Confirm-totpRequest": {
+        ConfirmTOTPInputBody: {
+            /** @description Current one-time code of the new key */
             code: string;
-            /** @description The present one */
+            /** @description Current password */
             password: string;
+            /** @description Secret of the new key */
             secret: string;
         };
         CurrentUserView: {
-            /** @description Of an agent's token */
+            /** @description Machine that an agent's token is bound to */
             machine_id?: string;
             name: string;
-            /** @description The account has a password here */
+            /** @description Whether the account has a password */
             password: boolean;
             /** @enum {string} */
             role: "admin" | "user" | "agent";
-            /** @description Of a token that is limited: to what */
+            /** @description Scopes of a restricted token */
             scopes?: string[];
-            /** @description A person in a session, not a token */
+            /** @description Whether the caller is a user with a session, not a token */
             session: boolean;
-            /** @description Which machines a user sees; * is all */
+            /** @description Tags of the machines that a user may read; * for all */
             tags: string[];
-            /** @description The account asks for one-time codes */
+            /** @description Whether the account requires one-time codes */
             totp: boolean;
         };
         Detail: {
@@ -1015,21 +1089,6 @@ export interface components {
             field: string;
             /** @description What is wrong there */
             message: string;
-        };
-        DiffResponseBody: {
-            /** @description Ran at the first instant alone */
-            ended: components["schemas"]["ProcessChangeView"][];
-            /** @description The snapshot that shows the first instant, without processes */
-            from: components["schemas"]["SnapshotView"];
-            /** @description Ran at both, and take more of what is sorted by (of CPU: spent any) */
-            grew: components["schemas"]["ProcessChangeView"][];
-            /** @description Started and ended in between */
-            passed: components["schemas"]["ProcessChangeView"][];
-            /** @description Ran at both, and take less of what is sorted by */
-            shrank: components["schemas"]["ProcessChangeView"][];
-            /** @description Run at the second instant alone */
-            started: components["schemas"]["ProcessChangeView"][];
-            to: components["schemas"]["SnapshotView"];
         };
         Disk: {
             device?: string;
@@ -1055,52 +1114,59 @@ export interface components {
              */
             write_bytes?: number | null;
         };
-        EnrolRequest: {
+        EnrolInputBody: {
+            /** @description Enrolment key */
             key: string;
             machine_id: string;
         } & {
             [key: string]: unknown;
         };
-        EnrolmentKeyListBody: {
+        EnrolmentKeyList: {
             results: components["schemas"]["EnrolmentKeyView"][];
         };
         EnrolmentKeyView: {
             /** Format: date-time */
             created_at: string;
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description null if the key does not expire
+             */
             expires_at: string | null;
             /** Format: int64 */
             id: number;
             name: string;
-            /** @description Of the machines that enrol with it */
+            /** @description Tags of the machines that enrol with the key */
             tags: string[];
-            /** @description May give a new token to a machine that has one, whose old one ends */
+            /** @description Whether the key replaces the token of an enrolled machine */
             takes_over: boolean;
             /**
              * Format: int64
-             * @description null for no limit
+             * @description How many machines may still enrol; null for unlimited
              */
             uses_left: number | null;
         };
-        EnrolmentKeyWithSecretBody: {
+        EnrolmentKeyWithSecretView: {
             /** Format: date-time */
             created_at: string;
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description null if the key does not expire
+             */
             expires_at: string | null;
             /** Format: int64 */
             id: number;
-            /** @description The secret: it is told this once */
+            /** @description The secret. It is shown only in this response */
             key: string;
             name: string;
-            /** @description Of the machines that enrol with it */
+            /** @description Tags of the machines that enrol with the key */
             tags: string[];
-            /** @description May give a new token to a machine that has one, whose old one ends */
+            /** @description Whether the key replaces the token of an enrolled machine */
             takes_over: boolean;
             /**
              * Format: int64
-             * @description null for no limit
+             * @description How many machines may still enrol; null for unlimited
              */
             uses_left: number | null;
         };
@@ -1113,19 +1179,6 @@ export interface components {
             value?: unknown;
         };
         ErrorModel: components["schemas"]["Problem"];
-        FindProcessesResponseBody: {
-            /**
-             * Format: date-time
-             * @description Begin of what was looked at; of an instant the instant
-             */
-            from: string;
-            /** @description null on the last page. A page may be short, even empty, before the last */
-            next_cursor: string | null;
-            /** @description By machine_id */
-            results: components["schemas"]["ProcessMatchView"][];
-            /** Format: date-time */
-            to: string;
-        };
         Identity: {
             /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
@@ -1147,9 +1200,6 @@ export interface components {
              * @description Bytes sent in the interval
              */
             sent_bytes?: number | null;
-        };
-        "List-usersResponse": {
-            results: components["schemas"]["UserView"][];
         };
         LiveContent: {
             /** @description error: what is wrong, for programs */
@@ -1204,15 +1254,15 @@ export interface components {
             since?: string;
         };
         LoginBody: {
-            /** @description The one-time code, where the account has them */
+            /** @description One-time code, if the account requires one */
             code?: string;
             name: string;
             password: string;
         };
         LoginMethods: {
-            /** @description What the identity provider is called, if there is one; GET /api/v1/auth/oidc/login goes there */
+            /** @description Name of the identity provider. Sign in there through GET /api/v1/auth/oidc/login */
             provider?: string;
-            /** @description Nobody can administer yet: the server has printed a set-up link */
+            /** @description Whether there is no administrator yet. The server has printed a setup link */
             setup_needed: boolean;
         };
         MachineChart: {
@@ -1249,12 +1299,29 @@ export interface components {
             used_swap_max: (number | null)[];
             write_bytes: (number | null)[];
         };
-        MachineListBody: {
-            /** @description Give it as cursor to get the next page; null on the last */
+        MachineDiff: {
+            /** @description Processes that run at from but not at to */
+            ended: components["schemas"]["ProcessChangeView"][];
+            /** @description Snapshot at from, without processes */
+            from: components["schemas"]["SnapshotView"];
+            /** @description Processes that run at both times and use more of sort, or any CPU time */
+            grew: components["schemas"]["ProcessChangeView"][];
+            /** @description Processes that started and ended in between */
+            passed: components["schemas"]["ProcessChangeView"][];
+            /** @description Processes that run at both times and use less of sort */
+            shrank: components["schemas"]["ProcessChangeView"][];
+            /** @description Processes that run at to but not at from */
+            started: components["schemas"]["ProcessChangeView"][];
+            /** @description Snapshot at to, without processes */
+            to: components["schemas"]["SnapshotView"];
+        };
+        MachineList: {
+            /** @description Cursor of the next page; null on the last page */
             next_cursor: string | null;
+            /** @description Machines, by hostname */
             results: components["schemas"]["MachineView"][];
         };
-        MachineMetricsResponseBody: {
+        MachineMetrics: {
             /** Format: date-time */
             from: string;
             /** @enum {string} */
@@ -1262,7 +1329,7 @@ export interface components {
             series: components["schemas"]["MachineChart"];
             /** Format: date-time */
             to: string;
-            /** @description There are more than 10,000 entries; ask for a shorter window or a coarser resolution */
+            /** @description Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution */
             truncated: boolean;
         };
         MachineRegistration: {
@@ -1372,13 +1439,14 @@ export interface components {
             used_swap?: number | null;
         };
         MachineTrendView: {
-            /** @description Average of each of the last 60 minutes, oldest first; null where it was silent */
+            /** @description Average of each of the last 60 minutes, oldest first; null for no data */
             cpu_usage: (number | null)[];
+            /** @description Average of each of the last 60 minutes, oldest first; null for no data */
             load1: (number | null)[];
             machine_id: string;
         };
-        MachineTrendsBody: {
-            /** @description Of those that one sees, by machine_id */
+        MachineTrends: {
+            /** @description Machines that the caller may read, by machine_id */
             results: components["schemas"]["MachineTrendView"][];
             /** Format: date-time */
             to: string;
@@ -1388,25 +1456,34 @@ export interface components {
             architecture: string;
             /**
              * Format: int64
-             * @description Rises with every change of the config; also the ETag
+             * @description Increases with every change of the configuration; also the ETag
              */
             config_version: number;
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description Number of logical CPUs
+             */
             cpu_count: number;
             cpu_model: string;
-            /** @description Whether its agent takes snapshots */
+            /** @description Whether the agent is configured to take snapshots */
             enabled: boolean;
-            /** @description Names of processes that the agent does not record; * stands for any text */
+            /** @description Names of the processes not to record; * matches any text */
             exclude: string[];
             hostname: string;
-            /** @description Names of the only processes that the agent records; * stands for any text, and none for all processes */
+            /** @description Names of the processes to record; * matches any text. Empty for all */
             include: string[];
             kernel: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Time of the last request from the agent
+             */
             last_seen: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Time of the latest snapshot
+             */
             last_snapshot: string | null;
-            /** @description System metrics of the latest snapshot, without devices */
+            /** @description System metrics of the latest snapshot, without disks and interfaces */
             latest?: components["schemas"]["MachineSnapshot"];
             machine_id: string;
             /** @description What the agent does not collect */
@@ -1420,61 +1497,61 @@ export interface components {
             polling_interval: number;
             /**
              * Format: int32
-             * @description At the latest snapshot
+             * @description Number of processes in the latest snapshot
              */
             process_count: number | null;
             /** Format: date-time */
             registered_at: string;
             /**
-             * @description stale: not heard of for two intervals
+             * @description stale if the machine missed two intervals
              * @enum {string}
              */
             status: "up" | "stale";
-            /** @description Users see the machines that have a tag granted to them */
+            /** @description Users may read the machines that have one of their tags */
             tags: string[];
             /**
              * Format: int64
-             * @description Bytes
+             * @description Memory, in bytes
              */
             total_ram: number;
         };
         NewEnrolmentKey: {
             /**
              * Format: date-time
-             * @description When it ends by itself; absent: never
+             * @description When the key expires. Default: never
              */
             expires_at?: string;
-            /** @description What it is for */
+            /** @description What the key is for */
             name: string;
-            /** @description Of the machines that enrol with it */
+            /** @description Tags of the machines that enrol with the key */
             tags?: string[];
-            /** @description May give a new token to a machine that has one, for machines that are installed anew */
+            /** @description Whether the key replaces the token of an enrolled machine, to re-enrol reinstalled machines */
             takes_over?: boolean;
             /**
              * Format: int64
-             * @description How many machines may enrol with it; absent: no limit
+             * @description How many machines may enrol with the key. Default: unlimited
              */
             uses?: number;
         };
         NewToken: {
             /**
              * Format: date-time
-             * @description When it ends by itself; absent: never
+             * @description When the token expires. Default: never
              */
             expires_at?: string;
-            /** @description Of an agent: the machine it is bound to */
+            /** @description Role agent: machine to bind the token to */
             machine_id?: string;
-            /** @description What it is for */
+            /** @description What the token is for */
             name: string;
             /** @enum {string} */
             role: "admin" | "user" | "agent";
-            /** @description Limit it to these permissions of its role */
+            /** @description Restrict the token to these scopes. Default: everything its role may do */
             scopes?: ("machines.read" | "machines.change" | "snapshots.write" | "config.read" | "metrics.read" | "storage.read" | "storage.change" | "accounts" | "audit.read")[];
-            /** @description Which machines a user's token sees; * is all */
+            /** @description Role user: tags of the machines it may read; * for all */
             tags?: string[];
         };
         NewUser: {
-            /** @description Of A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit */
+            /** @description A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit */
             name: string;
             /** @description At least 12 characters */
             password: string;
@@ -1483,7 +1560,7 @@ export interface components {
              * @enum {string}
              */
             role: "admin" | "user";
-            /** @description Which machines a user sees; * is all */
+            /** @description Tags of the machines that the user may read; * for all */
             tags?: string[];
         };
         Node: {
@@ -1536,7 +1613,7 @@ export interface components {
             write_bytes: number | null;
         };
         PasswordConfirmation: {
-            /** @description The present one */
+            /** @description Current password */
             password: string;
         };
         Preferences: {
@@ -1655,19 +1732,22 @@ export interface components {
             command_line: string;
             /**
              * Format: int64
-             * @description CPU time it spent in between, milliseconds
+             * @description CPU time used between the two times, in milliseconds
              */
             cpu_ms: number | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Resident set size at to, in bytes; null if the process was not running
+             */
             memory_after: number | null;
             /**
              * Format: int64
-             * @description Resident set size, bytes; null if it did not run then
+             * @description Resident set size at from, in bytes; null if the process was not running
              */
             memory_before: number | null;
             /**
              * Format: int64
-             * @description After less before; what did not run, or is not known, counts as 0
+             * @description memory_after minus memory_before; null values are 0
              */
             memory_change: number;
             name: string;
@@ -1681,18 +1761,21 @@ export interface components {
             threads_after: number | null;
             /** Format: int32 */
             threads_before: number | null;
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description threads_after minus threads_before; null values are 0
+             */
             threads_change: number;
             user: string;
         };
-        ProcessHistoryResponseBody: {
+        ProcessHistory: {
             /** Format: date-time */
             from: string;
-            /** @description Of one process: what it was called, the newest first */
+            /** @description Names and command lines that the process had, newest first */
             identities?: components["schemas"]["Identity"][];
             /** Format: int32 */
             pid?: number;
-            /** @description Oldest first. Samples are sparse: a level holds until the next one, and nothing is spent in between */
+            /** @description Points, oldest first. With raw, missing samples mean that nothing changed */
             points: components["schemas"]["ProcessPointView"][];
             /** @enum {string} */
             resolution: "raw" | "1h" | "3h" | "1d";
@@ -1700,7 +1783,7 @@ export interface components {
             started_at?: string;
             /** Format: date-time */
             to: string;
-            /** @description There are more than 10,000 points; ask for a shorter window or a coarser resolution */
+            /** @description Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution */
             truncated: boolean;
         };
         ProcessKey: {
@@ -1712,49 +1795,77 @@ export interface components {
         ProcessMatchView: {
             hostname: string;
             machine_id: string;
-            /** @description At an instant: the processes as they were */
+            /** @description With time: the processes */
             processes?: components["schemas"]["Process"][];
             /**
              * Format: date-time
-             * @description At an instant: the snapshot that shows it
+             * @description With time: timestamp of the snapshot
              */
             timestamp?: string;
-            /** @description In a window: what the processes used */
+            /** @description In a window: usage of the processes */
             usages?: components["schemas"]["UsageView"][];
         };
+        ProcessMatches: {
+            /**
+             * Format: date-time
+             * @description Start of the searched window, or the searched time
+             */
+            from: string;
+            /** @description Cursor of the next page; null on the last page. Other pages may be short or empty */
+            next_cursor: string | null;
+            /** @description Machines, by machine_id */
+            results: components["schemas"]["ProcessMatchView"][];
+            /**
+             * Format: date-time
+             * @description End of the searched window, or the searched time
+             */
+            to: string;
+        };
         ProcessPointView: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description CPU time used, in milliseconds
+             */
             cpu_ms: number | null;
             /**
              * Format: int64
-             * @description The most in one interval between snapshots
+             * @description Maximum CPU time in one interval between snapshots, in milliseconds
              */
             cpu_ms_max: number | null;
             /**
              * Format: double
-             * @description Percent of one core, over what of the bucket the process lived through
+             * @description Percent of one core while the process was running
              */
             cpu_usage: number | null;
             /**
              * Format: int64
-             * @description Milliseconds that the amounts cover
+             * @description Time that the totals cover, in milliseconds
              */
             interval_ms: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Average resident set size, in bytes
+             */
             memory_avg: number | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Maximum resident set size, in bytes
+             */
             memory_max: number | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Number of processes in the sum
+             */
             processes: number;
             /** Format: int64 */
             read_bytes: number | null;
-            /** @description Of samples alone: one letter as in ps, or exited */
+            /** @description With raw: state of the process, one letter as in ps, or exited */
             state?: string;
             /** Format: int32 */
             threads_max: number | null;
             /**
              * Format: date-time
-             * @description Begin of the bucket, or the sample's instant
+             * @description Start of the point's time, or with raw the time of the sample
              */
             timestamp: string;
             /** Format: int64 */
@@ -1822,10 +1933,10 @@ export interface components {
             /** Format: date-time */
             started_at?: string;
         };
-        ProcessTrendsBody: {
+        ProcessTrends: {
             /** Format: date-time */
             from: string;
-            /** @description Processes that spent any CPU time in the window */
+            /** @description Processes that used CPU time in the window */
             results: components["schemas"]["ProcessTrendView"][];
             /** Format: date-time */
             to: string;
@@ -1885,32 +1996,48 @@ export interface components {
              */
             three_hours_days: number;
         };
-        RetentionPatchBody: {
+        RetentionPatch: {
             /**
              * Format: int64
-             * @description 0: no bound
+             * @description Maximum size of the database; 0 for unlimited
              */
             budget_bytes?: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Days to keep 1-day rollups
+             */
             day_days?: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Days to keep 1-hour rollups
+             */
             hour_days?: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Days to keep 1-minute rollups
+             */
             minute_days?: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Days to keep snapshots
+             */
             raw_days?: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Days to keep 3-hour rollups
+             */
             three_hours_days?: number;
         };
-        SessionListBody: {
-            /** @description The last used first */
+        SessionList: {
+            /** @description Sessions, most recently used first */
             results: components["schemas"]["SessionView"][];
         };
         SessionView: {
+            /** @description IP address at sign-in */
             address: string;
             /** Format: date-time */
             created_at: string;
-            /** @description The one that asks */
+            /** @description Whether this request uses the session */
             current: boolean;
             /** Format: date-time */
             expires_at: string;
@@ -1918,7 +2045,7 @@ export interface components {
             id: number;
             /**
              * Format: date-time
-             * @description To the minute
+             * @description Last use, to the minute
              */
             last_seen: string;
             user_agent: string;
@@ -1927,7 +2054,7 @@ export interface components {
             name: string;
             /** @description At least 12 characters */
             password: string;
-            /** @description What follows # in the set-up link */
+            /** @description The part of the setup link after # */
             secret: string;
         };
         Snapshot: {
@@ -1958,86 +2085,91 @@ export interface components {
              */
             timestamp: string;
         };
-        SnapshotListBody: {
-            /** @description Give it as cursor, with the same other parameters, to get the next page; null on the last */
+        SnapshotList: {
+            /** @description Cursor of the next page; null on the last page */
             next_cursor: string | null;
-            /** @description Oldest first */
+            /** @description Snapshots, oldest first */
             results: components["schemas"]["SnapshotView"][];
         };
         SnapshotView: {
             /**
              * Format: int64
-             * @description Milliseconds that cpu_ms, cpu_usage and byte counts cover
+             * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds
              */
             interval_ms: number;
             /**
-             * @description How it is stored: as it was sent, but the first of an hour in full; the process list here is complete either way
+             * @description How the snapshot is stored. The processes here are complete either way
              * @enum {string}
              */
             kind: "full" | "changes";
             machine_id: string;
+            /** @description System metrics */
             machine_snapshot: components["schemas"]["MachineSnapshot"];
             /** @description With process_tree: every process, nested under its parent */
             process_tree?: components["schemas"]["Node"][];
-            /** @description With include_processes: every process, by pid */
+            /** @description With include_processes: every process, by PID */
             processes?: components["schemas"]["Process"][];
             /** Format: date-time */
             timestamp: string;
         };
-        StorageResponseBody: {
+        StorageView: {
             /**
              * Format: double
-             * @description Days that fit into the budget at this rate; null without a budget
+             * @description Estimated days that fit into the disk budget; null without a budget
              */
             budget_days: number | null;
             /**
              * Format: int64
-             * @description All relations together
+             * @description Size of all relations
              */
             bytes: number;
             /**
              * Format: int64
-             * @description That a day like the last takes in the long run
+             * @description Estimated long-term size of the last 24 hours
              */
             bytes_per_day: number;
             /**
              * Format: double
-             * @description bytes over process_samples
+             * @description bytes divided by process_samples
              */
             bytes_per_sample: number | null;
             /**
              * Format: double
-             * @description How many times smaller compressed chunks are than they were
+             * @description Ratio of uncompressed to compressed size of the compressed chunks
              */
             compression: number | null;
             /**
              * Format: date-time
-             * @description Begin of the oldest unit of raw data that is kept
+             * @description Start of the oldest partition or chunk of raw data
              */
             oldest: string | null;
             /**
              * Format: int64
-             * @description That the kept snapshots stand for: each process at each instant, stored or not
+             * @description Number of processes in all snapshots, whether stored or derived from earlier samples
              */
             process_samples: number;
-            /** @enum {string} */
+            /**
+             * @description Storage profile of the database
+             * @enum {string}
+             */
             profile: "timescale" | "postgres";
+            /** @description Why this profile is used */
             profile_reason: string;
-            /** @description The largest first */
+            /** @description Relations, largest first */
             relations: components["schemas"]["RelationSize"][];
             retention: components["schemas"]["Retention"];
             /**
              * Format: int64
-             * @description Of the last 24 hours
+             * @description Process samples of the last 24 hours
              */
             samples_per_day: number;
         };
         TOTPKey: {
-            /** @description The same as a QR code: a data: URL */
+            /** @description The URL as a QR code, in a data: URL */
             image: string;
-            /** @description To type into an authenticator */
+            /** @description Base32 secret, for manual entry into an authenticator app */
             secret: string;
-            /** @description otpauth:// */
+            /** @description otpauth:// URL */
             url: string;
         };
         Temperature: {
@@ -2045,114 +2177,128 @@ export interface components {
             celsius: number;
             sensor: string;
         };
-        TokenListBody: {
+        TokenList: {
+            /** @description Cursor of the next page; null on the last page */
             next_cursor: string | null;
+            /** @description Tokens, oldest first */
             results: components["schemas"]["TokenView"][];
         };
         TokenView: {
             /** Format: date-time */
             created_at: string;
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description null if the token does not expire
+             */
             expires_at: string | null;
             /** Format: int64 */
             id: number;
             /**
              * Format: date-time
-             * @description To the minute
+             * @description Last use, to the minute
              */
             last_used: string | null;
-            /** @description Of an agent: the machine it is bound to */
+            /** @description Machine that an agent's token is bound to */
             machine_id: string | null;
             name: string;
             /** @enum {string} */
             role: "admin" | "user" | "agent";
-            /** @description Permissions that it is limited to; null for all that its role has */
+            /** @description Scopes that restrict the token; null for everything its role may do */
             scopes: string[] | null;
-            /** @description Which machines a user's token sees; * is all. Of an agent: the tags of its machine */
+            /** @description Role user: tags of the machines it may read; * for all. Role agent: tags of its machine */
             tags: string[];
         };
         TokenWithSecretView: {
             /** Format: date-time */
             created_at: string;
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description null if the token does not expire
+             */
             expires_at: string | null;
             /** Format: int64 */
             id: number;
             /**
              * Format: date-time
-             * @description To the minute
+             * @description Last use, to the minute
              */
             last_used: string | null;
-            /** @description Of an agent: the machine it is bound to */
+            /** @description Machine that an agent's token is bound to */
             machine_id: string | null;
             name: string;
             /** @enum {string} */
             role: "admin" | "user" | "agent";
-            /** @description Permissions that it is limited to; null for all that its role has */
+            /** @description Scopes that restrict the token; null for everything its role may do */
             scopes: string[] | null;
-            /** @description Which machines a user's token sees; * is all. Of an agent: the tags of its machine */
+            /** @description Role user: tags of the machines it may read; * for all. Role agent: tags of its machine */
             tags: string[];
-            /** @description The secret: it is told this once */
+            /** @description The secret. It is shown only in this response */
             token: string;
         };
-        TopProcessesResponseBody: {
+        TopProcesses: {
             /**
              * Format: date-time
-             * @description A window of more than two hours is widened to whole hours, where rollups serve it
+             * @description Start of the window. Windows of more than two hours are extended to whole hours
              */
             from: string;
-            /** @description The most first */
+            /** @description Highest usage first */
             results: components["schemas"]["UsageView"][];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description End of the window
+             */
             to: string;
         };
         UsageView: {
             command_line?: string;
             /**
              * Format: int64
-             * @description CPU time spent in the window, milliseconds
+             * @description CPU time used in the window, in milliseconds
              */
             cpu_ms: number | null;
             /**
              * Format: int64
-             * @description The most in one interval between snapshots
+             * @description Maximum CPU time in one interval between snapshots, in milliseconds
              */
             cpu_ms_max: number | null;
             /**
              * Format: double
-             * @description The same as percent of one core over the whole window
+             * @description Percent of one core over the whole window
              */
             cpu_usage: number | null;
             /**
              * Format: date-time
-             * @description Of the window
+             * @description First sample in the window
              */
             first_sample: string;
             /**
              * Format: date-time
-             * @description Of the window; what an idle process does not change is not sampled for up to a minute
+             * @description Last sample in the window. Idle processes are sampled once a minute
              */
             latest_sample: string;
-            /** @description Absent where machines are added up */
+            /** @description Absent in sums over several machines */
             machine_id?: string;
             /**
              * Format: double
-             * @description Average resident set size while it ran, bytes; of several processes the average of all
+             * @description Average resident set size while running, in bytes
              */
             memory_avg: number | null;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Maximum resident set size, in bytes
+             */
             memory_max: number | null;
             name: string;
             /**
              * Format: int32
-             * @description Absent where processes of one name are added up, as are the next three
+             * @description Absent in sums over processes of one name, as started_at, command_line and user
              */
             pid?: number;
             /**
              * Format: int64
-             * @description How many processes were added up
+             * @description Number of processes in the sum
              */
             processes: number;
             /** Format: int64 */
@@ -2165,32 +2311,37 @@ export interface components {
             /** Format: int64 */
             write_bytes: number | null;
         };
+        UserList: {
+            /** @description Users, by name */
+            results: components["schemas"]["UserView"][];
+        };
         UserPatch: {
-            /** @description true ends all sessions at once */
+            /** @description Whether the user is blocked from signing in; true ends all sessions */
             disabled?: boolean;
-            /** @description A new one; ends all sessions */
+            /** @description New password; ends all sessions */
             password?: string;
-            /** @description For somebody who has lost the key */
+            /** @description Turn off one-time codes, for a user who lost the key */
             remove_totp?: boolean;
             /** @enum {string} */
             role?: "admin" | "user";
+            /** @description Tags of the machines that the user may read; * for all */
             tags?: string[];
         };
         UserView: {
             /** Format: date-time */
             created_at: string;
-            /** @description May not log in */
+            /** @description Whether the user is blocked from signing in */
             disabled: boolean;
-            /** @description Logs in through the identity provider */
+            /** @description Whether the user signs in through the identity provider */
             elsewhere: boolean;
             /** Format: date-time */
             last_login: string | null;
             name: string;
             /** @enum {string} */
             role: "admin" | "user";
-            /** @description Which machines a user sees; * is all. An admin sees all */
+            /** @description Tags of the machines that a user may read; * for all */
             tags: string[];
-            /** @description Asked for one-time codes */
+            /** @description Whether the account requires one-time codes */
             totp: boolean;
         };
     };
@@ -2205,13 +2356,19 @@ export interface operations {
     "list-audit": {
         parameters: {
             query?: {
+                /** @description Only entries of this actor */
                 actor?: string;
+                /** @description Only entries of this action */
                 action?: string;
+                /** @description Only entries of this target */
                 target?: string;
+                /** @description Start of the time window. Default: the oldest entry */
                 from?: string;
+                /** @description End of the time window. Default: now */
                 to?: string;
+                /** @description Maximum number of entries on a page */
                 limit?: number;
-                /** @description next_cursor of the page before, with the same other parameters */
+                /** @description next_cursor of the previous page, with the same other parameters */
                 cursor?: string;
             };
             header?: never;
@@ -2226,7 +2383,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AuditListBody"];
+                    "application/json": components["schemas"]["AuditLog"];
                 };
             };
             /** @description Error */
@@ -2340,7 +2497,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Elsewhere: the provider, or our pages */
+            /** @description Redirect to the identity provider or to the UI */
             302: {
                 headers: {
                     [name: string]: unknown;
@@ -2367,7 +2524,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Elsewhere: the provider, or our pages */
+            /** @description Redirect to the identity provider or to the UI */
             302: {
                 headers: {
                     [name: string]: unknown;
@@ -2428,7 +2585,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["EnrolRequest"];
+                "application/json": components["schemas"]["EnrolInputBody"];
             };
         };
         responses: {
@@ -2467,7 +2624,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EnrolmentKeyListBody"];
+                    "application/json": components["schemas"]["EnrolmentKeyList"];
                 };
             };
             /** @description Error */
@@ -2500,7 +2657,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EnrolmentKeyWithSecretBody"];
+                    "application/json": components["schemas"]["EnrolmentKeyWithSecretView"];
                 };
             };
             /** @description Error */
@@ -2552,7 +2709,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The socket is open; its messages are of schema LiveMessage */
+            /** @description The WebSocket is open. Its messages have the schema LiveMessage */
             101: {
                 headers: {
                     [name: string]: unknown;
@@ -2602,9 +2759,9 @@ export interface operations {
     "list-machines": {
         parameters: {
             query?: {
-                /** @description Machines on a page */
+                /** @description Maximum number of machines on a page */
                 limit?: number;
-                /** @description next_cursor of the page before */
+                /** @description next_cursor of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -2619,7 +2776,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MachineListBody"];
+                    "application/json": components["schemas"]["MachineList"];
                 };
             };
             /** @description Error */
@@ -2732,7 +2889,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag that the change is based on; without it the change is made whatever happened meanwhile */
+                /** @description ETag of the configuration to change. Without it, concurrent changes are overwritten */
                 "If-Match"?: string;
             };
             path: {
@@ -2770,13 +2927,13 @@ export interface operations {
     "get-machine-at": {
         parameters: {
             query: {
-                /** @description With every process, nested under its parent, instead of a list */
+                /** @description Return the processes as a tree instead of a list */
                 process_tree?: boolean;
-                /** @description Names of processes to leave out, may be repeated; in a tree their children take their place */
+                /** @description Name of processes to leave out; may be repeated. In a tree, their children take their place */
                 exclude?: string[] | null;
-                /** @description The instant */
+                /** @description The time */
                 time: string;
-                /** @description With every process */
+                /** @description Whether to return the processes */
                 include_processes?: boolean;
             };
             header?: never;
@@ -2842,13 +2999,13 @@ export interface operations {
     "get-machine-diff": {
         parameters: {
             query: {
-                /** @description The first instant */
+                /** @description First time */
                 from: string;
-                /** @description The second */
+                /** @description Second time */
                 to: string;
-                /** @description What changed lists are ordered by: CPU time in between, or how much memory or threads changed */
+                /** @description Order of the lists: CPU time used, or change of memory or threads */
                 sort?: "cpu" | "memory" | "threads";
-                /** @description Most entries of each list */
+                /** @description Maximum length of each list */
                 limit?: number;
             };
             header?: never;
@@ -2865,7 +3022,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DiffResponseBody"];
+                    "application/json": components["schemas"]["MachineDiff"];
                 };
             };
             /** @description Error */
@@ -2882,15 +3039,15 @@ export interface operations {
     "export-machine": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description ndjson: a snapshot with its processes on each line. csv: a row per snapshot and process */
+                /** @description ndjson: one snapshot per line. csv: one row per snapshot and process */
                 format?: "ndjson" | "csv";
-                /** @description machine leaves the processes out */
+                /** @description machine: only the system metrics */
                 include?: "processes" | "machine";
             };
             header?: never;
@@ -2901,7 +3058,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The stream */
+            /** @description Snapshots */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2925,13 +3082,13 @@ export interface operations {
     "get-machine-metrics": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Width of the points; auto takes the finest that makes at most about 1,500 */
+                /** @description Time between points. auto: the finest with at most about 1,500 points */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
             };
             header?: never;
@@ -2948,7 +3105,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MachineMetricsResponseBody"];
+                    "application/json": components["schemas"]["MachineMetrics"];
                 };
             };
             /** @description Error */
@@ -2965,16 +3122,17 @@ export interface operations {
     "list-top-processes": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description cpu: time spent in the window; memory: average resident set size */
+                /** @description cpu: CPU time in the window. memory: average resident set size */
                 sort?: "cpu" | "memory";
-                /** @description name adds up the processes of one name */
+                /** @description name: sum over the processes of each name */
                 by?: "process" | "name";
+                /** @description Maximum number of results */
                 limit?: number;
             };
             header?: never;
@@ -2991,7 +3149,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TopProcessesResponseBody"];
+                    "application/json": components["schemas"]["TopProcesses"];
                 };
             };
             /** @description Error */
@@ -3008,19 +3166,19 @@ export interface operations {
     "get-process-history": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Width of the points; raw, which auto takes up to two hours, is every sample of one process */
+                /** @description Time between points. raw: every sample of one process. auto: raw up to two hours */
                 resolution?: "auto" | "raw" | "1h" | "3h" | "1d";
-                /** @description The process; or else name */
+                /** @description PID of a process. Either pid or name is required */
                 pid?: number;
-                /** @description With pid: its start, by default that of the newest process with this pid */
+                /** @description With pid: start of the process. Default: the latest process with this PID */
                 started_at?: string;
-                /** @description All processes of this name */
+                /** @description Name of processes to add up */
                 name?: string;
             };
             header?: never;
@@ -3037,7 +3195,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProcessHistoryResponseBody"];
+                    "application/json": components["schemas"]["ProcessHistory"];
                 };
             };
             /** @description Error */
@@ -3054,11 +3212,11 @@ export interface operations {
     "get-process-trends": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
             };
             header?: never;
@@ -3075,7 +3233,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProcessTrendsBody"];
+                    "application/json": components["schemas"]["ProcessTrends"];
                 };
             };
             /** @description Error */
@@ -3092,21 +3250,21 @@ export interface operations {
     "list-snapshots": {
         parameters: {
             query?: {
-                /** @description With every process, nested under its parent, instead of a list */
+                /** @description Return the processes as a tree instead of a list */
                 process_tree?: boolean;
-                /** @description Names of processes to leave out, may be repeated; in a tree their children take their place */
+                /** @description Name of processes to leave out; may be repeated. In a tree, their children take their place */
                 exclude?: string[] | null;
-                /** @description With every process of each snapshot */
+                /** @description Whether to return the processes of each snapshot */
                 include_processes?: boolean;
-                /** @description The range from this long ago until now: a number and s, m, h, d or w */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w */
                 since?: string;
-                /** @description Begin of the range */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the range, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Snapshots on a page: 100 by default, at most 1000; with processes 20 by default, at most 100 */
+                /** @description Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100 */
                 limit?: number;
-                /** @description next_cursor of the page before */
+                /** @description next_cursor of the previous page, with the same other parameters */
                 cursor?: string;
             };
             header?: never;
@@ -3123,7 +3281,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SnapshotListBody"];
+                    "application/json": components["schemas"]["SnapshotList"];
                 };
             };
             /** @description Error */
@@ -3206,7 +3364,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Change-my-passwordRequest"];
+                "application/json": components["schemas"]["ChangePasswordInputBody"];
             };
         };
         responses: {
@@ -3303,7 +3461,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionListBody"];
+                    "application/json": components["schemas"]["SessionList"];
                 };
             };
             /** @description Error */
@@ -3384,7 +3542,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Confirm-totpRequest"];
+                "application/json": components["schemas"]["ConfirmTOTPInputBody"];
             };
         };
         responses: {
@@ -3440,23 +3598,23 @@ export interface operations {
     "find-processes": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description The instant; or else a window */
+                /** @description Search at this time instead of in a window */
                 time?: string;
-                /** @description The whole name of the processes */
+                /** @description Exact name of the processes */
                 name?: string;
-                /** @description Part of their command line, in any case; with * (any text) or ? (any character) the whole of it */
+                /** @description Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line */
                 command?: string;
-                /** @description Part of their name or of their command line, as command is */
+                /** @description Part of the name or of the command line, or a pattern as in command */
                 text?: string;
-                /** @description Most machines on a page */
+                /** @description Maximum number of machines on a page */
                 limit?: number;
-                /** @description next_cursor of the page before, with the same other parameters */
+                /** @description next_cursor of the previous page, with the same other parameters */
                 cursor?: string;
             };
             header?: never;
@@ -3471,7 +3629,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FindProcessesResponseBody"];
+                    "application/json": components["schemas"]["ProcessMatches"];
                 };
             };
             /** @description Error */
@@ -3488,15 +3646,15 @@ export interface operations {
     "get-fleet-process-history": {
         parameters: {
             query: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Width of the points; raw, which auto takes up to two hours, is every sample of one process */
+                /** @description Time between points. raw: every sample of one process. auto: raw up to two hours */
                 resolution?: "auto" | "raw" | "1h" | "3h" | "1d";
-                /** @description All processes of this name, on all machines */
+                /** @description Name of processes to add up */
                 name: string;
             };
             header?: never;
@@ -3511,7 +3669,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProcessHistoryResponseBody"];
+                    "application/json": components["schemas"]["ProcessHistory"];
                 };
             };
             /** @description Error */
@@ -3528,16 +3686,17 @@ export interface operations {
     "list-fleet-top-processes": {
         parameters: {
             query?: {
-                /** @description The window from this long ago until now: a number and s, m, h, d or w; 1h if no window is given */
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
                 since?: string;
-                /** @description Begin of the window */
+                /** @description Start of the window */
                 from?: string;
-                /** @description End of the window, by default now */
+                /** @description End of the window. Default: now */
                 to?: string;
-                /** @description cpu: time spent in the window; memory: average resident set size */
+                /** @description cpu: CPU time in the window. memory: average resident set size */
                 sort?: "cpu" | "memory";
-                /** @description name adds up the processes of one name */
+                /** @description name: sum over the processes of each name */
                 by?: "process" | "name";
+                /** @description Maximum number of results */
                 limit?: number;
             };
             header?: never;
@@ -3552,7 +3711,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TopProcessesResponseBody"];
+                    "application/json": components["schemas"]["TopProcesses"];
                 };
             };
             /** @description Error */
@@ -3579,7 +3738,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A heartbeat was taken */
+            /** @description The heartbeat was received */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3588,7 +3747,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ack"];
                 };
             };
-            /** @description The batch is durable */
+            /** @description The batch is stored */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3695,7 +3854,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["StorageResponseBody"];
+                    "application/json": components["schemas"]["StorageView"];
                 };
             };
             /** @description Error */
@@ -3747,7 +3906,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RetentionPatchBody"];
+                "application/json": components["schemas"]["RetentionPatch"];
             };
         };
         responses: {
@@ -3774,9 +3933,11 @@ export interface operations {
     "list-tokens": {
         parameters: {
             query?: {
-                /** @description Of this machine alone */
+                /** @description Only tokens of this machine's agent */
                 machine_id?: string;
+                /** @description Maximum number of tokens on a page */
                 limit?: number;
+                /** @description next_cursor of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -3791,7 +3952,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenListBody"];
+                    "application/json": components["schemas"]["TokenList"];
                 };
             };
             /** @description Error */
@@ -3870,7 +4031,7 @@ export interface operations {
     "get-machine-trends": {
         parameters: {
             query: {
-                /** @description The machines; may be repeated */
+                /** @description ID of a machine; may be repeated */
                 machine_id: string[];
             };
             header?: never;
@@ -3885,7 +4046,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MachineTrendsBody"];
+                    "application/json": components["schemas"]["MachineTrends"];
                 };
             };
             /** @description Error */
@@ -3914,7 +4075,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-usersResponse"];
+                    "application/json": components["schemas"]["UserList"];
                 };
             };
             /** @description Error */
@@ -4042,7 +4203,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionListBody"];
+                    "application/json": components["schemas"]["SessionList"];
                 };
             };
             /** @description Error */
@@ -4095,7 +4256,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes */
+            /** @description The check passed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4122,7 +4283,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Metrics as text */
+            /** @description Metrics in the Prometheus text format */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4160,7 +4321,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Metrics as text */
+            /** @description Metrics in the Prometheus text format */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4198,7 +4359,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Yes */
+            /** @description The check passed */
             200: {
                 headers: {
                     [name: string]: unknown;
