@@ -16,47 +16,47 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// fleet is simulated agents: each posts a snapshot an interval, as the real one
-// encodes it, a full one a minute.
+// fleet is the simulated agents. Each posts a snapshot every interval, encoded as the real agent does, and a
+// full one every minute.
 type fleet struct {
 	load   load
 	url    string
-	key    string // with which the agents enrol
+	key    string // enrolment key
 	client *http.Client
 
-	mu       sync.Mutex
-	answers  []time.Duration
-	faults   map[string]int
-	sent     int                            // snapshots acknowledged
-	logical  int                            // process samples they stand for
-	rows     int                            // process samples sent
-	bytes    int                            // on the wire
-	answered map[snapshot.Time][2]time.Time // of machine 0: sent, answered
+	mu      sync.Mutex
+	latency []time.Duration // of acknowledged posts
+	faults  map[string]int
+	sent    int                            // acknowledged snapshots
+	logical int                            // process samples, including unchanged processes
+	rows    int                            // process samples sent
+	bytes   int                            // compressed
+	acked   map[snapshot.Time][2]time.Time // of machine 0: times of the request and of the response
 }
 
 func newFleet(l load, url, key string) *fleet {
 	return &fleet{
-		load:     l,
-		url:      url,
-		key:      key,
-		faults:   make(map[string]int),
-		answered: make(map[snapshot.Time][2]time.Time),
-		client:   &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}},
+		load:   l,
+		url:    url,
+		key:    key,
+		faults: make(map[string]int),
+		acked:  make(map[snapshot.Time][2]time.Time),
+		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}},
 	}
 }
 
 func (f *fleet) machineID(i int) string { return fmt.Sprintf("bench-%05d", i) }
 
-// reset forgets what was measured so far.
+// reset discards the measurements so far.
 func (f *fleet) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.answers, f.sent, f.logical, f.rows, f.bytes = nil, 0, 0, 0, 0
+	f.latency, f.sent, f.logical, f.rows, f.bytes = nil, 0, 0, 0, 0
 	clear(f.faults)
-	clear(f.answered)
+	clear(f.acked)
 }
 
-// run lets the agents post until ctx ends, spread evenly over the interval.
+// run lets the agents post until ctx ends. Their posts are spread evenly over the interval.
 func (f *fleet) run(ctx context.Context) {
 	began := time.Now()
 	var agents sync.WaitGroup
@@ -92,7 +92,7 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 			IntervalMS: f.load.interval.Milliseconds(),
 			Machine:    machine.Metrics(),
 		}
-		// Spread the full snapshots over the minute, as agents that started at any time do.
+		// Spread the full snapshots over the minute, as for agents that started at different times.
 		offset := time.Duration(i) * time.Minute / time.Duration(f.load.agents)
 		if previous == 0 || now.Std().Add(offset).Truncate(time.Minute).After(full.Std().Add(offset)) {
 			s.Processes, full = encoder.Full(processes), now
@@ -110,7 +110,7 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 	}
 }
 
-// enrol gets an agent its token.
+// enrol returns a token for an agent.
 func (f *fleet) enrol(ctx context.Context, machineID string) (string, error) {
 	body := fmt.Appendf(nil, `{"key":%q,"machine_id":%q}`, f.key, machineID)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/v1/enrol", bytes.NewReader(body))
@@ -123,11 +123,11 @@ func (f *fleet) enrol(ctx context.Context, machineID string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = response.Body.Close() }()
-	var answer struct{ Token string }
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusCreated {
+	var enrolled struct{ Token string }
+	if err := json.NewDecoder(response.Body).Decode(&enrolled); err != nil || response.StatusCode != http.StatusCreated {
 		return "", fmt.Errorf("enrol: %s (%w)", response.Status, err)
 	}
-	return answer.Token, nil
+	return enrolled.Token, nil
 }
 
 func (f *fleet) post(ctx context.Context, i int, token string, s *snapshot.Snapshot, body []byte, logical int) {
@@ -156,16 +156,17 @@ func (f *fleet) post(ctx context.Context, i int, token string, s *snapshot.Snaps
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.answers = append(f.answers, now.Sub(began))
+	f.latency = append(f.latency, now.Sub(began))
 	f.sent++
 	f.logical += logical
 	f.rows += len(s.Processes) + len(s.Exited)
 	f.bytes += len(body)
 	if i == 0 {
-		f.answered[s.Timestamp] = [2]time.Time{began, now}
+		f.acked[s.Timestamp] = [2]time.Time{began, now}
 	}
 }
 
+// fault records an error, by its text.
 func (f *fleet) fault(what string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,6 +1,6 @@
-// Command bench loads a real server with simulated agents on this machine and
-// tells how it fares: answers, queue, CPU, and how soon a live view sees what was
-// committed. Run it with make bench; BENCH="-agents 1000" changes the load.
+// Command bench loads a real server with simulated agents on this machine. It reports response times, the
+// queue, CPU usage and the latency of live views. Run it with make bench; BENCH="-agents 1000" changes the
+// load.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// load is what is simulated.
+// load describes the simulated agents and the duration of the benchmark.
 type load struct {
 	agents, processes int
 	interval          time.Duration
@@ -31,9 +31,9 @@ func main() {
 	flag.IntVar(&l.agents, "agents", 100, "simulated machines")
 	flag.IntVar(&l.processes, "processes", 300, "processes on each")
 	flag.DurationVar(&l.interval, "interval", 5*time.Second, "time between two snapshots of a machine")
-	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "how long to measure, after two intervals of warm-up")
-	flag.Float64Var(&l.busy, "busy", 0.1, "share of processes that change in an interval")
-	program := flag.String("program", "bin/snapwatch", "the server")
+	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "duration of the measurement, after two intervals of warm-up")
+	flag.Float64Var(&l.busy, "busy", 0.1, "share of processes that change in an interval, 0 to 1")
+	program := flag.String("program", "bin/snapwatch", "path of the server's program")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -57,16 +57,16 @@ func run(ctx context.Context, l load, program string) (err error) {
 		return err
 	}
 	defer func() {
-		if stopErr := end(server); err == nil {
+		if stopErr := stopServer(server); err == nil {
 			err = stopErr
 		}
 	}()
 	fmt.Printf(
-		"%d agents × %d processes every %s for %s; simulator, server and PostgreSQL share this machine\n", l.agents,
-		l.processes, l.interval, l.duration,
+		"%d agents × %d processes every %s for %s; simulator, server and PostgreSQL share this machine\n",
+		l.agents, l.processes, l.interval, l.duration,
 	)
 
-	secrets, err := letIn(ctx, program, dir)
+	secrets, err := createCredentials(ctx, program, dir)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func run(ctx context.Context, l load, program string) (err error) {
 	running.Go(func() { fleet.run(loading) })
 	running.Go(func() { watcher.run(loading) })
 
-	// The first round is full snapshots of new machines: not what lasts.
+	// The first snapshots are full ones of new machines, which is not the steady state.
 	if err := pause(ctx, 2*l.interval); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func run(ctx context.Context, l load, program string) (err error) {
 		return err
 	}
 	began := time.Now()
-	deepest, err := watchQueue(ctx, url, l.duration, secrets.admin)
+	peakRows, err := watchQueue(ctx, url, l.duration, secrets.admin)
 	if err != nil {
 		return err
 	}
@@ -103,11 +103,11 @@ func run(ctx context.Context, l load, program string) (err error) {
 	took := time.Since(began)
 	stop()
 	running.Wait()
-	report(fleet, watcher, before, after, took, deepest)
+	report(fleet, watcher, before, after, took, peakRows)
 	return nil
 }
 
-// serve starts the server on a directory of its own.
+// serve starts the server with dir as its data directory.
 func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) {
 	path, err := filepath.Abs(program)
 	if err != nil {
@@ -118,7 +118,7 @@ func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) 
 	)
 	cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches us alone
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches only the benchmark
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, "", err
@@ -129,20 +129,23 @@ func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) 
 	line, err := bufio.NewReader(out).ReadString('\n')
 	_, url, ok := strings.Cut(strings.TrimSpace(line), "is up: ")
 	if err != nil || !ok || ctx.Err() != nil {
-		_ = end(cmd)
-		return nil, "", fmt.Errorf("the server did not come up: %q", line)
+		_ = stopServer(cmd)
+		return nil, "", fmt.Errorf("the server did not start: %q", line)
 	}
 	return cmd, url, nil
 }
 
-// credentials are what the bench shows the server.
+// credentials are the secrets for the server.
 type credentials struct {
-	admin string // a token
-	key   string // with which the agents enrol, each for a token of its own
+	admin string // token of an administrator
+	key   string // enrolment key of the agents
 }
 
-func letIn(ctx context.Context, program, dir string) (c credentials, err error) {
-	for into, args := range map[*string][]string{&c.admin: {"token", "add", "bench", "--role", "admin"}, &c.key: {"key", "add", "bench", "--uses", "0"}} {
+func createCredentials(ctx context.Context, program, dir string) (c credentials, err error) {
+	for into, args := range map[*string][]string{
+		&c.admin: {"token", "add", "bench", "--role", "admin"},
+		&c.key:   {"key", "add", "bench", "--uses", "0"},
+	} {
 		cmd := exec.CommandContext(ctx, program, append(args, "--data-dir", dir)...)
 		cmd.Env = append(os.Environ(), "DATABASE_URL=")
 		out, err := cmd.Output()
@@ -154,13 +157,15 @@ func letIn(ctx context.Context, program, dir string) (c credentials, err error) 
 	return c, nil
 }
 
-func end(cmd *exec.Cmd) error {
+// stopServer stops the server in order.
+func stopServer(cmd *exec.Cmd) error {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		return fmt.Errorf("stop the server: %w", err)
 	}
 	return cmd.Wait()
 }
 
+// pause waits for d, or returns the error of ctx if it ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

@@ -18,7 +18,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/bearer"
 )
 
-// reading is what the machine and the server say at one moment.
+// reading holds the counters of the machine and of the server at one moment.
 type reading struct {
 	server, postgres, bench time.Duration // CPU time used so far
 	metrics                 map[string]float64
@@ -72,7 +72,7 @@ func parentOf(pid int) int {
 	return parent
 }
 
-// cpuOf returns a process's CPU time, with that of its ended children if asked.
+// cpuOf returns the CPU time of a process, with that of its ended children if ended is true.
 func cpuOf(pid int, ended bool) time.Duration {
 	fields := statFields(pid)
 	if len(fields) < 15 {
@@ -90,7 +90,8 @@ func cpuOf(pid int, ended bool) time.Duration {
 	return time.Duration(ticks) * time.Second / 100
 }
 
-// scrape reads the server's plain metrics; of histograms sum and count.
+// scrape reads the server's metrics, and of histograms only sum and count. It adds up the series of each
+// metric.
 func scrape(url, token string) (map[string]float64, error) {
 	response, err := (&http.Client{Transport: bearer.Transport{Token: token}}).Get(url + "/metrics")
 	if err != nil {
@@ -119,35 +120,35 @@ func scrape(url, token string) (map[string]float64, error) {
 	return values, nil
 }
 
-// watchQueue looks at the queue once a second and returns the most rows it held
-// in each third of the time: a growing queue shows in the last.
-func watchQueue(ctx context.Context, url string, d time.Duration, token string) (deepest [3]float64, err error) {
+// watchQueue reads the length of the write queue once a second and returns the maximum in each third of the
+// time. A growing queue shows in the last third.
+func watchQueue(ctx context.Context, url string, d time.Duration, token string) (peakRows [3]float64, err error) {
 	began := time.Now()
 	for time.Since(began) < d {
 		values, err := scrape(url, token)
 		if err != nil {
-			return deepest, err
+			return peakRows, err
 		}
 		third := min(int(3*time.Since(began)/d), 2)
-		deepest[third] = max(deepest[third], values["snapwatch_ingest_queue_rows"])
+		peakRows[third] = max(peakRows[third], values["snapwatch_ingest_queue_rows"])
 		if err := pause(ctx, time.Second); err != nil {
-			return deepest, err
+			return peakRows, err
 		}
 	}
-	return deepest, nil
+	return peakRows, nil
 }
 
-// quantiles formats p50, p99 and the largest.
+// quantiles formats the median, the 99th percentile and the maximum.
 func quantiles(list []time.Duration) string {
 	if len(list) == 0 {
 		return "none"
 	}
 	slices.Sort(list)
 	at := func(q float64) time.Duration { return list[int(q*float64(len(list)-1))].Round(100 * time.Microsecond) }
-	return fmt.Sprintf("p50 %s, p99 %s, largest %s (%d)", at(0.5), at(0.99), at(1), len(list))
+	return fmt.Sprintf("p50 %s, p99 %s, max %s (%d)", at(0.5), at(0.99), at(1), len(list))
 }
 
-func report(f *fleet, w *watcher, before, after reading, took time.Duration, deepest [3]float64) {
+func report(f *fleet, w *watcher, before, after reading, took time.Duration, peakRows [3]float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w.mu.Lock()
@@ -156,31 +157,31 @@ func report(f *fleet, w *watcher, before, after reading, took time.Duration, dee
 		return fmt.Sprintf("%.1f %%", 100*float64(b-a)/float64(took))
 	}
 	delta := func(name string) float64 { return after.metrics[name] - before.metrics[name] }
-	var fromAnswer, fromPost []time.Duration
-	for ts, at := range f.answered {
+	var sinceResponse, sinceRequest []time.Duration
+	for ts, at := range f.acked {
 		seen, ok := w.seen[ts]
 		if !ok {
 			continue
 		}
-		fromAnswer = append(fromAnswer, max(0, seen.Sub(at[1])))
-		fromPost = append(fromPost, seen.Sub(at[0]))
+		sinceResponse = append(sinceResponse, max(0, seen.Sub(at[1])))
+		sinceRequest = append(sinceRequest, seen.Sub(at[0]))
 	}
 	fmt.Printf(`
 snapshots acknowledged   %d (%.1f/s); errors %v
 process samples          %.0f/s logical, %.0f/s rows, %.1f B/sample on the wire
-answer                   %s
+response time            %s
 queue, most rows         %.0f, %.0f, %.0f in the thirds of the run
-commit                   %.1f ms mean, %.1f snapshots a group
-live view, from answer   %s
-live view, from post     %s
-live view, unseen        %d (at the very end of the run)
+commit                   %.1f ms mean, %.1f snapshots per commit
+live view, from response %s
+live view, from request  %s
+live view, missing       %d (at the very end of the run)
 CPU of one core          server %s, PostgreSQL %s, simulator %s
 `,
 		f.sent, float64(f.sent)/took.Seconds(), f.faults,
 		float64(f.logical)/took.Seconds(), float64(f.rows)/took.Seconds(), float64(f.bytes)/float64(max(f.logical, 1)),
-		quantiles(f.answers), deepest[0], deepest[1], deepest[2],
+		quantiles(f.latency), peakRows[0], peakRows[1], peakRows[2],
 		1000*delta("snapwatch_store_commit_seconds_sum")/max(delta("snapwatch_store_commit_seconds_count"), 1),
 		delta("snapwatch_store_group_snapshots_sum")/max(delta("snapwatch_store_group_snapshots_count"), 1),
-		quantiles(fromAnswer), quantiles(fromPost), len(f.answered)-len(fromAnswer),
+		quantiles(sinceResponse), quantiles(sinceRequest), len(f.acked)-len(sinceResponse),
 		share(before.server, after.server), share(before.postgres, after.postgres), share(before.bench, after.bench))
 }

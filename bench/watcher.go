@@ -16,7 +16,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// watcher is a live view of one machine that notes when it sees what.
+// watcher is a live view of one machine that records when it receives each snapshot.
 type watcher struct {
 	machineID string
 	conn      *websocket.Conn
@@ -43,7 +43,7 @@ func (w *watcher) reset() {
 	clear(w.seen)
 }
 
-// run subscribes, again while the machine has not reported yet, and notes.
+// run subscribes, repeatedly until the machine has reported, and records until ctx ends.
 func (w *watcher) run(ctx context.Context) {
 	defer func() { _ = w.conn.CloseNow() }()
 	request := fmt.Appendf(nil, `{"action":"subscribe","machine_id":%q}`, w.machineID)

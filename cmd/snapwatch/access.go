@@ -119,7 +119,8 @@ func (s *server) announce(ctx context.Context) error {
 	fmt.Println("snapwatch is up:", s.url())
 	if secret != "" {
 		fmt.Printf(
-			"\nNo administrator exists yet. Create your admin account here (the link works once):\n\n    %s/setup#%s\n\n",
+			"\nNo administrator exists yet. Create your admin account here (the link works once):\n\n"+
+				"    %s/setup#%s\n\n",
 			s.url(), secret,
 		)
 	}

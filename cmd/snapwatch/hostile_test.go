@@ -183,13 +183,20 @@ func (a *attacker) sendBadBodies(t *testing.T) {
 	malformed := func(field string) refusal { return refusal{http.StatusBadRequest, "malformed_json", field} }
 	invalid := func(field string) refusal { return refusal{http.StatusUnprocessableEntity, "invalid_field", field} }
 	tooMany := refusal{http.StatusRequestEntityTooLarge, "too_many_entries", ""}
+	at := func(timestamp string) string { return batch(`{"timestamp":"` + timestamp + `","processes":[]}`) }
 	for name, test := range map[string]struct {
 		body string
 		want refusal
 	}{
-		"deep":                 {`{"machine_id":"m","snapshots":` + strings.Repeat("[", 7<<20), invalid("snapshots[0]")},
-		"deep, unknown field":  {`{"x":` + strings.Repeat("[", 7<<20), malformed("x" + strings.Repeat("[0]", 66) + "[…")},
-		"deep objects":         {`{"x":` + strings.Repeat(`{"a":`, 100_000), malformed("x" + strings.Repeat(".a", 99) + ".…")},
+		"deep": {`{"machine_id":"m","snapshots":` + strings.Repeat("[", 7<<20), invalid("snapshots[0]")},
+		"deep, unknown field": {
+			`{"x":` + strings.Repeat("[", 7<<20),
+			malformed("x" + strings.Repeat("[0]", 66) + "[…"),
+		},
+		"deep objects": {
+			`{"x":` + strings.Repeat(`{"a":`, 100_000),
+			malformed("x" + strings.Repeat(".a", 99) + ".…"),
+		},
 		"not JSON":             {"\x00\x01", malformed("")},
 		"truncated":            {a.process("")[:40], malformed("snapshots[0]")},
 		"invalid UTF-8":        {a.process(`,"command_line":"` + "\xff\xfe" + `"`), malformed(first + "command_line")},
@@ -204,13 +211,13 @@ func (a *attacker) sendBadBodies(t *testing.T) {
 		"a fraction":           {a.process(`,"threads":1.5`), invalid(first + "threads")},
 		"negative pid":         {a.snapshot(`"processes":[{"pid":-1,"ppid":0,"name":"a"}]`), invalid(first + "pid")},
 		"the same field twice": {`{"machine_id":"m","machine_id":"n","snapshots":[]}`, malformed("machine_id")},
-		"year 0":               {batch(`{"timestamp":"0000-01-01T00:00:00Z","processes":[]}`), invalid("snapshots[0].timestamp")},
+		"year 0":               {at("0000-01-01T00:00:00Z"), invalid("snapshots[0].timestamp")},
 		"year 9999": {
-			batch(`{"timestamp":"9999-12-31T23:59:59Z","processes":[]}`),
+			at("9999-12-31T23:59:59Z"),
 			refusal{http.StatusUnprocessableEntity, "timestamp_in_future", "snapshots[0].timestamp"},
 		},
-		"year 10000":      {batch(`{"timestamp":"10000-01-01T00:00:00Z","processes":[]}`), invalid("snapshots[0].timestamp")},
-		"no time":         {batch(`{"timestamp":"yesterday","processes":[]}`), invalid("snapshots[0].timestamp")},
+		"year 10000":      {at("10000-01-01T00:00:00Z"), invalid("snapshots[0].timestamp")},
+		"no time":         {at("yesterday"), invalid("snapshots[0].timestamp")},
 		"a long name":     {a.process(`,"user":"` + strings.Repeat("u", 256) + `"`), invalid(first + "user")},
 		"a long machine":  {`{"machine_id":"` + strings.Repeat("m", 129) + `","snapshots":[]}`, invalid("machine_id")},
 		"another machine": {`{"machine_id":"n","snapshots":[]}`, refusal{http.StatusForbidden, "other_machine", ""}},
@@ -294,16 +301,19 @@ func (a *attacker) sendEndlessBodies(t *testing.T) {
 func (a *attacker) sendBadRequests(t *testing.T) {
 	t.Helper()
 	large := http.Header{"X-Large": {strings.Repeat("x", 64<<10)}}
+	longName := `{"name":"` + strings.Repeat("x", 100_000) + `"}`
 	for name, test := range map[string]struct {
 		method, path, body string
 		header             http.Header
 		want               int
 	}{
 		"a large header":     {"GET", "/machines", "", large, http.StatusRequestHeaderFieldsTooLarge},
-		"a large small body": {"POST", "/auth/login", `{"name":"` + strings.Repeat("x", 100_000) + `"}`, nil, http.StatusRequestEntityTooLarge},
+		"a large small body": {"POST", "/auth/login", longName, nil, http.StatusRequestEntityTooLarge},
 		"a deep small body":  {"POST", "/auth/login", strings.Repeat("[", 60_000), nil, http.StatusBadRequest},
-		"a query of year 0":  {"GET", "/machines/m/at?time=0000-01-01T00:00:00Z", "", nil, http.StatusUnprocessableEntity},
-		"a made up cursor":   {"GET", "/machines?cursor=AAAA", "", nil, http.StatusUnprocessableEntity},
+		"a query of year 0": {
+			"GET", "/machines/m/at?time=0000-01-01T00:00:00Z", "", nil, http.StatusUnprocessableEntity,
+		},
+		"a made-up cursor": {"GET", "/machines?cursor=AAAA", "", nil, http.StatusUnprocessableEntity},
 	} {
 		request, err := http.NewRequestWithContext(
 			t.Context(), test.method, a.server.url+"/api/v1"+test.path, strings.NewReader(test.body),

@@ -182,16 +182,16 @@ func parse(t *testing.T, text string) map[string]*dto.MetricFamily {
 func checkReference(t *testing.T, server, machines map[string]*dto.MetricFamily) {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString(`# Metrics
+	b.WriteString(strings.ReplaceAll(`# Metrics
 
-The server exports its own metrics at ` + "`/metrics`" + ` and the latest values of all machines at ` + "`/metrics/machines`" + `.
-Histograms have classic and native buckets. The server also exports the metrics of the Go runtime (` + "`go_…`" + `), of
-its process (` + "`process_…`" + `) and of the scrapes (` + "`promhttp_…`" + `). An agent can export metrics of its own: see
+The server exports its own metrics at ~/metrics~ and the latest values of all machines at ~/metrics/machines~.
+Histograms have classic and native buckets. The server also exports the metrics of the Go runtime (~go_…~), of
+its process (~process_…~) and of the scrapes (~promhttp_…~). An agent can export metrics of its own: see
 [agent.md](agent.md).
 
-[alerts.md](alerts.md) explains what to do when a metric looks wrong. ` + "`make generate`" + ` generates this page from a
+[alerts.md](alerts.md) explains what to do when a metric looks wrong. ~make generate~ generates this page from a
 running server, and a test checks that it is up to date.
-`)
+`, "~", "`"))
 	for _, part := range []struct {
 		title    string
 		families map[string]*dto.MetricFamily

@@ -241,7 +241,8 @@ func TestComposeFitsTogether(t *testing.T) {
 		t.Error(got)
 	}
 	roles := read(t, "deploy/docker/roles.sh")
-	for _, role := range []string{"snapwatch", value(server, "SNAPWATCH_READER_ROLE"), value(grafana, "SNAPWATCH_READER")} {
+	readers := []string{value(server, "SNAPWATCH_READER_ROLE"), value(grafana, "SNAPWATCH_READER")}
+	for _, role := range append(readers, "snapwatch") {
 		if !strings.Contains(roles, "CREATE ROLE "+role+" LOGIN") {
 			t.Errorf("roles.sh does not create the role %s", role)
 		}
@@ -295,8 +296,8 @@ func TestComposeFitsTogether(t *testing.T) {
 	var providers struct {
 		Providers []struct{ Options struct{ Path string } }
 	}
-	if err := yaml.Unmarshal([]byte(read(t, "grafana/provisioning/dashboards/snapwatch.yml")), &providers); err != nil ||
-		len(providers.Providers) != 1 {
+	provisioning := read(t, "grafana/provisioning/dashboards/snapwatch.yml")
+	if err := yaml.Unmarshal([]byte(provisioning), &providers); err != nil || len(providers.Providers) != 1 {
 		t.Fatal(err)
 	}
 	path := providers.Providers[0].Options.Path

@@ -195,14 +195,18 @@ func TestOIDC(t *testing.T) {
 			callbackURL = at
 		}
 	}
-	outsider := newBrowser(t)
-	if _, last := outsider.read(outsider.Get(callbackURL.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
-		t.Errorf("the response for another browser ends at %s", last.Request.URL)
+	reason := func(b *browser) string {
+		t.Helper()
+		_, last := b.read(b.Get(callbackURL.String()))
+		return last.Request.URL.Query().Get("failed")
+	}
+	if got := reason(newBrowser(t)); got != "login_failed" {
+		t.Errorf("the response for another browser fails with %q", got)
 	}
 	victim := newBrowser(t)
 	victim.read(victim.Get(site + "/api/v1/auth/oidc/login"))
-	if _, last := victim.read(victim.Get(callbackURL.String())); last.Request.URL.Query().Get("failed") != "login_failed" {
-		t.Errorf("a forged response ends at %s", last.Request.URL)
+	if got := reason(victim); got != "login_failed" {
+		t.Errorf("a forged response fails with %q", got)
 	}
 	if _, status := victim.self(site); status != http.StatusUnauthorized {
 		t.Errorf("a forged response signs in: %d", status)

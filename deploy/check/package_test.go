@@ -212,7 +212,8 @@ func TestDebianPackages(t *testing.T) {
 		if !strings.Contains(out, name+" 1.2.3 install ok installed\n") {
 			t.Fatal(out)
 		}
-		if version := run(t, tree, filepath.Join(tree, "usr/bin", name), "--version"); !strings.HasPrefix(version, "1.2.3") {
+		version := run(t, tree, filepath.Join(tree, "usr/bin", name), "--version")
+		if !strings.HasPrefix(version, "1.2.3") {
 			t.Errorf("%s has the version %s", name, version)
 		}
 	}

@@ -12,7 +12,8 @@ func TestCheck(t *testing.T) {
 	if err != nil || len(rules) != 1 {
 		t.Fatalf("%d rules, %v", len(rules), err)
 	}
-	const goFile = "package a\n\n// It tells.\nvar tell = `one\nit Tells` + \"tell\" // words:allow quotes a user\nvar s = \"tell\" // words:allow\n"
+	const goFile = "package a\n\n// It tells.\nvar tell = `one\n" +
+		"it Tells` + \"tell\" // words:allow quotes a user\nvar s = \"tell\" // words:allow\n"
 	for name, test := range map[string]struct {
 		text string
 		want []string // place, and whether the reason is missing

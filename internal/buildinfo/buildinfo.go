@@ -11,7 +11,8 @@ import (
 // not a release has this version with the suffix -dev.
 const next = "0.1.0"
 
-// version is set by the linker for releases: -X github.com/snapwatch/snapwatch/internal/buildinfo.version=1.2.3
+// version is set by the linker for releases:
+// -X github.com/snapwatch/snapwatch/internal/buildinfo.version=1.2.3
 var version string
 
 // Info describes a build.

@@ -12,7 +12,12 @@ import (
 
 func TestInfo(t *testing.T) {
 	t.Parallel()
-	const hash, at = "fa6601c2f8d3b7e90e1f1a3d44a2bcb1f6b0c9d8", "2026-11-25T18:23:00Z"
+	const (
+		hash, at = "fa6601c2f8d3b7e90e1f1a3d44a2bcb1f6b0c9d8", "2026-11-25T18:23:00Z"
+		pseudo   = "v0.0.0-20261125182300-fa6601c2f8d3"
+		dev      = next + "-dev+fa6601c"
+		date     = " (2026-11-25)"
+	)
 	commit := []debug.BuildSetting{{Key: "vcs.revision", Value: hash}, {Key: "vcs.time", Value: at}}
 	modified := append(commit[:2:2], debug.BuildSetting{Key: "vcs.modified", Value: "true"})
 	clean := append(commit[:2:2], debug.BuildSetting{Key: "vcs.modified", Value: "false"})
@@ -21,16 +26,16 @@ func TestInfo(t *testing.T) {
 		settings       []debug.BuildSetting
 		want, printed  string
 	}{
-		"release":             {"1.2.3", "(devel)", clean, "1.2.3", "1.2.3 (2026-11-25)"},
+		"release":             {"1.2.3", "(devel)", clean, "1.2.3", "1.2.3" + date},
 		"release, with v":     {"v1.2.3", "(devel)", nil, "1.2.3", "1.2.3"},
-		"commit without tags": {"", "v0.0.0-20261125182300-fa6601c2f8d3", clean, next + "-dev+fa6601c", next + "-dev+fa6601c (2026-11-25)"},
-		"uncommitted changes": {"", "v0.0.0-20261125182300-fa6601c2f8d3+dirty", modified, next + "-dev+fa6601c.modified", next + "-dev+fa6601c.modified (2026-11-25)"},
-		"commit after a tag":  {"", "v1.2.4-0.20261125182300-fa6601c2f8d3", clean, next + "-dev+fa6601c", next + "-dev+fa6601c (2026-11-25)"},
-		"old Go":              {"", "(devel)", clean, next + "-dev+fa6601c", next + "-dev+fa6601c (2026-11-25)"},
-		"tagged commit":       {"", "v1.2.3", clean, "1.2.3", "1.2.3 (2026-11-25)"},
-		"tag, modified":       {"", "v1.2.3+dirty", modified, next + "-dev+fa6601c.modified", next + "-dev+fa6601c.modified (2026-11-25)"},
+		"commit without tags": {"", pseudo, clean, dev, dev + date},
+		"uncommitted changes": {"", pseudo + "+dirty", modified, dev + ".modified", dev + ".modified" + date},
+		"commit after a tag":  {"", "v1.2.4-0.20261125182300-fa6601c2f8d3", clean, dev, dev + date},
+		"old Go":              {"", "(devel)", clean, dev, dev + date},
+		"tagged commit":       {"", "v1.2.3", clean, "1.2.3", "1.2.3" + date},
+		"tag, modified":       {"", "v1.2.3+dirty", modified, dev + ".modified", dev + ".modified" + date},
 		"go install of a tag": {"", "v1.2.3", nil, "1.2.3", "1.2.3"},
-		"go install @main":    {"", "v0.0.0-20261125182300-fa6601c2f8d3", nil, next + "-dev+fa6601c", next + "-dev+fa6601c"},
+		"go install @main":    {"", pseudo, nil, dev, dev},
 		"source archive":      {"", "(devel)", nil, next + "-dev", next + "-dev"},
 	} {
 		info := infoOf(test.linked, &debug.BuildInfo{Main: debug.Module{Version: test.module}, Settings: test.settings})
@@ -55,8 +60,10 @@ func TestBuilds(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), name, args...)
 		cmd.Dir = dir
 		cmd.Env = append(
-			os.Environ(), "GOFLAGS=", "GOWORK=off", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir),
-			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org",
+			os.Environ(), "GOFLAGS=", "GOWORK=off",
+			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir),
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org",
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org",
 		)
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -110,7 +110,8 @@ func TestLoadEnv(t *testing.T) {
 	if err := os.Unsetenv("SNAPWATCH_LISTEN"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(".env", []byte("# comment\nSNAPWATCH_LISTEN=127.0.0.1:1\nSNAPWATCH_TEST_KEPT=lost\n"), 0o600); err != nil {
+	const text = "# comment\nSNAPWATCH_LISTEN=127.0.0.1:1\nSNAPWATCH_TEST_KEPT=lost\n"
+	if err := os.WriteFile(".env", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := config.LoadEnv(); err != nil || os.Getenv("SNAPWATCH_LISTEN") != "127.0.0.1:1" ||

@@ -71,14 +71,14 @@ func Reference() (string, error) {
 	const head = `# Settings
 
 Each setting is a flag and an environment variable. A flag overrides the environment, and the environment overrides
-` + "`.env`" + ` in the working directory. Packages read ` + "`/etc/snapwatch/snapwatch.env`" + ` and ` + "`/etc/snapwatch/agent.env`" + `.
+~.env~ in the working directory. Packages read ~/etc/snapwatch/snapwatch.env~ and ~/etc/snapwatch/agent.env~.
 Other users of a machine can see command lines, so set secrets in the environment or in a file.
 
 Retention is a setting of the database (see [storage.md](storage.md)). A machine's polling interval, and whether it
-records, are set through the API. ` + "`make generate`" + ` generates this page from package config.
+records, are set through the API. ~make generate~ generates this page from package config.
 `
 	return document(
-		head,
+		strings.ReplaceAll(head, "~", "`"),
 		func(title string) string {
 			return fmt.Sprintf("\n## %s\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n", title)
 		},
@@ -87,9 +87,8 @@ records, are set through the API. ` + "`make generate`" + ` generates this page 
 			if value != "" {
 				value = "`" + value + "`"
 			}
-			return fmt.Sprintf(
-				"| `--%s` | `%s` | %s | %s |\n", flag.Name, flag.Envs[0], value, strings.ReplaceAll(flag.Help, "|", "\\|"),
-			)
+			meaning := strings.ReplaceAll(flag.Help, "|", "\\|")
+			return fmt.Sprintf("| `--%s` | `%s` | %s | %s |\n", flag.Name, flag.Envs[0], value, meaning)
 		},
 	)
 }
