@@ -100,5 +100,5 @@ generate: ui/node_modules grafana/node_modules
 	go generate ./internal/config
 	cd ui && npm run --silent generate
 	cd grafana && node src/generate.mjs
-	go test ./grafana -run TestEverySQLPanelAnswers -update
+	go test ./grafana -run TestPanels -update
 	go test ./cmd/snapwatch -run TestPrometheus -update

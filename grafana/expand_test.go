@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// scope is what Grafana puts into a query: the range and the variables.
+// scope holds the values that Grafana inserts into a query: the time range and the variables.
 type scope struct {
 	from, to    time.Time
 	timescaledb bool
@@ -21,9 +21,8 @@ var (
 	macroPattern    = regexp.MustCompile(`\$__(\w+)\(([^)]*)\)`)
 )
 
-// interpolate replaces variables as the browser does ("Variable syntax" and
-// "Advanced variable format options" in Grafana's documentation). Macros, which
-// look like $__name(…), are left.
+// interpolate replaces variables as Grafana does in the browser ("Variable syntax" and "Advanced variable
+// format options" in its documentation). It leaves macros, which look like $__name(…).
 func (s scope) interpolate(t testing.TB, text string) string {
 	t.Helper()
 	return replaceSubmatches(variablePattern, text, func(match string, groups []string, rest string) string {
@@ -43,23 +42,23 @@ func (s scope) interpolate(t testing.TB, text string) string {
 			value, ok = "4s", true
 		}
 		if !ok {
-			t.Errorf("there is no variable %s in %s", name, text)
+			t.Errorf("unknown variable %s in %s", name, text)
 		}
 		switch format {
 		case "raw":
 			return value
 		case "sqlstring":
 			return "'" + strings.ReplaceAll(value, "'", "''") + "'"
-		case "": // of a single value the data source escapes quotes and adds none
+		case "": // the data source escapes quotes in a single value, and adds none
 			return strings.ReplaceAll(value, "'", "''")
 		}
-		t.Errorf("the format %s of %s is not known here", format, name)
+		t.Errorf("unknown format %s of %s", format, name)
 		return ""
 	})
 }
 
-// expand replaces the macros of the PostgreSQL data source as its server does
-// ("Macros" in the documentation of the data source).
+// expand replaces the macros of the PostgreSQL data source as Grafana's server does ("Macros" in the
+// documentation of the data source).
 func (s scope) expand(t testing.TB, text string) string {
 	t.Helper()
 	stamp := func(at time.Time) string { return "'" + at.UTC().Format(time.RFC3339Nano) + "'" }
@@ -89,12 +88,12 @@ func (s scope) expand(t testing.TB, text string) string {
 			}
 			return group
 		}
-		t.Errorf("the macro %s is not known here: %s", groups[1], text)
+		t.Errorf("unknown macro %s: %s", groups[1], text)
 		return ""
 	})
 }
 
-// replaceSubmatches is ReplaceAllStringFunc with the groups and what follows.
+// replaceSubmatches is like ReplaceAllStringFunc; replace also gets the groups, and the text that follows.
 func replaceSubmatches(
 	pattern *regexp.Regexp, text string, replace func(match string, groups []string, rest string) string,
 ) string {

@@ -1,6 +1,6 @@
-// Package grafana_test checks the dashboards. Grafana itself is not here, so the
-// tests put in what it would, by its documentation, and run every query: SQL on
-// both storage profiles as the reader's role, PromQL on a real Prometheus.
+// Package grafana_test checks the dashboards without Grafana. The tests expand variables and macros as
+// Grafana's documentation describes, and run every SQL query on both storage profiles as the reader role.
+// Package main_test of cmd/snapwatch runs the PromQL queries.
 package grafana_test
 
 import (
@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,11 +24,13 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-var update = flag.Bool("update", false, "write what the tests compare with")
+var update = flag.Bool("update", false, "write the files that the tests compare with")
+
+const day = 24 * time.Hour
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// dashboard is as much of a dashboard as the tests look at.
+// dashboard holds the parts of a dashboard that the tests use.
 type dashboard struct {
 	UID        string
 	Templating struct{ List []variable }
@@ -73,12 +76,13 @@ func dashboards(t testing.TB) map[string]dashboard {
 
 func TestDashboardsAreFresh(t *testing.T) {
 	t.Parallel()
-	if out, err := exec.CommandContext(t.Context(), "node", "src/generate.mjs", "--check").CombinedOutput(); err != nil {
+	check := exec.CommandContext(t.Context(), "node", "src/generate.mjs", "--check")
+	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-// fleet is a server with three machines of which a few hours are stored.
+// fleet is a server with a few hours of snapshots of three machines.
 type fleet struct {
 	site   *apitest.Site
 	db     storetest.Database
@@ -122,13 +126,13 @@ func startFleet(t *testing.T, db storetest.Database) *fleet {
 	return f
 }
 
-// table is the answer of a query.
+// table is the result of a query.
 type table struct {
-	columns []string // with types
+	columns []string // names with types
 	rows    []map[string]any
 }
 
-// query runs a statement as the reader does.
+// query runs a statement as the reader role.
 func (f *fleet) query(t testing.TB, statement string) table {
 	t.Helper()
 	var out table
@@ -138,7 +142,7 @@ func (f *fleet) query(t testing.TB, statement string) table {
 				return err
 			}
 		}
-		// The extended protocol would give types to the literals that Grafana writes.
+		// Grafana uses the simple protocol, in which its literals have no types.
 		rows, err := tx.Query(t.Context(), statement, pgx.QueryExecModeSimpleProtocol)
 		if err != nil {
 			return err
@@ -170,8 +174,7 @@ func (f *fleet) query(t testing.TB, statement string) table {
 	return out
 }
 
-// scopeOf fills a dashboard's variables, in their order, as it is opened: with the
-// first choice of each, but for what is given.
+// scopeOf sets the variables of a dashboard, in their order: to the given value, or else to the first choice.
 func (f *fleet) scopeOf(t testing.TB, d *dashboard, span time.Duration, given map[string]string) scope {
 	t.Helper()
 	s := scope{
@@ -185,15 +188,15 @@ func (f *fleet) scopeOf(t testing.TB, d *dashboard, span time.Duration, given ma
 		case "textbox":
 			s.variables[v.Name] = v.Query
 		case "query":
-			answer := f.query(t, s.expand(t, s.interpolate(t, v.Query)))
-			if len(answer.rows) == 0 {
-				t.Errorf("there is nothing to choose for %s", v.Name)
+			result := f.query(t, s.expand(t, s.interpolate(t, v.Query)))
+			if len(result.rows) == 0 {
+				t.Errorf("%s has no choices", v.Name)
 				continue
 			}
-			row := answer.rows[0]
+			row := result.rows[0]
 			value, ok := row["__value"]
 			if !ok {
-				value = row[strings.Fields(answer.columns[0])[0]]
+				value = row[strings.Fields(result.columns[0])[0]]
 			}
 			s.variables[v.Name] = fmt.Sprint(value)
 		default:
@@ -206,76 +209,88 @@ func (f *fleet) scopeOf(t testing.TB, d *dashboard, span time.Duration, given ma
 	return s
 }
 
-// Every panel answers, at every length of range that makes it read other relations,
-// with the columns and types that its format wants.
-func TestEverySQLPanelAnswers(t *testing.T) {
+// Every panel has a result, and the same values as the API.
+func TestPanels(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		f := startFleet(t, db)
-		var columns strings.Builder
-		all := dashboards(t)
-		for _, name := range []string{"fleet", "machine", "processes", "health"} {
-			d := all[name]
-			for i, span := range []time.Duration{6 * time.Hour, 7 * 24 * time.Hour, 40 * 24 * time.Hour, 300 * 24 * time.Hour} {
-				s := f.scopeOf(t, &d, span, nil)
-				for _, p := range d.Panels {
-					for _, q := range p.Targets {
-						if q.RawSQL == "" {
-							continue
-						}
-						answer := f.query(t, s.expand(t, s.interpolate(t, q.RawSQL)))
-						if len(answer.rows) == 0 {
-							t.Errorf("%s, %s, %s: no rows", name, p.Title, span)
-						}
-						checkFormat(t, name+", "+p.Title, q.Format, answer)
-						if i == 0 {
-							fmt.Fprintf(
-								&columns, "%s / %s / %s: %s\n", name, p.Title, q.Format,
-								strings.Join(answer.columns, ", "),
-							)
-						}
+		t.Run("results", func(t *testing.T) { f.everyPanelHasRows(t) })
+		t.Run("machine", func(t *testing.T) { f.chartsAgree(t) })
+		t.Run("top", func(t *testing.T) { f.topAgrees(t) })
+		t.Run("programs", func(t *testing.T) { f.programsAgree(t) })
+		t.Run("name", func(t *testing.T) { f.nameAgrees(t) })
+		t.Run("instant", func(t *testing.T) { f.instantAgrees(t) })
+		t.Run("fleet", func(t *testing.T) { f.fleetAgrees(t) })
+	})
+}
+
+// everyPanelHasRows runs the queries of all panels, for every length of time range with relations of its own.
+// The columns and types must be those that the panel's format needs.
+func (f *fleet) everyPanelHasRows(t *testing.T) {
+	var columns strings.Builder
+	all := dashboards(t)
+	for _, name := range []string{"fleet", "machine", "processes", "health"} {
+		d := all[name]
+		for i, span := range []time.Duration{6 * time.Hour, 7 * day, 40 * day, 300 * day} {
+			s := f.scopeOf(t, &d, span, nil)
+			for _, p := range d.Panels {
+				for _, q := range p.Targets {
+					if q.RawSQL == "" {
+						continue
+					}
+					result := f.query(t, s.expand(t, s.interpolate(t, q.RawSQL)))
+					if len(result.rows) == 0 {
+						t.Errorf("%s, %s, %s: no rows", name, p.Title, span)
+					}
+					checkFormat(t, name+", "+p.Title, q.Format, result)
+					if i == 0 {
+						list := strings.Join(result.columns, ", ")
+						fmt.Fprintf(&columns, "%s / %s / %s: %s\n", name, p.Title, q.Format, list)
 					}
 				}
 			}
 		}
-		const file = "testdata/columns.txt"
-		if *update && db.Detection.Profile == "postgres" {
-			if err := os.WriteFile(file, []byte(columns.String()), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
+	}
+	const file = "testdata/columns.txt"
+	if *update && f.db.Detection.Profile == "postgres" {
+		if err := os.WriteFile(file, []byte(columns.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if columns.String() != string(want) {
-			t.Errorf(
-				"the columns of panels have changed; if that is meant, run go test ./grafana -update\ngot:\n%s\nwant:\n%s",
-				columns.String(), want,
-			)
-		}
-	})
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if columns.String() != string(want) {
+		t.Errorf(
+			"the columns of panels have changed; if that is intended, run go test ./grafana -update\n"+
+				"got:\n%s\nwant:\n%s", columns.String(), want,
+		)
+	}
 }
 
-// checkFormat checks what Grafana wants of the columns of a format.
-func checkFormat(t testing.TB, where, format string, answer table) {
+// numericType matches the names of PostgreSQL's types of numbers.
+var numericType = regexp.MustCompile(`(float8|int8|int4|numeric)$`)
+
+// checkFormat checks that a result has the columns that Grafana needs for a format.
+func checkFormat(t testing.TB, where, format string, result table) {
 	t.Helper()
 	if format == "table" {
 		return
 	}
 	var last time.Time
-	for i, column := range answer.columns {
+	for i, column := range result.columns {
 		name, kind, _ := strings.Cut(column, " ")
 		switch {
 		case i == 0 && (name != "time" || kind != "timestamptz"):
 			t.Errorf("%s: the first column of a series is %s", where, column)
 		case name == "metric" && kind != "text":
 			t.Errorf("%s: metric is %s", where, kind)
-		case i > 0 && name != "metric" && !strings.HasSuffix(kind, "float8") && !strings.HasSuffix(kind, "int8") && !strings.HasSuffix(kind, "int4") && !strings.HasSuffix(kind, "numeric"):
+		case i > 0 && name != "metric" && !numericType.MatchString(kind):
 			t.Errorf("%s: %s is not a number", where, column)
 		}
 	}
-	for _, row := range answer.rows {
+	for _, row := range result.rows {
 		at, ok := row["time"].(time.Time)
 		if !ok || at.Before(last) {
 			t.Fatalf("%s: %v comes after %s", where, row["time"], last)
@@ -284,8 +299,8 @@ func checkFormat(t testing.TB, where, format string, answer table) {
 	}
 }
 
-// The links of panels name pages, dashboards and columns that there are.
-func TestLinksLeadSomewhere(t *testing.T) {
+// Each link of a panel leads to an existing dashboard or page.
+func TestLinks(t *testing.T) {
 	t.Parallel()
 	uids := make(map[string]bool)
 	all := dashboards(t)
@@ -301,7 +316,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			switch {
 			case strings.HasPrefix(url, "/d/"):
 				if uid, _, _ := strings.Cut(strings.TrimPrefix(url, "/d/"), "?"); !uids[uid] {
-					t.Errorf("%s links to a dashboard that is not there: %s", name, url)
+					t.Errorf("%s links to a dashboard that does not exist: %s", name, url)
 				}
 			case strings.HasPrefix(url, "${snapwatch}/machines/${machine}?at="):
 			default:
@@ -311,7 +326,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// urls collects what links anywhere in a document lead to.
+// urls returns the targets of all links in a document.
 func urls(t testing.TB, text []byte) (list []string) {
 	t.Helper()
 	var document any

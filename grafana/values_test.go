@@ -12,11 +12,20 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// ask runs the query of a panel.
-func (f *fleet) ask(t testing.TB, name, title string, span time.Duration, given map[string]string) (table, scope) {
+// get reads a response of the API into v.
+func (f *fleet) get(t testing.TB, path string, v any) {
+	t.Helper()
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1"+path), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// panelResult runs the query of a panel.
+func (f *fleet) panelResult(
+	t testing.TB, name, title string, span time.Duration, given map[string]string,
+) (table, scope) {
 	t.Helper()
 	d := dashboards(t)[name]
 	s := f.scopeOf(t, &d, span, given)
@@ -51,52 +60,35 @@ func number(t testing.TB, v any) float64 {
 	return 0
 }
 
-// same allows for the API's rounding to thousandths.
+// same compares two values with a tolerance, because the API rounds to thousandths.
 func same(a, b float64) bool {
 	return a == b || math.Abs(a-b) <= max(0.000501, 1e-12*math.Abs(a)) || math.IsNaN(a) && math.IsNaN(b)
 }
 
 func window(s scope) string {
-	return "from=" + url.QueryEscape(
-		snapshot.TimeOf(s.from).String(),
-	) + "&to=" + url.QueryEscape(
-		snapshot.TimeOf(s.to).String(),
-	)
-}
-
-// What the panels show is what the API says of the same range.
-func TestPanelsAgreeWithTheAPI(t *testing.T) {
-	t.Parallel()
-	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		f := startFleet(t, db)
-		t.Run("machine", func(t *testing.T) { f.chartsAgree(t) })
-		t.Run("top", func(t *testing.T) { f.topAgrees(t) })
-		t.Run("programs", func(t *testing.T) { f.programsAgree(t) })
-		t.Run("name", func(t *testing.T) { f.nameAgrees(t) })
-		t.Run("instant", func(t *testing.T) { f.instantAgrees(t) })
-		t.Run("fleet", func(t *testing.T) { f.fleetAgrees(t) })
-	})
+	return "from=" + url.QueryEscape(snapshot.TimeOf(s.from).String()) +
+		"&to=" + url.QueryEscape(snapshot.TimeOf(s.to).String())
 }
 
 // chartsAgree compares the panels of a machine with its chart, point by point.
 func (f *fleet) chartsAgree(t *testing.T) {
-	for span, resolution := range map[time.Duration]string{6 * time.Hour: "1m", 7 * 24 * time.Hour: "1h", 300 * 24 * time.Hour: "1d"} {
+	for span, resolution := range map[time.Duration]string{6 * time.Hour: "1m", 7 * day: "1h", 300 * day: "1d"} {
 		for title, columns := range map[string]map[string]string{
-			"CPU":        {"average": "cpu_usage_avg", "highest": "cpu_usage_max"},
-			"Load":       {"1 min": "load1_avg", "5 min": "load5_avg", "15 min": "load15_avg", "highest": "load1_max"},
-			"Memory":     {"used": "used_ram_avg", "most used": "used_ram_max", "least available": "available_ram_min", "total": "total_ram"},
-			"Disk space": {"used": "used_disk_avg", "least available": "available_disk_min", "total": "total_disk"},
-			"Processes":  {"average": "process_count_avg", "most": "process_count_max"},
+			"CPU":  {"average": "cpu_usage_avg", "maximum": "cpu_usage_max"},
+			"Load": {"1 min": "load1_avg", "5 min": "load5_avg", "15 min": "load15_avg", "maximum": "load1_max"},
+			"Memory": {
+				"used": "used_ram_avg", "max used": "used_ram_max", "min available": "available_ram_min",
+				"total": "total_ram",
+			},
+			"Disk space": {"used": "used_disk_avg", "min available": "available_disk_min", "total": "total_disk"},
+			"Processes":  {"average": "process_count_avg", "maximum": "process_count_max"},
 		} {
-			shown, s := f.ask(t, "machine", title, span, map[string]string{"machine": "m-2"})
+			shown, s := f.panelResult(t, "machine", title, span, map[string]string{"machine": "m-2"})
 			var chart struct {
 				Resolution string
 				Series     map[string][]any
 			}
-			path := "/api/v1/machines/m-2/metrics?resolution=" + resolution + "&" + window(s)
-			if err := json.Unmarshal(f.site.Get(t, path), &chart); err != nil {
-				t.Fatal(err)
-			}
+			f.get(t, "/machines/m-2/metrics?resolution="+resolution+"&"+window(s), &chart)
 			at := make(map[string]int)
 			for i, text := range chart.Series["timestamps"] {
 				at[text.(string)] = i
@@ -117,7 +109,7 @@ func (f *fleet) chartsAgree(t *testing.T) {
 					want, _ := values[i].(float64)
 					if got := number(t, row[column]); !same(got, want) {
 						t.Errorf(
-							"%s of %s at %s: %s is %v, the API says %v", title, span, row["time"], column, got, want,
+							"%s of %s at %s: %s is %v, the API has %v", title, span, row["time"], column, got, want,
 						)
 					}
 				}
@@ -138,36 +130,38 @@ type used struct {
 
 func (f *fleet) topAgrees(t *testing.T) {
 	for _, one := range []struct{ page, title, sort string }{
-		{"machine", "Processes by CPU", "cpu"}, {"processes", "Processes by CPU", "cpu"}, {"processes", "Processes by memory", "memory"},
+		{"machine", "Processes by CPU", "cpu"},
+		{"processes", "Processes by CPU", "cpu"},
+		{"processes", "Processes by memory", "memory"},
 	} {
-		shown, s := f.ask(t, one.page, one.title, 7*24*time.Hour, map[string]string{"machine": "m-1"})
+		shown, s := f.panelResult(t, one.page, one.title, 7*day, map[string]string{"machine": "m-1"})
 		var top struct{ Results []used }
-		if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-1/processes?limit=1000&sort="+one.sort+"&"+window(s)), &top); err != nil {
-			t.Fatal(err)
-		}
+		f.get(t, "/machines/m-1/processes?limit=1000&sort="+one.sort+"&"+window(s), &top)
 		if len(shown.rows) < 12 || len(top.Results) < len(shown.rows) {
 			t.Fatalf("%s: %d rows, the API has %d", one.title, len(shown.rows), len(top.Results))
 		}
-		find := make(map[string][]used) // pids are used again, by processes of the same name too
+		find := make(map[string][]used) // pids are reused, by processes of the same name too
 		for _, u := range top.Results {
 			find[fmt.Sprint(u.PID, u.Name)] = append(find[fmt.Sprint(u.PID, u.Name)], u)
 		}
 		for i, row := range shown.rows {
 			lives := find[fmt.Sprint(row["pid"], row["name"])]
-			started, told := row["started_at"].(time.Time)
+			started, known := row["started_at"].(time.Time)
 			found := slices.IndexFunc(lives, func(u used) bool {
-				return (!told || snapshot.TimeOf(started) == u.StartedAt) &&
+				return (!known || snapshot.TimeOf(started) == u.StartedAt) &&
 					same(number(t, row["cpu_seconds"]), float64(u.CPUMS)/1000) &&
 					math.Abs(number(t, row["memory_avg"])-u.MemoryAvg) <= 0.5 &&
 					same(number(t, row["memory_max"]), float64(u.MemoryMax))
 			})
 			if found < 0 {
-				t.Errorf("%s: %v, the API says %+v", one.title, row, lives)
+				t.Errorf("%s: %v, the API has %+v", one.title, row, lives)
 				continue
 			}
 			want := lives[found]
-			if place := top.Results[i]; i < 5 &&
-				(one.sort == "cpu" && place.CPUMS != want.CPUMS || one.sort == "memory" && place.MemoryAvg != want.MemoryAvg) {
+			place := top.Results[i]
+			agrees := one.sort == "cpu" && place.CPUMS == want.CPUMS ||
+				one.sort == "memory" && place.MemoryAvg == want.MemoryAvg
+			if i < 5 && !agrees {
 				t.Errorf("%s: place %d has %v, the API %+v", one.title, i, row, place)
 			}
 		}
@@ -175,11 +169,9 @@ func (f *fleet) topAgrees(t *testing.T) {
 }
 
 func (f *fleet) programsAgree(t *testing.T) {
-	shown, s := f.ask(t, "fleet", "Programs by CPU, on all machines", 7*24*time.Hour, nil)
+	shown, s := f.panelResult(t, "fleet", "Programs by CPU, all machines", 7*day, nil)
 	var top struct{ Results []used }
-	if err := json.Unmarshal(f.site.Get(t, "/api/v1/processes/top?by=name&limit=50&"+window(s)), &top); err != nil {
-		t.Fatal(err)
-	}
+	f.get(t, "/processes/top?by=name&limit=50&"+window(s), &top)
 	find := make(map[string]used)
 	for _, one := range top.Results {
 		find[one.Name] = one
@@ -192,7 +184,7 @@ func (f *fleet) programsAgree(t *testing.T) {
 		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) ||
 			!same(number(t, row["memory_max"]), float64(want.MemoryMax)) ||
 			number(t, row["processes"]) != float64(want.Processes) {
-			t.Errorf("%v, the API says %+v", row, want)
+			t.Errorf("%v, the API has %+v", row, want)
 		}
 	}
 }
@@ -200,8 +192,8 @@ func (f *fleet) programsAgree(t *testing.T) {
 func (f *fleet) nameAgrees(t *testing.T) {
 	name := f.series["m-3"].Truth[0][1].Name
 	given := map[string]string{"machine": "m-3", "name": name}
-	cpu, s := f.ask(t, "processes", "$name on this machine: CPU", 7*24*time.Hour, given)
-	memory, _ := f.ask(t, "processes", "$name on this machine: memory of a process", 7*24*time.Hour, given)
+	cpu, s := f.panelResult(t, "processes", "$name on this machine: CPU", 7*day, given)
+	memory, _ := f.panelResult(t, "processes", "$name on this machine: memory per process", 7*day, given)
 	var history struct {
 		Resolution string
 		Points     []struct {
@@ -211,29 +203,27 @@ func (f *fleet) nameAgrees(t *testing.T) {
 			MemoryMax int64   `json:"memory_max"`
 		}
 	}
-	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-3/processes/history?resolution=1h&name="+url.QueryEscape(name)+"&"+window(s)), &history); err != nil {
-		t.Fatal(err)
-	}
+	f.get(t, "/machines/m-3/processes/history?resolution=1h&name="+url.QueryEscape(name)+"&"+window(s), &history)
 	if len(cpu.rows) != len(history.Points) || len(memory.rows) != len(history.Points) || len(history.Points) < 4 {
 		t.Fatalf("%d and %d rows, the API has %d points", len(cpu.rows), len(memory.rows), len(history.Points))
 	}
 	for i, want := range history.Points {
 		if !cpu.rows[i]["time"].(time.Time).Equal(want.Timestamp.Std()) ||
 			!same(number(t, cpu.rows[i]["cores"]), float64(want.CPUMS)/3_600_000) {
-			t.Errorf("%v, the API says %+v", cpu.rows[i], want)
+			t.Errorf("%v, the API has %+v", cpu.rows[i], want)
 		}
 		if math.Abs(number(t, memory.rows[i]["average"])-want.MemoryAvg) > 1 ||
-			!same(number(t, memory.rows[i]["largest"]), float64(want.MemoryMax)) {
-			t.Errorf("%v, the API says %+v", memory.rows[i], want)
+			!same(number(t, memory.rows[i]["maximum"]), float64(want.MemoryMax)) {
+			t.Errorf("%v, the API has %+v", memory.rows[i], want)
 		}
 	}
 }
 
 func (f *fleet) instantAgrees(t *testing.T) {
-	shown, s := f.ask(
-		t, "processes", "Every process at the end of the range", 6*time.Hour, map[string]string{"machine": "m-2"},
+	shown, s := f.panelResult(
+		t, "processes", "All processes at the end of the time range", 6*time.Hour, map[string]string{"machine": "m-2"},
 	)
-	var at struct {
+	var list struct {
 		Timestamp snapshot.Time
 		Processes []struct {
 			PID         int32         `json:"pid"`
@@ -243,28 +233,27 @@ func (f *fleet) instantAgrees(t *testing.T) {
 			MemoryUsage int64   `json:"memory_usage"`
 		}
 	}
-	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines/m-2/at?process_tree=0&include_processes=1&time="+url.QueryEscape(snapshot.TimeOf(s.to).String())), &at); err != nil {
-		t.Fatal(err)
-	}
-	if len(shown.rows) != len(at.Processes) || len(shown.rows) < 12 {
-		t.Fatalf("%d rows, the API has %d processes", len(shown.rows), len(at.Processes))
+	at := url.QueryEscape(snapshot.TimeOf(s.to).String())
+	f.get(t, "/machines/m-2/at?process_tree=0&include_processes=1&time="+at, &list)
+	if len(shown.rows) != len(list.Processes) || len(shown.rows) < 12 {
+		t.Fatalf("%d rows, the API has %d processes", len(shown.rows), len(list.Processes))
 	}
 	find := make(map[string]map[string]any)
 	for _, row := range shown.rows {
 		find[fmt.Sprint(row["pid"], row["started_at"].(time.Time).UnixMilli())] = row
 	}
-	for _, want := range at.Processes {
+	for _, want := range list.Processes {
 		row := find[fmt.Sprint(want.PID, int64(want.StartedAt))]
 		if row == nil || row["name"] != want.Name || math.Abs(number(t, row["cpu_usage"])-want.CPUUsage) > 0.01 ||
 			!same(number(t, row["memory_usage"]), float64(want.MemoryUsage)) ||
-			!row["snapshot_ts"].(time.Time).Equal(at.Timestamp.Std()) {
-			t.Errorf("%v, the API says %+v", row, want)
+			!row["snapshot_ts"].(time.Time).Equal(list.Timestamp.Std()) {
+			t.Errorf("%v, the API has %+v", row, want)
 		}
 	}
 }
 
 func (f *fleet) fleetAgrees(t *testing.T) {
-	shown, _ := f.ask(t, "fleet", "Machines", 6*time.Hour, nil)
+	shown, _ := f.panelResult(t, "fleet", "Machines", 6*time.Hour, nil)
 	var list struct {
 		Results []struct {
 			MachineID    string `json:"machine_id"`
@@ -277,9 +266,7 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal(f.site.Get(t, "/api/v1/machines"), &list); err != nil {
-		t.Fatal(err)
-	}
+	f.get(t, "/machines", &list)
 	if len(shown.rows) != 3 || len(list.Results) != 3 {
 		t.Fatalf("%d rows, the API has %d machines", len(shown.rows), len(list.Results))
 	}
@@ -289,7 +276,7 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 			number(t, row["processes"]) != want.ProcessCount ||
 			!same(number(t, row["cpu_usage"]), want.Latest.CPUUsage) ||
 			!same(number(t, row["memory"]), 100*want.Latest.UsedRAM/want.Latest.TotalRAM) {
-			t.Errorf("%v, the API says %+v", row, want)
+			t.Errorf("%v, the API has %+v", row, want)
 		}
 	}
 }

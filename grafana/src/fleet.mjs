@@ -1,10 +1,10 @@
-// All machines, side by side.
+// The dashboard of all machines.
 import { address, lines, page, processResolution, resolution, rows, sql } from './panels.mjs'
 
 const toMachine = [{ title: 'Open the machine', url: '/d/snapwatch-machine?var-machine=${__data.fields.machine_id}&${__url_time_range}' }]
 
 /**
- * A line for each machine. @param {Omit<import('./panels.mjs').Options, 'queries'>} options @param {string} column
+ * A panel with a line for each machine. @param {Omit<import('./panels.mjs').Options, 'queries'>} options @param {string} column
  */
 const perMachine = (options, column) =>
   lines({
@@ -18,14 +18,14 @@ const perMachine = (options, column) =>
     ],
   })
 
-export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'Every machine: how it is, how it was, and what ran on it.')
+export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'The current and past state of all machines, and the programs that ran on them.')
   .withVariable(address())
   .withVariable(resolution())
   .withVariable(processResolution())
   .withPanel(
     rows({
       title: 'Machines',
-      description: 'At the newest snapshot of each.',
+      description: 'Values of the latest snapshot of each machine.',
       span: 24,
       queries: [
         sql(
@@ -37,32 +37,32 @@ export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'Every machine
       ],
       columns: {
         hostname: { title: 'Host', links: toMachine },
-        machine_id: { title: 'Id', width: 120 },
+        machine_id: { title: 'ID', width: 120 },
         last_seen: { title: 'Last seen', unit: 'dateTimeFromNow' },
         cpu_usage: { title: 'CPU', unit: 'percent' },
         memory: { title: 'Memory', unit: 'percent' },
         disk: { title: 'Disk', unit: 'percent' },
         load1: { title: 'Load' },
         processes: { title: 'Processes' },
-        os: { title: 'System' },
+        os: { title: 'OS' },
         kernel: { title: 'Kernel' },
         agent_version: { title: 'Agent' },
       },
     }),
   )
   .withPanel(perMachine({ title: 'CPU', unit: 'percent', min: 0 }, 'r.cpu_usage_avg AS cpu'))
-  .withPanel(perMachine({ title: 'Memory in use', unit: 'percent', min: 0, max: 100 }, '100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory'))
-  .withPanel(perMachine({ title: 'Load of a minute', min: 0 }, 'r.load1_avg AS load'))
+  .withPanel(perMachine({ title: 'Memory used', unit: 'percent', min: 0, max: 100 }, '100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory'))
+  .withPanel(perMachine({ title: 'Load average, 1 min', min: 0 }, 'r.load1_avg AS load'))
   .withPanel(
     perMachine(
-      { title: 'Network, both ways', unit: 'Bps', min: 0 },
+      { title: 'Network, received and sent', unit: 'Bps', min: 0 },
       '1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network',
     ),
   )
   .withPanel(
     rows({
-      title: 'Programs by CPU, on all machines',
-      description: 'In the hours of the range, processes of one name added up.',
+      title: 'Programs by CPU, all machines',
+      description: 'Totals over the hours of the time range. Processes with the same name are added up.',
       span: 24,
       queries: [
         sql(
@@ -74,11 +74,11 @@ export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'Every machine
         ),
       ],
       columns: {
-        name: { title: 'Name', links: [{ title: 'Over time', url: '/d/snapwatch-processes?var-name=${__value.text}&${__url_time_range}' }] },
+        name: { title: 'Name', links: [{ title: 'Show over time', url: '/d/snapwatch-processes?var-name=${__value.text}&${__url_time_range}' }] },
         machines: { title: 'Machines' },
         processes: { title: 'Processes' },
         cpu_seconds: { title: 'CPU time', unit: 's' },
-        memory_max: { title: 'Most memory', unit: 'bytes' },
+        memory_max: { title: 'Max memory', unit: 'bytes' },
         read_bytes: { title: 'Read', unit: 'bytes' },
         write_bytes: { title: 'Written', unit: 'bytes' },
       },

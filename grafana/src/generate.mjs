@@ -1,4 +1,4 @@
-// Writes dashboards/*.json. With --check it writes nothing and fails if one is stale.
+// Writes dashboards/*.json. With --check it writes nothing, and fails if a file is stale.
 import { readFile, writeFile } from 'node:fs/promises'
 import { fleet } from './fleet.mjs'
 import { health } from './health.mjs'
@@ -18,7 +18,7 @@ for (const [name, builder] of Object.entries({ fleet, machine, processes, health
 }
 process.exitCode = stale ? 1 : 0
 
-/** Panels get fixed numbers, so that links to one stay good. @param {any} page */
+/** Gives each panel a fixed number, so that links to it stay valid. @param {any} page */
 function numbered(page) {
   page.panels.forEach((/** @type {any} */ panel, /** @type {number} */ i) => {
     panel.id = i + 1

@@ -1,4 +1,4 @@
-// The few shapes of panels that the dashboards are made of.
+// The kinds of panels and variables of the dashboards.
 import * as common from '@grafana/grafana-foundation-sdk/common'
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard'
 import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus'
@@ -10,7 +10,7 @@ export const sqlSource = { type: 'grafana-postgresql-datasource', uid: 'snapwatc
 export const prometheusSource = { type: 'prometheus', uid: 'snapwatch-prometheus' }
 
 /**
- * A query of the PostgreSQL data source; the SDK has no type of its own for it.
+ * A query of the PostgreSQL data source; the SDK has no type for it.
  * @param {string} text
  * @param {'table' | 'time_series'} format
  */
@@ -29,7 +29,7 @@ export function promql(expr, legend, refId = 'A') {
  * @typedef {{ title: string, description?: string, unit?: string, min?: number, max?: number, span?: number, height?: number, stacked?: boolean, queries: Query[], links?: any[] }} Options
  */
 
-/** Lines over time. @param {Options} o */
+/** A chart of lines over time. @param {Options} o */
 export function lines(o) {
   const panel = new timeseries.PanelBuilder()
     .title(o.title)
@@ -45,7 +45,7 @@ export function lines(o) {
   return finish(panel, o)
 }
 
-/** A table; widths and units are by column. @param {Options & { columns?: Record<string, { unit?: string, title?: string, width?: number, links?: any[] }> }} o */
+/** A table. Widths and units are set for each column. @param {Options & { columns?: Record<string, { unit?: string, title?: string, width?: number, links?: any[] }> }} o */
 export function rows(o) {
   const panel = new table.PanelBuilder().title(o.title).span(o.span ?? 12).height(o.height ?? 10).filterable(true)
   for (const [name, column] of Object.entries(o.columns ?? {})) {
@@ -59,7 +59,7 @@ export function rows(o) {
   return finish(panel, o)
 }
 
-/** Numbers. @param {Options & { columns?: Record<string, { unit?: string, title?: string }> }} o */
+/** A panel of single numbers. @param {Options & { columns?: Record<string, { unit?: string, title?: string }> }} o */
 export function numbers(o) {
   const panel = new stat.PanelBuilder()
     .title(o.title)
@@ -90,19 +90,19 @@ function finish(panel, o) {
   return panel
 }
 
-/** The machine as it was at the point that was clicked on, in snapwatch. */
+/** A link to snapwatch that opens the machine at the moment of the clicked point. */
 export const openInstant = {
-  title: 'What ran then',
+  title: 'Show the processes of this moment',
   url: '${snapwatch}/machines/${machine}?at=${__value.time}',
   targetBlank: true,
 }
 
-/** A variable with the address of snapwatch, for links. */
+/** A variable with the URL of snapwatch, for links. */
 export function address() {
   return new dashboard.TextBoxVariableBuilder('snapwatch').label('snapwatch').defaultValue('http://localhost:8420')
 }
 
-/** A variable that a query fills. @param {string} name @param {string} label @param {string} text */
+/** A variable whose choices come from a query. @param {string} name @param {string} label @param {string} text */
 export function choice(name, label, text) {
   return new dashboard.QueryVariableBuilder(name)
     .label(label)
@@ -112,14 +112,13 @@ export function choice(name, label, text) {
     .sort(dashboard.VariableSort.Disabled)
 }
 
-/** The machines by host name. */
+/** A variable with the machines, by host name. */
 export function machine() {
   return choice('machine', 'Machine', `SELECT coalesce(nullif(hostname, ''), machine_id) AS __text, machine_id AS __value FROM machines ORDER BY 1, 2`)
 }
 
 /**
- * A hidden variable that says which rollup serves the range: a few hundred points,
- * whatever its length.
+ * A hidden variable with the rollup for the time range, so that any range has a few hundred points.
  */
 export function resolution() {
   return choice(
@@ -130,7 +129,7 @@ export function resolution() {
   ).hide(dashboard.VariableHide.HideVariable)
 }
 
-/** The same for processes, whose finest rollup is an hour. */
+/** The same for processes, whose finest rollup has buckets of an hour. */
 export function processResolution() {
   return choice(
     'process_resolution',
@@ -139,7 +138,7 @@ export function processResolution() {
   ).hide(dashboard.VariableHide.HideVariable)
 }
 
-/** Seconds of a bucket of processes. */
+/** SQL for the length of a bucket of processes in seconds. */
 export const processSeconds = `CASE '\${process_resolution:raw}' WHEN '1h' THEN 3600 WHEN '3h' THEN 10800 ELSE 86400 END`
 
 /** @param {string} uid @param {string} title @param {string} description */

@@ -1,4 +1,4 @@
-// Processes: by name over time, the list of an instant, and what changed.
+// The dashboard of processes: usage by name over time, the process list of one moment, and changes.
 import { address, choice, lines, machine, openInstant, page, processResolution, processSeconds, rows, sql } from './panels.mjs'
 
 const name = choice(
@@ -9,21 +9,21 @@ const name = choice(
 
 const topColumns = {
   pid: { title: 'PID', width: 90 },
-  name: { title: 'Name', links: [{ title: 'This name over time', url: '/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}' }] },
+  name: { title: 'Name', links: [{ title: 'Show this name over time', url: '/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}' }] },
   cpu_seconds: { title: 'CPU time', unit: 's' },
   memory_avg: { title: 'Memory', unit: 'bytes' },
-  memory_max: { title: 'Most memory', unit: 'bytes' },
+  memory_max: { title: 'Max memory', unit: 'bytes' },
   write_bytes: { title: 'Written', unit: 'bytes' },
   command_line: { title: 'Command line' },
 }
 
 const instant = [{ title: 'Open in snapwatch', url: '${snapwatch}/machines/${machine}?at=${__to}', targetBlank: true }]
 
-/** What used most on the machine. @param {string} what @param {string} order */
+/** A table of the machine's top processes. @param {string} what @param {string} order */
 const top = (what, order) =>
   rows({
     title: `Processes by ${what}`,
-    description: 'What each used in the hours that the range touches.',
+    description: 'Totals over the hours of the time range.',
     queries: [
       sql(
         `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
@@ -36,7 +36,7 @@ const top = (what, order) =>
 
 /** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
 
-/** The processes of a name on the machine. @param {Options} options @param {string} columns */
+/** A panel of the processes with a name, on the machine. @param {Options} options @param {string} columns */
 const ofName = (options, columns) =>
   lines({
     ...options,
@@ -51,7 +51,7 @@ const ofName = (options, columns) =>
     ],
   })
 
-/** The processes of a name on all machines, one above the other. @param {Options} options @param {string} column */
+/** A panel of the processes with a name, on all machines, stacked. @param {Options} options @param {string} column */
 const ofNameByMachine = (options, column) =>
   lines({
     ...options,
@@ -67,28 +67,28 @@ const ofNameByMachine = (options, column) =>
     ],
   })
 
-export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'What ran, on one machine and on all: by name over time, at an instant, and what came and went.')
+export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'Processes on one machine and on all machines: usage over time, the process list of one moment, and changes.')
   .withVariable(machine())
   .withVariable(processResolution())
   .withVariable(name)
   .withVariable(address())
   .withPanel(top('CPU', 'cpu_ms'))
   .withPanel(top('memory', 'memory_avg'))
-  .withPanel(ofName({ title: '$name on this machine: CPU', description: '1 is one core in use all the time.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`))
+  .withPanel(ofName({ title: '$name on this machine: CPU', description: '1 means one core in constant use.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`))
   .withPanel(
     ofName(
-      { title: '$name on this machine: memory of a process', unit: 'bytes' },
-      'sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS largest',
+      { title: '$name on this machine: memory per process', unit: 'bytes' },
+      'sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS maximum',
     ),
   )
   .withPanel(
-    ofNameByMachine({ title: '$name on all machines: CPU', description: '1 is one core in use all the time.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`),
+    ofNameByMachine({ title: '$name on all machines: CPU', description: '1 means one core in constant use.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`),
   )
   .withPanel(ofNameByMachine({ title: '$name on all machines: processes' }, 'count(DISTINCT (p.pid, p.started_at)) AS processes'))
   .withPanel(
     rows({
-      title: 'Every process at the end of the range',
-      description: 'The newest snapshot at or before it, exact.',
+      title: 'All processes at the end of the time range',
+      description: 'From the last snapshot before the end of the time range.',
       span: 24,
       height: 14,
       queries: [
@@ -115,7 +115,7 @@ export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'W
   )
   .withPanel(
     rows({
-      title: 'Started or ended between the begin and the end of the range',
+      title: 'Processes that started or ended within the time range',
       span: 24,
       queries: [
         sql(
@@ -127,7 +127,7 @@ export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'W
         ),
       ],
       columns: {
-        what: { title: 'What', width: 90 },
+        what: { title: 'Change', width: 90 },
         pid: { title: 'PID', width: 90 },
         name: { title: 'Name' },
         user_name: { title: 'User' },
