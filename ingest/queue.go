@@ -9,6 +9,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/snapwatch/snapwatch/internal/problem"
+	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -31,8 +32,8 @@ type queue struct {
 type lane struct {
 	posts []waitingPost
 	rows  int           // of posts
-	wake  chan struct{} // a post was added, or the queue closed
-	full  chan struct{} // a group's worth of rows is waiting
+	wake  wake.Signal   // a post was added, or the queue closed
+	full  wake.Signal   // a group's worth of rows is waiting
 }
 
 // waitingPost is an accepted post; its outcome channel is buffered, so that a
@@ -46,7 +47,7 @@ type waitingPost struct {
 func newQueue(cfg Config, writer Writer, m *metrics) *queue {
 	q := &queue{cfg: cfg, writer: writer, metrics: m}
 	for range cfg.Writers {
-		lane := &lane{wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+		lane := &lane{wake: wake.New(), full: wake.New()}
 		q.lanes = append(q.lanes, lane)
 		q.running.Go(func() { q.run(lane) })
 	}
@@ -91,9 +92,9 @@ func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.WriteResult, error) 
 	lane.rows += post.rows
 	q.rows += post.rows
 	q.metrics.queueRows.Set(float64(q.rows))
-	signal(lane.wake)
+	lane.wake.Notify()
 	if lane.rows >= q.cfg.GroupRows {
-		signal(lane.full)
+		lane.full.Notify()
 	}
 	return post.outcome, nil
 }
@@ -104,8 +105,8 @@ func (q *queue) close() {
 	q.closed = true
 	q.mu.Unlock()
 	for _, lane := range q.lanes {
-		signal(lane.wake)
-		signal(lane.full)
+		lane.wake.Notify()
+		lane.full.Notify()
 	}
 	q.running.Wait()
 }
@@ -174,11 +175,4 @@ func (q *queue) commit(group []waitingPost) {
 	q.rows -= rows
 	q.metrics.queueRows.Set(float64(q.rows))
 	q.mu.Unlock()
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

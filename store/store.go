@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/store/accounts"
 	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/query"
@@ -51,7 +52,7 @@ type Store struct {
 	keep    atomic.Pointer[backend.Retention]
 
 	closing sync.Once
-	upkeep  chan struct{} // wakes Maintain for an early round
+	upkeep  wake.Signal // wakes Maintain for an early round
 }
 
 // ErrVersionMismatch means that the machine's config no longer has the version that a change was for.
@@ -66,7 +67,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: make(chan struct{}, 1),
+	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: wake.New(),
 		metrics: newMetrics(registry, pool),
 		backend: backend.New(cfg.Detection.Profile, pool, logger, cfg.Now())}
 	s.Queries = query.New(

@@ -53,12 +53,7 @@ func (s *Store) Maintain(ctx context.Context) {
 }
 
 // askUpkeep lets Maintain do a round soon.
-func (s *Store) askUpkeep() {
-	select {
-	case s.upkeep <- struct{}{}:
-	default:
-	}
-}
+func (s *Store) askUpkeep() { s.upkeep.Notify() }
 
 // MaintainOnce does one round of upkeep.
 func (s *Store) MaintainOnce(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -34,14 +35,14 @@ type notifier struct {
 	mu      sync.Mutex
 	pending map[string]snapshot.Time
 	since   snapshot.Time // of the oldest commit in pending
-	wake    chan struct{}
+	wake    wake.Signal
 	quit    chan struct{}
 	done    chan struct{}
 }
 
 func newNotifier(pool *pgxpool.Pool, logger *slog.Logger, m *metrics) *notifier {
 	n := &notifier{pool: pool, logger: logger, metrics: m, pending: make(map[string]snapshot.Time),
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+		wake: wake.New(), quit: make(chan struct{}), done: make(chan struct{})}
 	go n.run()
 	return n
 }
@@ -58,10 +59,7 @@ func (n *notifier) add(keys []key) {
 		n.pending[k.machineID] = max(n.pending[k.machineID], k.ts)
 	}
 	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	n.wake.Notify()
 }
 
 // close sends what is pending and ends the notifier.
