@@ -31,9 +31,9 @@ type queue struct {
 // lane is a queue of some machines' posts, in order; queue.mu guards it.
 type lane struct {
 	posts []waitingPost
-	rows  int           // of posts
-	wake  wake.Signal   // a post was added, or the queue closed
-	full  wake.Signal   // a group's worth of rows is waiting
+	rows  int         // of posts
+	wake  wake.Signal // a post was added, or the queue closed
+	full  wake.Signal // a group's worth of rows is waiting
 }
 
 // waitingPost is an accepted post; its outcome channel is buffered, so that a
@@ -150,10 +150,7 @@ func (q *queue) take(lane *lane) (group []waitingPost, closed bool) {
 	if lane.posts = lane.posts[n:]; len(lane.posts) == 0 {
 		lane.posts = nil
 	}
-	select { // what filled the last group says nothing of the next
-	case <-lane.full:
-	default:
-	}
+	lane.full.Clear() // the signal was for this group
 	return group, q.closed
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 type doctorCommand struct {
-	JSON bool `help:"For programs."`
+	JSON bool `help:"Print the results as JSON."`
 }
 
-// Run examines, and fails if anything is wrong.
+// Run prints the results of all checks, and fails if there is a problem.
 func (c doctorCommand) Run(ctx context.Context, cfg config.Agent) error {
 	settings, err := agentConfig(cfg)
 	if err != nil {
@@ -26,15 +26,15 @@ func (c doctorCommand) Run(ctx context.Context, cfg config.Agent) error {
 	findings := agent.Examine(ctx, settings)
 	if c.JSON {
 		if err := json.MarshalWrite(os.Stdout, findings, jsontext.WithIndent(" ")); err != nil {
-			return fmt.Errorf("write what was found: %w", err)
+			return fmt.Errorf("write the results: %w", err)
 		}
 		fmt.Println()
 	}
-	var wrong error
+	var problem error
 	for _, f := range findings {
 		mark := "ok   "
 		if !f.OK {
-			mark, wrong = "WRONG", errors.New("something is wrong")
+			mark, problem = "WRONG", errors.New("there are problems")
 		}
 		if c.JSON {
 			continue
@@ -44,5 +44,5 @@ func (c doctorCommand) Run(ctx context.Context, cfg config.Agent) error {
 			fmt.Printf("       %-16s → %s\n", "", f.Fix)
 		}
 	}
-	return wrong
+	return problem
 }

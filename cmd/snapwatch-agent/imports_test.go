@@ -2,40 +2,78 @@ package main_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// The architecture as imports: data flows one way, and the agent stays small.
+const module = "github.com/snapwatch/snapwatch/"
+
+// rule says which packages a package must not import, directly or indirectly.
+type rule struct {
+	folder, reason string
+	forbidden      []string // packages, or folders of this module
+}
+
+// rules are the architecture: data flows in one direction, and the agent is a small program.
+var rules = []rule{
+	{"cmd/snapwatch-agent", "the agent is a small program", []string{
+		"github.com/gin-gonic/gin", "github.com/jackc/pgx/v5", "github.com/danielgtaylor/huma/v2", "store", "store/schema",
+	}},
+	{"snapshot", "the vocabulary is below everything else, and does no I/O", []string{
+		"store", "agent", "api", "internal/problem", "net/http", "database/sql",
+	}},
+
+	{"agent", "the agent and the server share only the wire format", []string{"store", "ingest", "api", "broadcaster"}},
+	{"agent/procfs", "procfs only reads processes", []string{
+		"agent", "agent/collect", "agent/delivery", "agent/exits", "net/http",
+	}},
+	{"agent/exits", "exits reads processes with procfs", []string{"agent", "agent/collect", "agent/delivery", "net/http"}},
+	{"agent/collect", "samples do not depend on their delivery", []string{"agent", "agent/delivery", "net/http"}},
+	{"agent/delivery", "delivery does not depend on how snapshots are made", []string{
+		"agent", "agent/collect", "agent/procfs", "agent/exits",
+	}},
+	{"agent/delivery/spool", "the spool stores any records", []string{"agent", "agent/delivery", "snapshot", "net/http"}},
+
+	{"ingest", "ingest writes through an interface", []string{"store", "api", "github.com/jackc/pgx/v5"}},
+	{"broadcaster", "the live view reads through an interface", []string{"store", "api", "ingest"}},
+	{"auth", "auth does not depend on what it guards", []string{
+		"api", "ingest", "broadcaster", "agent", "github.com/gin-gonic/gin",
+	}},
+	{"store/writer", "the writer does not depend on the queries", []string{"store", "store/query", "api"}},
+	{"store/query", "queries do not depend on the writer", []string{"store", "store/writer", "api"}},
+	{"store/backend", "backends are below writer and query", []string{"store", "store/writer", "store/query"}},
+	{"store/schema", "schema is below everything else in the store", []string{
+		"store", "store/writer", "store/query", "store/backend",
+	}},
+	{"store/accounts", "accounts stores rows without rules", []string{"auth", "api"}},
+	{"store", "the store does not depend on HTTP", []string{"api", "ingest", "broadcaster", "github.com/gin-gonic/gin"}},
+}
+
 func TestImports(t *testing.T) {
-	const ours = "github.com/snapwatch/snapwatch/"
-	for _, rule := range []struct {
-		folder, reason string
-		forbidden      []string
-	}{
-		{"cmd/snapwatch-agent", "the agent is a small binary", []string{"github.com/gin-gonic/gin", "github.com/jackc/pgx/v5", "github.com/danielgtaylor/huma/v2", ours + "store", ours + "store/schema"}},
-		{"snapshot", "the vocabulary depends on nothing of ours, and does no I/O", []string{ours + "store", ours + "agent", ours + "api", ours + "problem", "net/http", "database/sql"}},
-		{"agent", "the agent speaks to the server only over the wire", []string{ours + "store", ours + "ingest", ours + "api", ours + "broadcaster"}},
-		{"ingest", "ingest writes through an interface", []string{ours + "store", ours + "api", "github.com/jackc/pgx/v5"}},
-		{"broadcaster", "the live view reads through an interface", []string{ours + "store", ours + "api", ours + "ingest"}},
-		{"auth", "auth knows nothing of what is guarded", []string{ours + "api", ours + "ingest", ours + "broadcaster", ours + "agent", "github.com/gin-gonic/gin"}},
-		{"store/writer", "the writer does not depend on the queries", []string{ours + "store", ours + "store/query", ours + "api"}},
-		{"store/query", "queries do not depend on the writer", []string{ours + "store", ours + "store/writer", ours + "api"}},
-		{"store/backend", "backends are below writer and query", []string{ours + "store", ours + "store/writer", ours + "store/query"}},
-		{"store/schema", "schema is below everything else of the store", []string{ours + "store", ours + "store/writer", ours + "store/query", ours + "store/backend"}},
-		{"store/accounts", "rows, and no rules", []string{ours + "auth", ours + "api"}},
-		{"store", "the store knows nothing of HTTP", []string{ours + "api", ours + "ingest", ours + "broadcaster", "github.com/gin-gonic/gin"}},
-	} {
-		out, err := exec.Command("go", "list", "-deps", ours+rule.folder).Output()
-		if err != nil {
-			t.Fatal(err)
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := make(map[string][]string) // by package: all that it imports, directly or indirectly
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		imports[fields[0]] = fields[1:]
+	}
+	for _, rule := range rules {
+		all, found := imports[module+rule.folder]
+		if !found {
+			t.Errorf("there is no package %s", rule.folder)
 		}
-		deps := strings.Fields(string(out))
-		for _, dep := range deps {
-			for _, forbidden := range rule.forbidden {
-				if dep == forbidden {
-					t.Errorf("%s imports %s: %s", rule.folder, dep, rule.reason)
-				}
+		for _, forbidden := range rule.forbidden {
+			path := forbidden
+			if _, ours := imports[module+forbidden]; ours {
+				path = module + forbidden
+			} else if !strings.Contains(forbidden, ".") && forbidden != "net/http" && forbidden != "database/sql" {
+				t.Errorf("the rule of %s names %s, which does not exist", rule.folder, forbidden)
+			}
+			if slices.Contains(all, path) {
+				t.Errorf("%s imports %s, but %s", rule.folder, path, rule.reason)
 			}
 		}
 	}

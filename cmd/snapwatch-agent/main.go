@@ -1,5 +1,4 @@
-// Command snapwatch-agent watches the machine it runs on and reports to a
-// snapwatch server.
+// Command snapwatch-agent records the machine on which it runs, and sends the recordings to a snapwatch server.
 package main
 
 import (
@@ -18,18 +17,18 @@ import (
 	"github.com/snapwatch/snapwatch/internal/config"
 )
 
-// commandLine is the program's commands; without one it runs.
+// commandLine has the commands of the program. The default one is run.
 type commandLine struct {
 	config.Log
 	config.Agent
 
-	Run        runCommand                `cmd:"" default:"1" help:"Watch this machine until a signal; what the program does without a command."`
-	Once       onceCommand               `cmd:"" help:"Print what the agent would record now. Nothing is sent."`
-	Install    installCommand            `cmd:"" help:"Install the agent as a service of this system, with the settings that are given, and start it."`
-	Uninstall  uninstallCommand          `cmd:"" help:"Stop and remove that service."`
-	Status     statusCommand             `cmd:"" help:"Tell whether the service runs, and what it keeps."`
-	Doctor     doctorCommand             `cmd:"" help:"Look at all that the agent needs, and tell how to mend what is wrong."`
-	Completion kongcompletion.Completion `cmd:"" help:"Tell how to complete this program's commands in bash, zsh or fish."`
+	Run        runCommand                `cmd:"" default:"1" help:"Record this machine until a signal arrives (default command)."`
+	Once       onceCommand               `cmd:"" help:"Print one snapshot of this machine without sending it."`
+	Install    installCommand            `cmd:"" help:"Install the agent as a system service with the given settings, and start it."`
+	Uninstall  uninstallCommand          `cmd:"" help:"Stop and remove the service."`
+	Status     statusCommand             `cmd:"" help:"Show whether the service is running, and what its state directory contains."`
+	Doctor     doctorCommand             `cmd:"" help:"Check everything that the agent needs, and suggest fixes."`
+	Completion kongcompletion.Completion `cmd:"" help:"Show how to set up command completion for bash, zsh or fish."`
 	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`
 	Version    kong.VersionFlag          `help:"Print the version."`
 }
@@ -55,10 +54,10 @@ func run(ctx context.Context) error {
 	parser, err := kong.New(
 		&line, kong.Name("snapwatch-agent"), kong.UsageOnError(), kong.Vars{"version": buildinfo.Read().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Description("Watches this machine: every process, at every moment."),
+		kong.Description("Records every process of this machine, and sends the recordings to a snapwatch server."),
 	)
 	if err != nil {
-		return fmt.Errorf("build the command line: %w", err)
+		return fmt.Errorf("parse the command line: %w", err)
 	}
 	kongcompletion.Register(parser)
 	parsed, err := parser.Parse(os.Args[1:])
@@ -66,7 +65,7 @@ func run(ctx context.Context) error {
 	return parsed.Run(line.New(os.Stderr), line.Agent, line.Log)
 }
 
-// agentConfig is what the settings mean to package agent.
+// agentConfig converts the settings into the config of package agent.
 func agentConfig(cfg config.Agent) (agent.Config, error) {
 	dir, err := cfg.Dir()
 	if err != nil {

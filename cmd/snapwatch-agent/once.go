@@ -22,9 +22,9 @@ import (
 )
 
 type onceCommand struct {
-	JSON  bool          `help:"For programs: the snapshot in the form of an answer of the API."`
-	Apart time.Duration `default:"1s" help:"How long apart the two looks are; what processes spend is the difference."`
-	Limit int           `default:"30" help:"Processes to print, those that spend most CPU first; 0 for all. Not for --json."`
+	JSON  bool          `help:"Print the snapshot as JSON, like the API."`
+	Apart time.Duration `default:"1s" help:"Time between the two samples. CPU time and I/O are measured between them."`
+	Limit int           `default:"30" help:"Number of processes to print, by CPU usage; 0 for all. No effect with --json."`
 }
 
 // Run prints one snapshot.
@@ -41,7 +41,7 @@ func (c onceCommand) Run(ctx context.Context, cfg config.Agent) error {
 	return c.print(os.Stdout, state)
 }
 
-// writeSnapshot writes a state as GET /api/v1/machines/{machine_id}/at does.
+// writeSnapshot writes a state in the format of GET /api/v1/machines/{machine_id}/at.
 func writeSnapshot(w io.Writer, state *snapshot.State) error {
 	view := struct {
 		Timestamp  snapshot.Time            `json:"timestamp"`
@@ -57,13 +57,13 @@ func writeSnapshot(w io.Writer, state *snapshot.State) error {
 	return err
 }
 
-// print writes a state for people.
+// print writes a state as a table.
 func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	m := &state.Machine
 	var out bytes.Buffer
 	fmt.Fprintf(
-		&out, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, show(m.CPUUsage),
-		mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), show(m.Load1), len(state.Processes),
+		&out, "%s  CPU %s %%  memory %s of %s MiB  load %s  %d processes\n\n", state.Timestamp, format(m.CPUUsage),
+		mebibytes(m.UsedRAM), mebibytes(m.TotalRAM), format(m.Load1), len(state.Processes),
 	)
 	list := slices.Clone(state.Processes)
 	slices.SortFunc(list, func(a, b snapshot.Process) int {
@@ -79,18 +79,18 @@ func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	_, _ = fmt.Fprintln(table, "PID\tPARENT\tS\tCPU %\tMEMORY MiB\tTHREADS\t  USER  NAME  COMMAND LINE")
 	for _, p := range list {
 		_, _ = fmt.Fprintf(
-			table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, show(p.CPUUsage),
-			mebibytes(p.MemoryUsage), show(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine),
+			table, "%d\t%d\t%s\t%s\t%s\t%s\t  %s  %s  %.80s\n", p.PID, p.PPID, p.State, format(p.CPUUsage),
+			mebibytes(p.MemoryUsage), format(p.Threads), printable(p.User), printable(p.Name), printable(p.CommandLine),
 		)
 	}
 	if err := table.Flush(); err != nil {
-		return fmt.Errorf("make the table: %w", err)
+		return fmt.Errorf("print the table: %w", err)
 	}
 	_, err := w.Write(out.Bytes())
 	return err
 }
 
-// printable shows what a terminal would obey as question marks.
+// printable replaces characters that are not printable, such as escape sequences, with question marks.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -100,6 +100,7 @@ func printable(text string) string {
 	}, text)
 }
 
+// orZero returns 0 for an unknown value.
 func orZero(n *int64) int64 {
 	if n == nil {
 		return 0
@@ -107,13 +108,15 @@ func orZero(n *int64) int64 {
 	return *n
 }
 
-func show[T int32 | float64](n *T) string {
+// format returns a number as text, and "-" for an unknown value.
+func format[T int32 | float64](n *T) string {
 	if n == nil {
 		return "-"
 	}
 	return fmt.Sprint(*n)
 }
 
+// mebibytes returns a number of bytes in MiB, and "-" for an unknown value.
 func mebibytes(n *int64) string {
 	if n == nil {
 		return "-"

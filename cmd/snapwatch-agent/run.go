@@ -16,33 +16,34 @@ import (
 )
 
 type runCommand struct {
-	DryRun bool `help:"Record, and print each snapshot as it would be sent, in place of sending it. Nothing is kept."`
+	DryRun bool `help:"Print each snapshot as JSON instead of sending it. Store nothing."`
 }
 
-// Run watches until a signal, or as a service until that is stopped.
+// Run records until a signal arrives or the service is stopped.
 func (c runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Agent) error {
 	settings, err := agentConfig(cfg)
 	if err != nil {
 		return err
 	}
 	if os.Getenv("GOMEMLIMIT") == "" && cfg.MaxMemory > 0 {
-		debug.SetMemoryLimit(cfg.MaxMemory / 4 * 3) // the rest is not of the heap
+		debug.SetMemoryLimit(cfg.MaxMemory / 4 * 3) // the rest is for memory outside the heap
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(40) // the heap is small, and garbage is much of it
+		debug.SetGCPercent(40) // the heap is small, and a large part of it is garbage
 	}
 	if c.DryRun {
 		return agent.DryRun(ctx, settings, os.Stdout, logger)
 	}
-	return asService(ctx, func(ctx context.Context) error { return watch(ctx, logger, cfg, settings) })
+	return asService(ctx, func(ctx context.Context) error { return record(ctx, logger, cfg, settings) })
 }
 
-func watch(ctx context.Context, logger *slog.Logger, cfg config.Agent, settings agent.Config) error {
+// record runs an agent until ctx ends.
+func record(ctx context.Context, logger *slog.Logger, cfg config.Agent, settings agent.Config) error {
 	a, err := agent.New(ctx, settings, logger)
 	if err != nil {
 		return err
 	}
-	logger.Info("watching this machine", "machine_id", a.MachineID(), "server", cfg.Server)
+	logger.Info("recording this machine", "machine_id", a.MachineID(), "server", cfg.Server)
 	if cfg.MetricsListen != "" {
 		stop, err := serveMetrics(ctx, cfg.MetricsListen, a, logger)
 		if err != nil {
@@ -53,7 +54,7 @@ func watch(ctx context.Context, logger *slog.Logger, cfg config.Agent, settings 
 	return a.Run(ctx)
 }
 
-// serveMetrics serves the agent's figures until stop is called.
+// serveMetrics serves the agent's metrics until stop is called.
 func serveMetrics(ctx context.Context, address string, a *agent.Agent, logger *slog.Logger) (stop func(), err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -63,7 +64,7 @@ func serveMetrics(ctx context.Context, address string, a *agent.Agent, logger *s
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		if err := a.WriteMetrics(w); err != nil {
-			logger.Debug("whoever asked for metrics is gone", "err", err)
+			logger.Debug("could not send metrics", "err", err)
 		}
 	})
 	server := &http.Server{

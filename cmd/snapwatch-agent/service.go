@@ -17,24 +17,25 @@ import (
 	"github.com/snapwatch/snapwatch/internal/config"
 )
 
-// serviceName is that of packages, too.
+// serviceName is the name of the service. Packages use the same one.
 const serviceName = "snapwatch-agent"
 
 type (
 	installCommand   struct{}
 	uninstallCommand struct {
-		Purge bool `help:"Remove the settings and the state directory too: the machine's id, its token, and snapshots that the server does not have."`
+		Purge bool `help:"Also delete the settings and the state directory, with the machine id, the token and unsent snapshots."`
 	}
 	statusCommand struct{}
 )
 
-// program is what a service manager starts and stops.
+// program is a service that a service manager starts and stops.
 type program struct {
 	run    func(context.Context) error
 	cancel context.CancelFunc
 	done   chan error
 }
 
+// Start starts the program in the background.
 func (p *program) Start(service.Service) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel, p.done = cancel, make(chan error, 1)
@@ -43,31 +44,32 @@ func (p *program) Start(service.Service) error {
 		p.done <- err
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintln(os.Stderr, "snapwatch-agent:", err)
-			os.Exit(1) // for the manager to start it again
+			os.Exit(1) // so that the service manager restarts it
 		}
 	}()
 	return nil
 }
 
+// Stop stops the program, and waits until it has ended.
 func (p *program) Stop(service.Service) error {
 	p.cancel()
 	return <-p.done
 }
 
-// asService runs under Windows' manager of services as that wants it; elsewhere a
-// service is stopped by a signal, like any program.
+// asService runs as a Windows service if the Windows service manager has started the program. On other systems a service
+// is stopped by a signal, like any program.
 func asService(ctx context.Context, run func(context.Context) error) error {
 	if runtime.GOOS != "windows" || service.Interactive() {
 		return run(ctx)
 	}
 	s, err := service.New(&program{run: run}, &service.Config{Name: serviceName})
 	if err != nil {
-		return fmt.Errorf("run as a service: %w", err)
+		return fmt.Errorf("run as a Windows service: %w", err)
 	}
 	return s.Run()
 }
 
-// newService describes the service of this program to the system.
+// newService returns the service of this program.
 func newService(path, settings string) (service.Service, error) {
 	options := service.KeyValue{
 		"SystemdScript": unit(path, settings),
@@ -86,46 +88,46 @@ func newService(path, settings string) (service.Service, error) {
 		},
 	)
 	if err != nil {
-		return nil, fmt.Errorf("this system's services: %w", err)
+		return nil, fmt.Errorf("find the service manager of this system: %w", err)
 	}
 	return s, nil
 }
 
-// unit is the unit that packages bring, for another path of the program and the settings.
-// systemd reads the settings itself: the agent's user may not.
+// unit returns the systemd unit of the packages with other paths of the program and the settings. systemd reads the
+// settings itself, because the agent's user may not.
 func unit(path, settings string) string {
 	text := strings.Replace(systemd.Agent, "ExecStart=/usr/bin/snapwatch-agent\n", "ExecStart="+quoted(path)+"\n", 1)
 	return strings.Replace(text, "/etc/snapwatch/agent.env", settings, 1)
 }
 
-// quoted is a path as ExecStart takes it.
+// quoted returns a path in the quoting of ExecStart.
 func quoted(path string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(path) + `"`
 }
 
-// packaged are the units of packages, beside which there is nothing to install.
+// packaged are the paths of the units that packages install.
 var packaged = []string{
 	"/usr/lib/systemd/system/" + serviceName + ".service",
 	"/lib/systemd/system/" + serviceName + ".service",
 }
 
-// Run writes the settings that are given, and installs and starts the service.
+// Run writes the given settings, and installs and starts the service.
 func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	for _, path := range packaged {
 		if _, err := os.Stat(path); err == nil {
 			return fmt.Errorf(
-				"a package has installed the service already (%s): put settings into %s, then systemctl restart %s",
+				"a package has already installed the service (%s): edit %s and run systemctl restart %s",
 				path, config.AgentFile(), serviceName,
 			)
 		}
 	}
 	path, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return fmt.Errorf("find the path of this program: %w", err)
 	}
 	settings, err := cfg.File()
 	if err != nil {
-		return fmt.Errorf("find the settings: %w", err)
+		return fmt.Errorf("find the settings file: %w", err)
 	}
 	given, err := config.NonDefault(&log, &cfg)
 	if err != nil {
@@ -143,52 +145,51 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 		if err := s.Restart(); err != nil {
 			return fmt.Errorf("restart the service: %w", err)
 		}
-		fmt.Printf("The service was there, and has started anew. Settings (%d changed): %s\n", written, settings)
+		fmt.Printf("The service was already installed and was restarted. Settings (%d changed): %s\n", written, settings)
 		return nil
 	}
 	if err := s.Install(); err != nil {
-		return fmt.Errorf("install the service (as root or an administrator?): %w", err)
+		return fmt.Errorf("install the service; this needs root or an administrator: %w", err)
 	}
 	if err := s.Start(); err != nil {
 		return fmt.Errorf("start the service: %w", err)
 	}
-	fmt.Printf(
-		"The service is installed, and runs. Settings: %s\nSee %s status, or %s doctor.\n", settings, serviceName,
-		serviceName,
-	)
+	fmt.Printf("The service is installed and running. Settings: %s\nTo check it, run %s status or %[2]s doctor.\n",
+		settings, serviceName)
 	return nil
 }
 
-// writeSettings puts what is given into the file of settings,
-// which only root reads: there is a key in it. It returns how many settings are new.
+// writeSettings merges the given settings into the settings file. Only root can read the file, because it contains a key.
+// It returns how many settings have changed.
 func writeSettings(path string, given map[string]string) (written int, err error) {
-	kept, err := godotenv.Read(path)
+	settings, err := godotenv.Read(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, fmt.Errorf("read the settings: %w", err)
 	}
-	if kept == nil {
-		kept = make(map[string]string)
+	if settings == nil {
+		settings = make(map[string]string)
 	}
 	for name, value := range given {
-		if kept[name] != value {
-			kept[name] = value
+		if settings[name] != value {
+			settings[name] = value
 			written++
 		}
 	}
-	text, err := godotenv.Marshal(kept)
+	text, err := godotenv.Marshal(settings)
 	if err != nil {
 		return 0, fmt.Errorf("write the settings: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // the folder is no secret, the file is
-		return 0, fmt.Errorf("make the folder of settings: %w", err)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // only the file is secret
+		return 0, fmt.Errorf("create the folder of the settings: %w", err)
 	}
-	if err := os.WriteFile(path, []byte("# Settings of the snapwatch agent; snapwatch-agent --help lists them all.\n"+text+"\n"), 0o600); err != nil {
+	const header = "# Settings of the snapwatch agent. Run snapwatch-agent --help for a list.\n"
+	if err := os.WriteFile(path, []byte(header+text+"\n"), 0o600); err != nil {
 		return 0, fmt.Errorf("write the settings: %w", err)
 	}
 	return written, nil
 }
 
-// Run stops and removes the service.
+// Run stops and removes the service, and with --purge its files.
 func (c uninstallCommand) Run(cfg config.Agent) error {
 	s, err := newService("", "")
 	if err != nil {
@@ -197,12 +198,12 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 	if _, err := s.Status(); errors.Is(err, service.ErrNotInstalled) {
 		return errors.New("the service is not installed")
 	}
-	_ = s.Stop() // it may not run
+	_ = s.Stop() // it may be stopped already
 	if err := s.Uninstall(); err != nil {
 		return fmt.Errorf("remove the service: %w", err)
 	}
 	if !c.Purge {
-		fmt.Println("The service is removed. Settings and state stay; --purge would remove them too.")
+		fmt.Println("The service is removed. Settings and state are still there; use --purge to delete them.")
 		return nil
 	}
 	dir, err := cfg.Dir()
@@ -211,10 +212,10 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 	}
 	settings, err := cfg.File()
 	if err != nil {
-		return fmt.Errorf("find the settings: %w", err)
+		return fmt.Errorf("find the settings file: %w", err)
 	}
 	paths := []string{settings, dir}
-	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir { // of a unit with a user of its own
+	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir { // of a unit with its own user
 		paths = append(paths, real)
 	}
 	for _, path := range paths {
@@ -222,30 +223,31 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 			return fmt.Errorf("remove %s: %w", path, err)
 		}
 	}
-	fmt.Printf("The service, %s and %s are removed.\n", settings, dir)
+	fmt.Printf("The service, %s and %s are deleted.\n", settings, dir)
 	return nil
 }
 
 // errNotRunning makes status fail.
-var errNotRunning = errors.New("the service does not run")
+var errNotRunning = errors.New("the service is not running")
 
-// Run tells whether the service runs, and what the state directory holds.
+// Run prints whether the service is running, and what the state directory contains.
 func (statusCommand) Run(cfg config.Agent) error {
 	s, err := newService("", "")
 	if err != nil {
 		return err
 	}
-	state := "runs"
+	state := "The service is running."
 	status, err := s.Status()
+	running := err == nil && status == service.StatusRunning
 	switch {
 	case errors.Is(err, service.ErrNotInstalled):
-		state = "is not installed"
+		state = "The service is not installed."
 	case err != nil:
-		state = "is in a state that cannot be told: " + err.Error()
-	case status != service.StatusRunning:
-		state = "is stopped"
+		state = "Could not determine the service status: " + err.Error()
+	case !running:
+		state = "The service is stopped."
 	}
-	fmt.Printf("The service %s.\n", state)
+	fmt.Println(state)
 	dir, err := cfg.Dir()
 	if err != nil {
 		return err
@@ -253,7 +255,7 @@ func (statusCommand) Run(cfg config.Agent) error {
 	for _, line := range agent.Inspect(dir) {
 		fmt.Println(line)
 	}
-	if state != "runs" {
+	if !running {
 		return errNotRunning
 	}
 	return nil
