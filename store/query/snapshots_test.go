@@ -18,13 +18,13 @@ import (
 
 func TestRangeAndPaging(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testRangeAndPaging)
+	storetest.EachProfileShared(t, testRangeAndPaging)
 }
 
 func testRangeAndPaging(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(7, 5).Series(storetest.Recent(), 10, time.Second, 4)
-	storetest.Write(t, s, "m", series.Snapshots...)
+	storetest.Write(t, s, "range", series.Snapshots...)
 	for _, test := range []struct {
 		name        string
 		from, to    int // seconds
@@ -39,7 +39,7 @@ func testRangeAndPaging(t *testing.T, db storetest.Database) {
 		{"nothing there", 20, 30, 3, 0, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			states, more, err := s.Snapshots(t.Context(), "m", query.Range{
+			states, more, err := s.Snapshots(t.Context(), "range", query.Range{
 				From: storetest.Recent().Add(time.Duration(test.from) * time.Second),
 				To:   storetest.Recent().Add(time.Duration(test.to) * time.Second), Limit: test.limit})
 			if err != nil || len(states) != test.want || more != test.more {
@@ -50,7 +50,7 @@ func testRangeAndPaging(t *testing.T, db storetest.Database) {
 			}
 		})
 	}
-	missed, err := s.After(t.Context(), "m", series.Snapshots[5].Timestamp, 2)
+	missed, err := s.After(t.Context(), "range", series.Snapshots[5].Timestamp, 2)
 	if err != nil || len(missed) != 2 || missed[0].Timestamp != series.Snapshots[8].Timestamp {
 		t.Fatalf("after: %v, %v", missed, err)
 	}
@@ -61,7 +61,7 @@ func testRangeAndPaging(t *testing.T, db storetest.Database) {
 
 func TestReadsThatFindNothing(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testReadsThatFindNothing)
+	storetest.EachProfileShared(t, testReadsThatFindNothing)
 }
 
 func testReadsThatFindNothing(t *testing.T, db storetest.Database) {
@@ -73,12 +73,12 @@ func testReadsThatFindNothing(t *testing.T, db storetest.Database) {
 	if _, _, err := s.Snapshots(t.Context(), "nobody", query.Range{Limit: 1}); !errors.Is(err, snapshot.ErrNoMachine) {
 		t.Errorf("unknown machine: %v", err)
 	}
-	storetest.Write(t, s, "m", snapshot.Snapshot{Timestamp: storetest.Recent(), Kind: snapshot.KindFull})
-	if _, err := s.At(t.Context(), "m", storetest.Recent()-1, true); !errors.Is(err, snapshot.ErrNoSnapshot) {
+	storetest.Write(t, s, "nothing", snapshot.Snapshot{Timestamp: storetest.Recent(), Kind: snapshot.KindFull})
+	if _, err := s.At(t.Context(), "nothing", storetest.Recent()-1, true); !errors.Is(err, snapshot.ErrNoSnapshot) {
 		t.Errorf("before the first: %v", err)
 	}
 	now = now.Add(25 * time.Hour) // the snapshot is past retention, if not dropped yet
-	if _, err := s.At(t.Context(), "m", snapshot.TimeOf(now), true); !errors.Is(err, snapshot.ErrNoSnapshot) {
+	if _, err := s.At(t.Context(), "nothing", snapshot.TimeOf(now), true); !errors.Is(err, snapshot.ErrNoSnapshot) {
 		t.Errorf("past the horizon: %v", err)
 	}
 }

@@ -12,61 +12,55 @@ import (
 	"github.com/snapwatch/snapwatch/store/query"
 )
 
-func TestProcessTrends(t *testing.T) {
-	t.Parallel()
-	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
-		// Sixty parts of a minute, each with two steps; what a step spent ends at its instant.
-		trends, err := s.ProcessTrends(t.Context(), "b", h.at(199), h.at(319))
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := make(map[snapshot.ProcessKey][query.TrendPoints]int64)
-		for step := 200; step < 320; step++ {
-			for _, p := range h.series["b"].Truth[step] {
-				if spent := deref(p.CPUMS); spent > 0 {
-					points := want[p.ProcessKey]
-					points[(step-200)/2] += spent
-					want[p.ProcessKey] = points
-				}
+func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+	// Sixty parts of a minute, each with two steps; what a step spent ends at its instant.
+	trends, err := s.ProcessTrends(t.Context(), "b", h.at(199), h.at(319))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[snapshot.ProcessKey][query.TrendPoints]int64)
+	for step := 200; step < 320; step++ {
+		for _, p := range h.series["b"].Truth[step] {
+			if spent := deref(p.CPUMS); spent > 0 {
+				points := want[p.ProcessKey]
+				points[(step-200)/2] += spent
+				want[p.ProcessKey] = points
 			}
 		}
-		if len(trends) != len(want) || len(want) == 0 {
-			t.Errorf("%d processes, want %d", len(trends), len(want))
+	}
+	if len(trends) != len(want) || len(want) == 0 {
+		t.Errorf("%d processes, want %d", len(trends), len(want))
+	}
+	for _, one := range trends {
+		if one.CPUMS != want[one.Key] {
+			t.Errorf("%v spent %v, want %v", one.Key, one.CPUMS, want[one.Key])
 		}
-		for _, one := range trends {
-			if one.CPUMS != want[one.Key] {
-				t.Errorf("%v spent %v, want %v", one.Key, one.CPUMS, want[one.Key])
-			}
-		}
-		if _, err := s.ProcessTrends(t.Context(), "nobody", h.at(0), h.at(1)); !errors.Is(err, snapshot.ErrNoMachine) {
-			t.Errorf("no machine: %v", err)
-		}
-	})
+	}
+	if _, err := s.ProcessTrends(t.Context(), "nobody", h.at(0), h.at(1)); !errors.Is(err, snapshot.ErrNoMachine) {
+		t.Errorf("no machine: %v", err)
+	}
 }
 
-func TestMachineTrends(t *testing.T) {
-	t.Parallel()
-	stages(t, func(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
-		end := h.at(300)
-		trends, err := s.MachineTrends(t.Context(), query.Everything(), []string{"c", "a", "nobody"}, end)
-		if err != nil || len(trends) != 2 || trends[0].MachineID != "a" || trends[1].MachineID != "c" {
-			t.Fatalf("%+v, %v", trends, err)
+func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+	end := h.at(300)
+	trends, err := s.MachineTrends(t.Context(), query.Everything(), []string{"c", "a", "nobody"}, end)
+	if err != nil || len(trends) != 2 || trends[0].MachineID != "a" || trends[1].MachineID != "c" {
+		t.Fatalf("%+v, %v", trends, err)
+	}
+	chart, _, err := s.Chart(
+		t.Context(), "a", end.Add(-59*time.Minute), end.Add(time.Millisecond), query.ResolutionMinute, 100,
+	)
+	if err != nil || len(chart.Timestamps) != query.TrendPoints {
+		t.Fatalf("%d points, %v", len(chart.Timestamps), err)
+	}
+	for i := range chart.Timestamps {
+		if deref(trends[0].CPUUsage[i]) != deref(chart.CPUUsageAvg[i]) ||
+			deref(trends[0].Load1[i]) != deref(chart.Load1Avg[i]) ||
+			trends[0].CPUUsage[i] == nil {
+			t.Errorf("minute %d: %v, the chart has %v", i, trends[0].CPUUsage[i], chart.CPUUsageAvg[i])
 		}
-		chart, _, err := s.Chart(
-			t.Context(), "a", end.Add(-59*time.Minute), end.Add(time.Millisecond), query.ResolutionMinute, 100,
-		)
-		if err != nil || len(chart.Timestamps) != query.TrendPoints {
-			t.Fatalf("%d points, %v", len(chart.Timestamps), err)
-		}
-		for i := range chart.Timestamps {
-			if deref(trends[0].CPUUsage[i]) != deref(chart.CPUUsageAvg[i]) ||
-				deref(trends[0].Load1[i]) != deref(chart.Load1Avg[i]) ||
-				trends[0].CPUUsage[i] == nil {
-				t.Errorf("minute %d: %v, the chart has %v", i, trends[0].CPUUsage[i], chart.CPUUsageAvg[i])
-			}
-		}
-		if none, err := s.MachineTrends(t.Context(), query.View{}, []string{"a"}, end); err != nil || len(none) != 0 {
-			t.Errorf("who sees nothing sees %v, %v", none, err)
-		}
-	})
+	}
+	if none, err := s.MachineTrends(t.Context(), query.View{}, []string{"a"}, end); err != nil || len(none) != 0 {
+		t.Errorf("who sees nothing sees %v, %v", none, err)
+	}
 }

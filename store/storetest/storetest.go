@@ -57,6 +57,9 @@ func cluster() (*embedded.Cluster, error) {
 // Main runs a package's tests, and ends what they needed; call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
+	if sharedBridge != nil {
+		sharedBridge.stop()
+	}
 	if server.cluster != nil {
 		if err := server.cluster.Stop(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
@@ -126,20 +129,29 @@ func Postgres(t testing.TB) Database {
 
 func newDatabase(t testing.TB, from string) string {
 	t.Helper()
-	running, err := cluster()
+	name, url, err := createDatabase(from)
 	if err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
-	name := fmt.Sprintf("test_%d", counter.Add(1))
-	if err := execute(t.Context(), fmt.Sprintf("CREATE DATABASE %s OWNER snapwatch TEMPLATE %s", name, from)); err != nil {
-		t.Fatalf("make a database: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := execute(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 			t.Errorf("drop the database: %v", err)
 		}
 	})
-	return running.DatabaseURL(name)
+	return url
+}
+
+func createDatabase(from string) (name, url string, err error) {
+	running, err := cluster()
+	if err != nil {
+		return "", "", fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	name = fmt.Sprintf("test_%d", counter.Add(1))
+	statement := fmt.Sprintf("CREATE DATABASE %s OWNER snapwatch TEMPLATE %s", name, from)
+	if err := execute(context.Background(), statement); err != nil {
+		return "", "", fmt.Errorf("create a database: %w", err)
+	}
+	return name, running.DatabaseURL(name), nil
 }
 
 // Open opens a store on a database of its own; change, if given, alters the config.

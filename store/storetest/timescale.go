@@ -157,6 +157,48 @@ func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	})
 }
 
+// The databases of EachProfileShared.
+var (
+	sharedBridge   *timescaleBridge
+	sharedPostgres = sync.OnceValues(func() (string, error) {
+		_, url, err := createDatabase(template)
+		return url, err
+	})
+	sharedTimescale = sync.OnceValues(func() (string, error) {
+		template, err := timescaleTemplate()
+		if err != nil {
+			return "", err
+		}
+		if sharedBridge, err = startBridge(template); err != nil {
+			return "", err
+		}
+		return sharedBridge.url, nil
+	})
+)
+
+// EachProfileShared is like EachProfile, but all tests of the package share one database per profile,
+// because creating one takes longer than most tests. A test must use machine ids of its own and must
+// not change settings of the database.
+func EachProfileShared(t *testing.T, test func(t *testing.T, db Database)) {
+	t.Helper()
+	for profile, shared := range map[string]func() (string, error){
+		backend.Postgres: sharedPostgres, backend.Timescale: sharedTimescale,
+	} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			if profile == backend.Timescale && os.Getenv(nativeEnv) != "" {
+				test(t, Database{TimescaleURL(t), asWanted(profile)})
+				return
+			}
+			url, err := shared()
+			if err != nil {
+				t.Fatalf("create the shared database: %v", err)
+			}
+			test(t, Database{url, asWanted(profile)})
+		})
+	}
+}
+
 // Open opens a store on the database; change, if given, alters the config.
 func (d Database) Open(t testing.TB, change func(*store.Config)) *store.Store {
 	t.Helper()

@@ -29,7 +29,7 @@ func wantFault(t testing.TB, outcome snapshot.WriteResult, code snapshot.Code) {
 // every instant and by every way to read, whether the writer's cache helps or not.
 func TestStoredSeriesReplaysExactly(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testStoredSeriesReplaysExactly)
+	storetest.EachProfileShared(t, testStoredSeriesReplaysExactly)
 }
 
 func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
@@ -86,14 +86,14 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 
 func TestMetricsAndDevicesAreReadBack(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testMetricsAndDevicesAreReadBack)
+	storetest.EachProfileShared(t, testMetricsAndDevicesAreReadBack)
 }
 
 func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	want := snapshottest.NewMachine(1, 3).Series(storetest.Recent(), 1, time.Second, 1).Snapshots[0]
-	storetest.Write(t, s, "m", want)
-	state, err := s.At(t.Context(), "m", want.Timestamp, false)
+	storetest.Write(t, s, "metrics", want)
+	state, err := s.At(t.Context(), "metrics", want.Timestamp, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +106,8 @@ func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
 		t.Error("processes were read without being asked for")
 	}
 	empty := snapshot.Snapshot{Timestamp: want.Timestamp + 1}
-	storetest.Write(t, s, "m", empty)
-	if state, err = s.At(t.Context(), "m", empty.Timestamp, true); err != nil || state.Machine.CPUUsage != nil ||
+	storetest.Write(t, s, "metrics", empty)
+	if state, err = s.At(t.Context(), "metrics", empty.Timestamp, true); err != nil || state.Machine.CPUUsage != nil ||
 		state.Machine.TotalRAM != nil ||
 		len(state.Processes) != 0 {
 		t.Errorf("a bare snapshot became %+v, %v", state, err)
@@ -116,29 +116,29 @@ func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
 
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testDuplicates)
+	storetest.EachProfileShared(t, testDuplicates)
 }
 
 func testDuplicates(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(2, 20).Series(storetest.Recent(), 6, time.Second, 6)
-	batch := &snapshot.Batch{MachineID: "m", Snapshots: series.Snapshots[:4]}
+	batch := &snapshot.Batch{MachineID: "duplicates-1", Snapshots: series.Snapshots[:4]}
 
 	t.Run("posted twice in a row", func(t *testing.T) {
-		if ack := storetest.Write(t, s, "m", batch.Snapshots...); ack.Stored != 4 || ack.Duplicates != 0 {
+		if ack := storetest.Write(t, s, "duplicates-1", batch.Snapshots...); ack.Stored != 4 || ack.Duplicates != 0 {
 			t.Fatalf("first: %+v", ack)
 		}
-		if ack := storetest.Write(t, s, "m", batch.Snapshots...); ack.Stored != 0 || ack.Duplicates != 4 {
+		if ack := storetest.Write(t, s, "duplicates-1", batch.Snapshots...); ack.Stored != 0 || ack.Duplicates != 4 {
 			t.Fatalf("second: %+v", ack)
 		}
 	})
 	t.Run("overlapping", func(t *testing.T) {
-		if ack := storetest.Write(t, s, "m", series.Snapshots...); ack.Stored != 2 || ack.Duplicates != 4 {
+		if ack := storetest.Write(t, s, "duplicates-1", series.Snapshots...); ack.Stored != 2 || ack.Duplicates != 4 {
 			t.Fatalf("%+v", ack)
 		}
 	})
 	t.Run("twice in one group", func(t *testing.T) {
-		again := &snapshot.Batch{MachineID: "n", Snapshots: series.Snapshots}
+		again := &snapshot.Batch{MachineID: "duplicates-2", Snapshots: series.Snapshots}
 		outcomes := s.Write(context.Background(), []*snapshot.Batch{again, again, batch})
 		if a, b, c := outcomes[0].Ack, outcomes[1].Ack, outcomes[2].Ack; a.Stored != 6 || b.Duplicates != 6 ||
 			c.Duplicates != 4 {
@@ -147,12 +147,12 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 	})
 	t.Run("from two servers at once", func(t *testing.T) {
 		// The machine is known already: its row exists, and only its lock makes them take turns.
-		storetest.Write(t, db.Open(t, nil), "shared")
+		storetest.Write(t, db.Open(t, nil), "duplicates-3")
 		var wg sync.WaitGroup
 		acks := make([]snapshot.Ack, 8)
 		for i := range acks {
 			server := db.Open(t, func(c *store.Config) { c.MaxConns = 2 })
-			wg.Go(func() { acks[i] = storetest.Write(t, server, "shared", series.Snapshots...) })
+			wg.Go(func() { acks[i] = storetest.Write(t, server, "duplicates-3", series.Snapshots...) })
 		}
 		wg.Wait()
 		stored, duplicates := 0, 0
@@ -166,7 +166,7 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 		conn := storetest.Connect(t, db.URL)
 		var snapshots, rows int
 		if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM snapshots WHERE machine = m.id), (SELECT count(*) FROM process_samples WHERE machine = m.id)
-			FROM machines m WHERE machine_id = 'shared'`).Scan(&snapshots, &rows); err != nil {
+			FROM machines m WHERE machine_id = 'duplicates-3'`).Scan(&snapshots, &rows); err != nil {
 			t.Fatal(err)
 		}
 		want := 0
@@ -183,7 +183,7 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 // the machine's processes is out of date.
 func TestServersTakeTurns(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testServersTakeTurns)
+	storetest.EachProfileShared(t, testServersTakeTurns)
 }
 
 func testServersTakeTurns(t *testing.T, db storetest.Database) {
@@ -195,8 +195,8 @@ func testServersTakeTurns(t *testing.T, db storetest.Database) {
 	machine.Churn = 0.2
 	series := machine.Series(storetest.Recent(), 30, time.Second, 10)
 	for i := range series.Snapshots {
-		storetest.Write(t, servers[i%2], "m", series.Snapshots[i])
-		state, err := servers[1].At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+		storetest.Write(t, servers[i%2], "turns", series.Snapshots[i])
+		state, err := servers[1].At(t.Context(), "turns", series.Snapshots[i].Timestamp, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,20 +208,20 @@ func testServersTakeTurns(t *testing.T, db storetest.Database) {
 
 func TestChangesNeedTheirFull(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testChangesNeedTheirFull)
+	storetest.EachProfileShared(t, testChangesNeedTheirFull)
 }
 
 func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(4, 10).Series(storetest.Recent(), 8, time.Second, 8).Snapshots
 	try := func(snapshots ...snapshot.Snapshot) snapshot.WriteResult {
-		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: snapshots}})[0]
+		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "full-needed", Snapshots: snapshots}})[0]
 	}
 	wantFault(t, try(series[1]), snapshot.CodeFullNeeded) // nothing before it
-	storetest.Write(t, s, "m", series[0], series[1])
+	storetest.Write(t, s, "full-needed", series[0], series[1])
 	wantFault(t, try(series[3]), snapshot.CodeFullNeeded) // series[2] is missing
 	wantFault(t, try(series[2], series[4]), snapshot.CodeFullNeeded)
-	if state, err := s.At(t.Context(), "m", series[7].Timestamp, true); err != nil ||
+	if state, err := s.At(t.Context(), "full-needed", series[7].Timestamp, true); err != nil ||
 		state.Timestamp != series[1].Timestamp {
 		t.Fatalf("a batch with a fault was stored in part: %v, %v", state, err)
 	}
@@ -231,12 +231,12 @@ func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
 	old := series[2]
 	old.Timestamp, old.Previous = series[0].Timestamp.Add(snapshot.MaxRunDuration+time.Second), 0
 	wantFault(t, try(old), snapshot.CodeFullNeeded)
-	storetest.Write(t, s, "m", series[2:]...)
+	storetest.Write(t, s, "full-needed", series[2:]...)
 }
 
 func TestLateData(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testLateData)
+	storetest.EachProfileShared(t, testLateData)
 }
 
 func testLateData(t *testing.T, db storetest.Database) {
@@ -244,12 +244,12 @@ func testLateData(t *testing.T, db storetest.Database) {
 	machine := snapshottest.NewMachine(5, 10)
 	older := machine.Series(storetest.Recent(), 6, time.Second, 3)                  // two runs, sent last
 	newer := machine.Series(storetest.Recent().Add(time.Minute), 6, time.Second, 6) // live data, sent first
-	storetest.Write(t, s, "m", newer.Snapshots...)
-	storetest.Write(t, s, "m", older.Snapshots[:2]...)
-	storetest.Write(t, s, "m", older.Snapshots[2:]...)
+	storetest.Write(t, s, "late", newer.Snapshots...)
+	storetest.Write(t, s, "late", older.Snapshots[:2]...)
+	storetest.Write(t, s, "late", older.Snapshots[2:]...)
 	for _, series := range []snapshottest.Series{older, newer} {
 		for i := range series.Snapshots {
-			state, err := s.At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+			state, err := s.At(t.Context(), "late", series.Snapshots[i].Timestamp, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,15 +263,15 @@ func testLateData(t *testing.T, db storetest.Database) {
 	next.Previous, next.Timestamp, next.Exited = next.Timestamp, next.Timestamp.Add(time.Second), nil
 	next.Processes = nil
 	between := snapshot.Snapshot{Timestamp: older.Snapshots[5].Timestamp.Add(time.Second), Kind: snapshot.KindFull}
-	storetest.Write(t, s, "m", between, next)
-	state, err := s.At(t.Context(), "m", next.Timestamp, true)
+	storetest.Write(t, s, "late", between, next)
+	state, err := s.At(t.Context(), "late", next.Timestamp, true)
 	if err != nil || len(state.Processes) != len(newer.Truth[5]) {
 		t.Fatalf("%d processes, want %d (%v)", len(state.Processes), len(newer.Truth[5]), err)
 	}
 	inside := snapshot.Snapshot{Timestamp: newer.Snapshots[2].Timestamp + 1, Kind: snapshot.KindFull}
 	wantFault(
 		t,
-		s.Write(context.Background(), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{inside}}})[0],
+		s.Write(context.Background(), []*snapshot.Batch{{MachineID: "late", Snapshots: []snapshot.Snapshot{inside}}})[0],
 		snapshot.CodeOutOfOrder,
 	)
 }
@@ -280,7 +280,7 @@ func testLateData(t *testing.T, db storetest.Database) {
 // turned this one away, so it stands for whatever validation may miss.
 func TestABadBatchDoesNotSpoilItsGroup(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testABadBatchDoesNotSpoilItsGroup)
+	storetest.EachProfileShared(t, testABadBatchDoesNotSpoilItsGroup)
 }
 
 func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
@@ -293,8 +293,8 @@ func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
 		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "a\x00b"}},
 	}
 	outcomes := s.Write(context.Background(), []*snapshot.Batch{
-		{MachineID: "a", Snapshots: series}, {MachineID: "poison", Snapshots: []snapshot.Snapshot{poison}},
-		{MachineID: "b", Snapshots: series}, {MachineID: "b", Snapshots: series[1:]},
+		{MachineID: "group-1", Snapshots: series}, {MachineID: "poison", Snapshots: []snapshot.Snapshot{poison}},
+		{MachineID: "group-2", Snapshots: series}, {MachineID: "group-2", Snapshots: series[1:]},
 	})
 	if outcomes[0].Ack.Stored != 2 || outcomes[2].Ack.Stored != 2 || outcomes[3].Ack.Duplicates != 1 {
 		t.Errorf("neighbours: %+v", outcomes)
@@ -306,7 +306,7 @@ func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
 
 func TestProcessWithoutStartTime(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testProcessWithoutStartTime)
+	storetest.EachProfileShared(t, testProcessWithoutStartTime)
 }
 
 func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
@@ -317,12 +317,12 @@ func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
 		Kind:      snapshot.KindFull,
 		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "init"}},
 	}
-	storetest.Write(t, s, "m", body)
+	storetest.Write(t, s, "no-start", body)
 	body.Timestamp++
-	storetest.Write(t, s, "m", body)
+	storetest.Write(t, s, "no-start", body)
 	var rows int
 	conn := storetest.Connect(t, db.URL)
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&rows); err != nil || rows != 1 {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes p JOIN machines m ON m.id = p.machine WHERE m.machine_id = 'no-start'`).Scan(&rows); err != nil || rows != 1 {
 		t.Fatalf("%d identities for one process (%v)", rows, err)
 	}
 }
@@ -331,21 +331,21 @@ func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
 // order: each snapshot is stored once, and every instant is read back as it was.
 func TestTheNewestAheadOfTheRest(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		machine := snapshottest.NewMachine(3, 15)
 		machine.ReportEnded = true
 		series := machine.Series(storetest.Recent(), 60, 5*time.Second, 10)
 		stored, duplicates := 0, 0
 		for _, part := range [][2]int{{0, 5}, {50, 53}, {5, 20}, {53, 55}, {20, 41}, {55, 56}, {41, 60}} {
-			ack := storetest.Write(t, s, "m", series.Snapshots[part[0]:part[1]]...)
+			ack := storetest.Write(t, s, "newest-first", series.Snapshots[part[0]:part[1]]...)
 			stored, duplicates = stored+ack.Stored, duplicates+ack.Duplicates
 		}
 		if stored != 60 || duplicates != 6 {
 			t.Errorf("%d are stored, %d are duplicates", stored, duplicates)
 		}
 		for i := range series.Snapshots {
-			state, err := s.At(t.Context(), "m", series.Snapshots[i].Timestamp, true)
+			state, err := s.At(t.Context(), "newest-first", series.Snapshots[i].Timestamp, true)
 			if err != nil {
 				t.Fatal(err)
 			}
