@@ -22,7 +22,7 @@ func TestDocumentedSQL(t *testing.T) {
 	if len(blocks) < 10 {
 		t.Fatalf("%d statements", len(blocks))
 	}
-	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		machine := snapshottest.NewMachine(11, 40)
 		machine.Churn = 0.01

