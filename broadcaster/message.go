@@ -11,10 +11,12 @@ import (
 
 // LiveRequest is a message from a client.
 type LiveRequest struct {
-	Action    string        `json:"action" enum:"subscribe,unsubscribe"`
-	MachineID string        `json:"machine_id" minLength:"1" maxLength:"128"`
-	Since     snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe only: the timestamp of the newest snapshot that the client has. The server sends the snapshots after it, at most the newest 60"`
-	Changes   bool          `json:"changes,omitzero" doc:"Subscribe only: receive changes_message instead of snapshot_message: first every process, then only changes, in the form that agents send"`
+	Action    string `json:"action" enum:"subscribe,unsubscribe"`
+	MachineID string `json:"machine_id" minLength:"1" maxLength:"128"`
+	// Since is the timestamp of the newest snapshot that the client has. The server sends the later ones.
+	Since snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe: send later snapshots, at most 60"`
+	// Changes selects changes_message instead of snapshot_message.
+	Changes bool `json:"changes,omitzero" doc:"Subscribe: send every process once and then only changes, as agents do"`
 }
 
 // LiveMessage is a message to a client. Its type decides which fields of the content are set.
@@ -25,17 +27,33 @@ type LiveMessage struct {
 
 // LiveContent is the content of a LiveMessage.
 type LiveContent struct {
-	MachineID       string                    `json:"machine_id,omitempty"`
-	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"snapshot_message, changes_message: the time of the snapshot"`
-	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"snapshot_message, changes_message: the system metrics"`
-	ProcessTree     []*snapshot.Node          `json:"process_tree,omitzero" nullable:"false" doc:"snapshot_message: all processes, nested under their parents"`
-	Kind            snapshot.Kind             `json:"kind,omitempty" enum:"full,changes" doc:"changes_message: full lists every process, changes only the differences from the previous snapshot"`
-	Previous        snapshot.Time             `json:"previous,omitzero" format:"date-time" doc:"changes_message of kind changes: the timestamp of the snapshot that the changes apply to. A client that has another one subscribes again"`
-	IntervalMS      int64                     `json:"interval_ms,omitzero" doc:"changes_message: the interval in milliseconds that cpu_ms and the byte counts cover"`
-	Processes       []snapshot.ProcessSample  `json:"processes,omitempty" nullable:"false" doc:"changes_message: every process, or the new and changed ones. Processes that are not listed used no CPU time and no I/O"`
-	Exited          []snapshot.ProcessKey     `json:"exited,omitempty" nullable:"false" doc:"changes_message: processes that exited"`
-	Code            string                    `json:"code,omitempty" doc:"error: what is wrong, for programs"`
-	Detail          string                    `json:"detail,omitempty" doc:"error: what is wrong, for people"`
+	MachineID string `json:"machine_id,omitempty"`
+
+	// Fields of a snapshot_message and of a changes_message.
+
+	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"Time of the snapshot"`
+	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"System metrics"`
+
+	// Fields of a snapshot_message.
+
+	ProcessTree []*snapshot.Node `json:"process_tree,omitzero" nullable:"false" doc:"The process tree"`
+
+	// Fields of a changes_message.
+
+	Kind snapshot.Kind `json:"kind,omitempty" enum:"full,changes" doc:"full: processes lists every process"`
+	// Previous is the timestamp of the snapshot that the changes apply to. A client that has another snapshot
+	// subscribes again.
+	Previous snapshot.Time `json:"previous,omitzero" format:"date-time" doc:"The snapshot that the changes apply to"`
+	// IntervalMS is the interval of the deltas: CPU times and byte counts.
+	IntervalMS int64 `json:"interval_ms,omitzero" doc:"Milliseconds that cpu_ms and the byte counts cover"`
+	// Processes lists every process, or the new and changed ones. See snapshot.Values.CarryForward.
+	Processes []snapshot.ProcessSample `json:"processes,omitempty" nullable:"false" doc:"Every process, or the changed ones"`
+	Exited    []snapshot.ProcessKey    `json:"exited,omitempty" nullable:"false" doc:"Exited processes"`
+
+	// Fields of an error.
+
+	Code   string `json:"code,omitempty" doc:"error: the kind of error, for programs"`
+	Detail string `json:"detail,omitempty" doc:"error: the message, for people"`
 }
 
 // encodeSnapshot encodes a state with its process tree as a snapshot_message.

@@ -6,9 +6,16 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// FuzzDecodeRequest: no message panics, and what is taken is within its limits.
+// FuzzDecodeRequest checks that no message causes a panic, and that accepted requests are within the limits.
 func FuzzDecodeRequest(f *testing.F) {
-	for _, seed := range []string{`{"action":"subscribe","machine_id":"m"}`, `{"action":"unsubscribe","machine_id":"m","since":"2026-11-23T03:12:00Z"}`, `{"action":"subscribe"}`, `[]`, `{"action":1}`, `{"a":{"b":[[[[`} {
+	for _, seed := range []string{
+		`{"action":"subscribe","machine_id":"m"}`,
+		`{"action":"unsubscribe","machine_id":"m","since":"2026-11-23T03:12:00Z"}`,
+		`{"action":"subscribe"}`,
+		`[]`,
+		`{"action":1}`,
+		`{"a":{"b":[[[[`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -18,7 +25,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		}
 		if request.Action != "subscribe" && request.Action != "unsubscribe" || request.MachineID == "" ||
 			len(request.MachineID) > snapshot.MaxMachineIDBytes {
-			t.Errorf("%q was taken as %+v", data, request)
+			t.Errorf("%q was accepted as %+v", data, request)
 		}
 	})
 }

@@ -16,18 +16,24 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
+// Codes of problems that are used more than once.
 const (
 	codeEncoding   = "unsupported_encoding"
 	codeTooLarge   = "body_too_large"
 	codeClientGone = "client_gone"
-	firstBuffer    = 64 << 10
 )
 
-// bodyReader reads and decompresses bodies within a budget of bytes that all
-// requests share.
+const (
+	// initialBuffer is the size of a body's first buffer, in bytes.
+	initialBuffer = 64 << 10
+	// maxZstdWindow is the largest window of a zstd stream that is decoded, in bytes.
+	maxZstdWindow = 8 << 20
+)
+
+// bodyReader reads and decompresses request bodies. All bodies in memory together are at most budget bytes.
 type bodyReader struct {
 	budget  int64
-	held    atomic.Int64
+	held    atomic.Int64 // bytes reserved by bodies
 	metrics *metrics
 	gzips   sync.Pool // of *gzip.Reader
 	zstds   sync.Pool // of *zstd.Decoder
@@ -37,37 +43,39 @@ func newBodyReader(budget int64, m *metrics) *bodyReader {
 	return &bodyReader{budget: budget, metrics: m}
 }
 
-// body is a decompressed body; release gives its bytes back to the budget.
+// body is a decompressed request body. Call release when it is no longer needed.
 type body struct {
-	bytes  []byte
-	charge int64
-	reader *bodyReader
+	bytes    []byte
+	reserved int64 // bytes of the reader's budget
+	reader   *bodyReader
 }
 
-func (b *body) release() {
-	b.reader.metrics.bodyBytesHeld.Set(float64(b.reader.held.Add(-b.charge)))
-	b.charge = 0
-}
-
-// shrink gives bytes back that are held no more.
-func (b *body) shrink(n int64) {
-	b.reader.held.Add(-n)
-	b.charge -= n
-}
-
-// grow charges n more bytes, or refuses.
-func (b *body) grow(n int64) error {
+// reserve takes n bytes from the budget. It returns a problem if the budget is exhausted.
+func (b *body) reserve(n int64) error {
 	if held := b.reader.held.Add(n); held > b.reader.budget {
 		b.reader.held.Add(-n)
 		return problem.New(
 			http.StatusServiceUnavailable, "busy",
-			"The server is reading as much as it can hold; send the post again later.",
+			"The server has no memory left for request bodies. Send the post again later.",
 		)
 	}
-	b.charge += n
+	b.reserved += n
 	return nil
 }
 
+// free returns n bytes to the budget.
+func (b *body) free(n int64) {
+	b.reader.held.Add(-n)
+	b.reserved -= n
+}
+
+// release returns all reserved bytes to the budget.
+func (b *body) release() {
+	b.reader.metrics.bodyBytesHeld.Set(float64(b.reader.held.Add(-b.reserved)))
+	b.reserved = 0
+}
+
+// read checks the headers of a request and reads its body. Errors are problems of the request.
 func (r *bodyReader) read(w http.ResponseWriter, request *http.Request) (*body, error) {
 	media, _, err := mime.ParseMediaType(request.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
@@ -76,86 +84,86 @@ func (r *bodyReader) read(w http.ResponseWriter, request *http.Request) (*body, 
 		)
 	}
 	if request.ContentLength > snapshot.MaxBodyBytes {
-		return nil, tooLarge("the body as sent", snapshot.MaxBodyBytes)
+		return nil, bodyTooLarge()
 	}
-	plain := http.MaxBytesReader(w, request.Body, snapshot.MaxBodyBytes)
+	limited := http.MaxBytesReader(w, request.Body, snapshot.MaxBodyBytes)
 	switch encoding := request.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
-		return r.fill(plain)
+		return r.readAll(limited)
 	case "gzip":
-		return r.gzip(plain)
+		return r.readGzip(limited)
 	case "zstd":
-		return r.zstd(plain)
+		return r.readZstd(limited)
 	default:
 		return nil, problem.New(
-			http.StatusUnsupportedMediaType, codeEncoding, "The Content-Encoding must be gzip, zstd or none.",
+			http.StatusUnsupportedMediaType, codeEncoding, "The Content-Encoding must be gzip, zstd or absent.",
 		)
 	}
 }
 
-func (r *bodyReader) gzip(plain io.Reader) (*body, error) {
+func (r *bodyReader) readGzip(compressed io.Reader) (*body, error) {
 	reader, _ := r.gzips.Get().(*gzip.Reader)
 	if reader == nil {
 		reader = new(gzip.Reader)
 	}
 	defer r.gzips.Put(reader)
-	if err := reader.Reset(plain); err != nil {
-		return nil, readFault(err)
+	if err := reader.Reset(compressed); err != nil {
+		return nil, readProblem(err)
 	}
-	return r.fill(reader)
+	return r.readAll(reader)
 }
 
-func (r *bodyReader) zstd(plain io.Reader) (*body, error) {
+func (r *bodyReader) readZstd(compressed io.Reader) (*body, error) {
 	reader, _ := r.zstds.Get().(*zstd.Decoder)
 	if reader == nil {
 		var err error
 		reader, err = zstd.NewReader(
-			nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20),
+			nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow),
 			zstd.WithDecoderMaxMemory(snapshot.MaxDecompressedBytes+1),
 		)
 		if err != nil {
-			return nil, fmt.Errorf("make a zstd decoder: %w", err)
+			return nil, fmt.Errorf("create a zstd decoder: %w", err)
 		}
 	}
 	defer r.zstds.Put(reader)
-	if err := reader.Reset(plain); err != nil {
-		return nil, readFault(err)
+	if err := reader.Reset(compressed); err != nil {
+		return nil, readProblem(err)
 	}
-	return r.fill(reader)
+	return r.readAll(reader)
 }
 
-// fill reads all of reader into memory, charging the budget before it grows.
-func (r *bodyReader) fill(reader io.Reader) (*body, error) {
+// readAll reads all of a decompressed body into memory. It reserves memory before it allocates it.
+func (r *bodyReader) readAll(reader io.Reader) (*body, error) {
 	b := &body{reader: r}
-	if err := b.grow(firstBuffer); err != nil {
+	if err := b.reserve(initialBuffer); err != nil {
 		return nil, err
 	}
-	buffer := make([]byte, 0, firstBuffer)
+	buffer := make([]byte, 0, initialBuffer)
 	for {
 		if len(buffer) == cap(buffer) {
-			// One byte more than may be, to see whether it is there. The two buffers are
-			// both held while one is copied to the other.
+			// The buffer may have one byte more than the limit, so that a larger body is detected.
+			// While the data is copied, both buffers are reserved.
 			size := min(2*cap(buffer), snapshot.MaxDecompressedBytes+1)
-			if err := b.grow(int64(size)); err != nil {
+			if err := b.reserve(int64(size)); err != nil {
 				b.release()
 				return nil, err
 			}
 			larger := append(make([]byte, 0, size), buffer...)
-			b.shrink(int64(cap(buffer)))
+			b.free(int64(cap(buffer)))
 			buffer = larger
 		}
 		n, err := reader.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
 		if len(buffer) > snapshot.MaxDecompressedBytes {
 			b.release()
-			return nil, tooLarge("the body after decompression", snapshot.MaxDecompressedBytes)
+			return nil, decompressedTooLarge()
 		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			b.release()
-			return nil, readFault(err)
+			return nil, readProblem(err)
 		}
 	}
 	b.bytes = buffer
@@ -164,22 +172,30 @@ func (r *bodyReader) fill(reader io.Reader) (*body, error) {
 	return b, nil
 }
 
-func readFault(err error) error {
+// readProblem converts an error of reading or decompressing a body to a problem.
+func readProblem(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge("the body as sent", snapshot.MaxBodyBytes)
+		return bodyTooLarge()
 	}
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		return tooLarge("the body after decompression", snapshot.MaxDecompressedBytes)
+		return decompressedTooLarge()
 	}
 	return problem.New(
-		http.StatusBadRequest, "unreadable_body", "The body ends early or is not what its Content-Encoding says.",
+		http.StatusBadRequest, "unreadable_body",
+		"The body is incomplete or does not match its Content-Encoding.",
 	)
+}
+
+func bodyTooLarge() *problem.Problem { return tooLarge("The body", snapshot.MaxBodyBytes) }
+
+func decompressedTooLarge() *problem.Problem {
+	return tooLarge("The decompressed body", snapshot.MaxDecompressedBytes)
 }
 
 func tooLarge(what string, limit int64) *problem.Problem {
 	p := problem.New(
 		http.StatusRequestEntityTooLarge, codeTooLarge,
-		fmt.Sprintf("%s is larger than %d bytes; split the batch", what, limit),
+		fmt.Sprintf("%s is larger than %d bytes. Split the batch.", what, limit),
 	)
 	p.Limit = limit
 	return p

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"github.com/snapwatch/snapwatch/ingest"
 	"github.com/snapwatch/snapwatch/internal/metricstest"
 	"github.com/snapwatch/snapwatch/internal/problem"
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
@@ -36,17 +36,21 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main(m))
 }
 
-// gate holds commits to the real store until it is opened, and tells when one waits.
-type gate struct {
+// blockingWriter delays all commits to a store until open is closed.
+type blockingWriter struct {
 	store   *store.Store
-	waiting chan int // the size of each group that arrives
+	waiting chan int // receives the size of each group before it waits
 	open    chan struct{}
 }
 
-func (g *gate) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult {
-	g.waiting <- len(group)
-	<-g.open
-	return g.store.Write(ctx, group)
+func newBlockingWriter(s *store.Store) *blockingWriter {
+	return &blockingWriter{store: s, waiting: make(chan int, 10), open: make(chan struct{})}
+}
+
+func (w *blockingWriter) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult {
+	w.waiting <- len(group)
+	<-w.open
+	return w.store.Write(ctx, group)
 }
 
 func serve(t testing.TB, cfg ingest.Config, writer ingest.Writer) (*ingest.Ingest, string) {
@@ -67,14 +71,14 @@ func serveWith(
 	return in, server.URL
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	ack    snapshot.Ack
 	problem.Problem
 }
 
-func post(t testing.TB, url string, body []byte, header ...string) answer {
+func post(t testing.TB, url string, body []byte, header ...string) response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -84,22 +88,22 @@ func post(t testing.TB, url string, body []byte, header ...string) answer {
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	reply, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
+	defer func() { _ = reply.Body.Close() }()
+	text, err := io.ReadAll(reply.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := answer{status: response.StatusCode, header: response.Header}
-	if response.StatusCode < 300 {
+	got := response{status: reply.StatusCode, header: reply.Header}
+	if reply.StatusCode < 300 {
 		err = json.Unmarshal(text, &got.ack)
 	} else {
 		err = json.Unmarshal(text, &got.Problem)
-		if kind := response.Header.Get("Content-Type"); kind != "application/problem+json" {
-			t.Errorf("an error came as %s", kind)
+		if kind := reply.Header.Get("Content-Type"); kind != "application/problem+json" {
+			t.Errorf("an error has the Content-Type %s", kind)
 		}
 	}
 	if err != nil {
@@ -123,7 +127,7 @@ func series(seed uint64, n int) []snapshot.Snapshot {
 		Snapshots
 }
 
-func zipped(t testing.TB, plain []byte) []byte {
+func gzipped(t testing.TB, plain []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -136,7 +140,7 @@ func zipped(t testing.TB, plain []byte) []byte {
 	return b.Bytes()
 }
 
-func zstandard(t testing.TB, plain []byte) []byte {
+func zstdCompressed(t testing.TB, plain []byte) []byte {
 	t.Helper()
 	w, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -157,9 +161,9 @@ func TestPost(t *testing.T) {
 		stored, twice  int
 	}{
 		{"plain", "", encode(t, "m", snapshots[:1]...), 201, 1, 0},
-		{"gzip", "gzip", zipped(t, encode(t, "m", snapshots[:2]...)), 201, 1, 1},
-		{"zstd", "zstd", zstandard(t, encode(t, "m", snapshots...)), 201, 1, 2},
-		{"again", "identity", encode(t, "m", snapshots...), 201, 0, 3},
+		{"gzip", "gzip", gzipped(t, encode(t, "m", snapshots[:2]...)), 201, 1, 1},
+		{"zstd", "zstd", zstdCompressed(t, encode(t, "m", snapshots...)), 201, 1, 2},
+		{"all again", "identity", encode(t, "m", snapshots...), 201, 0, 3},
 		{"heartbeat", "", encode(t, "m"), 200, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -174,7 +178,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestRejectedPosts(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
 	_, url := serve(t, ingest.Config{}, s)
@@ -182,28 +186,45 @@ func TestRefusals(t *testing.T) {
 	bomb := bytes.Repeat([]byte(" "), snapshot.MaxDecompressedBytes+1)
 	noise := make([]byte, snapshot.MaxBodyBytes+1)
 	_, _ = rand.Read(noise)
-	bad := `{"machine_id":"m-7","snapshots":[{"timestamp":"2026-11-23T03:12:00Z"},{"timestamp":"2026-11-23T03:12:01Z","processes":[{"pid":-4,"ppid":0,"name":"x"}]}]}`
+	bad := `{"machine_id":"m-7","snapshots":[{"timestamp":"2026-11-23T03:12:00Z"},` +
+		`{"timestamp":"2026-11-23T03:12:01Z","processes":[{"pid":-4,"ppid":0,"name":"x"}]}]}`
+	contentType := func(value string) []string { return []string{"Content-Type", value} }
+	encoding := func(value string) []string { return []string{"Content-Encoding", value} }
+	limit := func(want int64) func(response) bool {
+		return func(r response) bool { return r.Limit == want }
+	}
+	accepts := func(r response) bool { return r.header.Get("Accept-Encoding") == "gzip, zstd" }
+	secondSnapshot := func(r response) bool {
+		return r.MachineID == "m-7" && r.Snapshot != nil && *r.Snapshot == 1 &&
+			r.Field == "snapshots[1].processes[0].pid"
+	}
+	firstSnapshot := func(r response) bool { return r.Snapshot != nil && *r.Snapshot == 0 }
+	changes := encode(t, "m", series(1, 2)[1])
 	for _, test := range []struct {
 		name   string
 		body   []byte
 		header []string
 		status int
 		code   string
-		check  func(answer) bool
+		check  func(response) bool
 	}{
-		{"form", good, []string{"Content-Type", "text/plain"}, 415, "unsupported_media_type", nil},
-		{"unknown encoding", good, []string{"Content-Encoding", "br"}, 415, "unsupported_encoding", func(a answer) bool { return a.header.Get("Accept-Encoding") == "gzip, zstd" }},
-		{"not gzip", good, []string{"Content-Encoding", "gzip"}, 400, "unreadable_body", nil},
-		{"not zstd", good, []string{"Content-Encoding", "zstd"}, 400, "unreadable_body", nil},
-		{"torn gzip", zipped(t, good)[:50], []string{"Content-Encoding", "gzip"}, 400, "unreadable_body", nil},
-		{"gzip bomb", zipped(t, bomb), []string{"Content-Encoding", "gzip"}, 413, "body_too_large", func(a answer) bool { return a.Limit == snapshot.MaxDecompressedBytes }},
-		{"zstd bomb", zstandard(t, bomb), []string{"Content-Encoding", "zstd"}, 413, "body_too_large", func(a answer) bool { return a.Limit == snapshot.MaxDecompressedBytes }},
-		{"too long", noise, nil, 413, "body_too_large", func(a answer) bool { return a.Limit == snapshot.MaxBodyBytes }},
+		{"text/plain", good, contentType("text/plain"), 415, "unsupported_media_type", nil},
+		{"unknown encoding", good, encoding("br"), 415, "unsupported_encoding", accepts},
+		{"not gzip", good, encoding("gzip"), 400, "unreadable_body", nil},
+		{"not zstd", good, encoding("zstd"), 400, "unreadable_body", nil},
+		{"truncated gzip", gzipped(t, good)[:50], encoding("gzip"), 400, "unreadable_body", nil},
+		{
+			"gzip bomb", gzipped(t, bomb), encoding("gzip"), 413, "body_too_large",
+			limit(snapshot.MaxDecompressedBytes),
+		},
+		{
+			"zstd bomb", zstdCompressed(t, bomb), encoding("zstd"), 413, "body_too_large",
+			limit(snapshot.MaxDecompressedBytes),
+		},
+		{"body too large", noise, nil, 413, "body_too_large", limit(snapshot.MaxBodyBytes)},
 		{"not JSON", []byte("hello"), nil, 400, "malformed_json", nil},
-		{"bad field", []byte(bad), nil, 422, "invalid_field", func(a answer) bool {
-			return a.MachineID == "m-7" && a.Snapshot != nil && *a.Snapshot == 1 && a.Field == "snapshots[1].processes[0].pid"
-		}},
-		{"changes first", encode(t, "m", series(1, 2)[1]), nil, 409, "full_snapshot_needed", func(a answer) bool { return a.Snapshot != nil && *a.Snapshot == 0 }},
+		{"bad field", []byte(bad), nil, 422, "invalid_field", secondSnapshot},
+		{"changes first", changes, nil, 409, "full_snapshot_needed", firstSnapshot},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := post(t, url, test.body, test.header...)
@@ -213,11 +234,11 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	if _, _, err := s.Snapshots(t.Context(), "m-7", query.Range{Limit: 1}); err == nil {
-		t.Error("a refused batch left its machine behind")
+		t.Error("a rejected batch created its machine")
 	}
 }
 
-func TestClocks(t *testing.T) {
+func TestTimestampLimits(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Second)
 	_, url := serve(
@@ -234,9 +255,9 @@ func TestClocks(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"just in time", snapshot.MaxClockSkew, 201, ""},
-		{"future", snapshot.MaxClockSkew + time.Millisecond, 422, "timestamp_in_future"},
-		{"oldest kept", -time.Hour, 201, ""},
+		{"maximum clock skew", snapshot.MaxClockSkew, 201, ""},
+		{"too far in the future", snapshot.MaxClockSkew + time.Millisecond, 422, "timestamp_in_future"},
+		{"start of the retention period", -time.Hour, 201, ""},
 		{"too old", -time.Hour - time.Millisecond, 422, "timestamp_too_old"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -246,59 +267,59 @@ func TestClocks(t *testing.T) {
 				t.Fatalf("%d %+v", got.status, got.Problem)
 			}
 			if test.code != "" && (got.Timestamp != ts || got.ServerTime != snapshot.TimeOf(now)) {
-				t.Errorf("the clocks in the answer are %s and %s", got.Timestamp, got.ServerTime)
+				t.Errorf("the response has the timestamps %s and %s", got.Timestamp, got.ServerTime)
 			}
 		})
 	}
 }
 
-// A bad batch among concurrent ones is refused alone.
-func TestNeighboursOfABadBatch(t *testing.T) {
+// A bad batch does not affect other batches of its group.
+func TestBadBatchIsRejectedAlone(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
-	g := &gate{store: s, waiting: make(chan int, 10), open: make(chan struct{})}
-	_, url := serve(t, ingest.Config{GroupWait: 50 * time.Millisecond}, g)
+	w := newBlockingWriter(s)
+	_, url := serve(t, ingest.Config{GroupWait: 50 * time.Millisecond}, w)
 	var wg sync.WaitGroup
-	answers := make([]answer, 10)
+	responses := make([]response, 10)
 	wg.Go(func() { post(t, url, encode(t, "first", series(1, 1)...)) })
-	<-g.waiting // a group is at the gate: what comes now gathers behind it
-	for i := range answers {
+	<-w.waiting // while this group waits, the following posts form the next group
+	for i := range responses {
 		snapshots := series(uint64(i), 2)
 		if i == 4 {
-			snapshots = snapshots[1:] // changes without their full
+			snapshots = snapshots[1:] // changes without a full snapshot
 		}
-		wg.Go(func() { answers[i] = post(t, url, encode(t, fmt.Sprintf("m-%d", i), snapshots...)) })
+		wg.Go(func() { responses[i] = post(t, url, encode(t, fmt.Sprintf("m-%d", i), snapshots...)) })
 	}
-	close(g.open)
+	close(w.open)
 	wg.Wait()
-	for i, got := range answers {
+	for i, got := range responses {
 		if i == 4 && got.Code != "full_snapshot_needed" || i != 4 && got.ack.Stored != 2 {
 			t.Errorf("batch %d: %d %+v %s", i, got.status, got.ack, got.Detail)
 		}
 	}
 }
 
-func TestFullQueueIsRefusedAndLosesNothing(t *testing.T) {
+func TestFullQueueRejectsPostsAndKeepsAcceptedOnes(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
-	g := &gate{store: s, waiting: make(chan int, 10), open: make(chan struct{})}
+	w := newBlockingWriter(s)
 	registry := prometheus.NewRegistry()
-	_, url := serveWith(t, ingest.Config{QueueRows: 100, GroupRows: 30}, g, registry)
-	accepted := make(chan answer, 4)
+	_, url := serveWith(t, ingest.Config{QueueRows: 100, GroupRows: 30}, w, registry)
+	accepted := make(chan response, 4)
 	send := func(i int) { accepted <- post(t, url, encode(t, fmt.Sprintf("m-%d", i), series(uint64(i), 1)...)) }
-	go send(0) // 24 rows each: 20 processes, a disk, an interface, the snapshot, the post
-	<-g.waiting
+	go send(0) // 24 rows: 20 processes, a disk, an interface, the snapshot, and 1 for the post
+	<-w.waiting
 	for i := range 3 {
 		go send(i + 1)
 	}
-	for metricstest.Value(t, registry, "snapwatch_ingest_queue_rows") < 96 {
-		runtime.Gosched()
+	testwait.Until(t, "four posts to be queued", func() bool {
+		return metricstest.Value(t, registry, "snapwatch_ingest_queue_rows") >= 96
+	})
+	rejected := post(t, url, encode(t, "m-9", series(9, 1)...))
+	if rejected.Code != "queue_full" || rejected.header.Get("Retry-After") == "" {
+		t.Fatalf("%+v", rejected.Problem)
 	}
-	refused := post(t, url, encode(t, "m-9", series(9, 1)...))
-	if refused.Code != "queue_full" || refused.header.Get("Retry-After") == "" {
-		t.Fatalf("%+v", refused.Problem)
-	}
-	close(g.open)
+	close(w.open)
 	for range 4 {
 		if got := <-accepted; got.ack.Stored != 1 {
 			t.Errorf("an accepted post got %d %+v", got.status, got.Problem)
@@ -306,7 +327,7 @@ func TestFullQueueIsRefusedAndLosesNothing(t *testing.T) {
 	}
 }
 
-func TestBodiesShareABudget(t *testing.T) {
+func TestBodyBudget(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
 	_, url := serve(t, ingest.Config{BodyBytes: 100_000}, s)
@@ -314,25 +335,25 @@ func TestBodiesShareABudget(t *testing.T) {
 	if got := post(t, url, large); got.status != 503 || got.Code != "busy" || got.header.Get("Retry-After") == "" {
 		t.Fatalf("%d %+v", got.status, got.Problem)
 	}
-	for range 3 { // what was held is given back
+	for range 3 { // rejected and finished posts free their memory
 		if got := post(t, url, small); got.status != 201 {
 			t.Fatalf("%d %+v", got.status, got.Problem)
 		}
 	}
 }
 
-func TestCloseCommitsWhatWasAccepted(t *testing.T) {
+func TestCloseCommitsAcceptedPosts(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
-	g := &gate{store: s, waiting: make(chan int, 10), open: make(chan struct{})}
-	in, url := serve(t, ingest.Config{}, g)
-	answers := make(chan answer, 1)
-	go func() { answers <- post(t, url, encode(t, "m", series(1, 2)...)) }()
-	<-g.waiting
+	w := newBlockingWriter(s)
+	in, url := serve(t, ingest.Config{}, w)
+	responses := make(chan response, 1)
+	go func() { responses <- post(t, url, encode(t, "m", series(1, 2)...)) }()
+	<-w.waiting
 	closed := make(chan struct{})
 	go func() { in.Close(); close(closed) }()
-	close(g.open)
-	if got := <-answers; got.ack.Stored != 2 {
+	close(w.open)
+	if got := <-responses; got.ack.Stored != 2 {
 		t.Errorf("%d %+v", got.status, got.Problem)
 	}
 	<-closed
@@ -341,7 +362,7 @@ func TestCloseCommitsWhatWasAccepted(t *testing.T) {
 	}
 }
 
-func TestDatabaseFailureIsTheServersFault(t *testing.T) {
+func TestDatabaseFailureGivesA503(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, nil)
 	_, url := serve(t, ingest.Config{}, s)
@@ -360,7 +381,7 @@ func BenchmarkPostFull(b *testing.B) {
 		Snapshots
 	bodies := make([][]byte, len(full))
 	for i := range full {
-		bodies[i] = zipped(b, encode(b, "m", full[i]))
+		bodies[i] = gzipped(b, encode(b, "m", full[i]))
 	}
 	n := 0
 	for b.Loop() {

@@ -13,53 +13,54 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// queue holds accepted posts until they are committed, group by group. Each of
-// its lanes commits on its own, with the machines that fall to it; while one group
-// of a lane commits, its next gathers: under load the groups grow by themselves.
+// queue holds accepted posts until they are committed in groups.
+//
+// It has one lane per concurrent writer. A machine's posts always go to the same lane, so they are committed
+// in order. While a lane commits one group, posts for the next group wait, so that groups grow under load.
 type queue struct {
 	cfg     Config
 	writer  Writer
 	metrics *metrics
 	lanes   []*lane
-	running sync.WaitGroup
+	running sync.WaitGroup // the lanes' goroutines
 
 	mu     sync.Mutex
-	rows   int // of all posts and of the groups being committed
+	rows   int // of all waiting posts and of the groups that are being committed
 	closed bool
 }
 
-// lane is a queue of some machines' posts, in order; queue.mu guards it.
+// lane is the queue of one writer, in order of arrival. It is protected by queue.mu.
 type lane struct {
-	posts []waitingPost
+	posts []queuedPost
 	rows  int         // of posts
-	wake  wake.Signal // a post was added, or the queue closed
-	full  wake.Signal // a group's worth of rows is waiting
+	wake  wake.Signal // a post was added, or the queue was closed
+	full  wake.Signal // posts have at least Config.GroupRows rows, or the queue was closed
 }
 
-// waitingPost is an accepted post; its outcome channel is buffered, so that a
-// client that went away holds nothing up.
-type waitingPost struct {
-	batch   *snapshot.Batch
-	rows    int
-	outcome chan snapshot.WriteResult
+// queuedPost is an accepted post. The channel result is buffered, so that commit never waits for a client
+// that has disconnected.
+type queuedPost struct {
+	batch  *snapshot.Batch
+	rows   int
+	result chan snapshot.WriteResult
 }
 
 func newQueue(cfg Config, writer Writer, m *metrics) *queue {
 	q := &queue{cfg: cfg, writer: writer, metrics: m}
 	for range cfg.Writers {
-		lane := &lane{wake: wake.New(), full: wake.New()}
-		q.lanes = append(q.lanes, lane)
-		q.running.Go(func() { q.run(lane) })
+		l := &lane{wake: wake.New(), full: wake.New()}
+		q.lanes = append(q.lanes, l)
+		q.running.Go(func() { q.run(l) })
 	}
 	return q
 }
 
-// laneOf returns the lane that has all posts of a machine.
+// laneOf returns the lane for a machine's posts.
 func (q *queue) laneOf(machineID string) *lane {
 	return q.lanes[xxhash.Sum64String(machineID)%uint64(len(q.lanes))]
 }
 
-// rowsOf is what a batch weighs: the rows it will write, at least one.
+// rowsOf returns the number of database rows for a batch, at least 1.
 func rowsOf(batch *snapshot.Batch) int {
 	rows := 1
 	for i := range batch.Snapshots {
@@ -69,51 +70,52 @@ func rowsOf(batch *snapshot.Batch) int {
 	return rows
 }
 
-// add queues a batch, or refuses it if the queue is full. A batch that is larger
-// than the whole queue is taken when nothing else waits.
+// add queues a batch. The returned channel receives the result of its commit. add returns a problem if the
+// queue is full. An empty queue accepts a batch of any size.
 func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.WriteResult, error) {
-	post := waitingPost{batch: batch, rows: rowsOf(batch), outcome: make(chan snapshot.WriteResult, 1)}
+	post := queuedPost{batch: batch, rows: rowsOf(batch), result: make(chan snapshot.WriteResult, 1)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return nil, problem.New(
-			http.StatusServiceUnavailable, "shutting_down", "The server is shutting down; send the post again.",
+			http.StatusServiceUnavailable, "shutting_down", "The server is shutting down. Send the post again.",
 		)
 	}
 	if q.rows > 0 && q.rows+post.rows > q.cfg.QueueRows {
 		q.metrics.queueRefused.Inc()
 		return nil, problem.New(
 			http.StatusServiceUnavailable, "queue_full",
-			"Too many snapshots wait to be written; send the post again later.",
+			"Too many snapshots are waiting to be stored. Send the post again later.",
 		)
 	}
-	lane := q.laneOf(batch.MachineID)
-	lane.posts = append(lane.posts, post)
-	lane.rows += post.rows
+	l := q.laneOf(batch.MachineID)
+	l.posts = append(l.posts, post)
+	l.rows += post.rows
 	q.rows += post.rows
 	q.metrics.queueRows.Set(float64(q.rows))
-	lane.wake.Notify()
-	if lane.rows >= q.cfg.GroupRows {
-		lane.full.Notify()
+	l.wake.Notify()
+	if l.rows >= q.cfg.GroupRows {
+		l.full.Notify()
 	}
-	return post.outcome, nil
+	return post.result, nil
 }
 
-// close refuses what comes and waits until all that was accepted is answered.
+// close rejects further posts and waits until all accepted posts are committed.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	for _, lane := range q.lanes {
-		lane.wake.Notify()
-		lane.full.Notify()
+	for _, l := range q.lanes {
+		l.wake.Notify()
+		l.full.Notify()
 	}
 	q.running.Wait()
 }
 
-func (q *queue) run(lane *lane) {
+// run commits the posts of a lane until the queue is closed and the lane is empty.
+func (q *queue) run(l *lane) {
 	for {
-		group, closed := q.take(lane)
+		group, closed := q.takeGroup(l)
 		if len(group) > 0 {
 			q.commit(group)
 			continue
@@ -121,40 +123,42 @@ func (q *queue) run(lane *lane) {
 		if closed {
 			return
 		}
-		<-lane.wake
-		q.gather(lane)
+		<-l.wake
+		q.waitForGroup(l)
 	}
 }
 
-// gather waits a moment for posts to join the first one.
-func (q *queue) gather(lane *lane) {
+// waitForGroup waits until a group is full, but at most for Config.GroupWait.
+func (q *queue) waitForGroup(l *lane) {
 	timer := time.NewTimer(q.cfg.GroupWait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-lane.full:
+	case <-l.full:
 	}
 }
 
-// take removes the next group: at least one post, and no more than fit GroupRows.
-func (q *queue) take(lane *lane) (group []waitingPost, closed bool) {
+// takeGroup removes the next group from a lane. It has at least one post if there is any, and at most
+// Config.GroupRows rows unless the first post alone has more.
+func (q *queue) takeGroup(l *lane) (group []queuedPost, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	rows, n := 0, 0
-	for n < len(lane.posts) && (n == 0 || rows+lane.posts[n].rows <= q.cfg.GroupRows) {
-		rows += lane.posts[n].rows
+	for n < len(l.posts) && (n == 0 || rows+l.posts[n].rows <= q.cfg.GroupRows) {
+		rows += l.posts[n].rows
 		n++
 	}
-	group = lane.posts[:n:n]
-	lane.rows -= rows
-	if lane.posts = lane.posts[n:]; len(lane.posts) == 0 {
-		lane.posts = nil
+	group = l.posts[:n:n]
+	l.rows -= rows
+	if l.posts = l.posts[n:]; len(l.posts) == 0 {
+		l.posts = nil
 	}
-	lane.full.Clear() // the signal was for this group
+	l.full.Clear() // it was set for the posts of this group
 	return group, q.closed
 }
 
-func (q *queue) commit(group []waitingPost) {
+// commit writes a group and sends each post its result.
+func (q *queue) commit(group []queuedPost) {
 	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.CommitTimeout)
 	defer cancel()
 	batches := make([]*snapshot.Batch, len(group))
@@ -162,10 +166,10 @@ func (q *queue) commit(group []waitingPost) {
 		batches[i] = group[i].batch
 	}
 	q.metrics.groupPosts.Observe(float64(len(group)))
-	outcomes := q.writer.Write(ctx, batches)
+	results := q.writer.Write(ctx, batches)
 	rows := 0
 	for i := range group {
-		group[i].outcome <- outcomes[i]
+		group[i].result <- results[i]
 		rows += group[i].rows
 	}
 	q.mu.Lock()

@@ -1,16 +1,16 @@
-// Package bearer sends a token with HTTP requests.
+// Package bearer adds a bearer token to HTTP requests, for tests and benchmarks.
 package bearer
 
 import "net/http"
 
-// Transport sends each request with a token, unless it has an Authorization already.
+// Transport is an http.RoundTripper that sets the Authorization header of requests without one.
 type Transport struct {
 	Token string
-	// Next makes the requests; nil means http.DefaultTransport.
+	// Next sends the requests; http.DefaultTransport by default.
 	Next http.RoundTripper
 }
 
-// RoundTrip makes a request.
+// RoundTrip sends a request.
 func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if _, has := r.Header["Authorization"]; !has {
 		r = r.Clone(r.Context())

@@ -1,5 +1,5 @@
-// Package connlimit bounds the connections that a listener has open, in all and of
-// each address. Those beyond are closed at once: waiting ones would cost too.
+// Package connlimit limits the open connections of a listener, in total and per client address. Connections that
+// exceed a limit are closed at once, because waiting connections also use memory.
 package connlimit
 
 import (
@@ -13,33 +13,34 @@ import (
 	"github.com/snapwatch/snapwatch/internal/clientaddr"
 )
 
-// Config says how many. Zero values mean no bound.
+// Config sets the limits. Zero values mean no limit.
 type Config struct {
-	// Total bounds the connections of all addresses, and PerAddress those of one; of
-	// IPv6, an address is a network of 64 bits.
-	Total, PerAddress int
-	// Exempt are networks whose addresses only Total bounds: trusted proxies.
+	// Total is the maximum number of open connections.
+	Total int
+	// PerAddress is the maximum number of open connections of one IPv4 address or IPv6 /64 network.
+	PerAddress int
+	// Exempt lists networks without the PerAddress limit, such as those of trusted proxies.
 	Exempt []netip.Prefix
 }
 
-// Listener accepts as many connections as it may. It is a net.Listener.
+// Listener is a net.Listener that only accepts connections within the limits.
 type Listener struct {
 	net.Listener
 	cfg     Config
-	refused *prometheus.CounterVec
+	refused *prometheus.CounterVec // by exceeded limit
 
-	mu    sync.Mutex
-	total int
-	of    map[netip.Prefix]int
+	mu        sync.Mutex
+	total     int
+	byNetwork map[netip.Prefix]int
 }
 
-// New returns a listener that takes connections from another.
+// New returns a Listener that accepts connections from inner.
 func New(inner net.Listener, cfg Config, registry prometheus.Registerer) *Listener {
-	l := &Listener{Listener: inner, cfg: cfg, of: make(map[netip.Prefix]int),
+	l := &Listener{Listener: inner, cfg: cfg, byNetwork: make(map[netip.Prefix]int),
 		refused: prometheus.NewCounterVec(
 			prometheus.CounterOpts{
 				Name: "snapwatch_connections_refused_total",
-				Help: "Connections closed at once, by the bound that was reached: total, or address for those of one address.",
+				Help: "Connections refused, by the exceeded limit: total, or address for the limit per client address.",
 			},
 			[]string{"bound"},
 		)}
@@ -58,48 +59,48 @@ func New(inner net.Listener, cfg Config, registry prometheus.Registerer) *Listen
 	return l
 }
 
-// Accept returns the next connection that is within the bounds.
+// Accept returns the next connection within the limits. It closes the others.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		from := network(conn.RemoteAddr())
-		if bound := l.enter(from); bound != "" {
-			l.refused.WithLabelValues(bound).Inc()
+		client := network(conn.RemoteAddr())
+		if limit := l.add(client); limit != "" {
+			l.refused.WithLabelValues(limit).Inc()
 			if tcp, ok := conn.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0) // a reset: a socket that lingers is one too
+				_ = tcp.SetLinger(0) // reset, so that no socket remains in TIME_WAIT
 			}
 			_ = conn.Close()
 			continue
 		}
-		return &limited{Conn: conn, leave: sync.OnceFunc(func() { l.leave(from) })}, nil
+		return &countedConn{Conn: conn, onClose: sync.OnceFunc(func() { l.remove(client) })}, nil
 	}
 }
 
-// enter counts a connection, or names the bound that it would pass.
-func (l *Listener) enter(from netip.Prefix) (bound string) {
+// add counts a connection. If it exceeds a limit, add does not count it and returns the name of the limit.
+func (l *Listener) add(client netip.Prefix) (exceeded string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cfg.Total > 0 && l.total >= l.cfg.Total {
 		return "total"
 	}
-	exempt := slices.ContainsFunc(l.cfg.Exempt, func(p netip.Prefix) bool { return p.Contains(from.Addr()) })
-	if l.cfg.PerAddress > 0 && !exempt && l.of[from] >= l.cfg.PerAddress {
+	exempt := slices.ContainsFunc(l.cfg.Exempt, func(p netip.Prefix) bool { return p.Contains(client.Addr()) })
+	if l.cfg.PerAddress > 0 && !exempt && l.byNetwork[client] >= l.cfg.PerAddress {
 		return "address"
 	}
 	l.total++
-	l.of[from]++
+	l.byNetwork[client]++
 	return ""
 }
 
-func (l *Listener) leave(from netip.Prefix) {
+func (l *Listener) remove(client netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total--
-	if l.of[from]--; l.of[from] <= 0 {
-		delete(l.of, from)
+	if l.byNetwork[client]--; l.byNetwork[client] <= 0 {
+		delete(l.byNetwork, client)
 	}
 }
 
@@ -113,14 +114,14 @@ func network(address net.Addr) netip.Prefix {
 	return clientaddr.Network(tcp.AddrPort().Addr())
 }
 
-// limited is a connection that is counted until it closes.
-type limited struct {
+// countedConn is a connection that is counted until it is closed.
+type countedConn struct {
 	net.Conn
-	leave func()
+	onClose func()
 }
 
-// Close closes the connection.
-func (c *limited) Close() error {
-	c.leave()
+// Close closes the connection. It may be called more than once.
+func (c *countedConn) Close() error {
+	c.onClose()
 	return c.Conn.Close()
 }

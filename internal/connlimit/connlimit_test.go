@@ -1,6 +1,7 @@
 package connlimit_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -12,9 +13,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/internal/connlimit"
+	"github.com/snapwatch/snapwatch/internal/testwait"
 )
 
-// serve accepts, and tells of each connection that was.
+// serve starts a listener. It returns its address and a channel of the accepted connections.
 func serve(t *testing.T, cfg connlimit.Config) (string, <-chan net.Conn) {
 	t.Helper()
 	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -40,7 +42,7 @@ func dial(t *testing.T, from, to string) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	conn, err := dialer.DialContext(t.Context(), "tcp", to)
-	if errors.Is(err, syscall.ECONNRESET) { // it was closed before we knew that it was open
+	if errors.Is(err, syscall.ECONNRESET) { // it was refused before Dial returned
 		return nil
 	}
 	if err != nil {
@@ -50,22 +52,22 @@ func dial(t *testing.T, from, to string) net.Conn {
 	return conn
 }
 
-// closed waits until the other side has ended a connection.
-func closed(t *testing.T, conn net.Conn) {
+// expectClosed waits until the server closes a connection.
+func expectClosed(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if conn == nil {
 		return
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	ctx, cancel := testwait.Context(t)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
 	_, err := conn.Read(make([]byte, 1))
 	if timeout, ok := errors.AsType[net.Error](err); err == nil || ok && timeout.Timeout() {
-		t.Errorf("a connection beyond the bound is open: %v", err)
+		t.Errorf("a connection that exceeds a limit is open: %v", err)
 	}
 }
 
-func TestBounds(t *testing.T) {
+func TestLimits(t *testing.T) {
 	t.Parallel()
 	address, accepted := serve(
 		t, connlimit.Config{Total: 4, PerAddress: 2, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}},
@@ -75,22 +77,22 @@ func TestBounds(t *testing.T) {
 		dial(t, "127.0.0.1", address)
 		open = append(open, <-accepted)
 	}
-	closed(t, dial(t, "127.0.0.1", address)) // a third of one address
+	expectClosed(t, dial(t, "127.0.0.1", address)) // the third of this address
 	for range 2 {
 		dial(t, "127.0.0.2", address)
 		open = append(open, <-accepted)
 	}
-	closed(t, dial(t, "127.0.0.3", address)) // a fifth in all
+	expectClosed(t, dial(t, "127.0.0.3", address)) // the fifth in total
 	for _, conn := range open {
 		_ = conn.Close()
-		_ = conn.Close() // counts once
+		_ = conn.Close() // is counted once
 	}
-	for range 4 { // there is room again, and one that is exempt may have all of it
+	for range 4 { // an exempt address may open all of them
 		dial(t, "127.0.0.9", address)
 		conn := <-accepted
 		if _, err := conn.Write([]byte("x")); err != nil && !errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
 	}
-	closed(t, dial(t, "127.0.0.9", address))
+	expectClosed(t, dial(t, "127.0.0.9", address))
 }

@@ -1,4 +1,4 @@
-// Package metricstest reads metrics in tests, as a scraper would.
+// Package metricstest reads Prometheus metrics in tests.
 package metricstest
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Value returns a counter or gauge without labels; a missing one fails the test.
+// Value returns the value of a counter or gauge without labels. It fails the test if there is none.
 func Value(t testing.TB, registry prometheus.Gatherer, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()

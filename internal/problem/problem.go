@@ -1,6 +1,5 @@
-// Package problem holds the one shape of every error answer: RFC 9457 problem
-// details, with a code for programs, the field and limit at fault, and the id of
-// the request, which the server's log carries too.
+// Package problem defines the form of every error response: problem details (RFC 9457) with a code for programs,
+// the invalid field, the exceeded limit, and the id of the request, which is also in the server's log.
 package problem
 
 import (
@@ -13,39 +12,42 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Problem is an error answer. It is an error, and huma can write it.
+// Problem is an error response. It implements error and huma.StatusError.
 type Problem struct {
-	Type      string   `json:"type" doc:"Always about:blank: the status and the code say it all" example:"about:blank"`
-	Title     string   `json:"title" doc:"The status in words" example:"Unprocessable Entity"`
-	Status    int      `json:"status" example:"422"`
+	Type      string   `json:"type" doc:"Always about:blank" example:"about:blank"`
+	Title     string   `json:"title" doc:"Text of the status" example:"Unprocessable Entity"`
+	Status    int      `json:"status" doc:"HTTP status" example:"422"`
 	Detail    string   `json:"detail" doc:"What is wrong, for people"`
 	Code      string   `json:"code" doc:"What is wrong, for programs" example:"invalid_field"`
-	RequestID string   `json:"request_id,omitempty" doc:"Names this request in the server's log"`
-	Errors    []Detail `json:"errors,omitempty" nullable:"false" doc:"Each fault, where there may be several"`
+	RequestID string   `json:"request_id,omitempty" doc:"Id of the request, which is also in the server's log"`
+	Errors    []Detail `json:"errors,omitempty" nullable:"false" doc:"All errors, if there may be several"`
 
-	MachineID  string        `json:"machine_id,omitempty" doc:"Of a post: the machine"`
-	Snapshot   *int          `json:"snapshot,omitempty" doc:"Of a post: the index of the snapshot at fault; nothing of the post is stored"`
-	Field      string        `json:"field,omitempty" doc:"The field at fault" example:"snapshots[0].processes[3].pid"`
-	Limit      int64         `json:"limit,omitzero" doc:"The limit that is passed"`
-	Timestamp  snapshot.Time `json:"timestamp,omitzero" format:"date-time" required:"false" doc:"The snapshot's clock, where the fault lies in it"`
-	ServerTime snapshot.Time `json:"server_time,omitzero" format:"date-time" required:"false" doc:"The server's clock, likewise"`
+	// Fields of a rejected post. They are also set for other requests if they apply.
+
+	MachineID string `json:"machine_id,omitempty" doc:"Posts: the machine"`
+	Snapshot  *int   `json:"snapshot,omitempty" doc:"Posts: index of the invalid snapshot. Nothing is stored"`
+	Field     string `json:"field,omitempty" doc:"The invalid field" example:"snapshots[0].processes[3].pid"`
+	Limit     int64  `json:"limit,omitzero" doc:"The exceeded limit"`
+	// Timestamp and ServerTime are set if the timestamp of a snapshot is too old or too far in the future.
+	Timestamp  snapshot.Time `json:"timestamp,omitzero" format:"date-time" required:"false" doc:"The snapshot's time"`
+	ServerTime snapshot.Time `json:"server_time,omitzero" format:"date-time" required:"false" doc:"The server's clock"`
 }
 
-// Detail is one fault among several.
+// Detail is one of several errors of a request.
 type Detail struct {
-	Field   string `json:"field" doc:"Where, for example body.polling_interval"`
-	Message string `json:"message" doc:"What is wrong there"`
+	Field   string `json:"field" doc:"The invalid field, for example body.polling_interval"`
+	Message string `json:"message" doc:"What is wrong with the field"`
 }
 
-// New returns a problem with the status's own title.
+// New returns a problem with the standard text of the status as its title.
 func New(status int, code, detail string) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 }
 
-// FromValidationError describes what is wrong with a batch.
-func FromValidationError(fault *snapshot.ValidationError) *Problem {
+// FromValidationError returns the problem for a rejected batch.
+func FromValidationError(invalid *snapshot.ValidationError) *Problem {
 	status := http.StatusUnprocessableEntity
-	switch fault.Code {
+	switch invalid.Code {
 	case snapshot.CodeMalformed:
 		status = http.StatusBadRequest
 	case snapshot.CodeFullNeeded, snapshot.CodeOutOfOrder:
@@ -53,10 +55,11 @@ func FromValidationError(fault *snapshot.ValidationError) *Problem {
 	case snapshot.CodeTooMany:
 		status = http.StatusRequestEntityTooLarge
 	}
-	p := New(status, string(fault.Code), fault.Error())
-	p.MachineID, p.Field, p.Timestamp, p.ServerTime, p.Limit = fault.MachineID, fault.Field, fault.Timestamp, fault.ServerTime, fault.Limit
-	if fault.SnapshotIndex >= 0 {
-		p.Snapshot = &fault.SnapshotIndex
+	p := New(status, string(invalid.Code), invalid.Error())
+	p.MachineID, p.Field, p.Limit = invalid.MachineID, invalid.Field, invalid.Limit
+	p.Timestamp, p.ServerTime = invalid.Timestamp, invalid.ServerTime
+	if invalid.SnapshotIndex >= 0 {
+		p.Snapshot = &invalid.SnapshotIndex
 	}
 	return p
 }
@@ -70,11 +73,11 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType returns the media type of problem details, for huma.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// Write answers a request with the problem.
+// Write writes the problem as the response to a request.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	p.RequestID = RequestID(r.Context())
 	body, err := json.Marshal(p)
-	if err != nil { // it has only texts and numbers
+	if err != nil { // cannot happen: it only has texts and numbers
 		body = []byte(`{"status":500}`)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
@@ -82,29 +85,30 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// As returns err as a problem: itself, a fault's, or one of the server's that
-// says nothing of the cause, which belongs into the log.
+// As converts an error to a problem. It returns the *Problem that err wraps, or the problem of the
+// *snapshot.ValidationError that err wraps. For any other error it returns a 500 without the cause, which
+// belongs in the log.
 func As(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if fault, ok := errors.AsType[*snapshot.ValidationError](err); ok {
-		return FromValidationError(fault)
+	if invalid, ok := errors.AsType[*snapshot.ValidationError](err); ok {
+		return FromValidationError(invalid)
 	}
 	return New(
 		http.StatusInternalServerError, "internal",
-		"The server failed; its log has the reason under the request's id.",
+		"Something went wrong on the server. Search its log for the request_id of this response.",
 	)
 }
 
 type requestIDKey struct{}
 
-// WithRequestID puts a request's id into its context.
+// WithRequestID returns a context with the id of a request.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// RequestID returns the id that WithRequestID put there, or "".
+// RequestID returns the id that WithRequestID stored in ctx, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id

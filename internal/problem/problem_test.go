@@ -19,11 +19,14 @@ func TestAs(t *testing.T) {
 		status int
 		code   string
 	}{
-		"ours":      {errors.New("password authentication failed for s3cret"), 500, "internal"},
-		"a problem": {fmt.Errorf("take: %w", problem.New(503, "queue_full", "later")), 503, "queue_full"},
-		"malformed": {&snapshot.ValidationError{Code: snapshot.CodeMalformed, SnapshotIndex: -1}, 400, "malformed_json"},
+		"internal":  {errors.New("password authentication failed for s3cret"), 500, "internal"},
+		"a problem": {fmt.Errorf("queue: %w", problem.New(503, "queue_full", "later")), 503, "queue_full"},
+		"malformed": {&snapshot.ValidationError{Code: snapshot.CodeMalformed}, 400, "malformed_json"},
 		"conflict":  {&snapshot.ValidationError{Code: snapshot.CodeOutOfOrder}, 409, "out_of_order"},
-		"field":     {fmt.Errorf("check: %w", &snapshot.ValidationError{Code: snapshot.CodeInvalidField, Field: "f"}), 422, "invalid_field"},
+		"field": {
+			fmt.Errorf("check: %w", &snapshot.ValidationError{Code: snapshot.CodeInvalidField, Field: "f"}),
+			422, "invalid_field",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := problem.As(test.err)
@@ -38,8 +41,8 @@ func TestWrite(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
 	request = request.WithContext(problem.WithRequestID(request.Context(), "r-1"))
-	problem.FromValidationError(&snapshot.ValidationError{Code: snapshot.CodeTooOld, MachineID: "m", SnapshotIndex: 0, Timestamp: 1, ServerTime: 2}).
-		Write(recorder, request)
+	invalid := &snapshot.ValidationError{Code: snapshot.CodeTooOld, MachineID: "m", Timestamp: 1, ServerTime: 2}
+	problem.FromValidationError(invalid).Write(recorder, request)
 	var body map[string]any
 	if err := json.Unmarshal(recorder.Body.Bytes(), &body); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,4 @@
-// Package testlog keeps the logs of tests. make test reads those of the whole run for
-// secrets when it is done.
+// Package testlog writes the logs of tests to files. After the tests, make test searches the files for secrets.
 package testlog
 
 import (
@@ -11,11 +10,11 @@ import (
 	"sync"
 )
 
-// folderVariable names the folder that logs are kept in; without it they are dropped.
+// folderVariable is the environment variable with the directory for log files. If it is empty, logs are
+// discarded.
 const folderVariable = "SNAPWATCH_TEST_LOGS"
 
-// Writer returns what takes the logs of this process's tests; it is safe for
-// concurrent use, a write at a time.
+// Writer returns the log file of this process. It is safe for concurrent use.
 var Writer = sync.OnceValue(func() io.Writer {
 	folder := os.Getenv(folderVariable)
 	if folder == "" {
@@ -23,12 +22,12 @@ var Writer = sync.OnceValue(func() io.Writer {
 	}
 	file, err := os.CreateTemp(folder, filepath.Base(os.Args[0])+"-*.log")
 	if err != nil {
-		panic(fmt.Errorf("keep the tests' logs: %w", err))
+		panic(fmt.Errorf("create a log file for tests: %w", err))
 	}
 	return file
 })
 
-// Logger logs everything, down to the last detail, to Writer.
+// Logger returns a logger that writes to Writer at level debug.
 func Logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(Writer(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

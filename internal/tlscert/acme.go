@@ -14,31 +14,32 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// ACMEConfig says for which names to get certificates, and from whom.
+// ACMEConfig configures ACME.
 type ACMEConfig struct {
-	// Domains are the names; no others are asked for.
+	// Domains lists the host names to obtain certificates for.
 	Domains []string
-	// Email is told to the authority, for warnings; may be empty.
+	// Email is the contact address for the certificate authority. It may be empty.
 	Email string
-	// Directory is the authority's address; empty means Let's Encrypt.
+	// Directory is the URL of the ACME directory. Empty means Let's Encrypt.
 	Directory string
-	// CAFile has the certificate of an authority of one's own, PEM; empty for none.
+	// CAFile is a PEM file with the root certificates to trust for the directory's HTTPS server. Empty means
+	// the system's.
 	CAFile string
-	// CacheDir keeps keys and certificates.
+	// CacheDir is the directory for keys and certificates. It is created if it does not exist.
 	CacheDir string
 }
 
-// ACME gets certificates by itself (RFC 8555), and renews them. An authority looks at
-// port 443 (tls-alpn-01) or, if HTTP is served, at port 80 (http-01).
+// ACME obtains and renews certificates with the ACME protocol (RFC 8555). The certificate authority must be
+// able to connect to port 443 (tls-alpn-01) or, if ServeHTTP runs, to port 80 (http-01).
 type ACME struct{ manager *autocert.Manager }
 
-// NewACME prepares it; the first handshake gets the first certificate.
+// NewACME returns an ACME. It obtains the first certificate during the first TLS handshake.
 func NewACME(cfg ACMEConfig) (*ACME, error) {
 	if len(cfg.Domains) == 0 {
-		return nil, errors.New("ACME needs a domain")
+		return nil, errors.New("no domain for ACME")
 	}
 	if err := os.MkdirAll(cfg.CacheDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a directory for certificates: %w", err)
+		return nil, fmt.Errorf("create the directory for certificates: %w", err)
 	}
 	client := &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "snapwatch"}
 	if cfg.CAFile != "" {
@@ -65,15 +66,15 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 	}, nil
 }
 
-// Config returns a server's configuration that always has the newest certificate.
+// Config returns a TLS configuration for a server.
 func (a *ACME) Config() *tls.Config {
 	config := a.manager.TLSConfig()
 	config.MinVersion = tls.VersionTLS12
 	return config
 }
 
-// ServeHTTP answers the authority at an address, and sends everybody else to HTTPS,
-// until ctx ends.
+// ServeHTTP serves HTTP on an address until ctx is canceled. It responds to http-01 challenges and redirects
+// all other requests to HTTPS.
 func (a *ACME) ServeHTTP(ctx context.Context, address string) error {
 	server := &http.Server{
 		Addr:              address,
@@ -91,15 +92,15 @@ func (a *ACME) ServeHTTP(ctx context.Context, address string) error {
 	return nil
 }
 
-// LoadCertPool reads certificates of authorities from a PEM file.
+// LoadCertPool reads a PEM file with certificates of certificate authorities.
 func LoadCertPool(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the authorities' certificates: %w", err)
+		return nil, fmt.Errorf("read CA certificates: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("there is no certificate in %s", file)
+		return nil, fmt.Errorf("no certificate in %s", file)
 	}
 	return pool, nil
 }

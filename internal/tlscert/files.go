@@ -1,5 +1,5 @@
-// Package tlscert serves a TLS certificate from files, and takes a new one when
-// they are replaced: by certbot, cert-manager or an administrator, without a restart.
+// Package tlscert provides the server's TLS certificates, from files or with ACME. Renewed certificates are used
+// without a restart.
 package tlscert
 
 import (
@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// lookEvery is how often the files are looked at, at the most.
-const lookEvery = time.Second
+// checkInterval is the minimum time between two checks of the files.
+const checkInterval = time.Second
 
-// Files is a certificate with its key, in two PEM files. It is safe for concurrent use.
+// Files is a certificate and its key in two PEM files. It reads them again when they change, for example after
+// certbot has renewed the certificate. It is safe for concurrent use.
 type Files struct {
 	certificate, key string
 	logger           *slog.Logger
@@ -22,73 +23,73 @@ type Files struct {
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	stamp   [2]fileStamp
-	looked  time.Time
+	version [2]fileVersion // of the current certificate and key
+	checked time.Time
 }
 
-// fileStamp tells one content of a file from the next.
-type fileStamp struct {
+// fileVersion identifies the contents of a file.
+type fileVersion struct {
 	modified time.Time
 	size     int64
 }
 
-// Load reads the files; it fails if they are not a certificate and its key.
+// Load reads the files. It returns an error if they are not a certificate and its key.
 func Load(certificate, key string, logger *slog.Logger) (*Files, error) {
 	f := &Files{certificate: certificate, key: key, logger: logger, now: time.Now}
-	stamp, err := f.stampNow()
+	version, err := f.currentVersion()
 	if err != nil {
 		return nil, err
 	}
-	if err := f.load(stamp); err != nil {
+	if err := f.load(version); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-// Config returns a server's configuration that always has the newest certificate.
+// Config returns a TLS configuration for a server, which always uses the newest certificate.
 func (f *Files) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.get, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// get returns the certificate for a handshake. If the files have changed and are
-// not good, which they are not while they are being replaced, the one before stays.
+// get returns the certificate for a handshake. If the changed files are invalid, for example because only one of
+// them is replaced yet, it returns the previous certificate.
 func (f *Files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.now(); now.Sub(f.looked) >= lookEvery {
-		f.looked = now
-		stamp, err := f.stampNow()
-		if err == nil && stamp != f.stamp {
-			if err = f.load(stamp); err == nil {
-				f.logger.Info("took a new TLS certificate", "file", f.certificate, "expires", f.current.Leaf.NotAfter)
+	if now := f.now(); now.Sub(f.checked) >= checkInterval {
+		f.checked = now
+		version, err := f.currentVersion()
+		if err == nil && version != f.version {
+			if err = f.load(version); err == nil {
+				f.logger.Info("loaded a new TLS certificate", "file", f.certificate, "expires", f.current.Leaf.NotAfter)
 			}
 		}
 		if err != nil {
 			f.logger.Warn(
-				"the TLS certificate could not be read again, the one before stays", "file", f.certificate,
-				"err", err,
+				"could not load the new TLS certificate, keeping the previous one",
+				"file", f.certificate, "err", err,
 			)
 		}
 	}
 	return f.current, nil
 }
 
-func (f *Files) load(stamp [2]fileStamp) error {
+func (f *Files) load(version [2]fileVersion) error {
 	certificate, err := tls.LoadX509KeyPair(f.certificate, f.key)
 	if err != nil {
 		return fmt.Errorf("read the TLS certificate: %w", err)
 	}
-	f.current, f.stamp = &certificate, stamp
+	f.current, f.version = &certificate, version
 	return nil
 }
 
-func (f *Files) stampNow() (stamp [2]fileStamp, err error) {
+func (f *Files) currentVersion() (version [2]fileVersion, err error) {
 	for i, name := range []string{f.certificate, f.key} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return stamp, fmt.Errorf("read the TLS certificate: %w", err)
+			return version, fmt.Errorf("read the TLS certificate: %w", err)
 		}
-		stamp[i] = fileStamp{info.ModTime(), info.Size()}
+		version[i] = fileVersion{info.ModTime(), info.Size()}
 	}
-	return stamp, nil
+	return version, nil
 }

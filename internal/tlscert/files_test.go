@@ -13,7 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 )
 
-func TestFilesAreTakenAnew(t *testing.T) {
+func TestChangedFilesAreLoaded(t *testing.T) {
 	t.Parallel()
 	ca := tlscerttest.NewCA(t)
 	dir := t.TempDir()
@@ -39,42 +39,43 @@ func TestFilesAreTakenAnew(t *testing.T) {
 	}
 	ca.Issue(t, cert, key, "two-is-longer.test")
 	if got := name(); got != "one.test" {
-		t.Errorf("looked again at once: %s", got)
+		t.Errorf("checked the files again at once: %s", got)
 	}
-	now = now.Add(lookEvery)
+	now = now.Add(checkInterval)
 	if got := name(); got != "two-is-longer.test" {
 		t.Errorf("after the files changed: %s", got)
 	}
-	// A key that is not the certificate's, as between two writes; then none at all.
+	// First only the key is replaced, then the certificate is missing.
 	ca.Issue(t, filepath.Join(dir, "other.pem"), key, "other.test")
-	now = now.Add(lookEvery)
+	now = now.Add(checkInterval)
 	if got := name(); got != "two-is-longer.test" {
-		t.Errorf("half replaced: %s", got)
+		t.Errorf("with the key of another certificate: %s", got)
 	}
 	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(lookEvery)
-	if got := name(); got != "two-is-longer.test" || strings.Count(log.String(), "the one before stays") != 2 {
-		t.Errorf("without a file: %s\n%s", got, log.String())
+	now = now.Add(checkInterval)
+	if got := name(); got != "two-is-longer.test" || strings.Count(log.String(), "keeping the previous one") != 2 {
+		t.Errorf("without a certificate: %s\n%s", got, log.String())
 	}
 	ca.Issue(t, cert, key, "three.test")
-	now = now.Add(lookEvery)
+	now = now.Add(checkInterval)
 	if got := name(); got != "three.test" {
-		t.Errorf("when it is back: %s", got)
+		t.Errorf("with a new certificate and key: %s", got)
 	}
 }
 
-func TestLoadNeedsAPair(t *testing.T) {
+func TestLoadRequiresACertificateWithItsKey(t *testing.T) {
 	t.Parallel()
 	ca := tlscerttest.NewCA(t)
 	dir := t.TempDir()
 	a, b, other := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
 	ca.Issue(t, a, b, "a.test")
 	ca.Issue(t, filepath.Join(dir, "d"), other, "b.test")
-	for _, pair := range [][2]string{{a, other}, {a, filepath.Join(dir, "none")}, {filepath.Join(dir, "none"), b}, {b, a}} {
+	none := filepath.Join(dir, "none")
+	for _, pair := range [][2]string{{a, other}, {a, none}, {none, b}, {b, a}} {
 		if _, err := Load(pair[0], pair[1], slog.New(slog.DiscardHandler)); err == nil {
-			t.Errorf("%v were taken", pair)
+			t.Errorf("%v were loaded", pair)
 		}
 	}
 }

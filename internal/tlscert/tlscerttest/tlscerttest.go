@@ -1,4 +1,4 @@
-// Package tlscerttest makes certificates for tests.
+// Package tlscerttest issues certificates for tests.
 package tlscerttest
 
 import (
@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// CA signs certificates that live for an hour.
+// CA is a certificate authority. Its certificates are valid for an hour.
 type CA struct {
-	// PEM is its own certificate.
+	// PEM is the root certificate.
 	PEM         []byte
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	serial      int64
 }
 
-// NewCA makes one.
+// NewCA returns a CA with a new key.
 func NewCA(t testing.TB) *CA {
 	t.Helper()
 	key := newKey(t)
@@ -53,7 +53,7 @@ func NewCA(t testing.TB) *CA {
 	}
 }
 
-// Issue writes a certificate for a name and 127.0.0.1, and its key.
+// Issue writes a certificate for a host name and 127.0.0.1, and its key, to PEM files.
 func (ca *CA) Issue(t testing.TB, certificateFile, keyFile, name string) {
 	t.Helper()
 	ca.serial++
@@ -63,11 +63,10 @@ func (ca *CA) Issue(t testing.TB, certificateFile, keyFile, name string) {
 		Subject:      pkix.Name{CommonName: name},
 		DNSNames:     []string{name},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().
-			Add(-time.Minute),
-		NotAfter:    time.Now().Add(time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		NotBefore:    time.Now().Add(-time.Minute),
+		NotAfter:     time.Now().Add(time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.certificate, &key.PublicKey, ca.key)
 	if err != nil {
@@ -77,10 +76,14 @@ func (ca *CA) Issue(t testing.TB, certificateFile, keyFile, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, block := range map[string]*pem.Block{certificateFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	writePEM(t, certificateFile, "CERTIFICATE", der)
+	writePEM(t, keyFile, "PRIVATE KEY", secret)
+}
+
+func writePEM(t testing.TB, file, blockType string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
