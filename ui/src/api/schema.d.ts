@@ -1085,9 +1085,9 @@ export interface components {
             totp: boolean;
         };
         Detail: {
-            /** @description Where, for example body.polling_interval */
+            /** @description The invalid field, for example body.polling_interval */
             field: string;
-            /** @description What is wrong there */
+            /** @description What is wrong with the field */
             message: string;
         };
         Disk: {
@@ -1202,37 +1202,37 @@ export interface components {
             sent_bytes?: number | null;
         };
         LiveContent: {
-            /** @description error: what is wrong, for programs */
+            /** @description error: the kind of error, for programs */
             code?: string;
-            /** @description error: what is wrong, for people */
+            /** @description error: the message, for people */
             detail?: string;
-            /** @description changes_message: processes that exited */
+            /** @description Exited processes */
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description changes_message: the interval in milliseconds that cpu_ms and the byte counts cover
+             * @description Milliseconds that cpu_ms and the byte counts cover
              */
             interval_ms?: number;
             /**
-             * @description changes_message: full lists every process, changes only the differences from the previous snapshot
+             * @description full: processes lists every process
              * @enum {string}
              */
             kind?: "full" | "changes";
             machine_id?: string;
-            /** @description snapshot_message, changes_message: the system metrics */
+            /** @description System metrics */
             machine_snapshot?: components["schemas"]["MachineSnapshot"];
             /**
              * Format: date-time
-             * @description changes_message of kind changes: the timestamp of the snapshot that the changes apply to. A client that has another one subscribes again
+             * @description The snapshot that the changes apply to
              */
             previous?: string;
-            /** @description snapshot_message: all processes, nested under their parents */
+            /** @description The process tree */
             process_tree?: components["schemas"]["Node"][];
-            /** @description changes_message: every process, or the new and changed ones. Processes that are not listed used no CPU time and no I/O */
+            /** @description Every process, or the changed ones */
             processes?: components["schemas"]["ProcessSample"][];
             /**
              * Format: date-time
-             * @description snapshot_message, changes_message: the time of the snapshot
+             * @description Time of the snapshot
              */
             timestamp?: string;
         };
@@ -1244,12 +1244,12 @@ export interface components {
         LiveRequest: {
             /** @enum {string} */
             action: "subscribe" | "unsubscribe";
-            /** @description Subscribe only: receive changes_message instead of snapshot_message: first every process, then only changes, in the form that agents send */
+            /** @description Subscribe: send every process once and then only changes, as agents do */
             changes?: boolean;
             machine_id: string;
             /**
              * Format: date-time
-             * @description Subscribe only: the timestamp of the newest snapshot that the client has. The server sends the snapshots after it, at most the newest 60
+             * @description Subscribe: send later snapshots, at most 60
              */
             since?: string;
         };
@@ -1632,49 +1632,50 @@ export interface components {
             code: string;
             /** @description What is wrong, for people */
             detail: string;
-            /** @description Each fault, where there may be several */
+            /** @description All errors, if there may be several */
             errors?: components["schemas"]["Detail"][];
             /**
-             * @description The field at fault
+             * @description The invalid field
              * @example snapshots[0].processes[3].pid
              */
             field?: string;
             /**
              * Format: int64
-             * @description The limit that is passed
+             * @description The exceeded limit
              */
             limit?: number;
-            /** @description Of a post: the machine */
+            /** @description Posts: the machine */
             machine_id?: string;
-            /** @description Names this request in the server's log */
+            /** @description Id of the request, which is also in the server's log */
             request_id?: string;
             /**
              * Format: date-time
-             * @description The server's clock, likewise
+             * @description The server's clock
              */
             server_time?: string;
             /**
              * Format: int64
-             * @description Of a post: the index of the snapshot at fault; nothing of the post is stored
+             * @description Posts: index of the invalid snapshot. Nothing is stored
              */
             snapshot?: number;
             /**
              * Format: int64
+             * @description HTTP status
              * @example 422
              */
             status: number;
             /**
              * Format: date-time
-             * @description The snapshot's clock, where the fault lies in it
+             * @description The snapshot's timestamp
              */
             timestamp?: string;
             /**
-             * @description The status in words
+             * @description Text of the status
              * @example Unprocessable Entity
              */
             title: string;
             /**
-             * @description Always about:blank: the status and the code say it all
+             * @description Always about:blank
              * @example about:blank
              */
             type: string;
