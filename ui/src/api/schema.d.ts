@@ -1666,7 +1666,7 @@ export interface components {
             status: number;
             /**
              * Format: date-time
-             * @description The snapshot's timestamp
+             * @description The snapshot's time
              */
             timestamp?: string;
             /**
