@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks that the named tools are here, and installs what the system's package
-# manager has, saying so first. Usage: deploy/require.sh postgresql chromium …
+# Checks that tools are installed, and installs missing ones with the system's package manager.
+# It prints what it installs. Usage: deploy/require.sh postgresql chromium …
 set -eu
 
 has_postgresql() {
@@ -17,29 +17,29 @@ as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Without this, Debian's package starts a cluster of its own beside ours.
+# Keeps Debian's package from creating a cluster of its own.
 no_main_cluster() {
 	dir=/etc/postgresql-common/createcluster.d
 	as_root mkdir -p "$dir"
 	printf 'create_main_cluster = false\n' | as_root tee "$dir/snapwatch.conf" >/dev/null
 }
 
-# Debian's package would start a Prometheus of its own.
+# Keeps Debian's package from starting a Prometheus of its own.
 no_prometheus_service() {
 	[ -d /run/systemd/system ] || return 0
 	as_root systemctl mask --quiet prometheus.service
 }
 
-# install WHAT DEBIAN FEDORA ALPINE BREW: the names of a package.
+# install DESCRIPTION DEBIAN FEDORA ALPINE BREW: installs a package by its name in each system.
 install() {
 	if command -v apt-get >/dev/null; then set -- "$1" apt-get install -y --no-install-recommends "$2"
 	elif command -v dnf >/dev/null; then set -- "$1" dnf install -y "$3"
 	elif command -v apk >/dev/null; then set -- "$1" apk add "$4"
 	elif command -v brew >/dev/null; then brew_install "$1" "$5"; return
-	else echo "snapwatch needs $1: please install it." >&2; exit 1; fi
+	else echo "snapwatch needs $1. Install it and try again." >&2; exit 1; fi
 	what=$1
 	shift
-	echo "snapwatch needs $what, which is not here. Installing it now: $*" >&2
+	echo "snapwatch needs $what. Installing it with: $*" >&2
 	if [ "$1" = apt-get ]; then
 		as_root apt-get update -qq
 		as_root env DEBIAN_FRONTEND=noninteractive "$@" >/dev/null
@@ -49,20 +49,20 @@ install() {
 }
 
 brew_install() {
-	echo "snapwatch needs $1, which is not here. Installing it now: brew install $2" >&2
+	echo "snapwatch needs $1. Installing it with: brew install $2" >&2
 	brew install "$2"
 }
 
 for tool in "$@"; do
 	case $tool in
 	go | node)
-		command -v "$tool" >/dev/null || { echo "snapwatch is built with $tool: please install it." >&2; exit 1; }
+		command -v "$tool" >/dev/null || { echo "The build of snapwatch needs $tool. Install it and try again." >&2; exit 1; }
 		;;
 	postgresql)
 		has_postgresql && continue
 		if command -v apt-get >/dev/null; then no_main_cluster; fi
 		install "a PostgreSQL server (15 or newer)" postgresql postgresql-server postgresql postgresql@17
-		has_postgresql || { echo "The installed PostgreSQL is older than 15: set DATABASE_URL to a newer one." >&2; exit 1; }
+		has_postgresql || { echo "The installed PostgreSQL is older than 15. Set DATABASE_URL to a newer server." >&2; exit 1; }
 		;;
 	gcc)
 		command -v gcc >/dev/null || install "a C compiler (for Go's race detector)" build-essential gcc build-base gcc
@@ -79,7 +79,7 @@ for tool in "$@"; do
 		command -v systemd-analyze >/dev/null || install "systemd-analyze (to check the units)" systemd systemd systemd systemd
 		;;
 	*)
-		echo "deploy/require.sh does not know $tool" >&2
+		echo "deploy/require.sh: unknown tool $tool" >&2
 		exit 2
 		;;
 	esac

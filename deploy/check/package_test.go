@@ -99,7 +99,7 @@ func pack(t testing.TB, name, format string) string {
 	script := func(file string) string { return filepath.Join(absolute(t, root), file) }
 	info := nfpm.WithDefaults(&nfpm.Info{
 		Name: name, Arch: "amd64", Platform: "linux", Version: "1.2.3", Section: n.Section, Priority: n.Priority,
-		Maintainer: n.Maintainer, Description: n.Description, Homepage: n.Homepage,
+		Maintainer: n.Maintainer, Description: n.Description, Homepage: n.Homepage, License: n.License,
 		Overridables: nfpm.Overridables{
 			Depends:    n.Dependencies,
 			Recommends: n.Recommends,
@@ -220,6 +220,7 @@ func TestDebianPackages(t *testing.T) {
 	for _, name := range []string{
 		"/etc/snapwatch/snapwatch.env", "/etc/snapwatch/agent.env", "/usr/share/man/man1/snapwatch.1.gz",
 		"/usr/share/bash-completion/completions/snapwatch-agent", "/usr/share/doc/snapwatch/alerts.md",
+		"/usr/share/doc/snapwatch/copyright", "/usr/share/doc/snapwatch-agent/copyright",
 		"/usr/share/snapwatch/grafana/fleet.json",
 	} {
 		if !exists(t, filepath.Join(tree, name)) {

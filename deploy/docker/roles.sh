@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs once, when the database is made. The server's role owns its database and is
-# no superuser; Grafana's role gets the right to read from the server.
+# Runs once, when the database is created. The server's role owns its database, and is not a
+# superuser. The server grants Grafana's role the right to read.
 set -eu
 
 psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes .env with a random secret for each part of docker-compose.yml: database roles,
-# Grafana, and what the agent and Prometheus show the server. What .env has stays.
+# Adds the random secrets that docker-compose.yml needs to .env: passwords of database roles and of
+# Grafana, and the secrets of the agent and of Prometheus. Existing lines of .env stay.
 set -eu
 umask 077
 file=${1:-.env}
@@ -9,4 +9,4 @@ for name in POSTGRES_PASSWORD SNAPWATCH_DATABASE_PASSWORD SNAPWATCH_READER_PASSW
 	grep -q "^$name=" "$file" && continue
 	printf '%s=%s\n' "$name" "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" >>"$file"
 done
-echo "Grafana's admin has the password $(sed -n 's/^GRAFANA_ADMIN_PASSWORD=//p' "$file") ($file)"
+echo "The password of Grafana's user admin is $(sed -n 's/^GRAFANA_ADMIN_PASSWORD=//p' "$file") ($file)"

@@ -1,5 +1,4 @@
-// The linter, as a module of its own: what it is made of is nothing that snapwatch
-// is made of.
+// The linters are in a module of their own, so that their dependencies are not those of snapwatch.
 module github.com/snapwatch/snapwatch/deploy/lint
 
 go 1.26.0

@@ -12,14 +12,14 @@ func TestCheck(t *testing.T) {
 	if err != nil || len(rules) != 1 {
 		t.Fatalf("%d rules, %v", len(rules), err)
 	}
-	const goFile = "package a\n\n// It tells.\nvar tell = `one\n" +
+	const goFile = "package a\n\n// It tells.\nvar tell = `one\n" + // words:allow the test's input
 		"it Tells` + \"tell\" // words:allow quotes a user\nvar s = \"tell\" // words:allow\n"
 	for name, test := range map[string]struct {
 		text string
 		want []string // place, and whether the reason is missing
 	}{
 		"a.go": {goFile, []string{"a.go:3:", "a.go:6: words:allow needs a reason"}},
-		"a.md": {"fine\nIt tells you\nuntellable\n", []string{"a.md:2:"}},
+		"a.md": {"fine\nIt tells you\nuntellable\n", []string{"a.md:2:"}}, // words:allow the test's input
 		"b.md": {"It tells you <!-- words:allow: a quotation -->\n", nil},
 	} {
 		got := check(rules, name, []byte(test.text))
@@ -40,7 +40,7 @@ func TestBannedWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]bool{ // words:allow the examples below are those of the rules
+	for text, want := range map[string]bool{
 		"the server tells the agent":   true, // words:allow example
 		"keys that count":              true, // words:allow example
 		"the link counts once":         true, // words:allow example

@@ -1,6 +1,6 @@
 #!/bin/sh
-# After installing and upgrading. With DPKG_ROOT the package goes into another tree,
-# whose services are not ours to touch.
+# Runs after an installation or an upgrade. With DPKG_ROOT the package is installed into another tree,
+# so this script does not change the services of this system.
 set -eu
 [ -z "${DPKG_ROOT:-}" ] || exit 0
 if [ -d /run/systemd/system ]; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before removing, not before upgrading: dpkg says "remove", rpm 0.
+# Runs before a removal, and does nothing before an upgrade: dpkg passes "remove", rpm passes 0.
 set -eu
 [ -z "${DPKG_ROOT:-}" ] || exit 0
 case "${1:-}" in remove | purge | 0) ;; *) exit 0 ;; esac

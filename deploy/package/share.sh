@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes man pages and shell completion out of the programs themselves, into bin/share:
-# share.sh FOLDER-WITH-PROGRAMS
+# Generates man pages and shell completion from the programs, into bin/share.
+# Usage: share.sh FOLDER-WITH-PROGRAMS
 set -eu
 programs=$1
 out=bin/share

@@ -1,9 +1,9 @@
-// Package systemd has the units, for those who install without a package.
+// Package systemd embeds the systemd units, for installations without a package.
 package systemd
 
 import _ "embed"
 
-// Agent is the unit of the agent. Its program is /usr/bin/snapwatch-agent, its settings
+// Agent is the unit of the agent. It runs /usr/bin/snapwatch-agent with the settings file
 // /etc/snapwatch/agent.env.
 //
 //go:embed snapwatch-agent.service
