@@ -29,12 +29,12 @@ type Config struct {
 	QueueBytes int
 	// FullEvery is the longest time between two full snapshots; 0 means a minute.
 	FullEvery time.Duration
-	// KeepSecrets leaves command lines unchanged. SecretPatterns are regular expressions of additional secrets to mask in
-	// them: the first group of each, or the whole match.
+	// KeepSecrets leaves command lines unchanged. SecretPatterns are regular expressions of additional secrets to mask
+	// in them: the first group of each, or the whole match.
 	KeepSecrets    bool
 	SecretPatterns []string
-	// MaxCPU bounds the agent's own CPU time over a minute, in percent of one core. Above it the agent samples less often.
-	// 0 means no bound.
+	// MaxCPU bounds the agent's own CPU time over a minute, in percent of one core. Above it the agent samples less
+	// often. 0 means no bound.
 	MaxCPU float64
 	// MaxMemory bounds the agent's own resident memory, in bytes. Above it Run returns ErrMemory. 0 means no bound.
 	MaxMemory int64

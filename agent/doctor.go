@@ -52,7 +52,7 @@ func checkStateDir(dir string) Finding {
 	probe, err := os.CreateTemp(dir, "doctor-")
 	if err != nil {
 		f.Detail = err.Error()
-		f.Fix = "make " + dir + " writable for the agent's user; it holds the agent's id, its token and unsent snapshots"
+		f.Fix = "make " + dir + " writable for the agent's user; it contains the token and unsent snapshots"
 		return f
 	}
 	_ = probe.Close()
@@ -71,7 +71,7 @@ func checkServer(ctx context.Context, cfg Config) (*response, Finding) {
 	}
 	if err == nil {
 		f.Detail = fmt.Sprintf("%s responds with %d %s", cfg.Server, health.status, http.StatusText(health.status))
-		f.Fix = "check that --server is the address of a snapwatch server without a path, not of a proxy or another service"
+		f.Fix = "check that --server is the address of a snapwatch server without a path, and of no other service"
 		return nil, f
 	}
 	f.Detail = err.Error()
@@ -108,7 +108,8 @@ func checkClock(health *response, now time.Time) Finding {
 		return f
 	}
 	f.Detail = fmt.Sprintf("this machine's clock differs from the server's by %s", skew)
-	f.Fix = "synchronise both clocks with chrony or systemd-timesyncd; the server refuses snapshots more than ten minutes ahead"
+	f.Fix = "synchronise both clocks, for example with chrony or systemd-timesyncd; " +
+		"the server refuses snapshots that are more than ten minutes ahead"
 	return f
 }
 

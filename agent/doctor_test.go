@@ -46,6 +46,7 @@ func TestExamine(t *testing.T) {
 	unknown := doctorServer(t, false, 0, http.StatusUnauthorized)
 	other := doctorServer(t, false, 0, http.StatusForbidden)
 	unusable := filepath.Join(file, "state")
+	plainTLS := strings.Replace(plain.URL, "http:", "https:", 1)
 	for name, test := range map[string]struct {
 		cfg   Config
 		wrong string // the subject of the only finding that is not OK
@@ -56,12 +57,14 @@ func TestExamine(t *testing.T) {
 		"no server":            {Config{Server: "http://127.0.0.1:1", Token: "secret"}, "server", "firewall"},
 		"another server":       {Config{Server: plain.URL + "/elsewhere", Token: "secret"}, "server", "without a path"},
 		"an unknown authority": {Config{Server: secure.URL, Token: "secret"}, "server", "--ca-file"},
-		"plain HTTP":           {Config{Server: strings.Replace(plain.URL, "http:", "https:", 1), Token: "secret"}, "server", "http://"},
+		"plain HTTP":           {Config{Server: plainTLS, Token: "secret"}, "server", "http://"},
 		"no token":             {Config{Server: plain.URL}, "token", "SNAPWATCH_ENROLMENT_KEY"},
 		"a rejected token":     {Config{Server: unknown.URL, Token: "secret"}, "token", "re-enrol"},
 		"another's token":      {Config{Server: other.URL, Token: "secret"}, "token", "copied disk image"},
 		"the clock":            {Config{Server: ahead.URL, Token: "secret"}, "clock", "chrony"},
-		"the state directory":  {Config{Server: plain.URL, Token: "secret", StateDir: unusable}, "state directory", "--state-dir"},
+		"the state directory": {
+			Config{Server: plain.URL, Token: "secret", StateDir: unusable}, "state directory", "--state-dir",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

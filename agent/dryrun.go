@@ -13,7 +13,8 @@ import (
 // dryRunQueue bounds the snapshots that wait for the writer of a dry run, in bytes.
 const dryRunQueue = 1 << 30
 
-// DryRun records like an agent, and writes each snapshot to w as one line of JSON instead of sending it. It stores nothing.
+// DryRun records like an agent, and writes each snapshot to w as one line of JSON instead of sending it. It stores
+// nothing.
 func DryRun(ctx context.Context, cfg Config, w io.Writer, logger *slog.Logger) error {
 	sampler, closeSampler, err := temporarySampler(cfg, logger)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// releaseProgram releases the memory of the parts of the program file that are only used at startup. The kernel maps the
-// surroundings of each page that is accessed, so that in the end the whole file is resident. A running agent never uses a
-// quarter of it again; the rest comes back from the page cache. Only mappings of the program are released that are
-// read-only and have no anonymous pages. Measured: 10.0 MB of the program before, 7.4 MB after.
+// releaseProgram releases the memory of the parts of the program file that are only used at startup. The kernel maps
+// the surroundings of each page that is accessed, so that in the end the whole file is resident. A running agent never
+// uses a quarter of it again; the rest comes back from the page cache. Only mappings of the program are released that
+// are read-only and have no anonymous pages. Measured: 10.0 MB of the program before, 7.4 MB after.
 func releaseProgram() error {
 	path, err := os.Executable()
 	if err != nil {
@@ -33,8 +33,8 @@ func releaseProgram() error {
 // mapping is a range of addresses.
 type mapping struct{ from, to uintptr }
 
-// cleanMappings returns the read-only mappings of a file without anonymous pages, from the text of /proc/[pid]/smaps. See
-// proc_pid_smaps(5).
+// cleanMappings returns the read-only mappings of a file without anonymous pages, from the text of /proc/[pid]/smaps.
+// See proc_pid_smaps(5).
 func cleanMappings(text []byte, path string) []mapping {
 	var list []mapping
 	var current mapping

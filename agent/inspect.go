@@ -30,7 +30,8 @@ func Inspect(dir string) []string {
 	files, bytes := sizeOf(filepath.Join(dir, "spool", "*.seg"))
 	lines = append(lines, fmt.Sprintf("Unsent snapshots on disk: %.1f MiB in %d files", float64(bytes)/(1<<20), files))
 	if files, _ := sizeOf(filepath.Join(dir, "refused", "*.json")); files > 0 {
-		lines = append(lines, fmt.Sprintf("Quarantined snapshots: %d files in %s", files, filepath.Join(dir, "refused")))
+		quarantine := filepath.Join(dir, "refused")
+		lines = append(lines, fmt.Sprintf("Quarantined snapshots: %d files in %s", files, quarantine))
 	}
 	if n := text("dropped"); n != "" && n != "0" {
 		lines = append(lines, "Dropped snapshots that are not reported to the server yet: "+n)

@@ -12,8 +12,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Once returns one full snapshot of this machine. It takes two samples, interval apart, because the amounts in a snapshot
-// are differences. It sends and stores nothing.
+// Once returns one full snapshot of this machine. It takes two samples, interval apart, because the amounts in a
+// snapshot are differences. It sends and stores nothing.
 func Once(ctx context.Context, cfg Config, interval time.Duration) (*snapshot.State, error) {
 	sampler, closeSampler, err := temporarySampler(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -60,8 +60,8 @@ func decodeQueue(t *testing.T, q *delivery.Queue) []snapshot.Snapshot {
 	return list
 }
 
-// Processes that are excluded are not recorded from then on, and are not recorded as exited either: the next snapshot is
-// full.
+// Processes that are excluded are not recorded from then on, and are not recorded as exited either: the next snapshot
+// is full.
 func TestExcludedProcessesAreNotRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRecorder(1 << 30)

@@ -36,8 +36,8 @@ func saveConfig(path string, config snapshot.Config) error {
 	return statefile.Write(path, string(text)+"\n")
 }
 
-// loadMachineID returns the id in the config, or else the one in the state directory. If there is none yet, it derives one
-// from the operating system's machine id and stores it. It hashes that id, as machine-id(5) requires, because it is
+// loadMachineID returns the id in the config, or else the one in the state directory. If there is none yet, it derives
+// one from the operating system's machine id and stores it. It hashes that id, as machine-id(5) requires, because it is
 // confidential.
 func loadMachineID(cfg Config) (string, error) {
 	if cfg.MachineID != "" {

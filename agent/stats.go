@@ -13,8 +13,8 @@ type stats struct {
 	recorded, failed, exited, unseen, sampleNanos, processes atomic.Int64
 }
 
-// WriteMetrics writes the agent's metrics in the text format of Prometheus. The agent does not link the Prometheus client
-// library, which would be a quarter of its size.
+// WriteMetrics writes the agent's metrics in the text format of Prometheus. The agent does not link the Prometheus
+// client library, which would be a quarter of its size.
 func (a *Agent) WriteMetrics(w io.Writer) error {
 	recorded, sent := &a.recorder.stats, a.sender.Stats()
 	waiting, waitingBytes, dropped := a.queue.Size()

@@ -21,7 +21,7 @@ func checkVisibility() Finding {
 		f.Detail += "; processes that start and exit between two samples are recorded"
 		return f
 	}
-	f.Detail += fmt.Sprintf("; processes that start and exit between two samples are counted but not recorded (%v)", err)
+	f.Detail += fmt.Sprintf("; processes that start and exit between two samples are only counted (%v)", err)
 	if errors.Is(err, unix.EPERM) {
 		const fix = "to record short-lived processes, run the agent on the host, not in a container, with CAP_NET_ADMIN"
 		if f.Fix != "" {

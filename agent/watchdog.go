@@ -17,8 +17,8 @@ import (
 // it. Unsent snapshots are on disk.
 var ErrMemory = errors.New("the agent exceeds its memory limit")
 
-// watchdog limits the load of the agent on the machine. Above the CPU limit the agent samples less often. Above the memory
-// limit it stops, to be restarted.
+// watchdog limits the load of the agent on the machine. Above the CPU limit the agent samples less often. Above the
+// memory limit it stops, to be restarted.
 type watchdog struct {
 	maxCPU    float64 // percent of one core, over a minute; 0 for no limit
 	maxMemory int64   // resident, in bytes; 0 for no limit
@@ -47,8 +47,8 @@ func (w *watchdog) check(now time.Time) error {
 	if !w.checked.IsZero() && now.Sub(w.checked) < checkEvery {
 		return nil
 	}
-	// A full snapshot leaves garbage whose memory the next one needs in a minute. Return it to the system until then. This
-	// takes a millisecond.
+	// A full snapshot leaves garbage whose memory the next one needs in a minute. Return it to the system until then.
+	// This takes a millisecond.
 	debug.FreeOSMemory()
 	cpu, resident, err := w.usage()
 	if err != nil {
@@ -69,7 +69,8 @@ func (w *watchdog) check(now time.Time) error {
 	return nil
 }
 
-// adjust doubles the interval while the agent exceeds its CPU limit, and halves it when the usage is well below the limit.
+// adjust doubles the interval while the agent exceeds its CPU limit, and halves it when the usage is well below the
+// limit.
 func (w *watchdog) adjust(percent float64) {
 	switch {
 	case percent > w.maxCPU && w.multiplier < maxMultiplier:

@@ -21,10 +21,11 @@ func TestWatchdogOnCPU(t *testing.T) {
 		}
 		return w.multiplier
 	}
+	// The first check has nothing to compare with.
 	for i, step := range []struct {
 		percent float64
 		want    int
-	}{{90, 1}, {9, 1}, {11, 2}, {11, 4}, {9, 4}, {4, 4}, {3, 2}, {2, 1}, {0, 1}} { // the first check has nothing to compare with
+	}{{90, 1}, {9, 1}, {11, 2}, {11, 4}, {9, 4}, {4, 4}, {3, 2}, {2, 1}, {0, 1}} {
 		if got := minute(step.percent); got != step.want {
 			t.Errorf("step %d: the multiplier is %d, want %d", i, got, step.want)
 		}

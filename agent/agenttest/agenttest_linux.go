@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// StartProcesses starts idle processes, and busy ones that work for a moment ten times a second. It returns the number of
-// processes on the machine. The benchmark stops them when it ends.
+// StartProcesses starts idle processes, and busy ones that work for a moment ten times a second. It returns the number
+// of processes on the machine. The benchmark stops them when it ends.
 func StartProcesses(b *testing.B, idle, busy int) (total int) {
 	b.Helper()
 	start := func(arguments ...string) {

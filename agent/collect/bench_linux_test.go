@@ -10,8 +10,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// BenchmarkSample measures the CPU time of a whole sample per process: everything that the agent does before it encodes.
-// One sample in twelve is for a full snapshot. procfs.BenchmarkReaders has the share of the process list.
+// BenchmarkSample measures the CPU time of a whole sample per process: everything that the agent does before it
+// encodes. One sample in twelve is for a full snapshot. procfs.BenchmarkReaders has the share of the process list.
 func BenchmarkSample(b *testing.B) {
 	processes := agenttest.StartProcesses(b, 500, 50)
 	scrubber, err := procfs.NewScrubber(nil)

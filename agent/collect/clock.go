@@ -15,12 +15,12 @@ type Clock struct {
 	lastStamp snapshot.Time
 }
 
-// jumpTolerance is how far the wall clock may drift from the monotonic one between two samples. NTP adjusts the clock by
-// at most one part in two thousand in addition.
+// jumpTolerance is how far the wall clock may drift from the monotonic one between two samples. NTP adjusts the clock
+// by at most one part in two thousand in addition.
 const jumpTolerance = 500 * time.Millisecond
 
-// Stamp returns the timestamp of a sample taken now, and by how much the clock was set since the previous sample: 0 if it
-// was not. After a suspend the clock of a machine counts as set.
+// Stamp returns the timestamp of a sample taken now, and by how much the clock was set since the previous sample: 0 if
+// it was not. After a suspend the clock of a machine counts as set.
 func (c *Clock) Stamp(now time.Time) (at snapshot.Time, jump time.Duration) {
 	return c.stamp(snapshot.TimeOf(now), now)
 }

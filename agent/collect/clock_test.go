@@ -34,7 +34,8 @@ func TestClockJumps(t *testing.T) {
 				now := time.Now()
 				at, jump := c.stamp(snapshot.TimeOf(now.Add(test.set)), now)
 				if at.Sub(before) != test.advance || jump != test.jump {
-					t.Errorf("the timestamp advances by %s with a jump of %s, want %s and %s", at.Sub(before), jump, test.advance, test.jump)
+					t.Errorf("the timestamp advances by %s with a jump of %s, want %s and %s",
+						at.Sub(before), jump, test.advance, test.jump)
 				}
 			})
 		})

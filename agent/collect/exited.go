@@ -36,8 +36,8 @@ func (s *Sampler) watchExits(options Options) {
 	}
 }
 
-// addExited adds the processes that have exited to a sample. missed is how many are left out. complete is false if there
-// may be more.
+// addExited adds the processes that have exited to a sample. missed is how many are left out. complete is false if
+// there may be more.
 func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed int64, complete bool) {
 	if s.exits == nil {
 		return 0, false

@@ -18,8 +18,8 @@ type ProcessReader interface {
 	Close()
 }
 
-// ExitSource returns the processes that have exited since the last call. missed is how many more there were. complete is
-// false if missed may be too low.
+// ExitSource returns the processes that have exited since the last call. missed is how many more there were. complete
+// is false if missed may be too low.
 type ExitSource interface {
 	Fetch(now time.Time) (list []exits.Process, missed int64, complete bool)
 	Close()

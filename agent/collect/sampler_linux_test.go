@@ -49,7 +49,8 @@ func TestSampleOfARealChild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(sample.Processes, func(p snapshot.Process) bool { return p.PID == int32(child.Process.Pid) })
+		isChild := func(p snapshot.Process) bool { return p.PID == int32(child.Process.Pid) }
+		i := slices.IndexFunc(sample.Processes, isChild)
 		if i < 0 {
 			t.Fatal("the child is not listed")
 		}

@@ -102,8 +102,8 @@ func temperatures(read []host.TemperatureStat) []snapshot.Temperature {
 	return list
 }
 
-// readCPU computes how the time of the cores was spent since the previous read. Usage is the share that was neither idle
-// nor waiting for I/O: 100 × (1 − Δidle ÷ Δtotal). With each it adds the usage of each core.
+// readCPU computes how the time of the cores was spent since the previous read. Usage is the share that was neither
+// idle nor waiting for I/O: 100 × (1 − Δidle ÷ Δtotal). With each it adds the usage of each core.
 func (r *systemReader) readCPU(ctx context.Context, m *snapshot.MachineSnapshot, each bool) {
 	now, err := cpu.TimesWithContext(ctx, true)
 	if err != nil {
@@ -177,7 +177,8 @@ func cpuTotal(t *cpu.TimesStat) float64 {
 	return t.User + t.System + t.Idle + t.Nice + t.Iowait + t.Irq + t.Softirq + t.Steal
 }
 
-// readDisks lists each device once, with its first mount. Further mounts of a device, such as bind mounts, add no space.
+// readDisks lists each device once, with its first mount. Further mounts of a device, such as bind mounts, add no
+// space.
 func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapshot) {
 	partitions := r.partitions
 	if len(partitions) == 0 {

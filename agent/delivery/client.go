@@ -23,9 +23,9 @@ const (
 	maxRetryAfter = 30 * time.Second
 )
 
-// NewHTTPClient returns a client that trusts the system's certificate authorities and those in caFile (PEM), and presents
-// the client certificate in certFile and keyFile (PEM). Empty names mean none. The client follows no redirects, because
-// they would send the token to another server.
+// NewHTTPClient returns a client that trusts the system's certificate authorities and those in caFile (PEM), and
+// presents the client certificate in certFile and keyFile (PEM). Empty names mean none. The client follows no
+// redirects, because they would send the token to another server.
 func NewHTTPClient(caFile, certFile, keyFile string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented to be one
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}

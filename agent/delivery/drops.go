@@ -8,8 +8,8 @@ import (
 	"github.com/snapwatch/snapwatch/agent/internal/statefile"
 )
 
-// unreportedDrops counts the dropped snapshots that the server does not have in its statistics yet. The count survives a
-// restart if there is a file.
+// unreportedDrops counts the dropped snapshots that the server does not have in its statistics yet. The count survives
+// a restart if there is a file.
 type unreportedDrops struct {
 	file  string // empty for none
 	count int64

@@ -14,10 +14,10 @@ import (
 // memoryLimit bounds the entries that could not be written to disk, in bytes of JSON.
 const memoryLimit = 16 << 20
 
-// Queue keeps snapshots until the server has acknowledged them. It has two tiers. The older entries are on disk, so that
-// neither a kill nor a restart loses them. The newer ones are in memory: those that could not be written to disk yet,
-// which is normally none. Each tier is bounded. Beyond the bound the oldest run (a full snapshot and its changes) is
-// dropped as a whole.
+// Queue keeps snapshots until the server has acknowledged them. It has two tiers. The older entries are on disk, so
+// that neither a kill nor a restart loses them. The newer ones are in memory: those that could not be written to disk
+// yet, which is normally none. Each tier is bounded. Beyond the bound the oldest run (a full snapshot and its changes)
+// is dropped as a whole.
 //
 // A Queue is safe for concurrent use.
 type Queue struct {
@@ -39,13 +39,12 @@ func NewMemoryQueue(limit int, logger *slog.Logger) *Queue {
 	return &Queue{limit: limit, logger: logger, added: wake.New()}
 }
 
-// OpenQueue returns a queue on disk, bounded in compressed bytes, with the entries that the last run of the agent left. If
-// the state directory cannot be used, the queue is in memory.
+// OpenQueue returns a queue on disk, bounded in compressed bytes, with the entries that the last run of the agent left.
+// If the state directory cannot be used, the queue is in memory.
 func OpenQueue(stateDir string, maxBytes int, codec *Codec, logger *slog.Logger) *Queue {
 	s, err := spool.Open(spool.Config{Dir: filepath.Join(stateDir, "spool"), MaxBytes: int64(maxBytes)})
 	if err != nil {
-		logger.Error("could not open the queue on disk; unsent snapshots are kept in memory and lost when the agent stops",
-			"err", err)
+		logger.Error("could not open the queue on disk; unsent snapshots are lost when the agent stops", "err", err)
 		return NewMemoryQueue(maxBytes, logger)
 	}
 	if n := s.Damages(); n > 0 {
@@ -98,9 +97,7 @@ func (q *Queue) writeToDisk() {
 	if failing := err != nil; failing != q.disk.failing {
 		q.disk.failing = failing
 		if failing {
-			q.logger.Error(
-				"could not write snapshots to disk; until it works they are kept in memory and lost when the agent stops",
-				"err", err)
+			q.logger.Error("could not write snapshots to disk; they stay in memory until it works again", "err", err)
 		} else {
 			q.logger.Info("snapshots are written to disk again")
 		}
@@ -196,8 +193,8 @@ func (q *Queue) Remove(through uint64) {
 	}
 }
 
-// DropRun removes the oldest entry, if it has the given number, and the changes that follow it. It counts them as dropped
-// and returns them.
+// DropRun removes the oldest entry, if it has the given number, and the changes that follow it. It counts them as
+// dropped and returns them.
 func (q *Queue) DropRun(number uint64) []Entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()

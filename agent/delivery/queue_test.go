@@ -315,8 +315,8 @@ func TestQueueAgainstAModel(t *testing.T) {
 	})
 }
 
-// BenchmarkHourWithoutServer measures the disk space of an hour of 300 processes every 5 s, of which an eighth is busy,
-// and the time to write one snapshot.
+// BenchmarkHourWithoutServer measures the disk space of one hour with 300 processes every 5 s, one in eight busy, and
+// the time to write one snapshot.
 func BenchmarkHourWithoutServer(b *testing.B) {
 	machine := snapshottest.NewMachine(1, 300)
 	machine.Churn, machine.Busy = 0.0005, 0.125

@@ -146,7 +146,8 @@ func (s *Sender) Run(ctx context.Context) {
 		}
 		if ctx.Err() == nil {
 			waiting, size, _ := s.queue.Size()
-			s.logger.Warn("could not send snapshots; retrying", "wait", pause, "waiting", waiting, "bytes", size, "err", err)
+			s.logger.Warn("could not send snapshots; retrying",
+				"wait", pause, "waiting", waiting, "bytes", size, "err", err)
 		}
 		select {
 		case <-ctx.Done():

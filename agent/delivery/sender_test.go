@@ -79,7 +79,7 @@ func (s *scriptedServer) start(t *testing.T) string {
 	return web.URL
 }
 
-// fakeRecorder is a Recorder that stores what a sender tells it.
+// fakeRecorder is a Recorder that only stores its config and the request for a full snapshot.
 type fakeRecorder struct {
 	config   snapshot.Config
 	needFull bool
@@ -286,7 +286,8 @@ func TestDeletedMachineRegistersAgain(t *testing.T) {
 	t.Parallel()
 	deleted := func(w http.ResponseWriter, _ *snapshot.Batch) bool {
 		const config = `{"polling_interval":5,"enabled":true}`
-		_, _ = io.WriteString(w, `{"stored":0,"duplicates":0,"config":`+config+`,"config_version":1,"unregistered":true}`)
+		const rest = `,"config_version":1,"unregistered":true}`
+		_, _ = io.WriteString(w, `{"stored":0,"duplicates":0,"config":`+config+rest)
 		return true
 	}
 	server := &scriptedServer{script: []scriptStep{deleted}}

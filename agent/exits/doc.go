@@ -2,8 +2,8 @@
 // between two samples, with everything they used.
 //
 // On Linux the kernel sends a record for each thread that exits (taskstats), which is how atop sees such processes. The
-// command line of a process that exits early is read when it calls exec (proc connector). Both need CAP_NET_ADMIN on the
-// machine itself. On other systems Watch fails.
+// command line of a process that exits early is read when it calls exec (proc connector). Both need CAP_NET_ADMIN on
+// the machine itself. On other systems Watch fails.
 package exits
 
 import "github.com/snapwatch/snapwatch/snapshot"

@@ -12,9 +12,9 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// bareReader is the lower limit for a reader. It reads the given files of the processes that exist when it is created, from
-// descriptors that stay open, and parses the values that a sample needs. It does not notice new or exited processes, and
-// reads no identities.
+// bareReader is the lower limit for a reader. It reads the given files of the processes that exist when it is created,
+// from descriptors that stay open, and parses the values that a sample needs. It does not notice new or exited
+// processes, and reads no identities.
 type bareReader struct {
 	files  []int
 	buffer []byte

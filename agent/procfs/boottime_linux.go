@@ -12,9 +12,9 @@ import (
 	"github.com/snapwatch/snapwatch/agent/internal/statefile"
 )
 
-// bootTime returns when the machine booted, in milliseconds since 1970. The kernel's own value (btime) moves by a second
-// when the clock is corrected. Start times, and so the identity of every process, would move with it. Therefore the
-// first value of a boot is stored in stateDir and used until the next boot.
+// bootTime returns when the machine booted, in milliseconds since 1970. The kernel's own value (btime) moves by a
+// second when the clock is corrected. Start times, and so the identity of every process, would move with it. Therefore
+// the first value of a boot is stored in stateDir and used until the next boot.
 func bootTime(root, stateDir string) (int64, error) {
 	text, err := os.ReadFile(filepath.Join(root, "stat"))
 	if err != nil {

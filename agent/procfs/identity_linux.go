@@ -47,8 +47,8 @@ func (r *Reader) identify(p *cachedProcess) {
 	p.last.Identity = id
 }
 
-// parseCgroup returns the most specific path in /proc/[pid]/cgroup. That is the path of version 2. Where version 1 is in
-// use, it is the path in systemd's hierarchy, or else the first one that is not the root. See cgroups(7).
+// parseCgroup returns the most specific path in /proc/[pid]/cgroup. That is the path of version 2. Where version 1 is
+// in use, it is the path in systemd's hierarchy, or else the first one that is not the root. See cgroups(7).
 func parseCgroup(text []byte) string {
 	best := ""
 	for line := range bytes.Lines(text) {

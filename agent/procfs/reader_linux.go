@@ -104,8 +104,8 @@ func (r *Reader) Close() {
 	r.close(&r.vmstat)
 }
 
-// Read lists the processes. With refresh it also reads the identity of every process that has run since its identity was
-// read, and the values of every eighth process that has not run. The list is valid until the next call.
+// Read lists the processes. With refresh it also reads the identity of every process that has run since its identity
+// was read, and the values of every eighth process that has not run. The list is valid until the next call.
 func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Process, error) {
 	dir, err := os.Open(r.root)
 	if err != nil {

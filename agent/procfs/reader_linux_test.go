@@ -33,9 +33,10 @@ const statRest = " 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 9 0 12345 100000
 
 func TestReadOfAFakeProc(t *testing.T) {
 	files := map[string]string{
-		"42/stat": "42 (a-name-that-is-) S" + statRest, "42/cmdline": "/usr/bin/a-name-that-is-long\x00--flag\x00\xff\x00",
-		"42/io":     "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",
-		"42/cgroup": "0::/system.slice/a.service\n", "42/fd/0": "", "42/fd/1": "", "42/fd/17": "",
+		"42/stat":    "42 (a-name-that-is-) S" + statRest,
+		"42/cmdline": "/usr/bin/a-name-that-is-long\x00--flag\x00\xff\x00",
+		"42/io":      "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",
+		"42/cgroup":  "0::/system.slice/a.service\n", "42/fd/0": "", "42/fd/1": "", "42/fd/17": "",
 		"7/stat": "7 (kworker/0:1) I" + statRest, "7/cmdline": "",
 		"8/stat": "torn", "self/stat": "x", "uptime": "1 1",
 	}
@@ -51,7 +52,8 @@ func TestReadOfAFakeProc(t *testing.T) {
 	}
 	p := byPID[42]
 	if p.Name != "a-name-that-is-long" || p.CommandLine != "/usr/bin/a-name-that-is-long --flag " || p.PPID != 1 ||
-		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.CPUMS != 2000 || p.Threads != 9 || p.Memory != int64(250*os.Getpagesize()) ||
+		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.CPUMS != 2000 || p.Threads != 9 ||
+		p.Memory != int64(250*os.Getpagesize()) ||
 		p.ReadBytes != 4096 || p.WriteBytes != 8192 || p.Cgroup != "/system.slice/a.service" {
 		t.Errorf("%+v", p)
 	}

@@ -10,5 +10,5 @@ func NewReader(_ string, scrubber *Scrubber) (*Reader, error) {
 	return newGopsutilReader(scrubber), nil
 }
 
-// Forks returns Unknown: this system does not count the processes that it starts.
+// Forks returns Unknown: this system has no such counter.
 func Forks() int64 { return Unknown }

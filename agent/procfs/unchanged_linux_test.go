@@ -20,6 +20,10 @@ func TestUnchangedProcessesAreSkipped(t *testing.T) {
 		state   string
 		threads int
 	}{{"S", 1}, {"R", 1}, {"D", 1}, {"S", 2}, {"Z", 1}, {"I", 1}, {"T", 1}}
+	vmstat := func(free, stolen int) map[string]string {
+		text := fmt.Sprintf("nr_free_pages %d\npgsteal_kswapd %d\npswpout 0\n", free, stolen)
+		return map[string]string{"vmstat": text}
+	}
 	for name, test := range map[string]struct {
 		change  map[string]string
 		refresh bool
@@ -28,12 +32,12 @@ func TestUnchangedProcessesAreSkipped(t *testing.T) {
 		"nothing":             {nil, false, []int{2, 3, 4}},
 		"one has run":         {map[string]string{"1/schedstat": ran}, false, []int{1, 2, 3, 4}},
 		"a full snapshot":     {nil, true, []int{2, 3, 4, 7}}, // 7 is due in this cycle
-		"memory is reclaimed": {map[string]string{"vmstat": "nr_free_pages 1\npgsteal_kswapd 11\npswpout 0\n"}, false, []int{1, 2, 3, 4, 5, 6, 7}},
-		"free pages change":   {map[string]string{"vmstat": "nr_free_pages 2\npgsteal_kswapd 10\npswpout 0\n"}, false, []int{2, 3, 4}},
+		"memory is reclaimed": {vmstat(1, 11), false, []int{1, 2, 3, 4, 5, 6, 7}},
+		"free pages change":   {vmstat(2, 10), false, []int{2, 3, 4}},
 		"no schedstat":        {map[string]string{"1/schedstat": ""}, false, []int{1, 2, 3, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := map[string]string{"vmstat": "nr_free_pages 1\npgsteal_kswapd 10\npswpout 0\n"}
+			files := vmstat(1, 10)
 			put := func(ticks int) {
 				for i, s := range stats {
 					files[fmt.Sprintf("%d/stat", i+1)] = statOf(i+1, 0, s.state, s.threads, ticks)

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// readBarely is the limit: a program that reads, of the processes there are when it
-// begins, stat and io from kept descriptors, and takes the numbers out of them. It sees no
-// births and no deaths, knows no identities, and keeps and sends nothing. It never ends.
+// readBarely is the lower limit for an agent. It reads stat and io of the processes that exist at its start, from
+// descriptors that stay open, and parses the numbers in them. It does not notice new or exited processes, reads no
+// identities, and stores and sends nothing. It never returns.
 func readBarely(interval time.Duration) {
 	type files struct{ stat, io int }
 	var list []files
@@ -43,7 +43,7 @@ func readBarely(interval time.Duration) {
 	_ = sum
 }
 
-// numbers adds up the fields of a text that are numbers, as a reader has to parse them.
+// numbers returns the sum of all numbers in a text, because a reader has to parse them.
 func numbers(text []byte) (sum int64) {
 	for field := range bytes.FieldsSeq(text) {
 		if n, err := strconv.ParseInt(string(field), 10, 64); err == nil {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// contestant is a program that watches processes. scrape is asked at the interval where
-// the program does nothing by itself; "" otherwise.
+// contestant is a program that records processes. scrape is the URL to request at the interval if the program does
+// nothing by itself, and "" otherwise.
 type contestant struct {
 	name    string
 	command []string
@@ -23,8 +23,8 @@ type contestant struct {
 	scrape  string
 }
 
-// contestants are the agent, and its peers as they are set up to read the process list
-// at the interval, with as little else as they can be told to do.
+// contestants returns the agent and similar programs. They are configured to read the process list at the interval, and
+// to do as little else as possible.
 func contestants(s settings, dir string, server *server) []contestant {
 	interval := strconv.Itoa(int(s.interval.Seconds()))
 	names := filepath.Join(dir, "process-exporter.yml")
@@ -33,7 +33,8 @@ func contestants(s settings, dir string, server *server) []contestant {
 import psutil, time, sys
 while True:
     began = time.time()
-    for p in psutil.process_iter(["pid", "ppid", "name", "cmdline", "username", "status", "cpu_times", "memory_info", "num_threads", "create_time", "io_counters"]): pass
+    for p in psutil.process_iter(["pid", "ppid", "name", "cmdline", "username", "status", "cpu_times", "memory_info",
+                                  "num_threads", "create_time", "io_counters"]): pass
     time.sleep(max(0, float(sys.argv[1]) - (time.time() - began)))
 `
 	itself, _ := os.Executable()
@@ -42,56 +43,39 @@ while True:
 		{
 			name: "snapwatch-agent",
 			command: []string{
-				s.agent,
-				"--server",
-				server.url,
-				"--state-dir",
-				filepath.Join(dir, "state"),
-				"--machine-id",
-				"bench",
+				s.agent, "--server", server.url, "--state-dir", filepath.Join(dir, "state"), "--machine-id", "bench",
 			},
-			env: []string{"SNAPWATCH_TOKEN=of-the-bench"},
+			env: []string{"SNAPWATCH_TOKEN=benchmark"},
 		},
 		{name: "atop (-w)", command: []string{"atop", "-w", filepath.Join(dir, "atop.raw"), interval}},
 		{name: "psutil", command: []string{"/usr/bin/python3", "-c", psutil, interval}},
 		{
 			name: "Glances (process list)",
 			command: []string{
-				"glances",
-				"--stdout",
-				"processlist",
-				"-t",
-				interval,
-				"--disable-plugin",
-				"all",
-				"--enable-plugin",
-				"processcount,processlist",
+				"glances", "--stdout", "processlist", "-t", interval,
+				"--disable-plugin", "all", "--enable-plugin", "processcount,processlist",
 			},
 		},
 		{
 			name: "process-exporter",
 			command: []string{
-				"prometheus-process-exporter",
-				"-config.path",
-				names,
-				"-web.listen-address",
-				"127.0.0.1:19256",
+				"prometheus-process-exporter", "-config.path", names, "-web.listen-address", "127.0.0.1:19256",
 			},
 			scrape: "http://127.0.0.1:19256/metrics",
 		},
 	}
 }
 
-// measured is what a program took.
+// measured is the cost of a program.
 type measured struct {
 	contestant
 	processes  int
-	perProcess float64 // microseconds of CPU a process and sample
-	percent    float64 // of a core
+	perProcess float64 // microseconds of CPU time per process and sample
+	percent    float64 // CPU time, of one core
 	resident   int64
 }
 
-// measure runs a program for a while, and then for as many samples as are measured.
+// measure runs a program for the lead time, and then measures it for the given number of samples.
 func measure(ctx context.Context, s settings, one contestant) (*measured, error) {
 	cmd := exec.CommandContext(ctx, one.command[0], one.command[1:]...)
 	cmd.Env = append(os.Environ(), one.env...)
@@ -108,9 +92,9 @@ func measure(ctx context.Context, s settings, one contestant) (*measured, error)
 	wait := func(d time.Duration) error {
 		for end := time.Now().Add(d); ; {
 			if one.scrape != "" {
-				if answer, err := http.Get(one.scrape); err == nil {
-					_, _ = io.Copy(io.Discard, answer.Body)
-					_ = answer.Body.Close()
+				if response, err := http.Get(one.scrape); err == nil {
+					_, _ = io.Copy(io.Discard, response.Body)
+					_ = response.Body.Close()
 				}
 			}
 			left := min(time.Until(end), s.interval)
@@ -129,7 +113,7 @@ func measure(ctx context.Context, s settings, one contestant) (*measured, error)
 	}
 	before, err := cpuTime(cmd.Process.Pid)
 	if err != nil {
-		return nil, fmt.Errorf("it has ended: %s", log.String())
+		return nil, fmt.Errorf("the program has exited: %s", log.String())
 	}
 	m := &measured{contestant: one, processes: running()}
 	length := time.Duration(s.samples) * s.interval
@@ -138,7 +122,7 @@ func measure(ctx context.Context, s settings, one contestant) (*measured, error)
 	}
 	after, err := cpuTime(cmd.Process.Pid)
 	if err != nil {
-		return nil, fmt.Errorf("it has ended: %s", log.String())
+		return nil, fmt.Errorf("the program has exited: %s", log.String())
 	}
 	spent := after - before
 	m.perProcess = spent.Seconds() * 1e6 / float64(s.samples*m.processes)
@@ -147,12 +131,11 @@ func measure(ctx context.Context, s settings, one contestant) (*measured, error)
 	return m, nil
 }
 
-// cpuTime adds up the time that a process's threads have run, in nanoseconds; those that
-// have ended count by what stat says, in ticks.
+// cpuTime returns the time that the running threads of a process have used.
 func cpuTime(pid int) (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("process %d is gone", pid)
+		return 0, fmt.Errorf("process %d has exited", pid)
 	}
 	var total time.Duration
 	for _, task := range tasks {
@@ -168,7 +151,7 @@ func cpuTime(pid int) (time.Duration, error) {
 	return total, nil
 }
 
-// resident is a process's resident memory.
+// resident returns the resident memory of a process, in bytes.
 func resident(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {

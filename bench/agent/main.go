@@ -1,6 +1,5 @@
-// Command agent measures what watching every process costs: the agent, and whatever of
-// its peers is installed, one after the other, beside the same crowd of processes, on
-// this machine. Run it with make bench-agent.
+// Command agent measures the cost of recording every process on this machine. It runs the agent and the similar
+// programs that are installed, one after the other, with the same set of processes. Run it with make bench-agent.
 package main
 
 import (
@@ -16,7 +15,7 @@ import (
 	"time"
 )
 
-// settings is what is measured.
+// settings are the parameters of a measurement.
 type settings struct {
 	idle, busy     int
 	interval, lead time.Duration
@@ -26,15 +25,13 @@ type settings struct {
 
 func main() {
 	var s settings
-	flag.IntVar(&s.idle, "idle", 500, "processes that sleep")
-	flag.IntVar(&s.busy, "busy", 50, "processes that work for a moment, ten times a second")
+	flag.IntVar(&s.idle, "idle", 500, "number of processes that sleep")
+	flag.IntVar(&s.busy, "busy", 50, "number of processes that work for a moment ten times a second")
 	flag.DurationVar(&s.interval, "interval", 5*time.Second, "time between two samples")
-	flag.IntVar(&s.samples, "samples", 24, "samples to measure of each program")
-	flag.DurationVar(&s.lead, "lead", 12*time.Second, "time to begin, which is not measured")
-	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "the agent")
-	bare := flag.Duration(
-		"bare", 0, "only read the files of all processes at this interval, from kept descriptors: the limit",
-	)
+	flag.IntVar(&s.samples, "samples", 24, "number of samples to measure for each program")
+	flag.DurationVar(&s.lead, "lead", 12*time.Second, "start-up time of each program, not measured")
+	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "path of the agent")
+	bare := flag.Duration("bare", 0, "run as the lower limit: only read the files of all processes, at this interval")
 	flag.Parse()
 	if *bare > 0 {
 		readBarely(*bare)
@@ -51,20 +48,20 @@ func main() {
 func run(ctx context.Context, s settings) error {
 	dir, err := os.MkdirTemp("", "snapwatch-bench-agent-")
 	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
+		return fmt.Errorf("create a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	endCrowd, err := crowd(s.idle, s.busy)
+	stopProcesses, err := startProcesses(s.idle, s.busy)
 	if err != nil {
 		return err
 	}
-	defer endCrowd()
+	defer stopProcesses()
 	server := startServer(s.interval)
 	defer server.close()
 	var list []*measured
 	for _, one := range contestants(s, dir, server) {
 		if _, err := exec.LookPath(one.command[0]); err != nil {
-			fmt.Fprintf(os.Stderr, "%s is not installed: left out\n", one.name)
+			fmt.Fprintf(os.Stderr, "%s is not installed and is skipped\n", one.name)
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s for %s…\n", one.name, s.lead+time.Duration(s.samples)*s.interval)
@@ -76,7 +73,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(
-		table, "program\tCPU per process and sample, µs\ttimes the limit\tCPU, % of a core\tresident, MiB",
+		table, "program\tCPU per process and sample, µs\tratio to the limit\tCPU, % of a core\tresident, MiB",
 	)
 	for _, m := range list {
 		_, _ = fmt.Fprintf(
@@ -88,19 +85,19 @@ func run(ctx context.Context, s settings) error {
 		return fmt.Errorf("print the table: %w", err)
 	}
 	fmt.Printf(
-		"\nagent: %.2f bytes on the wire for each process and sample (%d posts, %d snapshots, bodies as sent)\n",
+		"\nagent: %.2f bytes sent per process and sample (%d posts, %d snapshots, compressed bodies)\n",
 		server.perSample(running()), server.posts.Load(), server.snapshots.Load(),
 	)
 	if info, err := os.Stat(s.agent); err == nil {
-		fmt.Printf("agent: the program has %.2f MB\n", float64(info.Size())/1e6)
+		fmt.Printf("agent: the size of the program is %.2f MB\n", float64(info.Size())/1e6)
 	}
 	return nil
 }
 
-// crowd starts processes to be watched.
-func crowd(idle, busy int) (end func(), err error) {
+// startProcesses starts the processes to record.
+func startProcesses(idle, busy int) (stop func(), err error) {
 	var children []*exec.Cmd
-	end = func() {
+	stop = func() {
 		for _, child := range children {
 			_ = child.Process.Kill()
 			_ = child.Wait()
@@ -114,15 +111,15 @@ func crowd(idle, busy int) (end func(), err error) {
 			)
 		}
 		if err := child.Start(); err != nil {
-			end()
-			return nil, fmt.Errorf("start a process to be watched: %w", err)
+			stop()
+			return nil, fmt.Errorf("start a process to record: %w", err)
 		}
 		children = append(children, child)
 	}
-	return end, nil
+	return stop, nil
 }
 
-// running counts the machine's processes.
+// running returns the number of processes on the machine.
 func running() int {
 	list, _ := filepath.Glob("/proc/[0-9]*")
 	return len(list)

@@ -13,8 +13,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// server takes what the agent posts, and counts it: in a process of its own measure, so
-// that what a real server costs is no part of the figures.
+// server accepts and counts the agent's posts. It runs in the benchmark's process, so that its cost is not part of the
+// measurement.
 type server struct {
 	*httptest.Server
 	url                     string
@@ -57,7 +57,7 @@ func startServer(interval time.Duration) *server {
 
 func (s *server) close() { s.Close() }
 
-// perSample is how many bytes a process takes in a post of a machine with so many.
+// perSample returns the bytes per process and sample, given the number of processes.
 func (s *server) perSample(processes int) float64 {
 	return float64(s.bytes.Load()) / float64(max(1, s.snapshots.Load()*int64(processes)))
 }

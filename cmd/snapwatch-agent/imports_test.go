@@ -18,7 +18,8 @@ type rule struct {
 // rules are the architecture: data flows in one direction, and the agent is a small program.
 var rules = []rule{
 	{"cmd/snapwatch-agent", "the agent is a small program", []string{
-		"github.com/gin-gonic/gin", "github.com/jackc/pgx/v5", "github.com/danielgtaylor/huma/v2", "store", "store/schema",
+		"github.com/gin-gonic/gin", "github.com/jackc/pgx/v5", "github.com/danielgtaylor/huma/v2",
+		"store", "store/schema",
 	}},
 	{"snapshot", "the vocabulary is below everything else, and does no I/O", []string{
 		"store", "agent", "api", "internal/problem", "net/http", "database/sql",
@@ -28,12 +29,16 @@ var rules = []rule{
 	{"agent/procfs", "procfs only reads processes", []string{
 		"agent", "agent/collect", "agent/delivery", "agent/exits", "net/http",
 	}},
-	{"agent/exits", "exits reads processes with procfs", []string{"agent", "agent/collect", "agent/delivery", "net/http"}},
+	{"agent/exits", "exits only reads exited processes", []string{
+		"agent", "agent/collect", "agent/delivery", "net/http",
+	}},
 	{"agent/collect", "samples do not depend on their delivery", []string{"agent", "agent/delivery", "net/http"}},
 	{"agent/delivery", "delivery does not depend on how snapshots are made", []string{
 		"agent", "agent/collect", "agent/procfs", "agent/exits",
 	}},
-	{"agent/delivery/spool", "the spool stores any records", []string{"agent", "agent/delivery", "snapshot", "net/http"}},
+	{"agent/delivery/spool", "the spool stores any records", []string{
+		"agent", "agent/delivery", "snapshot", "net/http",
+	}},
 
 	{"ingest", "ingest writes through an interface", []string{"store", "api", "github.com/jackc/pgx/v5"}},
 	{"broadcaster", "the live view reads through an interface", []string{"store", "api", "ingest"}},
@@ -47,7 +52,9 @@ var rules = []rule{
 		"store", "store/writer", "store/query", "store/backend",
 	}},
 	{"store/accounts", "accounts stores rows without rules", []string{"auth", "api"}},
-	{"store", "the store does not depend on HTTP", []string{"api", "ingest", "broadcaster", "github.com/gin-gonic/gin"}},
+	{"store", "the store does not depend on HTTP", []string{
+		"api", "ingest", "broadcaster", "github.com/gin-gonic/gin",
+	}},
 }
 
 func TestImports(t *testing.T) {

@@ -22,11 +22,11 @@ type commandLine struct {
 	config.Log
 	config.Agent
 
-	Run        runCommand                `cmd:"" default:"1" help:"Record this machine until a signal arrives (default command)."`
+	Run        runCommand                `cmd:"" default:"1" help:"Record this machine until stopped (default)."`
 	Once       onceCommand               `cmd:"" help:"Print one snapshot of this machine without sending it."`
-	Install    installCommand            `cmd:"" help:"Install the agent as a system service with the given settings, and start it."`
+	Install    installCommand            `cmd:"" help:"Install and start the agent as a service with these settings."`
 	Uninstall  uninstallCommand          `cmd:"" help:"Stop and remove the service."`
-	Status     statusCommand             `cmd:"" help:"Show whether the service is running, and what its state directory contains."`
+	Status     statusCommand             `cmd:"" help:"Show the status of the service and its state directory."`
 	Doctor     doctorCommand             `cmd:"" help:"Check everything that the agent needs, and suggest fixes."`
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to set up command completion for bash, zsh or fish."`
 	Man        mangokong.ManFlag         `hidden:"" help:"Print the man page."`

@@ -24,7 +24,7 @@ import (
 type onceCommand struct {
 	JSON  bool          `help:"Print the snapshot as JSON, like the API."`
 	Apart time.Duration `default:"1s" help:"Time between the two samples. CPU time and I/O are measured between them."`
-	Limit int           `default:"30" help:"Number of processes to print, by CPU usage; 0 for all. No effect with --json."`
+	Limit int           `default:"30" help:"Number of processes to print, by CPU usage; 0 for all. Not for --json."`
 }
 
 // Run prints one snapshot.

@@ -23,7 +23,7 @@ const serviceName = "snapwatch-agent"
 type (
 	installCommand   struct{}
 	uninstallCommand struct {
-		Purge bool `help:"Also delete the settings and the state directory, with the machine id, the token and unsent snapshots."`
+		Purge bool `help:"Also delete the settings and the state directory, with unsent snapshots."`
 	}
 	statusCommand struct{}
 )
@@ -56,8 +56,8 @@ func (p *program) Stop(service.Service) error {
 	return <-p.done
 }
 
-// asService runs as a Windows service if the Windows service manager has started the program. On other systems a service
-// is stopped by a signal, like any program.
+// asService runs as a Windows service if the Windows service manager has started the program. On other systems a
+// service is stopped by a signal, like any program.
 func asService(ctx context.Context, run func(context.Context) error) error {
 	if runtime.GOOS != "windows" || service.Interactive() {
 		return run(ctx)
@@ -145,7 +145,7 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 		if err := s.Restart(); err != nil {
 			return fmt.Errorf("restart the service: %w", err)
 		}
-		fmt.Printf("The service was already installed and was restarted. Settings (%d changed): %s\n", written, settings)
+		fmt.Printf("The service was already installed. It is restarted. Settings (%d changed): %s\n", written, settings)
 		return nil
 	}
 	if err := s.Install(); err != nil {
@@ -159,8 +159,8 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	return nil
 }
 
-// writeSettings merges the given settings into the settings file. Only root can read the file, because it contains a key.
-// It returns how many settings have changed.
+// writeSettings merges the given settings into the settings file. Only root can read the file, because it contains a
+// key. It returns how many settings have changed.
 func writeSettings(path string, given map[string]string) (written int, err error) {
 	settings, err := godotenv.Read(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

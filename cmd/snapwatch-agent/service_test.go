@@ -12,7 +12,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/config"
 )
 
-// What is given is merged into the file, which only its owner reads.
+// The given settings are merged into the file, which only its owner can read.
 func TestInstallWritesSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapwatch", "agent.env")
 	write := func(cfg config.Agent, level string) int {
@@ -35,19 +35,19 @@ func TestInstallWritesSettings(t *testing.T) {
 		MaxMemory:  128 << 20,
 	}
 	if n := write(usual, "info"); n != 0 {
-		t.Errorf("%d settings are new where none is given", n)
+		t.Errorf("%d settings are written, want none", n)
 	}
 	first := usual
 	first.Server, first.EnrolmentKey, first.SecretPatterns = "https://example.org", "a \"key\" # of $things", []string{
 		`pin=(\d+)`,
 	}
 	if n := write(first, "debug"); n != 4 {
-		t.Errorf("%d settings are new, want 4", n)
+		t.Errorf("%d settings are written, want 4", n)
 	}
 	second := usual
 	second.Server, second.MaxCPU = "https://other.example.org", 2.5
 	if n := write(second, "info"); n != 2 {
-		t.Errorf("%d settings are new, want 2", n)
+		t.Errorf("%d settings are written, want 2", n)
 	}
 	kept, err := godotenv.Read(path)
 	want := map[string]string{
@@ -69,16 +69,19 @@ func TestInstallWritesSettings(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	if _, err := config.NonDefault(&config.Agent{SecretPatterns: []string{"a", "b"}}); err == nil {
-		t.Error("two patterns fit one variable")
+		t.Error("a setting with two patterns is accepted")
 	}
 }
 
-// The unit is that of packages, with other paths.
-func TestUnitHasThePathsGiven(t *testing.T) {
+// The unit is the one of the packages with other paths.
+func TestUnitHasTheGivenPaths(t *testing.T) {
 	text := unit(`/opt/my "tools"/100%/agent`, "/opt/agent.env")
-	for _, line := range []string{`ExecStart="/opt/my \"tools\"/100%%/agent"`, "EnvironmentFile=-/opt/agent.env", "NoNewPrivileges=yes", "DynamicUser=yes", "ProtectSystem=strict"} {
+	for _, line := range []string{
+		`ExecStart="/opt/my \"tools\"/100%%/agent"`, "EnvironmentFile=-/opt/agent.env", "NoNewPrivileges=yes",
+		"DynamicUser=yes", "ProtectSystem=strict",
+	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
-			t.Errorf("%s is not in\n%s", line, text)
+			t.Errorf("there is no line %s in\n%s", line, text)
 		}
 	}
 }

@@ -132,8 +132,8 @@ func (s *Spool) read(first uint64) ([]Record, int64, error) {
 }
 
 // Append writes a record. If record.Number is 0, Append sets it to the next number; otherwise it must be higher than
-// that of the newest record. The number is used even if Append fails. The caller may then append the record again with the
-// same number. Records that were written before are not affected by a failure.
+// that of the newest record. The number is used even if Append fails. The caller may then append the record again with
+// the same number. Records that were written before are not affected by a failure.
 func (s *Spool) Append(record *Record) error {
 	if record.Number == 0 {
 		record.Number = s.next
@@ -232,8 +232,8 @@ func (s *Spool) Sync() error {
 	return nil
 }
 
-// After returns records that follow a number: those of the first segment that has any. It returns none only if there are
-// none at all. It fails if a segment cannot be read at the moment. A segment whose file was deleted has no records.
+// After returns records that follow a number: those of the first segment that has any. It returns none only if there
+// are none at all. It fails if a segment cannot be read at the moment. A segment whose file was deleted has no records.
 func (s *Spool) After(number uint64) ([]Record, error) {
 	for _, one := range s.segments {
 		if one.last <= number || one.last <= s.done {
@@ -343,8 +343,8 @@ func (s *Spool) Close() error {
 	return err
 }
 
-// readDone returns the number in the done file. If the file is missing or damaged it returns 0, so that every record comes
-// out again.
+// readDone returns the number in the done file. If the file is missing or damaged it returns 0, so that every record
+// comes out again.
 func (s *Spool) readDone() uint64 {
 	text, err := os.ReadFile(filepath.Join(s.cfg.Dir, doneName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -366,14 +366,16 @@ func (s *Spool) readDone() uint64 {
 // doneBytes is the size of a copy in the done file: the number and its checksum.
 const doneBytes = 12
 
-// writeDone overwrites the older copy in the done file. If that fails, the other copy is still there. It runs after each
-// post, and takes a hundredth of the time of replacing the file.
+// writeDone overwrites the older copy in the done file. If that fails, the other copy is still there. It runs after
+// each post, and takes a hundredth of the time of replacing the file.
 func (s *Spool) writeDone() error {
 	if s.doneFile == nil {
-		var err error
-		if s.doneFile, err = os.OpenFile(filepath.Join(s.cfg.Dir, doneName), os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
+		path := filepath.Join(s.cfg.Dir, doneName)
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
 			return fmt.Errorf("write the done file: %w", err)
 		}
+		s.doneFile = file
 	}
 	text := binary.LittleEndian.AppendUint64(nil, s.done)
 	text = binary.LittleEndian.AppendUint32(text, crc32.Checksum(text, castagnoli))

@@ -26,7 +26,7 @@ func open(t testing.TB, cfg spool.Config) *spool.Spool {
 	return s
 }
 
-// payload tells of which record it is.
+// payload returns the payload of record n.
 func payload(n int) []byte { return bytes.Repeat(fmt.Appendf(nil, "record %d. ", n), 1+n%7) }
 
 func fill(t testing.TB, s *spool.Spool, from, to int) {
@@ -42,7 +42,7 @@ func fill(t testing.TB, s *spool.Spool, from, to int) {
 	}
 }
 
-// drain reads everything after a number, and checks that it is whole.
+// drain reads the records after a number, and checks their content.
 func drain(t testing.TB, s *spool.Spool, after uint64) (numbers []int) {
 	t.Helper()
 	for {
@@ -56,7 +56,7 @@ func drain(t testing.TB, s *spool.Spool, after uint64) (numbers []int) {
 		for _, r := range records {
 			n := int(r.Number)
 			if r.Time != int64(1000*n) || r.Kind != byte(n%3) || !bytes.Equal(r.Payload, payload(n)) {
-				t.Fatalf("record %d came out as %+v", n, r)
+				t.Fatalf("record %d is %+v", n, r)
 			}
 			numbers = append(numbers, n)
 		}
@@ -88,10 +88,11 @@ func segments(t testing.TB, dir string) []string {
 	return list
 }
 
+// The order of records, and what is removed, survive a kill.
 func TestOrderSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	cfg := spool.Config{Dir: t.TempDir(), SegmentBytes: 500}
-	first := open(t, cfg) // never closed: it is killed
+	first := open(t, cfg) // never closed, as after a kill
 	fill(t, first, 1, 100)
 	want(t, drain(t, first, 0), sequence(1, 100))
 	if err := first.Remove(37); err != nil {
@@ -108,15 +109,15 @@ func TestOrderSurvivesAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(segments(t, cfg.Dir)); n > 1 {
-		t.Errorf("%d segments are left, of which nothing is wanted", n)
+		t.Errorf("%d segments are left, all of whose records are removed", n)
 	}
 	third := open(t, cfg)
 	want(t, drain(t, third, 0), nil)
-	fill(t, third, 121, 122) // numbers go on
+	fill(t, third, 121, 122) // the numbers continue
 	want(t, drain(t, third, 0), []int{121, 122})
 }
 
-func TestEmptyAfterAllIsDone(t *testing.T) {
+func TestEmptyAfterAllIsRemoved(t *testing.T) {
 	t.Parallel()
 	cfg := spool.Config{Dir: t.TempDir()}
 	s := open(t, cfg)
@@ -148,7 +149,7 @@ func TestBound(t *testing.T) {
 			}
 			for _, r := range records {
 				if dropped++; r.Number != uint64(dropped) {
-					t.Fatalf("dropped %d, the oldest was %d", r.Number, dropped)
+					t.Fatalf("dropped record %d, want %d, the oldest", r.Number, dropped)
 				}
 			}
 		}
@@ -158,11 +159,11 @@ func TestBound(t *testing.T) {
 	}
 	want(t, drain(t, s, 0), sequence(dropped+1, 300))
 	if dropped == 0 {
-		t.Error("nothing was dropped: this test has too little data")
+		t.Error("no record was dropped; the test needs more data")
 	}
 }
 
-// A record larger than the bound goes with its segment, and the next is taken again.
+// A record larger than the bound is dropped with its segment. Later records are stored.
 func TestRecordLargerThanTheBound(t *testing.T) {
 	t.Parallel()
 	s := open(t, spool.Config{Dir: t.TempDir(), MaxBytes: 1000, SegmentBytes: 200})
@@ -180,7 +181,7 @@ func TestRecordLargerThanTheBound(t *testing.T) {
 	want(t, drain(t, s, 0), []int{4, 5})
 }
 
-// Every kind of damage costs what it hits, no more, and none is an error.
+// Damage loses only the records that it hits, and is never an error.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -188,37 +189,37 @@ func TestDamage(t *testing.T) {
 		lost    []int
 		damages int
 	}{
-		"a torn end": {func(t *testing.T, _ string, files []string) {
+		"the end is missing": {func(t *testing.T, _ string, files []string) {
 			truncate(t, files[len(files)-1], -3)
 		}, []int{30}, 1},
-		"a torn header": {func(t *testing.T, _ string, files []string) {
+		"the end is missing from the header on": {func(t *testing.T, _ string, files []string) {
 			truncate(t, files[len(files)-1], -int64(len(payload(30)))-10)
 		}, []int{30}, 1},
-		"a flipped bit in a payload": {func(t *testing.T, _ string, files []string) { flip(t, files[0], 40) }, []int{1}, 1},
-		"a flipped bit in a length":  {func(t *testing.T, _ string, files []string) { flip(t, files[0], 4) }, []int{1}, 1},
+		"a flipped bit in a payload": {flipAt(40), []int{1}, 1},
+		"a flipped bit in a length":  {flipAt(4), []int{1}, 1},
 		"a huge length": {func(t *testing.T, _ string, files []string) {
 			edit(t, files[0], func(b []byte) { binary.LittleEndian.PutUint32(b[4:], 1<<31) })
 		}, []int{1}, 1},
-		"a flipped bit in a magic": {func(t *testing.T, _ string, files []string) { flip(t, files[0], 0) }, []int{1}, 1},
+		"a flipped bit in a magic": {flipAt(0), []int{1}, 1},
 		"a missing file": {func(t *testing.T, _ string, files []string) {
 			if err := os.Remove(files[1]); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, 0},
 		"an empty file": {func(t *testing.T, _ string, files []string) { truncate(t, files[0], -1<<40) }, nil, 0},
-		"a file of noise": {func(t *testing.T, _ string, files []string) {
+		"a file with random bytes": {func(t *testing.T, _ string, files []string) {
 			edit(t, files[0], func(b []byte) {
 				for i := range b {
 					b[i] = byte(rand.Uint32())
 				}
 			})
 		}, nil, 1},
-		"done is torn": {func(t *testing.T, dir string, _ []string) {
+		"an incomplete done file": {func(t *testing.T, dir string, _ []string) {
 			if err := os.WriteFile(filepath.Join(dir, "done"), make([]byte, 7), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, []int{}, 1},
-		"a strange file": {func(t *testing.T, dir string, _ []string) {
+		"unrelated files": {func(t *testing.T, dir string, _ []string) {
 			for _, name := range []string{"x.seg", "readme", "00.segment"} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte("?"), 0o600); err != nil {
 					t.Fatal(err)
@@ -232,7 +233,7 @@ func TestDamage(t *testing.T) {
 			s := open(t, cfg)
 			fill(t, s, 1, 30)
 			files := segments(t, cfg.Dir)
-			whole := make(map[string][2]int)
+			ranges := make(map[string][2]int)
 			for i, file := range files {
 				var from, to int
 				if _, err := fmt.Sscanf(filepath.Base(file), "%d.seg", &from); err != nil {
@@ -242,16 +243,16 @@ func TestDamage(t *testing.T) {
 					_, _ = fmt.Sscanf(filepath.Base(files[i+1]), "%d.seg", &to)
 					to--
 				}
-				whole[file] = [2]int{from, to}
+				ranges[file] = [2]int{from, to}
 			}
 			test.damage(t, cfg.Dir, files)
 			lost := test.lost
-			if lost == nil { // a whole file
+			if lost == nil { // a ranges file
 				file := files[0]
 				if name == "a missing file" {
 					file = files[1]
 				}
-				lost = sequence(whole[file][0], whole[file][1])
+				lost = sequence(ranges[file][0], ranges[file][1])
 			}
 			again := open(t, cfg)
 			left := slices.DeleteFunc(sequence(1, 30), func(n int) bool { return slices.Contains(lost, n) })
@@ -261,16 +262,16 @@ func TestDamage(t *testing.T) {
 			}
 			next := spool.Record{}
 			if err := again.Append(&next); err != nil || next.Number < 30 {
-				t.Errorf("the next has number %d, %v", next.Number, err)
+				t.Errorf("the next record has number %d (%v)", next.Number, err)
 			}
 		})
 	}
 }
 
-// What is done is noted twice, in turns: whichever note is torn, the other counts, and at
-// most what was done last comes out once more.
-func TestATornNoteOfWhatIsDone(t *testing.T) {
-	for slot, first := range []int{7, 5} { // the first note is of 4, the second of 6
+// The done file has two copies, which are written in turn. If one is damaged, the other applies. Then at most the
+// records that were removed last come out again.
+func TestDamagedCopyInTheDoneFile(t *testing.T) {
+	for slot, first := range []int{7, 5} { // the first copy has 4, the second 6
 		cfg := spool.Config{Dir: t.TempDir()}
 		s := open(t, cfg)
 		fill(t, s, 1, 10)
@@ -311,14 +312,15 @@ func edit(t *testing.T, file string, change func([]byte)) {
 	}
 }
 
-func flip(t *testing.T, file string, at int) {
-	t.Helper()
-	edit(t, file, func(b []byte) { b[at] ^= 4 })
+// flipAt returns a function that flips a bit in the first file.
+func flipAt(offset int) func(t *testing.T, dir string, files []string) {
+	return func(t *testing.T, _ string, files []string) {
+		edit(t, files[0], func(b []byte) { b[offset] ^= 4 })
+	}
 }
 
-// Nothing can be written for a time: what was there stays, and what comes later is
-// taken once it is possible.
-func TestUnwritableAndThenNot(t *testing.T) {
+// While the folder cannot be written, Append fails and the records that are stored stay. Afterwards it works again.
+func TestUnwritableFolder(t *testing.T) {
 	t.Parallel()
 	cfg := spool.Config{Dir: filepath.Join(t.TempDir(), "spool"), SegmentBytes: 1}
 	s := open(t, cfg)
@@ -339,6 +341,45 @@ func TestUnwritableAndThenNot(t *testing.T) {
 	want(t, drain(t, open(t, cfg), 0), []int{1, 2, 4, 5})
 }
 
+// A record whose Append failed can be appended again with its number. A lower number than that of the newest is
+// refused.
+func TestAppendAgainAfterAFailure(t *testing.T) {
+	t.Parallel()
+	cfg := spool.Config{Dir: filepath.Join(t.TempDir(), "spool"), SegmentBytes: 1}
+	s := open(t, cfg)
+	fill(t, s, 1, 2)
+	moved := cfg.Dir + ".away"
+	if err := os.Rename(cfg.Dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	record := spool.Record{Time: 3000, Kind: 0, Payload: payload(3)}
+	for range 2 {
+		if err := s.Append(&record); err == nil || record.Number != 3 {
+			t.Fatalf("number %d, %v", record.Number, err)
+		}
+	}
+	if err := os.Rename(moved, cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	// A file in the way, such as one that Open could not read, is kept under another name.
+	inTheWay := filepath.Join(cfg.Dir, fmt.Sprintf("%020d.seg", 3))
+	if err := os.WriteFile(inTheWay, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(&record); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(inTheWay + ".unreadable"); err != nil || string(text) != "old" {
+		t.Errorf("the file in the way is %q (%v)", text, err)
+	}
+	fill(t, s, 4, 5)
+	if err := s.Append(&spool.Record{Number: 4, Payload: payload(4)}); err == nil {
+		t.Error("a record with an old number is accepted")
+	}
+	want(t, drain(t, s, 0), sequence(1, 5))
+	want(t, drain(t, open(t, cfg), 0), sequence(1, 5))
+}
+
 func TestSyncPolicy(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
@@ -352,8 +393,7 @@ func TestSyncPolicy(t *testing.T) {
 	want(t, drain(t, s, 0), []int{1, 2})
 }
 
-// Whatever is done in whatever order, what comes out is what was put in and is not
-// done, in order; through kills too.
+// After random operations, including kills, exactly the records that are not removed come out in order.
 func TestAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "model")
@@ -406,18 +446,18 @@ func TestAgainstAModel(t *testing.T) {
 	})
 }
 
-// FuzzRecovery: no folder makes Open fail or panic, and what comes out is in order.
+// FuzzRecovery checks that Open accepts any content of a folder, and that the spool can be used afterwards.
 func FuzzRecovery(f *testing.F) {
 	dir := f.TempDir()
 	s := open(f, spool.Config{Dir: dir, SegmentBytes: 1 << 20})
 	fill(f, s, 1, 5)
-	whole, err := os.ReadFile(segments(f, dir)[0])
+	valid, err := os.ReadFile(segments(f, dir)[0])
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(whole, []byte{})
-	f.Add(whole[:len(whole)-5], []byte("done"))
-	f.Add(append([]byte("SWQ1SWQ1SWQ1"), whole...), make([]byte, 12))
+	f.Add(valid, []byte{})
+	f.Add(valid[:len(valid)-5], []byte("done"))
+	f.Add(append([]byte("SWQ1SWQ1SWQ1"), valid...), make([]byte, 12))
 	f.Add([]byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, segment, done []byte) {
 		dir := t.TempDir()
@@ -436,7 +476,7 @@ func FuzzRecovery(f *testing.F) {
 			size += len(r.Payload)
 		}
 		if size > len(segment) {
-			t.Errorf("%d bytes came out of %d", size, len(segment))
+			t.Errorf("%d bytes of payloads came out of %d bytes", size, len(segment))
 		}
 		record := spool.Record{Payload: []byte("next")}
 		if err := s.Append(&record); err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/moby/sys/atomicwriter"
 )
 
-// Write replaces the file at path atomically: after a crash the file holds either the old text or the new one. It creates
-// the directory if it is missing. Only the owner can read the file.
+// Write replaces the file at path atomically: after a crash the file holds either the old text or the new one. It
+// creates the directory if it is missing. Only the owner can read the file.
 //
-// atomicwriter syncs the new file before it renames it. It does not sync the directory, so Write does: otherwise a power
-// failure could undo the rename.
+// atomicwriter syncs the new file before it renames it. It does not sync the directory, so Write does: otherwise a
+// power failure could undo the rename.
 func Write(path, text string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
