@@ -18,7 +18,7 @@ const layers = {
   processes: ["processes", "api", "format.ts"],
   hooks: ["hooks"],
   live: ["live", "api", "processes"],
-  components: ["components", "hooks", "time", "format.ts", "export.ts"],
+  components: ["components", ...base],
   charts: ["charts", "components", ...base],
 };
 const features = ["account", "admin", "diff", "find", "fleet", "machine", "process"];

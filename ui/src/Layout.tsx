@@ -1,18 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { currentUserQuery, useSignOut } from "./api/account";
-import { SearchBox } from "./features/find/SearchBox";
 import { Notice } from "./components/Notice";
+import { SearchBox } from "./features/find/SearchBox";
 
-/** The pages that strangers see. */
-const open = ["/login", "/setup"];
+/** The pages that do not require a session. */
+const publicPages = ["/login", "/setup"];
 
-/** What is around every page. Who is not logged in gets the log-in page. */
+/** The frame of every page. Redirects to the sign-in page if nobody is signed in. */
 export function Layout() {
-  const location = useRouterState({ select: (state) => state.location });
-  const { data: self, failureReason, isPending } = useQuery(currentUserQuery);
-  const logout = useSignOut();
-  const forStrangers = open.includes(location.pathname);
+  const { data: user } = useQuery(currentUserQuery);
+  const signOut = useSignOut();
   return (
     <>
       <header>
@@ -20,35 +18,35 @@ export function Layout() {
           <img src="/icon.svg" alt="" width="22" height="22" />
           snapwatch
         </Link>
-        {self && <SearchBox />}
-        {self && (
+        {user && <SearchBox />}
+        {user && (
           <nav aria-label="Account">
-            {self.role === "admin" && <Link to="/admin">Administration</Link>}
-            <Link to="/account">{self.name}</Link>
-            <button type="button" className="plain" disabled={logout.isPending} onClick={() => logout.mutate()}>
-              Log out
+            {user.role === "admin" && <Link to="/admin">Administration</Link>}
+            <Link to="/account">{user.name}</Link>
+            <button type="button" className="plain" disabled={signOut.isPending} onClick={() => signOut.mutate()}>
+              Sign out
             </button>
           </nav>
         )}
       </header>
-      {/* While it is asked who this is, the page asks for what it shows: whoever is a stranger gets nothing. */}
-      {forStrangers || self || (isPending && !failureReason) ? (
-        <Outlet />
-      ) : isPending ? (
-        <Unreachable />
-      ) : (
-        <Navigate to="/login" search={location.href === "/" ? {} : { then: location.href }} replace />
-      )}
+      <Page />
     </>
   );
 }
 
-function Unreachable() {
-  return (
-    <main>
-      <Notice kind="error" title="The server does not answer.">
-        Trying again.
-      </Notice>
-    </main>
-  );
+function Page() {
+  const location = useRouterState({ select: (state) => state.location });
+  const { data: user, failureReason, isPending } = useQuery(currentUserQuery);
+  // While the user is loading, the page already requests its data. Without a session it receives none.
+  if (publicPages.includes(location.pathname) || user || (isPending && !failureReason)) return <Outlet />;
+  if (isPending) {
+    return (
+      <main>
+        <Notice kind="error" title="Cannot reach the server.">
+          Retrying…
+        </Notice>
+      </main>
+    );
+  }
+  return <Navigate to="/login" search={location.href === "/" ? {} : { then: location.href }} replace />;
 }

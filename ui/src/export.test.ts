@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { csv, fileName } from "./export";
 
-test("CSV quotes what needs it, and makes no formulas", async () => {
+test("CSV quotes special characters and contains no formulas", async () => {
   const rows = [
     ["plain", 1.5, null],
     ['say "a, b"', -2, undefined],

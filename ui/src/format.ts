@@ -1,8 +1,8 @@
-// How numbers and times are written for people.
+// Formats numbers and times for display. A null or undefined value becomes “–”.
 
 const binary = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/** Bytes with a binary unit, three digits that matter; "–" if not known. */
+/** Formats bytes with a binary unit and about three significant digits: 1.5 KiB. */
 export function bytes(n: number | null | undefined): string {
   if (n === null || n === undefined) return "–";
   let unit = 0;
@@ -14,17 +14,17 @@ export function bytes(n: number | null | undefined): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${binary[unit]}`;
 }
 
-/** Percent with one decimal; "–" if not known. */
+/** Formats a percentage with one decimal. */
 export function percent(n: number | null | undefined): string {
   return n === null || n === undefined ? "–" : `${n.toFixed(1)} %`;
 }
 
-/** A plain number; "–" if not known. */
+/** Formats a plain number. */
 export function number(n: number | null | undefined, digits = 0): string {
   return n === null || n === undefined ? "–" : n.toFixed(digits);
 }
 
-/** A length of time in its two largest units: 3 d 4 h. */
+/** Formats a duration in its two largest units: 3 d 4 h. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
   const seconds = Math.max(0, Math.floor(ms / 1000));
@@ -43,33 +43,33 @@ export function duration(ms: number | null | undefined): string {
     .join(" ");
 }
 
-/** Time that was spent: as precise as it is short. */
-export function spent(ms: number | null | undefined): string {
+/** Formats a CPU time. Short times have a higher precision. */
+export function cpuTime(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
   return ms < 1000 ? `${Math.round(ms)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms);
 }
 
-/** a ÷ b in percent, if both are known. */
+/** Returns a ÷ b in percent; null if one is unknown. */
 export function share(a: number | null | undefined, b: number | null | undefined): number | null {
   return a === null || a === undefined || !b ? null : (100 * a) / b;
 }
 
-/** Bytes per second. */
+/** Formats bytes per second. */
 export function rate(n: number | null | undefined): string {
   return n === null || n === undefined ? "–" : `${bytes(n)}/s`;
 }
 
-/** A difference of bytes with its sign. */
-export function difference(n: number): string {
+/** Formats a difference of bytes with its sign. */
+export function signedBytes(n: number): string {
   return `${n < 0 ? "−" : "+"}${bytes(Math.abs(n))}`;
 }
 
-/** A date and time in the viewer's zone, to the second. */
-export function moment(at: string | number): string {
+/** Formats a date and time in the time zone of the user, to the second. */
+export function dateTime(at: string | number): string {
   return new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
 }
 
-/** The same instant in UTC, for hover. */
+/** Formats a date and time in UTC. */
 export function utc(at: string | number): string {
   return new Date(at).toISOString().replace("T", " ").replace("Z", " UTC");
 }

@@ -2,26 +2,26 @@ import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-qu
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { ApiError } from "./api/client";
 import { currentUserQuery } from "./api/account";
+import { ApiError } from "./api/client";
 import { router } from "./router";
 import "./style.css";
 
-// The server may be on this very machine: that the browser sees no network says
-// nothing about whether it can be reached.
 const queries: QueryClient = new QueryClient({
-  // A session that has ended shows with any question: look who is logged in.
+  // Any request can show that the session has ended. Loading the current user then leads to the sign-in page.
   queryCache: new QueryCache({
     onError: (error) => {
-      if (error instanceof ApiError && error.status === 401)
+      if (error instanceof ApiError && error.status === 401) {
         void queries.invalidateQueries({ queryKey: currentUserQuery.queryKey, exact: true });
+      }
     },
   }),
+  // The server may run on this machine, so it can be reachable while the browser is offline.
   defaultOptions: { queries: { networkMode: "always" }, mutations: { networkMode: "always" } },
 });
-const place = document.getElementById("root");
-if (!place) throw new Error("index.html has no #root");
-createRoot(place).render(
+const root = document.getElementById("root");
+if (!root) throw new Error("index.html has no element #root");
+createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
       <RouterProvider router={router} />

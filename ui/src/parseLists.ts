@@ -1,16 +1,10 @@
-/** Reads tags as people type them: separated by commas or spaces, each once, in order. */
+/** Splits tags at commas and spaces. Returns each once, sorted. */
 export function parseTags(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter(Boolean))].sort();
 }
 
-/** Reads names of processes, which may hold spaces: separated by commas, each once, as they were given. */
+/** Splits process names, which can contain spaces, at commas. Returns each once, in the given order. */
 export function parseNames(text: string): string[] {
-  return [
-    ...new Set(
-      text
-        .split(",")
-        .map((name) => name.trim())
-        .filter(Boolean),
-    ),
-  ];
+  const names = text.split(",").map((name) => name.trim());
+  return [...new Set(names.filter(Boolean))];
 }

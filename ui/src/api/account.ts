@@ -1,7 +1,8 @@
+// The current user: sign-in, the account, sessions and preferences.
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type Preferences, type CurrentUser, check, client, unwrap } from "./client";
+import { type CurrentUser, type Preferences, client, throwOnError, unwrap } from "./client";
 
-/** Who is logged in; null for nobody. */
+/** Returns the signed-in user; null if nobody is signed in. */
 export const currentUserQuery = queryOptions({
   queryKey: ["self"],
   staleTime: 60_000,
@@ -12,31 +13,31 @@ export const currentUserQuery = queryOptions({
   },
 });
 
-/** Whether who is logged in may administer. */
+/** Reports whether the signed-in user is an administrator. */
 export function useIsAdmin(): boolean {
   return useQuery(currentUserQuery).data?.role === "admin";
 }
 
-/** How to log in here. */
+/** Returns how users can sign in to this server. */
 export const signInMethodsQuery = queryOptions({
   queryKey: ["methods"],
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/auth/methods", { signal })),
 });
 
-/** One's sessions. */
+/** Lists the sessions of the current user. */
 export const sessionsQuery = queryOptions({
   queryKey: ["self", "sessions"],
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/me/sessions", { signal })).results,
 });
 
-/** Begins a session, and makes everything be asked for anew: as somebody else. */
-function useStartSession<T>(begin: (input: T) => Promise<CurrentUser>) {
+/** Starts a session. Clears all cached data, because it may belong to another user. */
+function useStartSession<T>(start: (input: T) => Promise<CurrentUser>) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: begin,
-    onSuccess: (self) => {
+    mutationFn: start,
+    onSuccess: (user) => {
       queries.clear();
-      queries.setQueryData(currentUserQuery.queryKey, self);
+      queries.setQueryData(currentUserQuery.queryKey, user);
     },
   });
 }
@@ -51,11 +52,11 @@ export const useSetup = () =>
     unwrap(await client.POST("/api/v1/auth/setup", { body })),
   );
 
-/** Ends the session. What was shown is forgotten. */
+/** Ends the session and clears all cached data. */
 export function useSignOut() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: async () => check(await client.POST("/api/v1/auth/logout")),
+    mutationFn: async () => throwOnError(await client.POST("/api/v1/auth/logout")),
     onSettled: () => {
       queries.clear();
       queries.setQueryData(currentUserQuery.queryKey, null);
@@ -63,36 +64,39 @@ export function useSignOut() {
   });
 }
 
-/** Changes something about one's own account, which is then read anew. */
-function useUpdateAccount<T>(change: (input: T) => Promise<void>) {
+/** Changes the account of the current user, then reloads it. */
+function useUpdateAccount<T>(update: (input: T) => Promise<void>) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: change,
+    mutationFn: update,
     onSuccess: () => queries.invalidateQueries({ queryKey: currentUserQuery.queryKey }),
   });
 }
 
 export const useChangePassword = () =>
   useUpdateAccount(async (body: { password: string; new_password: string }) =>
-    check(await client.POST("/api/v1/me/password", { body })),
+    throwOnError(await client.POST("/api/v1/me/password", { body })),
   );
 
+/** Creates the secret of an authenticator app. It has no effect before useConfirmTotp. */
 export const useStartTotp = () => useMutation({ mutationFn: async () => unwrap(await client.POST("/api/v1/me/totp")) });
 
 export const useConfirmTotp = () =>
   useUpdateAccount(async (body: { password: string; secret: string; code: string }) =>
-    check(await client.POST("/api/v1/me/totp/confirm", { body })),
+    throwOnError(await client.POST("/api/v1/me/totp/confirm", { body })),
   );
 
 export const useDisableTotp = () =>
-  useUpdateAccount(async (body: { password: string }) => check(await client.POST("/api/v1/me/totp/remove", { body })));
+  useUpdateAccount(async (body: { password: string }) =>
+    throwOnError(await client.POST("/api/v1/me/totp/remove", { body })),
+  );
 
 export const useEndSession = () =>
   useUpdateAccount(async (id: number) =>
-    check(await client.DELETE("/api/v1/me/sessions/{session_id}", { params: { path: { session_id: id } } })),
+    throwOnError(await client.DELETE("/api/v1/me/sessions/{session_id}", { params: { path: { session_id: id } } })),
   );
 
-/** How one likes to see processes; nothing for a token. */
+/** Returns the display preferences of the user; an empty object for a token. */
 export const preferencesQuery = queryOptions({
   queryKey: ["self", "preferences"],
   staleTime: Number.POSITIVE_INFINITY,
@@ -102,11 +106,11 @@ export const preferencesQuery = queryOptions({
   },
 });
 
-/** Keeps a part of them, and shows it at once. */
+/** Stores the display preferences. The page uses them at once. */
 export function useSetPreferences() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: async (body: Preferences) => check(await client.PUT("/api/v1/me/preferences", { body })),
+    mutationFn: async (body: Preferences) => throwOnError(await client.PUT("/api/v1/me/preferences", { body })),
     onMutate: (body) => queries.setQueryData(preferencesQuery.queryKey, body),
     onError: () => queries.invalidateQueries({ queryKey: preferencesQuery.queryKey }),
   });

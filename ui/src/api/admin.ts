@@ -1,3 +1,4 @@
+// Queries and mutations of the administration page.
 import { infiniteQueryOptions, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import {
   type NewKey,
@@ -5,8 +6,8 @@ import {
   type NewUser,
   type Retention,
   type UserPatch,
-  check,
   client,
+  throwOnError,
   unwrap,
 } from "./client";
 
@@ -15,7 +16,7 @@ export const usersQuery = queryOptions({
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/users", { signal })).results,
 });
 
-export const keysQuery = queryOptions({
+export const enrolmentKeysQuery = queryOptions({
   queryKey: ["keys"],
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/enrolment-keys", { signal })).results,
 });
@@ -23,49 +24,43 @@ export const keysQuery = queryOptions({
 export const tokensQuery = infiniteQueryOptions({
   queryKey: ["tokens"],
   initialPageParam: "",
-  queryFn: async ({ signal, pageParam }) =>
-    unwrap(
-      await client.GET("/api/v1/tokens", {
-        params: { query: { limit: 100, ...(pageParam && { cursor: pageParam }) } },
-        signal,
-      }),
-    ),
+  queryFn: async ({ signal, pageParam }) => {
+    const query = { limit: 100, ...(pageParam && { cursor: pageParam }) };
+    return unwrap(await client.GET("/api/v1/tokens", { params: { query }, signal }));
+  },
   getNextPageParam: (page) => page.next_cursor ?? undefined,
 });
 
-/** What was done, the newest first; of one target if it is given. */
+/** Lists audit log entries, newest first. A non-empty target selects the entries about it. */
 export const auditQuery = (target: string) =>
   infiniteQueryOptions({
     queryKey: ["audit", target],
     initialPageParam: "",
-    queryFn: async ({ signal, pageParam }) =>
-      unwrap(
-        await client.GET("/api/v1/audit", {
-          params: { query: { limit: 50, ...(target && { target }), ...(pageParam && { cursor: pageParam }) } },
-          signal,
-        }),
-      ),
+    queryFn: async ({ signal, pageParam }) => {
+      const query = { limit: 50, ...(target && { target }), ...(pageParam && { cursor: pageParam }) };
+      return unwrap(await client.GET("/api/v1/audit", { params: { query }, signal }));
+    },
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
 
-/** What everything takes on disk. */
+/** Returns the disk usage of all stored data. */
 export const storageQuery = queryOptions({
   queryKey: ["storage"],
   refetchInterval: 30_000,
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/storage", { signal })),
 });
 
-/** For how long what is kept. */
+/** Returns how long each kind of data is kept. */
 export const retentionQuery = queryOptions({
   queryKey: ["storage", "retention"],
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/storage/retention", { signal })),
 });
 
-/** Changes something that lists show, and reads those again. */
-function useChange<T, R>(key: string, change: (input: T) => Promise<R>) {
+/** Runs a mutation, then reloads the list with this query key and the audit log. */
+function useListMutation<T, R>(key: string, mutate: (input: T) => Promise<R>) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: change,
+    mutationFn: mutate,
     onSettled: async () => {
       await queries.invalidateQueries({ queryKey: [key] });
       await queries.invalidateQueries({ queryKey: ["audit"] });
@@ -74,28 +69,35 @@ function useChange<T, R>(key: string, change: (input: T) => Promise<R>) {
 }
 
 export const useAddUser = () =>
-  useChange("users", async (body: NewUser) => unwrap(await client.POST("/api/v1/users", { body })));
-export const useChangeUser = () =>
-  useChange("users", async ({ name, patch }: { name: string; patch: UserPatch }) =>
+  useListMutation("users", async (body: NewUser) => unwrap(await client.POST("/api/v1/users", { body })));
+
+export const useUpdateUser = () =>
+  useListMutation("users", async ({ name, patch }: { name: string; patch: UserPatch }) =>
     unwrap(await client.PATCH("/api/v1/users/{name}", { params: { path: { name } }, body: patch })),
   );
+
 export const useDeleteUser = () =>
-  useChange("users", async (name: string) =>
-    check(await client.DELETE("/api/v1/users/{name}", { params: { path: { name } } })),
+  useListMutation("users", async (name: string) =>
+    throwOnError(await client.DELETE("/api/v1/users/{name}", { params: { path: { name } } })),
   );
-export const useAddKey = () =>
-  useChange("keys", async (body: NewKey) => unwrap(await client.POST("/api/v1/enrolment-keys", { body })));
-export const useRevokeKey = () =>
-  useChange("keys", async (id: number) =>
-    check(await client.DELETE("/api/v1/enrolment-keys/{key_id}", { params: { path: { key_id: id } } })),
+
+export const useAddEnrolmentKey = () =>
+  useListMutation("keys", async (body: NewKey) => unwrap(await client.POST("/api/v1/enrolment-keys", { body })));
+
+export const useRevokeEnrolmentKey = () =>
+  useListMutation("keys", async (id: number) =>
+    throwOnError(await client.DELETE("/api/v1/enrolment-keys/{key_id}", { params: { path: { key_id: id } } })),
   );
+
 export const useAddToken = () =>
-  useChange("tokens", async (body: NewToken) => unwrap(await client.POST("/api/v1/tokens", { body })));
+  useListMutation("tokens", async (body: NewToken) => unwrap(await client.POST("/api/v1/tokens", { body })));
+
 export const useRevokeToken = () =>
-  useChange("tokens", async (id: number) =>
-    check(await client.DELETE("/api/v1/tokens/{token_id}", { params: { path: { token_id: id } } })),
+  useListMutation("tokens", async (id: number) =>
+    throwOnError(await client.DELETE("/api/v1/tokens/{token_id}", { params: { path: { token_id: id } } })),
   );
+
 export const useSetRetention = () =>
-  useChange("storage", async (body: Partial<Retention>) =>
+  useListMutation("storage", async (body: Partial<Retention>) =>
     unwrap(await client.PATCH("/api/v1/storage/retention", { body })),
   );

@@ -9,7 +9,7 @@ describe("faultOf", () => {
     field: "password",
     errors: [{ field: "password", message: "must have at least 12 characters" }],
   });
-  it("tells what is wrong with the field, and of no other", () => {
+  it("returns the message about the field, and undefined for other fields and errors", () => {
     expect(fieldError(error, "password")).toBe("This must have at least 12 characters.");
     expect(fieldError(error, "name")).toBeUndefined();
     expect(fieldError(new Error("no answer"), "password")).toBeUndefined();

@@ -1,5 +1,4 @@
-// The typed client of the REST API. Types come from the OpenAPI document; the
-// rest of the UI takes them from here.
+// The typed client of the REST API. Its types are generated from the OpenAPI document.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
 
@@ -26,36 +25,42 @@ export type NewUser = Schemas["NewUser"];
 export type UserPatch = Schemas["UserPatch"];
 export type NewKey = Schemas["NewEnrolmentKey"];
 export type NewToken = Schemas["NewToken"];
+export type Token = Schemas["TokenView"];
 export type Problem = Schemas["Problem"];
 
 export const client = createClient<paths>({ baseUrl: window.location.origin });
 
-/** An error answer of the API, with what a person should read. */
+/** An error response of the API. The message is shown to the user. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly problem: Partial<Problem>,
   ) {
-    super(problem.detail ?? `The server answered ${status}.`);
+    super(problem.detail ?? `The server responded with status ${status}.`);
   }
 }
 
-/** Throws an answer's problem, if it is one. */
-export function check(answer: { error?: unknown; response: Response }): void {
-  if (!answer.response.ok) throw new ApiError(answer.response.status, answer.error ?? {});
+interface ApiResponse {
+  error?: unknown;
+  response: Response;
 }
 
-/** What is wrong with a field, as a sentence; undefined if the error is about something else. */
+const toError = ({ error, response }: ApiResponse) => new ApiError(response.status, (error ?? {}));
+
+/** Throws an ApiError if the request failed. */
+export function throwOnError(answer: ApiResponse): void {
+  if (!answer.response.ok) throw toError(answer);
+}
+
+/** Returns the message about an input field, as a sentence; undefined if the error is not about this field. */
 export function fieldError(error: unknown, field: string): string | undefined {
   if (!(error instanceof ApiError) || error.problem.field !== field) return undefined;
-  const message = error.problem.errors?.find((fault) => fault.field === field)?.message ?? error.message;
+  const message = error.problem.errors?.find((one) => one.field === field)?.message ?? error.message;
   return `This ${message}.`;
 }
 
-/** Returns the data of an answer, or throws its problem. */
-export function unwrap<T>(answer: { data?: T; error?: unknown; response: Response }): T {
-  if (answer.data === undefined) {
-    throw new ApiError(answer.response.status, answer.error ?? {});
-  }
+/** Returns the data of a response, or throws an ApiError. */
+export function unwrap<T>(answer: ApiResponse & { data?: T }): T {
+  if (answer.data === undefined) throw toError(answer);
   return answer.data;
 }

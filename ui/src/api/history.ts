@@ -1,25 +1,25 @@
-// What was: charts, small lines, one process's life, and who ran something.
+// Queries about the past: charts, trends, the history of a process, and searches.
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { ApiError, client, unwrap } from "./client";
 import { type TimeWindow, iso } from "../time/range";
+import { ApiError, client, unwrap } from "./client";
 
-/** Nothing is stored of the time before 1970. */
+/** Returns an instant as RFC 3339. Instants before 1970 become 1970, because no data is older. */
 const since1970 = (ms: number) => iso(Math.max(0, ms));
 
-/** A question that was wrong does not get right by asking again. */
+/** Retries server and network errors up to three times, but no client errors (4xx). */
 export const retryServerErrors = (count: number, error: Error): boolean =>
   !(error instanceof ApiError && error.status < 500) && count < 3;
 
-/** How soon a chart that moves is read anew: live snapshots go on where it ends. */
-const refresh = (window: TimeWindow): number | false =>
+/** Returns the refetch interval of a chart in milliseconds. Live snapshots extend the chart in the meantime. */
+const refetchInterval = (window: TimeWindow): number | false =>
   window.moving ? Math.min(300_000, Math.max(15_000, (window.to - window.from) / 700)) : false;
 
-/** A machine's chart. A moving window is one question, asked again as time goes on. */
+/** Returns the metrics of a machine in a window. A moving window is one query that is refetched as time passes. */
 export const chartQuery = (machineId: string, window: TimeWindow) => {
   const span = window.to - window.from;
   return queryOptions({
     queryKey: ["machines", machineId, "chart", window.moving ? span : [window.from, window.to]],
-    refetchInterval: refresh(window),
+    refetchInterval: refetchInterval(window),
     staleTime: window.moving ? 5000 : 60_000,
     placeholderData: keepPreviousData,
     retry: retryServerErrors,
@@ -27,17 +27,13 @@ export const chartQuery = (machineId: string, window: TimeWindow) => {
       const query = window.moving
         ? { since: `${span / 1000}s` }
         : { from: since1970(window.from), to: since1970(window.to) };
-      return unwrap(
-        await client.GET("/api/v1/machines/{machine_id}/metrics", {
-          params: { path: { machine_id: machineId }, query },
-          signal,
-        }),
-      );
+      const params = { path: { machine_id: machineId }, query };
+      return unwrap(await client.GET("/api/v1/machines/{machine_id}/metrics", { params, signal }));
     },
   });
 };
 
-/** Small lines beside machines. */
+/** Returns the sparklines of machines, by machine id. */
 export const machineTrendsQuery = (machineIds: string[]) =>
   queryOptions({
     queryKey: ["trends", machineIds],
@@ -47,17 +43,16 @@ export const machineTrendsQuery = (machineIds: string[]) =>
     gcTime: 60_000,
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
-      const { results } = unwrap(
-        await client.GET("/api/v1/trends", { params: { query: { machine_id: machineIds } }, signal }),
-      );
+      const params = { query: { machine_id: machineIds } };
+      const { results } = unwrap(await client.GET("/api/v1/trends", { params, signal }));
       return new Map(results.map((trend) => [trend.machine_id, trend]));
     },
   });
 
-/** How long the small lines beside processes look back. */
-export const trendSpan = 600_000;
+/** The time that the sparkline of a process covers, in milliseconds. */
+const trendSpan = 600_000;
 
-/** Small lines beside the processes of a machine, up to an instant; undefined is now. */
+/** Returns the sparklines of a machine's processes up to an instant, by process key; undefined is now. */
 export const processTrendsQuery = (machineId: string, to: number | undefined) =>
   queryOptions({
     queryKey: ["machines", machineId, "process trends", to ?? "now"],
@@ -68,86 +63,71 @@ export const processTrendsQuery = (machineId: string, to: number | undefined) =>
     queryFn: async ({ signal }) => {
       const query =
         to === undefined ? { since: `${trendSpan / 1000}s` } : { from: since1970(to - trendSpan), to: since1970(to) };
+      const params = { path: { machine_id: machineId }, query };
       const { results } = unwrap(
-        await client.GET("/api/v1/machines/{machine_id}/processes/trends", {
-          params: { path: { machine_id: machineId }, query },
-          signal,
-        }),
+        await client.GET("/api/v1/machines/{machine_id}/processes/trends", { params, signal }),
       );
       return new Map(results.map((trend) => [`${trend.pid}@${trend.started_at ?? ""}`, trend.cpu_usage]));
     },
   });
 
-/** What is different between two instants, as the server knows it: with what was used in between, and what came and went. */
+/** Compares two instants on the server: with the CPU time in between, and with short-lived processes. */
 export const diffQuery = (machineId: string, from: string, to: string) =>
   queryOptions({
     queryKey: ["machines", machineId, "diff", from, to],
     staleTime: Number.POSITIVE_INFINITY,
     placeholderData: keepPreviousData,
     retry: retryServerErrors,
-    queryFn: async ({ signal }) =>
-      unwrap(
-        await client.GET("/api/v1/machines/{machine_id}/diff", {
-          params: { path: { machine_id: machineId }, query: { from, to, sort: "cpu" } },
-          signal,
-        }),
-      ),
+    queryFn: async ({ signal }) => {
+      const params = { path: { machine_id: machineId }, query: { from, to, sort: "cpu" as const } };
+      return unwrap(await client.GET("/api/v1/machines/{machine_id}/diff", { params, signal }));
+    },
   });
 
-/** Up to so long every sample of a process is drawn. */
+/** The longest window, in milliseconds, for which every sample of a process is requested. */
 const longestRaw = 3.1 * 3_600_000;
 
-/** One process's life, or all of one name on a machine, or everywhere. */
-export type Subject =
+/** One process, all processes of a name on a machine, or all processes of a name on all machines. */
+export type HistorySubject =
   | { machineId: string; pid: number; startedAt: string | undefined }
   | { machineId: string; name: string }
   | { name: string };
 
-/** What a process, or a name, did in a window. */
-export const processHistoryQuery = (subject: Subject, window: TimeWindow) =>
+/** Returns the resource usage of a process or of a process name in a window. */
+export const processHistoryQuery = (subject: HistorySubject, window: TimeWindow) =>
   queryOptions({
-    queryKey: ["life", subject, window.moving ? window.to - window.from : [window.from, window.to]],
-    refetchInterval: refresh(window),
+    queryKey: ["history", subject, window.moving ? window.to - window.from : [window.from, window.to]],
+    refetchInterval: refetchInterval(window),
     placeholderData: keepPreviousData,
     retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const range = { from: since1970(window.from), to: since1970(window.to) };
-      if (!("machineId" in subject))
-        return unwrap(
-          await client.GET("/api/v1/processes/history", {
-            params: { query: { ...range, name: subject.name } },
-            signal,
-          }),
-        );
+      if (!("machineId" in subject)) {
+        const params = { query: { ...range, name: subject.name } };
+        return unwrap(await client.GET("/api/v1/processes/history", { params, signal }));
+      }
       const which =
         "pid" in subject
           ? { pid: subject.pid, ...(subject.startedAt && { started_at: subject.startedAt }) }
           : { name: subject.name };
-      return unwrap(
-        await client.GET("/api/v1/machines/{machine_id}/processes/history", {
-          params: {
-            path: { machine_id: subject.machineId },
-            query: {
-              ...range,
-              ...which,
-              resolution: "pid" in subject && window.to - window.from <= longestRaw ? "raw" : "auto",
-            },
-          },
-          signal,
-        }),
-      );
+      const raw = "pid" in subject && window.to - window.from <= longestRaw;
+      const query = { ...range, ...which, resolution: raw ? ("raw" as const) : ("auto" as const) };
+      const params = { path: { machine_id: subject.machineId }, query };
+      return unwrap(await client.GET("/api/v1/machines/{machine_id}/processes/history", { params, signal }));
     },
   });
 
-/** What is looked for: text in names and command lines, or one whole name. */
-export type Wanted = ({ text: string } | { name: string }) & ({ time: string } | { from: string; to: string });
+/** What to search for: text in names and command lines or a whole name, at an instant or in a window. */
+export type FindCriteria = ({ text: string } | { name: string }) & ({ time: string } | { from: string; to: string });
 
-/** On which machines it ran, and what it used there; a page. */
-export const findQuery = (wanted: Wanted) =>
+/** Returns the machines on which matching processes ran, with their resource usage. */
+export const findQuery = (criteria: FindCriteria) =>
   queryOptions({
-    queryKey: ["find", wanted],
+    queryKey: ["find", criteria],
     placeholderData: keepPreviousData,
     retry: retryServerErrors,
-    queryFn: async ({ signal }) =>
-      unwrap(await client.GET("/api/v1/processes", { params: { query: { ...wanted, limit: 200 } }, signal })),
+    queryFn: async ({ signal }) => {
+      const params = { query: { ...criteria, limit: 200 } };
+      return unwrap(await client.GET("/api/v1/processes", { params, signal }));
+    },
   });

@@ -1,81 +1,70 @@
-// The one place that knows uPlot: lines over time, with a cursor that all charts of a
-// page share, zoom by dragging, a click that picks an instant, and a mark at one.
+// A line chart over time, the only user of uPlot. All charts of a page share a cursor. Drag to zoom,
+// click to select an instant. A mark shows the selected instant.
 import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { useColorScheme } from "../hooks/useColorScheme";
 import { ChartExportMenu } from "./ChartExportMenu";
-import type { Columns } from "./series";
+import type { ChartData } from "./series";
 
 export interface Line {
   label: string;
-  /** A variable of the style sheet. */
+  /** The name of a CSS variable. */
   color: string;
   fill?: boolean;
 }
 
 export interface ChartProps {
   title: string;
-  /** Beside the title: what it is at the instant that is shown. */
+  /** Shown beside the title: the values at the selected instant. */
   children?: ReactNode;
   lines: Line[];
-  data: Columns;
-  /** What is shown, in milliseconds since 1970. */
+  data: ChartData;
+  /** The time range, in milliseconds since 1970. */
   from: number;
   to: number;
   format: (value: number | null) => string;
-  /** What a step of the scale is a round number of. */
+  /** Selects the steps of the vertical axis: powers of two, whole numbers, or any round numbers. */
   unit: "bytes" | "whole" | "plain";
-  /** Whether the data is still on its way. */
   loading?: boolean | undefined;
-  /** The least that the scale reaches up to. */
+  /** The minimum upper end of the vertical axis. */
   top?: number | undefined;
-  /** The instant that the page shows, in milliseconds. */
+  /** The selected instant, in milliseconds since 1970. */
   mark?: number | undefined;
   onPick?: ((at: number) => void) | undefined;
   onZoom?: ((from: number, to: number) => void) | undefined;
 }
 
-/** Shorter drags are clicks, in pixels. */
-const shortest = 6;
+/** The minimum length of a drag, in pixels. A shorter one is a click. */
+const minDrag = 6;
 
-/** A chart. */
-export function Chart({
-  title,
-  children,
-  lines,
-  data,
-  from,
-  to,
-  format,
-  unit,
-  loading,
-  top,
-  mark,
-  onPick,
-  onZoom,
-}: ChartProps) {
-  const place = useRef<HTMLDivElement>(null);
+export function Chart(props: ChartProps) {
+  const { title, children, lines, data, from, to, format, loading, mark } = props;
+  const container = useRef<HTMLDivElement>(null);
   const readout = useRef<HTMLSpanElement>(null);
   const plot = useRef<uPlot>(undefined);
-  const latest = useRef({ format, unit, top, mark, onPick, onZoom, lines });
-  latest.current = { format, unit, top, mark, onPick, onZoom, lines };
   const scheme = useColorScheme();
   const titleId = useId();
-  // Nothing is drawn before there is something: the page's first paint does not wait for it.
-  const drawn = data.x.length > 0;
-  const shape = drawn && lines.map((line) => `${line.label}|${line.color}|${line.fill}`).join();
+  // The plot is created when there is data, so that it does not delay the first paint of the page.
+  const hasData = data.x.length > 0;
+  const shape = hasData && lines.map((line) => `${line.label}|${line.color}|${line.fill ?? false}`).join();
+
+  // The callbacks of the plot read the props of the latest render.
+  const latest = useRef(props);
+  useLayoutEffect(() => {
+    latest.current = props;
+  });
 
   useLayoutEffect(() => {
-    const element = place.current;
+    const element = container.current;
     if (!element || !shape) return;
     plot.current = new uPlot(options(element, latest, readout), [[], ...latest.current.lines.map(() => [])], element);
-    const watcher = new ResizeObserver(() => {
+    const observer = new ResizeObserver(() => {
       if (element.clientWidth > 0) plot.current?.setSize({ width: element.clientWidth, height: element.clientHeight });
     });
-    watcher.observe(element);
+    observer.observe(element);
     return () => {
-      watcher.disconnect();
+      observer.disconnect();
       plot.current?.destroy();
       plot.current = undefined;
     };
@@ -104,23 +93,23 @@ export function Chart({
           title={title}
           labels={lines.map((line) => line.label)}
           data={data}
-          canvas={() => place.current?.querySelector("canvas")}
+          canvas={() => container.current?.querySelector("canvas")}
         />
       </figcaption>
       <div
         className="chart-place"
         role="img"
-        aria-label={drawn ? summary(lines, data, format) : loading ? "Loading" : "No data"}
-        ref={place}
+        aria-label={hasData ? summary(lines, data, format) : loading ? "Loading" : "No data"}
+        ref={container}
       >
-        {!drawn && !loading && <span className="quiet">No data in this range</span>}
+        {!hasData && !loading && <span className="quiet">No data for this time</span>}
       </div>
     </figure>
   );
 }
 
-/** The chart in words: of each line its latest and its largest value. */
-function summary(lines: Line[], data: Columns, format: (value: number | null) => string): string {
+/** Describes the chart in words: the latest and the largest value of each line. */
+function summary(lines: Line[], data: ChartData, format: (value: number | null) => string): string {
   return lines
     .map(({ label }, i) => {
       const known = (data.lines[i] ?? []).filter((value) => value !== null);
@@ -132,11 +121,11 @@ function summary(lines: Line[], data: Columns, format: (value: number | null) =>
 }
 
 interface Latest {
-  current: Pick<ChartProps, "format" | "unit" | "top" | "mark" | "onPick" | "onZoom" | "lines">;
+  current: ChartProps;
 }
 
 function options(element: HTMLElement, latest: Latest, readout: { current: HTMLSpanElement | null }): uPlot.Options {
-  const color = (name: string) => resolve(element, name);
+  const color = (name: string) => resolveColor(element, name);
   const font = "11px system-ui, sans-serif";
   const axis = {
     stroke: color("--quiet"),
@@ -153,11 +142,11 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
       sync: { key: "page" },
       y: false,
       points: { size: 6 },
-      drag: { x: true, y: false, setScale: false, dist: shortest },
+      drag: { x: true, y: false, setScale: false, dist: minDrag },
     },
     scales: {
       x: { time: true },
-      y: { range: (_, __, max) => [0, Math.max(latest.current.top ?? 0, (max ?? 0) * 1.05, Number.MIN_VALUE) || 1] },
+      y: { range: (_, __, max) => [0, scaleTop(max, latest.current.top)] },
     },
     axes: [
       {
@@ -168,10 +157,10 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
       },
       {
         ...axis,
-        size: (_, texts) => 14 + 6.2 * Math.max(4, ...(texts ?? []).map((text) => text.length)),
+        size: (_, labels) => axisWidth(labels),
         space: 22,
         values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)),
-        ...steps(latest.current.unit),
+        ...axisSteps(latest.current.unit),
       },
     ],
     series: [
@@ -182,12 +171,12 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
       }),
     ],
     hooks: {
-      ready: [(u) => listen(u, latest)],
+      ready: [(u) => addClickListener(u, latest)],
       setSize: [(u) => placeMark(u, latest.current.mark)],
-      setCursor: [(u) => tell(u, latest, readout.current)],
+      setCursor: [(u) => updateReadout(u, latest, readout.current)],
       setSelect: [
         (u) => {
-          if (u.select.width < shortest) return;
+          if (u.select.width < minDrag) return;
           const [begin, end] = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
           u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
           latest.current.onZoom?.(begin * 1000, end * 1000);
@@ -197,29 +186,38 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
   };
 }
 
-/** A click picks the instant under it; the end of a drag is none. */
-function listen(u: uPlot, latest: Latest) {
+// uPlot passes null where there is no data, although its types do not say so.
+
+/** Returns the upper end of the vertical axis. */
+const scaleTop = (max: number | null, top = 0) => Math.max(top, (max ?? 0) * 1.05, Number.MIN_VALUE);
+
+/** Returns the width of the vertical axis in pixels. */
+const axisWidth = (labels: string[] | null) => 14 + 6.2 * Math.max(4, ...(labels ?? []).map((label) => label.length));
+
+/** Calls onPick for a click, but not at the end of a drag. */
+function addClickListener(u: uPlot, latest: Latest) {
   let pressed = 0;
   u.over.addEventListener("mousedown", (event) => {
     pressed = event.clientX;
   });
   u.over.addEventListener("click", (event) => {
-    if (Math.abs(event.clientX - pressed) < shortest)
-      latest.current.onPick?.(u.posToVal(event.clientX - u.over.getBoundingClientRect().left, "x") * 1000);
+    if (Math.abs(event.clientX - pressed) >= minDrag) return;
+    const x = event.clientX - u.over.getBoundingClientRect().left;
+    latest.current.onPick?.(u.posToVal(x, "x") * 1000);
   });
 }
 
-/** Writes beside the title what is under the cursor. */
-function tell(u: uPlot, latest: Latest, readout: HTMLElement | null) {
+/** Shows the values at the cursor beside the title. */
+function updateReadout(u: uPlot, latest: Latest, readout: HTMLElement | null) {
   if (!readout) return;
   const index = u.cursor.idx;
-  const at = index === null || index === undefined ? undefined : u.data[0][index];
-  if (at === undefined || (u.cursor.left ?? -1) < 0) {
+  const at = typeof index === "number" ? u.data[0][index] : undefined;
+  if (typeof index !== "number" || at === undefined || (u.cursor.left ?? -1) < 0) {
     readout.textContent = "";
     return;
   }
   const values = latest.current.lines.map((line, i) => {
-    const value = u.data[i + 1]?.[index!] ?? null;
+    const value = u.data[i + 1]?.[index] ?? null;
     return latest.current.lines.length > 1
       ? `${line.label} ${latest.current.format(value)}`
       : latest.current.format(value);
@@ -231,7 +229,7 @@ const hours = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" }
 const seconds = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dates = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
 
-/** A time as the viewer writes it, to the precision of the scale's step in seconds; where a day begins, its date. */
+/** Formats a label of the time axis, where step is in seconds. A label at midnight is the date. */
 function timeLabel(at: number, before: number | undefined, step: number): string {
   const date = new Date(at * 1000);
   const midnight = date.getHours() + date.getMinutes() + date.getSeconds() === 0;
@@ -239,13 +237,13 @@ function timeLabel(at: number, before: number | undefined, step: number): string
   return (step < 60 ? seconds : hours).format(date);
 }
 
-/** Steps of a scale that are round in its unit. */
-function steps(unit: ChartProps["unit"]): { incrs?: number[] } {
+/** Returns the possible steps of the vertical axis. */
+function axisSteps(unit: ChartProps["unit"]): { incrs?: number[] } {
   if (unit === "bytes") return { incrs: Array.from({ length: 50 }, (_, k) => 2 ** k) };
   return unit === "whole" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] } : {};
 }
 
-/** A line over the chart, and not in it: it moves while somebody scrubs, and nothing has to be drawn anew. */
+/** Moves the mark. It is an element over the chart, so that moving it does not redraw the chart. */
 function placeMark(u: uPlot, mark: number | undefined) {
   let line = u.over.querySelector<HTMLElement>(".chart-mark");
   if (!line) {
@@ -258,8 +256,8 @@ function placeMark(u: uPlot, mark: number | undefined) {
   line.style.translate = `${x}px 0`;
 }
 
-/** A colour of the style sheet as a canvas takes it: the scheme decided, not its two sides. */
-function resolve(element: HTMLElement, name: string): string {
+/** Returns the value of a CSS variable in the current color scheme, for use in a canvas. */
+function resolveColor(element: HTMLElement, name: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${name})`;
   element.append(probe);

@@ -1,30 +1,26 @@
 import { Menu, MenuItem } from "../components/Menu";
 import { csv, download, fileName } from "../export";
 import { iso } from "../time/range";
-import type { Columns } from "./series";
+import type { ChartData } from "./series";
 
 interface ChartExportMenuProps {
   title: string;
   labels: string[];
-  data: Columns;
+  data: ChartData;
   canvas: () => HTMLCanvasElement | null | undefined;
 }
 
-/** What can be taken away of a chart. */
+/** Exports a chart as an image or as a table. */
 export function ChartExportMenu({ title, labels, data, canvas }: ChartExportMenuProps) {
-  const picture = () => canvas()?.toBlob((blob) => blob && download(`${fileName(title)}.png`, blob));
-  const table = () =>
-    download(
-      `${fileName(title)}.csv`,
-      csv(
-        ["time", ...labels],
-        data.x.map((at, i) => [iso(at * 1000), ...data.lines.map((line) => line[i])]),
-      ),
-    );
+  const exportImage = () => canvas()?.toBlob((blob) => blob && download(`${fileName(title)}.png`, blob));
+  const exportTable = () => {
+    const rows = data.x.map((at, i) => [iso(at * 1000), ...data.lines.map((line) => line[i])]);
+    download(`${fileName(title)}.csv`, csv(["time", ...labels], rows));
+  };
   return (
     <Menu label={`Export ${title}`} symbol="⋯">
-      <MenuItem onSelect={picture}>Picture (PNG)</MenuItem>
-      <MenuItem onSelect={table}>Table (CSV)</MenuItem>
+      <MenuItem onSelect={exportImage}>Image (PNG)</MenuItem>
+      <MenuItem onSelect={exportTable}>Table (CSV)</MenuItem>
     </Menu>
   );
 }

@@ -3,37 +3,41 @@ import type { ProcessPoint } from "../api/client";
 import { bytes, number, percent, rate } from "../format";
 import type { TimeWindow } from "../time/range";
 import { Chart } from "./Chart";
-import { fillIdle, levels } from "./processSeries";
+import { fillIdle, gaugeSeries } from "./processSeries";
 
 interface ProcessChartsProps {
   points: ProcessPoint[];
   loading: boolean;
-  /** Whether points are samples, sparse as they are stored, and not buckets. */
+  /** True if the points are sparse samples, false if they are buckets of a rollup. */
   raw: boolean;
   window: TimeWindow;
   mark: number | undefined;
-  /** Whether many processes are added up, and how many is of interest. */
-  many?: boolean;
+  /** True if the points are sums over several processes. The number of processes replaces the number of threads. */
+  aggregate?: boolean;
   onPick?: ((at: number) => void) | undefined;
   onZoom: (from: number, to: number) => void;
 }
 
-/** What a process, or all of one name, did in a window. */
-export function ProcessCharts({ points, loading, raw, window, mark, many, onPick, onZoom }: ProcessChartsProps) {
-  const data = useMemo(() => {
-    const spent = (value: (point: ProcessPoint) => number | null) =>
-      raw ? fillIdle(points, value) : levels(points, [value]);
-    const perSecond = (key: "read_bytes" | "write_bytes") => (point: ProcessPoint) =>
-      point[key] === null || point.interval_ms <= 0 ? null : (1000 * point[key]) / point.interval_ms;
-    const alive = points.filter(({ state }) => state !== "exited");
-    const [read, written] = [spent(perSecond("read_bytes")), spent(perSecond("write_bytes"))];
-    return {
-      cpu: spent((point) => point.cpu_usage),
-      memory: levels(alive, [(point) => point.memory_max, (point) => point.memory_avg]),
-      threads: levels(alive, [(point) => (many ? point.processes : point.threads_max)]),
-      io: { x: read.x, lines: [...read.lines, ...written.lines] },
-    };
-  }, [points, raw, many]);
+const perSecond = (key: "read_bytes" | "write_bytes") => (point: ProcessPoint) =>
+  point[key] === null || point.interval_ms <= 0 ? null : (1000 * point[key]) / point.interval_ms;
+
+function toChartData(points: ProcessPoint[], raw: boolean, aggregate: boolean) {
+  const rateSeries = (value: (point: ProcessPoint) => number | null) =>
+    raw ? fillIdle(points, value) : gaugeSeries(points, [value]);
+  const running = points.filter(({ state }) => state !== "exited");
+  const [read, written] = [rateSeries(perSecond("read_bytes")), rateSeries(perSecond("write_bytes"))];
+  return {
+    cpu: rateSeries((point) => point.cpu_usage),
+    memory: gaugeSeries(running, [(point) => point.memory_max, (point) => point.memory_avg]),
+    threads: gaugeSeries(running, [(point) => (aggregate ? point.processes : point.threads_max)]),
+    io: { x: read.x, lines: [...read.lines, ...written.lines] },
+  };
+}
+
+/** The resource usage of a process, or of all processes of a name, in a window. */
+export function ProcessCharts(props: ProcessChartsProps) {
+  const { points, loading, raw, window, mark, aggregate = false, onPick, onZoom } = props;
+  const data = useMemo(() => toChartData(points, raw, aggregate), [points, raw, aggregate]);
   const common = { loading, from: window.from, to: window.to, mark, onPick, onZoom };
   return (
     <div className="charts four">
@@ -58,8 +62,8 @@ export function ProcessCharts({ points, loading, raw, window, mark, many, onPick
         {...common}
       />
       <Chart
-        title={many ? "Processes" : "Threads"}
-        lines={[{ label: many ? "processes" : "threads", color: "--accent", fill: true }]}
+        title={aggregate ? "Processes" : "Threads"}
+        lines={[{ label: aggregate ? "processes" : "threads", color: "--accent", fill: true }]}
         data={data.threads}
         format={(value) => number(value)}
         unit="whole"

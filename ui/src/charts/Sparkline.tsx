@@ -2,27 +2,30 @@ import { memo } from "react";
 
 interface SparklineProps {
   values: readonly (number | null)[];
-  /** The least that the line's height stands for. */
+  /** The value at the full height, unless a value is larger. */
   top?: number;
   label: string;
 }
 
 const height = 20;
 
-/** A small line: how something went lately. */
-export const Sparkline = memo(function Sparkline({ values, top = 0, label }: SparklineProps) {
-  const most = Math.max(top, ...values.map((value) => value ?? 0)) || 1;
+/** Returns an SVG path. Every line starts with a short stroke, so that a single point is visible, too. */
+function toPath(values: readonly (number | null)[], top: number): string {
+  const max = Math.max(top, ...values.map((value) => value ?? 0)) || 1;
   let path = "";
   let drawing = false;
   values.forEach((value, x) => {
-    if (value === null) {
-      drawing = false;
-      return;
+    if (value !== null) {
+      const y = (height - 1 - (value / max) * (height - 2)).toFixed(1);
+      path += drawing ? `L${x} ${y}` : `M${x} ${y}h.5`;
     }
-    // Each begins with a little stroke: one that stands alone is seen too.
-    path += `${drawing ? "L" : "M"}${x} ${(height - 1 - (value / most) * (height - 2)).toFixed(1)}${drawing ? "" : "h.5"}`;
-    drawing = true;
+    drawing = value !== null;
   });
+  return path;
+}
+
+/** A small line chart without axes. */
+export const Sparkline = memo(function Sparkline({ values, top = 0, label }: SparklineProps) {
   return (
     <svg
       className="sparkline"
@@ -31,7 +34,7 @@ export const Sparkline = memo(function Sparkline({ values, top = 0, label }: Spa
       role="img"
       aria-label={label}
     >
-      <path d={path} vectorEffect="non-scaling-stroke" />
+      <path d={toPath(values, top)} vectorEffect="non-scaling-stroke" />
     </svg>
   );
 });

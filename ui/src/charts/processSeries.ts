@@ -1,40 +1,43 @@
-// From the points of a process's life to columns of charts.
+// Converts the history of a process to chart data.
 import type { ProcessPoint } from "../api/client";
-import { type Columns, withGaps } from "./series";
+import { type ChartData, withGaps } from "./series";
 
-/** Every process is told of at least once a minute: a longer silence is a gap, in seconds. */
-const silence = 130;
+type Value = (point: ProcessPoint) => number | null;
+
+/** The longest time without a sample, in seconds. Every process has at least one sample per minute. */
+const longestSilence = 130;
+
+const seconds = (point: ProcessPoint) => Date.parse(point.timestamp) / 1000;
 
 /**
- * Samples are sparse: where one is missing nothing was spent, and levels have held.
- * Says so with points of 0 just after a sample and just before the next.
+ * Converts sparse samples of a rate. A process without a sample was idle, so this adds points with the
+ * value 0 after a sample and before the next one. If the time between them is too long, it is a gap.
  */
-export function fillIdle(points: readonly ProcessPoint[], value: (point: ProcessPoint) => number | null): Columns {
+export function fillIdle(points: readonly ProcessPoint[], value: Value): ChartData {
   const x: number[] = [];
   const line: (number | null)[] = [];
-  const times = points.map((point) => Date.parse(point.timestamp) / 1000);
-  const usual = times.reduce(
-    (least, at, i) => (i > 0 ? Math.min(least, at - times[i - 1]!) : least),
-    Number.POSITIVE_INFINITY,
-  );
-  points.forEach((point, i) => {
-    const at = times[i]!;
-    const before = times[i - 1];
-    if (before !== undefined && at - before > 1.5 * usual) {
-      const idle = at - before > silence ? null : 0;
-      x.push(before + usual / 2, at - usual / 2);
+  const times = points.map(seconds);
+  const steps = times.slice(1).map((at, i) => at - (times[i] ?? at));
+  const interval = Math.min(...steps);
+  let before: number | undefined;
+  for (const point of points) {
+    const at = seconds(point);
+    if (before !== undefined && at - before > 1.5 * interval) {
+      const idle = at - before > longestSilence ? null : 0;
+      x.push(before + interval / 2, at - interval / 2);
       line.push(idle, idle);
     }
     x.push(at);
     line.push(value(point));
-  });
+    before = at;
+  }
   return { x, lines: [line] };
 }
 
-/** Levels, which hold from sample to sample. */
-export function levels(points: readonly ProcessPoint[], values: ((point: ProcessPoint) => number | null)[]): Columns {
+/** Converts gauges, which keep their value from sample to sample. */
+export function gaugeSeries(points: readonly ProcessPoint[], values: Value[]): ChartData {
   return withGaps(
-    points.map((point) => Date.parse(point.timestamp) / 1000),
+    points.map(seconds),
     values.map((value) => points.map(value)),
   );
 }

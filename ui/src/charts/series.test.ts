@@ -2,13 +2,13 @@ import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
 import { rates, withGaps, appendLive } from "./series";
 
-test("a gap is where the next point comes much later than those around it", () => {
+test("a gap is a step that is much longer than the steps around it", () => {
   expect(withGaps([0, 5, 10, 60, 65, 70], [[1, 2, 3, 4, 5, 6]])).toEqual({
     x: [0, 5, 10, 35, 60, 65, 70],
     lines: [[1, 2, 3, null, 4, 5, 6]],
   });
 });
-test("a change of cadence is no gap", () =>
+test("a change of the interval is not a gap", () =>
   expect(withGaps([0, 5, 10, 70, 130, 131], [[1, 1, 1, 1, 1, 1]]).x).toEqual([0, 5, 10, 70, 130, 131]));
 test("few points have no gaps", () => {
   expect(withGaps([], [[]])).toEqual({ x: [], lines: [[]] });
@@ -37,7 +37,7 @@ const chart = {
   sent_bytes: [1],
 } as unknown as MachineChart;
 
-test("the tail continues a chart with what is newer", () => {
+test("live snapshots extend a chart", () => {
   const metrics = {
     cpu_usage: 7,
     disks: [

@@ -1,17 +1,14 @@
 import { useState } from "react";
 
-/** A button for what cannot be undone: it asks first. */
-export function ConfirmButton({
-  label,
-  question,
-  disabled,
-  onConfirm,
-}: {
+interface ConfirmButtonProps {
   label: string;
   question: string;
   disabled?: boolean;
   onConfirm: () => void;
-}) {
+}
+
+/** A button for an action that cannot be undone. It asks for confirmation first. */
+export function ConfirmButton({ label, question, disabled, onConfirm }: ConfirmButtonProps) {
   const [asking, setAsking] = useState(false);
   if (!asking) {
     return (
@@ -34,7 +31,7 @@ export function ConfirmButton({
         {label}
       </button>{" "}
       <button type="button" className="plain" onClick={() => setAsking(false)}>
-        Keep
+        Cancel
       </button>
     </span>
   );

@@ -1,16 +1,15 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
-/** The way back and the machine's name, with what the page has to say beside them. On a page below the machine's, its name leads to it. */
-export function MachineHeading({
-  name,
-  machineId,
-  children,
-}: {
+interface MachineHeadingProps {
   name: string;
+  /** Links the name to the page of the machine. */
   machineId?: string;
   children: ReactNode;
-}) {
+}
+
+/** A breadcrumb and the name of a machine, followed by the controls of the page. */
+export function MachineHeading({ name, machineId, children }: MachineHeadingProps) {
   return (
     <div className="heading">
       <nav aria-label="Breadcrumb">

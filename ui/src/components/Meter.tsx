@@ -1,6 +1,6 @@
 import { percent } from "../format";
 
-/** A share of something as a bar with its figure. */
+/** A percentage as a bar and a number. */
 export function Meter({ value, label }: { value: number | null; label: string }) {
   const width = value === null ? 0 : Math.min(100, Math.max(0, value));
   const level = width >= 90 ? "high" : width >= 70 ? "raised" : "normal";

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-/** Something the viewer should know: an empty list, a failure. */
+/** A message about the state of the page, such as an empty list or an error. */
 export function Notice({
   title,
   kind = "info",

@@ -1,18 +1,18 @@
 import { useEffect, useState } from "react";
 
-/** What may be waited for without being told, in milliseconds. */
-const patience = 300;
+/** How long to wait before the bar appears, in milliseconds. */
+const delay = 300;
 
-/** A bar at the top of the page while something takes longer than a moment. */
+/** A bar at the top of the page. It appears if the page is busy for longer than a moment. */
 export function ProgressBar({ busy }: { busy: boolean }) {
-  const [late, setLate] = useState(false);
+  const [visible, setVisible] = useState(false);
   useEffect(() => {
     if (!busy) return;
-    const timer = setTimeout(() => setLate(true), patience);
+    const timer = setTimeout(() => setVisible(true), delay);
     return () => {
       clearTimeout(timer);
-      setLate(false);
+      setVisible(false);
     };
   }, [busy]);
-  return late ? <div className="progress" role="progressbar" aria-label="Loading" /> : null;
+  return visible ? <div className="progress" role="progressbar" aria-label="Loading" /> : null;
 }

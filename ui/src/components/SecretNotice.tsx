@@ -1,17 +1,23 @@
 import { useState } from "react";
+import { copyText, canCopy } from "../export";
 
-/** Something secret that is told once, with a way to copy it. */
-export function SecretNotice({ text, children, onDone }: { text: string; children: string; onDone: () => void }) {
+interface SecretNoticeProps {
+  text: string;
+  children: string;
+  onDone: () => void;
+}
+
+/** Shows a secret once, with a button that copies it. */
+export function SecretNotice({ text, children, onDone }: SecretNoticeProps) {
   const [copied, setCopied] = useState(false);
-  const copy = () => void navigator.clipboard?.writeText(text).then(() => setCopied(true));
   return (
     <div className="notice" role="status">
       <strong>{children}</strong>
       <pre className="secret" data-testid="secret">
         {text}
       </pre>
-      {navigator.clipboard && (
-        <button type="button" onClick={copy}>
+      {canCopy() && (
+        <button type="button" onClick={() => void copyText(text).then(setCopied)}>
           {copied ? "Copied" : "Copy"}
         </button>
       )}{" "}

@@ -1,20 +1,21 @@
-interface HeadProps {
+interface TableHeadProps {
   columns: {
     title: string;
+    /** Aligns the title to the right, as for numbers. */
     right?: boolean;
-    /** Said, but not shown: what is in the column speaks for itself. */
-    unseen?: boolean;
+    /** Shows the title to screen readers only. */
+    hidden?: boolean;
   }[];
 }
 
-/** The head of a table: titles of its columns; numbers stand to the right. All but the first are narrow. */
-export function TableHead({ columns }: HeadProps) {
+/** The header row of a table. All columns but the first are narrow. */
+export function TableHead({ columns }: TableHeadProps) {
   return (
     <thead>
       <tr>
-        {columns.map(({ title, right, unseen }, i) => (
+        {columns.map(({ title, right, hidden }, i) => (
           <th key={title} scope="col" className={`${right ? "right" : ""} ${i > 0 ? "narrow-cell" : ""}`}>
-            {unseen ? <span className="unseen">{title}</span> : title}
+            {hidden ? <span className="unseen">{title}</span> : title}
           </th>
         ))}
       </tr>

@@ -1,7 +1,8 @@
 import { useEffect, useState } from "react";
-import { duration, moment, utc } from "../format";
+import { duration, dateTime, utc } from "../format";
 
-/** An instant in the viewer's zone, with UTC on hover. */
+// Instants in the time zone of the user, with UTC on hover.
+
 export function TimeOfDay({ at }: { at: string }) {
   return (
     <time dateTime={at} title={utc(at)}>
@@ -10,16 +11,15 @@ export function TimeOfDay({ at }: { at: string }) {
   );
 }
 
-/** An instant with its date. */
 export function DateTime({ at }: { at: string }) {
   return (
     <time dateTime={at} title={utc(at)}>
-      {moment(at)}
+      {dateTime(at)}
     </time>
   );
 }
 
-/** When something ends, as a date. */
+/** A date and time without seconds. */
 export function ExpiryTime({ at }: { at: string }) {
   return (
     <time dateTime={at} title={utc(at)}>
@@ -28,7 +28,7 @@ export function ExpiryTime({ at }: { at: string }) {
   );
 }
 
-/** How long ago an instant is, kept up to date. */
+/** How long ago an instant is. Updated every second. */
 export function TimeAgo({ at }: { at: string }) {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
@@ -37,7 +37,7 @@ export function TimeAgo({ at }: { at: string }) {
   }, []);
   const ms = now - Date.parse(at);
   return (
-    <time dateTime={at} title={`${moment(at)} (${utc(at)})`}>
+    <time dateTime={at} title={`${dateTime(at)} (${utc(at)})`}>
       {ms < 1500 ? "now" : `${duration(ms)} ago`}
     </time>
   );

@@ -9,7 +9,7 @@ export interface PanelProps {
 }
 
 /** Closes the panel that surrounds the component. */
-export const ClosePanelContext = createContext(() => {});
+export const ClosePanelContext = createContext((): void => undefined);
 
 /** Returns the props of the button that opens a panel. */
 export const triggerProps = ({ label, symbol, className }: PanelProps) => ({

@@ -1,14 +1,14 @@
 import { useSyncExternalStore } from "react";
 
-const dark = () => window.matchMedia("(prefers-color-scheme: dark)");
+const darkQuery = () => window.matchMedia("(prefers-color-scheme: dark)");
 
-function subscribe(changed: () => void): () => void {
-  const query = dark();
-  query.addEventListener("change", changed);
-  return () => query.removeEventListener("change", changed);
+function subscribe(onChange: () => void): () => void {
+  const query = darkQuery();
+  query.addEventListener("change", onChange);
+  return () => query.removeEventListener("change", onChange);
 }
 
-/** Whether the viewer prefers light or dark. */
+/** Returns the color scheme that the user prefers. */
 export function useColorScheme(): "light" | "dark" {
-  return useSyncExternalStore(subscribe, () => (dark().matches ? "dark" : "light"));
+  return useSyncExternalStore(subscribe, () => (darkQuery().matches ? "dark" : "light"));
 }

@@ -1,11 +1,11 @@
 import { useEffect, useState } from "react";
 
-/** Whether so many milliseconds have passed since the page was there. */
+/** Reports whether this many milliseconds have passed since the component was mounted. */
 export function useDelayElapsed(ms: number): boolean {
-  const [later, setLater] = useState(false);
+  const [elapsed, setElapsed] = useState(false);
   useEffect(() => {
-    const timer = setTimeout(() => setLater(true), ms);
+    const timer = setTimeout(() => setElapsed(true), ms);
     return () => clearTimeout(timer);
   }, [ms]);
-  return later;
+  return elapsed;
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** The time, kept up to date to a quarter of a minute: for windows that end now. */
+/** Returns the current time in milliseconds. Updated every 15 seconds. */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

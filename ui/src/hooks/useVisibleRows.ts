@@ -1,18 +1,19 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import type { RefObject } from "react";
 
-/** Which rows of a long table are there, and how much space those that are not take above and below. */
+/** The rendered rows of a long table, and the space of the others in pixels. */
 export interface VisibleRows {
   indexes: number[];
   above: number;
   below: number;
   scrollTo: (index: number) => void;
-  /** How many rows fit. */
-  page: number;
+  /** Returns the number of rows that fit on the screen. */
+  pageSize: () => number;
 }
 
-/** Keeps only the rows of a long table that can be seen, and a few around them. */
+/** Renders only the visible rows of a long table and a few around them. The row height is in pixels. */
 export function useVisibleRows(count: number, height: number, scroller: RefObject<HTMLElement | null>): VisibleRows {
+  // eslint-disable-next-line react-hooks/incompatible-library -- this project does not use the React Compiler
   const virtualizer = useVirtualizer({
     count,
     getScrollElement: () => scroller.current,
@@ -28,6 +29,6 @@ export function useVisibleRows(count: number, height: number, scroller: RefObjec
     above: items[0]?.start ?? 0,
     below: last ? virtualizer.getTotalSize() - last.end : 0,
     scrollTo: (index) => virtualizer.scrollToIndex(index),
-    page: Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / height) - 2),
+    pageSize: () => Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / height) - 2),
   };
 }

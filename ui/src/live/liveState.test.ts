@@ -19,11 +19,12 @@ const changes = (second: number, previous: number): LiveContent => ({
   processes: [{ pid: 10 + second, ppid: 1, name: "child" }],
 });
 
-test("changes lead from state to state", () => {
-  const follower = new LiveState();
-  expect(follower.snapshot()).toBeUndefined();
-  expect([full(1), changes(2, 1), changes(3, 2)].map((m) => follower.take(m))).toEqual(["new", "new", "new"]);
-  const { timestamp, metrics, processes } = follower.snapshot() ?? {};
+test("changes are applied to the last state", () => {
+  const state = new LiveState();
+  expect(state.snapshot()).toBeUndefined();
+  const results = [full(1), changes(2, 1), changes(3, 2)].map((message) => state.apply(message));
+  expect(results).toEqual(["applied", "applied", "applied"]);
+  const { timestamp, metrics, processes } = state.snapshot() ?? {};
   expect([timestamp, metrics?.load1, processes?.map((p) => p.pid), processes?.[0]?.cpu_ms]).toEqual([
     at(3),
     3,
@@ -32,19 +33,20 @@ test("changes lead from state to state", () => {
   ]);
 });
 
-test("changes of something else are not applied", () => {
-  const follower = new LiveState();
-  expect(follower.take(changes(2, 1))).toBe("lost");
-  follower.take(full(1));
-  expect(follower.take(changes(3, 2))).toBe("lost");
-  expect(follower.at).toBe(at(1));
-  expect(follower.take(full(4))).toBe("new");
-  expect(follower.snapshot()?.processes).toHaveLength(1);
+test("changes to another state are not applied", () => {
+  const state = new LiveState();
+  expect(state.apply(changes(2, 1))).toBe("gap");
+  state.apply(full(1));
+  expect(state.apply(changes(3, 2))).toBe("gap");
+  expect(state.at).toBe(at(1));
+  expect(state.apply(full(4))).toBe("applied");
+  expect(state.snapshot()?.processes).toHaveLength(1);
 });
 
-test("what is not newer changes nothing", () => {
-  const follower = new LiveState();
-  follower.take(full(5));
-  expect([full(5), full(4), changes(3, 2)].map((m) => follower.take(m))).toEqual(["old", "old", "old"]);
-  expect(follower.snapshot()?.metrics.load1).toBe(5);
+test("messages that are not newer are ignored", () => {
+  const state = new LiveState();
+  state.apply(full(5));
+  const results = [full(5), full(4), changes(3, 2)].map((message) => state.apply(message));
+  expect(results).toEqual(["outdated", "outdated", "outdated"]);
+  expect(state.snapshot()?.metrics.load1).toBe(5);
 });

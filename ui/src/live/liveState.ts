@@ -1,5 +1,5 @@
-// Makes of the live view's messages the machine's state: changes are applied to the
-// last state, and where they do not continue it, all is asked for anew.
+// The state of a machine in the live view. Changes are applied to the last state. After a gap, the
+// whole state must be requested again.
 import type { LiveContent, MachineMetrics, Process } from "../api/client";
 import { Replay } from "../processes/replay";
 
@@ -15,33 +15,32 @@ export class LiveState {
   private metrics: MachineMetrics = {};
   private intervalMs = 0;
 
-  /** The instant of the state, undefined before the first. */
+  /** The instant of the state; undefined before the first message. */
   at: string | undefined;
 
-  /** Takes in a message: whether there is something new to show, or the whole state has to be asked for. */
-  take(message: LiveContent): "new" | "old" | "lost" {
-    const { timestamp, kind, previous, machine_snapshot } = message;
-    if (!timestamp || (this.at !== undefined && timestamp <= this.at)) return "old";
-    if (kind === "changes" && previous !== this.at) return "lost";
-    if (
-      !this.replay.apply({
-        kind,
-        interval_ms: message.interval_ms,
-        processes: message.processes,
-        exited: message.exited,
-      })
-    )
-      return "lost";
+  /**
+   * Applies a message. Returns "applied" if the state changed, "outdated" if the message is not newer
+   * than the state, and "gap" if the whole state must be requested.
+   */
+  apply(message: LiveContent): "applied" | "outdated" | "gap" {
+    const { timestamp, kind, previous, machine_snapshot, interval_ms, processes, exited } = message;
+    if (!timestamp || (this.at !== undefined && timestamp <= this.at)) return "outdated";
+    if (kind === "changes" && previous !== this.at) return "gap";
+    if (!this.replay.apply({ kind, interval_ms, processes, exited })) return "gap";
     this.at = timestamp;
     this.metrics = machine_snapshot ?? {};
-    this.intervalMs = message.interval_ms ?? 0;
-    return "new";
+    this.intervalMs = interval_ms ?? 0;
+    return "applied";
   }
 
-  /** The state, as it is by now; undefined before the first. */
+  /** Returns the current state; undefined before the first message. */
   snapshot(): LiveSnapshot | undefined {
-    return this.at === undefined
-      ? undefined
-      : { timestamp: this.at, intervalMs: this.intervalMs, metrics: this.metrics, processes: this.replay.processes() };
+    if (this.at === undefined) return undefined;
+    return {
+      timestamp: this.at,
+      intervalMs: this.intervalMs,
+      metrics: this.metrics,
+      processes: this.replay.processes(),
+    };
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { backoff } from "./socket";
 
-test("back-off doubles, with jitter, up to a bound", () => {
+test("the backoff doubles up to a maximum, with jitter", () => {
   expect(backoff(0, 0)).toBe(250);
   expect(backoff(0, 1)).toBe(500);
   expect(backoff(2, 1)).toBe(2000);

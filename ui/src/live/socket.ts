@@ -1,70 +1,78 @@
-// A WebSocket to /api/v1/live that watches one machine and comes back by itself.
+// A WebSocket to /api/v1/live that watches one machine and reconnects by itself.
 import type { LiveMessage, LiveRequest } from "../api/client";
-import { LiveState, type LiveSnapshot } from "./liveState";
+import { type LiveSnapshot, LiveState } from "./liveState";
 
 export type { LiveSnapshot };
 
+/**
+ * The state of the connection. "unknown" means that the machine does not exist or that the user may
+ * not view it. "ended" means that the session has ended.
+ */
 export type LiveStatus = "connecting" | "live" | "lost" | "unknown" | "ended";
 
-/** Why the server closed a socket: it tells whether to come back. */
-const closeEnded = 4401;
-const closeGrant = 4403;
+// Close codes of the server after which the client must not reconnect.
+const sessionEnded = 4401;
+const accessRevoked = 4403;
 
 export interface LiveHandlers {
-  /** At most once per animation frame: the newest state. */
-  snapshot: (snapshot: LiveSnapshot) => void;
-  /** unknown: there is no such machine, or it may not be seen (any more). ended: the session has ended. */
-  status: (status: LiveStatus) => void;
+  /** Called with the newest state, at most once per animation frame. */
+  onSnapshot: (snapshot: LiveSnapshot) => void;
+  onStatus: (status: LiveStatus) => void;
 }
 
-const firstWait = 500;
-const longestWait = 10_000;
+const firstDelay = 500;
+const maxDelay = 10_000;
 
-/** How long to wait before the next attempt: doubled each time, with jitter. */
+/** Returns the delay before a reconnection attempt in milliseconds: exponential, with jitter. */
 export function backoff(attempt: number, random = Math.random()): number {
-  const wait = Math.min(longestWait, firstWait * 2 ** attempt);
-  return wait / 2 + (wait / 2) * random;
+  const delay = Math.min(maxDelay, firstDelay * 2 ** attempt);
+  return delay / 2 + (delay / 2) * random;
 }
 
-/** How often to look at the clock, and what gap in it means that the computer slept. */
-const tick = 5000;
-const slept = 15_000;
+// The clock is checked at this interval. A larger gap means that the computer was suspended. In milliseconds.
+const clockCheckInterval = 5000;
+const suspendedAfter = 15_000;
 
 /** Watches a machine until the returned function is called. */
 export function watch(machineId: string, handlers: LiveHandlers): () => void {
-  const follower = new LiveState();
+  const state = new LiveState();
   let socket: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let frame: number | undefined;
   let attempt = 0;
-  let over = false;
-  let asking = false;
+  let stopped = false;
+  let resyncing = false;
 
   const subscribe = (since: string | undefined) => {
-    const request: LiveRequest = { action: "subscribe", machine_id: machineId, changes: true, ...(since && { since }) };
+    const request: LiveRequest = {
+      action: "subscribe",
+      machine_id: machineId,
+      changes: true,
+      ...(since && { since }),
+    };
     socket?.send(JSON.stringify(request));
   };
 
   const connect = () => {
     clearTimeout(timer);
-    handlers.status("connecting");
+    handlers.onStatus("connecting");
     const url = new URL("/api/v1/live", window.location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    const mine = new WebSocket(url);
-    socket = mine;
-    mine.onopen = () => {
-      asking = false;
-      subscribe(follower.at);
+    const opened = new WebSocket(url);
+    socket = opened;
+    opened.onopen = () => {
+      resyncing = false;
+      subscribe(state.at);
     };
-    mine.onmessage = (event) => receive(JSON.parse(event.data as string) as LiveMessage);
-    mine.onclose = ({ code }) => {
-      if (over || socket !== mine) return;
-      if (code === closeEnded || code === closeGrant) {
-        over = true;
-        handlers.status(code === closeEnded ? "ended" : "unknown");
+    opened.onmessage = (event) => receive(JSON.parse(event.data as string) as LiveMessage);
+    opened.onclose = ({ code }) => {
+      if (stopped || socket !== opened) return;
+      if (code === sessionEnded || code === accessRevoked) {
+        stopped = true;
+        handlers.onStatus(code === sessionEnded ? "ended" : "unknown");
         return;
       }
-      handlers.status("lost");
+      handlers.onStatus("lost");
       timer = setTimeout(connect, backoff(attempt++));
     };
   };
@@ -73,63 +81,65 @@ export function watch(machineId: string, handlers: LiveHandlers): () => void {
     switch (type) {
       case "subscribed":
         attempt = 0;
-        handlers.status("live");
+        handlers.onStatus("live");
         break;
       case "changes_message":
-        switch (follower.take(message)) {
-          case "new":
-            asking = false;
-            frame ??= requestAnimationFrame(show);
+        switch (state.apply(message)) {
+          case "applied":
+            resyncing = false;
+            frame ??= requestAnimationFrame(render);
             break;
-          case "lost":
-            if (!asking) subscribe(undefined);
-            asking = true;
+          case "gap":
+            if (!resyncing) subscribe(undefined);
+            resyncing = true;
         }
         break;
       case "error":
         if (message.code === "unknown_machine") {
-          over = true;
+          stopped = true;
           socket?.close();
-          handlers.status("unknown");
+          handlers.onStatus("unknown");
         }
     }
   };
 
-  // However fast snapshots come, and after a time in the background: one update per frame.
-  const show = () => {
+  // Several messages can arrive within one frame, and many while the page is in the background.
+  const render = () => {
     frame = undefined;
-    const snapshot = follower.snapshot();
-    if (snapshot && !over) handlers.snapshot(snapshot);
+    const snapshot = state.snapshot();
+    if (snapshot && !stopped) handlers.onSnapshot(snapshot);
   };
 
-  // A laptop that wakes up should not wait for the rest of a back-off, nor trust a
-  // socket from before: the server's end of it may be long gone.
-  const comeBack = () => {
-    if (over) return;
+  // After the computer was suspended or offline, connect at once instead of after the backoff. The
+  // old socket is not used any more, because the server may have closed its end.
+  const reconnect = () => {
+    if (stopped) return;
     attempt = 0;
     const old = socket;
     connect();
     old?.close();
   };
-  const online = () => socket?.readyState !== WebSocket.OPEN && comeBack();
-  let looked = Date.now();
-  const look = () => {
-    if (document.hidden) return; // timers are slow then, and nobody looks
-    const gap = Date.now() - looked;
-    looked = Date.now();
-    if (gap > slept) comeBack();
+  const onOnline = () => {
+    if (socket?.readyState !== WebSocket.OPEN) reconnect();
   };
-  const clock = setInterval(look, tick);
-  window.addEventListener("online", online);
-  document.addEventListener("visibilitychange", look);
+  let lastCheck = Date.now();
+  const checkClock = () => {
+    if (document.hidden) return; // Browsers throttle the timers of hidden pages.
+    const gap = Date.now() - lastCheck;
+    lastCheck = Date.now();
+    if (gap > suspendedAfter) reconnect();
+  };
+  const clock = setInterval(checkClock, clockCheckInterval);
+  window.addEventListener("online", onOnline);
+  document.addEventListener("visibilitychange", checkClock);
   connect();
   return () => {
-    over = true;
+    stopped = true;
     clearTimeout(timer);
     clearInterval(clock);
     if (frame !== undefined) cancelAnimationFrame(frame);
-    window.removeEventListener("online", online);
-    document.removeEventListener("visibilitychange", look);
+    window.removeEventListener("online", onOnline);
+    document.removeEventListener("visibilitychange", checkClock);
     socket?.close();
   };
 }

@@ -3,24 +3,31 @@ import { useEffect, useState } from "react";
 import { currentUserQuery } from "../api/account";
 import { type LiveSnapshot, type LiveStatus, watch } from "./socket";
 
-/** The newest snapshot of a machine, and whether the connection is up; nothing is watched unless wanted. */
-export function useLive(
-  machineId: string,
-  wanted: boolean,
-): { snapshot: LiveSnapshot | undefined; status: LiveStatus } {
+interface Live {
+  snapshot: LiveSnapshot | undefined;
+  status: LiveStatus;
+}
+
+/** Returns the newest snapshot of a machine and the state of the connection. There is none unless it is enabled. */
+export function useLive(machineId: string, enabled: boolean): Live {
   const [snapshot, setSnapshot] = useState<LiveSnapshot>();
   const [status, setStatus] = useState<LiveStatus>("connecting");
   const queries = useQueryClient();
   useEffect(() => {
-    if (!wanted) return;
-    setSnapshot(undefined);
-    return watch(machineId, {
-      snapshot: setSnapshot,
-      status: (status) => {
+    if (!enabled) return;
+    const stop = watch(machineId, {
+      onSnapshot: setSnapshot,
+      onStatus: (status) => {
         setStatus(status);
-        if (status === "ended") void queries.invalidateQueries({ queryKey: currentUserQuery.queryKey, exact: true });
+        if (status === "ended") {
+          void queries.invalidateQueries({ queryKey: currentUserQuery.queryKey, exact: true });
+        }
       },
     });
-  }, [machineId, wanted, queries]);
+    return () => {
+      stop();
+      setSnapshot(undefined);
+    };
+  }, [machineId, enabled, queries]);
   return { snapshot, status };
 }

@@ -1,5 +1,4 @@
-// The same cases as snapshot/cases_test.go, so that the page makes of a snapshot
-// what the server makes of it.
+// The same cases as snapshot/cases_test.go: the page and the server must give the same results.
 import { describe, expect, test } from "vitest";
 import diffCases from "../../../snapshot/testdata/cases/diff.json";
 import replayCases from "../../../snapshot/testdata/cases/replay.json";
@@ -24,17 +23,15 @@ const process = (given: Partial<Process>): Process => ({
   ...given,
 });
 
-/** Writes a forest as 1(2(3) 4). */
+/** Formats a forest as 1(2(3) 4). */
 const render = (forest: Node[]): string =>
-  forest.map((node) => node.process.pid + (node.children.length ? `(${render(node.children)})` : "")).join(" ");
+  forest.map((node) => `${node.process.pid}` + (node.children.length ? `(${render(node.children)})` : "")).join(" ");
 
 describe("tree", () => {
   for (const one of treeCases) {
     test(one.name, () => {
       if (one.chain === undefined) {
-        expect(render(prune(tree((one.processes ?? []).map(process)), (p) => !one.exclude?.includes(p.name)))).toBe(
-          one.want,
-        );
+        expect(render(prune(tree(one.processes.map(process)), (p) => !one.exclude?.includes(p.name)))).toBe(one.want);
         return;
       }
       let count = 0;
@@ -77,10 +74,10 @@ describe("replay", () => {
         seen.push(replay.processes());
         expect(replay.processes()).toEqual(one.want[i]);
       });
-      expect(seen, "lists that were handed out have changed").toEqual(one.want);
+      expect(seen, "returned lists must not change").toEqual(one.want);
     });
   }
-  test("changes of what is not known are refused, and change nothing", () => {
+  test("changes to unknown processes are rejected without effect", () => {
     const replay = new Replay();
     replay.apply({ kind: "full", processes: [{ pid: 1, ppid: 0, name: "init" }] });
     const before = replay.processes();
@@ -88,7 +85,7 @@ describe("replay", () => {
     expect(replay.apply({ kind: "changes", processes: [{ pid: 1, threads: 9 }, { pid: 8 }] })).toBe(false);
     expect(replay.processes()).toEqual(before);
   });
-  test("cpu_ms comes from cpu_usage where only that is given", () => {
+  test("cpu_ms is derived from cpu_usage if it is missing", () => {
     const replay = new Replay();
     replay.apply({ kind: "full", interval_ms: 5000, processes: [{ pid: 1, ppid: 0, name: "a", cpu_usage: 0.2 }] });
     expect(replay.processes().map((p) => [keyOf(p), p.cpu_ms, p.cpu_usage])).toEqual([["1@", 10, 0.2]]);

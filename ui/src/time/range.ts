@@ -1,44 +1,47 @@
-// Windows of time as charts show them and as they stand in a URL.
+// Time ranges in URLs, and the time windows of charts.
 
 export const spans = { "1h": 3_600_000, "3h": 10_800_000, "1d": 86_400_000, "1w": 604_800_000 } as const;
 export type SpanName = keyof typeof spans;
 export const spanNames = Object.keys(spans) as SpanName[];
 export const spanLabels: Record<SpanName, string> = { "1h": "Hour", "3h": "3 hours", "1d": "Day", "1w": "Week" };
 
-/** A range in a URL: a span that ends now, or two instants (RFC 3339); nothing is the last hour. */
+/** A range in a URL: a span up to now, or two instants (RFC 3339). The default is the last hour. */
 export interface RangeSearch {
   span?: SpanName | undefined;
   from?: string | undefined;
   to?: string | undefined;
 }
 
-/** A range in milliseconds since 1970; moving if it ends now. */
+/** A range in milliseconds since 1970. It is moving if it ends now. */
 export interface TimeWindow {
   from: number;
   to: number;
   moving: boolean;
 }
 
-/** Reads an instant as RFC 3339 or, as Grafana's links have it, in milliseconds since 1970; undefined for anything else. */
+/**
+ * Parses an instant in RFC 3339 or in milliseconds since 1970, which Grafana uses in links.
+ * Returns undefined for any other value.
+ */
 export function parseInstant(value: unknown): string | undefined {
   const time = typeof value === "number" ? value : typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : undefined;
 }
 
-/** An instant in milliseconds since 1970 as RFC 3339. */
+/** Formats milliseconds since 1970 as RFC 3339. */
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** An instant as an input of a local time takes it, to the second. */
+/** Formats an instant as the value of a datetime-local input, to the second. */
 export const toLocalInput = (ms: number): string => iso(ms - new Date(ms).getTimezoneOffset() * 60_000).slice(0, 19);
 
-/** Takes a range from a URL, as far as it makes sense. */
+/** Parses the range in a URL. Invalid values are ignored. */
 export function parseRange({ span, from, to }: Record<string, unknown>): RangeSearch {
   const [begin, end] = [parseInstant(from), parseInstant(to)];
   if (begin && end && begin < end) return { from: begin, to: end };
   return spanNames.includes(span as SpanName) && span !== "1h" ? { span: span as SpanName } : {};
 }
 
-/** What a range is now. It is moved to where it shows the instant that is looked at. */
+/** Returns the window of a range. If the selected instant is before the window, the window is centered on it. */
 export function resolveWindow(range: RangeSearch, now: number, at?: number): TimeWindow {
   if (range.from && range.to) return { from: Date.parse(range.from), to: Date.parse(range.to), moving: false };
   const span = spans[range.span ?? "1h"];

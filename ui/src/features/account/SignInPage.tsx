@@ -1,108 +1,112 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useEffect, useState } from "react";
+import { type SyntheticEvent, useEffect, useState } from "react";
+import { currentUserQuery, signInMethodsQuery, useSignIn } from "../../api/account";
 import { ApiError } from "../../api/client";
-import { signInMethodsQuery, currentUserQuery, useSignIn } from "../../api/account";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
 
-/** What the server's codes mean when the identity provider did not let somebody in. */
+/** Messages for the error codes of a sign-in through the identity provider. */
 const failures: Record<string, string> = {
-  no_role: "You are known there, but have no role here. Ask an administrator.",
-  login_failed: "The log-in there was not finished, or took too long.",
+  no_role: "Your account has no access to this server. Ask an administrator.",
+  login_failed: "The sign-in was canceled or took too long. Try again.",
 };
 
-/** Where strangers come to. Afterwards it goes on where they wanted to. */
+/** Asks for a name and a password, then opens the page that was requested first. */
 export function SignInPage() {
   const { then, failed } = useSearch({ from: "/login" });
-  const { data: self } = useQuery(currentUserQuery);
+  const { data: user } = useQuery(currentUserQuery);
   const { data: methods, error: unreachable } = useQuery(signInMethodsQuery);
   const navigate = useNavigate();
-  const login = useSignIn();
-  const [name, setName] = useState("");
-  const [password, setPassword] = useState("");
-  const [code, setCode] = useState<string>();
-  const problem = login.error instanceof ApiError ? login.error.problem : undefined;
-  const codeNeeded = problem?.code === "code_needed" || code !== undefined;
-
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    login.mutate(
-      { name, password, ...(code && { code }) },
-      {
-        onError: (error) => error instanceof ApiError && error.problem.code === "code_needed" && setCode(""),
-      },
-    );
-  };
 
   useEffect(() => {
-    if (self) void navigate({ href: then ?? "/", replace: true });
-  }, [self, then, navigate]);
+    if (user) void navigate({ href: then ?? "/", replace: true });
+  }, [user, then, navigate]);
 
   return (
     <main className="narrow">
-      <h1>Log in</h1>
+      <h1>Sign in</h1>
       {methods?.setup_needed && (
-        <Notice title="Nobody can log in yet.">
-          The server has printed a link to make the first user: look where you started it, or into its journal.
+        <Notice title="There are no accounts yet.">
+          Open the setup link that the server printed at start. You find it in the terminal or in the server’s log.
         </Notice>
       )}
-      {unreachable && <Notice kind="error" title="The server does not answer." />}
+      {unreachable && <Notice kind="error" title="Cannot reach the server." />}
       {failed && (
-        <Notice kind="error" title={`${methods?.provider ?? "The identity provider"} did not let you in.`}>
-          {failures[failed] ?? "The server's log says why."}
+        <Notice kind="error" title={`Could not sign in with ${methods?.provider ?? "the identity provider"}.`}>
+          {failures[failed] ?? "See the server’s log for the reason."}
         </Notice>
       )}
-      <form className="card" onSubmit={submit}>
-        <Field
-          label="Name"
-          value={name}
-          onChange={(e) => setName(e.target.value)}
-          autoComplete="username"
-          autoCapitalize="none"
-          spellCheck={false}
-          autoFocus
-          required
-          maxLength={64}
-        />
-        <Field
-          label="Password"
-          type="password"
-          value={password}
-          onChange={(e) => setPassword(e.target.value)}
-          autoComplete="current-password"
-          required
-          maxLength={256}
-        />
-        {codeNeeded && (
-          <Field
-            label="One-time code"
-            value={code ?? ""}
-            onChange={(e) => setCode(e.target.value)}
-            autoComplete="one-time-code"
-            inputMode="numeric"
-            autoFocus
-            required
-            maxLength={10}
-            hint="From your authenticator"
-          />
-        )}
-        {login.error && problem?.code !== "code_needed" && (
-          <p className="wrong" role="alert">
-            {login.error.message}
-          </p>
-        )}
-        <button type="submit" disabled={login.isPending}>
-          {login.isPending ? "Logging in…" : "Log in"}
-        </button>
-      </form>
+      <SignInForm />
       {methods?.provider && (
         <p>
           <a className="button" href="/api/v1/auth/oidc/login">
-            Log in with {methods.provider}
+            Sign in with {methods.provider}
           </a>
         </p>
       )}
     </main>
+  );
+}
+
+function SignInForm() {
+  const signIn = useSignIn();
+  const [name, setName] = useState("");
+  const [password, setPassword] = useState("");
+  const [code, setCode] = useState<string>();
+  const needsCode = signIn.error instanceof ApiError && signIn.error.problem.code === "code_needed";
+  const submit = (event: SyntheticEvent) => {
+    event.preventDefault();
+    signIn.mutate(
+      { name, password, ...(code && { code }) },
+      { onError: (error) => error instanceof ApiError && error.problem.code === "code_needed" && setCode("") },
+    );
+  };
+  return (
+    <form className="card" onSubmit={submit}>
+      <Field
+        label="Name"
+        value={name}
+        onChange={(e) => setName(e.target.value)}
+        autoComplete="username"
+        autoCapitalize="none"
+        spellCheck={false}
+        // eslint-disable-next-line jsx-a11y/no-autofocus -- the page has no other purpose than this form
+        autoFocus
+        required
+        maxLength={64}
+      />
+      <Field
+        label="Password"
+        type="password"
+        value={password}
+        onChange={(e) => setPassword(e.target.value)}
+        autoComplete="current-password"
+        required
+        maxLength={256}
+      />
+      {(needsCode || code !== undefined) && (
+        <Field
+          label="One-time code"
+          value={code ?? ""}
+          onChange={(e) => setCode(e.target.value)}
+          autoComplete="one-time-code"
+          inputMode="numeric"
+          // eslint-disable-next-line jsx-a11y/no-autofocus -- the field appears as the next step of the sign-in
+          autoFocus
+          required
+          maxLength={10}
+          hint="From your authenticator app"
+        />
+      )}
+      {signIn.error && !needsCode && (
+        <p className="wrong" role="alert">
+          {signIn.error.message}
+        </p>
+      )}
+      <button type="submit" disabled={signIn.isPending}>
+        {signIn.isPending ? "Signing in…" : "Sign in"}
+      </button>
+    </form>
   );
 }

@@ -5,43 +5,44 @@ import { Notice } from "../../components/Notice";
 import { ScrollRegion } from "../../components/ScrollRegion";
 import { TableHead } from "../../components/TableHead";
 import { TimeAgo } from "../../components/Timestamps";
+import { LoadMore } from "./LoadMore";
 
-/** What an entry says besides who, what and to what, in a line. */
+const isEmpty = (value: unknown) =>
+  value === null || value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
+
+/** Formats the details of an audit log entry in one line, without empty values. */
 export function formatDetail(detail: Record<string, unknown>): string {
   return Object.entries(detail)
-    .filter(
-      ([, value]) =>
-        value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0),
-    )
-    .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .filter(([, value]) => !isEmpty(value))
+    .map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(", ");
 }
 
+const columns = ["When", "User", "Action", "Target", "Address"].map((title) => ({ title }));
+
 export function AuditTab() {
   const [target, setTarget] = useState("");
-  const { data, error, hasNextPage, fetchNextPage, isFetching } = useInfiniteQuery(auditQuery(target));
-  const entries = data?.pages.flatMap((page) => page.results);
+  const audit = useInfiniteQuery(auditQuery(target));
+  const entries = audit.data?.pages.flatMap((page) => page.results);
   return (
     <>
       <div className="heading">
         <input
           type="search"
-          aria-label="Of one target"
-          placeholder="Of one target, such as user alice"
+          aria-label="Filter by target"
+          placeholder="Filter by target, for example user alice"
           value={target}
           onChange={(e) => setTarget(e.target.value)}
         />
       </div>
-      {error && <Notice kind="error" title={error.message} />}
+      {audit.error && <Notice kind="error" title={audit.error.message} />}
       {entries?.length === 0 && (
-        <p className="quiet">{target ? `Nothing was done to “${target}”.` : "Nothing was done yet."}</p>
+        <p className="quiet">{target ? `No entries about “${target}”.` : "The audit log is empty."}</p>
       )}
       {entries && entries.length > 0 && (
         <ScrollRegion label="Audit log">
           <table className="audit">
-            <TableHead
-              columns={[{ title: "When" }, { title: "Who" }, { title: "Did" }, { title: "To" }, { title: "From" }]}
-            />
+            <TableHead columns={columns} />
             <tbody>
               {entries.map((entry, i) => (
                 <tr key={`${entry.timestamp} ${i}`}>
@@ -65,13 +66,7 @@ export function AuditTab() {
           </table>
         </ScrollRegion>
       )}
-      {hasNextPage && (
-        <p>
-          <button type="button" disabled={isFetching} onClick={() => void fetchNextPage()}>
-            More
-          </button>
-        </p>
-      )}
+      <LoadMore query={audit} />
     </>
   );
 }

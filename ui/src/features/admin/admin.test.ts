@@ -1,17 +1,16 @@
-import { expect, it, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 
 vi.stubGlobal("window", { location: { origin: "http://snapwatch.test" } });
 const { formatDetail } = await import("./AuditTab");
 const { enrolCommand } = await import("./EnrolmentTab");
 
-it("tells an entry's detail in a line, without what is empty", () => {
-  expect(formatDetail({ role: "user", tags: ["web"], machine_id: "", scopes: null, none: [], disabled: false })).toBe(
-    'role: user, tags: ["web"], disabled: false',
-  );
+test("the details of an audit log entry are formatted in one line, without empty values", () => {
+  const detail = { role: "user", tags: ["web"], machine_id: "", scopes: null, none: [], disabled: false };
+  expect(formatDetail(detail)).toBe('role: user, tags: ["web"], disabled: false');
   expect(formatDetail({})).toBe("");
 });
 
-it("says what to run on a machine", () => {
+test("the command that adds a machine", () => {
   expect(enrolCommand("swe_x", "https://snapwatch.test")).toBe(
     "SNAPWATCH_ENROLMENT_KEY=swe_x snapwatch-agent --server https://snapwatch.test",
   );

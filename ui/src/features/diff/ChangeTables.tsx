@@ -2,14 +2,21 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { ScrollRegion } from "../../components/ScrollRegion";
 import { TableHead } from "../../components/TableHead";
-import { bytes, difference as signed, number, spent as asTime } from "../../format";
+import { bytes, cpuTime, number, signedBytes } from "../../format";
 import { type Change, type Measure, difference, newestOf } from "../../processes/diff";
 import { type Process, keyOf } from "../../processes/process";
 
-/** Rows of a list before somebody asks for all. */
-const first = 20;
+/** The number of rows that are shown at first. */
+const initialRows = 20;
 
-function Section({ title, count, children }: { title: string; count: number; children: (many: number) => ReactNode }) {
+interface SectionProps {
+  title: string;
+  count: number;
+  /** Renders this many rows. */
+  children: (limit: number) => ReactNode;
+}
+
+function Section({ title, count, children }: SectionProps) {
   const [all, setAll] = useState(false);
   return (
     <section aria-label={title} className="diff-list">
@@ -17,8 +24,8 @@ function Section({ title, count, children }: { title: string; count: number; chi
         <h2>{title}</h2>
         <span className="quiet">{count}</span>
       </div>
-      <ScrollRegion label={`${title}: list`}>{children(all ? count : first)}</ScrollRegion>
-      {count > first && (
+      <ScrollRegion label={`${title}: list`}>{children(all ? count : initialRows)}</ScrollRegion>
+      {count > initialRows && (
         <button type="button" className="plain" onClick={() => setAll(!all)}>
           {all ? "Show fewer" : `Show all ${count}`}
         </button>
@@ -27,20 +34,12 @@ function Section({ title, count, children }: { title: string; count: number; chi
   );
 }
 
-const columnsOf = (by: Measure | undefined) => [
-  { title: "Process" },
-  { title: "PID", right: true },
-  { title: "User" },
-  ...(by ? [by === "memory" ? "Memory before" : "Threads before", "After", "Change"] : []).map((title) => ({
-    title,
-    right: true,
-  })),
-  { title: "CPU in between", right: true },
-];
+const numberColumns = (titles: string[]) => titles.map((title) => ({ title, right: true }));
+const processColumns = [{ title: "Process" }, { title: "PID", right: true }, { title: "User" }];
 
-type Identified = Pick<Process, "pid" | "started_at" | "name" | "command_line" | "user">;
+type ProcessIdentity = Pick<Process, "pid" | "started_at" | "name" | "command_line" | "user">;
 
-function Subject({ machineId, process, at }: { machineId: string; process: Identified; at: string }) {
+function ProcessCells({ machineId, process, at }: { machineId: string; process: ProcessIdentity; at: string }) {
   return (
     <>
       <th scope="row">
@@ -61,40 +60,42 @@ function Subject({ machineId, process, at }: { machineId: string; process: Ident
   );
 }
 
-interface ListProps {
+interface ChangeTableProps {
   title: string;
   machineId: string;
   from: string;
   to: string;
   changes: Change[];
   by: Measure;
-  spent: ReadonlyMap<string, number | null>;
+  /** CPU time between the two instants, in milliseconds, by process key. */
+  cpuMs: ReadonlyMap<string, number | null>;
 }
 
-/** Processes of which the same became. */
-export function ChangeTable({ title, machineId, from, to, changes, by, spent }: ListProps) {
+/** Lists the processes with one kind of change. */
+export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: ChangeTableProps) {
   if (changes.length === 0) return null;
-  const level = (value: number | null | undefined) => (by === "memory" ? bytes(value) : number(value));
-  const of = (process: Change["before"]) => level(by === "memory" ? process?.memory_usage : process?.threads);
-  const delta = (change: Change) =>
-    by === "memory"
-      ? signed(difference(change, by))
-      : `${difference(change, by) < 0 ? "−" : "+"}${Math.abs(difference(change, by))}`;
+  const valueOf = (process: Process | undefined) =>
+    by === "memory" ? bytes(process?.memory_usage) : number(process?.threads);
+  const changeOf = (change: Change) => {
+    const increase = difference(change, by);
+    return by === "memory" ? signedBytes(increase) : `${increase < 0 ? "−" : "+"}${Math.abs(increase)}`;
+  };
+  const before = by === "memory" ? "Memory before" : "Threads before";
   return (
     <Section title={title} count={changes.length}>
-      {(many) => (
+      {(limit) => (
         <table className="diff">
-          <TableHead columns={columnsOf(by)} />
+          <TableHead columns={[...processColumns, ...numberColumns([before, "After", "Change", "CPU time"])]} />
           <tbody>
-            {changes.slice(0, many).map((change) => {
+            {changes.slice(0, limit).map((change) => {
               const process = newestOf(change);
               return (
                 <tr key={keyOf(process)} data-pid={process.pid}>
-                  <Subject machineId={machineId} process={process} at={change.after ? to : from} />
-                  <td className="right number">{of(change.before)}</td>
-                  <td className="right number">{of(change.after)}</td>
-                  <td className={`right number ${difference(change, by) > 0 ? "more" : "less"}`}>{delta(change)}</td>
-                  <td className="right number">{asTime(spent.get(keyOf(process)))}</td>
+                  <ProcessCells machineId={machineId} process={process} at={change.after ? to : from} />
+                  <td className="right number">{valueOf(change.before)}</td>
+                  <td className="right number">{valueOf(change.after)}</td>
+                  <td className={`right number ${difference(change, by) > 0 ? "more" : "less"}`}>{changeOf(change)}</td>
+                  <td className="right number">{cpuTime(cpuMs.get(keyOf(process)))}</td>
                 </tr>
               );
             })}
@@ -105,28 +106,25 @@ export function ChangeTable({ title, machineId, from, to, changes, by, spent }: 
   );
 }
 
-/** What came and went in between: neither instant shows it. */
-export function ShortLivedTable({
-  title,
-  machineId,
-  to,
-  passed,
-}: {
+interface ShortLivedTableProps {
   title: string;
   machineId: string;
   to: string;
-  passed: (Identified & { cpu_ms: number | null })[];
-}) {
+  processes: (ProcessIdentity & { cpu_ms: number | null })[];
+}
+
+/** Lists the processes that started and ended between the two instants. */
+export function ShortLivedTable({ title, machineId, to, processes }: ShortLivedTableProps) {
   return (
-    <Section title={title} count={passed.length}>
-      {(many) => (
+    <Section title={title} count={processes.length}>
+      {(limit) => (
         <table className="diff">
-          <TableHead columns={columnsOf(undefined)} />
+          <TableHead columns={[...processColumns, ...numberColumns(["CPU time"])]} />
           <tbody>
-            {passed.slice(0, many).map((one) => (
-              <tr key={keyOf(one)} data-pid={one.pid}>
-                <Subject machineId={machineId} process={one} at={to} />
-                <td className="right number">{asTime(one.cpu_ms)}</td>
+            {processes.slice(0, limit).map((process) => (
+              <tr key={keyOf(process)} data-pid={process.pid}>
+                <ProcessCells machineId={machineId} process={process} at={to} />
+                <td className="right number">{cpuTime(process.cpu_ms)}</td>
               </tr>
             ))}
           </tbody>

@@ -2,27 +2,32 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { diffQuery } from "../../api/history";
-import { snapshotAtQuery, machineQuery } from "../../api/machines";
+import { machineName, machineQuery, snapshotAtQuery } from "../../api/machines";
+import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
+import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
+import { type ChangeKind, type Measure, compare } from "../../processes/diff";
+import { keyOf } from "../../processes/process";
 import { ChangeTable, ShortLivedTable } from "./ChangeTables";
 import { InstantCard } from "./InstantCard";
-import { csv, download, fileName } from "../../export";
-import { MachineHeading } from "../../components/MachineHeading";
-import { type ChangeKind, type Measure, compare, newestOf } from "../../processes/diff";
-import { keyOf } from "../../processes/process";
+import { diffCsv } from "./exportCsv";
 import type { DiffSearch } from "./search";
 
-const titles: Record<ChangeKind | "passed", string> = {
-  started: "Started",
-  ended: "Ended",
-  grew: "Grew",
-  shrank: "Shrank",
-  passed: "Came and went in between",
-};
+const measures: [Measure, string][] = [
+  ["memory", "Memory"],
+  ["threads", "Threads"],
+];
 
-/** Two instants of a machine side by side: what started, ended, grew. */
+const sections: [ChangeKind, string][] = [
+  ["started", "Started"],
+  ["ended", "Ended"],
+  ["grew", "Grew"],
+  ["shrank", "Shrank"],
+];
+
+/** Compares the processes of a machine at two instants. */
 export function DiffPage() {
   const { machineId } = useParams({ from: "/machines/$machineId/diff" });
   return <Diff key={machineId} machineId={machineId} />;
@@ -35,147 +40,92 @@ function Diff({ machineId }: { machineId: string }) {
   const [begin, end] = [useDebounced(from, 120), useDebounced(to, 120)];
   const before = useQuery(snapshotAtQuery(machineId, begin));
   const after = useQuery(snapshotAtQuery(machineId, end));
-  const { data: between, isFetching } = useQuery(diffQuery(machineId, begin, end));
-  const lists = useMemo(
+  const between = useQuery(diffQuery(machineId, begin, end));
+  const differences = useMemo(
     () => before.data && after.data && compare(before.data.processes ?? [], after.data.processes ?? [], by),
     [before.data, after.data, by],
   );
-  const spent = useMemo(
-    () =>
-      new Map(
-        [
-          ...(between?.started ?? []),
-          ...(between?.ended ?? []),
-          ...(between?.grew ?? []),
-          ...(between?.shrank ?? []),
-        ].map((change) => [keyOf(change), change.cpu_ms]),
-      ),
-    [between],
-  );
+  const cpuMs = useMemo(() => {
+    const { started = [], ended = [], grew = [], shrank = [] } = between.data ?? {};
+    return new Map([started, ended, grew, shrank].flat().map((change) => [keyOf(change), change.cpu_ms]));
+  }, [between.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
   const error = before.error ?? after.error;
-  const name = machine?.hostname || machineId;
-  const gone = between?.passed ?? [];
-
-  const table = () =>
-    csv(
-      [
-        "change",
-        "pid",
-        "name",
-        "command_line",
-        "user",
-        "memory_before",
-        "memory_after",
-        "threads_before",
-        "threads_after",
-        "cpu_ms",
-      ],
-      [
-        ...(Object.keys(lists ?? {}) as ChangeKind[]).flatMap((kind) =>
-          (lists?.[kind] ?? []).map((one) => {
-            const p = newestOf(one);
-            return [
-              kind,
-              p.pid,
-              p.name,
-              p.command_line,
-              p.user,
-              one.before?.memory_usage,
-              one.after?.memory_usage,
-              one.before?.threads,
-              one.after?.threads,
-              spent.get(keyOf(p)),
-            ];
-          }),
-        ),
-        ...gone.map((one) => [
-          "passed",
-          one.pid,
-          one.name,
-          one.command_line,
-          one.user,
-          null,
-          null,
-          null,
-          null,
-          one.cpu_ms,
-        ]),
-      ],
-    );
+  const name = machineName(machine, machineId);
+  const shortLived = between.data?.passed ?? [];
+  const unchanged =
+    differences && shortLived.length === 0 && Object.values(differences).every((list) => list.length === 0);
 
   return (
     <main>
       <MachineHeading name={name} machineId={machineId}>
-        <span className="quiet">two instants compared</span>
+        <span className="quiet">Compare two times</span>
         <span className="spacer" />
         <div className="range" role="group" aria-label="Compare by">
-          {(["memory", "threads"] as Measure[]).map((one) => (
+          {measures.map(([measure, label]) => (
             <button
-              key={one}
+              key={measure}
               type="button"
               className="choice"
-              aria-pressed={by === one}
-              onClick={() => change({ by: one === "memory" ? undefined : one })}
+              aria-pressed={by === measure}
+              onClick={() => change({ by: measure === "memory" ? undefined : measure })}
             >
-              {one === "memory" ? "Memory" : "Threads"}
+              {label}
             </button>
           ))}
         </div>
         <button
           type="button"
           className="plain"
-          disabled={!lists}
-          onClick={() => download(`${fileName(name, "diff")}.csv`, table())}
+          disabled={!differences}
+          onClick={() =>
+            differences && download(`${fileName(name, "diff")}.csv`, diffCsv(differences, shortLived, cpuMs))
+          }
         >
-          Export (CSV)
+          Export CSV
         </button>
       </MachineHeading>
-      <ProgressBar busy={before.isFetching || after.isFetching || isFetching} />
+      <ProgressBar busy={before.isFetching || after.isFetching || between.isFetching} />
       <div className="sides">
         <InstantCard
           title="Before"
           machineId={machineId}
           at={from}
-          timestamp={before.data?.timestamp}
-          metrics={before.data?.machine_snapshot}
-          processes={before.data?.processes?.length}
+          snapshot={before.data}
           onChange={(at) => change(at < to ? { from: at } : { from: at, to: at })}
         />
         <InstantCard
           title="After"
           machineId={machineId}
           at={to}
-          timestamp={after.data?.timestamp}
-          metrics={after.data?.machine_snapshot}
-          processes={after.data?.processes?.length}
+          snapshot={after.data}
           onChange={(at) => change(at > from ? { to: at } : { from: at, to: at })}
         />
       </div>
       {error && (
-        <Notice kind="error" title="One of the instants could not be read.">
+        <Notice kind="error" title="Could not load the snapshots.">
           {error.message}
         </Notice>
       )}
-      {!lists && !error && <Notice title="Loading…" />}
-      {lists && Object.values(lists).every((list) => list.length === 0) && gone.length === 0 && (
-        <Notice title="Nothing is different." />
-      )}
-      {lists &&
-        (["started", "ended", "grew", "shrank"] as ChangeKind[]).map((kind) => (
+      {!differences && !error && <Notice title="Loading…" />}
+      {unchanged && <Notice title="No differences." />}
+      {differences &&
+        sections.map(([kind, title]) => (
           <ChangeTable
             key={kind}
-            title={titles[kind]}
+            title={title}
             machineId={machineId}
             from={begin}
             to={end}
-            changes={lists[kind]}
+            changes={differences[kind]}
             by={by}
-            spent={spent}
+            cpuMs={cpuMs}
           />
         ))}
-      {gone.length > 0 && <ShortLivedTable title={titles.passed} machineId={machineId} to={end} passed={gone} />}
+      {shortLived.length > 0 && (
+        <ShortLivedTable title="Started and ended in between" machineId={machineId} to={end} processes={shortLived} />
+      )}
     </main>
   );
 }

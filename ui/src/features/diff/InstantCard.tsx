@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import type { MachineMetrics } from "../../api/client";
+import type { SnapshotView } from "../../api/client";
 import { DateTime } from "../../components/Timestamps";
 import { bytes, number, percent, share, utc } from "../../format";
 import { iso, toLocalInput } from "../../time/range";
@@ -7,15 +7,15 @@ import { iso, toLocalInput } from "../../time/range";
 interface InstantCardProps {
   title: string;
   machineId: string;
+  /** The selected instant. */
   at: string;
-  timestamp: string | undefined;
-  metrics: MachineMetrics | undefined;
-  processes: number | undefined;
+  /** The snapshot at this instant; undefined while it is loading. */
+  snapshot: SnapshotView | undefined;
   onChange: (at: string) => void;
 }
 
-/** One of the two instants: which it is, to be changed, and the machine then. */
-export function InstantCard({ title, machineId, at, timestamp, metrics: m, processes, onChange }: InstantCardProps) {
+/** Selects one of the two instants, and summarizes the machine at that time. */
+export function InstantCard({ title, machineId, at, snapshot, onChange }: InstantCardProps) {
   const move = (ms: number) => onChange(iso(Date.parse(at) + ms));
   return (
     <section className="card" aria-label={title}>
@@ -24,7 +24,7 @@ export function InstantCard({ title, machineId, at, timestamp, metrics: m, proce
         <input
           type="datetime-local"
           step="1"
-          aria-label={`${title}: instant`}
+          aria-label={`${title}: time`}
           title={utc(at)}
           value={toLocalInput(Date.parse(at))}
           onChange={(e) => {
@@ -40,15 +40,20 @@ export function InstantCard({ title, machineId, at, timestamp, metrics: m, proce
         </button>
         <span className="spacer" />
         <Link to="/machines/$machineId" params={{ machineId }} search={{ at }}>
-          Show all of it
+          View snapshot
         </Link>
       </div>
-      {m && timestamp && (
-        <p className="number">
-          <DateTime at={timestamp} /> · {processes} processes · CPU {percent(m.cpu_usage)} · memory {bytes(m.used_ram)}{" "}
-          ({percent(share(m.used_ram, m.total_ram))}) · load {number(m.load1, 2)}
-        </p>
-      )}
+      {snapshot && <Summary snapshot={snapshot} />}
     </section>
+  );
+}
+
+function Summary({ snapshot: { timestamp, processes, machine_snapshot: metrics } }: { snapshot: SnapshotView }) {
+  return (
+    <p className="number">
+      <DateTime at={timestamp} /> · {processes?.length} processes · CPU {percent(metrics.cpu_usage)} · memory{" "}
+      {bytes(metrics.used_ram)} ({percent(share(metrics.used_ram, metrics.total_ram))}) · load{" "}
+      {number(metrics.load1, 2)}
+    </p>
   );
 }

@@ -1,13 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { useState } from "react";
 import { findQuery } from "../../api/history";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { DateTime } from "../../components/Timestamps";
-import { MatchList } from "./MatchList";
-import { parseSearch } from "./parseSearch";
 import { iso } from "../../time/range";
+import { MatchList } from "./MatchList";
+import { type ParsedSearch, parseSearch } from "./parseSearch";
 
 const examples = [
   "postgres",
@@ -18,59 +18,76 @@ const examples = [
   "java 2026-11-01 23:59",
 ];
 
-/** Where and when something ran. */
+/** Finds processes on all machines by name or command line, and by time. */
 export function FindPage() {
   const { q = "" } = useSearch({ from: "/find" });
-  const question = useMemo(() => parseSearch(q, Date.now()), [q]);
-  const time = question.at === undefined ? undefined : iso(question.at);
-  const window = { from: iso(question.from ?? 0), to: iso(question.to ?? 1) };
-  const { data, error, isFetching, isPlaceholderData } = useQuery({
-    ...findQuery({ text: question.text, ...(time ? { time } : window) }),
-    enabled: question.text !== "",
-  });
+  return <Find key={q} query={q} />;
+}
+
+function Find({ query }: { query: string }) {
+  // Relative times refer to the moment of the search, so the text is parsed only once.
+  const [search] = useState(() => parseSearch(query, Date.now()));
   return (
     <main>
       <div className="heading">
-        <h1>Find</h1>
-        {question.text && (
-          <span data-testid="question">
-            <strong>{question.text}</strong>{" "}
-            <span className="quiet">
-              {time ? (
-                <>
-                  at <DateTime at={time} />
-                </>
-              ) : (
-                <>
-                  from <DateTime at={window.from} /> to <DateTime at={window.to} />
-                </>
-              )}
-            </span>
-          </span>
-        )}
+        <h1>Find processes</h1>
+        {search.text && <SearchSummary search={search} />}
       </div>
+      {search.text ? <Results search={search} /> : <Examples />}
+    </main>
+  );
+}
+
+function SearchSummary({ search: { text, time } }: { search: ParsedSearch }) {
+  return (
+    <span data-testid="search">
+      <strong>{text}</strong>{" "}
+      <span className="quiet">
+        {"at" in time ? (
+          <>
+            at <DateTime at={iso(time.at)} />
+          </>
+        ) : (
+          <>
+            from <DateTime at={iso(time.from)} /> to <DateTime at={iso(time.to)} />
+          </>
+        )}
+      </span>
+    </span>
+  );
+}
+
+function Results({ search: { text, time } }: { search: ParsedSearch }) {
+  const at = "at" in time ? iso(time.at) : undefined;
+  const when = "at" in time ? { time: iso(time.at) } : { from: iso(time.from), to: iso(time.to) };
+  const { data, error, isFetching } = useQuery(findQuery({ text, ...when }));
+  return (
+    <>
       <ProgressBar busy={isFetching} />
-      {!question.text && (
-        <Notice title="What ran, where, and when?">
-          Type part of a name or command line and then, if you like, a time:
-          <ul>
-            {examples.map((example) => (
-              <li key={example}>
-                <Link to="/find" search={{ q: example }}>
-                  {example}
-                </Link>
-              </li>
-            ))}
-          </ul>
-        </Notice>
-      )}
-      {error && question.text && (
-        <Notice kind="error" title="It could not be looked for.">
+      {error && (
+        <Notice kind="error" title="The search failed.">
           {error.message}
         </Notice>
       )}
-      {!data && !error && question.text && <Notice title="Looking…" />}
-      {data && question.text && !isPlaceholderData && <MatchList answer={data} at={time} />}
-    </main>
+      {!data && !error && <Notice title="Searching…" />}
+      {data && <MatchList answer={data} at={at} />}
+    </>
+  );
+}
+
+function Examples() {
+  return (
+    <Notice title="Find a process on any machine, at any time.">
+      Enter part of a name or command line. You can add a time, for example:
+      <ul>
+        {examples.map((example) => (
+          <li key={example}>
+            <Link to="/find" search={{ q: example }}>
+              {example}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </Notice>
   );
 }

@@ -3,41 +3,42 @@ import { useState } from "react";
 import type { Process, ProcessMatch, Usage } from "../../api/client";
 import { Notice } from "../../components/Notice";
 import { DateTime } from "../../components/Timestamps";
-import { bytes, spent, percent } from "../../format";
+import { bytes, cpuTime, percent } from "../../format";
 import { keyOf } from "../../processes/process";
 
 interface MatchListProps {
   answer: { results: ProcessMatch[]; next_cursor: string | null };
-  /** The instant that was asked about; undefined for a window. */
+  /** The instant of the search; undefined for a window. */
   at: string | undefined;
 }
 
-/** Processes of one machine before somebody asks for all. */
-const first = 5;
+/** The number of processes of a machine that are shown at first. */
+const initialProcesses = 5;
 
-/** On which machines processes ran. Each leads to the machine at that instant. */
+/** Lists the machines on which matching processes ran. */
 export function MatchList({ answer, at }: MatchListProps) {
-  if (answer.results.length === 0)
+  if (answer.results.length === 0) {
     return (
-      <Notice title="No machine ran it then.">
-        {answer.next_cursor && "Not all machines could be looked at; look for something more particular."}
+      <Notice title="No matching processes at this time.">
+        {answer.next_cursor && "Not all machines were searched. Use a more specific search."}
       </Notice>
     );
+  }
   return (
     <>
       {answer.results.map((match) => (
-        <OneMachine key={match.machine_id} match={match} name={match.hostname || match.machine_id} at={at} />
+        <MachineMatches key={match.machine_id} match={match} name={match.hostname || match.machine_id} at={at} />
       ))}
       {answer.next_cursor && (
-        <Notice title="There are more machines.">Look for something more particular, or at a shorter time.</Notice>
+        <Notice title="There are more results.">Use a more specific search or a shorter time range.</Notice>
       )}
     </>
   );
 }
 
-function OneMachine({ match, name, at }: { match: ProcessMatch; name: string; at: string | undefined }) {
+function MachineMatches({ match, name, at }: { match: ProcessMatch; name: string; at: string | undefined }) {
   const [all, setAll] = useState(false);
-  const seen: (Process | Usage)[] = match.processes ?? match.usages ?? [];
+  const processes: (Process | Usage)[] = match.processes ?? match.usages ?? [];
   const machineId = match.machine_id;
   return (
     <section className="card match" aria-label={name} data-machine={machineId}>
@@ -48,7 +49,7 @@ function OneMachine({ match, name, at }: { match: ProcessMatch; name: string; at
           </Link>
         </h2>
         <span className="quiet">
-          {seen.length} {seen.length === 1 ? "process" : "processes"}
+          {processes.length} {processes.length === 1 ? "process" : "processes"}
           {match.timestamp && (
             <>
               {" "}
@@ -58,52 +59,59 @@ function OneMachine({ match, name, at }: { match: ProcessMatch; name: string; at
         </span>
       </div>
       <ul className="rows">
-        {seen.slice(0, all ? seen.length : first).map((process) => (
+        {processes.slice(0, all ? processes.length : initialProcesses).map((process) => (
           <li key={keyOf({ pid: process.pid ?? 0, started_at: process.started_at })} data-pid={process.pid}>
-            <span className="sighted">
-              {process.pid !== undefined && (
-                <Link
-                  to="/machines/$machineId"
-                  params={{ machineId }}
-                  search={{ at: at ?? instantIn(process as Usage), filter: String(process.pid) }}
-                  title="The machine at that instant"
-                >
-                  {process.name}
-                </Link>
-              )}{" "}
+            <span className="match-process">
+              <ProcessLink machineId={machineId} process={process} at={at} />{" "}
               <span className="number quiet">{process.pid}</span> <code className="quiet">{process.command_line}</code>
             </span>
             <span className="number quiet">
-              {"cpu_ms_max" in process ? <Used usage={process} /> : <Ran process={process} />}
+              {isUsage(process) ? <UsageSummary usage={process} /> : <ProcessSummary process={process} />}
             </span>
           </li>
         ))}
       </ul>
-      {seen.length > first && (
+      {processes.length > initialProcesses && (
         <button type="button" className="plain" onClick={() => setAll(!all)}>
-          {all ? "Show fewer" : `Show all ${seen.length}`}
+          {all ? "Show fewer" : `Show all ${processes.length}`}
         </button>
       )}
     </section>
   );
 }
 
-/** An instant of the window at which it ran. */
-const instantIn = (usage: Usage): string => usage.latest_sample;
+/** Reports whether a match is the usage in a window, and not the state at an instant. */
+const isUsage = (process: Process | Usage): process is Usage => "cpu_ms_max" in process;
 
-function Ran({ process }: { process: Process }) {
+function ProcessLink(props: { machineId: string; process: Process | Usage; at: string | undefined }) {
+  const { machineId, process } = props;
+  const at = props.at ?? (isUsage(process) ? process.latest_sample : undefined);
+  if (process.pid === undefined) return null;
+  return (
+    <Link
+      to="/machines/$machineId"
+      params={{ machineId }}
+      search={{ at, filter: String(process.pid) }}
+      title="View the machine at this time"
+    >
+      {process.name}
+    </Link>
+  );
+}
+
+function ProcessSummary({ process }: { process: Process }) {
   return (
     <>
-      {process.user} · {percent(process.cpu_usage)} · {bytes(process.memory_usage)}
+      {process.user} · {percent(process.cpu_usage)} CPU · {bytes(process.memory_usage)}
     </>
   );
 }
 
-function Used({ usage }: { usage: Usage }) {
+function UsageSummary({ usage }: { usage: Usage }) {
   return (
     <>
-      <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> · {spent(usage.cpu_ms)} CPU ·{" "}
-      {bytes(usage.memory_max)} at most
+      <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> · {cpuTime(usage.cpu_ms)} CPU time ·
+      up to {bytes(usage.memory_max)}
     </>
   );
 }

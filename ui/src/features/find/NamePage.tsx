@@ -6,25 +6,28 @@ import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { TimeRangePicker } from "../../components/TimeRangePicker";
 import { useNow } from "../../hooks/useNow";
+import { type RangeSearch, type TimeWindow, iso, resolveWindow, zoomRange } from "../../time/range";
 import { MatchList } from "./MatchList";
-import { iso, resolveWindow, zoomRange } from "../../time/range";
 
-/** In milliseconds. */
-const lookAgain = 300_000;
+/** How often the list of machines is reloaded while the window moves, in milliseconds. */
+const reloadInterval = 300_000;
 
-/** All processes of one name on all machines: what they use together, and where they run. */
+/** Rounds the ends of a moving window up to the reload interval, so that the list is not reloaded more often. */
+function roundWindow({ from, to, moving }: TimeWindow): { from: string; to: string } {
+  const round = (ms: number) => iso(moving ? Math.ceil(ms / reloadInterval) * reloadInterval : ms);
+  return { from: round(from), to: round(to) };
+}
+
+/** The total resource usage of all processes of a name, and the machines on which they run. */
 export function NamePage() {
   const { name } = useParams({ from: "/processes/$name" });
   const { span = "1d", from, to } = useSearch({ from: "/processes/$name" });
   const navigate = useNavigate({ from: "/processes/$name" });
   const window = resolveWindow({ span, from, to }, useNow());
-  const life = useQuery(processHistoryQuery({ name }, window));
-  // A window that moves is looked at anew now and then, not every time it moves.
-  const [begin, end] = [window.from, window.to].map((at) =>
-    window.moving ? Math.ceil(at / lookAgain) * lookAgain : at,
-  ) as [number, number];
-  const found = useQuery(findQuery({ name, from: iso(begin), to: iso(end) }));
-  const error = life.error ?? found.error;
+  const history = useQuery(processHistoryQuery({ name }, window));
+  const found = useQuery(findQuery({ name, ...roundWindow(window) }));
+  const error = history.error ?? found.error;
+  const setRange = (search: RangeSearch) => void navigate({ search, resetScroll: false });
   return (
     <main>
       <div className="heading">
@@ -33,34 +36,29 @@ export function NamePage() {
           <span aria-hidden="true"> / </span>
         </nav>
         <h1>{name}</h1>
-        <span className="quiet">on every machine</span>
+        <span className="quiet">on all machines</span>
         <span className="spacer" />
         <TimeRangePicker
           range={{ span, from, to }}
-          onChange={(range) =>
-            void navigate({
-              search: { span: range.from ? undefined : (range.span ?? "1h"), from: range.from, to: range.to },
-              resetScroll: false,
-            })
-          }
+          onChange={(range) => setRange(range.from ? { from: range.from, to: range.to } : { span: range.span ?? "1h" })}
         />
       </div>
-      <ProgressBar busy={life.isFetching || found.isFetching} />
+      <ProgressBar busy={history.isFetching || found.isFetching} />
       {error && (
-        <Notice kind="error" title="It could not be read.">
+        <Notice kind="error" title="Could not load the history.">
           {error.message}
         </Notice>
       )}
       <ProcessCharts
-        many
-        loading={life.isPending}
-        points={life.data?.points ?? []}
+        aggregate
+        loading={history.isPending}
+        points={history.data?.points ?? []}
         raw={false}
         window={window}
         mark={undefined}
-        onZoom={(begin, end) => void navigate({ search: zoomRange(begin, end), resetScroll: false })}
+        onZoom={(begin, end) => setRange(zoomRange(begin, end))}
       />
-      <h2 className="page-title">Where it ran</h2>
+      <h2 className="page-title">Machines</h2>
       {found.data && <MatchList answer={found.data} at={undefined} />}
     </main>
   );

@@ -1,16 +1,20 @@
 import { useNavigate, useRouterState } from "@tanstack/react-router";
-import { type FormEvent, useEffect, useState } from "react";
+import { type SyntheticEvent, useState } from "react";
 
-/** The search over the fleet and time, on every page. */
+/** Searches processes on all machines. Shown on every page. */
 export function SearchBox() {
-  const asked =
+  const query =
     useRouterState({
       select: ({ location }) => (location.pathname === "/find" ? (location.search as { q?: string }).q : undefined),
     }) ?? "";
-  const [text, setText] = useState(asked);
+  const [text, setText] = useState(query);
+  const [lastQuery, setLastQuery] = useState(query);
   const navigate = useNavigate();
-  useEffect(() => setText(asked), [asked]);
-  const submit = (event: FormEvent) => {
+  if (query !== lastQuery) {
+    setLastQuery(query);
+    setText(query);
+  }
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     if (text.trim()) void navigate({ to: "/find", search: { q: text.trim() } });
   };

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { parseSearch } from "./parseSearch";
 
-// A Monday, in whatever zone the tests run.
+// A Monday, in the time zone of the test run.
 const now = new Date(2026, 10, 23, 14, 30).getTime();
 const local = (day: number, hours: number, minutes = 0, seconds = 0) =>
   new Date(2026, 10, day, hours, minutes, seconds).getTime();
 const hour = 3_600_000;
 
 describe("an instant", () => {
-  for (const [typed, text, at] of [
+  for (const [input, text, at] of [
     ["postgres yesterday at 3", "postgres", local(22, 3)],
     ["postgres yesterday 03:12:05", "postgres", local(22, 3, 12, 5)],
     ["nginx -g daemon at 3pm", "nginx -g daemon", local(22, 15)],
@@ -26,19 +26,19 @@ describe("an instant", () => {
     ["java 2026-11-23T03:12:00Z", "java", Date.parse("2026-11-23T03:12:00Z")],
     ["  Java   AT 3 PM ", "Java", local(22, 15)],
   ] as [string, string, number][]) {
-    test(typed, () => expect(parseSearch(typed, now)).toEqual({ text, at }));
+    test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { at } }));
   }
 });
 
 describe("a window", () => {
-  for (const [typed, text, from, to] of [
+  for (const [input, text, from, to] of [
     ["postgres", "postgres", now - 24 * hour, now],
     ["postgres yesterday", "postgres", local(22, 0), local(23, 0)],
     ["postgres today", "postgres", local(23, 0), now],
     ["postgres last hour", "postgres", now - hour, now],
     ["postgres in the last 3 days", "postgres", now - 72 * hour, now],
     ["postgres 2026-11-03", "postgres", local(3, 0), local(4, 0)],
-    // What is no time is what is looked for.
+    // Anything that is not a valid time is part of the text.
     ["sleep 3", "sleep 3", now - 24 * hour, now],
     ["backup 2026-02-31", "backup 2026-02-31", now - 24 * hour, now],
     ["run at 25", "run at 25", now - 24 * hour, now],
@@ -46,6 +46,6 @@ describe("a window", () => {
     ["snow", "snow", now - 24 * hour, now],
     ["", "", now - 24 * hour, now],
   ] as [string, string, number, number][]) {
-    test(typed, () => expect(parseSearch(typed, now)).toEqual({ text, from, to }));
+    test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { from, to } }));
   }
 });

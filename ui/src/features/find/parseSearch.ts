@@ -1,109 +1,117 @@
-// Reads what people type into the search box: what they look for, and then when:
-// "postgres yesterday at 3", "nginx 2 h ago", "java last week". Times are the viewer's.
+// Parses the search box: a text, then a time in the time zone of the user.
+// Examples: "postgres yesterday at 3", "nginx 2 h ago", "java last week".
 
-/** What was asked for: at an instant, or in a window, in milliseconds since 1970. */
+/** An instant or a window, in milliseconds since 1970. */
+type SearchTime = { at: number } | { from: number; to: number };
+
 export interface ParsedSearch {
   text: string;
-  at?: number;
-  from?: number;
-  to?: number;
+  time: SearchTime;
 }
 
 const second = 1000;
-const units: Record<string, number> = {
-  s: second,
-  sec: second,
-  second: second,
-  m: 60 * second,
-  min: 60 * second,
-  minute: 60 * second,
-  h: 3600 * second,
-  hour: 3600 * second,
-  d: 86400 * second,
-  day: 86400 * second,
-  w: 604800 * second,
-  week: 604800 * second,
-};
-const unit = `(${Object.keys(units)
-  .sort((a, b) => b.length - a.length)
-  .join("|")})s?`;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+const week = 7 * day;
+
+const units = new Map([
+  ["s", second],
+  ["sec", second],
+  ["second", second],
+  ["m", minute],
+  ["min", minute],
+  ["minute", minute],
+  ["h", hour],
+  ["hour", hour],
+  ["d", day],
+  ["day", day],
+  ["w", week],
+  ["week", week],
+]);
+const unitMs = (name: string) => units.get(name) ?? 0;
 const weekdays = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
-const day = `(?:on\\s+)?(today|yesterday|${weekdays.join("|")}|\\d{4}-\\d{2}-\\d{2})`;
-const clock = "(?:at\\s+)?(\\d{1,2})(?::(\\d{2})(?::(\\d{2}))?)?\\s*(am|pm)?";
 
-type Reader = (found: string[], now: number) => Omit<ParsedSearch, "text"> | undefined;
+// Parts of the patterns below. Longer units come first, so that "min" is not read as "m".
+const unitPattern = `(${[...units.keys()].sort((a, b) => b.length - a.length).join("|")})s?`;
+const dayPattern = `(?:on\\s+)?(today|yesterday|${weekdays.join("|")}|\\d{4}-\\d{2}-\\d{2})`;
+const clockPattern = "(?:at\\s+)?(\\d{1,2})(?::(\\d{2})(?::(\\d{2}))?)?\\s*(am|pm)?";
 
-/** Each is tried at the end of what was typed, the first that fits counts. */
-const forms: [string, Reader][] = [
+type Parser = (groups: string[], now: number) => SearchTime | undefined;
+
+/** Patterns for the end of the text, in order of precedence. A parser returns undefined for an invalid time. */
+const formats: [pattern: string, parse: Parser][] = [
   ["(\\d{4}-\\d{2}-\\d{2}t\\S+)", ([iso = ""]) => instant(Date.parse(iso.toUpperCase()))],
-  [`${day}(?:\\s+|,\\s*)${clock}`, ([name = "", ...time], now) => instant(timeOn(dayOf(name, now), time))],
-  [day, ([name = ""], now) => wholeDay(dayOf(name, now), now)],
-  [`(\\d+(?:\\.\\d+)?)\\s*${unit}\\s+ago`, ([n, of = ""], now) => instant(now - Number(n) * (units[of] ?? 0))],
   [
-    `(?:in\\s+the\\s+|the\\s+)?last\\s+(?:(\\d+(?:\\.\\d+)?)\\s*)?${unit}`,
-    ([n = "1", of = ""], now) => ({ from: now - Number(n) * (units[of] ?? 0), to: now }),
+    `${dayPattern}(?:\\s+|,\\s*)${clockPattern}`,
+    ([name = "", ...clock], now) => instant(timeOn(dayOf(name, now), clock)),
+  ],
+  [dayPattern, ([name = ""], now) => wholeDay(dayOf(name, now), now)],
+  [`(\\d+(?:\\.\\d+)?)\\s*${unitPattern}\\s+ago`, ([n, unit = ""], now) => instant(now - Number(n) * unitMs(unit))],
+  [
+    `(?:in\\s+the\\s+|the\\s+)?last\\s+(?:(\\d+(?:\\.\\d+)?)\\s*)?${unitPattern}`,
+    ([n = "1", unit = ""], now) => ({ from: now - Number(n) * unitMs(unit), to: now }),
   ],
   ["now", (_, now) => instant(now)],
-  ["(?:at\\s+)(\\d{1,2})()()\\s*(am|pm)?", (time, now) => instant(latest(time, now))],
-  ["(?:at\\s+)?(\\d{1,2}):(\\d{2})(?::(\\d{2}))?\\s*(am|pm)?", (time, now) => instant(latest(time, now))],
-  ["(\\d{1,2})()()\\s*(am|pm)", (time, now) => instant(latest(time, now))],
+  ["(?:at\\s+)(\\d{1,2})()()\\s*(am|pm)?", (clock, now) => instant(latest(clock, now))],
+  ["(?:at\\s+)?(\\d{1,2}):(\\d{2})(?::(\\d{2}))?\\s*(am|pm)?", (clock, now) => instant(latest(clock, now))],
+  ["(\\d{1,2})()()\\s*(am|pm)", (clock, now) => instant(latest(clock, now))],
 ];
 
-const readers = forms.map(([form, read]): [RegExp, Reader] => [new RegExp(`(?:^|\\s)${form}$`, "i"), read]);
+const parsers = formats.map(([pattern, parse]): [RegExp, Parser] => [new RegExp(`(?:^|\\s)${pattern}$`, "i"), parse]);
 
-/** Without a time it is the last day. */
-export function parseSearch(typed: string, now: number): ParsedSearch {
-  const text = typed.trim();
-  for (const [form, read] of readers) {
-    const found = form.exec(text);
-    const when =
-      found &&
-      read(
-        found.slice(1).map((part) => part?.toLowerCase()),
-        now,
-      );
-    if (when) return { text: text.slice(0, found.index).trim(), ...when };
+/** Parses a search. Without a time, it covers the last 24 hours. */
+export function parseSearch(input: string, now: number): ParsedSearch {
+  const text = input.trim();
+  for (const [pattern, parse] of parsers) {
+    const match = pattern.exec(text);
+    if (!match) continue;
+    // Optional groups are undefined, whatever the type says. Parsers replace them by a default.
+    const groups = match.slice(1).map((group: string | undefined) => group?.toLowerCase()) as string[];
+    const time = parse(groups, now);
+    if (time) return { text: text.slice(0, match.index).trim(), time };
   }
-  return { text, from: now - (units.day ?? 0), to: now };
+  return { text, time: { from: now - day, to: now } };
 }
 
 const instant = (at: number | undefined) => (at === undefined || Number.isNaN(at) ? undefined : { at });
 
-/** The midnight at which a day begins. */
+/** Returns the start of a day; undefined for a date that does not exist. A weekday is the last one before today. */
 function dayOf(name: string, now: number): Date | undefined {
   const date = new Date(now);
   date.setHours(0, 0, 0, 0);
   const weekday = weekdays.indexOf(name);
   if (weekday >= 0) {
-    date.setDate(date.getDate() - ((date.getDay() - weekday + 7) % 7 || 7));
+    date.setDate(date.getDate() - (((date.getDay() - weekday + 6) % 7) + 1));
   } else if (name === "yesterday") {
     date.setDate(date.getDate() - 1);
   } else if (name !== "today") {
-    const [year = 0, month = 0, of = 0] = name.split("-").map(Number);
-    date.setFullYear(year, month - 1, of);
-    if (date.getMonth() !== month - 1 || date.getDate() !== of) return undefined;
+    const [year = 0, month = 0, dayOfMonth = 0] = name.split("-").map(Number);
+    date.setFullYear(year, month - 1, dayOfMonth);
+    if (date.getMonth() !== month - 1 || date.getDate() !== dayOfMonth) return undefined;
   }
   return date;
 }
 
-function wholeDay(begin: Date | undefined, now: number): { from: number; to: number } | undefined {
-  if (!begin || begin.getTime() >= now) return undefined;
-  const end = new Date(begin);
+/** Returns the window of a day up to now; undefined if the day is in the future. */
+function wholeDay(start: Date | undefined, now: number): { from: number; to: number } | undefined {
+  if (!start || start.getTime() >= now) return undefined;
+  const end = new Date(start);
   end.setDate(end.getDate() + 1);
-  return { from: begin.getTime(), to: Math.min(end.getTime(), now) };
+  return { from: start.getTime(), to: Math.min(end.getTime(), now) };
 }
 
-/** A time of a day: hours, minutes, seconds, and am or pm. */
+/** Returns the time of day given by hours, minutes, seconds, and am or pm; undefined if it is invalid. */
 function timeOn(date: Date | undefined, [h, m, s, half]: (string | undefined)[]): number | undefined {
   let hours = Number(h);
-  const [minutes, seconds] = [Number(m || 0), Number(s || 0)];
+  const [minutes, seconds] = [Number(m ?? 0), Number(s ?? 0)];
   if (!date || hours > (half ? 12 : 23) || minutes > 59 || seconds > 59) return undefined;
   if (half) hours = (hours % 12) + (half === "pm" ? 12 : 0);
   return new Date(date).setHours(hours, minutes, seconds, 0);
 }
 
-/** A time of today, or of yesterday if it is still to come. */
-function latest(time: (string | undefined)[], now: number): number | undefined {
-  const at = timeOn(dayOf("today", now), time);
-  return at !== undefined && at > now ? timeOn(dayOf("yesterday", now), time) : at;
+/** Returns the latest past occurrence of a time of day: today or yesterday. */
+function latest(clock: (string | undefined)[], now: number): number | undefined {
+  const at = timeOn(dayOf("today", now), clock);
+  return at !== undefined && at > now ? timeOn(dayOf("yesterday", now), clock) : at;
 }

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { Machine } from "../../api/client";
-import { type Selection, countStatuses, select, statusOf, tagsOf } from "./filterMachines";
+import { type MachineFilter, countStatuses, filterMachines, statusOf, tagsOf } from "./filterMachines";
 
-const machine = (machine_id: string, given: Partial<Machine> = {}) =>
+const machine = (machine_id: string, overrides: Partial<Machine> = {}) =>
   ({
     machine_id,
     hostname: machine_id,
@@ -12,32 +12,32 @@ const machine = (machine_id: string, given: Partial<Machine> = {}) =>
     status: "up",
     last_seen: "2026-11-23T03:12:00Z",
     process_count: null,
-    ...given,
+    ...overrides,
   }) as unknown as Machine;
 const fleet = [
   machine("web-2", { tags: ["web", "eu"], latest: { cpu_usage: 5, used_ram: 1, total_ram: 4 } }),
   machine("web-1", { tags: ["web"], latest: { cpu_usage: 90, used_ram: 1, total_ram: 2 }, status: "stale" }),
   machine("db-1", { tags: ["db", "eu"], platform: "ubuntu 24.04", enabled: false }),
 ];
-const all: Selection = { q: "", tag: [], status: undefined, sort: "name", desc: false };
-const names = (given: Partial<Selection>) => select(fleet, { ...all, ...given }).map((m) => m.machine_id);
+const all: MachineFilter = { q: "", tag: [], status: undefined, sort: "name", desc: false };
+const names = (filter: Partial<MachineFilter>) => filterMachines(fleet, { ...all, ...filter }).map((m) => m.machine_id);
 
-test("by name, and backwards", () => {
+test("sorts by name in both directions", () => {
   expect(names({})).toEqual(["db-1", "web-1", "web-2"]);
   expect(names({ desc: true })).toEqual(["web-2", "web-1", "db-1"]);
 });
-test("by numbers, the unknown last when the largest come first", () => {
+test("sorts by numbers, with unknown values last in descending order", () => {
   expect(names({ sort: "cpu", desc: true })).toEqual(["web-1", "web-2", "db-1"]);
   expect(names({ sort: "memory" })).toEqual(["db-1", "web-2", "web-1"]);
 });
-test("text is looked for in names, systems and tags", () => {
+test("finds text in names, platforms and tags", () => {
   expect(names({ q: "UBUNTU" })).toEqual(["db-1"]);
   expect(names({ q: " eu " })).toEqual(["db-1", "web-2"]);
 });
-test("all tags must be there", () => expect(names({ tag: ["web", "eu"] })).toEqual(["web-2"]));
-test("status", () => {
+test("a machine must have all tags", () => expect(names({ tag: ["web", "eu"] })).toEqual(["web-2"]));
+test("filters by status", () => {
   expect(fleet.map(statusOf)).toEqual(["up", "silent", "disabled"]);
   expect(names({ status: "silent" })).toEqual(["web-1"]);
   expect(countStatuses(fleet)).toEqual({ up: 1, silent: 1, disabled: 1 });
 });
-test("tags, the most used first", () => expect(tagsOf(fleet)).toEqual(["eu", "web", "db"]));
+test("the most used tags come first", () => expect(tagsOf(fleet)).toEqual(["eu", "web", "db"]));

@@ -1,24 +1,24 @@
-// Which machines are shown, and in what order. Pure functions, tested without a browser.
+// Filters and sorts the list of machines.
 import type { Machine } from "../../api/client";
 import { share } from "../../format";
 import { compareStrings } from "../../processes/process";
 
-export type Status = "up" | "silent" | "disabled";
-export const statuses: Status[] = ["up", "silent", "disabled"];
+export const statuses = ["up", "silent", "disabled"] as const;
+export type Status = (typeof statuses)[number];
+
 export const fleetSortKeys = ["name", "cpu", "memory", "disk", "load", "processes", "uptime", "seen"] as const;
 export type FleetSortKey = (typeof fleetSortKeys)[number];
 
-export interface Selection {
-  /** Text that host name, id, system or a tag contain. */
+export interface MachineFilter {
+  /** Text that the host name, the id, the platform or a tag contains. */
   q: string;
-  /** Tags that a machine has all of. */
+  /** A machine must have all of these tags. */
   tag: readonly string[];
   status: Status | undefined;
   sort: FleetSortKey;
   desc: boolean;
 }
 
-/** What a machine is doing, in a word. */
 export function statusOf(machine: Machine): Status {
   if (machine.status === "stale") return "silent";
   return machine.enabled ? "up" : "disabled";
@@ -30,22 +30,21 @@ export function countStatuses(machines: readonly Machine[]): Record<Status, numb
   return counts;
 }
 
-/** All tags, those of most machines first. */
+/** Returns all tags, sorted by the number of machines that have them. */
 export function tagsOf(machines: readonly Machine[]): string[] {
   const counts = new Map<string, number>();
   for (const { tags } of machines) for (const tag of tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1] || compareStrings(a[0], b[0])).map(([tag]) => tag);
 }
 
-export function select(machines: readonly Machine[], { q, tag, status, sort, desc }: Selection): Machine[] {
+export function filterMachines(machines: readonly Machine[], { q, tag, status, sort, desc }: MachineFilter): Machine[] {
   const needle = q.trim().toLowerCase();
+  const matchesText = (m: Machine) =>
+    [m.hostname, m.machine_id, m.platform, ...m.tags].some((text) => text.toLowerCase().includes(needle));
   return machines
     .filter(
       (m) =>
-        (needle === "" ||
-          [m.hostname, m.machine_id, m.platform, ...m.tags].some((text) => text.toLowerCase().includes(needle))) &&
-        tag.every((one) => m.tags.includes(one)) &&
-        (!status || statusOf(m) === status),
+        matchesText(m) && tag.every((one) => m.tags.includes(one)) && (status === undefined || statusOf(m) === status),
     )
     .sort((a, b) => {
       const order = compare(a, b, sort);
@@ -59,23 +58,25 @@ const byName = (a: Machine, b: Machine) =>
 function compare(a: Machine, b: Machine, key: FleetSortKey): number {
   if (key === "name") return byName(a, b);
   if (key === "seen") return compareStrings(a.last_seen, b.last_seen);
-  return numberOf(a, key) - numberOf(b, key);
+  return (valueOf(a, key) ?? -1) - (valueOf(b, key) ?? -1);
 }
 
-/** What is not known is less than anything known. */
-function numberOf({ latest, process_count }: Machine, key: Exclude<FleetSortKey, "name" | "seen">): number {
+function valueOf(
+  { latest, process_count }: Machine,
+  key: Exclude<FleetSortKey, "name" | "seen">,
+): number | null | undefined {
   switch (key) {
     case "cpu":
-      return latest?.cpu_usage ?? -1;
+      return latest?.cpu_usage;
     case "memory":
-      return share(latest?.used_ram, latest?.total_ram) ?? -1;
+      return share(latest?.used_ram, latest?.total_ram);
     case "disk":
-      return share(latest?.used_disk, latest?.total_disk) ?? -1;
+      return share(latest?.used_disk, latest?.total_disk);
     case "load":
-      return latest?.load1 ?? -1;
+      return latest?.load1;
     case "processes":
-      return process_count ?? -1;
+      return process_count;
     case "uptime":
-      return latest?.uptime_ms ?? -1;
+      return latest?.uptime_ms;
   }
 }

@@ -1,90 +1,91 @@
-import { useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
-import { ApiError, type Machine } from "../../api/client";
-import { useUpdateMachine, useDeleteMachine } from "../../api/machines";
-import { parseNames, parseTags } from "../../parseLists";
+import { type SyntheticEvent, useState } from "react";
+import { ApiError, type ConfigPatch, type Machine } from "../../api/client";
+import { useUpdateMachine } from "../../api/machines";
 import { Notice } from "../../components/Notice";
+import { parseNames, parseTags } from "../../parseLists";
+import { DeleteMachine } from "./DeleteMachine";
 
-/** The parts of a snapshot that an agent can be told to leave out. */
+/** The optional parts of a snapshot. */
 const parts = {
   command_lines: "command lines",
   cgroups: "services and containers",
-  io: "I/O of processes",
+  io: "process I/O",
   open_files: "open files",
-  short_lived: "processes between snapshots",
-  cores: "each core",
+  short_lived: "short-lived processes",
+  cores: "CPU usage per core",
   disks: "disks",
-  interfaces: "networks",
+  interfaces: "network interfaces",
   temperatures: "temperatures",
 } as const;
 type Part = keyof typeof parts;
 
-/** What the agent is told to do. A change is made only to the config that is shown. */
-export function AgentSettings({ machine }: { machine: Machine }) {
-  const [draft, setDraft] = useState<{
-    interval: string;
-    enabled: boolean;
-    include: string;
-    exclude: string;
-    omit: readonly Part[];
-    tags: string;
-    version: number;
-  }>();
-  const configure = useUpdateMachine(machine.machine_id);
-  const shown = draft ?? {
-    interval: String(machine.polling_interval),
-    enabled: machine.enabled,
-    include: machine.include.join(", "),
-    exclude: machine.exclude.join(", "),
-    omit: machine.omit,
-    tags: machine.tags.join(", "),
-    version: machine.config_version,
+/** The text of the inputs. A draft can only be saved if the settings still have its version. */
+interface Draft {
+  interval: string;
+  enabled: boolean;
+  include: string;
+  exclude: string;
+  omit: readonly Part[];
+  tags: string;
+  version: number;
+}
+
+const toDraft = (machine: Machine): Draft => ({
+  interval: String(machine.polling_interval),
+  enabled: machine.enabled,
+  include: machine.include.join(", "),
+  exclude: machine.exclude.join(", "),
+  omit: machine.omit,
+  tags: machine.tags.join(", "),
+  version: machine.config_version,
+});
+
+const sameSet = (a: readonly string[], b: readonly string[]) => [...a].sort().join() === [...b].sort().join();
+
+/** Returns the settings that differ from those of the machine. */
+function toPatch(draft: Draft, machine: Machine): ConfigPatch {
+  const interval = Number(draft.interval);
+  const include = parseNames(draft.include);
+  const exclude = parseNames(draft.exclude);
+  const tags = parseTags(draft.tags);
+  return {
+    ...(interval !== machine.polling_interval && { polling_interval: interval }),
+    ...(draft.enabled !== machine.enabled && { enabled: draft.enabled }),
+    ...(exclude.join() !== machine.exclude.join() && { exclude }),
+    ...(include.join() !== machine.include.join() && { include }),
+    ...(!sameSet(draft.omit, machine.omit) && { omit: [...draft.omit] }),
+    ...(!sameSet(tags, machine.tags) && { tags }),
   };
+}
+
+/** The settings of a machine's agent, and its tags. */
+export function AgentSettings({ machine }: { machine: Machine }) {
+  const [draft, setDraft] = useState<Draft>();
+  const update = useUpdateMachine(machine.machine_id);
+  const shown = draft ?? toDraft(machine);
+  const patch = toPatch(shown, machine);
   const interval = Number(shown.interval);
   const valid = shown.interval.trim() !== "" && interval >= 0.5 && interval <= 3600;
-  const tags = parseTags(shown.tags);
-  const retagged = tags.join() !== [...machine.tags].sort().join();
-  const exclude = parseNames(shown.exclude);
-  const excludes = exclude.join() !== machine.exclude.join();
-  const include = parseNames(shown.include);
-  const includes = include.join() !== machine.include.join();
-  const omits = [...shown.omit].sort().join() !== [...machine.omit].sort().join();
-  const changed =
-    excludes ||
-    includes ||
-    omits ||
-    interval !== machine.polling_interval ||
-    shown.enabled !== machine.enabled ||
-    retagged;
-  const edit = (change: Partial<typeof shown>) => {
-    configure.reset();
+  const changed = Object.keys(patch).length > 0;
+  const edit = (change: Partial<Draft>) => {
+    update.reset();
     setDraft({ ...shown, ...change });
   };
-
-  const save = (event: FormEvent) => {
+  const discard = () => {
+    setDraft(undefined);
+    update.reset();
+  };
+  const save = (event: SyntheticEvent) => {
     event.preventDefault();
-    configure.mutate(
-      {
-        version: shown.version,
-        patch: {
-          ...(interval !== machine.polling_interval && { polling_interval: interval }),
-          ...(shown.enabled !== machine.enabled && { enabled: shown.enabled }),
-          ...(excludes && { exclude }),
-          ...(includes && { include }),
-          ...(omits && { omit: [...shown.omit] }),
-          ...(retagged && { tags }),
-        },
-      },
-      { onSuccess: () => setDraft(undefined) },
-    );
+    update.mutate({ version: shown.version, patch }, { onSuccess: () => setDraft(undefined) });
   };
 
   return (
     <section className="config" aria-labelledby="config-title">
-      <h2 id="config-title">Agent</h2>
+      <h2 id="config-title">Settings</h2>
       <form onSubmit={save}>
         <label>
-          <input type="checkbox" checked={shown.enabled} onChange={(e) => edit({ enabled: e.target.checked })} /> Take
+          <input type="checkbox" checked={shown.enabled} onChange={(e) => edit({ enabled: e.target.checked })} /> Record
           snapshots
         </label>
         <label>
@@ -101,76 +102,54 @@ export function AgentSettings({ machine }: { machine: Machine }) {
           />{" "}
           seconds
         </label>
-        <label>
-          record only{" "}
-          <input
-            value={shown.include}
-            aria-label="Names that alone are recorded"
-            placeholder="every process"
-            title="Processes of other names never leave the machine; * stands for any text"
-            onChange={(e) => edit({ include: e.target.value })}
-          />
-        </label>
-        <label>
-          never record{" "}
-          <input
-            value={shown.exclude}
-            aria-label="Names that are not recorded"
-            placeholder="kworker*, (sd-pam)"
-            title="Processes of these names never leave the machine; * stands for any text"
-            onChange={(e) => edit({ exclude: e.target.value })}
-          />
-        </label>
-        <label>
-          tags{" "}
-          <input
-            value={shown.tags}
-            aria-label="Tags"
-            placeholder="web, rack-7"
-            title="Users see the machines that have a tag granted to them"
-            onChange={(e) => edit({ tags: e.target.value })}
-          />
-        </label>
-        <fieldset>
-          <legend>collect</legend>
-          {(Object.keys(parts) as Part[]).map((part) => (
-            <label key={part}>
-              <input
-                type="checkbox"
-                checked={!shown.omit.includes(part)}
-                onChange={(e) =>
-                  edit({
-                    omit: e.target.checked ? shown.omit.filter((other) => other !== part) : [...shown.omit, part],
-                  })
-                }
-              />{" "}
-              {parts[part]}
-            </label>
-          ))}
-        </fieldset>
-        <button type="submit" disabled={!valid || !changed || configure.isPending}>
-          {configure.isPending ? "Saving…" : "Save"}
+        <TextSetting
+          label="Record only"
+          name="Record only processes with these names"
+          placeholder="all processes"
+          title="Other processes are not sent to the server. Use * as a wildcard."
+          value={shown.include}
+          onChange={(include) => edit({ include })}
+        />
+        <TextSetting
+          label="Exclude"
+          name="Exclude processes with these names"
+          placeholder="kworker*, (sd-pam)"
+          title="These processes are not sent to the server. Use * as a wildcard."
+          value={shown.exclude}
+          onChange={(exclude) => edit({ exclude })}
+        />
+        <TextSetting
+          label="Tags"
+          name="Tags"
+          placeholder="web, rack-7"
+          title="Users can view machines with the tags that are granted to them."
+          value={shown.tags}
+          onChange={(tags) => edit({ tags })}
+        />
+        <PartChoices omit={shown.omit} onChange={(omit) => edit({ omit })} />
+        <button type="submit" disabled={!valid || !changed || update.isPending}>
+          {update.isPending ? "Saving…" : "Save"}
         </button>
         {draft && changed && (
           <button type="button" className="plain" onClick={() => setDraft(undefined)}>
-            Undo
+            Discard changes
           </button>
         )}
-        {!valid && <span className="wrong">0.5 to 3600 seconds</span>}
-        {configure.isSuccess && !draft && <span role="status">Saved. The agent obeys with its next post.</span>}
+        {!valid && <span className="wrong">The interval must be 0.5 to 3600 seconds.</span>}
+        {update.isSuccess && !draft && <span role="status">Saved. Takes effect at the agent’s next report.</span>}
       </form>
-      {configure.error && (
-        <Notice kind="error" title="The change was not saved.">
-          {configure.error instanceof ApiError && configure.error.status === 412
-            ? "Someone else has changed this machine's config meanwhile. "
-            : `${configure.error.message} `}
-          <button type="button" className="plain" onClick={() => (setDraft(undefined), configure.reset())}>
-            Show the current config
+      {update.error && (
+        <Notice kind="error" title="Could not save the settings.">
+          {update.error instanceof ApiError && update.error.status === 412
+            ? "Someone else changed them in the meantime."
+            : update.error.message}{" "}
+          <button type="button" className="plain" onClick={discard}>
+            Load current settings
           </button>
         </Notice>
       )}
       <p className="quiet facts">
-        id <code>{machine.machine_id}</code> · agent {machine.agent_version || "unknown"} · config version{" "}
+        ID <code>{machine.machine_id}</code> · agent version {machine.agent_version || "unknown"} · settings version{" "}
         {machine.config_version}
       </p>
       <DeleteMachine machine={machine} />
@@ -178,31 +157,46 @@ export function AgentSettings({ machine }: { machine: Machine }) {
   );
 }
 
-function DeleteMachine({ machine }: { machine: Machine }) {
-  const [asking, setAsking] = useState(false);
-  const forget = useDeleteMachine(machine.machine_id);
-  const navigate = useNavigate();
-  if (!asking) {
-    return (
-      <button type="button" className="plain" onClick={() => setAsking(true)}>
-        DeleteMachine this machine…
-      </button>
-    );
-  }
+interface TextSettingProps {
+  label: string;
+  /** The accessible name. */
+  name: string;
+  placeholder: string;
+  title: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+function TextSetting({ label, name, placeholder, title, value, onChange }: TextSettingProps) {
   return (
-    <Notice kind="error" title={`DeleteMachine ${machine.hostname || machine.machine_id} and its whole history?`}>
-      This cannot be undone. An agent that still runs will register it anew.{" "}
-      <button
-        type="button"
-        disabled={forget.isPending}
-        onClick={() => forget.mutate(undefined, { onSuccess: () => navigate({ to: "/" }) })}
-      >
-        DeleteMachine
-      </button>{" "}
-      <button type="button" className="plain" onClick={() => setAsking(false)}>
-        Keep
-      </button>
-      {forget.error && <p>{forget.error.message}</p>}
-    </Notice>
+    <label>
+      {label}{" "}
+      <input
+        value={value}
+        aria-label={name}
+        placeholder={placeholder}
+        title={title}
+        onChange={(e) => onChange(e.target.value)}
+      />
+    </label>
+  );
+}
+
+/** Selects the parts of a snapshot to record. */
+function PartChoices({ omit, onChange }: { omit: readonly Part[]; onChange: (omit: Part[]) => void }) {
+  return (
+    <fieldset>
+      <legend>Record</legend>
+      {(Object.keys(parts) as Part[]).map((part) => (
+        <label key={part}>
+          <input
+            type="checkbox"
+            checked={!omit.includes(part)}
+            onChange={(e) => onChange(e.target.checked ? omit.filter((other) => other !== part) : [...omit, part])}
+          />{" "}
+          {parts[part]}
+        </label>
+      ))}
+    </fieldset>
   );
 }

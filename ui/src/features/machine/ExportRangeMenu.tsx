@@ -1,19 +1,26 @@
 import { Menu } from "../../components/Menu";
 import { type TimeWindow, iso } from "../../time/range";
 
-/** Everything that is stored of the window, as files that the server writes. */
+const exports = [
+  { include: "processes", format: "csv", label: "Processes (CSV)" },
+  { include: "machine", format: "csv", label: "System metrics (CSV)" },
+  { include: "processes", format: "ndjson", label: "Processes (JSON Lines)" },
+  { include: "machine", format: "ndjson", label: "System metrics (JSON Lines)" },
+];
+
+/** Downloads all data of a window from the server. */
 export function ExportRangeMenu({ machineId, window }: { machineId: string; window: TimeWindow }) {
-  const link = (format: string, include: string) =>
-    `/api/v1/machines/${encodeURIComponent(machineId)}/export?${new URLSearchParams({ from: iso(window.from), to: iso(window.to), format, include })}`;
+  const range = { from: iso(window.from), to: iso(window.to) };
   return (
     <Menu label="Export range">
-      {(["csv", "ndjson"] as const).flatMap((format) =>
-        (["processes", "machine"] as const).map((include) => (
-          <a key={format + include} href={link(format, include)} download>
-            {include === "processes" ? "Every process" : "System metrics"}, {format === "csv" ? "CSV" : "JSON lines"}
+      {exports.map(({ include, format, label }) => {
+        const query = new URLSearchParams({ ...range, format, include }).toString();
+        return (
+          <a key={label} href={`/api/v1/machines/${encodeURIComponent(machineId)}/export?${query}`} download>
+            {label}
           </a>
-        )),
-      )}
+        );
+      })}
     </Menu>
   );
 }

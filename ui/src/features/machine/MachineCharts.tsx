@@ -1,13 +1,13 @@
 import { useMemo } from "react";
 import type { MachineChart, MachineMetrics } from "../../api/client";
-import { bytes, number, percent, rate, share } from "../../format";
-import type { TimeWindow } from "../../time/range";
 import { Chart, type Line } from "../../charts/Chart";
 import { type Values, rates, withGaps } from "../../charts/series";
+import { bytes, number, percent, rate, share } from "../../format";
+import type { TimeWindow } from "../../time/range";
 
 interface MachineChartsProps {
   chart: MachineChart | undefined;
-  /** The system metrics at the instant that is shown. */
+  /** The metrics of the shown snapshot. */
   metrics: MachineMetrics | undefined;
   window: TimeWindow;
   mark: number | undefined;
@@ -15,19 +15,21 @@ interface MachineChartsProps {
   onZoom: (from: number, to: number) => void;
 }
 
-interface Card {
+interface ChartDefinition {
   title: string;
   lines: Line[];
+  /** Returns the values of each line. */
   values: (chart: MachineChart) => Values[];
   format: (value: number | null) => string;
   unit: "bytes" | "plain";
   top?: (chart: MachineChart) => number;
+  /** Returns the text beside the title. */
   now?: (metrics: MachineMetrics) => string;
 }
 
-const largest = (values: (number | null)[]) => values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
+const maximum = (values: (number | null)[]) => values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
 
-const cards: Card[] = [
+const definitions: ChartDefinition[] = [
   {
     title: "CPU",
     lines: [
@@ -49,7 +51,7 @@ const cards: Card[] = [
     values: (chart) => [chart.used_ram_avg, chart.used_swap_avg],
     format: bytes,
     unit: "bytes",
-    top: (chart) => largest(chart.total_ram),
+    top: (chart) => maximum(chart.total_ram),
     now: (m) => `${bytes(m.used_ram)} of ${bytes(m.total_ram)} (${percent(share(m.used_ram, m.total_ram))})`,
   },
   {
@@ -70,7 +72,7 @@ const cards: Card[] = [
     values: (chart) => [chart.used_disk_avg],
     format: bytes,
     unit: "bytes",
-    top: (chart) => largest(chart.total_disk),
+    top: (chart) => maximum(chart.total_disk),
     now: (m) => `${bytes(m.used_disk)} of ${bytes(m.total_disk)} (${percent(share(m.used_disk, m.total_disk))})`,
   },
   {
@@ -95,34 +97,32 @@ const cards: Card[] = [
   },
 ];
 
-const nothing = { x: [], lines: [] };
-
-/** What a machine did in a window, and at the instant that the page shows. */
+/** The system metrics of a machine in a window. The titles show the values of the shown snapshot. */
 export function MachineCharts({ chart, metrics, window, mark, onPick, onZoom }: MachineChartsProps) {
   const data = useMemo(() => {
     if (!chart) return undefined;
     const x = chart.timestamps.map((at) => Date.parse(at) / 1000);
-    return cards.map((card) => withGaps(x, card.values(chart)));
+    return definitions.map((definition) => withGaps(x, definition.values(chart)));
   }, [chart]);
   return (
     <div className="charts">
-      {cards.map((card, i) => (
+      {definitions.map((definition, i) => (
         <Chart
-          key={card.title}
-          title={card.title}
-          lines={card.lines}
-          data={data?.[i] ?? { ...nothing, lines: card.lines.map(() => []) }}
+          key={definition.title}
+          title={definition.title}
+          lines={definition.lines}
+          data={data?.[i] ?? { x: [], lines: definition.lines.map(() => []) }}
           from={window.from}
           to={window.to}
-          format={card.format}
-          unit={card.unit}
+          format={definition.format}
+          unit={definition.unit}
           loading={!chart}
-          top={chart && card.top?.(chart)}
+          top={chart && definition.top?.(chart)}
           mark={mark}
           onPick={onPick}
           onZoom={onZoom}
         >
-          {metrics && card.now?.(metrics)}
+          {metrics && definition.now?.(metrics)}
         </Chart>
       ))}
     </div>

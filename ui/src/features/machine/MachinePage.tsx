@@ -1,31 +1,34 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useDeferredValue, useEffect, useRef, useState } from "react";
-import { ApiError, type Machine } from "../../api/client";
-import { processTrendsQuery } from "../../api/history";
-import { machineQuery } from "../../api/machines";
+import { useDeferredValue, useEffect, useState } from "react";
 import { useIsAdmin } from "../../api/account";
-import { MachineCharts } from "./MachineCharts";
+import { ApiError } from "../../api/client";
+import { processTrendsQuery } from "../../api/history";
+import { machineName, machineQuery } from "../../api/machines";
+import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { TimeRangePicker } from "../../components/TimeRangePicker";
-import { TimeAgo, DateTime, TimeOfDay } from "../../components/Timestamps";
-import { useDelayElapsed } from "../../hooks/useDelayElapsed";
+import { DateTime, TimeOfDay } from "../../components/Timestamps";
 import { useDebounced } from "../../hooks/useDebounced";
-import { duration } from "../../format";
-import type { LiveSnapshot, LiveStatus } from "../../live/socket";
+import { useDelayElapsed } from "../../hooks/useDelayElapsed";
+import type { LiveSnapshot } from "../../live/socket";
 import { useLive } from "../../live/useLive";
+import { type RangeSearch, iso, resolveWindow, zoomRange } from "../../time/range";
 import { AgentSettings } from "./AgentSettings";
 import { ExportRangeMenu } from "./ExportRangeMenu";
-import { MachineHeading } from "../../components/MachineHeading";
+import { LiveBadge } from "./LiveBadge";
+import { MachineCharts } from "./MachineCharts";
+import { MachineFacts } from "./MachineFacts";
+import { MachineNotices } from "./MachineNotices";
 import { Scrubber } from "./Scrubber";
 import { SystemDetails } from "./SystemDetails";
-import { useSelectedInstant, useSnapshotAt } from "./useSelectedInstant";
-import { useMachineChart } from "./useMachineChart";
 import { ProcessTable } from "./table/ProcessTable";
-import { type RangeSearch, iso, resolveWindow, zoomRange } from "../../time/range";
+import { useMachineChart } from "./useMachineChart";
+import { useSelectedInstant } from "./useSelectedInstant";
+import { useSnapshotAt } from "./useSnapshotAt";
 
-/** One machine: live, or at any instant of its past. */
+/** A machine: live, or at any instant of the past. */
 export function MachinePage() {
   const { machineId } = useParams({ from: "/machines/$machineId" });
   return <MachineView key={machineId} machineId={machineId} />;
@@ -35,23 +38,20 @@ function MachineView({ machineId }: { machineId: string }) {
   const { span, from, to } = useSearch({ from: "/machines/$machineId" });
   const navigate = useNavigate({ from: "/machines/$machineId" });
   const { at, go, scrub } = useSelectedInstant();
-  const atMs = at === undefined ? undefined : Date.parse(at);
+  const isLive = at === undefined;
+  const atMs = isLive ? undefined : Date.parse(at);
   const { data: machine, error, failureReason } = useQuery(machineQuery(machineId));
-  const live = useLive(machineId, at === undefined);
+  const live = useLive(machineId, isLive);
   const past = useSnapshotAt(machineId, at);
-  const snapshot = useLatestSnapshot(at === undefined ? live.snapshot : past.error ? null : past.snapshot);
-  const now = useWindowEnd(at, live.snapshot);
+  const snapshot = useLatestSnapshot(isLive ? live.snapshot : past.error ? null : past.snapshot);
+  const now = useWindowEnd(isLive, live.snapshot);
   const window = resolveWindow({ span, from, to }, now, atMs);
-  const chart = useMachineChart(machineId, window, at === undefined ? live.snapshot : undefined);
-  // What runs is what somebody came for: charts are drawn once that is there, or is late.
-  const draw = useDeferredValue(useDelayElapsed(1000) || snapshot !== undefined, false);
-  const settled = useDebounced(at, 250);
-  const { data: trends } = useQuery({
-    ...processTrendsQuery(machineId, settled === undefined ? undefined : Math.ceil(Date.parse(settled) / 1000) * 1000),
-    enabled: snapshot !== undefined,
-  });
+  const chart = useMachineChart(machineId, window, isLive ? live.snapshot : undefined);
+  // The process table is the main content. The charts are drawn after it, or after a second.
+  const showCharts = useDeferredValue(useDelayElapsed(1000) || snapshot !== undefined, false);
+  const trends = useProcessTrends(machineId, at, snapshot !== undefined);
   const admin = useIsAdmin();
-  const name = machine?.hostname || machineId;
+  const name = machineName(machine, machineId);
   useTitle(name);
 
   const setRange = (range: RangeSearch) =>
@@ -60,32 +60,14 @@ function MachineView({ machineId }: { machineId: string }) {
       resetScroll: false,
     });
 
-  if ((at === undefined && live.status === "unknown") || (error instanceof ApiError && error.status === 404)) {
-    return (
-      <main>
-        <h1 className="page-title">Not found</h1>
-        <Notice kind="error" title="There is no such machine.">
-          <Link to="/">All machines</Link>
-        </Notice>
-      </main>
-    );
-  }
-  const toLive = (
-    <button type="button" className="plain" onClick={() => go(undefined)}>
-      Show it live
-    </button>
-  );
+  if ((isLive && live.status === "unknown") || isNotFound(error)) return <MachineNotFound />;
   return (
     <main>
       <MachineHeading name={name}>
-        {at === undefined ? (
-          <LiveBadge status={live.status} machine={machine} />
-        ) : (
-          <span className="badge past">the past</span>
-        )}
+        {isLive ? <LiveBadge status={live.status} machine={machine} /> : <span className="badge past">Past</span>}
         {snapshot && (
-          <span className={at === undefined ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
-            {at === undefined ? <TimeOfDay at={snapshot.timestamp} /> : <DateTime at={snapshot.timestamp} />}
+          <span className={isLive ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
+            {isLive ? <TimeOfDay at={snapshot.timestamp} /> : <DateTime at={snapshot.timestamp} />}
           </span>
         )}
         <span className="spacer" />
@@ -101,49 +83,16 @@ function MachineView({ machineId }: { machineId: string }) {
         <ExportRangeMenu machineId={machineId} window={window} />
       </MachineHeading>
       <ProgressBar busy={past.busy || chart.loading} />
-      {machine && (
-        <p className="quiet facts">
-          {[
-            machine.platform,
-            machine.kernel,
-            machine.architecture,
-            machine.cpu_model && `${machine.cpu_count} × ${machine.cpu_model}`,
-            snapshot?.metrics.uptime_ms && `up ${duration(snapshot.metrics.uptime_ms)}`,
-          ]
-            .filter(Boolean)
-            .join(" · ")}
-          {machine.tags.map((tag) => (
-            <Link key={tag} to="/" search={{ tag: [tag] }} className="tag">
-              {tag}
-            </Link>
-          ))}
-        </p>
-      )}
-      {failureReason && (
-        <Notice kind="error" title="The server does not answer.">
-          Trying again. What you see is the last it told.
-        </Notice>
-      )}
-      {at === undefined && machine?.status === "stale" && (
-        <Notice kind="error" title="This machine is silent.">
-          Its agent was last heard of <TimeAgo at={machine.last_seen} />. What you see is the last it told.
-        </Notice>
-      )}
-      {at === undefined && machine && !machine.enabled && machine.status !== "stale" && (
-        <Notice title="Snapshots are disabled.">
-          The agent only sends signs of life. What you see is the last snapshot.
-        </Notice>
-      )}
-      {chart.error && !failureReason && (
-        <Notice kind="error" title="The charts could not be read.">
-          {chart.error.message}
-        </Notice>
-      )}
-      {chart.truncated && (
-        <Notice title="There are more snapshots than a chart can show.">Choose a shorter range.</Notice>
-      )}
+      {machine && <MachineFacts machine={machine} uptimeMs={snapshot?.metrics.uptime_ms} />}
+      <MachineNotices
+        machine={machine}
+        isLive={isLive}
+        unreachable={failureReason !== null}
+        chartError={chart.error}
+        chartTruncated={chart.truncated}
+      />
       <MachineCharts
-        chart={draw ? chart.chart : undefined}
+        chart={showCharts ? chart.chart : undefined}
         metrics={snapshot?.metrics}
         window={window}
         mark={atMs}
@@ -161,18 +110,14 @@ function MachineView({ machineId }: { machineId: string }) {
       />
       {snapshot && <SystemDetails metrics={snapshot.metrics} />}
       {past.error && (
-        <Notice
-          kind="error"
-          title={
-            past.error instanceof ApiError && past.error.status === 404
-              ? "There is nothing of that time."
-              : "It could not be read."
-          }
-        >
-          {past.error.message} {toLive}
+        <Notice kind="error" title={isNotFound(past.error) ? "No data for this time." : "Could not load the snapshot."}>
+          {past.error.message}{" "}
+          <button type="button" className="plain" onClick={() => go(undefined)}>
+            Show live view
+          </button>
         </Notice>
       )}
-      {snapshot ? (
+      {snapshot && (
         <ProcessTable
           machineId={machineId}
           machine={name}
@@ -181,36 +126,52 @@ function MachineView({ machineId }: { machineId: string }) {
           trends={trends}
           totalRam={snapshot.metrics.total_ram}
           intervalMs={snapshot.intervalMs}
-          at={at === undefined ? undefined : snapshot.timestamp}
+          at={isLive ? undefined : snapshot.timestamp}
         />
-      ) : (
-        !past.error && (
-          <Notice
-            title={
-              at === undefined && machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"
-            }
-          />
-        )
+      )}
+      {!snapshot && !past.error && (
+        <Notice title={isLive && machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
       )}
       {machine && admin && <AgentSettings key={machineId} machine={machine} />}
     </main>
   );
 }
 
-/** The last there was, while the next is on its way; null is nothing at all. */
-function useLatestSnapshot(snapshot: LiveSnapshot | null | undefined): LiveSnapshot | undefined {
-  const last = useRef<LiveSnapshot>(undefined);
-  if (snapshot) last.current = snapshot;
-  return snapshot === null ? undefined : (snapshot ?? last.current);
+const isNotFound = (error: Error | null) => error instanceof ApiError && error.status === 404;
+
+function MachineNotFound() {
+  return (
+    <main>
+      <h1 className="page-title">Machine not found</h1>
+      <Notice kind="error" title="This machine does not exist, or you do not have access to it.">
+        <Link to="/">All machines</Link>
+      </Notice>
+    </main>
+  );
 }
 
-/** The time by which windows end: it goes on with every live snapshot, and stands still in the past. */
-function useWindowEnd(at: string | undefined, live: LiveSnapshot | undefined): number {
+/** Returns the snapshot, or the previous one while it is loading (undefined). There is none if it is null. */
+function useLatestSnapshot(snapshot: LiveSnapshot | null | undefined): LiveSnapshot | undefined {
+  const [latest, setLatest] = useState<LiveSnapshot>();
+  if (snapshot && snapshot !== latest) setLatest(snapshot);
+  return snapshot === null ? undefined : (snapshot ?? latest);
+}
+
+/** Returns the end of moving windows. It advances with every live snapshot, and stands still in the past. */
+function useWindowEnd(isLive: boolean, live: LiveSnapshot | undefined): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    if (at === undefined) setNow(Math.max(Date.now(), live ? Date.parse(live.timestamp) : 0));
-  }, [at, live]);
+    // eslint-disable-next-line react-hooks/set-state-in-effect -- rendering must not read the clock
+    if (isLive) setNow(Math.max(Date.now(), live ? Date.parse(live.timestamp) : 0));
+  }, [isLive, live]);
   return now;
+}
+
+/** Loads the sparklines of the processes. Their end is rounded to a second, so that fewer are requested. */
+function useProcessTrends(machineId: string, at: string | undefined, enabled: boolean) {
+  const debounced = useDebounced(at, 250);
+  const end = debounced === undefined ? undefined : Math.ceil(Date.parse(debounced) / 1000) * 1000;
+  return useQuery({ ...processTrendsQuery(machineId, end), enabled }).data;
 }
 
 function useTitle(name: string) {
@@ -220,21 +181,4 @@ function useTitle(name: string) {
       document.title = "snapwatch";
     };
   }, [name]);
-}
-
-function LiveBadge({ status, machine }: { status: LiveStatus; machine: Machine | undefined }) {
-  const live = status === "live";
-  const still = live && machine && (machine.status === "stale" || !machine.enabled);
-  const label = still
-    ? "connected"
-    : live
-      ? "live"
-      : status === "connecting"
-        ? "connecting…"
-        : "connection lost, trying again…";
-  return (
-    <span className={`badge ${live && !still ? "up" : status === "lost" ? "stale" : "off"}`} role="status">
-      {label}
-    </span>
-  );
 }

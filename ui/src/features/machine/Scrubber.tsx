@@ -1,48 +1,54 @@
 import { memo, useMemo } from "react";
 import type { MachineChart } from "../../api/client";
-import { moment, utc } from "../../format";
+import { dateTime, utc } from "../../format";
+import { useNow } from "../../hooks/useNow";
 import { type TimeWindow, iso } from "../../time/range";
 
 interface ScrubberProps {
   window: TimeWindow;
-  /** The instant that the page shows, in milliseconds; undefined is the present. */
+  /** The selected instant in milliseconds; undefined for the live view. */
   at: number | undefined;
-  /** The snapshot that is shown, to step from. */
+  /** The timestamp of the shown snapshot. */
   timestamp: string | undefined;
   intervalMs: number;
   chart: MachineChart | undefined;
+  /** Called while the slider moves. */
   onScrub: (at: number | undefined) => void;
+  /** Called when an instant is selected by a button. */
   onGo: (at: number | undefined) => void;
 }
 
-const shapeWidth = 1000;
-const shapeHeight = 30;
+/** Returns the factor by which a key moves the slider, in steps. */
+const stepsOf = (key: string): number | undefined =>
+  ({ ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -20, PageUp: 20 })[key];
 
-/** The line of time under the charts: it moves the whole page to any instant of it. */
-export function Scrubber({ window: { from, to }, at, timestamp, intervalMs, chart, onScrub, onGo }: ScrubberProps) {
+/** A slider that moves the whole page through time. */
+export function Scrubber(props: ScrubberProps) {
+  const { window, at, timestamp, intervalMs, chart, onScrub, onGo } = props;
+  const { from, to } = window;
   const value = Math.min(to, Math.max(from, at ?? to));
   const shown = timestamp ? Date.parse(timestamp) : undefined;
-  // The right end is the present, unless the window ends before it.
-  const live = to >= Date.now() - 2 * Math.max(intervalMs, 1000);
-  const move = (next: number) => onScrub(live && next >= to - 1000 ? undefined : next);
+  // The right end of the slider is the live view, unless the window ends in the past.
+  const endsLive = to >= useNow() - 2 * Math.max(intervalMs, 1000);
+  const move = (next: number) => onScrub(endsLive && next >= to - 1000 ? undefined : next);
   return (
-    <div className="scrubber" role="group" aria-label="Time">
+    <div className="scrubber" role="group" aria-label="Time navigation">
       <button
         type="button"
         className="plain"
         disabled={shown === undefined}
-        title="The snapshot before"
-        aria-label="The snapshot before"
+        title="Previous snapshot"
+        aria-label="Previous snapshot"
         onClick={() => shown !== undefined && onGo(shown - 1)}
       >
         ◀
       </button>
       <div className="scrubber-track">
-        <Shape chart={chart} from={from} to={to} />
+        <CpuProfile chart={chart} from={from} to={to} />
         <input
           type="range"
-          aria-label="Instant"
-          aria-valuetext={at === undefined ? "now" : moment(at)}
+          aria-label="Time"
+          aria-valuetext={at === undefined ? "now" : dateTime(at)}
           title={at === undefined ? undefined : utc(at)}
           min={from}
           max={to}
@@ -50,18 +56,18 @@ export function Scrubber({ window: { from, to }, at, timestamp, intervalMs, char
           value={value}
           onChange={(e) => move(Number(e.target.value))}
           onKeyDown={(e) => {
-            const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -20, PageUp: 20 }[e.key];
-            if (!by) return;
+            const steps = stepsOf(e.key);
+            if (!steps) return;
             e.preventDefault();
-            move(Math.min(to, Math.max(from, value + by * Math.max(intervalMs, (to - from) / 1000))));
+            move(Math.min(to, Math.max(from, value + steps * Math.max(intervalMs, (to - from) / 1000))));
           }}
         />
         <div className="scrubber-ends quiet">
           <time dateTime={iso(from)} title={utc(from)}>
-            {moment(from)}
+            {dateTime(from)}
           </time>
           <time dateTime={iso(to)} title={utc(to)}>
-            {live ? "now" : moment(to)}
+            {endsLive ? "now" : dateTime(to)}
           </time>
         </div>
       </div>
@@ -69,8 +75,8 @@ export function Scrubber({ window: { from, to }, at, timestamp, intervalMs, char
         type="button"
         className="plain"
         disabled={at === undefined || shown === undefined}
-        title="The snapshot after"
-        aria-label="The snapshot after"
+        title="Next snapshot"
+        aria-label="Next snapshot"
         onClick={() => shown !== undefined && onGo(shown + Math.max(intervalMs, 500) * 1.2)}
       >
         ▶
@@ -87,21 +93,24 @@ export function Scrubber({ window: { from, to }, at, timestamp, intervalMs, char
   );
 }
 
-/** How busy the machine was, behind the slider: where to look. */
-const Shape = memo(function Shape({ chart, from, to }: { chart: MachineChart | undefined; from: number; to: number }) {
+const profileWidth = 1000;
+const profileHeight = 30;
+
+/** The CPU usage of the machine, behind the slider. */
+const CpuProfile = memo(function CpuProfile(props: { chart: MachineChart | undefined; from: number; to: number }) {
+  const { chart, from, to } = props;
   const path = useMemo(() => {
-    let d = "";
-    chart?.timestamps.forEach((time, i) => {
-      const x = ((Date.parse(time) - from) / (to - from)) * shapeWidth;
-      const height = ((chart.cpu_usage_max[i] ?? 0) / 100) * (shapeHeight - 2) + 1;
-      d += `M${x.toFixed(1)} ${shapeHeight}v-${height.toFixed(1)}`;
-    });
-    return d;
+    const bar = (time: string, i: number) => {
+      const x = ((Date.parse(time) - from) / (to - from)) * profileWidth;
+      const height = ((chart?.cpu_usage_max[i] ?? 0) / 100) * (profileHeight - 2) + 1;
+      return `M${x.toFixed(1)} ${profileHeight}v-${height.toFixed(1)}`;
+    };
+    return chart?.timestamps.map(bar).join("");
   }, [chart, from, to]);
   return (
     <svg
       className="scrubber-shape"
-      viewBox={`0 0 ${shapeWidth} ${shapeHeight}`}
+      viewBox={`0 0 ${profileWidth} ${profileHeight}`}
       preserveAspectRatio="none"
       aria-hidden="true"
     >

@@ -1,68 +1,66 @@
 import type { MachineMetrics } from "../../api/client";
 import { duration, number, percent } from "../../format";
 
-const modes = [
+const cpuModes = [
   ["user", "user"],
   ["nice", "nice"],
   ["system", "system"],
   ["irq", "interrupts"],
-  ["steal", "stolen"],
-  ["iowait", "waiting for disks"],
+  ["steal", "steal"],
+  ["iowait", "I/O wait"],
 ] as const;
 
-/** What the charts leave out of an instant: where the CPU's time went, each core, temperatures, and what the snapshot cannot show. */
+/** The metrics of a snapshot that are not in the charts: CPU modes, cores, temperatures, and missing data. */
 export function SystemDetails({ metrics }: { metrics: MachineMetrics }) {
   const { cpu, cores, temperatures } = metrics;
-  const told = modes.filter(([key]) => cpu?.[key]);
   return (
-    <div className="vitals quiet" data-testid="vitals">
-      {cpu && (
-        <span>
-          CPU: {told.length > 0 ? told.map(([key, label]) => `${label} ${percent(cpu[key])}`).join(" · ") : "idle"}
-        </span>
-      )}
+    <div className="details quiet" data-testid="system-details">
+      {cpu && <span>CPU: {describeCpu(cpu)}</span>}
       {cores && cores.length > 0 && <Cores cores={cores} />}
-      {temperatures && temperatures.length > 0 && (
-        <span title={temperatures.map(({ sensor, celsius }) => `${sensor}: ${number(celsius, 1)} °C`).join("\n")}>
-          {hottest(temperatures)}
-        </span>
-      )}
+      {temperatures && temperatures.length > 0 && <Temperatures list={temperatures} />}
       {metrics.unseen_processes ? (
-        <span title="They began and ended since the snapshot before, and are in none">
-          {metrics.unseen_processes} processes or threads unseen, at most
+        <span title="They started and ended between two snapshots.">
+          Up to {metrics.unseen_processes} short-lived processes or threads were not recorded
         </span>
       ) : null}
       {metrics.dropped_snapshots ? (
         <span className="hot">
-          {metrics.dropped_snapshots} snapshots before this one were dropped: the server was away for too long, or
-          refused them
+          {metrics.dropped_snapshots} snapshots before this one were lost: the server was unreachable for too long or
+          rejected them
         </span>
       ) : null}
       {metrics.clock_jump_ms ? (
         <span className="hot">
-          before this snapshot the clock was set {metrics.clock_jump_ms > 0 ? "forward" : "back"} by{" "}
-          {duration(Math.abs(metrics.clock_jump_ms))}, or the machine slept
+          Before this snapshot, the clock was set {metrics.clock_jump_ms > 0 ? "forward" : "back"} by{" "}
+          {duration(Math.abs(metrics.clock_jump_ms))} or the machine was suspended
         </span>
       ) : null}
     </div>
   );
 }
 
-function hottest(list: NonNullable<MachineMetrics["temperatures"]>): string {
-  const first = list.reduce((a, b) => (b.celsius > a.celsius ? b : a));
-  return list.length === 1
-    ? `${first.sensor} ${number(first.celsius)} °C`
-    : `${list.length} sensors, hottest ${first.sensor} ${number(first.celsius)} °C`;
+function describeCpu(cpu: NonNullable<MachineMetrics["cpu"]>): string {
+  const used = cpuModes.filter(([key]) => cpu[key]);
+  return used.length > 0 ? used.map(([key, label]) => `${label} ${percent(cpu[key])}`).join(" · ") : "idle";
 }
 
-/** A bar a core: one glance tells one busy core from all of them. */
+function Temperatures({ list }: { list: NonNullable<MachineMetrics["temperatures"]> }) {
+  const hottest = list.reduce((a, b) => (b.celsius > a.celsius ? b : a));
+  const reading = `${hottest.sensor} ${number(hottest.celsius)} °C`;
+  return (
+    <span title={list.map(({ sensor, celsius }) => `${sensor}: ${number(celsius, 1)} °C`).join("\n")}>
+      {list.length === 1 ? reading : `${list.length} sensors, hottest: ${reading}`}
+    </span>
+  );
+}
+
+/** The usage of each core as a bar. */
 function Cores({ cores }: { cores: readonly number[] }) {
-  const busiest = Math.max(...cores);
   return (
     <span
       className="cores"
       role="img"
-      aria-label={`${cores.length} cores, the busiest at ${busiest} %`}
+      aria-label={`${cores.length} cores, busiest at ${Math.max(...cores)} %`}
       title={cores.map((value, i) => `core ${i}: ${value} %`).join("\n")}
     >
       {cores.map((value, i) => (

@@ -1,9 +1,10 @@
 import { Panel } from "../../../components/Panel";
 import { type Column, columns } from "./columns";
 
-/** Which columns are shown; kept for the person. */
+/** Selects the columns of the table. The selection is stored for the user. */
 export function ColumnPanel({ shown, onChange }: { shown: Column[]; onChange: (ids: string[]) => void }) {
   const ids = shown.map(({ id }) => id);
+  const toggle = (id: string) => onChange(ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id]);
   return (
     <Panel label="Columns">
       <fieldset className="choices">
@@ -14,7 +15,7 @@ export function ColumnPanel({ shown, onChange }: { shown: Column[]; onChange: (i
               type="checkbox"
               checked={ids.includes(id)}
               disabled={ids.length === 1 && ids[0] === id}
-              onChange={(e) => onChange(e.target.checked ? [...ids, id] : ids.filter((other) => other !== id))}
+              onChange={() => toggle(id)}
             />{" "}
             {label}
           </label>

@@ -1,54 +1,47 @@
 import { Menu, MenuItem } from "../../../components/Menu";
-import { csv, download, fileName, json } from "../../../export";
-import { type CellContext, columns } from "./columns";
+import { copyText, csv, download, fileName, json } from "../../../export";
 import type { Row } from "../../../processes/rows";
+import { type CellContext, columns } from "./columns";
 
 interface ExportMenuProps {
   machine: string;
   timestamp: string;
   rows: Row[];
   context: CellContext;
-  onTold: (what: string) => void;
+  /** Called after the processes were copied to the clipboard. */
+  onCopied: (message: string) => void;
 }
 
-/** Takes away what the table shows: the rows as they are filtered and ordered, with every column. */
-export function ExportMenu({ machine, timestamp, rows, context, onTold }: ExportMenuProps) {
-  const name = (kind: string) => `${fileName(machine, timestamp.replaceAll(":", ""), "processes")}.${kind}`;
-  const wanted = rows.filter((row) => !row.faint);
-  const told = columns.filter(({ value }) => value);
-  const table = () =>
-    csv(
-      ["time", "pid", "name", "command_line", ...told.map(({ id }) => id)],
-      wanted.map((row) => [
-        timestamp,
-        row.process.pid,
-        row.process.name,
-        row.process.command_line,
-        ...told.map(({ value }) => value?.(row, context) ?? null),
-      ]),
-    );
-  const copy = () =>
-    void navigator.clipboard
-      ?.writeText(
-        wanted
-          .map(
-            ({ process, depth }) =>
-              `${process.pid}\t${process.user}\t${"  ".repeat(depth)}${process.command_line || process.name}`,
-          )
-          .join("\n"),
-      )
-      .then(() => onTold(`Copied ${wanted.length} processes`));
+function toCsv(rows: Row[], timestamp: string, context: CellContext): Blob {
+  const exported = columns.filter(({ value }) => value);
+  return csv(
+    ["time", "pid", "name", "command_line", ...exported.map(({ id }) => id)],
+    rows.map((row) => {
+      const { pid, name, command_line } = row.process;
+      return [timestamp, pid, name, command_line, ...exported.map(({ value }) => value?.(row, context) ?? null)];
+    }),
+  );
+}
+
+const toText = (rows: Row[]) =>
+  rows
+    .map(({ process: p, depth }) => `${p.pid}\t${p.user}\t${"  ".repeat(depth)}${p.command_line || p.name}`)
+    .join("\n");
+
+/** Exports the rows of the table as they are filtered and sorted, with all columns. */
+export function ExportMenu({ machine, timestamp, rows, context, onCopied }: ExportMenuProps) {
+  const name = (extension: string) => `${fileName(machine, timestamp.replaceAll(":", ""), "processes")}.${extension}`;
+  const matches = rows.filter((row) => !row.contextOnly);
+  const exportJson = () =>
+    download(name("json"), json({ machine, timestamp, processes: matches.map(({ process }) => process) }));
+  const copy = async () => {
+    if (await copyText(toText(matches))) onCopied(`Copied ${matches.length} processes`);
+  };
   return (
     <Menu label="Export">
-      <MenuItem onSelect={() => download(name("csv"), table())}>Table (CSV)</MenuItem>
-      <MenuItem
-        onSelect={() =>
-          download(name("json"), json({ machine, timestamp, processes: wanted.map(({ process }) => process) }))
-        }
-      >
-        JSON
-      </MenuItem>
-      <MenuItem onSelect={copy}>Copy as text</MenuItem>
+      <MenuItem onSelect={() => download(name("csv"), toCsv(matches, timestamp, context))}>Table (CSV)</MenuItem>
+      <MenuItem onSelect={exportJson}>JSON</MenuItem>
+      <MenuItem onSelect={() => void copy()}>Copy as text</MenuItem>
     </Menu>
   );
 }

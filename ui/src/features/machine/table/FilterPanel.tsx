@@ -1,66 +1,48 @@
-import { type FormEvent, useId, useState } from "react";
+import { type SyntheticEvent, useId, useState } from "react";
 import { Panel } from "../../../components/Panel";
-import type { MachineSearch } from "../search";
 import { type View, mebibyte } from "../../../processes/rows";
+import type { MachineSearch } from "../search";
 
 interface FilterProps {
   view: View;
-  /** Whose processes there are. */
-  users: string[];
   onChange: (change: Partial<MachineSearch>) => void;
   onNames: (which: "include" | "exclude", names: string[]) => void;
 }
 
-/** A number that stands in the URL while it is positive. */
-const positive = (text: string): number | undefined => (Number(text) > 0 ? Number(text) : undefined);
+/** Returns the number in an input; undefined unless it is positive. */
+const toPositive = (text: string): number | undefined => (Number(text) > 0 ? Number(text) : undefined);
 
-/** What is shown beyond the text to look for: by user, CPU, memory and names. */
-export function FilterPanel({ view, users, onChange, onNames }: FilterProps) {
+/** Filters the processes by user, CPU, memory and name. */
+export function FilterPanel({ view, users, onChange, onNames }: FilterProps & { users: string[] }) {
   const id = useId();
   return (
     <Panel label="Filters">
       <div className="field">
         <label htmlFor={`${id}-user`}>User</label>
         <select id={`${id}-user`} value={view.user} onChange={(e) => onChange({ user: e.target.value || undefined })}>
-          <option value="">everybody</option>
+          <option value="">All users</option>
           {users.map((user) => (
             <option key={user}>{user}</option>
           ))}
         </select>
       </div>
       <div className="columns">
-        <div className="field">
-          <label htmlFor={`${id}-cpu`}>CPU at least, %</label>
-          <input
-            id={`${id}-cpu`}
-            type="number"
-            min="0"
-            step="any"
-            value={view.cpu || ""}
-            onChange={(e) => onChange({ cpu: positive(e.target.value) })}
-          />
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}-mem`}>Memory at least, MiB</label>
-          <input
-            id={`${id}-mem`}
-            type="number"
-            min="0"
-            step="any"
-            value={view.memory / mebibyte || ""}
-            onChange={(e) => onChange({ mem: positive(e.target.value) })}
-          />
-        </div>
+        <MinimumField label="Minimum CPU, %" value={view.cpu} onChange={(cpu) => onChange({ cpu })} />
+        <MinimumField
+          label="Minimum memory, MiB"
+          value={view.memory / mebibyte}
+          onChange={(mem) => onChange({ mem })}
+        />
       </div>
-      <Names
+      <AddNameForm
         label="Exclude processes by name"
-        hint="Their children take their place. Kept for you."
+        hint="Their children take their place in the tree. Saved in your account."
         names={view.exclude}
         onChange={(names) => onNames("exclude", names)}
       />
-      <Names
-        label="Include only processes by name"
-        hint="Nothing else is shown but what is above them."
+      <AddNameForm
+        label="Show only processes by name"
+        hint="Their parents remain visible in the tree. Saved in your account."
         names={view.include}
         onChange={(names) => onNames("include", names)}
       />
@@ -68,20 +50,41 @@ export function FilterPanel({ view, users, onChange, onNames }: FilterProps) {
   );
 }
 
-function Names({
-  label,
-  hint,
-  names,
-  onChange,
-}: {
+interface MinimumFieldProps {
+  label: string;
+  /** 0 for no minimum. */
+  value: number;
+  onChange: (value: number | undefined) => void;
+}
+
+function MinimumField({ label, value, onChange }: MinimumFieldProps) {
+  const id = useId();
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <input
+        id={id}
+        type="number"
+        min="0"
+        step="any"
+        value={value || ""}
+        onChange={(e) => onChange(toPositive(e.target.value))}
+      />
+    </div>
+  );
+}
+
+interface AddNameFormProps {
   label: string;
   hint: string;
   names: readonly string[];
   onChange: (names: string[]) => void;
-}) {
+}
+
+function AddNameForm({ label, hint, names, onChange }: AddNameFormProps) {
   const [draft, setDraft] = useState("");
   const id = useId();
-  const add = (event: FormEvent) => {
+  const add = (event: SyntheticEvent) => {
     event.preventDefault();
     const name = draft.trim();
     if (name && !names.includes(name)) onChange([...names, name]);
@@ -94,7 +97,7 @@ function Names({
         id={id}
         value={draft}
         aria-describedby={`${id}-hint`}
-        placeholder="A whole name, then Enter"
+        placeholder="Enter a full name and press Enter"
         onChange={(e) => setDraft(e.target.value)}
       />
       <span id={`${id}-hint`} className="quiet">
@@ -104,54 +107,32 @@ function Names({
   );
 }
 
-/** What is filtered by, each to take away. */
-export function FilterChips({ view, onChange, onNames }: Omit<FilterProps, "users">) {
+/** Shows the active filters as buttons that remove them. */
+export function FilterChips({ view, onChange, onNames }: FilterProps) {
+  const removeName = (which: "include" | "exclude", name: string) =>
+    onNames(
+      which,
+      view[which].filter((other) => other !== name),
+    );
   return (
     <>
-      {view.user && (
-        <Chip text={`user ${view.user}`} label="Show all users" onRemove={() => onChange({ user: undefined })} />
-      )}
-      {view.cpu > 0 && (
-        <Chip text={`CPU ≥ ${view.cpu} %`} label="Show any CPU" onRemove={() => onChange({ cpu: undefined })} />
-      )}
+      {view.user && <Chip text={`user ${view.user}`} onRemove={() => onChange({ user: undefined })} />}
+      {view.cpu > 0 && <Chip text={`CPU ≥ ${view.cpu} %`} onRemove={() => onChange({ cpu: undefined })} />}
       {view.memory > 0 && (
-        <Chip
-          text={`memory ≥ ${view.memory / mebibyte} MiB`}
-          label="Show any memory"
-          onRemove={() => onChange({ mem: undefined })}
-        />
+        <Chip text={`memory ≥ ${view.memory / mebibyte} MiB`} onRemove={() => onChange({ mem: undefined })} />
       )}
       {view.include.map((name) => (
-        <Chip
-          key={`+${name}`}
-          text={`only ${name}`}
-          label={`Show not only ${name}`}
-          onRemove={() =>
-            onNames(
-              "include",
-              view.include.filter((other) => other !== name),
-            )
-          }
-        />
+        <Chip key={`+${name}`} text={`only ${name}`} onRemove={() => removeName("include", name)} />
       ))}
       {view.exclude.map((name) => (
-        <Chip
-          key={`-${name}`}
-          text={`not ${name}`}
-          label={`Show ${name} again`}
-          onRemove={() =>
-            onNames(
-              "exclude",
-              view.exclude.filter((other) => other !== name),
-            )
-          }
-        />
+        <Chip key={`-${name}`} text={`not ${name}`} onRemove={() => removeName("exclude", name)} />
       ))}
     </>
   );
 }
 
-function Chip({ text, label, onRemove }: { text: string; label: string; onRemove: () => void }) {
+function Chip({ text, onRemove }: { text: string; onRemove: () => void }) {
+  const label = `Remove filter: ${text}`;
   return (
     <button type="button" className="chip" aria-label={label} title={label} onClick={onRemove}>
       {text} <span aria-hidden="true">×</span>

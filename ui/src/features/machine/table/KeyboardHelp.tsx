@@ -1,13 +1,15 @@
 import { Dialog } from "../../../components/Dialog";
-import { bindings } from "./keyBindings";
+import { keyBindings } from "./keyBindings";
 
-/** Which keys do what in the table. */
+/** Lists the keyboard shortcuts of the process table. */
 export function KeyboardHelp({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title="Keys" onClose={onClose}>
-      <p className="quiet">While the table has the focus: click into it, or come to it with Tab.</p>
+    <Dialog title="Keyboard shortcuts" onClose={onClose}>
+      <p className="quiet">
+        These shortcuts work while the process table has the focus. Click the table, or press Tab to reach it.
+      </p>
       <dl className="keys">
-        {bindings.map(({ label, help }) => (
+        {keyBindings.map(({ label, help }) => (
           <div key={label}>
             <dt>
               {label.split(" ").map((key) => (

@@ -3,10 +3,10 @@ import { type KeyboardEvent, type MouseEvent, type RefObject, useId, useRef } fr
 import { SortableHeader } from "../../../components/SortableHeader";
 import { SpacerRow } from "../../../components/SpacerRow";
 import { useVisibleRows } from "../../../hooks/useVisibleRows";
+import type { Row, SortKey, View } from "../../../processes/rows";
+import { ProcessRow } from "./ProcessRow";
 import type { CellContext, Column } from "./columns";
 import { type Command, commandForKey } from "./keyBindings";
-import { ProcessRow } from "./ProcessRow";
-import type { Row, SortKey, View } from "../../../processes/rows";
 
 interface ProcessGridProps {
   ref: RefObject<HTMLTableElement | null>;
@@ -15,31 +15,25 @@ interface ProcessGridProps {
   view: View;
   columns: Column[];
   context: CellContext;
+  /** The key of the selected row. */
   selected: string | undefined;
   onSelect: (key: string | undefined) => void;
   onToggle: (key: string) => void;
   onSort: (sort: SortKey) => void;
-  /** Anything but moving about. */
+  /** Runs the commands that do not move the selection. */
   onCommand: (command: Command, row: Row | undefined) => void;
 }
 
-/** In pixels; the style sheet has the same. */
+/** The height of a row in pixels, as in the style sheet. */
 const rowHeight = 26;
 
-/** The table itself. Apart from what is around it, because it renders with every frame of scrolling. */
-export function ProcessGrid({
-  ref,
-  machineId,
-  rows,
-  view,
-  columns,
-  context,
-  selected,
-  onSelect,
-  onToggle,
-  onSort,
-  onCommand,
-}: ProcessGridProps) {
+/** Reports whether a click should open a link in this tab. */
+const isPlainClick = (event: MouseEvent) =>
+  event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+
+/** The table of processes. It is a component of its own because it renders with every frame while it scrolls. */
+export function ProcessGrid(props: ProcessGridProps) {
+  const { ref, machineId, rows, view, columns, context, selected, onSelect, onToggle, onSort, onCommand } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const id = useId();
   const router = useRouter();
@@ -54,38 +48,30 @@ export function ProcessGrid({
     onSelect(rows[next]?.key);
     visible.scrollTo(next);
   };
+  const collapseOrMoveToParent = (row: Row) => {
+    if (row.descendants > 0 && !row.collapsed && !view.flat) onToggle(row.key);
+    else if (row.depth > 0) moveTo(rows.findLastIndex((other, i) => i < index && other.depth < row.depth));
+  };
   const run = (command: Command) => {
     const row = rows[index];
     switch (command.do) {
-      case "move": {
+      case "move":
         moveTo(index < 0 ? 0 : index + command.by);
-        return;
-      }
-      case "page": {
-        moveTo(index + command.by * visible.page);
-        return;
-      }
-      case "first": {
+        break;
+      case "page":
+        moveTo(index + command.by * visible.pageSize());
+        break;
+      case "first":
         moveTo(0);
-        return;
-      }
-      case "last": {
+        break;
+      case "last":
         moveTo(rows.length - 1);
-        return;
-      }
+        break;
       case "collapse":
-        if (row && row.below > 0 && !row.collapsed && !view.flat) {
-          onToggle(row.key);
-          return;
-        }
-        {
-          row && row.depth > 0 && moveTo(rows.findLastIndex((other, i) => i < index && other.depth < row.depth));
-          return;
-        }
-      default: {
+        if (row) collapseOrMoveToParent(row);
+        break;
+      default:
         onCommand(command, row);
-        return;
-      }
     }
   };
   const onKeyDown = (event: KeyboardEvent) => {
@@ -94,10 +80,10 @@ export function ProcessGrid({
     event.preventDefault();
     run(command);
   };
-  // Names lead to pages of ours: without loading everything anew, unless somebody wants another tab.
+  // The names are plain links. Let the router open them, so that the page is not reloaded.
   const onClick = (event: MouseEvent) => {
     const link = (event.target as Element).closest("a.name");
-    if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (!link || !isPlainClick(event)) return;
     event.preventDefault();
     router.history.push(link.getAttribute("href") ?? "/");
   };
@@ -107,10 +93,13 @@ export function ProcessGrid({
       <table
         ref={ref}
         className="processes"
+        // eslint-disable-next-line jsx-a11y/no-noninteractive-element-to-interactive-role -- as ARIA defines treegrid
         role="treegrid"
         aria-label="Processes"
         aria-rowcount={rows.length + 1}
-        aria-activedescendant={index >= 0 && visible.indexes.includes(index) ? `${id}-${selected}` : undefined}
+        aria-activedescendant={
+          selected !== undefined && visible.indexes.includes(index) ? `${id}-${selected}` : undefined
+        }
         tabIndex={0}
         onKeyDown={onKeyDown}
         onClick={onClick}
@@ -135,7 +124,7 @@ export function ProcessGrid({
         <tbody>
           <SpacerRow height={visible.above} />
           {visible.indexes.map((i) => {
-            const row = rows[i]; // the list may have become shorter
+            const row = rows[i]; // undefined if the list has just become shorter
             return (
               row && (
                 <ProcessRow

@@ -1,19 +1,13 @@
 import { memo } from "react";
-import type { CellContext, Column } from "./columns";
-import type { Process } from "../../../processes/process";
 import type { Row } from "../../../processes/rows";
-
-/** The address of a process's page. Made by hand: the router's links cost more than the rest of a row, and hundreds come by while somebody scrolls. */
-export function processHref(machineId: string, { pid, started_at }: Process, at: string | undefined): string {
-  const search = new URLSearchParams({ ...(started_at && { started: started_at }), ...(at && { at }) }).toString();
-  return `/machines/${encodeURIComponent(machineId)}/processes/${pid}${search && `?${search}`}`;
-}
+import type { CellContext, Column } from "./columns";
+import { processHref } from "./processHref";
 
 interface ProcessRowProps {
   id: string;
   machineId: string;
   row: Row;
-  /** Its place among all rows, from 0. */
+  /** The position among all rows, from 0. */
   index: number;
   tree: boolean;
   selected: boolean;
@@ -23,36 +17,25 @@ interface ProcessRowProps {
   onToggle: (key: string) => void;
 }
 
-/** One process. */
-export const ProcessRow = memo(function ProcessRow({
-  id,
-  machineId,
-  row,
-  index,
-  tree,
-  selected,
-  columns,
-  context,
-  onSelect,
-  onToggle,
-}: ProcessRowProps) {
+export const ProcessRow = memo(function ProcessRow(props: ProcessRowProps) {
+  const { id, machineId, row, index, tree, selected, columns, context, onSelect, onToggle } = props;
   const { process, depth } = row;
-  const parent = tree && row.below > 0;
+  const expandable = tree && row.descendants > 0;
   return (
     <tr
       id={id}
-      className={`${row.faint ? "faint" : ""} ${selected ? "selected" : ""}`}
+      className={`${row.contextOnly ? "faint" : ""} ${selected ? "selected" : ""}`}
       data-pid={process.pid}
       data-ppid={process.ppid}
       aria-rowindex={index + 2}
       aria-level={depth + 1}
       aria-selected={selected}
-      {...(parent && { "aria-expanded": !row.collapsed })}
+      {...(expandable && { "aria-expanded": !row.collapsed })}
       onClick={() => onSelect(row.key)}
     >
       <th scope="row">
         <span className="process" style={{ paddingInlineStart: `${Math.min(depth, 40) * 1.1}rem` }}>
-          {parent ? (
+          {expandable ? (
             <button
               type="button"
               tabIndex={-1}
@@ -68,7 +51,7 @@ export const ProcessRow = memo(function ProcessRow({
           <a href={processHref(machineId, process, context.at)} className="name" tabIndex={-1}>
             {process.name}
           </a>
-          {row.collapsed && <span className="quiet">+{row.below}</span>}
+          {row.collapsed && <span className="quiet">+{row.descendants}</span>}
           <span className="command quiet" title={process.command_line}>
             {process.command_line}
           </span>

@@ -1,126 +1,111 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useId, useMemo, useRef, useState } from "react";
 import { Notice } from "../../../components/Notice";
+import { copyText } from "../../../export";
+import type { Process } from "../../../processes/process";
+import { type Row, type SortKey, isFiltered, parentKeys, rows } from "../../../processes/rows";
 import { ColumnPanel } from "./ColumnPanel";
-import { type CellContext, columnsOf } from "./columns";
 import { ExportMenu } from "./ExportMenu";
 import { FilterChips, FilterPanel } from "./FilterPanel";
 import { KeyboardHelp } from "./KeyboardHelp";
-import type { Command } from "./keyBindings";
-import type { Process } from "../../../processes/process";
-import { processHref } from "./ProcessRow";
 import { ProcessGrid } from "./ProcessGrid";
-import { type Row, type SortKey, filters, parents, rows } from "../../../processes/rows";
+import { type CellContext, selectColumns } from "./columns";
+import type { Command } from "./keyBindings";
+import { processHref } from "./processHref";
 import { useProcessView } from "./useProcessView";
 
 interface ProcessTableProps extends CellContext {
   machineId: string;
-  /** For the names of exports. */
+  /** The name of the machine, for the names of exported files. */
   machine: string;
   timestamp: string;
   processes: Process[];
 }
 
-/** The processes of one snapshot, as a tree or a list. How they are shown is in the URL. */
-export function ProcessTable({
-  machineId,
-  machine,
-  timestamp,
-  processes,
-  trends,
-  totalRam,
-  intervalMs,
-  at,
-}: ProcessTableProps) {
-  const { view, change, setNames, chosen, choose } = useProcessView();
-  const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
+const ascendingColumns: SortKey[] = ["pid", "ppid", "name", "user", "state"];
+
+/** Reports whether a column is sorted in descending order first. */
+const largestFirst = (sort: SortKey) => !ascendingColumns.includes(sort);
+
+/** The processes of a snapshot as a tree or a list, with filters, columns and exports. */
+export function ProcessTable(props: ProcessTableProps) {
+  const { machineId, machine, timestamp, processes, trends, totalRam, intervalMs, at } = props;
+  const { view, change, setNames, columnIds, setColumns } = useProcessView();
+  const { collapsed, toggle, setCollapsed } = useCollapsed();
   const [selected, setSelected] = useState<string>();
-  const [help, setHelp] = useState(false);
-  const [told, setTold] = useState("");
+  const [helpOpen, setHelpOpen] = useState(false);
+  const [message, setMessage] = useState("");
   const navigate = useNavigate();
   const id = useId();
-  const search = useRef<HTMLInputElement>(null);
+  const filterInput = useRef<HTMLInputElement>(null);
   const table = useRef<HTMLTableElement>(null);
 
-  const columns = useMemo(() => columnsOf(chosen), [chosen]);
+  const columns = useMemo(() => selectColumns(columnIds), [columnIds]);
   const shown = useMemo(() => rows(processes, view, collapsed), [processes, view, collapsed]);
   const users = useMemo(() => [...new Set(processes.map(({ user }) => user))].filter(Boolean).sort(), [processes]);
   const context = useMemo(
     (): CellContext => ({ trends, totalRam, intervalMs, at }),
     [trends, totalRam, intervalMs, at],
   );
-  const filtered = filters(view) || view.exclude.length > 0;
 
-  const toggle = useCallback((key: string) => {
-    setCollapsed((before) => {
-      const after = new Set(before);
-      if (!after.delete(key)) after.add(key);
-      return after;
-    });
-  }, []);
-  // By pid, ascending, is nothing in the URL.
-  const order = (sort: SortKey, desc: boolean) =>
+  // Ascending by pid is the default order, which is not in the URL.
+  const setOrder = (sort: SortKey, desc: boolean) =>
     change({ sort: sort === "pid" ? undefined : sort, desc: desc || undefined });
-  const sortBy = (sort: SortKey) => order(sort, view.sort === sort ? !view.descending : largestFirst(sort));
+  const sortBy = (sort: SortKey) => setOrder(sort, view.sort === sort ? !view.descending : largestFirst(sort));
+  const copyCommandLine = async ({ command_line, name }: Process) => {
+    if (await copyText(command_line || name)) setMessage(`Copied the command line of ${name}`);
+  };
 
-  /** What a key or a button asks for; row is the one that is selected. */
+  /** Runs a command that needs the selected row. */
+  const runOnRow = (command: Command, row: Row) => {
+    switch (command.do) {
+      case "expand":
+        if (row.collapsed) toggle(row.key);
+        break;
+      case "toggle":
+        if (row.descendants > 0) toggle(row.key);
+        break;
+      case "open":
+        void navigate({ href: processHref(machineId, row.process, at) });
+        break;
+      case "user":
+        change({ user: view.user ? undefined : row.process.user || undefined });
+        break;
+      case "exclude":
+        setNames("exclude", [...view.exclude, row.process.name]);
+        break;
+      case "copy":
+        void copyCommandLine(row.process);
+    }
+  };
   const run = (command: Command, row?: Row) => {
     switch (command.do) {
-      case "expand": {
-        row?.collapsed && toggle(row.key);
-        return;
-      }
-      case "toggle": {
-        row && row.below > 0 && toggle(row.key);
-        return;
-      }
-      case "expandAll": {
+      case "expandAll":
         setCollapsed(new Set());
-        return;
-      }
-      case "collapseAll": {
-        setCollapsed(new Set(parents(processes)));
-        return;
-      }
-      case "open":
-        return row && navigate({ href: processHref(machineId, row.process, at) });
+        break;
+      case "collapseAll":
+        setCollapsed(new Set(parentKeys(processes)));
+        break;
       case "filter":
-        return search.current?.focus();
-      case "clear": {
+        filterInput.current?.focus();
+        break;
+      case "clear":
         change({ filter: undefined });
-        return;
-      }
-      case "tree": {
+        break;
+      case "tree":
         change({ flat: view.flat ? undefined : true });
-        return;
-      }
-      case "sort": {
-        order(command.by, largestFirst(command.by));
-        return;
-      }
-      case "invert": {
-        order(view.sort, !view.descending);
-        return;
-      }
-      case "user": {
-        row && change({ user: view.user ? undefined : row.process.user || undefined });
-        return;
-      }
-      case "exclude": {
-        row && setNames("exclude", [...view.exclude, row.process.name]);
-        return;
-      }
-      case "copy":
-        return (
-          row &&
-          void navigator.clipboard
-            ?.writeText(row.process.command_line || row.process.name)
-            .then(() => setTold(`Copied the command line of ${row.process.name}`))
-        );
-      case "help": {
-        setHelp(true);
-        return;
-      }
+        break;
+      case "sort":
+        setOrder(command.by, largestFirst(command.by));
+        break;
+      case "invert":
+        setOrder(view.sort, !view.descending);
+        break;
+      case "help":
+        setHelpOpen(true);
+        break;
+      default:
+        if (row) runOnRow(command, row);
     }
   };
 
@@ -129,40 +114,36 @@ export function ProcessTable({
       <div className="heading">
         <h2 id={`${id}-title`}>Processes</h2>
         <span className="quiet" data-testid="process-count">
-          {filtered ? `${shown.filter((row) => !row.faint).length} of ${processes.length}` : processes.length}
+          {isFiltered(view) || view.exclude.length > 0
+            ? `${shown.filter((row) => !row.contextOnly).length} of ${processes.length}`
+            : processes.length}
         </span>
         <input
-          ref={search}
+          ref={filterInput}
           type="search"
-          placeholder="Filter by name, command, user, pid"
+          placeholder="Filter by name, command, user, PID"
           aria-label="Filter processes"
           value={view.filter}
           onChange={(e) => change({ filter: e.target.value || undefined })}
-          onKeyDown={(e) =>
-            (e.key === "Enter" || e.key === "ArrowDown") && (e.preventDefault(), table.current?.focus())
-          }
+          onKeyDown={(e) => {
+            if (e.key !== "Enter" && e.key !== "ArrowDown") return;
+            e.preventDefault();
+            table.current?.focus();
+          }}
         />
         <FilterPanel view={view} users={users} onChange={change} onNames={setNames} />
         <FilterChips view={view} onChange={change} onNames={setNames} />
         <span className="spacer" />
         {!view.flat && (
           <>
-            <button type="button" className="plain" onClick={() => run({ do: "expandAll" })}>
-              Expand all
-            </button>
-            <button type="button" className="plain" onClick={() => run({ do: "collapseAll" })}>
-              Collapse all
-            </button>
+            <PlainButton label="Expand all" onClick={() => run({ do: "expandAll" })} />
+            <PlainButton label="Collapse all" onClick={() => run({ do: "collapseAll" })} />
           </>
         )}
-        <button type="button" className="plain" onClick={() => run({ do: "tree" })}>
-          {view.flat ? "Show as tree" : "Show as list"}
-        </button>
-        <ColumnPanel shown={columns} onChange={choose} />
-        <ExportMenu machine={machine} timestamp={timestamp} rows={shown} context={context} onTold={setTold} />
-        <button type="button" className="plain" onClick={() => setHelp(true)}>
-          Keys
-        </button>
+        <PlainButton label={view.flat ? "Show as tree" : "Show as list"} onClick={() => run({ do: "tree" })} />
+        <ColumnPanel shown={columns} onChange={setColumns} />
+        <ExportMenu machine={machine} timestamp={timestamp} rows={shown} context={context} onCopied={setMessage} />
+        <PlainButton label="Keyboard shortcuts" onClick={() => setHelpOpen(true)} />
       </div>
       <ProcessGrid
         ref={table}
@@ -178,15 +159,35 @@ export function ProcessTable({
         onCommand={run}
       />
       {shown.length === 0 && (
-        <Notice title={processes.length === 0 ? "This snapshot has no processes." : "No process matches."} />
+        <Notice
+          title={processes.length === 0 ? "This snapshot has no processes." : "No processes match the filters."}
+        />
       )}
-      <span role="status" className="told">
-        {told}
+      <span role="status" className="status-message">
+        {message}
       </span>
-      {help && <KeyboardHelp onClose={() => setHelp(false)} />}
+      {helpOpen && <KeyboardHelp onClose={() => setHelpOpen(false)} />}
     </section>
   );
 }
 
-/** Numbers are looked at from the largest down, texts and pids from the first on. */
-const largestFirst = (sort: SortKey) => !["pid", "ppid", "name", "user", "state"].includes(sort);
+/** The keys of the collapsed rows. */
+function useCollapsed() {
+  const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
+  const toggle = useCallback((key: string) => {
+    setCollapsed((before) => {
+      const after = new Set(before);
+      if (!after.delete(key)) after.add(key);
+      return after;
+    });
+  }, []);
+  return { collapsed, toggle, setCollapsed };
+}
+
+function PlainButton({ label, onClick }: { label: string; onClick: () => void }) {
+  return (
+    <button type="button" className="plain" onClick={onClick}>
+      {label}
+    </button>
+  );
+}

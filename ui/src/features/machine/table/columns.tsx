@@ -1,5 +1,4 @@
-// The columns of the process table: what they are called, how wide they are, what
-// they show, and what goes into an export.
+// The columns of the process table: titles, widths, cells, and values for exports.
 import type { ReactNode } from "react";
 import { Sparkline } from "../../../charts/Sparkline";
 import { TimeAgo } from "../../../components/Timestamps";
@@ -7,12 +6,13 @@ import { bytes, duration, number, percent, rate, share } from "../../../format";
 import { cgroupLabel } from "../../../processes/cgroup";
 import type { Row, SortKey } from "../../../processes/rows";
 
-/** What cells need to know besides their row. */
+/** The data that cells need besides the row. */
 export interface CellContext {
+  /** The CPU usage of the last ten minutes, by process key. */
   trends: ReadonlyMap<string, readonly (number | null)[]> | undefined;
   totalRam: number | null | undefined;
   intervalMs: number;
-  /** The instant of the snapshot; undefined while it is live. */
+  /** The instant of the snapshot; undefined in the live view. */
   at: string | undefined;
 }
 
@@ -25,17 +25,29 @@ export interface Column {
   right?: boolean;
   sort?: SortKey;
   cell: (row: Row, context: CellContext) => ReactNode;
-  /** For exports; the cell's numbers with their plain units. */
+  /** Returns the value for an export, without a unit. Absent if the column is not exported. */
   value?: (row: Row, context: CellContext) => string | number | null;
 }
 
 const zero = (text: string) => <span className="quiet">{text}</span>;
+
 const perSecond = (amount: number | null, { intervalMs }: CellContext) =>
   amount === null || intervalMs <= 0 ? null : (1000 * amount) / intervalMs;
-const moved = (amount: number | null, context: CellContext) =>
+
+const rateCell = (amount: number | null, context: CellContext) =>
   amount === 0 ? zero("0") : rate(perSecond(amount, context));
 
-/** All columns but the first, which is the process itself. */
+function TrendCell({ values }: { values: readonly (number | null)[] }) {
+  const maximum = Math.max(...values.map((value) => value ?? 0));
+  return <Sparkline values={values} top={100} label={`CPU in the last 10 minutes: at most ${percent(maximum)}`} />;
+}
+
+function StartedCell({ startedAt, at }: { startedAt: string | undefined; at: string | undefined }) {
+  if (!startedAt) return "–";
+  return at ? `${duration(Date.parse(at) - Date.parse(startedAt))} earlier` : <TimeAgo at={startedAt} />;
+}
+
+/** All columns except the first, which has the name and the command line. */
 export const columns: Column[] = [
   { id: "pid", label: "PID", width: 5, right: true, sort: "pid", cell: ({ process }) => process.pid },
   {
@@ -78,17 +90,11 @@ export const columns: Column[] = [
   {
     id: "trend",
     label: "10 min",
-    title: "CPU in the ten minutes before; the full height is a core, or more where more was used",
+    title: "CPU in the last 10 minutes. The full height is one core, or the peak if it is higher.",
     width: 6.5,
     cell: (row, { trends }) => {
       const values = trends?.get(row.key);
-      return values ? (
-        <Sparkline
-          values={values}
-          top={100}
-          label={`CPU lately: at most ${percent(Math.max(...values.map((value) => value ?? 0)))}`}
-        />
-      ) : null;
+      return values ? <TrendCell values={values} /> : null;
     },
   },
   {
@@ -104,7 +110,7 @@ export const columns: Column[] = [
   {
     id: "share",
     label: "Mem %",
-    title: "Share of the machine's memory",
+    title: "Percent of the machine’s memory",
     width: 4.6,
     right: true,
     sort: "memory",
@@ -137,7 +143,7 @@ export const columns: Column[] = [
     width: 6,
     right: true,
     sort: "read",
-    cell: ({ read }, context) => moved(read, context),
+    cell: ({ read }, context) => rateCell(read, context),
     value: ({ read }, context) => perSecond(read, context),
   },
   {
@@ -147,7 +153,7 @@ export const columns: Column[] = [
     width: 6,
     right: true,
     sort: "write",
-    cell: ({ write }, context) => moved(write, context),
+    cell: ({ write }, context) => rateCell(write, context),
     value: ({ write }, context) => perSecond(write, context),
   },
   {
@@ -156,20 +162,13 @@ export const columns: Column[] = [
     width: 7.5,
     right: true,
     sort: "started",
-    cell: ({ process }, { at }) =>
-      !process.started_at ? (
-        "–"
-      ) : at ? (
-        `${duration(Date.parse(at) - Date.parse(process.started_at))} before`
-      ) : (
-        <TimeAgo at={process.started_at} />
-      ),
+    cell: ({ process }, { at }) => <StartedCell startedAt={process.started_at} at={at} />,
     value: ({ process }) => process.started_at ?? null,
   },
   {
     id: "group",
-    label: "Belongs to",
-    title: "The service or container that it belongs to: its control group",
+    label: "Service",
+    title: "Service or container (control group)",
     width: 11,
     sort: "group",
     cell: ({ process }) => (process.cgroup ? <span title={process.cgroup}>{cgroupLabel(process.cgroup)}</span> : ""),
@@ -177,11 +176,10 @@ export const columns: Column[] = [
   },
 ];
 
-/** What is shown unless somebody chooses otherwise. */
-export const usualColumns = ["pid", "user", "state", "cpu", "trend", "memory", "threads", "read", "write"];
+const defaultColumns = ["pid", "user", "state", "cpu", "trend", "memory", "threads", "read", "write"];
 
-/** The columns with these ids, in their usual order; the usual ones where none is known. */
-export function columnsOf(ids: readonly string[] | undefined): Column[] {
-  const chosen = columns.filter(({ id }) => ids?.includes(id));
-  return chosen.length > 0 ? chosen : columns.filter(({ id }) => usualColumns.includes(id));
+/** Returns the columns with these ids in their fixed order, or the default columns if there are none. */
+export function selectColumns(ids: readonly string[] | undefined): Column[] {
+  const selected = columns.filter(({ id }) => ids?.includes(id));
+  return selected.length > 0 ? selected : columns.filter(({ id }) => defaultColumns.includes(id));
 }

@@ -1,10 +1,11 @@
-// The keys of the process table, after htop's. They act only while the table has the
-// focus, so that nobody's typing is taken for a command.
+// The keyboard shortcuts of the process table, modelled on htop. They work only while the table has the
+// focus, so that they do not interfere with text inputs.
 import type { SortKey } from "../../../processes/rows";
 
 export type Command =
   | { do: "move"; by: number }
   | { do: "page"; by: number }
+  | { do: "sort"; by: SortKey }
   | {
       do:
         | "first"
@@ -23,22 +24,21 @@ export type Command =
         | "exclude"
         | "help"
         | "clear";
-    }
-  | { do: "sort"; by: SortKey };
+    };
 
-interface Binding {
+interface KeyBinding {
   keys: string[];
-  /** How they are written in the help. */
+  /** The keys as they are shown in the help, separated by spaces. */
   label: string;
   help: string;
   command: Command;
 }
 
-export const bindings: Binding[] = [
+export const keyBindings: KeyBinding[] = [
   { keys: ["ArrowDown", "j"], label: "↓ j", help: "next process", command: { do: "move", by: 1 } },
-  { keys: ["ArrowUp", "k"], label: "↑ k", help: "process before", command: { do: "move", by: -1 } },
-  { keys: ["PageDown"], label: "Page ↓", help: "a page down", command: { do: "page", by: 1 } },
-  { keys: ["PageUp"], label: "Page ↑", help: "a page up", command: { do: "page", by: -1 } },
+  { keys: ["ArrowUp", "k"], label: "↑ k", help: "previous process", command: { do: "move", by: -1 } },
+  { keys: ["PageDown"], label: "Page ↓", help: "one page down", command: { do: "page", by: 1 } },
+  { keys: ["PageUp"], label: "Page ↑", help: "one page up", command: { do: "page", by: -1 } },
   { keys: ["Home"], label: "Home", help: "first process", command: { do: "first" } },
   { keys: ["End"], label: "End", help: "last process", command: { do: "last" } },
   { keys: ["ArrowRight", "+"], label: "→ +", help: "expand", command: { do: "expand" } },
@@ -46,26 +46,28 @@ export const bindings: Binding[] = [
   { keys: [" "], label: "Space", help: "expand or collapse", command: { do: "toggle" } },
   { keys: ["*"], label: "*", help: "expand all", command: { do: "expandAll" } },
   { keys: ["_"], label: "_", help: "collapse all", command: { do: "collapseAll" } },
-  { keys: ["Enter"], label: "Enter", help: "the process's page", command: { do: "open" } },
-  { keys: ["/", "F3", "F4"], label: "/ F3 F4", help: "filter", command: { do: "filter" } },
+  { keys: ["Enter"], label: "Enter", help: "open the process", command: { do: "open" } },
+  { keys: ["/", "F3", "F4"], label: "/ F3 F4", help: "go to the filter", command: { do: "filter" } },
   { keys: ["Escape"], label: "Esc", help: "clear the filter", command: { do: "clear" } },
-  { keys: ["t"], label: "t", help: "tree or list", command: { do: "tree" } },
+  { keys: ["t"], label: "t", help: "switch between tree and list", command: { do: "tree" } },
   { keys: ["P"], label: "P", help: "sort by CPU", command: { do: "sort", by: "cpu" } },
   { keys: ["M"], label: "M", help: "sort by memory", command: { do: "sort", by: "memory" } },
-  { keys: ["N"], label: "N", help: "sort by pid", command: { do: "sort", by: "pid" } },
-  { keys: ["T"], label: "T", help: "sort by start", command: { do: "sort", by: "started" } },
-  { keys: ["I"], label: "I", help: "turn the order around", command: { do: "invert" } },
-  { keys: ["u"], label: "u", help: "only this user's, or everybody's", command: { do: "user" } },
-  { keys: ["x"], label: "x", help: "exclude this name", command: { do: "exclude" } },
+  { keys: ["N"], label: "N", help: "sort by PID", command: { do: "sort", by: "pid" } },
+  { keys: ["T"], label: "T", help: "sort by start time", command: { do: "sort", by: "started" } },
+  { keys: ["I"], label: "I", help: "reverse the order", command: { do: "invert" } },
+  { keys: ["u"], label: "u", help: "show only this user, or all users", command: { do: "user" } },
+  { keys: ["x"], label: "x", help: "exclude processes of this name", command: { do: "exclude" } },
   { keys: ["c"], label: "c", help: "copy the command line", command: { do: "copy" } },
-  { keys: ["?", "h", "F1"], label: "? h F1", help: "these keys", command: { do: "help" } },
+  { keys: ["?", "h", "F1"], label: "? h F1", help: "show this help", command: { do: "help" } },
 ];
 
-const byKey = new Map(bindings.flatMap(({ keys, command }) => keys.map((key): [string, Command] => [key, command])));
+const commands = new Map(
+  keyBindings.flatMap(({ keys, command }) => keys.map((key): [string, Command] => [key, command])),
+);
 
-/** What a key asks for, if anything; keys with Ctrl and the like are the browser's. */
+/** Returns the command of a key; undefined if there is none or if a modifier such as Ctrl is pressed. */
 export function commandForKey(
   event: Pick<KeyboardEvent, "key" | "ctrlKey" | "altKey" | "metaKey">,
 ): Command | undefined {
-  return event.ctrlKey || event.altKey || event.metaKey ? undefined : byKey.get(event.key);
+  return event.ctrlKey || event.altKey || event.metaKey ? undefined : commands.get(event.key);
 }

@@ -2,15 +2,19 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo } from "react";
 import { preferencesQuery, useSetPreferences } from "../../../api/account";
-import type { MachineSearch } from "../search";
 import { type View, defaultView, mebibyte } from "../../../processes/rows";
+import type { MachineSearch } from "../search";
 
-/** How the processes are shown: it is in the URL, and names that are included or left out are kept for the person too. */
+/**
+ * Returns the filters, the order and the columns of the process table, with functions that change them.
+ * They are in the URL. Included and excluded names and the columns are also stored for the user.
+ */
 export function useProcessView() {
-  const { sort, desc, filter, user, cpu, mem, include, exclude, flat } = useSearch({ from: "/machines/$machineId" });
+  const search = useSearch({ from: "/machines/$machineId" });
+  const { sort, desc, filter, user, cpu, mem, include, exclude, flat } = search;
   const navigate = useNavigate({ from: "/machines/$machineId" });
   const { data: preferences } = useQuery(preferencesQuery);
-  const { mutate: keep } = useSetPreferences();
+  const { mutate: setPreferences } = useSetPreferences();
 
   const change = useCallback(
     (change: Partial<MachineSearch>) =>
@@ -20,19 +24,20 @@ export function useProcessView() {
 
   const setNames = useCallback(
     (which: "include" | "exclude", names: string[]) => {
-      keep({ ...preferences, [which]: names }); // first: what is kept is put back into a URL that lacks it
+      // Preferences must change first: the effect below copies them to a URL without names.
+      setPreferences({ ...preferences, [which]: names });
       change({ [which]: names.length > 0 ? names : undefined });
     },
-    [change, keep, preferences],
+    [change, setPreferences, preferences],
   );
 
-  // What is kept goes into the URL, so that a link shows to others what is seen here.
+  // Copies stored names to the URL, so that a shared link shows the same processes to other users.
   useEffect(() => {
-    const kept = {
+    const stored = {
       ...(!exclude && preferences?.exclude?.length && { exclude: preferences.exclude }),
       ...(!include && preferences?.include?.length && { include: preferences.include }),
     };
-    if (Object.keys(kept).length > 0) change(kept);
+    if (Object.keys(stored).length > 0) change(stored);
   }, [exclude, include, preferences, change]);
 
   const view = useMemo(
@@ -50,11 +55,6 @@ export function useProcessView() {
     }),
     [sort, desc, filter, user, cpu, mem, include, exclude, flat],
   );
-  return {
-    view,
-    change,
-    setNames,
-    chosen: preferences?.columns,
-    choose: (columns: string[]) => keep({ ...preferences, columns }),
-  };
+  const setColumns = (columns: string[]) => setPreferences({ ...preferences, columns });
+  return { view, change, setNames, columnIds: preferences?.columns, setColumns };
 }

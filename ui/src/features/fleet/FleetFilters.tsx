@@ -1,0 +1,52 @@
+import { type Status, statuses } from "./filterMachines";
+import type { FleetSearch } from "./search";
+
+interface FilterProps {
+  search: FleetSearch;
+  onChange: (change: Partial<FleetSearch>) => void;
+}
+
+/** Selects machines by status. Clicking the selected status shows all machines again. */
+export function StatusFilter({ search, counts, onChange }: FilterProps & { counts: Record<Status, number> }) {
+  return (
+    <div className="range" role="group" aria-label="Status">
+      {statuses.map((status) => (
+        <button
+          key={status}
+          type="button"
+          className="choice"
+          aria-pressed={search.status === status}
+          disabled={counts[status] === 0 && search.status !== status}
+          onClick={() => onChange({ status: search.status === status ? undefined : status })}
+        >
+          <span className={`dot ${status}`} aria-hidden="true" />
+          {counts[status]} {status}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** Selects machines that have all of the chosen tags. */
+export function TagFilter({ search, tags, onChange }: FilterProps & { tags: string[] }) {
+  const selected = search.tag ?? [];
+  const toggle = (tag: string) => {
+    const next = selected.includes(tag) ? selected.filter((other) => other !== tag) : [...selected, tag];
+    onChange({ tag: next.length > 0 ? next : undefined });
+  };
+  return (
+    <div className="chips" role="group" aria-label="Tags">
+      {tags.map((tag) => (
+        <button
+          key={tag}
+          type="button"
+          className="chip"
+          aria-pressed={selected.includes(tag)}
+          onClick={() => toggle(tag)}
+        >
+          {tag}
+        </button>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,76 @@
+import { Link } from "@tanstack/react-router";
+import { memo } from "react";
+import type { Machine } from "../../api/client";
+import { Sparkline } from "../../charts/Sparkline";
+import { Meter } from "../../components/Meter";
+import { TimeAgo } from "../../components/Timestamps";
+import { bytes, duration, number, percent, share } from "../../format";
+import { statusOf } from "./filterMachines";
+
+interface MachineRowProps {
+  machine: Machine;
+  /** The position in the table, from 0. */
+  index: number;
+  trend: { cpu_usage: (number | null)[]; load1: (number | null)[] } | undefined;
+}
+
+const maximum = (values: (number | null)[]) => Math.max(...values.map((value) => value ?? 0));
+
+export const MachineRow = memo(function MachineRow({ machine, index, trend }: MachineRowProps) {
+  const { latest } = machine;
+  const status = statusOf(machine);
+  const loads = [latest?.load1, latest?.load5, latest?.load15].map((load) => number(load, 2));
+  return (
+    <tr aria-rowindex={index + 2} className={status === "up" ? "" : "faint"}>
+      <th scope="row">
+        <span className={`dot ${status}`} role="img" aria-label={status} title={status} />
+        <Link to="/machines/$machineId" params={{ machineId: machine.machine_id }}>
+          {machine.hostname || machine.machine_id}
+        </Link>
+        {status !== "up" && <span className={`state ${status}`}>{status}</span>}
+        <span className="quiet block">{[machine.platform, ...machine.tags].filter(Boolean).join(" · ")}</span>
+      </th>
+      <td>
+        <Meter value={latest?.cpu_usage ?? null} label={`${machine.cpu_count} CPUs`} />
+        {trend && (
+          <Sparkline
+            values={trend.cpu_usage}
+            top={100}
+            label={`CPU in the last hour: at most ${percent(maximum(trend.cpu_usage))}`}
+          />
+        )}
+      </td>
+      <UsageCell used={latest?.used_ram} total={latest?.total_ram} />
+      <UsageCell used={latest?.used_disk} total={latest?.total_disk} />
+      <td className="number" title={`Load average over 1, 5 and 15 minutes: ${loads.join(", ")}`}>
+        {loads[0]}
+        {trend && (
+          <Sparkline
+            values={trend.load1}
+            top={machine.cpu_count}
+            label={`Load in the last hour: at most ${number(maximum(trend.load1), 2)}`}
+          />
+        )}
+      </td>
+      <td className="right number">{number(machine.process_count)}</td>
+      <td className="right">{duration(latest?.uptime_ms)}</td>
+      <td className="right">
+        <TimeAgo at={machine.last_seen} />
+      </td>
+    </tr>
+  );
+});
+
+interface UsageCellProps {
+  used: number | null | undefined;
+  total: number | null | undefined;
+}
+
+function UsageCell({ used, total }: UsageCellProps) {
+  return (
+    <td>
+      <Meter value={share(used, total)} label={`${bytes(used)} of ${bytes(total)}`} />
+      <span className="quiet block">{bytes(total)}</span>
+    </td>
+  );
+}
