@@ -32,9 +32,7 @@ func (s *testServer) postHistory(machineID string) snapshottest.Series {
 	return series
 }
 
-func TestHistoryAnswers(t *testing.T) { eachProfile(t, testHistoryAnswers) }
-
-func testHistoryAnswers(t *testing.T, s *testServer) {
+func testHistory(t *testing.T, s *testServer) {
 	series := s.postHistory("m")
 	first, last := series.Snapshots[0].Timestamp, series.Snapshots[59].Timestamp
 	window := fmt.Sprintf("from=%s&to=%s", first, last+1)
@@ -218,10 +216,8 @@ func TestExportedTextIsNoFormula(t *testing.T) {
 	}
 }
 
-func TestHistoryRefusals(t *testing.T) { eachProfile(t, testHistoryRefusals) }
-
-func testHistoryRefusals(t *testing.T, s *testServer) {
-	s.postHistory("m")
+func testInvalidHistoryRequests(t *testing.T, s *testServer) {
+	s.postHistory("invalid-history")
 	for _, test := range []struct {
 		path, field string
 		status      int
@@ -231,22 +227,22 @@ func testHistoryRefusals(t *testing.T, s *testServer) {
 		{"/machines/nobody/processes/history?pid=1", "", 404},
 		{"/machines/nobody/export", "", 404},
 		{"/machines/nobody/diff?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", "", 404},
-		{"/machines/m/processes/history?pid=999999", "", 404},
-		{"/machines/m/processes/history", "pid", 422},
-		{"/machines/m/processes/history?pid=1&name=x", "name", 422},
-		{"/machines/m/processes/history?name=x&resolution=raw", "resolution", 422},
-		{"/machines/m/metrics?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
-		{"/machines/m/metrics?from=yesterday", "from", 422},
-		{"/machines/m/metrics?to=2026-01-01T00:00:00Z", "from", 422},
-		{"/machines/m/metrics?since=1h&from=2026-01-01T00:00:00Z", "since", 422},
-		{"/machines/m/metrics?since=11y", "since", 422},
-		{"/machines/m/metrics?from=1990-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
-		{"/machines/m/metrics?resolution=5m", "resolution", 422},
-		{"/machines/m/metrics?window=1h", "window", 422},
-		{"/machines/m/processes?limit=1000000000", "limit", 422},
-		{"/machines/m/processes?sort=name", "sort", 422},
-		{"/machines/m/diff?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
-		{"/machines/m/diff?from=2026-02-01T00:00:00Z", "to", 422},
+		{"/machines/invalid-history/processes/history?pid=999999", "", 404},
+		{"/machines/invalid-history/processes/history", "pid", 422},
+		{"/machines/invalid-history/processes/history?pid=1&name=x", "name", 422},
+		{"/machines/invalid-history/processes/history?name=x&resolution=raw", "resolution", 422},
+		{"/machines/invalid-history/metrics?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/invalid-history/metrics?from=yesterday", "from", 422},
+		{"/machines/invalid-history/metrics?to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/invalid-history/metrics?since=1h&from=2026-01-01T00:00:00Z", "since", 422},
+		{"/machines/invalid-history/metrics?since=11y", "since", 422},
+		{"/machines/invalid-history/metrics?from=1990-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/invalid-history/metrics?resolution=5m", "resolution", 422},
+		{"/machines/invalid-history/metrics?window=1h", "window", 422},
+		{"/machines/invalid-history/processes?limit=1000000000", "limit", 422},
+		{"/machines/invalid-history/processes?sort=name", "sort", 422},
+		{"/machines/invalid-history/diff?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", 422},
+		{"/machines/invalid-history/diff?from=2026-02-01T00:00:00Z", "to", 422},
 		{"/processes", "name", 422},
 		{"/processes?name=x&time=2026-01-01T00:00:00Z&since=1h", "time", 422},
 		{"/processes?name=x&cursor=nonsense", "cursor", 422},
@@ -261,55 +257,9 @@ func testHistoryRefusals(t *testing.T, s *testServer) {
 		}
 	}
 	// A window of ten years is no fault, and bounded.
-	for _, path := range []string{"/machines/m/metrics?since=3650d", "/machines/m/processes?since=3650d", "/processes/top?since=3650d", "/processes?name=bash&since=3650d", "/machines/m/processes/history?name=bash&since=3650d"} {
+	for _, path := range []string{"/machines/invalid-history/metrics?since=3650d", "/machines/invalid-history/processes?since=3650d", "/processes/top?since=3650d", "/processes?name=bash&since=3650d", "/machines/invalid-history/processes/history?name=bash&since=3650d"} {
 		if got := s.do(http.MethodGet, "/api/v1"+path, ""); got.status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, got.status, got.text)
 		}
-	}
-}
-
-func TestStorageAndRetention(t *testing.T) { eachProfile(t, testStorageAndRetention) }
-
-func testStorageAndRetention(t *testing.T, s *testServer) {
-	s.postHistory("m")
-	st := decode[struct {
-		Profile        string
-		Bytes          int64
-		Relations      []struct{ Relation string }
-		ProcessSamples int64    `json:"process_samples"`
-		BudgetDays     *float64 `json:"budget_days"`
-		Retention      struct {
-			RawDays int `json:"raw_days"`
-		}
-	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
-	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 13 ||
-		st.ProcessSamples < 60*15 ||
-		st.Retention.RawDays != 30 ||
-		st.BudgetDays != nil {
-		t.Errorf("%+v", st)
-	}
-	patch := func(body string) response { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
-	if got := patch(`{"raw_days": 7, "budget_bytes": 1000000000}`); got.status != 200 {
-		t.Fatal(got.text)
-	}
-	with := decode[struct {
-		BudgetDays *float64 `json:"budget_days"`
-	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
-	if with.BudgetDays == nil || *with.BudgetDays <= 0 {
-		t.Errorf("%v days fit into a gigabyte", with.BudgetDays)
-	}
-	for body, field := range map[string]string{`{"raw_days": 0}`: "raw_days", `{"raw_days": 500}`: "minute_days", `{"hour_days": 8}`: "hour_days", `{"budget_bytes": -1}`: "budget_bytes", `{"days": 3}`: "days"} {
-		got := patch(body)
-		if p := got.problem(t); got.status != 422 || p.Field != field {
-			t.Errorf("%s: %d %q", body, got.status, p.Field)
-		}
-	}
-	// A snapshot older than what is kept now is refused with the reason.
-	old := fmt.Sprintf(
-		`{"machine_id": "m", "snapshots": [{"timestamp": %q}]}`,
-		snapshot.TimeOf(time.Now().Add(-8*24*time.Hour)),
-	)
-	if got := s.do(http.MethodPost, "/api/v1/snapshots", old); got.problem(t).Code != "timestamp_too_old" {
-		t.Errorf("%d %s", got.status, got.text)
 	}
 }

@@ -1,0 +1,25 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// TestProfiles runs the tests that read history with both storage profiles. They share one server per profile, because
+// starting one with TimescaleDB takes seconds. Each test has machines of its own. The order matters: the first test
+// lists all machines, testHistory searches all machines, and the last test changes the retention.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := startOn(t, db, api.Config{})
+		t.Run("machine life cycle", func(t *testing.T) { testMachineLifeCycle(t, s.in(t)) })
+		t.Run("snapshots of a range", func(t *testing.T) { testSnapshotsOfARange(t, s.in(t)) })
+		t.Run("tree and exclude", func(t *testing.T) { testTreeAndExclude(t, s.in(t)) })
+		t.Run("invalid requests", func(t *testing.T) { testInvalidRequests(t, s.in(t)) })
+		t.Run("history", func(t *testing.T) { testHistory(t, s.in(t)) })
+		t.Run("invalid history requests", func(t *testing.T) { testInvalidHistoryRequests(t, s.in(t)) })
+		t.Run("storage and retention", func(t *testing.T) { testStorageAndRetention(t, s.in(t)) })
+	})
+}

@@ -1,0 +1,54 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+func testStorageAndRetention(t *testing.T, s *testServer) {
+	s.postHistory("storage")
+	st := decode[struct {
+		Profile        string
+		Bytes          int64
+		Relations      []struct{ Relation string }
+		ProcessSamples int64    `json:"process_samples"`
+		BudgetDays     *float64 `json:"budget_days"`
+		Retention      struct {
+			RawDays int `json:"raw_days"`
+		}
+	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
+	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 13 ||
+		st.ProcessSamples < 60*15 ||
+		st.Retention.RawDays != 30 ||
+		st.BudgetDays != nil {
+		t.Errorf("%+v", st)
+	}
+	patch := func(body string) response { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
+	if got := patch(`{"raw_days": 7, "budget_bytes": 1000000000}`); got.status != 200 {
+		t.Fatal(got.text)
+	}
+	with := decode[struct {
+		BudgetDays *float64 `json:"budget_days"`
+	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
+	if with.BudgetDays == nil || *with.BudgetDays <= 0 {
+		t.Errorf("%v days fit into a gigabyte", with.BudgetDays)
+	}
+	for body, field := range map[string]string{`{"raw_days": 0}`: "raw_days", `{"raw_days": 500}`: "minute_days", `{"hour_days": 8}`: "hour_days", `{"budget_bytes": -1}`: "budget_bytes", `{"days": 3}`: "days"} {
+		got := patch(body)
+		if p := got.problem(t); got.status != 422 || p.Field != field {
+			t.Errorf("%s: %d %q", body, got.status, p.Field)
+		}
+	}
+	// A snapshot older than what is kept now is refused with the reason.
+	old := fmt.Sprintf(
+		`{"machine_id": "storage", "snapshots": [{"timestamp": %q}]}`,
+		snapshot.TimeOf(time.Now().Add(-8*24*time.Hour)),
+	)
+	if got := s.do(http.MethodPost, "/api/v1/snapshots", old); got.problem(t).Code != "timestamp_too_old" {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+}
