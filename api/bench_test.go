@@ -11,12 +11,13 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// A day's chart in minutes, the longest answer that a page of charts asks for.
-func BenchmarkChartOfADay(b *testing.B) {
+// BenchmarkMetricsOfADay reads a day of metrics in minutes, the largest response that the page of charts requests.
+func BenchmarkMetricsOfADay(b *testing.B) {
 	s := start(b, api.Config{})
 	series := snapshottest.NewMachine(1, 3).Series(snapshot.TimeOf(time.Now().Add(-24*time.Hour)), 1440, time.Minute, 5)
 	for rest := series.Snapshots; len(rest) > 0; rest = rest[120:] {
-		if err := s.store.Write(b.Context(), []*snapshot.Batch{{MachineID: "m", Snapshots: rest[:120]}})[0].Err; err != nil {
+		batch := &snapshot.Batch{MachineID: "m", Snapshots: rest[:120]}
+		if err := s.store.Write(b.Context(), []*snapshot.Batch{batch})[0].Err; err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -25,13 +26,13 @@ func BenchmarkChartOfADay(b *testing.B) {
 	}
 	b.ResetTimer()
 	for b.Loop() {
-		answer := httptest.NewRecorder()
+		recorder := httptest.NewRecorder()
 		request := httptest.NewRequest(http.MethodGet, "/api/v1/machines/m/metrics?since=1d", nil)
 		request.Header.Set("Authorization", "Bearer "+s.token)
-		s.api.ServeHTTP(answer, request)
-		if answer.Code != http.StatusOK {
-			b.Fatal(answer.Body)
+		s.api.ServeHTTP(recorder, request)
+		if recorder.Code != http.StatusOK {
+			b.Fatal(recorder.Body)
 		}
-		b.ReportMetric(float64(answer.Body.Len()), "bytes")
+		b.ReportMetric(float64(recorder.Body.Len()), "bytes")
 	}
 }

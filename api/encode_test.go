@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// What a process is called reaches no terminal as a command, in whatever form it is asked for.
+// TestControlCharacters checks that control characters in process names are escaped in JSON and CSV.
 func TestControlCharacters(t *testing.T) {
 	t.Parallel()
 	const name = "a\x1b[31mb\x7fc\u009b2Jd\u0085é£\u00a0\r\n\t\"\\<img src=x>"
@@ -26,7 +26,16 @@ func TestControlCharacters(t *testing.T) {
 	if got := csvCell(name); strings.ContainsFunc(got, unicode.IsControl) || !strings.Contains(got, "é£") {
 		t.Errorf("a cell has %q", got)
 	}
-	for text, want := range map[string]string{"=1+1": "'=1+1", "@SUM(A1)": "'@SUM(A1)", "-1": "'-1", "+1": "'+1", "\t=1": `\x09=1`, "\r=1": `\x0d=1`, "plain": "plain", "": ""} {
+	for text, want := range map[string]string{
+		"=1+1":     "'=1+1",
+		"@SUM(A1)": "'@SUM(A1)",
+		"-1":       "'-1",
+		"+1":       "'+1",
+		"\t=1":     `\x09=1`,
+		"\r=1":     `\x0d=1`,
+		"plain":    "plain",
+		"":         "",
+	} {
 		if got := csvCell(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}

@@ -15,8 +15,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
-// history posts half an hour of a machine, a snapshot each half minute, that ends
-// an hour ago.
+// postHistory posts half an hour of snapshots, one every 30 seconds. They end one hour ago.
 func (s *testServer) postHistory(machineID string) snapshottest.Series {
 	s.t.Helper()
 	machine := snapshottest.NewMachine(5, 20)
@@ -93,13 +92,14 @@ func testHistory(t *testing.T, s *testServer) {
 	})
 	t.Run("one process", func(t *testing.T) {
 		root := series.Truth[0][0]
+		const path = "/api/v1/machines/m/processes/history"
 		history := decode[struct {
 			Resolution string
 			Identities []struct{ Name string }
 			Points     []struct {
 				CPUMS *int64 `json:"cpu_ms"`
 			}
-		}](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/machines/m/processes/history?pid=%d&started_at=%s&%s", root.PID, root.StartedAt, window), ""))
+		}](t, s.get("%s?pid=%d&started_at=%s&%s", path, root.PID, root.StartedAt, window))
 		total := int64(0)
 		for _, p := range history.Points {
 			if p.CPUMS != nil {
@@ -109,10 +109,10 @@ func testHistory(t *testing.T, s *testServer) {
 		if history.Resolution != "raw" || total != spent[root.ProcessKey] || len(history.Identities) == 0 {
 			t.Errorf("%s, %d ms, want %d", history.Resolution, total, spent[root.ProcessKey])
 		}
-		if names := decode[struct{ Points []json.RawMessage }](t, s.do(http.MethodGet, "/api/v1/machines/m/processes/history?since=3h&name="+url.QueryEscape(root.Name), "")); len(
-			names.Points,
-		) == 0 {
-			t.Error("nothing of its name")
+		byName := decode[struct{ Points []json.RawMessage }](t,
+			s.get("%s?since=3h&name=%s", path, url.QueryEscape(root.Name)))
+		if len(byName.Points) == 0 {
+			t.Error("no history of the process's name")
 		}
 	})
 	t.Run("diff", func(t *testing.T) {
@@ -133,7 +133,7 @@ func testHistory(t *testing.T, s *testServer) {
 				t.Errorf("%+v did not grow", one)
 			}
 			if i > 0 && *one.MemoryAfter-*one.MemoryBefore > *diff.Grew[i-1].MemoryAfter-*diff.Grew[i-1].MemoryBefore {
-				t.Error("not in order")
+				t.Error("the list is not sorted")
 			}
 		}
 	})
@@ -149,7 +149,7 @@ func testHistory(t *testing.T, s *testServer) {
 				Hostname  string
 				Processes []struct{ Name string }
 			}
-		}](t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/processes?time=%s&name=%s", series.Snapshots[30].Timestamp, url.QueryEscape(name)), ""))
+		}](t, s.get("/api/v1/processes?time=%s&name=%s", series.Snapshots[30].Timestamp, url.QueryEscape(name)))
 		if len(at.Results) != 1 || at.Results[0].MachineID != "m" || at.Results[0].Hostname != hostname ||
 			at.Results[0].Processes[0].Name != name {
 			t.Errorf("%+v", at)
@@ -190,27 +190,25 @@ func testHistory(t *testing.T, s *testServer) {
 		if err != nil || len(rows) != want || table.header.Get("Content-Type") != "text/csv; charset=utf-8" {
 			t.Errorf("%d rows, want %d (%v)", len(rows), want, err)
 		}
-		plain, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+window, "").text)).
-			ReadAll()
-		if err != nil || len(plain) != 61 {
-			t.Errorf("%d rows without processes (%v)", len(plain), err)
+		table = s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+window, "")
+		rows, err = csv.NewReader(strings.NewReader(table.text)).ReadAll()
+		if err != nil || len(rows) != 61 {
+			t.Errorf("%d rows without processes (%v)", len(rows), err)
 		}
 	})
 }
 
-// A spreadsheet must not run what a process calls itself.
-func TestExportedTextIsNoFormula(t *testing.T) {
+// TestExportEscapesFormulas checks that spreadsheets do not execute process names.
+func TestExportEscapesFormulas(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
-	body := fmt.Sprintf(
-		`{"machine_id": "m", "snapshots": [{"timestamp": %q, "processes": [{"pid": 1, "ppid": 0, "name": "=cmd()", "command_line": "@x, \"y\""}]}]}`,
-		snapshot.TimeOf(time.Now()),
-	)
+	body := fmt.Sprintf(`{"machine_id": "m", "snapshots": [{"timestamp": %q, "processes": [
+		{"pid": 1, "ppid": 0, "name": "=cmd()", "command_line": "@x, \"y\""}]}]}`, snapshot.TimeOf(time.Now()))
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", body); got.status != http.StatusCreated {
 		t.Fatal(got.text)
 	}
-	rows, err := csv.NewReader(strings.NewReader(s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv", "").text)).
-		ReadAll()
+	table := s.get("/api/v1/machines/m/export?format=csv")
+	rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
 	if err != nil || len(rows) != 2 || rows[1][5] != "'=cmd()" || rows[1][6] != `'@x, "y"` {
 		t.Errorf("%q, %v", rows, err)
 	}
@@ -250,14 +248,18 @@ func testInvalidHistoryRequests(t *testing.T, s *testServer) {
 	} {
 		got := s.do(http.MethodGet, "/api/v1"+test.path, "")
 		if p := got.problem(t); got.status != test.status || p.Field != test.field {
-			t.Errorf(
-				"%s: %d, field %q (%s); want %d, %q", test.path, got.status, p.Field, p.Detail, test.status,
-				test.field,
-			)
+			t.Errorf("%s: %d, field %q (%s); want %d, %q",
+				test.path, got.status, p.Field, p.Detail, test.status, test.field)
 		}
 	}
-	// A window of ten years is no fault, and bounded.
-	for _, path := range []string{"/machines/invalid-history/metrics?since=3650d", "/machines/invalid-history/processes?since=3650d", "/processes/top?since=3650d", "/processes?name=bash&since=3650d", "/machines/invalid-history/processes/history?name=bash&since=3650d"} {
+	// A window of ten years is valid.
+	for _, path := range []string{
+		"/machines/invalid-history/metrics?since=3650d",
+		"/machines/invalid-history/processes?since=3650d",
+		"/processes/top?since=3650d",
+		"/processes?name=bash&since=3650d",
+		"/machines/invalid-history/processes/history?name=bash&since=3650d",
+	} {
 		if got := s.do(http.MethodGet, "/api/v1"+path, ""); got.status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, got.status, got.text)
 		}

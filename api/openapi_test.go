@@ -10,11 +10,10 @@ import (
 	"github.com/snapwatch/snapwatch/api"
 )
 
-var update = flag.Bool("update", false, "write openapi.json anew")
+var update = flag.Bool("update", false, "regenerate openapi.json")
 
-// The committed document, from which the UI's types are made, is the one that
-// the code gives.
-func TestOpenAPIIsFresh(t *testing.T) {
+// TestOpenAPIIsUpToDate checks that the committed document, from which the UI's types are generated, matches the code.
+func TestOpenAPIIsUpToDate(t *testing.T) {
 	t.Parallel()
 	document, err := start(t, api.Config{Version: "1"}).api.Document()
 	if err != nil {
@@ -26,9 +25,9 @@ func TestOpenAPIIsFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kept, err := os.ReadFile("openapi.json")
-	if err != nil || string(kept) != string(document) {
-		t.Errorf("openapi.json is stale: run make generate (%v)", err)
+	committed, err := os.ReadFile("openapi.json")
+	if err != nil || string(committed) != string(document) {
+		t.Errorf("openapi.json is outdated; run make generate (%v)", err)
 	}
 	var parsed struct {
 		Paths map[string]map[string]struct {
@@ -42,7 +41,14 @@ func TestOpenAPIIsFresh(t *testing.T) {
 	if err := json.Unmarshal(document, &parsed); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/api/v1/snapshots", "/api/v1/live", "/api/v1/machines", "/api/v1/machines/{machine_id}", "/api/v1/machines/{machine_id}/snapshots", "/api/v1/machines/{machine_id}/at"} {
+	for _, path := range []string{
+		"/api/v1/snapshots",
+		"/api/v1/live",
+		"/api/v1/machines",
+		"/api/v1/machines/{machine_id}",
+		"/api/v1/machines/{machine_id}/snapshots",
+		"/api/v1/machines/{machine_id}/at",
+	} {
 		if len(parsed.Paths[path]) == 0 {
 			t.Errorf("%s is not described", path)
 		}

@@ -12,8 +12,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// Prometheus is told the newest values of so many machines and no more; of a silent
-// one nothing that would look like the present.
+// TestMachineMetrics checks the metrics of machines, their limit, and that a stale machine has no system metrics.
 func TestMachineMetrics(t *testing.T) {
 	t.Parallel()
 	db := storetest.Postgres(t)
@@ -21,35 +20,21 @@ func TestMachineMetrics(t *testing.T) {
 	s := startOn(t, db, api.Config{MachineMetrics: 3, Now: func() time.Time { return now }})
 	add := func(machineID string) {
 		t.Helper()
-		decode[map[string]any](
-			t,
-			s.do(
-				http.MethodPost,
-				"/api/v1/machines",
-				fmt.Sprintf(`{"machine_id":%q,"hostname":"host \"%s\"\n","kernel":"6.1"}`, machineID, machineID),
-			),
-		)
-		decode[snapshot.Ack](
-			t,
-			s.do(
-				http.MethodPost,
-				"/api/v1/snapshots",
-				fmt.Sprintf(
-					`{"machine_id":%q,"snapshots":[{"timestamp":%q,"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500},
+		machine := fmt.Sprintf(`{"machine_id":%q,"hostname":"host \"%s\"\n","kernel":"6.1"}`, machineID, machineID)
+		decode[map[string]any](t, s.do(http.MethodPost, "/api/v1/machines", machine))
+		batch := fmt.Sprintf(`{"machine_id":%q,"snapshots":[{"timestamp":%q,
+			"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500},
 			"processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh"}]}]}`,
-					machineID,
-					snapshot.TimeOf(now),
-				),
-			),
-		)
+			machineID, snapshot.TimeOf(now))
+		decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", batch))
 	}
-	want := func(path string, there, absent []string) {
+	want := func(path string, present, absent []string) {
 		t.Helper()
 		got := s.do(http.MethodGet, path, "")
 		if got.status != http.StatusOK {
 			t.Fatalf("%s: %d %s", path, got.status, got.text)
 		}
-		for _, line := range there {
+		for _, line := range present {
 			if !strings.Contains(got.text, line+"\n") {
 				t.Errorf("%s lacks %s\n%s", path, line, got.text)
 			}
@@ -66,14 +51,18 @@ func TestMachineMetrics(t *testing.T) {
 	for _, machineID := range []string{"a", "b", "c"} {
 		add(machineID)
 	}
-	want("/metrics/machines", []string{
-		"snapwatch_machine_up" + labels(
-			"a",
-		) + " 1", "snapwatch_machine_cpu_usage_ratio" + labels("a") + " 0.125", "snapwatch_machine_memory_used_bytes" + labels("b") + " 400",
-		"snapwatch_machine_uptime_seconds" + labels(
-			"c",
-		) + " 1.5", "snapwatch_machine_processes" + labels("c") + " 2", "snapwatch_machine_metrics_omitted 0",
-	}, []string{"snapwatch_machine_load1{"}) // nobody told
+	want(
+		"/metrics/machines",
+		[]string{
+			"snapwatch_machine_up" + labels("a") + " 1",
+			"snapwatch_machine_cpu_usage_ratio" + labels("a") + " 0.125",
+			"snapwatch_machine_memory_used_bytes" + labels("b") + " 400",
+			"snapwatch_machine_uptime_seconds" + labels("c") + " 1.5",
+			"snapwatch_machine_processes" + labels("c") + " 2",
+			"snapwatch_machine_metrics_omitted 0",
+		},
+		[]string{"snapwatch_machine_load1{"}, // unknown
+	)
 	want(
 		"/metrics",
 		[]string{
@@ -119,7 +108,7 @@ func TestMachineMetrics(t *testing.T) {
 	}
 }
 
-// stamp writes seconds as the exposition does.
+// stamp formats a time as a metric value.
 func stamp(at time.Time) string {
 	return fmt.Sprintf("%g", float64(at.UnixMilli())/1000)
 }

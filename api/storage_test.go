@@ -22,9 +22,7 @@ func testStorageAndRetention(t *testing.T, s *testServer) {
 		}
 	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
 	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 13 ||
-		st.ProcessSamples < 60*15 ||
-		st.Retention.RawDays != 30 ||
-		st.BudgetDays != nil {
+		st.ProcessSamples < 60*15 || st.Retention.RawDays != 30 || st.BudgetDays != nil {
 		t.Errorf("%+v", st)
 	}
 	patch := func(body string) response { return s.do(http.MethodPatch, "/api/v1/storage/retention", body) }
@@ -37,13 +35,19 @@ func testStorageAndRetention(t *testing.T, s *testServer) {
 	if with.BudgetDays == nil || *with.BudgetDays <= 0 {
 		t.Errorf("%v days fit into a gigabyte", with.BudgetDays)
 	}
-	for body, field := range map[string]string{`{"raw_days": 0}`: "raw_days", `{"raw_days": 500}`: "minute_days", `{"hour_days": 8}`: "hour_days", `{"budget_bytes": -1}`: "budget_bytes", `{"days": 3}`: "days"} {
+	for body, field := range map[string]string{
+		`{"raw_days": 0}`:      "raw_days",
+		`{"raw_days": 500}`:    "minute_days",
+		`{"hour_days": 8}`:     "hour_days",
+		`{"budget_bytes": -1}`: "budget_bytes",
+		`{"days": 3}`:          "days",
+	} {
 		got := patch(body)
 		if p := got.problem(t); got.status != 422 || p.Field != field {
 			t.Errorf("%s: %d %q", body, got.status, p.Field)
 		}
 	}
-	// A snapshot older than what is kept now is refused with the reason.
+	// A snapshot that is older than the new retention is refused.
 	old := fmt.Sprintf(
 		`{"machine_id": "storage", "snapshots": [{"timestamp": %q}]}`,
 		snapshot.TimeOf(time.Now().Add(-8*24*time.Hour)),
