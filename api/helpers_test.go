@@ -57,7 +57,7 @@ func (s *testServer) in(t *testing.T) *testServer {
 	return &sub
 }
 
-func testServerOf(t testing.TB, running *apitest.Site) *testServer {
+func testServerOf(t testing.TB, running *apitest.Server) *testServer {
 	return &testServer{
 		t:     t,
 		store: running.Store,

@@ -45,7 +45,7 @@ type testService struct {
 
 const password = "correct horse battery"
 
-func cheapParams() *argon2id.Params {
+func fastParams() *argon2id.Params {
 	return &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
@@ -56,7 +56,7 @@ func newTestService(t *testing.T) *testService {
 		clock:  &testClock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)},
 		tables: storetest.Open(t, nil).Accounts(),
 	}
-	w.Service = w.newService(cheapParams())
+	w.Service = w.newService(fastParams())
 	return w
 }
 

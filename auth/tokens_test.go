@@ -67,7 +67,7 @@ func TestTokens(t *testing.T) {
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
-	other := w.newService(cheapParams())
+	other := w.newService(fastParams())
 	w.InvalidateCache(true)
 	other.InvalidateCache(true)
 	secret, token, err := w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})

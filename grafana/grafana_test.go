@@ -84,7 +84,7 @@ func TestDashboardsAreFresh(t *testing.T) {
 
 // fleet is a server with a few hours of snapshots of three machines.
 type fleet struct {
-	site   *apitest.Site
+	site   *apitest.Server
 	db     storetest.Database
 	admin  *pgx.Conn
 	role   string

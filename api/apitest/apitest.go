@@ -1,5 +1,5 @@
-// Package apitest gives tests a whole server in their own process: store, ingest,
-// live view and API on a free port of loopback.
+// Package apitest starts complete servers in the process of a test: store, ingest, live view and API, on a free port of
+// loopback.
 package apitest
 
 import (
@@ -25,33 +25,33 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// Config is what a server is told; zero values mean the defaults.
+// Config configures a server. Zero values mean the defaults.
 type Config struct {
 	api.Config
-	// Policy is the table of who may do what; nil means the real one.
+	// Policy replaces the policy of auth.Rules; nil for that one.
 	Policy auth.Policy
-	// Listens makes the live view hear, which takes a connection.
-	Listens bool
+	// Listen makes the live view listen for notifications, which takes a database connection.
+	Listen bool
 }
 
-// Site is a running server.
-type Site struct {
+// Server is a running server.
+type Server struct {
 	Store *store.Store
 	Auth  *auth.Service
 	API   *api.API
 	URL   string
-	// Token is an administrator's, and Client sends it.
+	// Token is the token of an administrator. Client sends it.
 	Token  string
 	Client *http.Client
 }
 
-// CheapParams hash passwords fast, which only tests may.
-func CheapParams() *argon2id.Params {
+// FastPasswordParams returns parameters that hash passwords quickly and insecurely.
+func FastPasswordParams() *argon2id.Params {
 	return &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
-// Start starts a server on a database of the test; it ends with the test.
-func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
+// Start starts a server on a database. The server stops at the end of the test.
+func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	registry := prometheus.NewRegistry()
@@ -63,7 +63,7 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := auth.New(auth.Config{PasswordParams: CheapParams(), Now: cfg.Now}, s.Accounts(), storetest.Logger())
+	service, err := auth.New(auth.Config{PasswordParams: FastPasswordParams(), Now: cfg.Now}, s.Accounts(), storetest.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,41 +78,38 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 		cfg.Policy = auth.NewPolicy(auth.Rules())
 	}
 	access := api.NewAccess(cfg.Policy, service, s.Queries)
-	in := ingest.New(ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
-	live := broadcaster.New(
-		broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache}, s, access, storetest.Logger(), registry,
-	)
+	in := ingest.New(
+		ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
+	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache},
+		s, access, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
-	handler := api.New(
-		cfg.Config,
-		api.Parts{
-			Store:    s,
-			Access:   access,
-			Ingest:   in.Handle,
-			Live:     live.Handle,
-			UI:       ui,
-			Registry: registry,
-			Logger:   storetest.Logger(),
-		},
-	)
+	handler := api.New(cfg.Config, api.Parts{
+		Store:    s,
+		Access:   access,
+		Ingest:   in.Handle,
+		Live:     live.Handle,
+		UI:       ui,
+		Registry: registry,
+		Logger:   storetest.Logger(),
+	})
 	server := httptest.NewServer(handler)
-	hearing, deaf := context.WithCancel(context.WithoutCancel(t.Context()))
-	heard := make(chan struct{})
+	listening, stopListening := context.WithCancel(context.WithoutCancel(t.Context()))
+	stopped := make(chan struct{})
 	go func() {
-		defer close(heard)
-		if cfg.Listens {
-			live.Run(hearing)
+		defer close(stopped)
+		if cfg.Listen {
+			live.Run(listening)
 		}
 	}()
 	t.Cleanup(func() {
-		deaf()
-		<-heard
+		stopListening()
+		<-stopped
 		server.Close()
 		in.Close()
 		live.Close()
 		s.Close()
 	})
-	return &Site{
+	return &Server{
 		Store:  s,
 		Auth:   service,
 		API:    handler,
@@ -122,9 +119,8 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Site {
 	}
 }
 
-// Post sends snapshots of a machine, a batch at a time, and fails the test unless
-// all are stored.
-func (s *Site) Post(t testing.TB, machineID string, snapshots []snapshot.Snapshot) {
+// Post sends snapshots of a machine in batches, and fails the test unless all are stored.
+func (s *Server) Post(t testing.TB, machineID string, snapshots []snapshot.Snapshot) {
 	t.Helper()
 	for len(snapshots) > 0 {
 		n := min(100, len(snapshots))
@@ -145,8 +141,8 @@ func (s *Site) Post(t testing.TB, machineID string, snapshots []snapshot.Snapsho
 	}
 }
 
-// Get asks for a path and returns the answer's body.
-func (s *Site) Get(t testing.TB, path string) []byte {
+// Get returns the body of a GET request, and fails the test unless it succeeds.
+func (s *Server) Get(t testing.TB, path string) []byte {
 	t.Helper()
 	response, err := s.Client.Get(s.URL + path)
 	if err != nil {
