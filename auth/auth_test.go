@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// clock is a time that a test moves.
+// testClock is a clock that a test advances.
 type testClock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -35,7 +35,7 @@ func (c *testClock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// world is a service on a database of its own.
+// testService is a Service with a database of its own.
 type testService struct {
 	*auth.Service
 	t      *testing.T
@@ -60,7 +60,7 @@ func newTestService(t *testing.T) *testService {
 	return w
 }
 
-// another is a further server on the same database.
+// newService returns another server on the same database.
 func (w *testService) newService(params *argon2id.Params) *auth.Service {
 	w.t.Helper()
 	s, err := auth.New(auth.Config{PasswordParams: params, Now: w.clock.Now}, w.tables, storetest.Logger())
@@ -79,11 +79,12 @@ func (w *testService) addUser(name string, role auth.Role, tags ...string) *acco
 	return user
 }
 
-// from is the context of a request from an address.
+// contextFrom returns the context of a request from an address.
 func contextFrom(t *testing.T, address string) context.Context {
 	return auth.WithClient(t.Context(), auth.Client{Address: address, UserAgent: "a test", RequestID: "r"})
 }
 
+// login signs in from an address.
 func (w *testService) login(address string, c auth.Credentials) (*auth.LoginResult, error) {
 	return w.Login(contextFrom(w.t, address), c)
 }
@@ -97,6 +98,7 @@ func (w *testService) mustLogin(name string) *auth.LoginResult {
 	return s
 }
 
+// isValid reports whether a secret authenticates.
 func (w *testService) isValid(secret string) bool {
 	w.t.Helper()
 	_, err := w.Authenticate(w.t.Context(), secret)

@@ -5,11 +5,12 @@ import (
 	"testing"
 )
 
-// FuzzSecrets: any text that somebody shows is a secret of a known kind or none, and an
-// attempt at an identity provider comes back as it was, or is none.
+// FuzzSecrets checks that secretKind classifies any text, and that DecodeAuthRequest refuses a text or reverses Encode.
 func FuzzSecrets(f *testing.F) {
 	secret, _ := NewSecret(KindAgent)
-	for _, seed := range []string{secret, "swt_", "", strings.Repeat("a", 256), "a.b.c", "a..c", "....", "\xff.\x00.b"} {
+	for _, seed := range []string{
+		secret, "swt_", "", strings.Repeat("a", 256), "a.b.c", "a..c", "....", "\xff.\x00.b",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

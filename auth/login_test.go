@@ -15,25 +15,26 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-func TestSetupLinkCountsOnce(t *testing.T) {
+func TestSetupLinkIsValidOnce(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
 	first, err := w.CreateSetupSecret(t.Context())
 	if err != nil || first == "" {
 		t.Fatal(first, err)
 	}
-	second, err := w.CreateSetupSecret(t.Context()) // of a further server; both count
+	second, err := w.CreateSetupSecret(t.Context()) // from another server; both are valid
 	if err != nil || second == first {
 		t.Fatal(second, err)
 	}
+	setUp := func(secret, name string) (*auth.LoginResult, error) {
+		return w.Setup(contextFrom(t, "192.0.2.1"), secret, auth.UserParams{Name: name, Password: password})
+	}
 	for _, bad := range []string{"", "swl_", strings.Replace(first, "swl_", "swt_", 1), first[:len(first)-1] + "!"} {
-		if _, err := w.Setup(contextFrom(t, "192.0.2.1"), bad, auth.UserParams{Name: "a", Password: password}); !errors.Is(
-			err, auth.ErrInvalidSetupLink,
-		) {
+		if _, err := setUp(bad, "a"); !errors.Is(err, auth.ErrInvalidSetupLink) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	started, err := w.Setup(contextFrom(t, "192.0.2.1"), second, auth.UserParams{Name: "owner", Password: password})
+	started, err := setUp(second, "owner")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,14 +43,12 @@ func TestSetupLinkCountsOnce(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, used := range []string{first, second} {
-		if _, err := w.Setup(contextFrom(t, "192.0.2.1"), used, auth.UserParams{Name: "thief", Password: password}); !errors.Is(
-			err, auth.ErrInvalidSetupLink,
-		) {
-			t.Errorf("a link counts again: %v", err)
+		if _, err := setUp(used, "attacker"); !errors.Is(err, auth.ErrInvalidSetupLink) {
+			t.Errorf("a link was valid twice: %v", err)
 		}
 	}
 	if more, err := w.CreateSetupSecret(t.Context()); more != "" || err != nil {
-		t.Errorf("a link although there is an administrator: %v", err)
+		t.Errorf("a setup link was created although there is an administrator: %v", err)
 	}
 }
 
@@ -72,12 +71,12 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%q, %q: %v", bad.Name, bad.Password, err)
 		}
 	}
-	if _, err := w.CreateUser(t.Context(), auth.UserParams{Name: "a", Password: "Åäö är goda bokstäver", Role: auth.RoleUser}); err != nil {
+	user := auth.UserParams{Name: "a", Password: "Åäö är goda bokstäver", Role: auth.RoleUser}
+	if _, err := w.CreateUser(t.Context(), user); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.CreateUser(t.Context(), auth.UserParams{Name: "A", Password: password, Role: auth.RoleUser}); !errors.Is(
-		err, accounts.ErrExists,
-	) {
+	user.Name = "A"
+	if _, err := w.CreateUser(t.Context(), user); !errors.Is(err, accounts.ErrExists) {
 		t.Errorf("a name in another case: %v", err)
 	}
 }
@@ -86,34 +85,36 @@ func TestPasswordsAreArgon2id(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
 	w.addUser("alice", auth.RoleUser)
-	kept, err := w.tables.User(t.Context(), "ALICE")
-	if err != nil || !strings.HasPrefix(*kept.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") {
-		t.Fatalf("%+v, %v", kept, err)
+	stored, err := w.tables.User(t.Context(), "ALICE")
+	if err != nil || !strings.HasPrefix(*stored.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") {
+		t.Fatalf("%+v, %v", stored, err)
 	}
-	// Parameters were raised: the next log-in makes the hash anew.
-	dearer := w.newService(&argon2id.Params{Memory: 128, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
-	if _, err := dearer.Login(contextFrom(t, "192.0.2.1"), auth.Credentials{Name: "alice", Password: password}); err != nil {
+	// With higher parameters, the next sign-in replaces the hash.
+	slower := w.newService(&argon2id.Params{Memory: 128, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	credentials := auth.Credentials{Name: "alice", Password: password}
+	if _, err := slower.Login(contextFrom(t, "192.0.2.1"), credentials); err != nil {
 		t.Fatal(err)
 	}
-	kept, err = w.tables.User(t.Context(), "alice")
-	if err != nil || !strings.HasPrefix(*kept.PasswordHash, "$argon2id$v=19$m=128,t=2,p=1$") {
-		t.Errorf("%+v, %v", kept, err)
+	stored, err = w.tables.User(t.Context(), "alice")
+	if err != nil || !strings.HasPrefix(*stored.PasswordHash, "$argon2id$v=19$m=128,t=2,p=1$") {
+		t.Errorf("%+v, %v", stored, err)
 	}
-	// The same letters, composed and not, are the same password.
-	if _, err := w.CreateUser(t.Context(), auth.UserParams{Name: "bob", Password: "caf\u00e9 au lait s'il vous", Role: auth.RoleUser}); err != nil {
+	// A password matches in composed and in decomposed form.
+	composed := auth.UserParams{Name: "bob", Password: "caf\u00e9 au lait s'il vous", Role: auth.RoleUser}
+	if _, err := w.CreateUser(t.Context(), composed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "bob", Password: "cafe\u0301 au lait s'il vous"}); err != nil {
+	decomposed := auth.Credentials{Name: "bob", Password: "cafe\u0301 au lait s'il vous"}
+	if _, err := w.login("192.0.2.1", decomposed); err != nil {
 		t.Errorf("decomposed: %v", err)
 	}
-	// Where there is no account, a password is compared all the same.
-	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "nobody", Password: password}); !errors.Is(
-		err, auth.ErrLoginFailed,
-	) {
+	// Without an account, the decoy is checked.
+	_, err = w.login("192.0.2.1", auth.Credentials{Name: "nobody", Password: password})
+	if !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("nobody: %v", err)
 	}
 	if p := auth.DefaultPasswordParams(); p.Memory < 19<<10 || p.Iterations < 2 {
-		t.Errorf("the parameters are below OWASP's: %+v", p)
+		t.Errorf("the parameters are below the recommendation of OWASP: %+v", p)
 	}
 }
 
@@ -125,15 +126,15 @@ func TestSessionsEnd(t *testing.T) {
 	for day := range 29 {
 		w.clock.advance(24 * time.Hour)
 		if !w.isValid(used.Secret) {
-			t.Fatalf("a session that is used ended on day %d", day)
+			t.Fatalf("a session in use ended on day %d", day)
 		}
 		if day == 7 && w.isValid(idle.Secret) {
-			t.Error("a session that was not used for a week holds")
+			t.Error("a session that was not used for a week is valid")
 		}
 	}
 	w.clock.advance(25 * time.Hour)
 	if w.isValid(used.Secret) {
-		t.Error("a session of more than 30 days holds")
+		t.Error("a session of more than 30 days is valid")
 	}
 	ends := map[string]func(secret string, p *auth.Principal) error{
 		"logout": func(_ string, p *auth.Principal) error { return w.Logout(t.Context(), p) },
@@ -154,7 +155,7 @@ func TestSessionsEnd(t *testing.T) {
 		},
 		"deleted": func(string, *auth.Principal) error { return w.DeleteUser(t.Context(), "alice") },
 	}
-	w.InvalidateCache(true) // from now on it remembers, and must forget
+	w.InvalidateCache(true) // enables the cache, which changes must invalidate
 	for _, how := range []string{"logout", "revoked", "disabled", "password", "deleted"} {
 		s := w.mustLogin("alice")
 		p, err := w.Authenticate(t.Context(), s.Secret)
@@ -165,9 +166,9 @@ func TestSessionsEnd(t *testing.T) {
 			t.Fatal(how, err)
 		}
 		if w.isValid(s.Secret) {
-			t.Errorf("%s: the session holds", how)
+			t.Errorf("%s: the session is still valid", how)
 		}
-		w.clock.advance(time.Minute) // log-ins are counted
+		w.clock.advance(time.Minute) // sign-ins are rate limited
 	}
 }
 
@@ -180,29 +181,28 @@ func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const fresh = "a horse of another colour"
-	if err := w.ChangePassword(t.Context(), p, "wrong wrong wrong", fresh); err == nil {
-		t.Error("a wrong password was enough")
+	const replacement = "a horse of another colour"
+	if err := w.ChangePassword(t.Context(), p, "wrong wrong wrong", replacement); err == nil {
+		t.Error("a wrong password was accepted")
 	}
-	if err := w.ChangePassword(t.Context(), p, password, fresh); err != nil {
+	if err := w.ChangePassword(t.Context(), p, password, replacement); err != nil {
 		t.Fatal(err)
 	}
 	if !w.isValid(here.Secret) || w.isValid(there.Secret) {
-		t.Errorf("this session holds: %v, the other: %v", w.isValid(here.Secret), w.isValid(there.Secret))
+		t.Errorf("this session is valid: %v, the other: %v", w.isValid(here.Secret), w.isValid(there.Secret))
 	}
-	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: password}); !errors.Is(
-		err, auth.ErrLoginFailed,
-	) {
+	_, err = w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: password})
+	if !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("the old password: %v", err)
 	}
-	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: fresh}); err != nil {
+	if _, err := w.login("192.0.2.9", auth.Credentials{Name: "alice", Password: replacement}); err != nil {
 		t.Errorf("the new one: %v", err)
 	}
 }
 
-// Those who guess are slowed down, by address and by account, and do not lock the
-// owner's own browser out.
-func TestGuessing(t *testing.T) {
+// TestLoginRateLimits checks that password guessing is limited by address and by account, and does not lock the
+// owner's browser out.
+func TestLoginRateLimits(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
 	w.addUser("alice", auth.RoleUser)
@@ -212,68 +212,65 @@ func TestGuessing(t *testing.T) {
 		_, err := w.login(address, auth.Credentials{Name: name, Password: "not the password"})
 		return err
 	}
-	slowed := func(err error) bool {
+	limited := func(err error) bool {
 		wait, ok := errors.AsType[*auth.RateLimitError](err)
 		return ok && wait.RetryAfter > 0
 	}
 	// One address, one account.
 	tries := 0
-	for ; !slowed(guess("198.51.100.1", "alice")); tries++ {
+	for ; !limited(guess("198.51.100.1", "alice")); tries++ {
 		if tries > 20 {
-			t.Fatal("twenty guesses at once")
+			t.Fatal("more than 20 attempts were allowed")
 		}
 	}
 	if tries < 5 {
-		t.Errorf("somebody who mistypes %d times is slowed down", tries)
+		t.Errorf("the limit was reached after %d attempts", tries)
 	}
-	// The right password does not help from there, nor does it tell that it is right.
-	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password}); !slowed(err) {
-		t.Errorf("while slowed down, the right password: %v", err)
+	// While limited, the right password is refused too.
+	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password}); !limited(err) {
+		t.Errorf("the right password while limited: %v", err)
 	}
 	// One address, many accounts.
 	for i := range 30 {
 		_ = guess("198.51.100.2", fmt.Sprintf("nobody%d", i))
 	}
-	if err := guess("198.51.100.2", "bob"); !slowed(err) {
-		t.Errorf("an address that tries many names: %v", err)
+	if err := guess("198.51.100.2", "bob"); !limited(err) {
+		t.Errorf("one address, many accounts: %v", err)
 	}
-	// Many addresses, one account: and the same of a network of IPv6.
+	// Many addresses, one account. Then one IPv6 network, many accounts.
 	for i := range 60 {
 		_ = guess(fmt.Sprintf("203.0.113.%d", i), "alice")
 	}
-	if err := guess("203.0.113.99", "alice"); !slowed(err) {
-		t.Errorf("an account that many try: %v", err)
+	if err := guess("203.0.113.99", "alice"); !limited(err) {
+		t.Errorf("many addresses, one account: %v", err)
 	}
 	for i := range 30 {
 		_ = guess(fmt.Sprintf("2001:db8::%x", i), fmt.Sprintf("somebody%d", i))
 	}
-	if err := guess("2001:db8::ffff", "bob"); !slowed(err) {
-		t.Errorf("a network that tries: %v", err)
+	if err := guess("2001:db8::ffff", "bob"); !limited(err) {
+		t.Errorf("one IPv6 network, many accounts: %v", err)
 	}
-	// The owner's browser gets in all the while, from anywhere; bob is not concerned.
-	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password, DeviceSecret: owner.DeviceSecret}); err != nil {
+	// The owner's browser can sign in from anywhere, and other accounts are not affected.
+	known := auth.Credentials{Name: "alice", Password: password, DeviceSecret: owner.DeviceSecret}
+	if _, err := w.login("198.51.100.1", known); err != nil {
 		t.Errorf("the owner is locked out: %v", err)
 	}
 	if _, err := w.login("192.0.2.77", auth.Credentials{Name: "bob", Password: password}); err != nil {
 		t.Errorf("bob is locked out: %v", err)
 	}
-	// Somebody else's browser is nobody's key, and a known one is counted too.
-	if _, err := w.login("203.0.113.99", auth.Credentials{Name: "alice", Password: password, DeviceSecret: "swd_" + strings.Repeat("A", 43)}); !slowed(
-		err,
-	) {
-		t.Errorf("a made up device: %v", err)
+	// An unknown device secret has no effect, and a known browser has a limit of its own.
+	unknown := auth.Credentials{Name: "alice", Password: password, DeviceSecret: "swd_" + strings.Repeat("A", 43)}
+	if _, err := w.login("203.0.113.99", unknown); !limited(err) {
+		t.Errorf("an unknown device secret: %v", err)
 	}
-	tries = 0
+	tries, known.Password = 0, "not the password"
 	for ; tries < 20; tries++ {
-		_, err := w.login(
-			"192.0.2.1", auth.Credentials{Name: "alice", Password: "not the password", DeviceSecret: owner.DeviceSecret},
-		)
-		if slowed(err) {
+		if _, err := w.login("192.0.2.1", known); limited(err) {
 			break
 		}
 	}
 	if tries == 20 {
-		t.Error("a known browser guesses on and on")
+		t.Error("a known browser has no limit")
 	}
 	w.clock.advance(time.Hour)
 	if _, err := w.login("198.51.100.1", auth.Credentials{Name: "alice", Password: password}); err != nil {
@@ -303,10 +300,10 @@ func TestOneTimeCodes(t *testing.T) {
 		return code
 	}
 	if err := w.ConfirmTOTP(t.Context(), p, password, offer.Secret, "000000"); err == nil {
-		t.Error("any code confirms")
+		t.Error("a wrong code was accepted")
 	}
 	if err := w.ConfirmTOTP(t.Context(), p, "wrong wrong wrong", offer.Secret, code()); err == nil {
-		t.Error("any password confirms")
+		t.Error("a wrong password was accepted")
 	}
 	if err := w.ConfirmTOTP(t.Context(), p, password, offer.Secret, code()); err != nil {
 		t.Fatal(err)
@@ -316,35 +313,34 @@ func TestOneTimeCodes(t *testing.T) {
 		return err
 	}
 	if err := login(code()); !errors.Is(err, auth.ErrLoginFailed) {
-		t.Errorf("the code that confirmed counts again: %v", err)
+		t.Errorf("the code of the confirmation was accepted again: %v", err)
 	}
 	w.clock.advance(30 * time.Second)
 	if err := login(""); !errors.Is(err, auth.ErrCodeRequired) {
 		t.Errorf("without a code: %v", err)
 	}
-	if _, err := w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: "wrong", Code: code()}); !errors.Is(
-		err, auth.ErrLoginFailed,
-	) {
+	_, err = w.login("192.0.2.1", auth.Credentials{Name: "alice", Password: "wrong", Code: code()})
+	if !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	fresh := code()
 	if err := login(fresh[:3] + " " + fresh[3:]); err != nil {
-		t.Errorf("with its code: %v", err)
+		t.Errorf("with the right code: %v", err)
 	}
 	if err := login(fresh); !errors.Is(err, auth.ErrLoginFailed) {
-		t.Errorf("a code counts twice: %v", err)
+		t.Errorf("a code was accepted twice: %v", err)
 	}
 	w.clock.advance(5 * time.Minute)
 	if err := login(fresh); !errors.Is(err, auth.ErrLoginFailed) {
 		t.Errorf("an old code: %v", err)
 	}
-	// An administrator helps somebody who has lost the key.
+	// An administrator removes the key for a user who lost it.
 	if _, err := w.ChangeUser(t.Context(), "alice", auth.UserChange{RemoveTOTP: true}); err != nil {
 		t.Fatal(err)
 	}
 	w.clock.advance(5 * time.Minute)
 	if err := login(""); err != nil {
-		t.Errorf("after the key was taken away: %v", err)
+		t.Errorf("after the key was removed: %v", err)
 	}
 }
 
@@ -355,7 +351,10 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	user, yes := auth.RoleUser, true
 	for what, do := range map[string]func() error{
 		"delete": func() error { return w.DeleteUser(t.Context(), "alice") },
-		"demote": func() error { _, err := w.ChangeUser(t.Context(), "alice", auth.UserChange{Role: &user}); return err },
+		"demote": func() error {
+			_, err := w.ChangeUser(t.Context(), "alice", auth.UserChange{Role: &user})
+			return err
+		},
 		"disable": func() error {
 			_, err := w.ChangeUser(t.Context(), "alice", auth.UserChange{Disabled: &yes})
 			return err
@@ -366,7 +365,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 		}
 	}
 	w.addUser("bob", auth.RoleAdmin)
-	// Two who remove each other at the same time: one stays.
+	// When two administrators delete each other at the same time, one remains.
 	outcomes := make(chan error, 2)
 	for _, name := range []string{"alice", "bob"} {
 		go func() { outcomes <- w.DeleteUser(context.WithoutCancel(t.Context()), name) }()
@@ -380,6 +379,6 @@ func TestTheLastAdministratorStays(t *testing.T) {
 		}
 	}
 	if has, err := w.HasAdmin(t.Context()); !has || err != nil || failed != 1 {
-		t.Errorf("somebody can administer: %v (%v); %d of two were refused", has, err, failed)
+		t.Errorf("an administrator remains: %v (%v); %d of 2 deletions were refused", has, err, failed)
 	}
 }

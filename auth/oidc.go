@@ -80,7 +80,8 @@ func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.provider == nil {
-		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.HTTPClient), o.cfg.Issuer)
+		clientCtx := oidc.ClientContext(context.WithoutCancel(ctx), o.cfg.HTTPClient)
+		provider, err := oidc.NewProvider(clientCtx, o.cfg.Issuer)
 		if err != nil {
 			return nil, fmt.Errorf("fetch the configuration of the identity provider: %w", err)
 		}

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,30 +41,37 @@ func TestTokens(t *testing.T) {
 	}
 	w.clock.advance(59 * time.Minute)
 	if !w.isValid(secret) {
-		t.Error("it ended early")
+		t.Error("the token expired early")
 	}
-	w.clock.advance(2 * time.Minute) // it is remembered for a minute, and ended within that
+	w.clock.advance(2 * time.Minute) // the cache lasts a minute, and the token expires within it
 	if w.isValid(secret) {
-		t.Error("it holds beyond its end")
+		t.Error("the token is valid after its expiry")
 	}
 	for _, bad := range []auth.TokenParams{
-		{Name: "", Role: auth.RoleUser}, {Name: "a\x1b[2J", Role: auth.RoleUser}, {Name: "a", Role: "god"}, {Name: "a", Role: auth.RoleAgent}, {Name: "a", Role: auth.RoleUser, MachineID: "m"},
-		{Name: "a", Role: auth.RoleUser, Permissions: []auth.Permission{"everything"}}, {Name: "a", Role: auth.RoleUser, Tags: []string{"a\nb"}}, {Name: "a", Role: auth.RoleUser, ExpiresAt: &soon},
+		{Name: "", Role: auth.RoleUser},
+		{Name: "a\x1b[2J", Role: auth.RoleUser},
+		{Name: "a", Role: "god"},
+		{Name: "a", Role: auth.RoleAgent},
+		{Name: "a", Role: auth.RoleUser, MachineID: "m"},
+		{Name: "a", Role: auth.RoleUser, Permissions: []auth.Permission{"everything"}},
+		{Name: "a", Role: auth.RoleUser, Tags: []string{"a\nb"}},
+		{Name: "a", Role: auth.RoleUser, ExpiresAt: &soon},
 	} {
 		_, _, err := w.CreateToken(t.Context(), bad)
 		if _, ok := errors.AsType[*auth.FieldError](err); !ok {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	for _, none := range []string{"", "swt_", secret[:20], secret + "x", strings.Replace(secret, "swt_", "sws_", 1), strings.Repeat("a", 43)} {
-		if w.isValid(none) {
-			t.Errorf("%q is let in", none)
+	otherKind := strings.Replace(secret, "swt_", "sws_", 1)
+	for _, invalid := range []string{"", "swt_", secret[:20], secret + "x", otherKind, strings.Repeat("a", 43)} {
+		if w.isValid(invalid) {
+			t.Errorf("%q is valid", invalid)
 		}
 	}
 }
 
-// Revocation counts at once, on the server that is told and, as soon as the database
-// tells, on others.
+// TestRevocation checks that a revoked token is invalid at once on the server that revokes it, and on other servers
+// after the notification from the database.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
@@ -83,16 +91,16 @@ func TestRevocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.isValid(secret) {
-		t.Error("here it holds")
+		t.Error("the revoked token is valid")
 	}
 	if _, err := other.Authenticate(t.Context(), secret); err != nil {
-		t.Error("the other server does not remember: this test shows nothing")
+		t.Error("the other server did not cache the token")
 	}
 	other.InvalidateCache(true)
 	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrInvalidCredential) {
-		t.Errorf("after it was told: %v", err)
+		t.Errorf("after the notification: %v", err)
 	}
-	// A server that cannot hear remembers nothing.
+	// A server that receives no notifications caches nothing.
 	secret, token, err = w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +113,7 @@ func TestRevocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrInvalidCredential) {
-		t.Errorf("a server that cannot hear: %v", err)
+		t.Errorf("a server without notifications: %v", err)
 	}
 }
 
@@ -129,10 +137,10 @@ func TestEnrolment(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if _, err := enrol(key, "a"); !errors.Is(err, accounts.ErrEnrolled) {
-		t.Errorf("a machine that has a token: %v", err)
+		t.Errorf("an enrolled machine: %v", err)
 	}
 	if keys, err := w.EnrolmentKeys(t.Context()); err != nil || len(keys) != 1 || *keys[0].UsesLeft != 1 {
-		t.Errorf("a refusal spent a use: %+v, %v", keys, err)
+		t.Errorf("a refused enrolment consumed a use: %+v, %v", keys, err)
 	}
 	if _, err := enrol(key, "b"); err != nil {
 		t.Fatal(err)
@@ -141,15 +149,15 @@ func TestEnrolment(t *testing.T) {
 		t.Errorf("used up: %v", err)
 	}
 	if _, err := enrol("swe_"+strings.Repeat("A", 43), "c"); !errors.Is(err, auth.ErrInvalidEnrolmentKey) {
-		t.Errorf("made up: %v", err)
+		t.Errorf("unknown key: %v", err)
 	}
-	over, _, err := w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "anew", TakesOver: true})
+	over, _, err := w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "re-enrol", TakesOver: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	second, err := enrol(over, "a")
 	if err != nil || w.isValid(first) || !w.isValid(second) {
-		t.Errorf("taking over: %v; the old token holds: %v, the new: %v", err, w.isValid(first), w.isValid(second))
+		t.Errorf("re-enrolment: %v; the old token is valid: %v, the new: %v", err, w.isValid(first), w.isValid(second))
 	}
 	timed, _, err := w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "timed", ExpiresAt: &later})
 	if err != nil {
@@ -163,9 +171,9 @@ func TestEnrolment(t *testing.T) {
 		t.Error(err)
 	}
 	if !w.isValid(second) {
-		t.Error("a token ended with a key")
+		t.Error("revoking the key made a token invalid")
 	}
-	// Many at once with a key of few uses.
+	// Concurrent enrolments with a key of limited uses.
 	few := 3
 	key, _, err = w.CreateEnrolmentKey(t.Context(), auth.EnrolmentKeyParams{Name: "few", Uses: &few})
 	if err != nil {
@@ -202,34 +210,34 @@ func TestRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost, err := w.RotateToken(t.Context(), p) // the answer never arrives
+	lost, err := w.RotateToken(t.Context(), p) // the response is lost
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !w.isValid(old) {
-		t.Error("the old token ended before the new one was used")
+		t.Error("the old token became invalid before the new one was used")
 	}
 	fresh, err := w.RotateToken(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if w.isValid(lost) {
-		t.Error("a token that never arrived holds")
+		t.Error("the lost token is valid")
 	}
 	q, err := w.Authenticate(t.Context(), fresh)
 	if err != nil || q.MachineID != "m" || q.Tags[0] != "web" {
 		t.Fatalf("%+v, %v", q, err)
 	}
 	if w.isValid(old) || !w.isValid(fresh) {
-		t.Errorf("the old holds: %v, the new: %v", w.isValid(old), w.isValid(fresh))
+		t.Errorf("the old token is valid: %v, the new: %v", w.isValid(old), w.isValid(fresh))
 	}
 	if _, err := w.RotateToken(t.Context(), p); !errors.Is(err, auth.ErrInvalidCredential) {
-		t.Errorf("an ended token rotates: %v", err)
+		t.Errorf("rotating with an invalid token: %v", err)
 	}
 }
 
-// Settings' secrets follow the settings.
-func TestSecretsOfTheSettings(t *testing.T) {
+// TestConfiguredSecrets checks that a new secret in the settings replaces the previous one.
+func TestConfiguredSecrets(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
 	first, second := strings.Repeat("first ", 8), strings.Repeat("second ", 8)
@@ -247,10 +255,10 @@ func TestSecretsOfTheSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.isValid(first) || !w.isValid(second) {
-		t.Errorf("the one before holds: %v, the present: %v", w.isValid(first), w.isValid(second))
+		t.Errorf("the previous secret is valid: %v, the current: %v", w.isValid(first), w.isValid(second))
 	}
 	if err := w.SetMetricsToken(t.Context(), "short"); err == nil {
-		t.Error("a short one was taken")
+		t.Error("a short secret was accepted")
 	}
 	for _, key := range []string{first, second} {
 		if err := w.SetEnrolmentKey(t.Context(), key); err != nil {
@@ -258,16 +266,15 @@ func TestSecretsOfTheSettings(t *testing.T) {
 		}
 	}
 	if _, err := w.Enrol(contextFrom(t, "192.0.2.1"), first, "m"); !errors.Is(err, auth.ErrInvalidEnrolmentKey) {
-		t.Errorf("the key before: %v", err)
+		t.Errorf("the previous key: %v", err)
 	}
 	if _, err := w.Enrol(contextFrom(t, "192.0.2.1"), second, "m"); err != nil {
 		t.Error(err)
 	}
 }
 
-// Somebody who tries credentials one after the other is held up; those whose
-// credential is known are not.
-func TestTryingCredentials(t *testing.T) {
+// TestBadCredentialsRateLimit checks that invalid credentials are limited by address, and that cached ones are not.
+func TestBadCredentialsRateLimit(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
 	w.InvalidateCache(true)
@@ -279,21 +286,20 @@ func TestTryingCredentials(t *testing.T) {
 	if _, err := w.Authenticate(ctx, secret); err != nil {
 		t.Fatal(err)
 	}
-	var held bool
-	for i := 0; i < 1000 && !held; i++ {
+	var limited bool
+	for i := 0; i < 1000 && !limited; i++ {
 		_, err := w.Authenticate(ctx, fmt.Sprintf("swt_%043d", i))
-		_, held = errors.AsType[*auth.RateLimitError](err)
+		_, limited = errors.AsType[*auth.RateLimitError](err)
 	}
-	if !held {
-		t.Error("a thousand were tried")
+	if !limited {
+		t.Error("1,000 attempts were allowed")
 	}
 	if _, err := w.Authenticate(ctx, secret); err != nil {
-		t.Errorf("a known one beside it: %v", err)
+		t.Errorf("a cached credential: %v", err)
 	}
-	if _, err := w.Authenticate(contextFrom(t, "198.51.100.2"), fmt.Sprintf("swt_%043d", 1)); !errors.Is(
-		err, auth.ErrInvalidCredential,
-	) {
-		t.Errorf("from elsewhere: %v", err)
+	_, err = w.Authenticate(contextFrom(t, "198.51.100.2"), fmt.Sprintf("swt_%043d", 1))
+	if !errors.Is(err, auth.ErrInvalidCredential) {
+		t.Errorf("from another address: %v", err)
 	}
 }
 
@@ -320,8 +326,14 @@ func TestAuditAndPrune(t *testing.T) {
 	for _, e := range entries {
 		actions = append(actions, e.Actor+" "+e.Action+" "+e.Target)
 	}
-	if got := strings.Join(actions, "; "); got != "unknown login.failed user unknown; alice token.added token 1; alice login user alice; shell user.added user alice" {
-		t.Error(got)
+	want := []string{
+		"unknown login.failed user unknown",
+		"alice token.added token 1",
+		"alice login user alice",
+		"shell user.added user alice",
+	}
+	if !slices.Equal(actions, want) {
+		t.Errorf("the audit log has %q", actions)
 	}
 	if e := entries[1]; e.Address != "192.0.2.5" || e.RequestID != "req-1" || e.Detail["name"] != "ci" {
 		t.Errorf("%+v", e)
@@ -337,6 +349,6 @@ func TestAuditAndPrune(t *testing.T) {
 	}
 	all.To = w.clock.Now().Add(time.Hour)
 	if left, err := w.Audit(t.Context(), all); err != nil || len(left) != 0 {
-		t.Errorf("%d entries are kept for ever (%v)", len(left), err)
+		t.Errorf("%d expired entries remain (%v)", len(left), err)
 	}
 }
