@@ -155,6 +155,15 @@ var processRollups = map[string]time.Duration{
 	"process_1d": 24 * time.Hour,
 }
 
+// rollupCase is a generated machine.
+type rollupCase struct {
+	seed                    uint64
+	processes               int
+	churn                   float64
+	offset, step, fullEvery int // seconds, seconds, snapshots
+	lateFulls               int // how many runs at the beginning arrive last
+}
+
 // Rollups of sparse rows are those of the full lists: before they are made (the
 // newest data is aggregated on the spot), after, and when late data arrives.
 func TestRollupsOfSparseRowsAreExact(t *testing.T) {
@@ -174,28 +183,35 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 		}
 		all := make(map[string]snapshottest.Series)
 		rest := make(map[string][]snapshot.Snapshot) // to be sent late
-		rapid.Check(t, func(rt *rapid.T) {
-			machine := snapshottest.NewMachine(
-				rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(1, 12).Draw(rt, "processes"),
-			)
+		add := func(c rollupCase) {
+			machine := snapshottest.NewMachine(c.seed, c.processes)
 			machine.ReportEnded = true
-			machine.Churn = rapid.Float64Range(0, 0.1).Draw(rt, "churn")
-			step, fullEvery := rapid.IntRange(5, 45).Draw(rt, "step"), rapid.IntRange(1, 12).Draw(rt, "full every")
+			machine.Churn = c.churn
 			series := machine.Series(
-				begin.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "offset"))*time.Second), 60,
-				time.Duration(step)*time.Second, fullEvery,
+				begin.Add(time.Duration(c.offset)*time.Second), 60, time.Duration(c.step)*time.Second, c.fullEvery,
 			)
-			machineID := fmt.Sprintf("m-%d-step-%d-full-%d", len(all), step, fullEvery)
+			machineID := fmt.Sprintf("m-%d-step-%d-full-%d", len(all), c.step, c.fullEvery)
 			all[machineID] = series
-			late := 0
-			if rapid.Bool().Draw(rt, "late") {
-				late = rapid.IntRange(0, 59/fullEvery).Draw(rt, "fulls that are late") * fullEvery
-			}
+			late := c.lateFulls * c.fullEvery
 			storetest.Write(t, s, machineID, series.Snapshots[late:]...)
 			rest[machineID] = series.Snapshots[:late]
 			if late == 0 && len(all) <= 10 {
 				check("before it is made", machineID, series)
 			}
+		}
+		// These two failed while the rollups were written.
+		add(rollupCase{seed: 0xfa, processes: 6, churn: 0.021484375, offset: 131, step: 43, fullEvery: 1})
+		add(rollupCase{seed: 0x2366, processes: 2, churn: 2.7173365185728254e-09, offset: 347, step: 28, fullEvery: 8})
+		rapid.Check(t, func(rt *rapid.T) {
+			c := rollupCase{
+				seed: rapid.Uint64().Draw(rt, "seed"), processes: rapid.IntRange(1, 12).Draw(rt, "processes"),
+				churn: rapid.Float64Range(0, 0.1).Draw(rt, "churn"), step: rapid.IntRange(5, 45).Draw(rt, "step"),
+				fullEvery: rapid.IntRange(1, 12).Draw(rt, "full every"), offset: rapid.IntRange(0, 600).Draw(rt, "offset"),
+			}
+			if rapid.Bool().Draw(rt, "late") {
+				c.lateFulls = rapid.IntRange(0, 59/c.fullEvery).Draw(rt, "fulls that are late")
+			}
+			add(c)
 		})
 		storetest.RefreshAll(t, db, s)
 		for machineID, snapshots := range rest {

@@ -13,40 +13,42 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// timescale keeps each series in a hypertable and rollups in continuous
-// aggregates, which TimescaleDB's own jobs refresh, compress and drop.
+// timescale stores each series in a hypertable and each rollup in a continuous aggregate.
+// TimescaleDB's own jobs refresh, compress and drop them.
 type timescale struct {
 	pool    *pgxpool.Pool
 	logger  *slog.Logger
 	started time.Time
 
 	mu  sync.Mutex
-	ran map[int32]time.Time // jobs that we ran in TimescaleDB's place
+	ran map[int32]time.Time // when this server last ran a job itself, by job id
 }
 
 func newTimescale(pool *pgxpool.Pool, logger *slog.Logger, now time.Time) *timescale {
 	return &timescale{pool: pool, logger: logger, started: now, ran: make(map[int32]time.Time)}
 }
 
+// Name implements Backend.
 func (p *timescale) Name() string { return Timescale }
 
-// ensure has nothing to do: TimescaleDB makes chunks when rows come.
+// EnsurePartitions implements Backend. It does nothing, because TimescaleDB creates chunks on insert.
 func (p *timescale) EnsurePartitions(context.Context, []time.Time) error { return nil }
 
+// InvalidatePartitions implements Backend.
 func (p *timescale) InvalidatePartitions() {}
 
-// mark has nothing to do: TimescaleDB notes itself what has changed.
+// MarkDirty implements Backend. It does nothing, because TimescaleDB tracks changes itself.
 func (p *timescale) MarkDirty(context.Context, pgx.Tx, []int32, []time.Time) error { return nil }
 
-// removeRollups has nothing to do: the deletion of the rows below makes the next
-// refresh remove them, as far back as there were such rows.
+// DeleteRollups implements Backend. It does nothing: after the rows of the series are deleted, the
+// next refresh deletes the rollups computed from them.
 func (p *timescale) DeleteRollups(context.Context, int32) error { return nil }
 
-// chunkIntervals are those that chunks may have: they divide a day, so that no
-// chunk crosses midnight, and are whole hours, so that no segment crosses chunks.
+// chunkIntervals are the possible chunk intervals. They divide a day, so that no chunk crosses
+// midnight. They are whole hours, so that no compressed segment crosses chunks.
 var chunkIntervals = []time.Duration{24 * time.Hour, 12 * time.Hour, 6 * time.Hour, 3 * time.Hour, time.Hour}
 
-// ahead fits the interval of chunks to come to the rate at which rows come in now.
+// CreateAhead implements Backend. It adjusts the interval of future chunks to the current ingest rate.
 func (p *timescale) CreateAhead(ctx context.Context, now time.Time) (int, error) {
 	for _, relation := range Series {
 		if err := p.fitChunks(ctx, relation, now); err != nil {
@@ -56,9 +58,8 @@ func (p *timescale) CreateAhead(ctx context.Context, now time.Time) (int, error)
 	return daysAhead, nil
 }
 
-// fitChunks chooses the longest interval whose chunk, indexes included, takes at
-// most half of the database's own memory: inserts then find the index pages they
-// need in it.
+// fitChunks sets the longest interval at which a chunk and its indexes fit into half of
+// shared_buffers. Inserts then find the index pages that they need in memory.
 func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Time) error {
 	var from time.Time
 	var bytes, memory int64
@@ -77,7 +78,7 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 		return err
 	}
 	age := now.Sub(from)
-	if age < 30*time.Minute { // too early to tell
+	if age < 30*time.Minute { // too early to estimate the rate
 		return nil
 	}
 	fit := fitInterval(bytes, age, memory/2)
@@ -85,15 +86,15 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 		return nil
 	}
 	p.logger.Info(
-		"changing the interval of chunks to come", "relation", relation, "from", interval, "to", fit,
+		"changing the interval of future chunks", "relation", relation, "from", interval, "to", fit,
 		"bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory,
 	)
 	_, err = p.pool.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
 	return err
 }
 
-// fitInterval returns the longest interval in which a chunk that took bytes in
-// its first age stays below limit, and never less than an hour.
+// fitInterval returns the longest interval at which a chunk stays below limit bytes, if it grew to
+// bytes in age. The shortest interval is an hour.
 func fitInterval(bytes int64, age time.Duration, limit int64) time.Duration {
 	for _, interval := range chunkIntervals {
 		if float64(bytes)*float64(interval)/float64(age) <= float64(limit) {
@@ -103,51 +104,52 @@ func fitInterval(bytes int64, age time.Duration, limit int64) time.Duration {
 	return chunkIntervals[len(chunkIntervals)-1]
 }
 
+// RolledUpUntil implements Backend.
 func (p *timescale) RolledUpUntil(ctx context.Context, _ int32, now time.Time) (time.Time, error) {
 	hour := now.UTC().Truncate(time.Hour)
-	mark, err := p.watermark(ctx)
+	watermark, err := p.watermark(ctx)
 	if err != nil {
 		return hour, err
 	}
-	if mark.Before(hour.Add(-2 * time.Hour)) {
+	if watermark.Before(hour.Add(-2 * time.Hour)) {
 		return hour.Add(-2 * time.Hour), nil
 	}
-	if mark.Before(hour) {
-		return mark, nil
+	if watermark.Before(hour) {
+		return watermark, nil
 	}
 	return hour, nil
 }
 
-// watermark is the instant up to which process_1h is made; zero if none of it is.
+// watermark returns the time up to which process_1h is materialized, zero if nothing is.
 func (p *timescale) watermark(ctx context.Context) (time.Time, error) {
-	var mark *time.Time
+	var watermark *time.Time
 	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))
 		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).
-		Scan(&mark)
+		Scan(&watermark)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read how far rollups are made: %w", err)
+		return time.Time{}, fmt.Errorf("read the watermark of the rollups: %w", err)
 	}
-	if mark == nil {
+	if watermark == nil {
 		return time.Time{}, nil
 	}
-	return *mark, nil
+	return *watermark, nil
 }
 
-// behind looks for the first snapshot above the watermark, machine by machine: the
-// index begins with the machine.
+// RefreshLag implements Backend. It looks for the first snapshot after the watermark, machine by
+// machine, because the machine is the first column of the index.
 func (p *timescale) RefreshLag(ctx context.Context, now time.Time) (time.Duration, error) {
-	mark, err := p.watermark(ctx)
+	watermark, err := p.watermark(ctx)
 	if err != nil {
 		return 0, err
 	}
 	hour := now.UTC().Truncate(time.Hour)
-	if !mark.Before(hour) {
+	if !watermark.Before(hour) {
 		return 0, nil
 	}
 	var first *time.Time
 	if err := p.pool.QueryRow(ctx, `SELECT min(s.ts) FROM machines m
 		CROSS JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = m.id AND ts >= $1 AND ts < $2 ORDER BY ts LIMIT 1) s
-		WHERE m.last_snapshot >= $1`, mark, hour).Scan(&first); err != nil {
+		WHERE m.last_snapshot >= $1`, watermark, hour).Scan(&first); err != nil {
 		return 0, fmt.Errorf("look for hours without rollups: %w", err)
 	}
 	if first == nil {
@@ -156,10 +158,11 @@ func (p *timescale) RefreshLag(ctx context.Context, now time.Time) (time.Duratio
 	return max(0, now.Sub(first.UTC().Truncate(time.Hour).Add(time.Hour))), nil
 }
 
-// lockPatience is how long dropping waits for readers of a chunk, while new ones
-// wait behind it; then it lets them pass, and comes again in the next round.
-const lockPatience = "500ms"
+// dropLockTimeout is how long a drop waits for the readers of a chunk. New readers wait behind it, so
+// it gives up after that and retries in the next round.
+const dropLockTimeout = "500ms"
 
+// DropBefore implements Backend.
 func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff time.Time) (int, error) {
 	chunks, err := p.chunks(ctx, relation)
 	if err != nil {
@@ -170,9 +173,9 @@ func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff time
 		if chunk.to.After(cutoff) {
 			break
 		}
-		// One at a time: the others go although one is being read.
+		// One chunk per transaction, so that a chunk that is being read does not keep the others.
 		err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockPatience+`'`); err != nil {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+dropLockTimeout+`'`); err != nil {
 				return err
 			}
 			_, err := tx.Exec(
@@ -185,9 +188,7 @@ func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff time
 			return err
 		})
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "55P03" {
-			p.logger.Info(
-				"a chunk to drop is being read; it goes in the next round", "relation", relation, "from", chunk.from,
-			)
+			p.logger.Info("chunk is being read, retrying in the next round", "relation", relation, "from", chunk.from)
 			continue
 		}
 		if err != nil {
@@ -201,7 +202,7 @@ func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff time
 
 type chunk struct{ from, to time.Time }
 
-// chunks lists those of a relation, the oldest first.
+// chunks returns the chunks of a relation, the oldest first.
 func (p *timescale) chunks(ctx context.Context, relation string) ([]chunk, error) {
 	rows, err := p.pool.Query(ctx, `
 		SELECT c.range_start, c.range_end FROM timescaledb_information.chunks c
@@ -223,6 +224,7 @@ func (p *timescale) chunks(ctx context.Context, relation string) ([]chunk, error
 	return chunks, nil
 }
 
+// Oldest implements Backend.
 func (p *timescale) Oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
 	chunks, err := p.chunks(ctx, relation)
 	if err != nil || len(chunks) == 0 {

@@ -16,29 +16,30 @@ import (
 )
 
 const (
-	// daysAhead is how many days have their partitions before they begin.
+	// daysAhead is how many days in advance partitions are created.
 	daysAhead = 3
-	// partitionLock serialises the making and dropping of partitions among servers.
+	// partitionLock is the advisory lock for creating and dropping partitions.
 	partitionLock = 7_265_101
 )
 
-// postgres keeps each series in native partitions of one day, and rollups
-// in tables that it fills itself.
+// postgres stores each series in native partitions of one day, and fills the tables of the rollups
+// itself.
 type postgres struct {
 	pool   *pgxpool.Pool
 	logger *slog.Logger
 
 	mu    sync.Mutex
-	known map[string]bool // partitions that exist
+	known map[string]bool // names of partitions that exist
 }
 
 func newPostgres(pool *pgxpool.Pool, logger *slog.Logger) *postgres {
 	return &postgres{pool: pool, logger: logger, known: make(map[string]bool)}
 }
 
+// Name implements Backend.
 func (p *postgres) Name() string { return Postgres }
 
-// tableOf returns the partitioned table behind a relation.
+// tableOf returns the partitioned table of a relation.
 func tableOf(relation string) string {
 	if slices.Contains(Rollups, relation) {
 		return relation + "_done"
@@ -46,9 +47,9 @@ func tableOf(relation string) string {
 	return relation
 }
 
-// period is the time that one partition holds.
+// period is the length of a partition.
 type period struct {
-	layout string // of its begin, in the partition's name
+	layout string // of the start time in a partition's name
 	next   func(time.Time) time.Time
 }
 
@@ -57,7 +58,7 @@ var (
 	monthly = period{"200601", func(t time.Time) time.Time { return t.AddDate(0, 1, 0) }}
 )
 
-// periodOf returns days for what grows with every snapshot, and months for the
+// periodOf returns daily for relations that grow with every snapshot, and monthly for the other
 // rollups, which are small and kept for years.
 func periodOf(relation string) period {
 	if slices.Contains(Series, relation) || relation == "machine_1m" {
@@ -66,15 +67,16 @@ func periodOf(relation string) period {
 	return monthly
 }
 
-// begin returns the start of the period that t is in.
-func (p period) begin(t time.Time) time.Time {
+// start returns the start of the period that contains t.
+func (p period) start(t time.Time) time.Time {
 	from, err := time.Parse(p.layout, t.UTC().Format(p.layout))
 	if err != nil {
-		panic(err) // a layout that cannot read what it has written
+		panic(err) // cannot happen: the layout parses its own output
 	}
 	return from
 }
 
+// EnsurePartitions implements Backend.
 func (p *postgres) EnsurePartitions(ctx context.Context, days []time.Time) error {
 	return p.ensureRelations(ctx, Series, days)
 }
@@ -82,17 +84,17 @@ func (p *postgres) EnsurePartitions(ctx context.Context, days []time.Time) error
 func (p *postgres) ensureRelations(ctx context.Context, relations []string, days []time.Time) error {
 	for _, day := range days {
 		for _, relation := range relations {
-			unit := periodOf(relation)
-			from := unit.begin(day)
-			name := tableOf(relation) + "_" + from.Format(unit.layout)
+			period := periodOf(relation)
+			from := period.start(day)
+			name := tableOf(relation) + "_" + from.Format(period.layout)
 			p.mu.Lock()
 			known := p.known[name]
 			p.mu.Unlock()
 			if known {
 				continue
 			}
-			if err := p.make(ctx, tableOf(relation), name, from, unit.next(from)); err != nil {
-				return fmt.Errorf("make partition %s: %w", name, err)
+			if err := p.create(ctx, tableOf(relation), name, from, period.next(from)); err != nil {
+				return fmt.Errorf("create partition %s: %w", name, err)
 			}
 			p.mu.Lock()
 			p.known[name] = true
@@ -102,12 +104,14 @@ func (p *postgres) ensureRelations(ctx context.Context, relations []string, days
 	return nil
 }
 
+// InvalidatePartitions implements Backend.
 func (p *postgres) InvalidatePartitions() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.known)
 }
 
+// CreateAhead implements Backend.
 func (p *postgres) CreateAhead(ctx context.Context, now time.Time) (int, error) {
 	var days []time.Time
 	for i := range daysAhead + 1 {
@@ -119,9 +123,9 @@ func (p *postgres) CreateAhead(ctx context.Context, now time.Time) (int, error) 
 	return daysAhead, nil
 }
 
-// make attaches a partition. A table is made first and attached then, because
-// CREATE … PARTITION OF would lock out readers and writers.
-func (p *postgres) make(ctx context.Context, parent, name string, from, to time.Time) error {
+// create creates a table and attaches it as a partition. CREATE TABLE … PARTITION OF would lock out
+// readers and writers.
+func (p *postgres) create(ctx context.Context, parent, name string, from, to time.Time) error {
 	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, partitionLock); err != nil {
 			return err
@@ -133,7 +137,7 @@ func (p *postgres) make(ctx context.Context, parent, name string, from, to time.
 		if exists {
 			return nil
 		}
-		// A table of that name that is not attached is what an interrupted drop left.
+		// An unattached table of this name is left over from an interrupted drop.
 		_, err := tx.Exec(ctx, fmt.Sprintf(`DROP TABLE IF EXISTS %[1]s;
 			CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
 			ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM ('%[3]s') TO ('%[4]s')`,
@@ -142,8 +146,8 @@ func (p *postgres) make(ctx context.Context, parent, name string, from, to time.
 	})
 }
 
-// dropBefore detaches concurrently, so that readers of a partition finish in
-// peace and no new query waits behind them, and drops what is detached.
+// DropBefore implements Backend. It detaches partitions concurrently before it drops them, so that
+// running queries can finish and new ones do not wait.
 func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff time.Time) (int, error) {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
@@ -155,7 +159,7 @@ func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff time.
 		return 0, fmt.Errorf("lock the partitions: %w", err)
 	}
 	if !locked {
-		return 0, nil // another server is at it
+		return 0, nil // another server is dropping partitions
 	}
 	defer func() {
 		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, partitionLock)
@@ -169,7 +173,7 @@ func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff time.
 		if partition.to.After(cutoff) {
 			continue
 		}
-		p.forget(partition.name)
+		p.uncache(partition.name)
 		if err := p.drop(ctx, conn.Conn(), tableOf(relation), partition); err != nil {
 			return dropped, fmt.Errorf("drop partition %s: %w", partition.name, err)
 		}
@@ -179,6 +183,7 @@ func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff time.
 	return dropped, nil
 }
 
+// Oldest implements Backend.
 func (p *postgres) Oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
@@ -196,13 +201,13 @@ type partition struct {
 	name     string
 	from, to time.Time
 	attached bool
-	pending  bool // a concurrent detach was interrupted
+	pending  bool // whether a concurrent detach was interrupted
 }
 
-// partitions lists those of a relation, the oldest first, with those that an
-// interrupted drop has left detached.
+// partitions returns the partitions of a relation, the oldest first, including those that an
+// interrupted drop left detached.
 func (p *postgres) partitions(ctx context.Context, conn *pgx.Conn, relation string) ([]partition, error) {
-	table, unit := tableOf(relation), periodOf(relation)
+	table, period := tableOf(relation), periodOf(relation)
 	rows, err := conn.Query(ctx, `
 		SELECT c.relname, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false)
 		FROM pg_class c
@@ -223,8 +228,8 @@ func (p *postgres) partitions(ctx context.Context, conn *pgx.Conn, relation stri
 	}
 	known := all[:0]
 	for _, found := range all {
-		if found.from, err = time.Parse(unit.layout, strings.TrimPrefix(found.name, table+"_")); err == nil {
-			found.to = unit.next(found.from)
+		if found.from, err = time.Parse(period.layout, strings.TrimPrefix(found.name, table+"_")); err == nil {
+			found.to = period.next(found.from)
 			known = append(known, found)
 		}
 	}
@@ -245,14 +250,14 @@ func (p *postgres) drop(ctx context.Context, conn *pgx.Conn, parent string, part
 	return err
 }
 
-func (p *postgres) forget(name string) {
+func (p *postgres) uncache(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.known, name)
 }
 
-// IsMissingPartition reports an insert for whose instant there is no partition:
-// another server dropped it after we looked.
+// IsMissingPartition reports whether an insert failed because its partition does not exist. Another
+// server may have dropped it since EnsurePartitions.
 func IsMissingPartition(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == "23514" && strings.Contains(pgErr.Message, "no partition of relation")

@@ -5,39 +5,41 @@ import (
 	"time"
 )
 
-// Retention says for how long what is kept, in days. A finer level is never kept
-// longer than a coarser one, which is made of it.
+// Retention is how long each kind of data is kept, in days. A finer level must not be kept longer than
+// the coarser one that is computed from it.
 type Retention struct {
-	RawDays        int `json:"raw_days" minimum:"1" maximum:"3650" doc:"Days that snapshots with every process are kept"`
-	MinuteDays     int `json:"minute_days" minimum:"1" maximum:"3650" doc:"Days that machine_1m is kept; at least raw_days"`
-	HourDays       int `json:"hour_days" minimum:"1" maximum:"3650" doc:"Days that machine_1h and process_1h are kept; at least minute_days"`
-	ThreeHoursDays int `json:"three_hours_days" minimum:"1" maximum:"3650" doc:"Days that machine_3h and process_3h are kept; at least hour_days"`
-	DayDays        int `json:"day_days" minimum:"1" maximum:"3650" doc:"Days that machine_1d and process_1d are kept; at least three_hours_days"`
-	// BudgetBytes bounds the whole: the oldest raw days go, however young, until it
-	// is met. 0 means no bound.
-	BudgetBytes int64 `json:"budget_bytes" minimum:"0" doc:"Bytes that everything together may take: beyond that the oldest raw days go, all but the last. 0: no bound"`
+	RawDays        int `json:"raw_days" minimum:"1" maximum:"3650" doc:"Days to keep snapshots and process samples"`
+	MinuteDays     int `json:"minute_days" minimum:"1" maximum:"3650" doc:"Days to keep machine_1m; at least raw_days"`
+	HourDays       int `json:"hour_days" minimum:"1" maximum:"3650" doc:"Days to keep machine_1h and process_1h; at least minute_days"`
+	ThreeHoursDays int `json:"three_hours_days" minimum:"1" maximum:"3650" doc:"Days to keep machine_3h and process_3h; at least hour_days"`
+	DayDays        int `json:"day_days" minimum:"1" maximum:"3650" doc:"Days to keep machine_1d and process_1d; at least three_hours_days"`
+	// BudgetBytes is the disk budget. While the database is larger, the oldest raw days are dropped,
+	// regardless of RawDays. 0 means no budget.
+	BudgetBytes int64 `json:"budget_bytes" minimum:"0" doc:"Disk budget in bytes. While the database is larger, the oldest raw days are dropped, except for the last. 0 means no budget"`
 }
 
-// RetentionError names the field that breaks the order of levels.
+// RetentionError is the error of a field of a Retention that is out of range or shorter than a finer level.
 type RetentionError struct{ Field, Problem string }
 
+// Error implements error.
 func (e *RetentionError) Error() string { return e.Field + " " + e.Problem }
 
-// Check reports what is wrong with r.
+// Check returns a *RetentionError if r is invalid.
 func (r Retention) Check() error {
 	levels := []struct {
 		field string
 		days  int
-	}{{"raw_days", r.RawDays}, {"minute_days", r.MinuteDays}, {"hour_days", r.HourDays}, {"three_hours_days", r.ThreeHoursDays}, {"day_days", r.DayDays}}
+	}{
+		{"raw_days", r.RawDays}, {"minute_days", r.MinuteDays}, {"hour_days", r.HourDays},
+		{"three_hours_days", r.ThreeHoursDays}, {"day_days", r.DayDays},
+	}
 	for i, level := range levels {
 		if level.days < 1 || level.days > 3650 {
 			return &RetentionError{level.field, "must be 1 to 3650"}
 		}
 		if i > 0 && level.days < levels[i-1].days {
-			return &RetentionError{
-				level.field,
-				fmt.Sprintf("must be at least %s, which is %d", levels[i-1].field, levels[i-1].days),
-			}
+			problem := fmt.Sprintf("must be at least %s, which is %d", levels[i-1].field, levels[i-1].days)
+			return &RetentionError{level.field, problem}
 		}
 	}
 	if r.BudgetBytes < 0 {
@@ -62,9 +64,9 @@ func (r Retention) For(relation string) time.Duration {
 	return time.Duration(days) * 24 * time.Hour
 }
 
-// DefaultRetention is what a profile keeps if nobody says otherwise. It follows
-// from what a day of one machine costs (docs/storage.md): about 9 MB compressed
-// in TimescaleDB, about 100 MB in plain PostgreSQL, for 300 processes every 5 s.
+// DefaultRetention returns the default of a profile. It follows from the size of a day of one machine
+// with 300 processes every 5 s (docs/storage.md): about 9 MB compressed in TimescaleDB, about 100 MB in
+// plain PostgreSQL.
 func DefaultRetention(profile string) Retention {
 	if profile == Timescale {
 		return Retention{RawDays: 365, MinuteDays: 365, HourDays: 730, ThreeHoursDays: 1095, DayDays: 1825}
@@ -72,7 +74,7 @@ func DefaultRetention(profile string) Retention {
 	return Retention{RawDays: 30, MinuteDays: 90, HourDays: 365, ThreeHoursDays: 730, DayDays: 730}
 }
 
-// WithRaw returns r with another raw retention, and coarser levels that are long enough.
+// WithRaw returns r with another raw retention. It extends coarser levels that would be shorter.
 func (r Retention) WithRaw(raw time.Duration) Retention {
 	r.RawDays = max(1, int((raw+24*time.Hour-1)/(24*time.Hour)))
 	r.MinuteDays = max(r.MinuteDays, r.RawDays)

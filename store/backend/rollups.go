@@ -9,22 +9,23 @@ import (
 )
 
 const (
-	// rollupLock lets one server at a time make rollups.
+	// rollupLock is the advisory lock for refreshing rollups.
 	rollupLock = 7_265_102
-	// rollupLag is how long after its end an hour is made: agents' posts are a
-	// moment late, and what comes later makes the hour anew.
-	rollupLag = 2 * time.Minute
-	// rollupBatch is how many buckets one transaction makes.
+	// rollupDelay is how long after its end an hour is aggregated. Most snapshots have arrived by then.
+	// Those that arrive later cause another refresh.
+	rollupDelay = 2 * time.Minute
+	// rollupBatch is the number of buckets per transaction.
 	rollupBatch = 200
 )
 
-// The levels of rollup_marks, in hours.
+// The values of rollup_marks.level: bucket widths in hours.
 const (
 	levelHour       = 1
 	levelThreeHours = 3
 	levelDay        = 24
 )
 
+// MarkDirty implements Backend.
 func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO rollup_marks (machine, bucket, level, claimed)
 		SELECT machine, bucket, 1, false FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) ORDER BY 1, 2
@@ -32,8 +33,8 @@ func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, h
 	return err
 }
 
-// refresh makes the buckets that are over and marked: hours first, of which it
-// marks the coarser ones.
+// RefreshRollups implements Backend. It computes the dirty buckets that have ended. Computing an hour
+// marks the coarser bucket that contains it as dirty.
 func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
@@ -45,14 +46,14 @@ func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("lock the rollups: %w", err)
 	}
 	if !locked {
-		return nil // another server is at it
+		return nil // another server is refreshing
 	}
 	defer func() {
 		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, rollupLock)
 	}()
 	for _, level := range []int{levelHour, levelThreeHours, levelDay} {
 		for more := true; more; {
-			if more, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-rollupLag)); err != nil {
+			if more, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-rollupDelay)); err != nil {
 				return err
 			}
 		}
@@ -60,7 +61,14 @@ func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// refreshSome claims and makes some buckets of a level that end before now.
+// rollupsOfLevel lists the rollups that are computed together.
+var rollupsOfLevel = map[int][]string{
+	levelHour:       {"machine_1m", "machine_1h", "process_1h"},
+	levelThreeHours: {"machine_3h", "process_3h"},
+	levelDay:        {"machine_1d", "process_1d"},
+}
+
+// refreshSome claims and computes up to rollupBatch buckets of a level that end before now.
 func (p *postgres) refreshSome(
 	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
 ) (more bool, err error) {
@@ -71,8 +79,7 @@ func (p *postgres) refreshSome(
 	if len(machines) == 0 {
 		return false, nil
 	}
-	relations := map[int][]string{levelHour: {"machine_1m", "machine_1h", "process_1h"}, levelThreeHours: {"machine_3h", "process_3h"}, levelDay: {"machine_1d", "process_1d"}}[level]
-	if err := p.ensureRelations(ctx, relations, buckets); err != nil {
+	if err := p.ensureRelations(ctx, rollupsOfLevel[level], buckets); err != nil {
 		return false, err
 	}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -92,19 +99,19 @@ func (p *postgres) refreshSome(
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("make buckets of %d h: %w", level, err)
+		return false, fmt.Errorf("compute buckets of %d h: %w", level, err)
 	}
 	return len(machines) == rollupBatch, nil
 }
 
-// claim picks buckets to make. The machines' rows are locked for a moment, as
-// writers do for theirs: a writer that did not see the claim has committed by
-// then, and any later one marks anew.
+// claim selects dirty buckets and marks them as claimed. It briefly locks the rows of the machines, as
+// writers do. So writers that could not see the claim have committed by then, and later writers mark
+// the bucket as dirty again.
 func (p *postgres) claim(
 	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
 ) (machines []int32, buckets []time.Time, err error) {
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		// A coarse bucket waits for all finer ones in it.
+		// A coarse bucket waits for all finer ones that it contains.
 		rows, err := tx.Query(ctx, `
 			SELECT DISTINCT machine, bucket FROM rollup_marks k
 			WHERE level = $1 AND bucket <= $2::timestamptz - make_interval(hours => $1)
@@ -136,27 +143,27 @@ func (p *postgres) claim(
 	return machines, buckets, err
 }
 
-// rollupSQL makes the claimed buckets of a level anew, and marks the next level's.
+// rollupSQL recomputes the claimed buckets of a level and marks those of the next level as dirty.
 var rollupSQL = map[int][]string{
 	levelHour: {
-		deleteRollup(
-			"machine_1m_done", "1 hour",
-		), deleteRollup("machine_1h_done", "1 hour"), deleteRollup("process_1h_done", "1 hour"),
-		insertRollup(
-			"machine_1m_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 minute')",
-		),
+		deleteRollup("machine_1m_done", "1 hour"),
+		deleteRollup("machine_1h_done", "1 hour"),
+		deleteRollup("process_1h_done", "1 hour"),
+		insertRollup("machine_1m_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 minute')"),
 		insertRollup("machine_1h_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 hour')"),
 		insertRollup("process_1h_done", "process_hour(u.machine, u.bucket)"),
 		markRollup(levelThreeHours, "3 hours"),
 	},
 	levelThreeHours: {
-		deleteRollup("machine_3h_done", "3 hours"), deleteRollup("process_3h_done", "3 hours"),
+		deleteRollup("machine_3h_done", "3 hours"),
+		deleteRollup("process_3h_done", "3 hours"),
 		insertRollup("machine_3h_done", "machine_merge(u.machine, u.bucket, '3 hours')"),
 		insertRollup("process_3h_done", "process_merge(u.machine, u.bucket, '3 hours')"),
 		markRollup(levelDay, "1 day"),
 	},
 	levelDay: {
-		deleteRollup("machine_1d_done", "1 day"), deleteRollup("process_1d_done", "1 day"),
+		deleteRollup("machine_1d_done", "1 day"),
+		deleteRollup("process_1d_done", "1 day"),
 		insertRollup("machine_1d_done", "machine_merge(u.machine, u.bucket, '1 day')"),
 		insertRollup("process_1d_done", "process_merge(u.machine, u.bucket, '1 day')"),
 	},
@@ -177,9 +184,10 @@ func markRollup(level int, width string) string {
 		FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) ON CONFLICT DO NOTHING`, width, level)
 }
 
+// RolledUpUntil implements Backend.
 func (p *postgres) RolledUpUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error) {
 	hour := now.UTC().Truncate(time.Hour)
-	if machine == 0 { // of all machines: the view knows each one's
+	if machine == 0 { // the view aggregates each machine's dirty hours itself
 		return hour.Add(2 * time.Hour), nil
 	}
 	var first *time.Time
@@ -194,9 +202,10 @@ func (p *postgres) RolledUpUntil(ctx context.Context, machine int32, now time.Ti
 	return hour, nil
 }
 
+// RefreshLag implements Backend.
 func (p *postgres) RefreshLag(ctx context.Context, now time.Time) (time.Duration, error) {
 	var first *time.Time
-	due := now.Add(-rollupLag).UTC().Truncate(time.Hour)
+	due := now.Add(-rollupDelay).UTC().Truncate(time.Hour)
 	if err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE level = 1 AND bucket < $1`, due).Scan(&first); err != nil {
 		return 0, fmt.Errorf("look for hours without rollups: %w", err)
 	}
@@ -206,9 +215,10 @@ func (p *postgres) RefreshLag(ctx context.Context, now time.Time) (time.Duration
 	return now.Sub(first.Add(time.Hour)), nil
 }
 
-// configure has nothing to tell: this server drops partitions itself.
+// ApplyRetention implements Backend. It does nothing, because the server drops partitions itself.
 func (p *postgres) ApplyRetention(context.Context, Retention, time.Time) error { return nil }
 
+// DeleteRollups implements Backend.
 func (p *postgres) DeleteRollups(ctx context.Context, machine int32) error {
 	for _, relation := range Rollups {
 		if _, err := p.pool.Exec(ctx, `DELETE FROM `+tableOf(relation)+` WHERE machine = $1`, machine); err != nil {

@@ -13,10 +13,10 @@ import (
 // RelationSize is the size of a relation on disk, including its indexes.
 type RelationSize struct {
 	Relation          string `json:"relation"`
-	Bytes             int64  `json:"bytes" doc:"On disk, with indexes"`
-	Rows              int64  `json:"rows" doc:"As the database estimates them"`
-	CompressedBytes   int64  `json:"compressed_bytes" doc:"Of these, in compressed chunks"`
-	UncompressedBytes int64  `json:"uncompressed_bytes" doc:"What those chunks took before compression"`
+	Bytes             int64  `json:"bytes" doc:"Size on disk, including indexes"`
+	Rows              int64  `json:"rows" doc:"Row count, as estimated by the database"`
+	CompressedBytes   int64  `json:"compressed_bytes" doc:"The part of bytes that is in compressed chunks"`
+	UncompressedBytes int64  `json:"uncompressed_bytes" doc:"Size of those chunks before compression"`
 }
 
 // PlainTables lists the tables that are neither series nor rollups.

@@ -8,36 +8,33 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// rowSource produces rows for COPY in PostgreSQL's binary format, one at a time,
-// so that they are encoded while the database takes those before.
+// rowSource produces rows in the binary format of COPY, one at a time. So rows are encoded while the
+// database processes the previous ones.
 type rowSource interface {
-	// next appends a row to buffer; more is false when there was none left.
+	// next appends the next row to buffer. more is false if there is none.
 	next(buffer []byte) (result []byte, more bool)
 }
 
-// copyRows streams a source into a table. Encoding by hand spares what pgx's own
-// CopyFrom spends on boxing every value (a third of the writer's time) and its
-// question for the columns' types.
+// copyRows copies the rows of a source into a table. pgx.CopyFrom would take a third of the writer's
+// time, because it converts every value to an interface, and would query the types of the columns.
 func copyRows(ctx context.Context, tx pgx.Tx, table, columns string, source rowSource) error {
-	_, err := tx.Conn().
-		PgConn().
-		CopyFrom(ctx, &copyReader{source: source, buffer: append(make([]byte, 0, 64<<10), copyHeader...)},
-			"COPY "+table+" ("+columns+") FROM STDIN (FORMAT binary)")
-	if err != nil {
+	reader := &copyReader{source: source, buffer: append(make([]byte, 0, 64<<10), copyHeader...)}
+	statement := "COPY " + table + " (" + columns + ") FROM STDIN (FORMAT binary)"
+	if _, err := tx.Conn().PgConn().CopyFrom(ctx, reader, statement); err != nil {
 		return fmt.Errorf("copy %s: %w", table, err)
 	}
 	return nil
 }
 
-// copyHeader is the signature, no flags, no extension.
+// copyHeader is the signature, without flags and extension.
 const copyHeader = "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// copyReader is a rowSource as a stream of bytes.
+// copyReader reads a rowSource as a stream of bytes.
 type copyReader struct {
 	source  rowSource
-	buffer  []byte // encoded, and from at on not read yet
-	at      int
-	drained bool
+	buffer  []byte // encoded rows
+	at      int    // start of the part of buffer that is not read yet
+	drained bool   // whether the source has no more rows
 }
 
 // Read implements io.Reader.
@@ -49,7 +46,7 @@ func (r *copyReader) Read(p []byte) (int, error) {
 		}
 		var more bool
 		if r.buffer, more = r.source.next(r.buffer); !more {
-			r.buffer = append(r.buffer, 0xff, 0xff) // the trailer: a row of -1 columns
+			r.buffer = append(r.buffer, 0xff, 0xff) // the trailer: a row with -1 columns
 			r.drained = true
 		}
 	}

@@ -12,25 +12,24 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// groupWrite is one transaction of the writer. It first works out what is to be
-// written, batch by batch and against the machines' runs, and then writes all
-// of it with a handful of statements.
+// groupWrite is one transaction of the writer. It first plans the rows of each batch, based on the
+// machine's run, and then writes all rows with a few statements.
 type groupWrite struct {
 	writer   *Writer
 	tx       pgx.Tx
 	now      time.Time
 	machines map[string]*machineRow
-	runs     map[int32]*run // as they will be after the commit
+	runs     map[int32]*run // to put into the cache after the commit, by machine
 
 	rows    []newSnapshot
-	fresh   []newRef               // identities that may not be in processes yet
-	newRefs map[refKey]*processRef // the same by key
-	touched map[*processRef]int32  // last_day to raise
-	scratch []byte                 // of identityHash
+	fresh   []newRef               // references that may have no row in processes yet
+	newRefs map[refKey]*processRef // fresh by key
+	touched map[*processRef]int32  // new values of last_day
+	scratch []byte                 // buffer of identityHash
 
-	outcomes []snapshot.WriteResult
-	newest   map[string]snapshot.Time
-	samples  int
+	results []snapshot.WriteResult
+	newest  map[string]snapshot.Time
+	samples int
 }
 
 // machineRow is a locked row of machines.
@@ -43,20 +42,20 @@ type machineRow struct {
 	unregistered  bool
 }
 
-// newSnapshot is a row of snapshots to be, with its samples.
+// newSnapshot is a planned row of snapshots with its samples.
 type newSnapshot struct {
 	batch      int
 	machine    *machineRow
 	snapshot   *snapshot.Snapshot
 	fullTS     snapshot.Time
 	intervalMS int64
-	processes  int              // how many run at this instant
-	refs       []*processRef    // of snapshot.Processes
-	exited     []*processRef    // of snapshot.Exited
-	carried    []runningProcess // the others, where changes are stored in full
+	processes  int              // how many processes run
+	refs       []*processRef    // of snapshot.Processes, in the same order
+	exited     []*processRef    // of snapshot.Exited, in the same order
+	carried    []runningProcess // the unchanged processes of changes that are stored in full
 }
 
-// inFull tells whether the row has a sample of every process.
+// inFull reports whether the snapshot has a sample of every process.
 func (n *newSnapshot) inFull() bool { return n.fullTS == n.snapshot.Timestamp }
 
 type refKey struct {
@@ -69,7 +68,7 @@ func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) err
 	if err := w.lockMachines(ctx, batches); err != nil {
 		return err
 	}
-	w.outcomes = make([]snapshot.WriteResult, len(batches))
+	w.results = make([]snapshot.WriteResult, len(batches))
 	for i, batch := range batches {
 		if err := w.plan(ctx, i, batch); err != nil {
 			return err
@@ -85,12 +84,12 @@ func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) err
 		return err
 	}
 	if err := w.markHoursDirty(ctx); err != nil {
-		return fmt.Errorf("mark hours for rollups: %w", err)
+		return fmt.Errorf("mark hours as dirty: %w", err)
 	}
 	return w.updateMachines(ctx)
 }
 
-// markHoursDirty tells the profile which hours of which machines have new rows.
+// markHoursDirty marks the hours with new rows, so that their rollups are refreshed.
 func (w *groupWrite) markHoursDirty(ctx context.Context) error {
 	type machineHour struct{ machine, hour int32 }
 	seen := make(map[machineHour]bool)
@@ -109,11 +108,11 @@ func (w *groupWrite) markHoursDirty(ctx context.Context) error {
 	return w.writer.backend.MarkDirty(ctx, w.tx, machines, hours)
 }
 
-// plan works out the rows of one batch, or its fault.
+// plan plans the rows of one batch, or sets the error of its result.
 func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch) error {
 	machine := w.machines[batch.MachineID]
-	outcome := &w.outcomes[index]
-	outcome.Ack = snapshot.Ack{
+	result := &w.results[index]
+	result.Ack = snapshot.Ack{
 		Config:        machine.config,
 		ConfigVersion: machine.configVersion,
 		Unregistered:  machine.unregistered,
@@ -131,10 +130,10 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 		return err
 	}
 	if fault != nil {
-		outcome.Err = fault
-		return nil //nolint:nilerr // it is the batch's outcome, and no failure of the group
+		result.Err = fault
+		return nil //nolint:nilerr // an invalid batch does not fail the group
 	}
-	outcome.Ack.Duplicates = p.duplicates
+	result.Ack.Duplicates = p.duplicates
 	w.rows = append(w.rows, p.rows...)
 	w.fresh = append(w.fresh, p.fresh...)
 	maps.Copy(w.newRefs, p.newRefs)
@@ -145,8 +144,8 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	return nil
 }
 
-// runOf returns a copy of the run that earlier batches of the group have made
-// for a machine: a fault in the next one must leave it as it is.
+// runOf returns a copy of the machine's run after the earlier batches of the group, or nil. It is a copy
+// because an error in the next batch must not change it.
 func (w *groupWrite) runOf(machine *machineRow) *run {
 	planned := w.runs[machine.id]
 	if planned == nil {

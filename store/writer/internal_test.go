@@ -9,7 +9,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-func TestWavesAreOfOneAge(t *testing.T) {
+func TestTransactionsDoNotMixLateHours(t *testing.T) {
 	now := snapshot.TimeOf(time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC))
 	batch := func(machineID string, age time.Duration) *snapshot.Batch {
 		return &snapshot.Batch{MachineID: machineID, Snapshots: []snapshot.Snapshot{{Timestamp: now.Add(-age)}}}
@@ -23,18 +23,18 @@ func TestWavesAreOfOneAge(t *testing.T) {
 		batch("e", 50*time.Hour),
 	}
 	pending := []int{0, 1, 2, 3, 4, 5}
-	var waves []string
+	var transactions []string
 	for len(pending) > 0 {
-		var wave []int
-		wave, pending = nextWave(group, pending, now)
-		waves = append(waves, fmt.Sprint(wave))
+		var selected []int
+		selected, pending = nextTransaction(group, pending, now)
+		transactions = append(transactions, fmt.Sprint(selected))
 	}
-	if got := strings.Join(waves, " "); got != "[0 2] [1] [3] [4] [5]" {
-		t.Errorf("waves %s", got) // b's second batch must not pass its first; d's hour is another than b's
+	if got := strings.Join(transactions, " "); got != "[0 2] [1] [3] [4] [5]" {
+		t.Errorf("transactions %s", got) // keep the order of b's batches; d has another hour than b
 	}
 }
 
-// Of a machine two runs are kept, those put last; each is given away once.
+// The cache keeps the last two runs of a machine, and take removes a run.
 func TestRunCacheSizeKeepsALateChain(t *testing.T) {
 	t.Parallel()
 	c := newRunCache(100)

@@ -14,9 +14,9 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// lockMachines locks the rows of the group's machines until the commit, in one
-// order everywhere, and makes the rows that are missing. The lock makes what the
-// planner reads of a machine hold until the commit, whatever other servers do.
+// lockMachines locks the rows of the group's machines until the commit, and inserts missing rows. The
+// locks keep other servers from changing what the planner reads. All transactions lock in the same
+// order, to avoid deadlocks.
 func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch) error {
 	w.machines = make(map[string]*machineRow, len(batches))
 	w.newest = make(map[string]snapshot.Time, len(batches))
@@ -40,7 +40,7 @@ func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch
 			return fmt.Errorf("insert machines: %w", err)
 		}
 	}
-	return errors.New("lock machines: they are deleted as fast as they are made")
+	return errors.New("lock machines: rows were deleted three times in a row after they were inserted")
 }
 
 func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
@@ -67,11 +67,10 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	return err
 }
 
-// neighbours looks up what is stored around those instants of a batch that are
-// not newer than the machine's newest; there are none unless data is late or
-// sent again. Further than a day before, or than a run of changes is long after,
-// nothing matters to a snapshot. The bounds of it all are said once more, and the
-// statement is planned for them: without, a plan has all partitions there are.
+// neighbours looks up the stored snapshots around late or duplicate snapshots of a batch: those that are
+// not newer than the machine's last snapshot. It looks back a day and ahead the maximum duration of a
+// run. The statement repeats the overall time span and is planned with it, because the plan would
+// otherwise include all partitions.
 func (w *groupWrite) neighbours(
 	ctx context.Context, machine *machineRow, batch *snapshot.Batch,
 ) (map[snapshot.Time]neighbour, error) {
@@ -96,12 +95,11 @@ func (w *groupWrite) neighbours(
 		machine.id,
 		late,
 		pgtype.Interval{Microseconds: snapshot.MaxRunDuration.Microseconds(), Valid: true},
-		slices.MinFunc(late, time.Time.Compare).
-			Add(-24*time.Hour),
+		slices.MinFunc(late, time.Time.Compare).Add(-24*time.Hour),
 		slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxRunDuration),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("look around late snapshots: %w", err)
+		return nil, fmt.Errorf("look up the neighbours of late snapshots: %w", err)
 	}
 	found := make(map[snapshot.Time]neighbour, len(late))
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
@@ -109,23 +107,18 @@ func (w *groupWrite) neighbours(
 		var n neighbour
 		var before, beforeFull, afterFull pgtype.Timestamptz
 		err := row.Scan(&at, &n.exists, &before, &beforeFull, &afterFull)
-		n.before, n.beforeFull, n.afterFull = snapshot.TimeOf(
-			before.Time,
-		), snapshot.TimeOf(
-			beforeFull.Time,
-		), snapshot.TimeOf(
-			afterFull.Time,
-		)
+		n.before, n.beforeFull = snapshot.TimeOf(before.Time), snapshot.TimeOf(beforeFull.Time)
+		n.afterFull = snapshot.TimeOf(afterFull.Time)
 		found[snapshot.TimeOf(at)] = n
 		return struct{}{}, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look around late snapshots: %w", err)
+		return nil, fmt.Errorf("look up the neighbours of late snapshots: %w", err)
 	}
 	return found, nil
 }
 
-// fullOf returns the full snapshot that a stored one rests on, 0 if it is gone.
+// fullOf returns the full snapshot of a stored snapshot's run, or 0 if the snapshot does not exist.
 func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time) (snapshot.Time, error) {
 	var full time.Time
 	err := w.tx.QueryRow(ctx, `SELECT full_ts FROM snapshots WHERE machine = $1 AND ts = $2`, machine, ts.Std()).
@@ -174,7 +167,7 @@ func (w *groupWrite) loadRun(
 	return processes, nil
 }
 
-// updateMachines notes when the machines were heard of, in the rows locked first.
+// updateMachines updates last_seen and last_snapshot of the machines.
 func (w *groupWrite) updateMachines(ctx context.Context) error {
 	ids := make([]int32, 0, len(w.machines))
 	newest := make([]*time.Time, 0, len(w.machines))

@@ -22,21 +22,21 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		snapshots: counter("snapwatch_store_snapshots_total", "Snapshots stored."),
 		samples:   counter("snapwatch_store_process_samples_total", "Rows written to process_samples."),
 		duplicates: counter(
-			"snapwatch_store_duplicates_total", "Snapshots turned away because they were stored before.",
+			"snapwatch_store_duplicates_total", "Snapshots rejected because they were stored before.",
 		),
 		notifies: counter("snapwatch_store_notifies_total", "NOTIFY payloads sent."),
 		notifyFailures: counter(
-			"snapwatch_store_notify_failures_total", "Rounds of NOTIFY that failed and were kept for the next.",
+			"snapwatch_store_notify_failures_total", "Failed NOTIFY statements. Their notifications are sent again.",
 		),
 		commitSeconds: prometheus.NewHistogram(
 			histogram.Options(
-				"snapwatch_store_commit_seconds", "Time to write and commit a group.",
+				"snapwatch_store_commit_seconds", "Time to write and commit a group of batches.",
 				prometheus.ExponentialBuckets(0.001, 2, 14),
 			),
 		),
 		groupSnapshots: prometheus.NewHistogram(
 			histogram.Options(
-				"snapwatch_store_group_snapshots", "Snapshots in a committed group.",
+				"snapwatch_store_group_snapshots", "Snapshots per committed group of batches.",
 				prometheus.ExponentialBuckets(1, 2, 12),
 			),
 		),
@@ -49,8 +49,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 // committed records a committed group.
 func (m *metrics) committed(group *groupWrite, took time.Duration) {
 	duplicates := 0
-	for i := range group.outcomes {
-		duplicates += group.outcomes[i].Ack.Duplicates
+	for i := range group.results {
+		duplicates += group.results[i].Ack.Duplicates
 	}
 	m.commitSeconds.Observe(took.Seconds())
 	m.groupSnapshots.Observe(float64(len(group.rows)))

@@ -13,28 +13,20 @@ import (
 )
 
 const (
-	// notifyEvery is how long keys are gathered: NOTIFY takes a lock on the whole
-	// database when it commits, so it is sent apart from the writing
-	// transactions, and at most this often.
-	notifyEvery = 10 * time.Millisecond
+	// notifyInterval is the minimum time between notifications. A commit with NOTIFY locks the whole
+	// database, so notifications are collected and sent outside of the writer's transactions.
+	notifyInterval = 10 * time.Millisecond
 )
 
-// key says that a machine has a new snapshot.
-type key struct {
-	machineID string
-	ts        snapshot.Time
-}
-
-// notifier gathers keys and sends them, newest per machine, on one connection.
-// It holds at most one key a machine.
+// notifier collects the newest snapshot of each machine and sends them with NOTIFY.
 type notifier struct {
 	pool    *pgxpool.Pool
 	logger  *slog.Logger
 	metrics *metrics
 
 	mu      sync.Mutex
-	pending map[string]snapshot.Time
-	since   snapshot.Time // of the oldest commit in pending
+	pending map[string]snapshot.Time // newest snapshot by machine id
+	since   snapshot.Time            // time of the oldest commit in pending
 	wake    wake.Signal
 	quit    chan struct{}
 	done    chan struct{}
@@ -47,22 +39,28 @@ func newNotifier(pool *pgxpool.Pool, logger *slog.Logger, m *metrics) *notifier 
 	return n
 }
 
-func (n *notifier) add(keys []key) {
-	if len(keys) == 0 {
+// add schedules a notification of the newest committed snapshots, by machine id.
+func (n *notifier) add(newest map[string]snapshot.Time) {
+	if len(newest) == 0 {
 		return
 	}
 	n.mu.Lock()
 	if len(n.pending) == 0 {
 		n.since = snapshot.TimeOf(time.Now())
 	}
-	for _, k := range keys {
-		n.pending[k.machineID] = max(n.pending[k.machineID], k.ts)
-	}
+	n.merge(newest)
 	n.mu.Unlock()
 	n.wake.Notify()
 }
 
-// close sends what is pending and ends the notifier.
+// merge adds to pending. The caller holds n.mu.
+func (n *notifier) merge(newest map[string]snapshot.Time) {
+	for machineID, ts := range newest {
+		n.pending[machineID] = max(n.pending[machineID], ts)
+	}
+}
+
+// close sends what is pending and stops the notifier.
 func (n *notifier) close() {
 	close(n.quit)
 	<-n.done
@@ -78,8 +76,8 @@ func (n *notifier) run() {
 			return
 		case <-n.wake:
 		}
-		// The first key after a quiet time goes at once; the next wait their turn.
-		if wait := notifyEvery - time.Since(last); wait > 0 {
+		// Do not delay the first notification after a pause.
+		if wait := notifyInterval - time.Since(last); wait > 0 {
 			select {
 			case <-n.quit:
 			case <-time.After(wait):
@@ -90,9 +88,8 @@ func (n *notifier) run() {
 	}
 }
 
-// send notifies of all that is pending. Listeners that miss a notification read
-// from the store what they missed, so a failure is logged, and the keys are
-// kept for the next round.
+// send sends all pending notifications. If it fails, they stay pending. Listeners that miss a
+// notification read the snapshots from the database later.
 func (n *notifier) send() {
 	n.mu.Lock()
 	batch, since := n.pending, n.since
@@ -105,12 +102,10 @@ func (n *notifier) send() {
 	defer cancel()
 	payloads := snapshot.EncodeNotifications(since, batch)
 	if _, err := n.pool.Exec(ctx, `SELECT pg_notify($1, p) FROM unnest($2::text[]) p`, snapshot.NotificationChannel, payloads); err != nil {
-		n.logger.Warn("could not notify of new snapshots", "machines", len(batch), "err", err)
+		n.logger.Warn("could not send notifications of new snapshots, retrying", "machines", len(batch), "err", err)
 		n.metrics.notifyFailures.Inc()
 		n.mu.Lock()
-		for machineID, ts := range batch {
-			n.pending[machineID] = max(n.pending[machineID], ts)
-		}
+		n.merge(batch)
 		n.since = since
 		n.mu.Unlock()
 		return

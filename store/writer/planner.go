@@ -9,15 +9,15 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// planner works out the rows of one batch. It changes nothing of the group
-// until the whole batch is known to be good.
+// planner plans the rows of one batch. It does not change the group, because the batch may turn out to
+// be invalid.
 type planner struct {
 	w          *groupWrite
 	batch      *snapshot.Batch
 	index      int
 	machine    *machineRow
-	neighbours map[snapshot.Time]neighbour // of instants not after the machine's newest
-	run        *run                        // the newest run that this batch extends; ours to change
+	neighbours map[snapshot.Time]neighbour // of snapshots that are not newer than the stored ones
+	run        *run                        // the run after the snapshots planned so far; owned by the planner
 
 	rows       []newSnapshot
 	fresh      []newRef
@@ -26,11 +26,11 @@ type planner struct {
 	duplicates int
 }
 
-// neighbour is what is stored around an instant.
+// neighbour describes the stored snapshots around a timestamp.
 type neighbour struct {
 	exists             bool
-	before, beforeFull snapshot.Time // the snapshot before it, 0 for none
-	afterFull          snapshot.Time // what the snapshot after it rests on, 0 for none
+	before, beforeFull snapshot.Time // the previous snapshot and the full one of its run, or 0
+	afterFull          snapshot.Time // the full snapshot of the next snapshot's run, or 0
 }
 
 func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
@@ -45,7 +45,7 @@ func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
 		}
 		if late && around.afterFull != 0 && around.afterFull < s.Timestamp {
 			return p.fault(
-				i, snapshot.CodeOutOfOrder, "timestamp", "lies inside a run of changes that is already stored",
+				i, snapshot.CodeOutOfOrder, "timestamp", "is inside a run of changes that is already stored",
 			), nil
 		}
 		before, fault, err := p.runBefore(ctx, i, s, around, late)
@@ -68,8 +68,8 @@ func (p *planner) fault(i int, code snapshot.Code, field, format string, args ..
 	}
 }
 
-// runBefore returns the run that ends at the snapshot before s; nil if there
-// is none. A full snapshot needs only its end, a changes one its processes too.
+// runBefore returns the run that ends with the snapshot before s, or nil. Its processes are only loaded
+// if s contains changes.
 func (p *planner) runBefore(
 	ctx context.Context, i int, s *snapshot.Snapshot, around neighbour, late bool,
 ) (*run, *snapshot.ValidationError, error) {
@@ -121,10 +121,9 @@ func (p *planner) runBefore(
 	return before, nil, nil
 }
 
-// add plans the rows of one snapshot and moves the run on to it. The first
-// snapshot of a machine in an hour is stored in full even if it came as changes:
-// so an hour's rows say everything about it, rollups of it are exact, and no run
-// of changes reaches from one compressed segment or partition into the next.
+// add plans the rows of one snapshot and extends the run. The first snapshot of a machine in an hour is
+// stored in full even if it contains changes. So the rows of an hour are complete, its rollups are
+// exact, and no run of changes crosses compressed segments or partitions.
 func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.ValidationError {
 	row := newSnapshot{
 		batch:      p.index,
@@ -153,13 +152,13 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 		if row.exited[k] = next.processes[key].ref; row.exited[k] == nil {
 			return p.fault(
 				i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k),
-				"process %d is not in the snapshots before; send a full one", key.PID,
+				"process %d is not in the previous snapshots; send a full one", key.PID,
 			)
 		}
 		delete(next.processes, key)
 	}
 	if inFull && s.Kind == snapshot.KindChanges {
-		row.carried = carry(next.processes, s.Processes)
+		row.carried = unchanged(next.processes, s.Processes)
 		for _, one := range row.carried {
 			p.touch(one.ref, s.Timestamp)
 		}
@@ -170,7 +169,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 		if ref == nil {
 			return p.fault(
 				i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k),
-				"process %d is not in the snapshots before, and comes without its name and ppid; send a full one",
+				"process %d is not in the previous snapshots and has no name and ppid; send a full one",
 				sample.PID,
 			)
 		}
@@ -189,30 +188,30 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 	return nil
 }
 
-// carry lists the processes that a changes snapshot says nothing of.
-func carry(processes map[snapshot.ProcessKey]runningProcess, said []snapshot.ProcessSample) []runningProcess {
-	spoken := make(map[snapshot.ProcessKey]bool, len(said))
-	for i := range said {
-		spoken[said[i].Key()] = true
+// unchanged returns the processes that are not listed.
+func unchanged(processes map[snapshot.ProcessKey]runningProcess, listed []snapshot.ProcessSample) []runningProcess {
+	isListed := make(map[snapshot.ProcessKey]bool, len(listed))
+	for i := range listed {
+		isListed[listed[i].Key()] = true
 	}
 	carried := make([]runningProcess, 0, len(processes))
 	for key, one := range processes {
-		if !spoken[key] {
+		if !isListed[key] {
 			carried = append(carried, one)
 		}
 	}
 	return carried
 }
 
-// touch notes that a process has a sample on the day of ts.
+// touch records that a process has a sample on the day of ts.
 func (p *planner) touch(ref *processRef, ts snapshot.Time) {
 	if day := int32(int64(ts) / 86_400_000); ref.day < day {
 		p.touched[ref] = max(p.touched[ref], day)
 	}
 }
 
-// ref returns the identity that a sample is of: the known one, or another one
-// if the sample says so; nil if nothing is known of it.
+// ref returns the row of processes that a sample belongs to: known, or another one if the sample has a
+// new identity. It returns nil if the process is unknown and the sample has no identity.
 func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, known *processRef) *processRef {
 	if !sample.HasIdentity() {
 		return known
@@ -235,8 +234,8 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 	return ref
 }
 
-// interval returns the milliseconds that a snapshot's amounts cover: as the
-// agent says, or since the snapshot before, or the polling interval.
+// interval returns the milliseconds that the deltas of a snapshot cover: the agent's value, or the time
+// since the previous snapshot, or the polling interval.
 func (p *planner) interval(s *snapshot.Snapshot, before *run) int64 {
 	if s.IntervalMS > 0 {
 		return s.IntervalMS

@@ -13,9 +13,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// resolveProcesses gives every new reference its row in processes: the one that
-// is there, or a new one. No other writer can add the same in between, because
-// the machines' rows are locked.
+// resolveProcesses finds or inserts the row of processes of every new reference, and raises last_day.
+// The locks on the machines' rows keep other writers from inserting the same rows.
 func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 	if err := w.findProcesses(ctx); err != nil {
 		return fmt.Errorf("find processes: %w", err)
@@ -36,12 +35,12 @@ func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 	}
 	if _, err := w.tx.Exec(ctx, `UPDATE processes p SET last_day = u.day FROM unnest($1::bigint[], $2::date[]) u(id, day)
 		WHERE p.id = u.id AND p.last_day < u.day`, ids, days); err != nil {
-		return fmt.Errorf("note when processes were seen: %w", err)
+		return fmt.Errorf("update the last day of processes: %w", err)
 	}
 	return nil
 }
 
-// newRef is a reference without a row yet, with the sample that says what it is.
+// newRef is a reference whose row is not known yet, and the sample with the identity of the process.
 type newRef struct {
 	key    refKey
 	ref    *processRef
@@ -49,16 +48,16 @@ type newRef struct {
 	day    time.Time
 }
 
-// column turns a list into one column of it, for unnest.
-func column[T any](list []newRef, of func(newRef) T) []T {
+// column returns a value of each reference, for unnest.
+func column[T any](list []newRef, value func(newRef) T) []T {
 	values := make([]T, len(list))
 	for i := range list {
-		values[i] = of(list[i])
+		values[i] = value(list[i])
 	}
 	return values
 }
 
-// keyColumns are machine, pid, identity and start time.
+// keyColumns returns the columns machine, pid, identity and started_at.
 func keyColumns(list []newRef) []any {
 	return []any{
 		column(list, func(n newRef) int32 { return n.key.machine }),
@@ -68,8 +67,8 @@ func keyColumns(list []newRef) []any {
 	}
 }
 
-// findProcesses looks the references up, and keeps retention from removing what
-// it finds before the commit names it anew.
+// findProcesses looks up the references. It locks the rows that it finds, so that retention does not
+// delete them before the commit.
 func (w *groupWrite) findProcesses(ctx context.Context) error {
 	if len(w.fresh) == 0 {
 		return nil
@@ -86,6 +85,7 @@ func (w *groupWrite) findProcesses(ctx context.Context) error {
 	return w.resolve(rows)
 }
 
+// insertProcesses inserts the rows that findProcesses did not find.
 func (w *groupWrite) insertProcesses(ctx context.Context) error {
 	missing := slices.DeleteFunc(w.fresh, func(n newRef) bool { return n.ref.id != 0 })
 	if len(missing) == 0 {
@@ -108,7 +108,7 @@ func (w *groupWrite) insertProcesses(ctx context.Context) error {
 	return w.resolve(rows)
 }
 
-// resolve gives the references that the rows name their ids.
+// resolve sets the ids of the references that the rows belong to.
 func (w *groupWrite) resolve(rows pgx.Rows) error {
 	_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		key, id, day, err := scanRef(row)

@@ -10,34 +10,32 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// run is what a machine ran at a snapshot, as far as the writer needs it: a
-// changes snapshot may only extend it. What is stored up to a snapshot never
-// changes while that is there, since nothing may be put inside a run of changes; so
-// a run holds for as long. The writer changes a run in place; a run whose
-// change is not committed is thrown away.
+// run is a run of changes: a full snapshot and the changes after it, up to the snapshot at ts. It holds
+// the processes at that time, as far as the writer needs them. Nothing can be stored inside a run, so
+// it is valid as long as the snapshot at ts exists. The writer updates a run in place, and discards it
+// if the transaction fails.
 type run struct {
 	ts, fullTS snapshot.Time
 	processes  map[snapshot.ProcessKey]runningProcess
 }
 
-// runningProcess is a process of a run: which row of processes it is, and the gauges
-// that hold until its next sample.
+// runningProcess is a process at the end of a run: its row of processes and the gauges of its last
+// sample.
 type runningProcess struct {
 	ref    *processRef
 	gauges gauges
 }
 
-// processRef is a row of processes: id is 0 until it is inserted.
+// processRef refers to a row of processes. Its id is 0 until the row is inserted.
 type processRef struct {
 	id       int64
 	identity int64
-	day      int32 // last_day, in days since 1970
+	day      int32 // last_day in days since 1970
 }
 
-// identityHash is what tells one identity of a process from the next. The
-// strings hold no NUL, so the separator keeps them apart. The buffer is used
-// again and returned. A control group counts only where there is one: identities that
-// were stored before agents told it keep their hashes.
+// identityHash returns a hash of an identity, and the buffer for reuse. The strings contain no NUL, so it
+// separates them. An empty control group is not hashed, because identities stored before agents reported
+// control groups must keep their hashes.
 func identityHash(buffer []byte, id snapshot.Identity) (int64, []byte) {
 	buffer = append(buffer[:0], byte(id.PPID), byte(id.PPID>>8), byte(id.PPID>>16), byte(id.PPID>>24))
 	buffer = append(append(buffer, id.Name...), 0)
@@ -49,17 +47,17 @@ func identityHash(buffer []byte, id snapshot.Identity) (int64, []byte) {
 	return int64(xxhash.Sum64(buffer)), buffer
 }
 
-// runsPerMachine is how many runs are kept of a machine: the live one, and one
-// that an agent extends with what it kept while it was away.
+// runsPerMachine is the number of cached runs per machine: the live run, and one that an agent extends
+// with snapshots from its spool.
 const runsPerMachine = 2
 
-// runCache keeps the runs written last, bounded by the number of processes in
-// them. It is safe for concurrent use.
+// runCache caches the runs that were written last. Its size is bounded by the number of processes in the
+// runs. It is safe for concurrent use.
 type runCache struct {
 	mu          sync.Mutex
 	limit, held int
-	order       *list.List                // of *cachedRun, the newest put first
-	byMachine   map[int32][]*list.Element // the newest put last
+	order       *list.List                // of *cachedRun, the last one put is the first
+	byMachine   map[int32][]*list.Element // the last one put is the last
 }
 
 type cachedRun struct {
@@ -71,9 +69,8 @@ func newRunCache(limit int) *runCache {
 	return &runCache{limit: limit, order: list.New(), byMachine: make(map[int32][]*list.Element)}
 }
 
-// take removes and returns a machine's run that ends at ts, a snapshot that the
-// database says the next one follows: another server may have written since. Until
-// it is put back no one else has it.
+// take removes and returns the machine's run that ends at ts, or nil. The caller reads ts from the
+// database, because another server may have extended the run in the meantime.
 func (c *runCache) take(machine int32, ts snapshot.Time) *run {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,12 +83,12 @@ func (c *runCache) take(machine int32, ts snapshot.Time) *run {
 	return nil
 }
 
-// put keeps a machine's run and forgets those written longest ago.
+// put adds a machine's run and evicts the runs that were put longest ago.
 func (c *runCache) put(machine int32, run *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if there := c.byMachine[machine]; len(there) == runsPerMachine {
-		c.drop(there[0])
+	if runs := c.byMachine[machine]; len(runs) == runsPerMachine {
+		c.drop(runs[0])
 	}
 	c.byMachine[machine] = append(c.byMachine[machine], c.order.PushFront(&cachedRun{machine, run}))
 	c.held += weight(run)
@@ -100,7 +97,7 @@ func (c *runCache) put(machine int32, run *run) {
 	}
 }
 
-// dropBefore forgets the runs that end before ts.
+// dropBefore evicts the runs that end before ts.
 func (c *runCache) dropBefore(ts snapshot.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,14 +111,14 @@ func (c *runCache) dropBefore(ts snapshot.Time) {
 }
 
 func (c *runCache) drop(element *list.Element) {
-	one := element.Value.(*cachedRun)
-	c.held -= weight(one.run)
+	evicted := element.Value.(*cachedRun)
+	c.held -= weight(evicted.run)
 	c.order.Remove(element)
-	rest := slices.DeleteFunc(c.byMachine[one.machine], func(e *list.Element) bool { return e == element })
-	if c.byMachine[one.machine] = rest; len(rest) == 0 {
-		delete(c.byMachine, one.machine)
+	rest := slices.DeleteFunc(c.byMachine[evicted.machine], func(e *list.Element) bool { return e == element })
+	if c.byMachine[evicted.machine] = rest; len(rest) == 0 {
+		delete(c.byMachine, evicted.machine)
 	}
 }
 
-// weight counts an empty run too, so that machines without processes are bounded.
+// weight returns the size of a run. Empty runs count too, so that the number of machines is bounded.
 func weight(run *run) int { return len(run.processes) + 1 }

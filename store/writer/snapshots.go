@@ -11,8 +11,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// insertSnapshots inserts the instants and keeps only the rows that were not
-// there: the key of snapshots is the judge of what is a duplicate.
+// insertSnapshots inserts the planned rows and removes the duplicates from w.rows. The primary key of
+// snapshots decides which rows are duplicates.
 func (w *groupWrite) insertSnapshots(ctx context.Context) error {
 	if len(w.rows) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func (w *groupWrite) insertSnapshots(ctx context.Context) error {
 	}
 	kept := w.rows[:0]
 	for _, row := range w.rows {
-		ack := &w.outcomes[row.batch].Ack
+		ack := &w.results[row.batch].Ack
 		if !inserted[instant{row.machine.id, row.snapshot.Timestamp}] {
 			ack.Duplicates++
 			continue

@@ -63,95 +63,95 @@ func (w *Writer) Close() { w.notifier.close() }
 // their processes are deleted.
 func (w *Writer) EvictRunsBefore(ts snapshot.Time) { w.runs.dropBefore(ts) }
 
-// Write commits a group of batches and returns an outcome for each. When it
-// returns, everything acknowledged is durable.
+// Write stores a group of batches and returns a result for each. Acknowledged batches are durable when
+// it returns.
 //
-// A batch with a fault does not touch the others. A batch that overlaps in time
-// with an earlier one of the same machine in the group is committed after it, in
-// a further transaction, so that it sees what the first has stored. If the
-// database refuses the data of a group, each batch is tried alone.
+// An invalid batch does not affect the others. Batches of the same machine that overlap in time are
+// committed one after the other, in separate transactions. If the database rejects the data of a
+// group, Write retries each batch alone.
 //
-// Write may be called concurrently. Groups that share a machine take turns by the
-// lock on its row, but in no order: whoever needs one keeps a machine's batches to
-// one caller.
+// Concurrent calls that share a machine wait for each other, in no particular order. To keep the order
+// of a machine's batches, write them from one goroutine.
 func (w *Writer) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult {
-	outcomes := make([]snapshot.WriteResult, len(group))
+	results := make([]snapshot.WriteResult, len(group))
 	pending := make([]int, len(group))
 	for i := range pending {
 		pending[i] = i
 	}
 	for len(pending) > 0 {
-		var wave []int
-		wave, pending = nextWave(group, pending, snapshot.TimeOf(w.now()))
-		w.writeWave(ctx, group, wave, outcomes)
+		var selected []int
+		selected, pending = nextTransaction(group, pending, snapshot.TimeOf(w.now()))
+		w.writeSelected(ctx, group, selected, results)
 	}
-	return outcomes
+	return results
 }
 
-// liveSpan is how old data may be to be committed together with the newest.
+// liveSpan is the maximum age of data that is committed together with the newest.
 const liveSpan = 2 * time.Hour
 
-// nextWave picks, in order, the batches that continue their machine's newest
-// batch in the wave, and leaves the others for later. A wave is of one age: late
-// data of an hour is not mixed with other hours', because TimescaleDB notes only
-// the first and the last instant of a transaction as changed, and would make all
-// rollups in between anew.
-func nextWave(group []*snapshot.Batch, pending []int, now snapshot.Time) (wave, rest []int) {
+// nextTransaction selects the batches that the next transaction commits, in order. It leaves a batch for
+// later if it overlaps with an earlier one of its machine. It also does not mix late data of different
+// hours: TimescaleDB records only the first and the last timestamp of a transaction as changed, and
+// would refresh all rollups in between.
+func nextTransaction(group []*snapshot.Batch, pending []int, now snapshot.Time) (selected, rest []int) {
 	newest := make(map[string]snapshot.Time)
-	held := make(map[string]bool) // machines of which an earlier batch already waits
-	age, aged := int32(0), false  // of the wave
+	delayed := make(map[string]bool) // machines with an earlier batch in rest
+	hour, hasHour := int32(0), false // of the selected batches
 	for _, i := range pending {
 		batch := group[i]
 		last, seen := newest[batch.MachineID]
 		if n := len(batch.Snapshots); n > 0 {
 			first := batch.Snapshots[0].Timestamp
-			hour := schema.HourOf(now)
+			batchHour := schema.HourOf(now)
 			if first < now.Add(-liveSpan) {
-				hour = schema.HourOf(first)
+				batchHour = schema.HourOf(first)
 			}
-			if held[batch.MachineID] || seen && first <= last || aged && hour != age {
-				held[batch.MachineID] = true
+			if delayed[batch.MachineID] || seen && first <= last || hasHour && batchHour != hour {
+				delayed[batch.MachineID] = true
 				rest = append(rest, i)
 				continue
 			}
-			age, aged = hour, true
+			hour, hasHour = batchHour, true
 			newest[batch.MachineID] = batch.Snapshots[n-1].Timestamp
 		}
-		wave = append(wave, i)
+		selected = append(selected, i)
 	}
-	return wave, rest
+	return selected, rest
 }
 
-func (w *Writer) writeWave(ctx context.Context, group []*snapshot.Batch, wave []int, outcomes []snapshot.WriteResult) {
-	batches := make([]*snapshot.Batch, len(wave))
-	for k, i := range wave {
+// writeSelected commits the selected batches of a group in one transaction and sets their results.
+func (w *Writer) writeSelected(
+	ctx context.Context, group []*snapshot.Batch, selected []int, results []snapshot.WriteResult,
+) {
+	batches := make([]*snapshot.Batch, len(selected))
+	for k, i := range selected {
 		batches[k] = group[i]
 	}
-	results, err := w.commit(ctx, batches)
-	if err != nil && len(wave) > 1 && isDataError(err) {
-		w.logger.Warn("a group was refused, trying each batch alone", "batches", len(wave), "err", err)
-		for _, i := range wave {
-			w.writeWave(ctx, group, []int{i}, outcomes)
+	committed, err := w.commit(ctx, batches)
+	if err != nil && len(selected) > 1 && isDataError(err) {
+		w.logger.Warn("database rejected a group, retrying each batch alone", "batches", len(selected), "err", err)
+		for _, i := range selected {
+			w.writeSelected(ctx, group, []int{i}, results)
 		}
 		return
 	}
-	for k, i := range wave {
+	for k, i := range selected {
 		if err != nil {
-			outcomes[i] = snapshot.WriteResult{Err: err}
+			results[i] = snapshot.WriteResult{Err: err}
 		} else {
-			outcomes[i] = results[k]
+			results[i] = committed[k]
 		}
 	}
 }
 
-// isDataError reports an error that the data of one batch may have caused:
-// SQLSTATE class 22 (data exception) or 23 (integrity violation).
+// isDataError reports whether the data of a batch may have caused the error: SQLSTATE class 22 (data
+// exception) or 23 (integrity constraint violation).
 func isDataError(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && len(pgErr.Code) == 5 && (pgErr.Code[:2] == "22" || pgErr.Code[:2] == "23")
 }
 
-// commit writes batches of which each continues the one before of its machine.
+// commit writes batches in one transaction. A batch must be newer than earlier ones of its machine.
 func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.WriteResult, error) {
 	if err := w.backend.EnsurePartitions(ctx, daysOf(batches)); err != nil {
 		return nil, err
@@ -179,17 +179,14 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	for ref, day := range group.touched {
 		ref.day = max(ref.day, day)
 	}
-	keys := make([]key, 0, len(group.newest))
 	for machine, run := range group.runs {
 		w.runs.put(machine, run)
 	}
-	for machineID, ts := range group.newest {
-		keys = append(keys, key{machineID, ts})
-	}
-	w.notifier.add(keys)
-	return group.outcomes, nil
+	w.notifier.add(group.newest)
+	return group.results, nil
 }
 
+// daysOf returns the days of the snapshots, as midnights in UTC.
 func daysOf(batches []*snapshot.Batch) []time.Time {
 	var days []time.Time
 	for _, batch := range batches {
