@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,10 +12,10 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Resolution is the width of a chart's points.
+// Resolution is the time between the points of a chart.
 type Resolution string
 
-// The resolutions: every snapshot, and the rollups.
+// The resolutions: ResolutionRaw is every snapshot, the others are rollups.
 const (
 	ResolutionAuto       Resolution = "auto"
 	ResolutionRaw        Resolution = "raw"
@@ -24,13 +25,23 @@ const (
 	ResolutionDay        Resolution = "1d"
 )
 
-// Width returns how long a point is, 0 for raw ones.
+// Width returns the length of a bucket, 0 for ResolutionRaw.
 func (r Resolution) Width() time.Duration {
-	return map[Resolution]time.Duration{ResolutionMinute: time.Minute, ResolutionHour: time.Hour, ResolutionThreeHours: 3 * time.Hour, ResolutionDay: 24 * time.Hour}[r]
+	switch r {
+	case ResolutionMinute:
+		return time.Minute
+	case ResolutionHour:
+		return time.Hour
+	case ResolutionThreeHours:
+		return 3 * time.Hour
+	case ResolutionDay:
+		return 24 * time.Hour
+	}
+	return 0
 }
 
-// MachineResolution picks the finest that draws a machine's range in at most about
-// 1,500 points and is still kept.
+// MachineResolution returns the finest resolution that is still kept and has at most about 1,500 points
+// in the range.
 func (q *Queries) MachineResolution(from, to snapshot.Time) Resolution {
 	span, age, keep := to.Sub(from), q.now().Sub(from.Std()), q.retention()
 	switch {
@@ -46,14 +57,13 @@ func (q *Queries) MachineResolution(from, to snapshot.Time) Resolution {
 	return ResolutionDay
 }
 
-// MachineChart is what a machine did, column by column, as charts want it: the
-// n-th entries belong together. An entry is of one bucket of time, or of one
-// snapshot, where averages and maxima are the same.
+// MachineChart holds the metrics of a machine by column: the n-th entries belong together. An entry is
+// a time bucket, or a snapshot, whose averages and maxima are equal.
 type MachineChart struct {
-	Timestamps       []snapshot.Time `json:"timestamps" nullable:"false" doc:"Begins of the buckets, or the snapshots' instants; oldest first, and none where the machine was silent"`
-	Samples          []int64         `json:"samples" nullable:"false" doc:"Snapshots in each"`
+	Timestamps       []snapshot.Time `json:"timestamps" nullable:"false" doc:"Start of each bucket, or time of each snapshot, oldest first. Buckets without data are left out"`
+	Samples          []int64         `json:"samples" nullable:"false" doc:"Snapshots in each bucket"`
 	IntervalMS       []int64         `json:"interval_ms" nullable:"false" doc:"Milliseconds that these snapshots cover"`
-	CPUUsageAvg      []*float64      `json:"cpu_usage_avg" nullable:"false" doc:"Percent of the whole machine"`
+	CPUUsageAvg      []*float64      `json:"cpu_usage_avg" nullable:"false" doc:"Percent of all cores"`
 	CPUUsageMax      []*float64      `json:"cpu_usage_max" nullable:"false"`
 	Load1Avg         []*float64      `json:"load1_avg" nullable:"false"`
 	Load1Max         []*float64      `json:"load1_max" nullable:"false"`
@@ -72,84 +82,84 @@ type MachineChart struct {
 	TotalDisk        []*int64        `json:"total_disk" nullable:"false"`
 	ProcessCountAvg  []*float64      `json:"process_count_avg" nullable:"false"`
 	ProcessCountMax  []*int64        `json:"process_count_max" nullable:"false"`
-	ReadBytes        []*int64        `json:"read_bytes" nullable:"false" doc:"Of all disks, in the bucket"`
+	ReadBytes        []*int64        `json:"read_bytes" nullable:"false" doc:"Total of all disks in the bucket"`
 	WriteBytes       []*int64        `json:"write_bytes" nullable:"false"`
-	ReceivedBytes    []*int64        `json:"received_bytes" nullable:"false" doc:"Of all interfaces but loopback, in the bucket"`
+	ReceivedBytes    []*int64        `json:"received_bytes" nullable:"false" doc:"Total of all interfaces except loopback in the bucket"`
 	SentBytes        []*int64        `json:"sent_bytes" nullable:"false"`
 }
 
-// floats and ints list the columns after the first three, in the order in which
-// machinePointColumns has them.
-func (c *MachineChart) floats() []*[]*float64 {
-	return []*[]*float64{&c.CPUUsageAvg, &c.CPUUsageMax, &c.Load1Avg, &c.Load1Max, &c.Load5Avg, &c.Load15Avg,
-		&c.UsedRAMAvg, &c.UsedSwapAvg, &c.UsedDiskAvg, &c.ProcessCountAvg}
+// chartColumn maps a column of the machine rollups to a column of a MachineChart. raw is the
+// expression for it over snapshots.
+type chartColumn struct {
+	name, raw string
+	floats    func(*MachineChart) *[]*float64
+	ints      func(*MachineChart) *[]*int64
 }
 
-func (c *MachineChart) ints() []*[]*int64 {
-	return []*[]*int64{
-		&c.UsedRAMMax,
-		&c.AvailableRAMMin,
-		&c.TotalRAM,
-		&c.UsedSwapMax,
-		&c.TotalSwap,
-		&c.UsedDiskMax,
-		&c.AvailableDiskMin,
-		&c.TotalDisk,
-		&c.ProcessCountMax,
-		&c.ReadBytes,
-		&c.WriteBytes,
-		&c.ReceivedBytes,
-		&c.SentBytes,
-	}
+var chartColumns = []chartColumn{
+	{name: "cpu_usage_avg", raw: "cpu_usage", floats: func(c *MachineChart) *[]*float64 { return &c.CPUUsageAvg }},
+	{name: "cpu_usage_max", raw: "cpu_usage", floats: func(c *MachineChart) *[]*float64 { return &c.CPUUsageMax }},
+	{name: "load1_avg", raw: "load1", floats: func(c *MachineChart) *[]*float64 { return &c.Load1Avg }},
+	{name: "load1_max", raw: "load1", floats: func(c *MachineChart) *[]*float64 { return &c.Load1Max }},
+	{name: "load5_avg", raw: "load5", floats: func(c *MachineChart) *[]*float64 { return &c.Load5Avg }},
+	{name: "load15_avg", raw: "load15", floats: func(c *MachineChart) *[]*float64 { return &c.Load15Avg }},
+	{name: "used_ram_avg", raw: "used_ram", floats: func(c *MachineChart) *[]*float64 { return &c.UsedRAMAvg }},
+	{name: "used_swap_avg", raw: "used_swap", floats: func(c *MachineChart) *[]*float64 { return &c.UsedSwapAvg }},
+	{name: "used_disk_avg", raw: "used_disk", floats: func(c *MachineChart) *[]*float64 { return &c.UsedDiskAvg }},
+	{name: "process_count_avg", raw: "process_count", floats: func(c *MachineChart) *[]*float64 { return &c.ProcessCountAvg }},
+	{name: "used_ram_max", raw: "used_ram", ints: func(c *MachineChart) *[]*int64 { return &c.UsedRAMMax }},
+	{name: "available_ram_min", raw: "available_ram", ints: func(c *MachineChart) *[]*int64 { return &c.AvailableRAMMin }},
+	{name: "total_ram", raw: "total_ram", ints: func(c *MachineChart) *[]*int64 { return &c.TotalRAM }},
+	{name: "used_swap_max", raw: "used_swap", ints: func(c *MachineChart) *[]*int64 { return &c.UsedSwapMax }},
+	{name: "total_swap", raw: "total_swap", ints: func(c *MachineChart) *[]*int64 { return &c.TotalSwap }},
+	{name: "used_disk_max", raw: "used_disk", ints: func(c *MachineChart) *[]*int64 { return &c.UsedDiskMax }},
+	{name: "available_disk_min", raw: "available_disk", ints: func(c *MachineChart) *[]*int64 { return &c.AvailableDiskMin }},
+	{name: "total_disk", raw: "total_disk", ints: func(c *MachineChart) *[]*int64 { return &c.TotalDisk }},
+	{name: "process_count_max", raw: "process_count", ints: func(c *MachineChart) *[]*int64 { return &c.ProcessCountMax }},
+	{name: "read_bytes", raw: "read_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.ReadBytes }},
+	{name: "write_bytes", raw: "write_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.WriteBytes }},
+	{name: "received_bytes", raw: "received_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.ReceivedBytes }},
+	{name: "sent_bytes", raw: "sent_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.SentBytes }},
 }
 
-// read appends the rows, at most limit of them, and tells whether there are more.
+// read appends at most limit rows. more reports whether there are more.
 func (c *MachineChart) read(rows pgx.Rows, limit int) (more bool, err error) {
 	defer rows.Close()
 	c.Timestamps, c.Samples, c.IntervalMS = []snapshot.Time{}, []int64{}, []int64{}
-	floats, ints := c.floats(), c.ints()
-	for _, column := range floats {
-		*column = []*float64{}
-	}
-	for _, column := range ints {
-		*column = []*int64{}
-	}
 	var at time.Time
 	var samples, interval int64
-	real, whole := make([]*float64, len(floats)), make([]*int64, len(ints))
-	targets := []any{&at, &samples, &interval}
-	for i := range real {
-		targets = append(targets, &real[i])
-	}
-	for i := range whole {
-		targets = append(targets, &whole[i])
+	dest := []any{&at, &samples, &interval}
+	var appends []func() // each appends the scanned value of a column
+	for _, column := range chartColumns {
+		if column.floats != nil {
+			list, value := column.floats(c), new(*float64)
+			*list = []*float64{}
+			dest = append(dest, value)
+			appends = append(appends, func() { *list = append(*list, rounded(*value)) })
+		} else {
+			list, value := column.ints(c), new(*int64)
+			*list = []*int64{}
+			dest = append(dest, value)
+			appends = append(appends, func() { *list = append(*list, *value) })
+		}
 	}
 	for rows.Next() {
 		if len(c.Timestamps) == limit {
 			return true, nil
 		}
-		if err := rows.Scan(targets...); err != nil {
+		if err := rows.Scan(dest...); err != nil {
 			return false, err
 		}
-		c.Timestamps, c.Samples, c.IntervalMS = append(
-			c.Timestamps, snapshot.TimeOf(at),
-		), append(
-			c.Samples, samples,
-		), append(
-			c.IntervalMS, interval,
-		)
-		for i, column := range floats {
-			*column = append(*column, rounded(real[i]))
-		}
-		for i, column := range ints {
-			*column = append(*column, whole[i])
+		c.Timestamps = append(c.Timestamps, snapshot.TimeOf(at))
+		c.Samples, c.IntervalMS = append(c.Samples, samples), append(c.IntervalMS, interval)
+		for _, add := range appends {
+			add()
 		}
 	}
 	return false, rows.Err()
 }
 
-// rounded cuts an average to three decimals: what is behind them is noise, and
-// half of a chart's bytes.
+// rounded rounds an average to three decimals. More digits are noise and double the size of a chart.
 func rounded(v *float64) *float64 {
 	if v != nil {
 		*v = math.Round(*v*1000) / 1000
@@ -157,27 +167,30 @@ func rounded(v *float64) *float64 {
 	return v
 }
 
-const machinePointColumns = `samples, interval_ms, cpu_usage_avg, cpu_usage_max, load1_avg, load1_max, load5_avg, load15_avg,
-	used_ram_avg, used_swap_avg, used_disk_avg, process_count_avg,
-	used_ram_max, available_ram_min, total_ram, used_swap_max, total_swap, used_disk_max, available_disk_min, total_disk,
-	process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes`
-
-// machineChartSQL reads a chart in a resolution.
+// machineChartSQL returns the statement that reads a chart.
 func machineChartSQL(resolution Resolution) string {
+	var columns []string
+	for _, column := range chartColumns {
+		switch {
+		case resolution != ResolutionRaw:
+			columns = append(columns, column.name)
+		case column.floats != nil:
+			columns = append(columns, column.raw+"::double precision")
+		default:
+			columns = append(columns, column.raw)
+		}
+	}
+	list := strings.Join(columns, ", ")
 	if resolution == ResolutionRaw {
-		return `SELECT ts, 1::bigint, interval_ms, cpu_usage, cpu_usage, load1, load1, load5, load15,
-			used_ram::double precision, used_swap::double precision, used_disk::double precision, process_count::double precision,
-			used_ram, available_ram, total_ram, used_swap, total_swap, used_disk, available_disk, total_disk,
-			process_count, read_bytes, write_bytes, received_bytes, sent_bytes
+		return `SELECT ts, 1::bigint, interval_ms, ` + list + `
 			FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts < $3 ORDER BY ts LIMIT $4`
 	}
-	return `SELECT bucket, ` + machinePointColumns + ` FROM machine_` + string(
-		resolution,
-	) + ` WHERE machine = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket LIMIT $4`
+	return `SELECT bucket, samples, interval_ms, ` + list + ` FROM machine_` + string(resolution) + `
+		WHERE machine = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket LIMIT $4`
 }
 
-// Chart reads a machine's chart of [from, to), the first bucket being the one that
-// from lies in, and at most limit entries; more tells that there were more.
+// Chart returns at most limit entries of a machine's chart of [from, to). The first bucket is the one
+// that contains from. more reports whether there are more entries.
 func (q *Queries) Chart(
 	ctx context.Context, machineID string, from, to snapshot.Time, resolution Resolution, limit int,
 ) (chart *MachineChart, more bool, err error) {

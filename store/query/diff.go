@@ -8,21 +8,20 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Change is what became of a process between two instants, and what it used in
-// between; the times of Used are of its samples there.
+// Change describes the difference of a process between two times. Used is what it used between them,
+// with the times of its samples there.
 type Change struct {
 	snapshot.ProcessChange
 	Used *Usage
 }
 
-// Diff is what is different between two instants of a machine.
+// Diff is the difference between two states of a machine.
 type Diff struct {
 	From, To snapshot.State // without processes
-	Changes  []Change       // in no order
+	Changes  []Change       // in no particular order
 }
 
-// Diff compares a machine's processes at two instants, and tells what they used
-// in between.
+// Diff compares the processes of a machine at two times, and adds up what they used between them.
 func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*Diff, error) {
 	defer q.observe("diff", time.Now())
 	machine, err := q.machineKey(ctx, machineID)
@@ -60,7 +59,7 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 	return diff, nil
 }
 
-// usedBetween adds up what was used after from and up to to.
+// usedBetween returns the usage in (from, to] by process.
 func (q *Queries) usedBetween(
 	ctx context.Context, machine int32, from, to snapshot.Time,
 ) (map[snapshot.ProcessKey]*Usage, error) {

@@ -15,18 +15,19 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// Match says which processes are looked for, by their whole name or by their
-// command line; at least one is given.
+// Match selects processes. At least one field must be set, and a process must match all fields that
+// are.
 type Match struct {
+	// Name is the whole name.
 	Name string
-	// Command is found anywhere in the command line, in any case; with * (any text)
-	// or ? (any character) in it, it must match the whole of it.
+	// Command is a part of the command line, ignoring case. If it contains the wildcards * (any text) or
+	// ? (any character), it must match the whole command line.
 	Command string
-	// Text is found anywhere in the name or in the command line, as Command is.
+	// Text matches the name or the command line, with the rules of Command.
 	Text string
 }
 
-// like is what is looked for as a pattern for LIKE, in lower case; "" for none.
+// like returns a lower-case pattern for LIKE, "" for an empty text.
 func like(text string) string {
 	if text == "" {
 		return ""
@@ -38,25 +39,24 @@ func like(text string) string {
 	return pattern
 }
 
-// args are the parameters of matches, before those of what is around it.
+// args returns the parameters of matches, followed by others.
 func (m Match) args(others ...any) []any {
 	return append([]any{m.Name, like(m.Command), like(m.Text)}, others...)
 }
 
-// matches is the condition on processes p: its parameters are the name and the patterns
-// of the command line and of either.
+// matches is the condition on processes p. Its parameters are the name, and the patterns of Command and
+// Text.
 const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2) AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
 
-// ProcessMatch is a machine on which processes that were looked for ran at an instant.
+// ProcessMatch is a machine and its processes that match.
 type ProcessMatch struct {
 	MachineID string
-	// Timestamp is the snapshot that shows it.
+	// Timestamp is the time of the snapshot that contains them.
 	Timestamp snapshot.Time
 	Processes []snapshot.Process
 }
 
-// FleetPage says which machines are looked at: those after a machine id, until
-// limit of them have what is looked for.
+// FleetPage selects machines: the first Limit matching machines after a machine id.
 type FleetPage struct {
 	View  View
 	After string
@@ -64,23 +64,23 @@ type FleetPage struct {
 }
 
 const (
-	// fleetStride is how many machines are looked at together.
+	// fleetStride is the number of machines that are searched together.
 	fleetStride = 32
-	// fleetReaders is how many of them at the same time.
+	// fleetReaders is how many of these are read concurrently.
 	fleetReaders = 4
-	// fleetLooks bounds the machines that one page looks at, found or not.
-	fleetLooks = 512
+	// fleetMaxMachines is the maximum number of machines that are searched for one page.
+	fleetMaxMachines = 512
 )
 
-// FleetAt tells on which machines processes ran at an instant. A machine whose
-// newest snapshot was by then more than two intervals and ten minutes old was off,
-// as far as anyone knows. next is where the following page begins, "" at the end.
+// FleetAt returns the machines on which matching processes ran at a time. Machines whose last snapshot
+// was more than ten minutes and two intervals old at that time are assumed to have been off. next is the
+// value of After for the next page, "" if there is none.
 func (q *Queries) FleetAt(
 	ctx context.Context, match Match, at snapshot.Time, page FleetPage,
 ) (found []ProcessMatch, next string, err error) {
 	defer q.observe("fleet_at", time.Now())
 	after := page.After
-	for looked := 0; looked < fleetLooks; looked += fleetStride {
+	for searched := 0; searched < fleetMaxMachines; searched += fleetStride {
 		machines, err := q.candidates(ctx, page.View, match, at, after, fleetStride)
 		if err != nil {
 			return nil, "", err
@@ -106,8 +106,8 @@ func (q *Queries) FleetAt(
 	return found, after, nil
 }
 
-// candidates lists the next machines that ever ran what is looked for, on or after
-// the day of since, of those that are seen.
+// candidates returns the next machines in the view that ran matching processes on or after the day of
+// since.
 func (q *Queries) candidates(
 	ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int,
 ) ([]string, error) {
@@ -116,16 +116,16 @@ func (q *Queries) candidates(
 		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $4 AND `+matches+`)
 		ORDER BY m.machine_id LIMIT $6`, match.args(backend.StartOfDay(since.Std()), after, limit, view.All, view.tags())...)
 	if err != nil {
-		return nil, fmt.Errorf("look for machines: %w", err)
+		return nil, fmt.Errorf("find machines: %w", err)
 	}
 	machines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("look for machines: %w", err)
+		return nil, fmt.Errorf("find machines: %w", err)
 	}
 	return machines, nil
 }
 
-// matchesOn reads the machines' state at an instant; nil where nothing is found.
+// matchesOn returns the matches of each machine at a time, nil where there are none.
 func (q *Queries) matchesOn(
 	ctx context.Context, machines []string, match Match, at snapshot.Time,
 ) ([]*ProcessMatch, error) {
@@ -176,7 +176,7 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 	return &ProcessMatch{MachineID: machineID, Timestamp: state.Timestamp, Processes: hits}, nil
 }
 
-// matcher does to one identity what the database does by matches.
+// matcher returns a function that reports whether an identity matches, like the condition matches.
 func (m Match) matcher() func(*snapshot.Identity) bool {
 	command, text := like(m.Command), like(m.Text)
 	return func(id *snapshot.Identity) bool {
@@ -214,8 +214,8 @@ func likeMatch(pattern, text string) bool {
 	return i == len(p)
 }
 
-// FleetWindow tells which processes ran in a window, on which machines, and what
-// they used in it. A page is of limit machines.
+// FleetWindow returns the matching processes of a time window and what they used in it. A page has
+// page.Limit machines.
 func (q *Queries) FleetWindow(
 	ctx context.Context, match Match, from, to snapshot.Time, page FleetPage,
 ) (list []Usage, window WindowPlan, next string, err error) {
@@ -234,7 +234,7 @@ func (q *Queries) FleetWindow(
 		WHERE m.machine_id = ANY($5) AND p.last_day >= $4 AND (p.started_at IS NULL OR p.started_at < $6) AND `+matches+` LIMIT $7`,
 		match.args(backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses)...)
 	if err != nil {
-		return nil, window, "", fmt.Errorf("look for processes: %w", err)
+		return nil, window, "", fmt.Errorf("find processes: %w", err)
 	}
 	var ids []int64
 	var keys []int32
@@ -244,7 +244,7 @@ func (q *Queries) FleetWindow(
 		ids, keys = append(ids, id), append(keys, key)
 		return nil
 	}); err != nil {
-		return nil, window, "", fmt.Errorf("look for processes: %w", err)
+		return nil, window, "", fmt.Errorf("find processes: %w", err)
 	}
 	slices.Sort(keys)
 	sums, args := window.sums("machine = ANY($1) AND process = ANY($2)", []any{slices.Compact(keys), ids})
@@ -254,5 +254,5 @@ func (q *Queries) FleetWindow(
 	return list, window, next, err
 }
 
-// fleetProcesses bounds the processes of one page.
+// fleetProcesses is the maximum number of processes per page.
 const fleetProcesses = 10_000

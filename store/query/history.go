@@ -13,16 +13,15 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// ErrNoProcess says that nothing is known of a process.
+// ErrNoProcess means that a machine has no such process.
 var ErrNoProcess = errors.New("no such process")
 
-// ProcessPoint is what a process, or all of one name, did in one bucket of time,
-// or at one sample.
+// ProcessPoint is the usage of a process, or of all processes of one name, in a time bucket or sample.
 type ProcessPoint struct {
 	Timestamp snapshot.Time
 	Processes int64
 	CPUMS     *int64
-	// ElapsedMS is how long the point is, as far as the process lived in it.
+	// ElapsedMS is the part of the point's time in which the process ran.
 	ElapsedMS  int64
 	CPUMSMax   *int64
 	MemoryAvg  *float64
@@ -30,22 +29,23 @@ type ProcessPoint struct {
 	ThreadsMax *int32
 	ReadBytes  *int64
 	WriteBytes *int64
-	State      string // of samples alone
+	State      string // only of samples
 }
 
-// IdentityVersion is what a process was called from some time on.
+// IdentityVersion is an identity that a process had. A process gets a new one when it calls exec.
 type IdentityVersion struct {
 	snapshot.Identity
 	id int64
 }
 
-// ProcessLifetime is one process with everything it was called, the newest first.
+// ProcessLifetime is a process with all its identities, the newest first.
 type ProcessLifetime struct {
 	snapshot.ProcessKey
 	Identities []IdentityVersion
 }
 
-// ProcessLifetime finds a process by its pid and start; without a start, the newest of that pid.
+// ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the last process with that
+// pid.
 func (q *Queries) ProcessLifetime(
 	ctx context.Context, machineID string, pid int32, startedAt snapshot.Time,
 ) (*ProcessLifetime, error) {
@@ -78,9 +78,8 @@ func (q *Queries) ProcessLifetime(
 	return lifetime, nil
 }
 
-// ProcessResolution picks the finest that draws a process's range at little cost:
-// samples are found by machine and time, so that a long range of them reads what
-// other processes did too.
+// ProcessResolution returns the finest resolution that is still kept and cheap to read in the range.
+// Samples are indexed by machine and time, so reading a long range of them reads other processes too.
 func (q *Queries) ProcessResolution(from, to snapshot.Time) Resolution {
 	span, age, keep := to.Sub(from), q.now().Sub(from.Std()), q.retention()
 	switch {
@@ -99,7 +98,7 @@ const (
 		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads, read_bytes, write_bytes, coalesce(state, '')
 		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts >= $3 AND ts < $4 ORDER BY ts LIMIT $5`
 	intervalsSQL = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
-	// Of one process: what it is called is known, and a join might read all processes.
+	// This does not join processes, because the plan might read that whole table.
 	processPointsSQL = `SELECT bucket, 1::bigint, ` + pointColumns + `
 		FROM %s r WHERE r.machine = $1 AND r.process = ANY($2) AND r.bucket >= $3 AND r.bucket < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
 	namePointsSQL = `SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
@@ -110,8 +109,8 @@ const (
 		sum(r.read_bytes)::bigint, sum(r.write_bytes)::bigint, ''`
 )
 
-// ProcessHistory reads the points of one process in [from, to), at most limit.
-// Samples are sparse: a value holds until the next one.
+// ProcessHistory returns at most limit points of a process in [from, to). Samples are sparse: their
+// gauges are valid until the next sample.
 func (q *Queries) ProcessHistory(
 	ctx context.Context, machineID string, lifetime *ProcessLifetime, from, to snapshot.Time, resolution Resolution,
 	limit int,
@@ -143,8 +142,8 @@ func (q *Queries) ProcessHistory(
 	return points, more, nil
 }
 
-// setElapsed gives each sample the interval of its snapshot. As a join, this was a
-// nested loop over compressed rows where the planner thought that there were few.
+// setElapsed sets ElapsedMS of each sample to the interval of its snapshot. As a join, it was a slow
+// nested loop over compressed rows, whose number the planner underestimated.
 func (q *Queries) setElapsed(ctx context.Context, machine int32, points []ProcessPoint) error {
 	if len(points) == 0 {
 		return nil
@@ -171,8 +170,8 @@ func (q *Queries) setElapsed(ctx context.Context, machine int32, points []Proces
 	return nil
 }
 
-// NameHistory reads what all processes of one name did in [from, to), on one
-// machine or, with an empty id, on all that view sees. There are no raw points of it.
+// NameHistory returns at most limit points of all processes with a name in [from, to), on one machine
+// or, with an empty id, on all machines of the view. It does not support ResolutionRaw.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
 ) ([]ProcessPoint, bool, error) {
@@ -187,11 +186,11 @@ func (q *Queries) NameHistory(
 		}
 		machines, where = machine, "r.machine = $1 AND p.machine = $1 AND p.name = $2"
 	case !view.All:
-		seen, err := q.seen(ctx, view)
+		keys, err := q.machineKeys(ctx, view)
 		if err != nil {
 			return nil, false, err
 		}
-		machines, where = seen, "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
+		machines, where = keys, "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
 	}
 	sql := fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
 	points, more, err := q.processPoints(
@@ -227,8 +226,7 @@ func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args
 	return points, false, nil
 }
 
-// clip sets how long a bucket is: not from before the process's start, and not
-// beyond now.
+// clip sets ElapsedMS of a bucket to the part between the start of the process and now.
 func (p *ProcessPoint) clip(resolution Resolution, started snapshot.Time, now time.Time) {
 	begin, end := max(p.Timestamp, started), min(p.Timestamp.Add(resolution.Width()), snapshot.TimeOf(now))
 	p.ElapsedMS = max(0, int64(end-begin))

@@ -12,24 +12,24 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// Machine is a machine as the store knows it.
+// Machine is a registered machine with its configuration and state.
 type Machine struct {
 	snapshot.Machine
 	snapshot.Config
-	// Tags say who sees the machine.
+	// Tags control which users can see the machine.
 	Tags          []string
 	ConfigVersion int64
 	RegisteredAt  snapshot.Time
 	LastSeen      snapshot.Time
 	LastSnapshot  snapshot.Time // 0 for none yet
-	// Latest is the system metrics of the newest snapshot, without devices; nil for none.
+	// Latest holds the system metrics of the last snapshot, without devices, or nil.
 	Latest *snapshot.MachineSnapshot
-	// ProcessCount is how many processes ran at the newest snapshot.
+	// ProcessCount is the number of processes in the last snapshot.
 	ProcessCount int32
 }
 
-// Stale reports whether a machine has not been heard of for twice as long as its
-// agent is silent at the most, and a second on top, because a post has to travel.
+// Stale reports whether a machine's agent has sent nothing for more than two intervals plus a second
+// for the network.
 func (m *Machine) Stale(now time.Time) bool {
 	interval := snapshot.HeartbeatInterval
 	if m.Enabled {
@@ -38,14 +38,14 @@ func (m *Machine) Stale(now time.Time) bool {
 	return snapshot.TimeOf(now).Sub(m.LastSeen) > 2*interval+time.Second
 }
 
-// MachineStates is how many machines are in each state.
+// MachineStates is the number of machines by state.
 type MachineStates struct {
-	// Up are heard of and take snapshots, Disabled are heard of and take none, Stale
-	// are not heard of; see Machine.Stale.
+	// The agents of Up machines send snapshots, those of Disabled machines only heartbeats, and those of
+	// Stale machines nothing; see Machine.Stale.
 	Up, Disabled, Stale int64
 }
 
-// States counts the machines by state.
+// States returns the number of machines by state.
 func (q *Queries) States(ctx context.Context) (MachineStates, error) {
 	var n MachineStates
 	err := q.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled), count(*) FILTER (WHERE NOT stale AND NOT enabled), count(*) FILTER (WHERE stale)
@@ -58,7 +58,7 @@ func (q *Queries) States(ctx context.Context) (MachineStates, error) {
 	return n, nil
 }
 
-// MachinePage asks for machines in order of hostname and id, after a given one.
+// MachinePage selects machines after a given one, in order of host name and id.
 type MachinePage struct {
 	View                   View
 	AfterHostname, AfterID string
@@ -78,7 +78,7 @@ var (
 		FROM machines m LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot WHERE m.machine_id = $1`
 )
 
-// Machines reads a page of machines; more tells that others follow.
+// Machines returns a page of machines. more reports whether there are more.
 func (q *Queries) Machines(ctx context.Context, page MachinePage) (machines []Machine, more bool, err error) {
 	defer q.observe("machines", time.Now())
 	rows, err := q.pool.Query(
@@ -97,7 +97,7 @@ func (q *Queries) Machines(ctx context.Context, page MachinePage) (machines []Ma
 	return machines, more, nil
 }
 
-// Machine reads one machine, or returns snapshot.ErrNoMachine.
+// Machine returns a machine, or snapshot.ErrNoMachine.
 func (q *Queries) Machine(ctx context.Context, machineID string) (*Machine, error) {
 	defer q.observe("machine", time.Now())
 	rows, err := q.pool.Query(ctx, machineSQL, machineID)
@@ -137,7 +137,7 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	return m, err
 }
 
-// Hostnames returns the host names of machines by their ids.
+// Hostnames returns the host names of machines by machine id.
 func (q *Queries) Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error) {
 	rows, err := q.pool.Query(ctx, `SELECT machine_id, hostname FROM machines WHERE machine_id = ANY($1)`, machineIDs)
 	if err != nil {

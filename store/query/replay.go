@@ -26,6 +26,7 @@ type identityRow struct {
 	identity snapshot.Identity
 }
 
+// readSamples reads the samples of a machine in [from, to], in order of time.
 func (q *Queries) readSamples(ctx context.Context, machine int32, from, to snapshot.Time) ([]sample, error) {
 	rows, err := q.pool.Query(ctx, samplesSQL, machine, from.Std(), to.Std())
 	if err != nil {
@@ -45,8 +46,8 @@ func (q *Queries) readSamples(ctx context.Context, machine int32, from, to snaps
 	return samples, nil
 }
 
-// readIdentities reads what the sampled processes are: once each, and not with
-// every sample, because command lines are long.
+// readIdentities reads the identity of each sampled process. It is not joined to the samples, because
+// command lines are long.
 func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int64]identityRow, error) {
 	ids := make([]int64, len(samples))
 	for i := range samples {
@@ -73,46 +74,46 @@ func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int
 	return identities, nil
 }
 
-// replay turns sparse samples back into the full list at each instant. Samples
-// begin at the full snapshot of the first instant, and instants leave none out
-// from there on; both are in order of time.
+// replay reconstructs the full process list at each instant from sparse samples. The samples start with
+// the full snapshot of the first instant's run. Both are in order of time and without gaps.
 func replay(instants []instant, samples []sample, identities map[int64]identityRow) [][]snapshot.Process {
 	var list snapshot.Replay
 	lists := make([][]snapshot.Process, len(instants))
-	var moved, reset snapshot.Time // how far the list has been moved; the full snapshot it rests on
+	var current, full snapshot.Time // the time that the list is at, and the full snapshot of its run
 	for i, at := range instants {
 		for len(samples) > 0 && samples[0].ts <= at.ts {
 			ts := samples[0].ts
 			if ts == at.fullTS {
 				list.Reset()
-				reset = ts
+				full = ts
 			} else {
 				list.CarryForward()
 			}
-			moved = ts
+			current = ts
 			for len(samples) > 0 && samples[0].ts == ts {
 				apply(&list, samples[0], identities)
 				samples = samples[1:]
 			}
 		}
-		if reset < at.fullTS { // a full snapshot without any process
+		if full < at.fullTS { // a full snapshot without processes
 			list.Reset()
-			reset = at.fullTS
+			full = at.fullTS
 		}
-		if moved < at.ts { // an instant at which nothing has changed
+		if current < at.ts { // a snapshot without changes
 			list.CarryForward()
-			moved = at.ts
+			current = at.ts
 		}
 		lists[i] = list.Processes()
 	}
 	return lists
 }
 
+// apply applies one sample to the list.
 func apply(list *snapshot.Replay, one sample, identities map[int64]identityRow) {
-	who := identities[one.process]
+	process := identities[one.process]
 	if schema.IsGone(one.values.State) {
-		list.Remove(who.key)
+		list.Remove(process.key)
 		return
 	}
-	list.Set(snapshot.Process{ProcessKey: who.key, Identity: who.identity, Values: one.values})
+	list.Set(snapshot.Process{ProcessKey: process.key, Identity: process.identity, Values: one.values})
 }

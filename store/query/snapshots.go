@@ -11,16 +11,15 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// Range says which snapshots of a machine are wanted: those of [From, To],
-// oldest first, at most Limit of them.
+// Range selects the first Limit snapshots of a machine in [From, To].
 type Range struct {
 	From, To  snapshot.Time
 	Limit     int
-	Processes bool // with the full process list of each
+	Processes bool // whether to include the processes of each snapshot
 }
 
-// Snapshots reads a range. more tells that there are further snapshots in it,
-// after the last one returned.
+// Snapshots returns the snapshots of a range, the oldest first. more reports whether the range contains
+// more than r.Limit.
 func (q *Queries) Snapshots(
 	ctx context.Context, machineID string, r Range,
 ) (states []snapshot.State, more bool, err error) {
@@ -41,18 +40,18 @@ func (q *Queries) Snapshots(
 	return states, more, err
 }
 
-// usualGap is how old a machine's newest snapshot is at the most, as a rule.
+// usualGap is the time in which almost every machine has a snapshot.
 const usualGap = 2 * time.Hour
 
-// At reads the state of a machine at an instant: its newest snapshot at or
-// before it. It returns ErrNoSnapshot if there is none that is kept.
+// At returns the state of a machine at a time: its last snapshot at or before that. It returns
+// snapshot.ErrNoSnapshot if there is none within retention.
 func (q *Queries) At(ctx context.Context, machineID string, at snapshot.Time, processes bool) (*snapshot.State, error) {
 	defer q.observe("at", time.Now())
 	machine, err := q.machineKey(ctx, machineID)
 	if err != nil {
 		return nil, err
 	}
-	// Nearly always it is not long ago; a short look spares planning for every chunk.
+	// Try a short time span first, because planning is slow for one with many chunks.
 	horizon := q.Horizon()
 	rows, err := q.readInstants(ctx, machine, atSQL, machine, max(horizon, at.Add(-usualGap)).Std(), at.Std())
 	if err == nil && len(rows) == 0 {
@@ -71,8 +70,8 @@ func (q *Queries) At(ctx context.Context, machineID string, at snapshot.Time, pr
 	return &states[0], nil
 }
 
-// After reads the newest limit snapshots of a machine that are newer than after,
-// oldest first, with their processes: what a live view has missed.
+// After returns the last limit snapshots of a machine that are newer than after, the oldest first, with
+// their processes. The live view uses it to catch up.
 func (q *Queries) After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error) {
 	defer q.observe("after", time.Now())
 	machine, err := q.machineKey(ctx, machineID)
@@ -128,7 +127,7 @@ func (q *Queries) readInstants(ctx context.Context, machine int32, sql string, a
 	return instants, nil
 }
 
-// complete adds devices and, if wanted, processes to instants in order of time.
+// complete adds devices and optionally processes to instants, which are in order of time.
 func (q *Queries) complete(
 	ctx context.Context, machineID string, machine int32, instants []instant, processes bool,
 ) ([]snapshot.State, error) {

@@ -10,27 +10,27 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// Storage is what everything takes, and how long it will last.
+// Storage is the disk usage of the database, with estimates.
 type Storage struct {
 	Relations []backend.RelationSize
 	Bytes     int64
-	// ProcessSamples is how many the kept snapshots stand for, each process at each instant.
+	// ProcessSamples is the number of processes in all stored snapshots, including unchanged ones.
 	ProcessSamples int64
-	// Compression is how many times smaller compressed chunks are; 0 if there are none.
+	// Compression is the compression ratio of compressed chunks, 0 if there are none.
 	Compression float64
-	// BytesPerSample is Bytes over ProcessSamples; 0 if there are none.
+	// BytesPerSample is Bytes divided by ProcessSamples, 0 if there are none.
 	BytesPerSample float64
-	// SamplesPerDay are those of the last 24 hours.
+	// SamplesPerDay is the number of process samples in the last 24 hours.
 	SamplesPerDay int64
-	// BytesPerDay is what a day at today's rate will take once it is compressed.
+	// BytesPerDay is the estimated size of a day at the current rate after compression.
 	BytesPerDay int64
-	// BudgetDays is how many days fit into the budget at today's rate; 0 without a budget or a rate.
+	// BudgetDays is how many days fit into the disk budget at the current rate, 0 if unknown.
 	BudgetDays float64
 	Oldest     snapshot.Time
 	Retention  backend.Retention
 }
 
-// Storage tells what everything takes.
+// Storage returns the disk usage.
 func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 	defer q.observe("storage", time.Now())
 	sizes, err := q.backend.Sizes(ctx)
@@ -45,7 +45,7 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 		uncompressed += size.UncompressedBytes
 	}
 	now := q.now()
-	// Days from the rollup, for raw data that is kept; the last 24 hours from the finer one.
+	// Use daily rollups for all raw data, and hourly ones for the last 24 hours.
 	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_avg * samples), 0)::bigint FROM machine_1d WHERE bucket >= $1`,
 		backend.StartOfDay(q.Horizon().Std())).Scan(&st.ProcessSamples); err != nil {
 		return nil, fmt.Errorf("count process samples: %w", err)
@@ -72,8 +72,8 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 	return st, nil
 }
 
-// lastingBytesPerSample is what a process sample takes in the long run: as now, but
-// with what is not compressed yet at the ratio of what is.
+// lastingBytesPerSample returns the estimated bytes per process sample after everything is compressed at
+// the current ratio.
 func (q *Queries) lastingBytesPerSample(st *Storage, compressed, uncompressed int64) float64 {
 	if compressed == 0 {
 		return st.BytesPerSample

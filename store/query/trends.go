@@ -12,19 +12,18 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// TrendPoints is how many points a trend has: what a small line beside a row shows.
+// TrendPoints is the number of points of a trend.
 const TrendPoints = 60
 
-// MachineTrend is the last hour of a machine, minute by minute, oldest first; nil
-// where it was silent.
+// MachineTrend is the last hour of a machine by minute, the oldest first. Minutes without data are nil.
 type MachineTrend struct {
 	MachineID string
 	CPUUsage  [TrendPoints]*float64
 	Load1     [TrendPoints]*float64
 }
 
-// MachineTrends reads the hour up to an instant of the machines given that are seen,
-// by id.
+// MachineTrends returns the trends of the hour before a time, for the given machines that are in the
+// view. They are sorted by machine id.
 func (q *Queries) MachineTrends(
 	ctx context.Context, view View, machineIDs []string, to snapshot.Time,
 ) ([]MachineTrend, error) {
@@ -35,7 +34,7 @@ func (q *Queries) MachineTrends(
 		FROM machines m LEFT JOIN machine_1m r ON r.machine = m.id AND r.bucket >= $2 AND r.bucket < $3
 		WHERE m.machine_id = ANY($1) AND ($4 OR m.tags && $5) ORDER BY m.machine_id`, machineIDs, begin, end, view.All, view.tags())
 	if err != nil {
-		return nil, fmt.Errorf("read machines' trends: %w", err)
+		return nil, fmt.Errorf("read the trends of machines: %w", err)
 	}
 	trends := []MachineTrend{}
 	var machineID string
@@ -51,20 +50,20 @@ func (q *Queries) MachineTrends(
 		}
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read machines' trends: %w", err)
+		return nil, fmt.Errorf("read the trends of machines: %w", err)
 	}
 	return trends, nil
 }
 
-// ProcessTrend is the CPU time in milliseconds that a process spent in each of
-// TrendPoints equal parts of a window, oldest first.
+// ProcessTrend is the CPU time in milliseconds that a process used in each of TrendPoints equal parts of
+// a window, the oldest first.
 type ProcessTrend struct {
 	Key   snapshot.ProcessKey
 	CPUMS [TrendPoints]int64
 }
 
-// ProcessTrends reads what each of a machine's processes spent in the window (from,
-// to]. Those that spent nothing are left out.
+// ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out
+// processes that used no CPU time.
 func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]ProcessTrend, error) {
 	defer q.observe("process_trends", time.Now())
 	machine, err := q.machineKey(ctx, machineID)
@@ -75,7 +74,7 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 	if from >= to {
 		return nil, nil
 	}
-	// A sample's time is the end of what it covers, so the parts are open at their begin.
+	// A sample's time is the end of its interval, so the parts are open at their start.
 	rows, err := q.pool.Query(
 		ctx,
 		`SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms)::bigint
@@ -86,7 +85,7 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 		TrendPoints,
 	)
 	if err != nil {
-		return nil, fmt.Errorf("read processes' trends: %w", err)
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
 	spent := make(map[int64]*[TrendPoints]int64)
 	var process, sum int64
@@ -98,13 +97,13 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 		spent[process][part] = sum
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read processes' trends: %w", err)
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
 	return q.nameTrends(ctx, spent)
 }
 
-// nameTrends says whose the trends are. A join would look a process up for each of its
-// points, and take as long again as all the rest.
+// nameTrends adds the keys of the processes. A join would look up a process for each point, and double
+// the time of the query.
 func (q *Queries) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]int64) ([]ProcessTrend, error) {
 	rows, err := q.pool.Query(
 		ctx,
@@ -112,7 +111,7 @@ func (q *Queries) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]
 		slices.Collect(maps.Keys(spent)),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("read processes' trends: %w", err)
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
 	trends := make([]ProcessTrend, 0, len(spent))
 	var id int64
@@ -123,7 +122,7 @@ func (q *Queries) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]
 		if started != nil {
 			key.StartedAt = snapshot.TimeOf(*started)
 		}
-		if n := len(trends); n == 0 || trends[n-1].Key != key { // one that was renamed has several rows
+		if n := len(trends); n == 0 || trends[n-1].Key != key { // a process with several identities has several rows
 			trends = append(trends, ProcessTrend{Key: key})
 		}
 		points := &trends[len(trends)-1].CPUMS
@@ -132,7 +131,7 @@ func (q *Queries) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]
 		}
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read processes' trends: %w", err)
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
 	return trends, nil
 }

@@ -11,27 +11,27 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Usage is what one process, or all of one name, used in a window.
+// Usage is what a process, or all processes of one name, used in a time window.
 type Usage struct {
-	MachineID   string // empty where machines are added up
+	MachineID   string // empty for a total of machines
 	Name        string
-	CommandLine string // these four are empty where processes are added up
+	CommandLine string // this and the next three are empty for a total of processes
 	User        string
 	PID         int32
 	StartedAt   snapshot.Time
-	Processes   int64 // how many were added up
+	Processes   int64 // number of processes in the total
 	CPUMS       *int64
-	CPUMSMax    *int64 // the most in one interval
+	CPUMSMax    *int64 // maximum of an interval
 	MemoryAvg   *float64
 	MemoryMax   *int64
 	ThreadsMax  *int32
 	ReadBytes   *int64
 	WriteBytes  *int64
-	// First and Last are the first and last sample in what was looked at.
+	// First and Last are the times of the first and last sample in the window.
 	First, Last snapshot.Time
 }
 
-// UsageOrder is what usages are sorted by, the most first.
+// UsageOrder is the value that usages are sorted by, the largest first.
 type UsageOrder string
 
 // The orders.
@@ -40,19 +40,19 @@ const (
 	ByMemory UsageOrder = "memory"
 )
 
-// UsageQuery asks for the processes that used most in a window.
+// UsageQuery selects the processes with the highest usage in a window.
 type UsageQuery struct {
-	// MachineID restricts to one machine; empty means all that View sees.
+	// MachineID selects one machine. If it is empty, all machines of View are selected.
 	MachineID string
 	View      View
 	From, To  snapshot.Time
 	Order     UsageOrder
-	// ByName adds up processes of one name.
+	// ByName adds up the processes of each name.
 	ByName bool
 	Limit  int
 }
 
-// Top returns what used most in a window, and which window that was.
+// Top returns the processes with the highest usage, and the window that was read.
 func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, error) {
 	defer q.observe("top", time.Now())
 	var machine int32
@@ -65,11 +65,11 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 		}
 		where, args = "machine = $1", []any{machine}
 	case !by.View.All:
-		seen, err := q.seen(ctx, by.View)
+		keys, err := q.machineKeys(ctx, by.View)
 		if err != nil {
 			return nil, WindowPlan{}, err
 		}
-		where, args = "machine = ANY($1)", []any{seen}
+		where, args = "machine = ANY($1)", []any{keys}
 	}
 	window, err := q.planOf(ctx, machine, by.From, by.To, false)
 	if err != nil {
@@ -84,10 +84,10 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 	return list, window, err
 }
 
-// usageSQL merges the identities of one process, or all processes of one name,
-// picks the first, and only then looks up what those are called: by the identity
-// that was sampled last. Of a few wanted processes only those are merged that one
-// of their identities has brought to the front, each with all its identities.
+// usageSQL returns a statement that merges the identities of each process, or all processes of one name,
+// and selects the first ones. Only then it looks up their names, from the identity that was sampled last.
+// If the limit is small, it merges only processes with an identity near the top, with all their
+// identities.
 func usageSQL(sums string, q UsageQuery, limit int) string {
 	group, processes, latest := "u.machine, p.pid, p.started_at", "1::bigint", "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
@@ -101,9 +101,8 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 	}
 	from := "used u JOIN processes p ON p.id = u.process"
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
-		// IS TRUE keeps the planner, which expects few rows, from joining used in a
-		// nested loop: this way it looks each process up in a hash. OFFSET keeps it from
-		// reading all processes there are for some hundred.
+		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of
+		// a nested loop. OFFSET 0 keeps it from reading the whole table processes.
 		from = fmt.Sprintf(
 			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p WHERE (u.process IN (
 			SELECT s.id FROM (
@@ -131,11 +130,11 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 func (q *Queries) usages(ctx context.Context, sql string, args []any) ([]Usage, error) {
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read what processes used: %w", err)
+		return nil, fmt.Errorf("read the usage of processes: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, scanUsage)
 	if err != nil {
-		return nil, fmt.Errorf("read what processes used: %w", err)
+		return nil, fmt.Errorf("read the usage of processes: %w", err)
 	}
 	return list, nil
 }
@@ -147,12 +146,7 @@ func scanUsage(row pgx.CollectableRow) (Usage, error) {
 		&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUMSMax,
 		&u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
 	)
-	u.StartedAt, u.First, u.Last = snapshot.TimeOf(
-		started.Time,
-	), snapshot.TimeOf(
-		first.Time,
-	), snapshot.TimeOf(
-		last.Time,
-	)
+	u.StartedAt = snapshot.TimeOf(started.Time)
+	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
 	return u, err
 }

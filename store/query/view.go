@@ -8,17 +8,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// View says which machines somebody sees: those that have one of the tags. The zero
-// View sees none.
+// View is the set of machines that a user can see: all, or those with one of the tags. The zero View is
+// empty.
 type View struct {
 	All  bool
 	Tags []string
 }
 
-// Everything sees every machine.
+// Everything returns the View of all machines.
 func Everything() View { return View{All: true} }
 
-// tags is never null in the database.
+// tags returns the tags as a parameter that is not NULL.
 func (v View) tags() []string {
 	if v.Tags == nil {
 		return []string{}
@@ -26,28 +26,28 @@ func (v View) tags() []string {
 	return v.Tags
 }
 
-// Sees reports whether a machine is seen; one that does not exist is not.
-func (q *Queries) Sees(ctx context.Context, view View, machineID string) (sees bool, err error) {
+// Sees reports whether a machine exists and is in the view.
+func (q *Queries) Sees(ctx context.Context, view View, machineID string) (visible bool, err error) {
 	err = q.pool.QueryRow(ctx, `SELECT $2 OR tags && $3 FROM machines WHERE machine_id = $1`, machineID, view.All, view.tags()).
-		Scan(&sees)
+		Scan(&visible)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look whether a machine is seen: %w", err)
+		return false, fmt.Errorf("check whether a machine is in a view: %w", err)
 	}
-	return sees, nil
+	return visible, nil
 }
 
-// seen returns the keys of the machines that a view sees.
-func (q *Queries) seen(ctx context.Context, view View) ([]int32, error) {
+// machineKeys returns the internal keys of the machines in a view.
+func (q *Queries) machineKeys(ctx context.Context, view View) ([]int32, error) {
 	rows, err := q.pool.Query(ctx, `SELECT id FROM machines WHERE $1 OR tags && $2`, view.All, view.tags())
 	if err != nil {
-		return nil, fmt.Errorf("list the machines that are seen: %w", err)
+		return nil, fmt.Errorf("list the machines of a view: %w", err)
 	}
 	keys, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
-		return nil, fmt.Errorf("list the machines that are seen: %w", err)
+		return nil, fmt.Errorf("list the machines of a view: %w", err)
 	}
 	return keys, nil
 }

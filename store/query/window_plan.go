@@ -10,32 +10,31 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// segment is a part [from, to) of a window and the relation that serves it best.
+// segment is a part [from, to) of a window and the relation to read it from.
 type segment struct {
 	relation string
 	from, to time.Time
 }
 
-// WindowPlan says how a window is made up.
+// WindowPlan is a list of relations that together cover a time window.
 type WindowPlan struct {
-	// From and To are what was looked at: a long window begins and ends with an hour.
+	// From and To are the actual bounds. A long window is extended to whole hours.
 	From, To snapshot.Time
 	segments []segment
 }
 
 const (
-	// exactSpan is the longest window that is read from the samples alone.
+	// exactSpan is the longest window that is read from samples only.
 	exactSpan = 2 * time.Hour
-	// dayLag is how long after its end a day is read from the days' rollup.
+	// dayLag is how long after its end a day is read from process_1d.
 	dayLag = 26 * time.Hour
 	raw    = "process_samples"
 )
 
-// cover splits [from, to) into the coarsest relations that make it up: whole days
-// in the middle, whole hours around them, and samples where there are no rollups
-// yet, from rolled on. Unless exact, a window of more than two hours is widened to
-// whole hours at the ends where rollups serve it.
-func planWindow(from, to, rolled, now time.Time, keep backend.Retention, exact bool) WindowPlan {
+// planWindow covers [from, to) with the coarsest relations: whole days in the middle, whole hours around
+// them, and samples from rolledUntil on, where there are no rollups yet. Unless exact is set, it extends
+// a window of more than two hours to whole hours, at the ends that rollups cover.
+func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, exact bool) WindowPlan {
 	from, to = from.UTC(), to.UTC()
 	if to.Sub(from) <= exactSpan && !from.Before(now.Add(-keep.For("snapshots"))) {
 		return newWindowPlan(segment{raw, from, to})
@@ -49,11 +48,11 @@ func planWindow(from, to, rolled, now time.Time, keep backend.Retention, exact b
 	}
 	if exact && to.Before(end) {
 		end = end.Add(-hour)
-	} else if to.Before(rolled) {
+	} else if to.Before(rolledUntil) {
 		to = end
 	}
-	if end.After(rolled) {
-		end = rolled
+	if end.After(rolledUntil) {
+		end = rolledUntil
 	}
 	if !end.After(begin) {
 		return newWindowPlan(segment{raw, from, to})
@@ -62,7 +61,7 @@ func planWindow(from, to, rolled, now time.Time, keep backend.Retention, exact b
 	if latest := now.Add(-dayLag).UTC().Truncate(day).Add(day); lastDay.After(latest) {
 		lastDay = latest
 	}
-	if limit := now.Add(-keep.For("process_1h")); begin.Before(limit) { // the hours are gone
+	if limit := now.Add(-keep.For("process_1h")); begin.Before(limit) { // the hours have expired
 		begin = begin.Truncate(day)
 		firstDay, from = begin, begin
 	}
@@ -84,19 +83,21 @@ func planWindow(from, to, rolled, now time.Time, keep backend.Retention, exact b
 	return newWindowPlan(list...)
 }
 
+// newWindowPlan returns a plan of the segments that are not empty.
 func newWindowPlan(list ...segment) WindowPlan {
-	var c WindowPlan
+	var plan WindowPlan
 	for _, one := range list {
 		if one.from.Before(one.to) {
-			c.segments = append(c.segments, one)
+			plan.segments = append(plan.segments, one)
 		}
 	}
-	if len(c.segments) > 0 {
-		c.From, c.To = snapshot.TimeOf(c.segments[0].from), snapshot.TimeOf(c.segments[len(c.segments)-1].to)
+	if n := len(plan.segments); n > 0 {
+		plan.From, plan.To = snapshot.TimeOf(plan.segments[0].from), snapshot.TimeOf(plan.segments[n-1].to)
 	}
-	return c
+	return plan
 }
 
+// ceil rounds t up to a multiple of width.
 func ceil(t time.Time, width time.Duration) time.Time {
 	if down := t.Truncate(width); down.Before(t) {
 		return down.Add(width)
@@ -104,21 +105,20 @@ func ceil(t time.Time, width time.Duration) time.Time {
 	return t
 }
 
-// planOf covers a window of a machine, or of all with machine 0.
+// planOf plans a window of a machine. Machine 0 means all machines.
 func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.Time, exact bool) (WindowPlan, error) {
 	now := q.now()
-	rolled, err := q.backend.RolledUpUntil(ctx, machine, now)
+	rolledUntil, err := q.backend.RolledUpUntil(ctx, machine, now)
 	if err != nil {
 		return WindowPlan{}, err
 	}
-	return planWindow(from.Std(), to.Std(), rolled, now, q.retention(), exact), nil
+	return planWindow(from.Std(), to.Std(), rolledUntil, now, q.retention(), exact), nil
 }
 
-// sums is one SELECT of a cover's parts, with a row per machine, process and part.
-// Samples are added up hour by hour, so that averages weigh as those of rollups do:
-// in an hour that has full snapshots, these alone count.
-// where restricts the rows further; it may use machine and process, and parameters
-// up to the number given.
+// sums returns a SELECT that adds up all segments, with a row per machine and process. It aggregates
+// samples by hour, so that averages are weighted as in rollups: in an hour with full snapshots, only
+// those are averaged. The condition where may use the columns machine and process and the parameters
+// in args.
 func (c WindowPlan) sums(where string, args []any) (sql string, all []any) {
 	all = args
 	var parts []string
