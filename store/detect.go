@@ -12,19 +12,18 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// Detection is the storage profile of a database, and why it is that.
+// Detection is the storage profile of a database, and the reason for it.
 type Detection struct {
 	Profile string
 	Reason  string
 }
 
-// The least version of TimescaleDB that the timescale profile works on.
-const leastTimescaleMajor, leastTimescaleMinor = 2, 18
+// The minimum version of TimescaleDB for the timescale profile.
+const minTimescaleMajor, minTimescaleMinor = 2, 18
 
-// Detect tells the profile of a database: the one it was made with, or else the
-// one that want names ("auto": timescale if a Community TimescaleDB can be used,
-// else postgres). It makes the extension where the profile needs it. A profile
-// that is wanted and cannot be had is an error.
+// Detect returns the profile of a database: the one that it was created with, or else want. If want is
+// "auto", the profile is timescale if a Community edition of TimescaleDB is available, else postgres.
+// Detect creates the extension if the profile needs it. It returns an error if want is not possible.
 func Detect(ctx context.Context, databaseURL, want string) (Detection, error) {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
@@ -36,40 +35,40 @@ func Detect(ctx context.Context, databaseURL, want string) (Detection, error) {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 
-	made, err := madeWith(ctx, conn)
+	created, err := createdProfile(ctx, conn)
 	if err != nil {
 		return Detection{}, err
 	}
-	if want != "" && want != "auto" && made != "" && want != made {
+	if want != "" && want != "auto" && created != "" && want != created {
 		return Detection{}, fmt.Errorf(
-			"the database was made with the %s profile; %s cannot be forced on it", made, want,
+			"the database was created with the %s profile and cannot be changed to %s", created, want,
 		)
 	}
 	if want == backend.Postgres {
-		return Detection{backend.Postgres, "forced by the profile setting"}, nil
+		return Detection{backend.Postgres, "set by the profile setting"}, nil
 	}
-	usable, reason, err := timescaleUsable(ctx, conn, made != backend.Postgres)
+	usable, reason, err := timescaleUsable(ctx, conn, created != backend.Postgres)
 	switch {
 	case err != nil:
 		return Detection{}, err
-	case made == backend.Postgres:
+	case created == backend.Postgres:
 		if usable {
-			reason += " is available; docs/storage.md tells how to move to it"
+			reason += " is available; docs/storage.md describes how to migrate to it"
 		}
-		return Detection{made, "the database was made with it; " + reason}, nil
+		return Detection{created, "the database was created with it; " + reason}, nil
 	case usable:
 		return Detection{backend.Timescale, reason}, nil
-	case made == backend.Timescale || want == backend.Timescale:
-		return Detection{}, fmt.Errorf("the timescale profile cannot be used: %s", reason)
+	case created == backend.Timescale || want == backend.Timescale:
+		return Detection{}, fmt.Errorf("cannot use the timescale profile: %s", reason)
 	}
 	return Detection{backend.Postgres, reason}, nil
 }
 
-// madeWith returns the profile that the database was migrated with, "" for none.
-func madeWith(ctx context.Context, conn *pgx.Conn) (string, error) {
+// createdProfile returns the profile that the database was created with, "" for none.
+func createdProfile(ctx context.Context, conn *pgx.Conn) (string, error) {
 	var exists bool
 	if err := conn.QueryRow(ctx, `SELECT to_regclass('settings') IS NOT NULL`).Scan(&exists); err != nil {
-		return "", fmt.Errorf("look for the settings: %w", err)
+		return "", fmt.Errorf("check for the table settings: %w", err)
 	}
 	if !exists {
 		return "", nil
@@ -85,8 +84,8 @@ func madeWith(ctx context.Context, conn *pgx.Conn) (string, error) {
 	return name, nil
 }
 
-// timescaleUsable tells whether a Community TimescaleDB of a known version works
-// in this database, with the reason for either answer.
+// timescaleUsable reports whether a Community edition of TimescaleDB in a supported version is available,
+// and the reason.
 func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, string, error) {
 	var available, installed *string
 	err := conn.QueryRow(ctx, `SELECT default_version, installed_version FROM pg_available_extensions WHERE name = 'timescaledb'`).
@@ -95,20 +94,20 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		return false, "the timescaledb extension is not available", nil
 	}
 	if err != nil {
-		return false, "", fmt.Errorf("look for the timescaledb extension: %w", err)
+		return false, "", fmt.Errorf("check for the timescaledb extension: %w", err)
 	}
 	if installed == nil {
 		if !create {
 			return true, "TimescaleDB " + *available, nil
 		}
 		if err := createExtension(ctx, conn.Config()); err != nil {
-			return false, "the timescaledb extension is available but cannot be made: " + err.Error(), nil //nolint:nilerr // that is the answer
+			return false, "cannot create the timescaledb extension: " + err.Error(), nil //nolint:nilerr // this is the reason
 		}
 		installed = available
 	}
 	if !recentEnough(*installed) {
 		return false, fmt.Sprintf(
-			"TimescaleDB %s is older than %d.%d", *installed, leastTimescaleMajor, leastTimescaleMinor,
+			"TimescaleDB %s is older than %d.%d", *installed, minTimescaleMajor, minTimescaleMinor,
 		), nil
 	}
 	var license *string
@@ -116,13 +115,13 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		return false, "", fmt.Errorf("read TimescaleDB's license: %w", err)
 	}
 	if license == nil || *license != "timescale" {
-		return false, "TimescaleDB " + *installed + " is an Apache build, without compression and continuous aggregates", nil
+		return false, "TimescaleDB " + *installed + " is the Apache edition, which lacks compression and continuous aggregates", nil
 	}
 	return true, "TimescaleDB " + *installed + " Community", nil
 }
 
-// createExtension works on a connection apart: where the extension is not in
-// shared_preload_libraries, the attempt ends the connection.
+// createExtension uses a connection of its own, because the server closes it if the extension is not in
+// shared_preload_libraries.
 func createExtension(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -133,6 +132,7 @@ func createExtension(ctx context.Context, config *pgx.ConnConfig) error {
 	return err
 }
 
+// recentEnough reports whether a version of TimescaleDB is supported.
 func recentEnough(version string) bool {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 {
@@ -141,5 +141,5 @@ func recentEnough(version string) bool {
 	major, err := strconv.Atoi(parts[0])
 	minor, minorErr := strconv.Atoi(parts[1])
 	return err == nil && minorErr == nil &&
-		(major > leastTimescaleMajor || major == leastTimescaleMajor && minor >= leastTimescaleMinor)
+		(major > minTimescaleMajor || major == minTimescaleMajor && minor >= minTimescaleMinor)
 }

@@ -1,8 +1,7 @@
-// Package store keeps snapshots in PostgreSQL: the writer that commits groups of
-// batches, the queries behind the API, the notifications of what was committed,
-// and the upkeep of partitions and retention.
+// Package store stores snapshots in PostgreSQL. A Store combines the writer, the queries, and the backend
+// of the storage profile, and adds what concerns the whole database: migrations, settings, and upkeep of
+// partitions, rollups and retention.
 //
-// It is the only package, with migrations, that holds SQL. What differs between
-// the storage profiles is behind the small profile interface; queries are the
-// same for all.
+// Imports run one way: store imports writer, query and backend. writer and query import backend and
+// schema. SQL is only in these packages and in migrations.
 package store

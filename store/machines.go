@@ -7,14 +7,14 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Register stores what a machine says of itself; created tells that it is new.
+// Register inserts or updates a machine. created reports whether it is new.
 func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (created bool, err error) {
 	err = s.pool.QueryRow(ctx, `
 		INSERT INTO machines (machine_id, hostname, os, platform, kernel, architecture, cpu_model, cpu_count, total_ram, agent_version, registered_at, last_seen)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
 		ON CONFLICT (machine_id) DO UPDATE SET hostname = $2, os = $3, platform = $4, kernel = $5, architecture = $6,
 			cpu_model = $7, cpu_count = $8, total_ram = $9, agent_version = $10, last_seen = $11
-		RETURNING xmax = 0`, // xmax is 0 in a row that was inserted and not updated
+		RETURNING xmax = 0`, // xmax is 0 if the row was inserted
 		machine.MachineID, machine.Hostname, machine.OS, machine.Platform, machine.Kernel, machine.Architecture,
 		machine.CPUModel, machine.CPUCount, machine.TotalRAM, machine.AgentVersion, s.cfg.Now()).Scan(&created)
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (create
 	return created, nil
 }
 
-// ConfigChange is the fields to change; nil leaves one as it is.
+// ConfigChange is a change of a machine's config. Fields that are nil do not change.
 type ConfigChange struct {
 	Enabled         *bool
 	PollingInterval *float64
@@ -31,12 +31,12 @@ type ConfigChange struct {
 	Exclude         *[]string
 	Omit            *[]snapshot.Part
 	Tags            *[]string
-	// IfVersion makes the change only if the config still has this version; 0 means any.
+	// IfVersion is the version that the config must have, 0 for any.
 	IfVersion int64
 }
 
-// Configure changes a machine's config. It returns ErrNoMachine or, if the
-// version differs, ErrVersionMismatch.
+// Configure changes a machine's config. It returns snapshot.ErrNoMachine, or ErrVersionMismatch if the
+// config has another version.
 func (s *Store) Configure(ctx context.Context, machineID string, change ConfigChange) error {
 	tag, err := s.pool.Exec(
 		ctx,
@@ -70,8 +70,8 @@ func (s *Store) Configure(ctx context.Context, machineID string, change ConfigCh
 	return ErrVersionMismatch
 }
 
-// Delete forgets a machine at once; its history is out of reach from then on,
-// and Maintain removes the rows. An agent that still runs registers it anew.
+// Delete deletes a machine. Its history is no longer accessible, and Maintain deletes the rows. If the
+// agent still runs, it registers the machine again.
 func (s *Store) Delete(ctx context.Context, machineID string) error {
 	tag, err := s.pool.Exec(ctx, `
 		WITH gone AS (DELETE FROM machines WHERE machine_id = $1 RETURNING id)
@@ -82,6 +82,6 @@ func (s *Store) Delete(ctx context.Context, machineID string) error {
 	if tag.RowsAffected() == 0 {
 		return snapshot.ErrNoMachine
 	}
-	s.askUpkeep()
+	s.requestUpkeep()
 	return nil
 }

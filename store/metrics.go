@@ -10,7 +10,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// metrics is what /metrics tells of the store.
+// metrics are the metrics of upkeep and of the connection pool.
 type metrics struct {
 	refreshSeconds                 prometheus.Histogram
 	partitionsAhead, rollupsBehind prometheus.Gauge
@@ -28,41 +28,41 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 	}
 	m := &metrics{
 		upkeepFailures: counter(
-			"snapwatch_store_upkeep_failures_total", "Rounds of partition making, retention or deletion that failed.",
+			"snapwatch_store_upkeep_failures_total", "Failed rounds of upkeep: partitions, rollups, retention and deletion.",
 		),
 		partitionsAhead: gauge(
 			"snapwatch_store_partitions_ahead_seconds",
-			"How far ahead days have their partitions; TimescaleDB makes chunks when rows come.",
+			"How far in advance partitions exist. TimescaleDB creates chunks on insert.",
 		),
 		rollupsBehind: gauge(
 			"snapwatch_store_rollups_behind_seconds",
-			"How long ago the oldest hour ended that has no rollups and should have; 0 if there is none.",
+			"Time since the end of the oldest hour whose rollups are overdue, 0 if none are.",
 		),
 		dropped: counter(
-			"snapwatch_store_dropped_units_total", "Partitions and chunks dropped for retention or the budget.",
+			"snapwatch_store_dropped_units_total", "Partitions and chunks dropped because of retention or the disk budget.",
 		),
 		relationBytes: prometheus.NewGaugeVec(
 			prometheus.GaugeOpts{
 				Name: "snapwatch_store_relation_bytes",
-				Help: "Bytes on disk with indexes, by relation; read anew each hour.",
+				Help: "Size on disk including indexes, by relation. Updated every hour.",
 			},
 			[]string{"relation"},
 		),
 		retention: prometheus.NewGaugeVec(
 			prometheus.GaugeOpts{
 				Name: "snapwatch_store_retention_seconds",
-				Help: "How long rows are kept, by level: raw, 1m, 1h, 3h, 1d.",
+				Help: "Retention by level: raw, 1m, 1h, 3h, 1d.",
 			},
 			[]string{"level"},
 		),
-		budgetBytes: gauge("snapwatch_store_budget_bytes", "Bytes that everything may take; 0 for no budget."),
+		budgetBytes: gauge("snapwatch_store_budget_bytes", "Disk budget in bytes, 0 for none."),
 		oldest: gauge(
 			"snapwatch_store_oldest_timestamp_seconds",
-			"Begin of the oldest partition or chunk of snapshots; 0 if there is none.",
+			"Start of the oldest partition or chunk of snapshots, 0 if there is none.",
 		),
 		refreshSeconds: prometheus.NewHistogram(
 			histogram.Options(
-				"snapwatch_store_refresh_seconds", "Time of a round that brings rollups up to date.",
+				"snapwatch_store_refresh_seconds", "Time to refresh the rollups.",
 				prometheus.ExponentialBuckets(0.001, 4, 10),
 			),
 		),
@@ -78,19 +78,19 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		m.budgetBytes,
 		m.oldest,
 		poolGauge(
-			"snapwatch_store_connections_in_use", "Connections of the pool that are in use.",
+			"snapwatch_store_connections_in_use", "Database connections in use.",
 			func() float64 { return float64(pool.Stat().AcquiredConns()) },
 		),
 		poolGauge(
-			"snapwatch_store_connections_max", "Most connections that the pool opens.",
+			"snapwatch_store_connections_max", "Maximum number of database connections.",
 			func() float64 { return float64(pool.Stat().MaxConns()) },
 		),
 		poolCounter(
-			"snapwatch_store_connection_waits_total", "Times that all connections were in use.",
+			"snapwatch_store_connection_waits_total", "Waits for a database connection because all were in use.",
 			func() float64 { return float64(pool.Stat().EmptyAcquireCount()) },
 		),
 		poolCounter(
-			"snapwatch_store_connection_wait_seconds_total", "Time waited for a connection.",
+			"snapwatch_store_connection_wait_seconds_total", "Time spent waiting for a database connection.",
 			func() float64 { return pool.Stat().EmptyAcquireWaitTime().Seconds() },
 		),
 	)
@@ -105,16 +105,18 @@ func poolCounter(name, help string, value func() float64) prometheus.CounterFunc
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)
 }
 
-// keeps notes what is kept.
-func (m *metrics) keeps(keep backend.Retention) {
-	for level, relation := range map[string]string{"raw": "snapshots", "1m": "machine_1m", "1h": "machine_1h", "3h": "machine_3h", "1d": "machine_1d"} {
+// setRetention updates the metrics of the retention.
+func (m *metrics) setRetention(keep backend.Retention) {
+	for level, relation := range map[string]string{
+		"raw": "snapshots", "1m": "machine_1m", "1h": "machine_1h", "3h": "machine_3h", "1d": "machine_1d",
+	} {
 		m.retention.WithLabelValues(level).Set(keep.For(relation).Seconds())
 	}
 	m.budgetBytes.Set(float64(keep.BudgetBytes))
 }
 
-// takes notes what everything takes on disk.
-func (m *metrics) takes(sizes []backend.RelationSize, oldest time.Time) {
+// setSizes updates the metrics of disk usage.
+func (m *metrics) setSizes(sizes []backend.RelationSize, oldest time.Time) {
 	for _, size := range sizes {
 		m.relationBytes.WithLabelValues(size.Relation).Set(float64(size.Bytes))
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/snapwatch/snapwatch/migrations"
 )
 
-// Migrate brings the schema up to this version, in the profile that Detect tells.
-// Servers that start together take turns by golang-migrate's advisory lock.
+// Migrate migrates the schema to the latest version, in the profile that Detect returns. An advisory lock
+// keeps servers from migrating at the same time.
 func Migrate(ctx context.Context, databaseURL, want string) (Detection, error) {
 	found, err := Detect(ctx, databaseURL, want)
 	if err != nil {
@@ -26,17 +26,17 @@ func Migrate(ctx context.Context, databaseURL, want string) (Detection, error) {
 	return found, migrateWith(ctx, databaseURL, found.Profile, func(m *migrate.Migrate) error { return m.Up() })
 }
 
-// MigrateDown takes the whole schema, and all data, away.
+// MigrateDown removes the whole schema with all data.
 func MigrateDown(ctx context.Context, databaseURL string) error {
 	return withMigrator(ctx, databaseURL, func(m *migrate.Migrate) error { return m.Down() })
 }
 
-// MigrateTo moves the schema up or down to a version.
+// MigrateTo migrates the schema up or down to a version.
 func MigrateTo(ctx context.Context, databaseURL string, version uint) error {
 	return withMigrator(ctx, databaseURL, func(m *migrate.Migrate) error { return m.Migrate(version) })
 }
 
-// SchemaVersion returns the database's version, 0 for an empty one.
+// SchemaVersion returns the version of the schema, 0 for an empty database.
 func SchemaVersion(ctx context.Context, databaseURL string) (version uint, dirty bool, err error) {
 	err = withMigrator(ctx, databaseURL, func(m *migrate.Migrate) error {
 		version, dirty, err = m.Version()
@@ -48,7 +48,7 @@ func SchemaVersion(ctx context.Context, databaseURL string) (version uint, dirty
 	return version, dirty, err
 }
 
-// withMigrator works in the profile that the database has.
+// withMigrator calls do with a migrator for the profile of the database.
 func withMigrator(ctx context.Context, databaseURL string, do func(*migrate.Migrate) error) error {
 	found, err := Detect(ctx, databaseURL, "auto")
 	if err != nil {
@@ -93,7 +93,7 @@ func migrateWith(ctx context.Context, databaseURL, profile string, do func(*migr
 	return nil
 }
 
-// latestVersion returns the newest migration of a profile.
+// latestVersion returns the version of the last migration of a profile.
 func latestVersion(profile string) (int, error) {
 	folder, err := migrations.For(profile)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 
 const retentionKey = "retention"
 
-// Retention returns what is kept: as set through SetRetention, or else as
-// configured, or else the profile's default.
+// Retention returns the retention in effect: the one of SetRetention, or else of Config, or else the
+// profile's default.
 func (s *Store) Retention() backend.Retention { return *s.keep.Load() }
 
-// loadRetention reads the setting, which another server may have changed.
+// loadRetention reads the setting from the database, because another server may have changed it.
 func (s *Store) loadRetention(ctx context.Context) error {
 	keep := backend.DefaultRetention(s.backend.Name())
 	if s.cfg.Retention > 0 {
@@ -35,12 +35,12 @@ func (s *Store) loadRetention(ctx context.Context) error {
 		}
 	}
 	s.keep.Store(&keep)
-	s.metrics.keeps(keep)
+	s.metrics.setRetention(keep)
 	return nil
 }
 
-// SetRetention changes what is kept, for all servers of the database, and lets
-// Maintain act on it. It returns a *backend.RetentionError if the levels are out of order.
+// SetRetention changes the retention for all servers of the database and starts a round of upkeep. It
+// returns a *backend.RetentionError if keep is invalid.
 func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error {
 	if err := keep.Check(); err != nil {
 		return err
@@ -54,13 +54,13 @@ func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error 
 		return fmt.Errorf("write the retention: %w", err)
 	}
 	s.keep.Store(&keep)
-	s.metrics.keeps(keep)
-	s.askUpkeep()
+	s.metrics.setRetention(keep)
+	s.requestUpkeep()
 	return nil
 }
 
-// enforceBudget drops the oldest raw days until everything fits, but never the
-// one of yesterday and now.
+// enforceBudget drops the oldest raw days until the database fits into the disk budget. It never drops the
+// last 24 hours.
 func (s *Store) enforceBudget(ctx context.Context) error {
 	keep := s.Retention()
 	if keep.BudgetBytes == 0 {
@@ -77,10 +77,10 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 		}
 		now := s.cfg.Now()
 		if to.IsZero() || to.After(now.Add(-24*time.Hour)) {
-			s.logger.Warn("the disk budget is passed by what must be kept", "bytes", total, "budget", keep.BudgetBytes)
+			s.logger.Warn("disk budget exceeded by the last 24 hours", "bytes", total, "budget", keep.BudgetBytes)
 			return nil
 		}
-		// The database must not make rollups of the days that go from now on.
+		// First, exclude the day from the refresh of rollups. It would delete them.
 		shorter := keep
 		shorter.RawDays = max(1, int(now.Sub(to)/(24*time.Hour)))
 		if err := s.backend.ApplyRetention(ctx, shorter, now); err != nil {
@@ -99,12 +99,13 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 				return fmt.Errorf("drop %s to meet the disk budget: %w", relation, err)
 			}
 		}
-		if dropped == 0 { // it is being read, or another server is at it: the next round goes on
+		if dropped == 0 { // in use, or another server is dropping it: retry in the next round
 			return nil
 		}
 	}
 }
 
+// totalBytes returns the size of the database on disk.
 func (s *Store) totalBytes(ctx context.Context) (int64, error) {
 	sizes, err := s.backend.Sizes(ctx)
 	var total int64

@@ -20,11 +20,11 @@ import (
 	"github.com/snapwatch/snapwatch/store/writer"
 )
 
-// Config is what a Store needs to know.
+// Config configures a Store.
 type Config struct {
 	// DatabaseURL is a connection string of PostgreSQL 15 or newer.
 	DatabaseURL string
-	// Detection is what Migrate found out about the database.
+	// Detection is the result of Migrate.
 	Detection Detection
 	// Retention is how long snapshots are kept, in whole days, until SetRetention overrides it. The
 	// default is that of the profile.
@@ -93,10 +93,10 @@ func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	if cfg.MaxConns > 0 {
 		config.MaxConns = cfg.MaxConns
 	}
-	// A date in SQL must mean the same day everywhere.
+	// Dates in SQL must not depend on the time zone of the server.
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	config.ConnConfig.RuntimeParams["application_name"] = "snapwatch"
-	// Compiling a plan takes longer than our longest read.
+	// JIT compilation takes longer than the longest query.
 	config.ConnConfig.RuntimeParams["jit"] = "off"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -105,7 +105,7 @@ func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// redact drops a connection string, and with it a password, from pgx's error.
+// redact removes the connection string from an error of pgx, because it may contain a password.
 func redact(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner
@@ -113,7 +113,8 @@ func redact(err error) error {
 	return errors.New("it is not a valid connection string")
 }
 
-// OpenAccounts opens the tables of who may do what alone, for the command line.
+// OpenAccounts opens only the accounts of a database, for the command line. Call the returned function to
+// close them.
 func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, func(), error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
@@ -130,7 +131,7 @@ func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, 
 	return accounts.New(pool), pool.Close, nil
 }
 
-// Answers reports whether a database takes connections.
+// Answers reports whether a database accepts connections.
 func Answers(ctx context.Context, databaseURL string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -141,20 +142,18 @@ func Answers(ctx context.Context, databaseURL string) bool {
 	return conn.Close(ctx) == nil
 }
 
-// IsSuperuser reports whether the server's role may do anything in the database's
-// whole cluster, which it has no need of.
+// IsSuperuser reports whether the server's database role is a superuser. It does not need to be one.
 func (s *Store) IsSuperuser(ctx context.Context) (is bool, err error) {
 	if err := s.pool.QueryRow(ctx, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&is); err != nil {
-		return false, fmt.Errorf("look at the database's role: %w", err)
+		return false, fmt.Errorf("look up the role: %w", err)
 	}
 	return is, nil
 }
 
-// Accounts returns the tables of who may do what, which are in the same database.
+// Accounts returns the accounts in the same database.
 func (s *Store) Accounts() *accounts.Accounts { return accounts.New(s.pool) }
 
-// Close sends the pending notifications and closes the connections; a second
-// Close does nothing.
+// Close sends pending notifications and closes the connections. Calls after the first do nothing.
 func (s *Store) Close() {
 	s.closing.Do(func() {
 		s.Writer.Close()
@@ -162,7 +161,7 @@ func (s *Store) Close() {
 	})
 }
 
-// Ping reports whether the database answers and is migrated to this version.
+// Ping returns an error if the database is not available or not migrated to the latest version.
 func (s *Store) Ping(ctx context.Context) error {
 	var version int
 	var dirty bool
@@ -176,12 +175,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	if dirty || version < latest {
 		return fmt.Errorf(
-			"the schema is at version %d (dirty: %v), this server needs %d: run snapwatch migrate up", version, dirty,
-			latest,
+			"the schema has version %d (dirty: %v), but this server needs %d: run snapwatch migrate up",
+			version, dirty, latest,
 		)
 	}
 	return nil
 }
 
-// Profile names the storage profile in use, and why it is that.
+// Profile returns the storage profile in use, and the reason for it.
 func (s *Store) Profile() Detection { return s.cfg.Detection }

@@ -14,30 +14,28 @@ import (
 )
 
 const (
-	// refreshEvery is how often rollups are brought up to date.
-	refreshEvery = time.Minute
-	// upkeepEvery is how often Maintain does the rest by itself.
-	upkeepEvery = time.Hour
-	// retentionMargin keeps what reads at the horizon still replay, and the
-	// latest that a process's last_day may lag behind its samples.
+	// refreshInterval is the time between refreshes of the rollups.
+	refreshInterval = time.Minute
+	// upkeepInterval is the time between rounds of upkeep.
+	upkeepInterval = time.Hour
+	// retentionMargin is how much longer rows are kept: reads at the horizon replay the run of changes
+	// that contains it.
 	retentionMargin = snapshot.MaxRunDuration
-	// upkeepBatch bounds the rows that one statement removes.
+	// upkeepBatch is the maximum number of rows that one statement deletes.
 	upkeepBatch = 50_000
 )
 
-// Maintain keeps rollups fresh every minute. Every hour, and when asked, it makes
-// room ahead of time, drops what is past retention or over the budget and removes
-// the rows of deleted machines. It goes on until ctx ends. A failure is logged and
-// tried again in the next round.
+// Maintain refreshes rollups every minute and does a round of upkeep every hour, until ctx is done.
+// SetRetention and Delete start an early round. Errors are logged, and retried in the next round.
 func (s *Store) Maintain(ctx context.Context) {
-	hourly, minutely := time.NewTicker(upkeepEvery), time.NewTicker(refreshEvery)
+	hourly, minutely := time.NewTicker(upkeepInterval), time.NewTicker(refreshInterval)
 	defer hourly.Stop()
 	defer minutely.Stop()
 	round := s.MaintainOnce
 	for {
 		if err := round(ctx); err != nil && ctx.Err() == nil {
 			s.metrics.upkeepFailures.Inc()
-			s.logger.Error("upkeep of the store failed", "err", err)
+			s.logger.Error("upkeep failed, retrying in the next round", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -52,10 +50,11 @@ func (s *Store) Maintain(ctx context.Context) {
 	}
 }
 
-// askUpkeep lets Maintain do a round soon.
-func (s *Store) askUpkeep() { s.upkeep.Notify() }
+// requestUpkeep makes Maintain start a round of upkeep now.
+func (s *Store) requestUpkeep() { s.upkeep.Notify() }
 
-// MaintainOnce does one round of upkeep.
+// MaintainOnce does one round of upkeep: it creates partitions in advance, applies the retention and the
+// disk budget, and deletes the rows of deleted machines.
 func (s *Store) MaintainOnce(ctx context.Context) error {
 	if err := s.loadRetention(ctx); err != nil {
 		return err
@@ -65,13 +64,14 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 	if aheadErr == nil {
 		s.metrics.partitionsAhead.Set(float64(days) * 86400)
 	}
-	// Deletions before the refresh, which would otherwise make rollups of what goes.
+	// Delete before the refresh, so that rollups are not computed from deleted rows.
 	return errors.Join(
 		aheadErr, s.backend.ApplyRetention(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx),
 		s.dropExpired(ctx), s.enforceBudget(ctx), s.measure(ctx),
 	)
 }
 
+// refresh refreshes the rollups and updates the metrics of the refresh.
 func (s *Store) refresh(ctx context.Context) error {
 	started, now := time.Now(), s.cfg.Now()
 	refreshErr := s.backend.RefreshRollups(ctx, now)
@@ -87,7 +87,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	return errors.Join(refreshErr, err)
 }
 
-// measure notes what everything takes on disk.
+// measure updates the metrics of disk usage.
 func (s *Store) measure(ctx context.Context) error {
 	sizes, err := s.backend.Sizes(ctx)
 	if err != nil {
@@ -97,12 +97,12 @@ func (s *Store) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.metrics.takes(sizes, oldest)
+	s.metrics.setSizes(sizes, oldest)
 	return nil
 }
 
-// dropExpired drops what is past retention, and then the processes that nothing
-// names any more. Their ids must not survive in the writer's cache.
+// dropExpired drops expired partitions, and then deletes processes that are no longer referenced. It also
+// evicts these processes from the writer's cache.
 func (s *Store) dropExpired(ctx context.Context) error {
 	keep, now := s.Retention(), s.cfg.Now()
 	for _, relation := range slices.Concat(backend.Series, backend.Rollups) {
@@ -110,24 +110,24 @@ func (s *Store) dropExpired(ctx context.Context) error {
 		dropped, err := s.backend.DropBefore(ctx, relation, cutoff)
 		s.metrics.dropped.Add(float64(dropped))
 		if err != nil {
-			return fmt.Errorf("drop what is past retention: %w", err)
+			return fmt.Errorf("drop expired data: %w", err)
 		}
 	}
 	s.EvictRunsBefore(s.Horizon().Add(-retentionMargin))
-	// Rollups name processes for longest. A day more than those: a chain that ends
-	// just inside may still name them.
+	// Daily rollups refer to processes for the longest time. Keep processes a day longer, because a run
+	// that ends just within retention may refer to them.
 	lastDay := backend.StartOfDay(now.Add(-max(keep.For("process_1d"), keep.For("snapshots"))-retentionMargin)).AddDate(0, 0, -1)
-	// The outer condition is for a row that a writer held while we waited: it is
-	// looked at again, the inner one is not.
+	// The outer condition is needed for rows that were locked by a writer: PostgreSQL checks it again
+	// after the lock is released, but not the inner one.
 	return s.inBatches(
 		ctx,
-		"remove processes past retention",
+		"delete expired processes",
 		`DELETE FROM processes WHERE last_day < $1 AND id = ANY(ARRAY(SELECT id FROM processes WHERE last_day < $1 LIMIT $2))`,
 		lastDay,
 	)
 }
 
-// removeDeleted removes the rows of deleted machines, table by table.
+// removeDeleted deletes the rows of deleted machines, table by table.
 func (s *Store) removeDeleted(ctx context.Context) error {
 	rows, err := s.pool.Query(ctx, `SELECT machine FROM machine_deletions ORDER BY deleted_at`)
 	if err != nil {
@@ -140,26 +140,26 @@ func (s *Store) removeDeleted(ctx context.Context) error {
 	for _, machine := range machines {
 		for _, relation := range backend.Series {
 			if err := s.removeSeries(ctx, relation, machine); err != nil {
-				return fmt.Errorf("remove %s of a deleted machine: %w", relation, err)
+				return fmt.Errorf("delete %s of a deleted machine: %w", relation, err)
 			}
 		}
 		if err := s.backend.DeleteRollups(ctx, machine); err != nil {
-			return fmt.Errorf("remove rollups of a deleted machine: %w", err)
+			return fmt.Errorf("delete rollups of a deleted machine: %w", err)
 		}
-		if err := s.inBatches(ctx, "remove processes of a deleted machine",
+		if err := s.inBatches(ctx, "delete processes of a deleted machine",
 			`DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE machine = $1 LIMIT $2))`, machine); err != nil {
 			return err
 		}
 		if _, err := s.pool.Exec(ctx, `DELETE FROM machine_deletions WHERE machine = $1`, machine); err != nil {
-			return fmt.Errorf("note a deletion as done: %w", err)
+			return fmt.Errorf("record the end of a deletion: %w", err)
 		}
 	}
 	return nil
 }
 
-// removeSeries removes a machine's rows hour by hour of its history, so that no
-// statement is long. The hour is given as a constant: TimescaleDB then opens only
-// the compressed segments of that machine and hour.
+// removeSeries deletes a machine's rows of a relation, an hour per statement, so that each statement is
+// short. The statement is planned with the hour as a constant. TimescaleDB then only decompresses the
+// segments of that machine and hour.
 func (s *Store) removeSeries(ctx context.Context, relation string, machine int32) error {
 	for {
 		var first *time.Time
@@ -168,7 +168,7 @@ func (s *Store) removeSeries(ctx context.Context, relation string, machine int32
 			return err
 		}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			// An hour of a large machine is more than TimescaleDB opens by default.
+			// An hour of a large machine exceeds TimescaleDB's default limit.
 			if _, err := tx.Exec(ctx, `SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)`); err != nil {
 				return err
 			}
@@ -188,8 +188,8 @@ func (s *Store) removeSeries(ctx context.Context, relation string, machine int32
 	}
 }
 
-// inBatches repeats a statement, whose last parameter is a number of rows, until
-// it finds nothing more.
+// inBatches repeats a statement until it affects no more rows. Its last parameter is the maximum number of
+// rows.
 func (s *Store) inBatches(ctx context.Context, what, statement string, arg any) error {
 	for {
 		tag, err := s.pool.Exec(ctx, statement, arg, upkeepBatch)
