@@ -10,9 +10,12 @@ import (
 )
 
 const goodBody = `{"machine_id":"m-1","snapshots":[
- {"timestamp":"2026-11-23T03:12:00.123Z","machine_snapshot":{"cpu_usage":12.5,"disks":[{"mount":"/"}],"interfaces":[{"name":"eth0"}]},
-  "processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh","started_at":"2026-11-22T03:12:00.1+01:00","cpu_ms":5,"newer_field":true}]},
- {"timestamp":"2026-11-23T03:12:05Z","kind":"changes","processes":[{"pid":1,"cpu_ms":3}],"exited":[{"pid":2,"started_at":"2026-11-22T02:12:00.100Z"}]}]}`
+ {"timestamp":"2026-11-23T03:12:00.123Z",
+  "machine_snapshot":{"cpu_usage":12.5,"disks":[{"mount":"/"}],"interfaces":[{"name":"eth0"}]},
+  "processes":[{"pid":1,"ppid":0,"name":"init"},
+   {"pid":2,"ppid":1,"name":"sh","started_at":"2026-11-22T03:12:00.1+01:00","cpu_ms":5,"newer_field":true}]},
+ {"timestamp":"2026-11-23T03:12:05Z","kind":"changes","processes":[{"pid":1,"cpu_ms":3}],
+  "exited":[{"pid":2,"started_at":"2026-11-22T02:12:00.100Z"}]}]}`
 
 func TestDecodeBatch(t *testing.T) {
 	batch, err := snapshot.DecodeBatch([]byte(goodBody))
@@ -32,6 +35,7 @@ func TestDecodeBatch(t *testing.T) {
 }
 
 func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
+	batch := func(snapshots string) string { return `{"machine_id":"m","snapshots":[` + snapshots + `]}` }
 	full := func(process string) string {
 		const format = `{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z","processes":[` +
 			`{"pid":1,"ppid":0,"name":"init"},%s]}]}`
@@ -44,35 +48,77 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 		body, field string
 		index       int
 	}{
-		"not JSON":             {`{"machine_id":`, "machine_id", -1},
-		"deep JSON":            {strings.Repeat("[", 100_000), "", -1},
-		"no machine":           {`{"snapshots":[]}`, "machine_id", -1},
-		"odd machine":          {`{"machine_id":"a b"}`, "machine_id", -1},
-		"long machine":         {`{"machine_id":"` + strings.Repeat("a", 129) + `"}`, "machine_id", -1},
-		"no timestamp":         {`{"machine_id":"m","snapshots":[{}]}`, "snapshots[0].timestamp", 0},
-		"bad timestamp":        {`{"machine_id":"m","snapshots":[{"timestamp":"yesterday"}]}`, "snapshots[0].timestamp", 0},
-		"year 0":               {`{"machine_id":"m","snapshots":[{"timestamp":"0000-01-01T00:00:00Z"}]}`, "snapshots[0].timestamp", 0},
-		"out of order":         {`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-23T03:12:00Z"},{"timestamp":"2026-11-23T03:12:00Z"}]}`, "snapshots[1].timestamp", 1},
-		"bad kind":             {snap(`"kind":"partial"`), "snapshots[0].kind", 0},
-		"exited in a full":     {snap(`"exited":[{"pid":1}]`), "snapshots[0].exited", 0},
-		"previous not before":  {snap(`"kind":"changes","previous":"2026-11-23T03:12:00Z"`), "snapshots[0].previous", 0},
-		"exited twice":         {snap(`"kind":"changes","exited":[{"pid":1},{"pid":1}]`), "snapshots[0].exited[1].pid", 0},
-		"usage over 100":       {snap(`"machine_snapshot":{"cpu_usage":100.1}`), "snapshots[0].machine_snapshot.cpu_usage", 0},
-		"negative RAM":         {snap(`"machine_snapshot":{"used_ram":-1}`), "snapshots[0].machine_snapshot.used_ram", 0},
-		"disk twice":           {snap(`"machine_snapshot":{"disks":[{"mount":"/"},{"mount":"/"}]}`), "snapshots[0].machine_snapshot.disks[1].mount", 0},
-		"NaN":                  {snap(`"machine_snapshot":{"load1":NaN}`), "snapshots[0].machine_snapshot.load1", 0},
-		"number too large":     {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":9007199254740992}`), "snapshots[0].processes[1].cpu_ms", 0},
-		"pid overflows":        {full(`{"pid":99999999999,"ppid":1,"name":"a"}`), "snapshots[0].processes[1].pid", 0},
-		"pid is text":          {full(`{"pid":"2","ppid":1,"name":"a"}`), "snapshots[0].processes[1].pid", 0},
-		"no name":              {full(`{"pid":2,"ppid":1}`), "snapshots[0].processes[1].name", 0},
-		"no ppid":              {full(`{"pid":2,"name":"a"}`), "snapshots[0].processes[1].ppid", 0},
-		"process twice":        {full(`{"pid":1,"ppid":0,"name":"init"}`), "snapshots[0].processes[1].pid", 0},
-		"long name":            {full(`{"pid":2,"ppid":1,"name":"` + strings.Repeat("n", 256) + `"}`), "snapshots[0].processes[1].name", 0},
-		"NUL in name":          {full(`{"pid":2,"ppid":1,"name":"a\u0000b"}`), "snapshots[0].processes[1].name", 0},
-		"invalid UTF-8":        {full("{\"pid\":2,\"ppid\":1,\"name\":\"a\xff\"}"), "snapshots[0].processes[1].name", 0},
-		"two-letter state":     {full(`{"pid":2,"ppid":1,"name":"a","state":"Ss"}`), "snapshots[0].processes[1].state", 0},
-		"half an identity":     {snap(`"kind":"changes","processes":[{"pid":1,"ppid":0}]`), "snapshots[0].processes[0].name", 0},
-		"user without a name":  {snap(`"kind":"changes","processes":[{"pid":1,"user":"root"}]`), "snapshots[0].processes[0].name", 0},
+		"not JSON":     {`{"machine_id":`, "machine_id", -1},
+		"deep JSON":    {strings.Repeat("[", 100_000), "", -1},
+		"no machine":   {`{"snapshots":[]}`, "machine_id", -1},
+		"odd machine":  {`{"machine_id":"a b"}`, "machine_id", -1},
+		"long machine": {`{"machine_id":"` + strings.Repeat("a", 129) + `"}`, "machine_id", -1},
+		"no timestamp": {batch(`{}`), "snapshots[0].timestamp", 0},
+		"bad timestamp": {
+			`{"machine_id":"m","snapshots":[{"timestamp":"yesterday"}]}`,
+			"snapshots[0].timestamp", 0,
+		},
+		"year 0": {
+			`{"machine_id":"m","snapshots":[{"timestamp":"0000-01-01T00:00:00Z"}]}`,
+			"snapshots[0].timestamp", 0,
+		},
+		"out of order": {
+			batch(`{"timestamp":"2026-11-23T03:12:00Z"},{"timestamp":"2026-11-23T03:12:00Z"}`),
+			"snapshots[1].timestamp", 1,
+		},
+		"bad kind":         {snap(`"kind":"partial"`), "snapshots[0].kind", 0},
+		"exited in a full": {snap(`"exited":[{"pid":1}]`), "snapshots[0].exited", 0},
+		"previous not before": {
+			snap(`"kind":"changes","previous":"2026-11-23T03:12:00Z"`),
+			"snapshots[0].previous", 0,
+		},
+		"exited twice": {
+			snap(`"kind":"changes","exited":[{"pid":1},{"pid":1}]`),
+			"snapshots[0].exited[1].pid", 0,
+		},
+		"usage over 100": {
+			snap(`"machine_snapshot":{"cpu_usage":100.1}`),
+			"snapshots[0].machine_snapshot.cpu_usage", 0,
+		},
+		"negative RAM": {
+			snap(`"machine_snapshot":{"used_ram":-1}`),
+			"snapshots[0].machine_snapshot.used_ram", 0,
+		},
+		"disk twice": {
+			snap(`"machine_snapshot":{"disks":[{"mount":"/"},{"mount":"/"}]}`),
+			"snapshots[0].machine_snapshot.disks[1].mount", 0,
+		},
+		"NaN": {snap(`"machine_snapshot":{"load1":NaN}`), "snapshots[0].machine_snapshot.load1", 0},
+		"number too large": {
+			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":9007199254740992}`),
+			"snapshots[0].processes[1].cpu_ms", 0,
+		},
+		"pid overflows": {full(`{"pid":99999999999,"ppid":1,"name":"a"}`), "snapshots[0].processes[1].pid", 0},
+		"pid is text":   {full(`{"pid":"2","ppid":1,"name":"a"}`), "snapshots[0].processes[1].pid", 0},
+		"no name":       {full(`{"pid":2,"ppid":1}`), "snapshots[0].processes[1].name", 0},
+		"no ppid":       {full(`{"pid":2,"name":"a"}`), "snapshots[0].processes[1].ppid", 0},
+		"process twice": {full(`{"pid":1,"ppid":0,"name":"init"}`), "snapshots[0].processes[1].pid", 0},
+		"long name": {
+			full(`{"pid":2,"ppid":1,"name":"` + strings.Repeat("n", 256) + `"}`),
+			"snapshots[0].processes[1].name", 0,
+		},
+		"NUL in name": {full(`{"pid":2,"ppid":1,"name":"a\u0000b"}`), "snapshots[0].processes[1].name", 0},
+		"invalid UTF-8": {
+			full("{\"pid\":2,\"ppid\":1,\"name\":\"a\xff\"}"),
+			"snapshots[0].processes[1].name", 0,
+		},
+		"two-letter state": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"Ss"}`),
+			"snapshots[0].processes[1].state", 0,
+		},
+		"half an identity": {
+			snap(`"kind":"changes","processes":[{"pid":1,"ppid":0}]`),
+			"snapshots[0].processes[0].name", 0,
+		},
+		"user without a name": {
+			snap(`"kind":"changes","processes":[{"pid":1,"user":"root"}]`),
+			"snapshots[0].processes[0].name", 0,
+		},
 		"processes not a list": {snap(`"processes":{}`), "snapshots[0].processes", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,19 +17,22 @@ func TestCountEntries(t *testing.T) {
 			`{"machine_id":"m","snapshots":[{"timestamp":"2026-11-24T00:00:00Z","processes":[` + entries + `]}]}`,
 		)
 	}
+	process := `{"pid":1,"ppid":0,"name":"a"}`
+	braces := `{"pid":1,"ppid":0,"name":"a","command_line":"` + strings.Repeat("{", 1000) + `"}`
+	nested := `{"x":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `,"snapshots":[`
 	many := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
 	for name, test := range map[string]struct {
 		body    []byte
 		tooMany bool
 	}{
-		"few":                       {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 10)), false},
-		"braces in texts":           {batch(many(`{"pid":1,"ppid":0,"name":"a","command_line":"`+strings.Repeat("{", 1000)+`"}`, 1000)), false},
+		"few":                       {batch(many(process, 10)), false},
+		"braces in texts":           {batch(many(braces, 1000)), false},
 		"the maximum":               {batch(many(`{}`, snapshot.MaxEntries-1)), false}, // and the snapshot
 		"one more than the maximum": {batch(many(`{}`, snapshot.MaxEntries)), true},
 		"too many nulls":            {batch(many(`null`, snapshot.MaxEntries)), true},
-		"a million":                 {batch(many(`{"pid":1,"ppid":0,"name":"a"}`, 1_000_000)), true},
+		"a million":                 {batch(many(process, 1_000_000)), true},
 		"malformed JSON":            {append([]byte(`{"snapshots":[}`), many(`{}`, snapshot.MaxEntries+1)...), false},
-		"nested":                    {[]byte(`{"x":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `,"snapshots":[` + many(`{}`, snapshot.MaxEntries+1) + `]}`), true},
+		"nested":                    {[]byte(nested + many(`{}`, snapshot.MaxEntries+1) + `]}`), true},
 	} {
 		n, err := snapshot.CountEntries(test.body)
 		invalid, rejected := errors.AsType[*snapshot.ValidationError](err)

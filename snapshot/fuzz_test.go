@@ -12,8 +12,12 @@ import (
 func FuzzReplay(f *testing.F) {
 	f.Add([]byte(goodBody))
 	f.Add([]byte(`{"machine_id":"m","snapshots":[
-		{"timestamp":"2026-11-23T03:12:00Z","interval_ms":5000,"processes":[{"pid":1,"ppid":0,"name":"a","cpu_ms":10},{"pid":2,"started_at":"2026-11-23T03:00:00Z","ppid":1,"name":"b"}]},
-		{"timestamp":"2026-11-23T03:12:05Z","kind":"changes","processes":[{"pid":1,"memory_usage":5},{"pid":3,"ppid":1,"name":"c"}],"exited":[{"pid":2,"started_at":"2026-11-23T03:00:00Z"}]},
+		{"timestamp":"2026-11-23T03:12:00Z","interval_ms":5000,"processes":[
+			{"pid":1,"ppid":0,"name":"a","cpu_ms":10},
+			{"pid":2,"started_at":"2026-11-23T03:00:00Z","ppid":1,"name":"b"}]},
+		{"timestamp":"2026-11-23T03:12:05Z","kind":"changes","processes":[
+			{"pid":1,"memory_usage":5},{"pid":3,"ppid":1,"name":"c"}],
+			"exited":[{"pid":2,"started_at":"2026-11-23T03:00:00Z"}]},
 		{"timestamp":"2026-11-23T03:12:10Z","kind":"changes","processes":[{"pid":2}]}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		batch, err := snapshot.DecodeBatch(body)

@@ -12,7 +12,7 @@ type Machine struct {
 	MachineID    string `json:"machine_id" doc:"The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : -" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
 	Hostname     string `json:"hostname,omitempty" maxLength:"255" doc:"Host name"`
 	OS           string `json:"os,omitempty" maxLength:"255" doc:"Operating system, for example linux"`
-	Platform     string `json:"platform,omitempty" maxLength:"255" doc:"Distribution and version, for example debian 12.5"`
+	Platform     string `json:"platform,omitempty" maxLength:"255" doc:"Distribution and version, such as debian 12.5"`
 	Kernel       string `json:"kernel,omitempty" maxLength:"255" doc:"Kernel version"`
 	Architecture string `json:"architecture,omitempty" maxLength:"255" doc:"CPU architecture, for example x86_64"`
 	CPUModel     string `json:"cpu_model,omitempty" maxLength:"255" doc:"CPU model"`

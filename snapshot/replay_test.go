@@ -111,7 +111,8 @@ func TestCarryForward(t *testing.T) {
 	}
 	p := replay.Processes()[0]
 	if *p.CPUMS != 0 || *p.WriteBytes != 0 || p.ReadBytes != nil {
-		t.Errorf("deltas: %d ms, %d bytes written, %v bytes read; want 0, 0, unknown", *p.CPUMS, *p.WriteBytes, p.ReadBytes)
+		t.Errorf("deltas: %d ms, %d bytes written, %v bytes read; want 0, 0, unknown",
+			*p.CPUMS, *p.WriteBytes, p.ReadBytes)
 	}
 	if p.State != "R" || *p.MemoryUsage != rss || *p.Threads != threads {
 		t.Errorf("the gauges changed: %+v", p.Values)

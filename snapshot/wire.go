@@ -66,7 +66,7 @@ type CPUModes struct {
 	User   *float64 `json:"user,omitempty" minimum:"0" maximum:"100" doc:"Percent of all cores"`
 	Nice   *float64 `json:"nice,omitempty" minimum:"0" maximum:"100" doc:"User processes with a lowered priority"`
 	System *float64 `json:"system,omitempty" minimum:"0" maximum:"100" doc:"Kernel"`
-	IOWait *float64 `json:"iowait,omitempty" minimum:"0" maximum:"100" doc:"Idle, waiting for disks. Not part of cpu_usage"`
+	IOWait *float64 `json:"iowait,omitempty" minimum:"0" maximum:"100" doc:"Waiting for disks. Not part of cpu_usage"`
 	IRQ    *float64 `json:"irq,omitempty" minimum:"0" maximum:"100" doc:"Interrupts, including soft interrupts"`
 	Steal  *float64 `json:"steal,omitempty" minimum:"0" maximum:"100" doc:"Taken by the host of a virtual machine"`
 }

@@ -34,8 +34,9 @@ func sorted(list []snapshot.Process) []snapshot.Process {
 
 func describe(p snapshot.Process) string {
 	return fmt.Sprintf(
-		"%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s", p.ProcessKey, p.Identity, p.State,
-		format(p.CPUMS), format(p.MemoryUsage), format(p.Threads), format(p.ReadBytes), format(p.WriteBytes), format(p.OpenFiles),
+		"%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s",
+		p.ProcessKey, p.Identity, p.State, format(p.CPUMS), format(p.MemoryUsage), format(p.Threads),
+		format(p.ReadBytes), format(p.WriteBytes), format(p.OpenFiles),
 	)
 }
 

@@ -972,7 +972,7 @@ export interface components {
         CPUModes: {
             /**
              * Format: double
-             * @description Idle, waiting for disks. Not part of cpu_usage
+             * @description Waiting for disks. Not part of cpu_usage
              */
             iowait?: number;
             /**
@@ -1352,7 +1352,7 @@ export interface components {
             machine_id: string;
             /** @description Operating system, for example linux */
             os?: string;
-            /** @description Distribution and version, for example debian 12.5 */
+            /** @description Distribution and version, such as debian 12.5 */
             platform?: string;
             /**
              * Format: int64
