@@ -235,6 +235,7 @@ func TestDropRunReachesIntoTheSpool(t *testing.T) {
 
 // Random operations lose no entry, return none twice, and keep the order.
 func TestQueueAgainstAModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "model")
 		if err != nil {
@@ -243,6 +244,7 @@ func TestQueueAgainstAModel(t *testing.T) {
 		cfg := spool.Config{
 			Dir:          filepath.Join(dir, "spool"),
 			SegmentBytes: int64(rapid.IntRange(1, 5000).Draw(rt, "segment")),
+			SyncFile:     func(*os.File) error { return nil },
 		}
 		start := func() *Queue {
 			q := openDiskQueue(t, cfg)

@@ -26,6 +26,8 @@ type Config struct {
 	SyncEvery time.Duration
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
+	// SyncFile syncs a file to the disk; (*os.File).Sync by default. Tests of kills do not need the disk.
+	SyncFile func(*os.File) error
 }
 
 // Spool is a queue on disk. It is for one goroutine at a time.
@@ -68,6 +70,9 @@ func Open(cfg Config) (*Spool, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.SyncFile == nil {
+		cfg.SyncFile = (*os.File).Sync
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the spool's folder: %w", err)
@@ -225,7 +230,7 @@ func (s *Spool) Sync() error {
 	if s.file == nil || s.unsynced.IsZero() {
 		return nil
 	}
-	if err := s.file.Sync(); err != nil {
+	if err := s.cfg.SyncFile(s.file); err != nil {
 		return fmt.Errorf("sync a segment: %w", err)
 	}
 	s.unsynced = time.Time{}

@@ -271,6 +271,7 @@ func TestDamage(t *testing.T) {
 // The done file has two copies, which are written in turn. If one is damaged, the other applies. Then at most the
 // records that were removed last come out again.
 func TestDamagedCopyInTheDoneFile(t *testing.T) {
+	t.Parallel()
 	for slot, first := range []int{7, 5} { // the first copy has 4, the second 6
 		cfg := spool.Config{Dir: t.TempDir()}
 		s := open(t, cfg)
@@ -383,24 +384,47 @@ func TestAppendAgainAfterAFailure(t *testing.T) {
 func TestSyncPolicy(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(0, 0)
-	s := open(t, spool.Config{Dir: t.TempDir(), SyncEvery: 10 * time.Second, Now: func() time.Time { return now }})
-	fill(t, s, 1, 1)
-	now = now.Add(11 * time.Second)
-	fill(t, s, 2, 2) // synced here
-	if err := s.Sync(); err != nil {
-		t.Fatal(err)
+	synced := 0
+	s := open(t, spool.Config{
+		Dir:       t.TempDir(),
+		SyncEvery: 10 * time.Second,
+		Now:       func() time.Time { return now },
+		SyncFile:  func(*os.File) error { synced++; return nil },
+	})
+	for i, step := range []struct {
+		after time.Duration
+		syncs int
+	}{{0, 0}, {9 * time.Second, 0}, {time.Second, 1}, {9 * time.Second, 1}} {
+		now = now.Add(step.after)
+		fill(t, s, i+1, i+1)
+		if synced != step.syncs {
+			t.Errorf("after record %d: %d syncs, want %d", i+1, synced, step.syncs)
+		}
 	}
-	want(t, drain(t, s, 0), []int{1, 2})
+	for range 2 { // the second call has nothing to sync
+		if err := s.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if synced != 2 {
+		t.Errorf("after Sync: %d syncs, want 2", synced)
+	}
+	want(t, drain(t, s, 0), sequence(1, 4))
 }
 
 // After random operations, including kills, exactly the records that are not removed come out in order.
 func TestAgainstAModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "model")
 		if err != nil {
 			rt.Fatal(err)
 		}
-		cfg := spool.Config{Dir: dir, SegmentBytes: int64(rapid.IntRange(1, 2000).Draw(rt, "segment"))}
+		cfg := spool.Config{
+			Dir:          dir,
+			SegmentBytes: int64(rapid.IntRange(1, 2000).Draw(rt, "segment")),
+			SyncFile:     func(*os.File) error { return nil },
+		}
 		s, err := spool.Open(cfg)
 		if err != nil {
 			rt.Fatal(err)
