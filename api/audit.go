@@ -51,8 +51,9 @@ type auditListInput struct {
 }
 
 func (a *API) registerAudit() {
-	huma.Register(a.huma, withDescription("The log records changes of machines, users, tokens and settings.",
-		operation(http.MethodGet, "/api/v1/audit", "list-audit", tagAccounts, "Query the audit log")), a.listAudit)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/audit", "list-audit", tagAccounts,
+		"Query the audit log",
+		description("The log records changes of machines, users, tokens and settings.")), a.listAudit)
 }
 
 func (a *API) listAudit(ctx context.Context, in *auditListInput) (*response[AuditLog], error) {

@@ -216,7 +216,8 @@ func (m *authMatrix) operationDifferences(policy auth.Policy, operation string) 
 			}
 			got := outcome(m.send(from, operation, machineID))
 			if want := expectedOutcome(policy, from, operation, machineID, namesMachine); got != want {
-				list = append(list, fmt.Sprintf("%s from %s to %s: %s, want %s", operation, from.name, machineID, got, want))
+				list = append(list,
+					fmt.Sprintf("%s from %s to %s: %s, want %s", operation, from.name, machineID, got, want))
 			}
 		}
 	}
@@ -259,7 +260,8 @@ func (m *authMatrix) liveDifferences(policy auth.Policy, from caller, action str
 			got = "404"
 		}
 		if want := expectedOutcome(policy, from, "LIVE "+action, machineID, true); got != want {
-			list = append(list, fmt.Sprintf("live %s from %s to %s: %s, want %s", action, from.name, machineID, got, want))
+			list = append(list,
+				fmt.Sprintf("live %s from %s to %s: %s, want %s", action, from.name, machineID, got, want))
 		}
 	}
 	return list
@@ -362,7 +364,8 @@ func TestMissingRuleIsRefused(t *testing.T) {
 			if len(m.operationDifferences(policy, operation)) == 0 {
 				t.Error("no difference was found")
 			}
-			if missing := m.operationDifferences(incomplete, operation); !slices.Contains(missing, operation+" has no rule") {
+			missing := m.operationDifferences(incomplete, operation)
+			if !slices.Contains(missing, operation+" has no rule") {
 				t.Errorf("a route without a rule passes: %v", missing)
 			}
 		})
@@ -430,7 +433,8 @@ func TestUnauthenticatedRequests(t *testing.T) {
 	for _, operation := range operations {
 		method, path, _ := strings.Cut(operation, " ")
 		public := strings.HasPrefix(path, "/healthz") || strings.HasPrefix(path, "/readyz") ||
-			strings.HasPrefix(path, "/api/v1/auth/") && operation != "POST /api/v1/auth/logout" || path == "/api/v1/enrol"
+			strings.HasPrefix(path, "/api/v1/auth/") && operation != "POST /api/v1/auth/logout" ||
+			path == "/api/v1/enrol"
 		for _, credential := range []string{
 			"",
 			"Bearer swt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",

@@ -45,9 +45,9 @@ type MachineDiff struct {
 }
 
 func (a *API) registerDiff() {
-	huma.Register(a.huma, withDescription("Lists the processes that started, ended, grew and shrank.",
-		operation(http.MethodGet, "/api/v1/machines/{machine_id}/diff", "get-machine-diff", tagHistory,
-			"Compare a machine's processes at two times")), a.getDiff)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/diff", "get-machine-diff",
+		tagHistory, "Compare a machine's processes at two times",
+		description("Lists the processes that started, ended, grew and shrank.")), a.getDiff)
 }
 
 func (a *API) getDiff(ctx context.Context, in *diffInput) (*response[MachineDiff], error) {

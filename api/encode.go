@@ -41,8 +41,8 @@ func escapeControls(text []byte) []byte {
 	return escaped
 }
 
-// csvCell returns text as a cell of a CSV table. It escapes control characters as \x…, because tables are displayed in
-// terminals, and prefixes formulas with an apostrophe, because spreadsheets would execute them.
+// csvCell returns text as a cell of a CSV table. It escapes control characters as \x…, because tables are displayed
+// in terminals, and prefixes formulas with an apostrophe, because spreadsheets would execute them.
 func csvCell(text string) string {
 	text = escapeControlsInText(text)
 	if text != "" {

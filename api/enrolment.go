@@ -70,22 +70,19 @@ type enrolInput struct {
 }
 
 func (a *API) registerEnrolment() {
-	huma.Register(a.huma, withStatus(http.StatusCreated, withDescription(
-		"Uses up one use of the key. The token is bound to the machine.",
-		operation(http.MethodPost, "/api/v1/enrol", "enrol", tagEnrolment, "Exchange an enrolment key for a token"))),
-		a.enrol)
-	huma.Register(a.huma, withStatus(http.StatusCreated, withDescription(
-		"The current token stays valid until the new one is first used.",
-		operation(http.MethodPost, "/api/v1/machines/{machine_id}/token", "rotate-machine-token", tagEnrolment,
-			"Rotate an agent's token"))), a.rotateMachineToken)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/enrol", "enrol", tagEnrolment,
+		"Exchange an enrolment key for a token", status(http.StatusCreated),
+		description("Uses up one use of the key. The token is bound to the machine.")), a.enrol)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/machines/{machine_id}/token", "rotate-machine-token",
+		tagEnrolment, "Rotate an agent's token", status(http.StatusCreated),
+		description("The current token stays valid until the new one is first used.")), a.rotateMachineToken)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/enrolment-keys", "list-enrolment-keys", tagEnrolment,
 		"List active enrolment keys"), a.listEnrolmentKeys)
-	huma.Register(a.huma, withStatus(http.StatusCreated, operation(http.MethodPost, "/api/v1/enrolment-keys",
-		"add-enrolment-key", tagEnrolment, "Create an enrolment key")), a.createEnrolmentKey)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription(
-		"Tokens that agents received for the key stay valid.",
-		operation(http.MethodDelete, "/api/v1/enrolment-keys/{key_id}", "revoke-enrolment-key", tagEnrolment,
-			"Revoke an enrolment key"))), a.revokeEnrolmentKey)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/enrolment-keys", "add-enrolment-key", tagEnrolment,
+		"Create an enrolment key", status(http.StatusCreated)), a.createEnrolmentKey)
+	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/enrolment-keys/{key_id}", "revoke-enrolment-key",
+		tagEnrolment, "Revoke an enrolment key", status(http.StatusNoContent),
+		description("Tokens that agents received for the key stay valid.")), a.revokeEnrolmentKey)
 }
 
 func (a *API) enrol(ctx context.Context, in *enrolInput) (*response[AgentTokenView], error) {

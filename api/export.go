@@ -33,11 +33,12 @@ const (
 )
 
 func (a *API) registerExport() {
-	op := withDescription("Streams a time window of any length, oldest first. If the connection closes before the end of "+
-		"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, control characters "+
-		"are escaped as \\x…, and values that a spreadsheet would treat as formulas begin with an apostrophe.",
-		operation(http.MethodGet, "/api/v1/machines/{machine_id}/export", "export-machine", tagHistory,
-			"Export a machine's snapshots"))
+	op := operation(http.MethodGet, "/api/v1/machines/{machine_id}/export", "export-machine", tagHistory,
+		"Export a machine's snapshots",
+		description("Streams a time window of any length, oldest first. If the connection closes before the end of "+
+			"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, control "+
+			"characters are escaped as \\x…, and values that a spreadsheet would treat as formulas begin with an "+
+			"apostrophe."))
 	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "Snapshots",
@@ -139,8 +140,9 @@ type csvWriter struct {
 
 func (e *csvWriter) begin() error {
 	if e.processes {
-		return e.w.Write([]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line", "user",
-			"state", "cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes", "open_files", "cgroup"})
+		return e.w.Write([]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line",
+			"user", "state", "cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes",
+			"open_files", "cgroup"})
 	}
 	return e.w.Write([]string{"timestamp", "interval_ms", "cpu_usage", "load1", "load5", "load15", "uptime_ms",
 		"total_ram", "used_ram", "available_ram", "total_swap", "used_swap",
@@ -156,9 +158,9 @@ func (e *csvWriter) write(state *snapshot.State) error {
 	timestamp, interval := state.Timestamp.String(), strconv.FormatInt(state.IntervalMS, 10)
 	if !e.processes {
 		m := &state.Machine
-		return e.w.Write([]string{timestamp, interval, float(m.CPUUsage), float(m.Load1), float(m.Load5), float(m.Load15),
-			integer(m.UptimeMS), integer(m.TotalRAM), integer(m.UsedRAM), integer(m.AvailableRAM), integer(m.TotalSwap),
-			integer(m.UsedSwap), integer(m.TotalDisk), integer(m.UsedDisk), integer(m.AvailableDisk)})
+		return e.w.Write([]string{timestamp, interval, float(m.CPUUsage), float(m.Load1), float(m.Load5),
+			float(m.Load15), integer(m.UptimeMS), integer(m.TotalRAM), integer(m.UsedRAM), integer(m.AvailableRAM),
+			integer(m.TotalSwap), integer(m.UsedSwap), integer(m.TotalDisk), integer(m.UsedDisk), integer(m.AvailableDisk)})
 	}
 	for i := range state.Processes {
 		p := &state.Processes[i]
@@ -168,8 +170,8 @@ func (e *csvWriter) write(state *snapshot.State) error {
 		}
 		if err := e.w.Write([]string{timestamp, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)),
 			csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State, integer(p.CPUMS), float(p.CPUUsage),
-			integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes), integer(p.OpenFiles),
-			csvCell(p.Cgroup)}); err != nil {
+			integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes),
+			integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
 			return err
 		}
 	}

@@ -38,9 +38,9 @@ type ProcessMatches struct {
 }
 
 func (a *API) registerFindProcesses() {
-	huma.Register(a.huma, withDescription("Searches by name or command line, at a time or in a time window.",
-		operation(http.MethodGet, "/api/v1/processes", "find-processes", tagHistory,
-			"Find the machines that ran a process")), a.findProcesses)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes", "find-processes", tagHistory,
+		"Find the machines that ran a process",
+		description("Searches by name or command line, at a time or in a time window.")), a.findProcesses)
 }
 
 func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*response[ProcessMatches], error) {

@@ -39,13 +39,15 @@ type logoutResponse struct {
 func (a *API) registerLogin() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/auth/methods", "get-login-methods", tagSignIn,
 		"Get the sign-in methods"), a.getLoginMethods)
-	huma.Register(a.huma, withDescription("Requires the secret of a setup link. Also signs in.",
-		operation(http.MethodPost, "/api/v1/auth/setup", "setup", tagSignIn, "Create the first administrator")), a.setup)
-	huma.Register(a.huma, withDescription("Starts a session in a cookie, for browsers. Programs use tokens instead. "+
-		"If the status is 401 with the code code_needed, send the request again with the one-time code.",
-		operation(http.MethodPost, "/api/v1/auth/login", "login", tagSignIn, "Sign in")), a.login)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, operation(http.MethodPost, "/api/v1/auth/logout", "logout",
-		tagSignIn, "Sign out")), a.logout)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/auth/setup", "setup", tagSignIn,
+		"Create the first administrator",
+		description("Requires the secret of a setup link. Also signs in.")), a.setup)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/auth/login", "login", tagSignIn,
+		"Sign in",
+		description("Starts a session in a cookie, for browsers. Programs use tokens instead. If the status is 401 "+
+			"with the code code_needed, send the request again with the one-time code.")), a.login)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/auth/logout", "logout", tagSignIn,
+		"Sign out", status(http.StatusNoContent)), a.logout)
 }
 
 func (a *API) getLoginMethods(ctx context.Context, _ *struct{}) (*response[LoginMethods], error) {

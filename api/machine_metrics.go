@@ -29,9 +29,9 @@ type MachineMetrics struct {
 }
 
 func (a *API) registerMachineMetrics() {
-	huma.Register(a.huma, withDescription("Returns averages, maxima and totals for each point.",
-		operation(http.MethodGet, "/api/v1/machines/{machine_id}/metrics", "get-machine-metrics", tagHistory,
-			"Get a machine's system metrics over time")), a.getMachineMetrics)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/metrics", "get-machine-metrics",
+		tagHistory, "Get a machine's system metrics over time",
+		description("Returns averages, maxima and totals for each point.")), a.getMachineMetrics)
 }
 
 func (a *API) getMachineMetrics(ctx context.Context, in *machineMetricsInput) (*response[MachineMetrics], error) {

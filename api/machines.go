@@ -132,21 +132,22 @@ type machinePatchInput struct {
 }
 
 func (a *API) registerMachines() {
-	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines", "list-machines", tagMachines, "List machines"),
-		a.listMachines)
-	huma.Register(a.huma, withStatus(http.StatusCreated, withDescription("Agents call it. The status is 200 if the "+
-		"machine was registered before.", operation(http.MethodPost, "/api/v1/machines", "register-machine", tagMachines,
-		"Register or update a machine"))), a.registerMachine)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines", "list-machines", tagMachines,
+		"List machines"), a.listMachines)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/machines", "register-machine", tagMachines,
+		"Register or update a machine", status(http.StatusCreated),
+		description("Agents call it. The status is 200 if the machine was registered before.")), a.registerMachine)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}", "get-machine", tagMachines,
 		"Get a machine"), a.getMachine)
-	huma.Register(a.huma, withDescription("The change takes effect at the agent's next report.",
-		operation(http.MethodPatch, "/api/v1/machines/{machine_id}", "patch-machine", tagMachines,
-			"Change a machine's configuration")), a.patchMachine)
+	huma.Register(a.huma, operation(http.MethodPatch, "/api/v1/machines/{machine_id}", "patch-machine", tagMachines,
+		"Change a machine's configuration",
+		description("The change takes effect at the agent's next report.")), a.patchMachine)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/config", "get-machine-config",
 		tagMachines, "Get a machine's configuration"), a.getConfig)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("Deletes the machine's history too. An agent "+
-		"that is still running registers the machine again.", operation(http.MethodDelete,
-		"/api/v1/machines/{machine_id}", "delete-machine", tagMachines, "Delete a machine"))), a.deleteMachine)
+	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/machines/{machine_id}", "delete-machine", tagMachines,
+		"Delete a machine", status(http.StatusNoContent),
+		description("Deletes the machine's history too. An agent that is still running registers the machine again.")),
+		a.deleteMachine)
 }
 
 func (a *API) listMachines(ctx context.Context, in *machineListInput) (*response[MachineList], error) {

@@ -65,27 +65,27 @@ type confirmTOTPInput struct {
 }
 
 func (a *API) registerMe() {
-	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/me", "get-me", tagMe, "Get the caller's account"), a.getMe)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("Ends the caller's other sessions.",
-		operation(http.MethodPost, "/api/v1/me/password", "change-my-password", tagMe, "Change your password"))),
-		a.changeMyPassword)
-	huma.Register(a.huma, withDescription("The key is active after you confirm it with a code.",
-		operation(http.MethodPost, "/api/v1/me/totp", "offer-totp", tagMe, "Create a key for one-time codes")),
-		a.createTOTPKey)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("From then on, sign-in requires a code.",
-		operation(http.MethodPost, "/api/v1/me/totp/confirm", "confirm-totp", tagMe, "Activate a key for one-time codes"))),
-		a.confirmTOTP)
-	huma.Register(a.huma, withStatus(http.StatusNoContent,
-		operation(http.MethodPost, "/api/v1/me/totp/remove", "remove-totp", tagMe, "Turn off one-time codes")),
-		a.removeTOTP)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/me", "get-me", tagMe,
+		"Get the caller's account"), a.getMe)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/me/password", "change-my-password", tagMe,
+		"Change your password", status(http.StatusNoContent),
+		description("Ends the caller's other sessions.")), a.changeMyPassword)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/me/totp", "offer-totp", tagMe,
+		"Create a key for one-time codes",
+		description("The key is active after you confirm it with a code.")), a.createTOTPKey)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/me/totp/confirm", "confirm-totp", tagMe,
+		"Activate a key for one-time codes", status(http.StatusNoContent),
+		description("From then on, sign-in requires a code.")), a.confirmTOTP)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/me/totp/remove", "remove-totp", tagMe,
+		"Turn off one-time codes", status(http.StatusNoContent)), a.removeTOTP)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/me/preferences", "get-my-preferences", tagMe,
 		"Get your display preferences"), a.getMyPreferences)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, operation(http.MethodPut, "/api/v1/me/preferences",
-		"set-my-preferences", tagMe, "Set your display preferences")), a.setMyPreferences)
+	huma.Register(a.huma, operation(http.MethodPut, "/api/v1/me/preferences", "set-my-preferences", tagMe,
+		"Set your display preferences", status(http.StatusNoContent)), a.setMyPreferences)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/me/sessions", "list-my-sessions", tagMe,
 		"List your sessions"), a.listMySessions)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, operation(http.MethodDelete,
-		"/api/v1/me/sessions/{session_id}", "end-my-session", tagMe, "End one of your sessions")), a.endMySession)
+	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/me/sessions/{session_id}", "end-my-session", tagMe,
+		"End one of your sessions", status(http.StatusNoContent)), a.endMySession)
 }
 
 func (a *API) getMe(ctx context.Context, _ *struct{}) (*response[CurrentUserView], error) {

@@ -109,7 +109,8 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 		return
 	}
 	if err := a.origin.Check(c.Request); err != nil {
-		a.abort(c, problem.New(http.StatusForbidden, "cross_origin", "Pages of other origins may not send this request."))
+		a.abort(c, problem.New(http.StatusForbidden, "cross_origin",
+			"Pages of other origins may not send this request."))
 	}
 }
 

@@ -69,22 +69,24 @@ func jsonContent(schemas huma.Registry, v any) map[string]*huma.MediaType {
 func withProblems(
 	schemas huma.Registry, responses map[string]*huma.Response, statuses ...string,
 ) map[string]*huma.Response {
+	schema := schemaOf(schemas, problem.Problem{})
 	for _, status := range statuses {
 		responses[status] = &huma.Response{
 			Description: "A problem",
-			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf(schemas, problem.Problem{})}},
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 		}
 	}
 	return responses
 }
 
 func describeIngest(schemas huma.Registry) *huma.Operation {
-	op := withDescription("The body may be compressed with gzip or zstd (Content-Encoding). The server responds after "+
-		"it has committed the batch. A batch is stored completely or not at all. Snapshots that are stored already are "+
-		"counted as duplicates. After 409 full_snapshot_needed or out_of_order, the next snapshot must be a full one. "+
-		"After 413, 429 or 503, send the batch again, in smaller batches or after the time in Retry-After. "+
-		"docs/limits.md lists the limits.",
-		operation(http.MethodPost, ingestPath, "post-snapshots", tagSnapshots, "Store a batch of snapshots"))
+	op := operation(http.MethodPost, ingestPath, "post-snapshots", tagSnapshots,
+		"Store a batch of snapshots",
+		description("The body may be compressed with gzip or zstd (Content-Encoding). The server responds after it "+
+			"has committed the batch. A batch is stored completely or not at all. Snapshots that are stored already "+
+			"are counted as duplicates. After 409 full_snapshot_needed or out_of_order, the next snapshot must be a "+
+			"full one. After 413, 429 or 503, send the batch again, in smaller batches or after the time in "+
+			"Retry-After. docs/limits.md lists the limits."))
 	op.RequestBody = &huma.RequestBody{Required: true, Content: jsonContent(schemas, snapshot.Batch{})}
 	op.Responses = withProblems(schemas, map[string]*huma.Response{
 		"200": {Description: "The heartbeat was received", Content: jsonContent(schemas, snapshot.Ack{})},
@@ -94,11 +96,12 @@ func describeIngest(schemas huma.Registry) *huma.Operation {
 }
 
 func describeLive(schemas huma.Registry) *huma.Operation {
-	op := withDescription("Opens a WebSocket. Send LiveRequest objects to subscribe to any number of machines, and "+
-		"receive LiveMessage objects. After a lost connection, subscribe with since to get what you missed. The server "+
-		"closes the socket with 4401 when the session or token becomes invalid, and with 4403 when the caller loses "+
-		"access to a subscribed machine.",
-		operation(http.MethodGet, livePath, "live", tagLive, "Subscribe to live snapshots"))
+	op := operation(http.MethodGet, livePath, "live", tagLive,
+		"Subscribe to live snapshots",
+		description("Opens a WebSocket. Send LiveRequest objects to subscribe to any number of machines, and receive "+
+			"LiveMessage objects. After a lost connection, subscribe with since to get what you missed. The server "+
+			"closes the socket with 4401 when the session or token becomes invalid, and with 4403 when the caller "+
+			"loses access to a subscribed machine."))
 	op.Responses = withProblems(schemas, map[string]*huma.Response{"101": {
 		Description: "The WebSocket is open. Its messages have the schema LiveMessage",
 		Content:     jsonContent(schemas, broadcaster.LiveMessage{}),

@@ -23,9 +23,9 @@ const (
 // response is a response with a body and no headers.
 type response[T any] struct{ Body T }
 
-// operation returns the description of an operation. It responds with status 200, or 204 if it has no body.
-func operation(method, path, id, tag, summary string) huma.Operation {
-	return huma.Operation{
+// operation returns the description of an operation. It responds with status 200 unless an option sets another one.
+func operation(method, path, id, tag, summary string, options ...func(*huma.Operation)) huma.Operation {
+	op := huma.Operation{
 		OperationID:  id,
 		Method:       method,
 		Path:         path,
@@ -33,16 +33,18 @@ func operation(method, path, id, tag, summary string) huma.Operation {
 		Summary:      summary,
 		MaxBodyBytes: maxSmallBody,
 	}
-}
-
-// withStatus sets the status of a successful response.
-func withStatus(status int, op huma.Operation) huma.Operation {
-	op.DefaultStatus = status
+	for _, option := range options {
+		option(&op)
+	}
 	return op
 }
 
-// withDescription sets the description.
-func withDescription(description string, op huma.Operation) huma.Operation {
-	op.Description = description
-	return op
+// status sets the status of a successful response.
+func status(code int) func(*huma.Operation) {
+	return func(op *huma.Operation) { op.DefaultStatus = code }
+}
+
+// description sets the text that explains an operation.
+func description(text string) func(*huma.Operation) {
+	return func(op *huma.Operation) { op.Description = text }
 }

@@ -75,11 +75,12 @@ type ProcessHistory struct {
 }
 
 func (a *API) registerProcessHistory() {
-	huma.Register(a.huma, withDescription("Returns the history of one process (pid), or of all processes with one name.",
-		operation(http.MethodGet, "/api/v1/machines/{machine_id}/processes/history", "get-process-history", tagHistory,
-			"Get the history of a machine's process")), a.getProcessHistory)
-	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes/history", "get-fleet-process-history", tagHistory,
-		"Get the history of all processes with one name"),
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/processes/history",
+		"get-process-history", tagHistory, "Get the history of a machine's process",
+		description("Returns the history of one process (pid), or of all processes with one name.")),
+		a.getProcessHistory)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes/history", "get-fleet-process-history",
+		tagHistory, "Get the history of all processes with one name"),
 		func(ctx context.Context, in *fleetProcessHistoryInput) (*response[ProcessHistory], error) {
 			return a.nameHistory(ctx, "", in.Name, &in.ProcessHistoryQuery)
 		})

@@ -120,6 +120,7 @@ func TestCrossSiteRequests(t *testing.T) {
 	cookies := s.login("alice").cookies()
 	host := strings.TrimPrefix(s.url, "http://")
 	handshake := []string{"Upgrade", "websocket", "Connection", "Upgrade"}
+	foreignHandshake := append(slices.Clone(handshake), "Origin", "https://evil.example")
 	crossSite := []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}
 	sameOrigin := []string{"Sec-Fetch-Site", "same-origin", "Origin", s.url}
 	for name, test := range map[string]struct {
@@ -138,7 +139,7 @@ func TestCrossSiteRequests(t *testing.T) {
 		"another site, opaque origin": {"POST", "/api/v1/me/totp", []string{"Origin", "null"}, 403},
 		"another site reads":          {"GET", "/api/v1/me", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		"own host, another port":      {"POST", "/api/v1/me/totp", []string{"Origin", "http://127.0.0.1:1"}, 403},
-		"WebSocket of another site":   {"GET", "/api/v1/live", append(handshake, "Origin", "https://evil.example"), 403},
+		"WebSocket of another site":   {"GET", "/api/v1/live", foreignHandshake, 403},
 		"WebSocket without Origin":    {"GET", "/api/v1/live", handshake, 403},
 	} {
 		got := s.withCookies(test.method, test.path, "", cookies, append([]string{"Host", host}, test.header...)...)
@@ -224,7 +225,7 @@ func TestAdministration(t *testing.T) {
 		{"PATCH", "/api/v1/users/nobody", `{"disabled": true}`, 404, ""},
 		{"PATCH", "/api/v1/users/bob", `{}`, 422, ""},
 		{"PATCH", "/api/v1/users/bob", `{"password": "bob"}`, 422, "password"},
-		{"POST", "/api/v1/tokens", `{"name": "t", "role": "user", "expires_at": "2020-01-01T00:00:00Z"}`, 422, "expires_at"},
+		{"POST", "/api/v1/tokens", `{"name":"t","role":"user","expires_at":"2020-01-01T00:00:00Z"}`, 422, "expires_at"},
 		{"POST", "/api/v1/tokens", `{"name": "t", "role": "user", "scopes": ["everything"]}`, 422, "scopes[0]"},
 		{"POST", "/api/v1/tokens", `{"name": "t", "role": "agent"}`, 422, "machine_id"},
 		{"DELETE", "/api/v1/tokens/999", ``, 404, ""},

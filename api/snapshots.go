@@ -78,12 +78,12 @@ type snapshotAtInput struct {
 }
 
 func (a *API) registerSnapshots() {
-	huma.Register(a.huma, withDescription("Without a time window, returns the latest snapshot.",
-		operation(http.MethodGet, "/api/v1/machines/{machine_id}/snapshots", "list-snapshots", tagSnapshots,
-			"List a machine's snapshots")), a.listSnapshots)
-	huma.Register(a.huma, withDescription("Returns the last snapshot at or before the time, with every process.",
-		operation(http.MethodGet, "/api/v1/machines/{machine_id}/at", "get-machine-at", tagSnapshots,
-			"Get a machine's snapshot at a time")), a.getSnapshotAt)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/snapshots", "list-snapshots",
+		tagSnapshots, "List a machine's snapshots",
+		description("Without a time window, returns the latest snapshot.")), a.listSnapshots)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/at", "get-machine-at", tagSnapshots,
+		"Get a machine's snapshot at a time",
+		description("Returns the last snapshot at or before the time, with every process.")), a.getSnapshotAt)
 }
 
 func (a *API) listSnapshots(ctx context.Context, in *snapshotListInput) (*response[SnapshotList], error) {
@@ -93,7 +93,8 @@ func (a *API) listSnapshots(ctx context.Context, in *snapshotListInput) (*respon
 		if err != nil {
 			return nil, a.problemOf(ctx, err)
 		}
-		return &response[SnapshotList]{SnapshotList{Results: []SnapshotView{in.snapshotView(state, withProcesses)}}}, nil
+		latest := in.snapshotView(state, withProcesses)
+		return &response[SnapshotList]{SnapshotList{Results: []SnapshotView{latest}}}, nil
 	}
 	page, err := a.parseRange(in, withProcesses)
 	if err != nil {

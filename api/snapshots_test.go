@@ -47,7 +47,8 @@ func testSnapshotsOfARange(t *testing.T, s *testServer) {
 	}
 	var all []snapshot.Time
 	for cursor, pages := "", 0; ; pages++ {
-		p := decode[page[api.SnapshotView]](t, s.get("/api/v1/machines/range/snapshots?since=1h&limit=7&cursor=%s", cursor))
+		got := s.get("/api/v1/machines/range/snapshots?since=1h&limit=7&cursor=%s", cursor)
+		p := decode[page[api.SnapshotView]](t, got)
 		for _, view := range p.Results {
 			all = append(all, view.Timestamp)
 		}
@@ -85,7 +86,8 @@ func testTreeAndExclude(t *testing.T, s *testServer) {
 		t.Errorf("usage %v, want 12.5; unknown usage %v, want null", usage, tree[0].CPUUsage)
 	}
 	later := recentTime().Add(time.Minute)
-	without := decode[view](t, s.get("/api/v1/machines/tree/at?time=%s&process_tree=1&exclude=sh&exclude=nothing", later))
+	without := decode[view](t,
+		s.get("/api/v1/machines/tree/at?time=%s&process_tree=1&exclude=sh&exclude=nothing", later))
 	if len(without.ProcessTree) != 1 || without.ProcessTree[0].Children[0].PID != 3 {
 		t.Errorf("without sh: %+v", without.ProcessTree)
 	}

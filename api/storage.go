@@ -40,9 +40,9 @@ func (a *API) registerStorage() {
 		"Get the size of the database"), a.getStorage)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/storage/retention", "get-retention", tagStorage,
 		"Get the retention settings"), a.getRetention)
-	huma.Register(a.huma, withDescription("Data beyond the new retention is deleted within moments.",
-		operation(http.MethodPatch, "/api/v1/storage/retention", "change-retention", tagStorage,
-			"Change the retention settings")), a.changeRetention)
+	huma.Register(a.huma, operation(http.MethodPatch, "/api/v1/storage/retention", "change-retention", tagStorage,
+		"Change the retention settings",
+		description("Data beyond the new retention is deleted within moments.")), a.changeRetention)
 }
 
 func (a *API) getStorage(ctx context.Context, _ *struct{}) (*response[StorageView], error) {

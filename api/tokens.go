@@ -70,11 +70,11 @@ type tokenListInput struct {
 func (a *API) registerTokens() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/tokens", "list-tokens", tagAccounts,
 		"List the tokens of programs and agents"), a.listTokens)
-	huma.Register(a.huma, withStatus(http.StatusCreated, operation(http.MethodPost, "/api/v1/tokens", "add-token",
-		tagAccounts, "Create a token")), a.createToken)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("The token is invalid at once.",
-		operation(http.MethodDelete, "/api/v1/tokens/{token_id}", "revoke-token", tagAccounts, "Revoke a token"))),
-		a.revokeToken)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/tokens", "add-token", tagAccounts,
+		"Create a token", status(http.StatusCreated)), a.createToken)
+	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/tokens/{token_id}", "revoke-token", tagAccounts,
+		"Revoke a token", status(http.StatusNoContent),
+		description("The token is invalid at once.")), a.revokeToken)
 }
 
 func (a *API) createToken(ctx context.Context, in *struct{ Body newToken }) (*response[TokenWithSecretView], error) {

@@ -54,12 +54,13 @@ type processTrendsInput struct {
 }
 
 func (a *API) registerTrends() {
-	huma.Register(a.huma, withDescription("Returns 60 points per machine, for sparklines.",
-		operation(http.MethodGet, "/api/v1/trends", "get-machine-trends", tagHistory,
-			"Get the last hour of several machines")), a.getMachineTrends)
-	huma.Register(a.huma, withDescription("Returns 60 points per process, for sparklines. The window must be at most an "+
-		"hour long.", operation(http.MethodGet, "/api/v1/machines/{machine_id}/processes/trends", "get-process-trends",
-		tagHistory, "Get the CPU usage of a machine's processes over time")), a.getProcessTrends)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/trends", "get-machine-trends", tagHistory,
+		"Get the last hour of several machines",
+		description("Returns 60 points per machine, for sparklines.")), a.getMachineTrends)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/processes/trends",
+		"get-process-trends", tagHistory, "Get the CPU usage of a machine's processes over time",
+		description("Returns 60 points per process, for sparklines. The window must be at most an hour long.")),
+		a.getProcessTrends)
 }
 
 func (a *API) getMachineTrends(ctx context.Context, in *machineTrendsInput) (*response[MachineTrends], error) {

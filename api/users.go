@@ -63,19 +63,20 @@ type userPatch struct {
 }
 
 func (a *API) registerUsers() {
-	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/users", "list-users", tagAccounts, "List users"),
-		a.listUsers)
-	huma.Register(a.huma, withStatus(http.StatusCreated, operation(http.MethodPost, "/api/v1/users", "add-user",
-		tagAccounts, "Create a user with a password")), a.createUser)
-	huma.Register(a.huma, withDescription("Changes take effect at once.", operation(http.MethodPatch,
-		"/api/v1/users/{name}", "change-user", tagAccounts, "Update a user")), a.updateUser)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, withDescription("Ends the user's sessions.",
-		operation(http.MethodDelete, "/api/v1/users/{name}", "delete-user", tagAccounts, "Delete a user"))), a.deleteUser)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/users", "list-users", tagAccounts,
+		"List users"), a.listUsers)
+	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/users", "add-user", tagAccounts,
+		"Create a user with a password", status(http.StatusCreated)), a.createUser)
+	huma.Register(a.huma, operation(http.MethodPatch, "/api/v1/users/{name}", "change-user", tagAccounts,
+		"Update a user",
+		description("Changes take effect at once.")), a.updateUser)
+	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/users/{name}", "delete-user", tagAccounts,
+		"Delete a user", status(http.StatusNoContent),
+		description("Ends the user's sessions.")), a.deleteUser)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/users/{name}/sessions", "list-user-sessions", tagAccounts,
 		"List a user's sessions"), a.listUserSessions)
-	huma.Register(a.huma, withStatus(http.StatusNoContent, operation(http.MethodDelete,
-		"/api/v1/users/{name}/sessions/{session_id}", "end-user-session", tagAccounts, "End a user's session")),
-		a.endUserSession)
+	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/users/{name}/sessions/{session_id}", "end-user-session",
+		tagAccounts, "End a user's session", status(http.StatusNoContent)), a.endUserSession)
 }
 
 func (a *API) listUsers(ctx context.Context, _ *struct{}) (*response[UserList], error) {

@@ -63,7 +63,8 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := auth.New(auth.Config{PasswordParams: FastPasswordParams(), Now: cfg.Now}, s.Accounts(), storetest.Logger())
+	authConfig := auth.Config{PasswordParams: FastPasswordParams(), Now: cfg.Now}
+	service, err := auth.New(authConfig, s.Accounts(), storetest.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
