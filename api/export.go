@@ -160,7 +160,8 @@ func (e *csvWriter) write(state *snapshot.State) error {
 		m := &state.Machine
 		return e.w.Write([]string{timestamp, interval, float(m.CPUUsage), float(m.Load1), float(m.Load5),
 			float(m.Load15), integer(m.UptimeMS), integer(m.TotalRAM), integer(m.UsedRAM), integer(m.AvailableRAM),
-			integer(m.TotalSwap), integer(m.UsedSwap), integer(m.TotalDisk), integer(m.UsedDisk), integer(m.AvailableDisk)})
+			integer(m.TotalSwap), integer(m.UsedSwap), integer(m.TotalDisk), integer(m.UsedDisk),
+			integer(m.AvailableDisk)})
 	}
 	for i := range state.Processes {
 		p := &state.Processes[i]

@@ -8,7 +8,7 @@ import (
 )
 
 func testInvalidRequests(t *testing.T, s *testServer) {
-	s.postSnapshots("bad", recentTime(), 3)
+	s.postSnapshots("x", recentTime(), 3)
 	for _, test := range []struct {
 		path, code, field string
 		status            int
@@ -16,21 +16,24 @@ func testInvalidRequests(t *testing.T, s *testServer) {
 		{"/api/v1/machines/nobody", "unknown_machine", "", 404},
 		{"/api/v1/machines/nobody/snapshots?since=1h", "unknown_machine", "", 404},
 		{"/api/v1/machines/nobody/at?time=2026-11-23T03:12:00Z", "unknown_machine", "", 404},
-		{"/api/v1/machines/bad/at?time=2020-11-23T03:12:00Z", "no_snapshot", "", 404},
-		{"/api/v1/machines/bad/at", "invalid_field", "time", 422},
-		{"/api/v1/machines/bad/at?time=noon", "invalid_field", "time", 422},
-		{"/api/v1/machines/bad/at?time=0000-01-01T00:00:00Z", "invalid_field", "time", 422},
-		{"/api/v1/machines/bad/snapshots?since=yesterday", "invalid_field", "since", 422},
-		{"/api/v1/machines/bad/snapshots?since=999999999w", "invalid_field", "since", 422},
-		{"/api/v1/machines/bad/snapshots?since=1h&from=2026-11-23T03:12:00Z", "invalid_field", "since", 422},
-		{"/api/v1/machines/bad/snapshots?to=2026-11-23T03:12:00Z", "invalid_field", "from", 422},
-		{"/api/v1/machines/bad/snapshots?from=2026-11-23T03:12:00Z&to=2026-11-22T00:00:00Z", "invalid_field", "from", 422},
-		{"/api/v1/machines/bad/snapshots?since=1h&limit=0", "invalid_field", "limit", 422},
-		{"/api/v1/machines/bad/snapshots?since=1h&limit=1000000000", "invalid_field", "limit", 422},
-		{"/api/v1/machines/bad/snapshots?since=1h&limit=101&include_processes=1", "invalid_field", "limit", 422},
-		{"/api/v1/machines/bad/snapshots?since=1h&include_processes=perhaps", "invalid_field", "include_processes", 422},
-		{"/api/v1/machines/bad/snapshots?sinc=1h", "invalid_field", "sinc", 422},
-		{"/api/v1/machines/bad/snapshots?cursor=xyz", "invalid_field", "cursor", 422},
+		{"/api/v1/machines/x/at?time=2020-11-23T03:12:00Z", "no_snapshot", "", 404},
+		{"/api/v1/machines/x/at", "invalid_field", "time", 422},
+		{"/api/v1/machines/x/at?time=noon", "invalid_field", "time", 422},
+		{"/api/v1/machines/x/at?time=0000-01-01T00:00:00Z", "invalid_field", "time", 422},
+		{"/api/v1/machines/x/snapshots?since=yesterday", "invalid_field", "since", 422},
+		{"/api/v1/machines/x/snapshots?since=999999999w", "invalid_field", "since", 422},
+		{"/api/v1/machines/x/snapshots?since=1h&from=2026-11-23T03:12:00Z", "invalid_field", "since", 422},
+		{"/api/v1/machines/x/snapshots?to=2026-11-23T03:12:00Z", "invalid_field", "from", 422},
+		{
+			"/api/v1/machines/x/snapshots?from=2026-11-23T03:12:00Z&to=2026-11-23T03:11:00Z",
+			"invalid_field", "from", 422,
+		},
+		{"/api/v1/machines/x/snapshots?since=1h&limit=0", "invalid_field", "limit", 422},
+		{"/api/v1/machines/x/snapshots?since=1h&limit=1000000000", "invalid_field", "limit", 422},
+		{"/api/v1/machines/x/snapshots?since=1h&limit=101&include_processes=1", "invalid_field", "limit", 422},
+		{"/api/v1/machines/x/snapshots?since=1h&include_processes=perhaps", "invalid_field", "include_processes", 422},
+		{"/api/v1/machines/x/snapshots?sinc=1h", "invalid_field", "sinc", 422},
+		{"/api/v1/machines/x/snapshots?cursor=xyz", "invalid_field", "cursor", 422},
 		{"/api/v1/machines?cursor=eHh4", "invalid_field", "cursor", 422},
 		{"/api/v1/machines?limit=many", "invalid_field", "limit", 422},
 		{"/api/v1/machines/a%20b", "invalid_field", "machine_id", 422},
@@ -50,7 +53,7 @@ func testInvalidRequests(t *testing.T, s *testServer) {
 			}
 		})
 	}
-	got := s.get("/api/v1/machines/bad/snapshots?since=3650d&limit=1000")
+	got := s.get("/api/v1/machines/x/snapshots?since=3650d&limit=1000")
 	if list := decode[page[api.SnapshotView]](t, got).Results; len(list) != 3 {
 		t.Errorf("ten years: %s", got.text)
 	}
