@@ -1,6 +1,5 @@
-// Package accounts reads and writes who may do what: users with their sessions and
-// devices, tokens, enrolment keys and the audit log. It knows rows and no rules;
-// package auth has those. Of secrets it sees only hashes.
+// Package accounts stores users with their sessions and devices, tokens, enrolment keys and the audit log.
+// The rules of access control are in package auth. Secrets are stored as hashes.
 package accounts
 
 import (
@@ -13,23 +12,23 @@ import (
 )
 
 var (
-	// ErrNotFound says that there is no such row, or that it does not count any more.
-	ErrNotFound = errors.New("there is no such account, session, token or key")
-	// ErrExists says that the name is taken.
-	ErrExists = errors.New("the name is taken")
-	// ErrEnrolled says that a machine has a token already.
-	ErrEnrolled = errors.New("the machine has a token already")
-	// ErrLastAdmin says that a change would leave nobody who can administer.
-	ErrLastAdmin = errors.New("it is the last administrator who can log in")
+	// ErrNotFound means that the row does not exist or is no longer valid.
+	ErrNotFound = errors.New("no such account, session, token or key")
+	// ErrExists means that the name is already in use.
+	ErrExists = errors.New("the name is already in use")
+	// ErrEnrolled means that the machine already has a token.
+	ErrEnrolled = errors.New("the machine already has a token")
+	// ErrLastAdmin means that no administrator would be left after a change.
+	ErrLastAdmin = errors.New("this is the last administrator who can log in")
 )
 
-// Accounts is the tables of who may do what. It is safe for concurrent use.
+// Accounts accesses the tables of accounts. It is safe for concurrent use.
 type Accounts struct{ pool *pgxpool.Pool }
 
-// New returns the tables of a migrated database.
+// New returns the Accounts of a migrated database.
 func New(pool *pgxpool.Pool) *Accounts { return &Accounts{pool: pool} }
 
-// one collects a row, or returns ErrNotFound.
+// one returns the only row, or ErrNotFound.
 func one[T any](rows pgx.Rows, err error, what string, scan pgx.RowToFunc[T]) (*T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -44,7 +43,7 @@ func one[T any](rows pgx.Rows, err error, what string, scan pgx.RowToFunc[T]) (*
 	return &v, nil
 }
 
-// list collects rows.
+// list returns all rows.
 func list[T any](rows pgx.Rows, err error, what string, scan pgx.RowToFunc[T]) ([]T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -56,7 +55,7 @@ func list[T any](rows pgx.Rows, err error, what string, scan pgx.RowToFunc[T]) (
 	return all, nil
 }
 
-// changed turns the outcome of a statement that must meet a row into an error.
+// changed returns ErrNotFound if a statement affected no row.
 func changed(tag pgconn.CommandTag, err error, what string) error {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "23505" {
 		return ErrExists

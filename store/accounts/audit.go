@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Entry is a line of the audit log: who did what to what.
+// Entry is an entry of the audit log.
 type Entry struct {
 	ID        int64
 	At        time.Time
@@ -48,15 +48,15 @@ func (a *Accounts) Record(ctx context.Context, e *Entry) error {
 	return nil
 }
 
-// AuditQuery asks for entries, the newest first. Empty texts mean any.
+// AuditQuery selects entries, the newest first. Empty strings match any value.
 type AuditQuery struct {
 	Actor, Action, Target string
 	From, To              time.Time
-	BeforeID              int64 // 0 for the newest
+	BeforeID              int64 // 0 to start with the newest
 	Limit                 int
 }
 
-// Audit reads entries.
+// Audit returns entries of the audit log.
 func (a *Accounts) Audit(ctx context.Context, q AuditQuery) ([]Entry, error) {
 	rows, err := a.pool.Query(ctx, `SELECT id, at, actor, action, target, detail, address, request_id FROM audit_log
 		WHERE at >= $1 AND at < $2 AND ($3 = 0 OR id < $3) AND ($4 = '' OR actor = $4) AND ($5 = '' OR action = $5) AND ($6 = '' OR target = $6)

@@ -9,13 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Key is an enrolment key: agents turn it into tokens of their own.
+// Key is an enrolment key. Agents exchange it for tokens.
 type Key struct {
 	ID        int64
 	Name      string
-	Tags      []string // of the machines that enrol with it
+	Tags      []string // tags of the machines that enrol with it
 	UsesLeft  *int     // nil for no limit
-	TakesOver bool     // may give a new token to a machine that has one
+	TakesOver bool     // whether machines that already have a token may enrol again
 	CreatedAt time.Time
 	CreatedBy string
 	ExpiresAt *time.Time
@@ -34,16 +34,15 @@ func (k *Key) values(hash []byte) []any {
 	return []any{hash, k.Name, tags(k.Tags), k.UsesLeft, k.TakesOver, k.CreatedAt, k.CreatedBy, k.ExpiresAt}
 }
 
-// CreateKey adds an enrolment key and sets its ID.
+// CreateKey creates an enrolment key and sets its ID.
 func (a *Accounts) CreateKey(ctx context.Context, hash []byte, k *Key) error {
 	if err := a.pool.QueryRow(ctx, insertKey+` RETURNING id`, k.values(hash)...).Scan(&k.ID); err != nil {
-		return fmt.Errorf("add an enrolment key: %w", err)
+		return fmt.Errorf("create an enrolment key: %w", err)
 	}
 	return nil
 }
 
-// SetKey makes the one key of a name and creator be that of a secret: a key that the
-// settings give follows the settings.
+// SetKey replaces the key with the same name and creator. It is for keys from the settings.
 func (a *Accounts) SetKey(ctx context.Context, hash []byte, k *Key) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM enrolment_keys WHERE name = $1 AND created_by = $2 AND secret_hash <> $3`, k.Name, k.CreatedBy, hash); err != nil {
@@ -56,7 +55,7 @@ func (a *Accounts) SetKey(ctx context.Context, hash []byte, k *Key) error {
 	})
 }
 
-// Keys reads all enrolment keys that count.
+// Keys returns all valid enrolment keys.
 func (a *Accounts) Keys(ctx context.Context, now time.Time) ([]Key, error) {
 	rows, err := a.pool.Query(
 		ctx,
@@ -66,20 +65,19 @@ func (a *Accounts) Keys(ctx context.Context, now time.Time) ([]Key, error) {
 	return list(rows, err, "list enrolment keys", scanKey)
 }
 
-// DeleteKey ends an enrolment key, and returns what it was.
+// DeleteKey deletes an enrolment key and returns it.
 func (a *Accounts) DeleteKey(ctx context.Context, id int64) (*Key, error) {
 	rows, err := a.pool.Query(ctx, `DELETE FROM enrolment_keys WHERE id = $1 RETURNING `+keyColumns, id)
 	return one(rows, err, "end an enrolment key", scanKey)
 }
 
-// Enrol gives a machine a token for a use of a key: t says what it is called and
-// since when; its tags are the key's, and its machine gets them too. ErrNotFound if
-// the key does not count; ErrEnrolled, and the use is not spent, if the machine has
-// a token and the key does not take over.
+// Enrol uses a key to create the token t for a machine. The token and the machine get the tags of the key. It
+// returns ErrNotFound if the key is not valid. It returns ErrEnrolled, and does not count the use, if the
+// machine already has a token and the key does not allow enrolling again.
 func (a *Accounts) Enrol(ctx context.Context, keyHash, tokenHash []byte, t *Token) (*Key, error) {
 	var used *Key
 	err := pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
-		// Of two that enrol the same machine, the second sees the first's token.
+		// If two agents enrol the same machine at the same time, the second one waits and finds the token.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('snapwatch machine ' || $1, 0))`, t.MachineID); err != nil {
 			return fmt.Errorf("enrol: %w", err)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Session is a log-in that lasts.
+// Session is a login session.
 type Session struct {
 	ID                            int64
 	UserID                        int64
@@ -28,28 +28,28 @@ type UserSession struct {
 	User User
 }
 
-// maxSessions bounds the sessions of a user; the oldest go.
+// maxSessions is the maximum number of sessions per user. Older sessions are deleted.
 const maxSessions = 100
 
-// CreateSession begins a session and notes the log-in.
+// CreateSession creates a session and records the login.
 func (a *Accounts) CreateSession(ctx context.Context, hash []byte, s *Session) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, `INSERT INTO sessions (secret_hash, user_id, created_at, last_seen, expires_at, address, user_agent)
 			VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING id`, hash, s.UserID, s.CreatedAt, s.ExpireAt, s.Address, s.UserAgent).Scan(&s.ID); err != nil {
-			return fmt.Errorf("begin a session: %w", err)
+			return fmt.Errorf("create a session: %w", err)
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_seen DESC, id DESC OFFSET $2)`, s.UserID, maxSessions); err != nil {
-			return fmt.Errorf("end the oldest sessions: %w", err)
+			return fmt.Errorf("delete the oldest sessions: %w", err)
 		}
 		if _, err := tx.Exec(ctx, `UPDATE users SET last_login = $2 WHERE id = $1`, s.UserID, s.CreatedAt); err != nil {
-			return fmt.Errorf("note a log-in: %w", err)
+			return fmt.Errorf("record a login: %w", err)
 		}
 		return nil
 	})
 }
 
-// SessionByHash reads the session of a secret with its user, if it counts at the
-// instant now and was in use after idleSince. It notes the use, by the minute.
+// SessionByHash returns the session of a secret with its user, if it is valid at now and was used after
+// idleSince. It records the last use, with a resolution of a minute.
 func (a *Accounts) SessionByHash(ctx context.Context, hash []byte, now, idleSince time.Time) (*UserSession, error) {
 	rows, err := a.pool.Query(
 		ctx,
@@ -67,13 +67,13 @@ func (a *Accounts) SessionByHash(ctx context.Context, hash []byte, now, idleSinc
 	}
 	if now.Sub(found.LastSeen) > time.Minute {
 		if _, err := a.pool.Exec(ctx, `UPDATE sessions SET last_seen = $2 WHERE id = $1 AND last_seen < $2`, found.ID, now); err != nil {
-			return nil, fmt.Errorf("note a session's use: %w", err)
+			return nil, fmt.Errorf("record the use of a session: %w", err)
 		}
 	}
 	return found, nil
 }
 
-// Sessions reads the sessions of a user that count, the newest first.
+// Sessions returns the valid sessions of a user, the newest first.
 func (a *Accounts) Sessions(ctx context.Context, userID int64, now, idleSince time.Time) ([]Session, error) {
 	rows, err := a.pool.Query(
 		ctx,
@@ -88,40 +88,40 @@ func (a *Accounts) Sessions(ctx context.Context, userID int64, now, idleSince ti
 	)
 }
 
-// EndSession ends one session of a user; ErrNotFound if it is not theirs.
+// EndSession deletes a session of a user. It returns ErrNotFound if the user has no such session.
 func (a *Accounts) EndSession(ctx context.Context, userID, id int64) error {
 	tag, err := a.pool.Exec(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID)
 	return changed(tag, err, "end a session")
 }
 
-// AddDevice remembers a browser that an account was logged in to from.
+// AddDevice records a browser from which a user logged in.
 func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now time.Time) error {
 	_, err := a.pool.Exec(ctx, `INSERT INTO devices (secret_hash, user_id, last_used) VALUES ($1, $2, $3)
 		ON CONFLICT (secret_hash) DO UPDATE SET user_id = $2, last_used = $3`, hash, userID, now)
 	if err != nil {
-		return fmt.Errorf("remember a device: %w", err)
+		return fmt.Errorf("record a device: %w", err)
 	}
 	return nil
 }
 
-// KnowsDevice reports whether an account was logged in to from a browser since an instant.
+// KnowsDevice reports whether a user logged in from a browser since a time.
 func (a *Accounts) KnowsDevice(
 	ctx context.Context, hash []byte, userID int64, since time.Time,
 ) (known bool, err error) {
 	err = a.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM devices WHERE secret_hash = $1 AND user_id = $2 AND last_used > $3)`, hash, userID, since).
 		Scan(&known)
 	if err != nil {
-		return false, fmt.Errorf("look for a device: %w", err)
+		return false, fmt.Errorf("look up a device: %w", err)
 	}
 	return known, nil
 }
 
-// Expiry says what Prune removes: what ended, or was last used, before these instants.
+// Expiry holds the times for Prune. It deletes rows that ended or were last used before them.
 type Expiry struct {
 	Now, SessionIdle, Device, Audit time.Time
 }
 
-// Prune removes what does not count any more.
+// Prune deletes expired rows.
 func (a *Accounts) Prune(ctx context.Context, e Expiry) error {
 	for _, one := range []struct {
 		statement string
@@ -134,7 +134,7 @@ func (a *Accounts) Prune(ctx context.Context, e Expiry) error {
 		{`DELETE FROM audit_log WHERE at <= $1`, []any{e.Audit}},
 	} {
 		if _, err := a.pool.Exec(ctx, one.statement, one.args...); err != nil {
-			return fmt.Errorf("remove what has expired: %w", err)
+			return fmt.Errorf("delete expired rows: %w", err)
 		}
 	}
 	return nil

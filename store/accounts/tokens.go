@@ -9,14 +9,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Token is the credential of a program or of a machine's agent.
+// Token is the credential of a program or an agent.
 type Token struct {
 	ID        int64
 	Name      string
 	Role      string
-	MachineID *string // of an agent
+	MachineID *string // for the token of an agent
 	Tags      []string
-	Scopes    []string // nil for all that the role may
+	Scopes    []string // nil for all scopes of the role
 	CreatedAt time.Time
 	CreatedBy string
 	ExpiresAt *time.Time
@@ -51,16 +51,15 @@ func (t *Token) values(hash []byte) []any {
 	}
 }
 
-// CreateToken adds a token and sets its ID.
+// CreateToken creates a token and sets its ID.
 func (a *Accounts) CreateToken(ctx context.Context, hash []byte, t *Token) error {
 	if err := a.pool.QueryRow(ctx, insertToken, t.values(hash)...).Scan(&t.ID); err != nil {
-		return taken(fmt.Errorf("add a token: %w", err))
+		return taken(fmt.Errorf("create a token: %w", err))
 	}
 	return nil
 }
 
-// SetToken makes the one token of a name and creator be that of a secret: tokens
-// that the settings give follow the settings.
+// SetToken replaces the token with the same name and creator. It is for tokens from the settings.
 func (a *Accounts) SetToken(ctx context.Context, hash []byte, t *Token) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('snapwatch token ' || $1, 0))`, t.Name); err != nil {
@@ -80,8 +79,8 @@ func (a *Accounts) SetToken(ctx context.Context, hash []byte, t *Token) error {
 	})
 }
 
-// TokenByHash reads the token of a secret, if it counts. It notes the use, by the
-// minute; with its first use, the token that it replaces goes.
+// TokenByHash returns the token of a secret, if it is valid. It records the last use, with a resolution of a
+// minute. The first use of a token deletes the token that it replaces.
 func (a *Accounts) TokenByHash(ctx context.Context, hash []byte, now time.Time) (*Token, error) {
 	rows, err := a.pool.Query(
 		ctx,
@@ -95,26 +94,26 @@ func (a *Accounts) TokenByHash(ctx context.Context, hash []byte, now time.Time) 
 	}
 	if t.Replaces != nil {
 		if _, err := a.pool.Exec(ctx, `DELETE FROM tokens WHERE id = $1`, *t.Replaces); err != nil {
-			return nil, fmt.Errorf("end a replaced token: %w", err)
+			return nil, fmt.Errorf("delete a replaced token: %w", err)
 		}
 	}
 	if t.LastUsed == nil || now.Sub(*t.LastUsed) > time.Minute {
 		if _, err := a.pool.Exec(ctx, `UPDATE tokens SET last_used = $2 WHERE id = $1`, t.ID, now); err != nil {
-			return nil, fmt.Errorf("note a token's use: %w", err)
+			return nil, fmt.Errorf("record the use of a token: %w", err)
 		}
 	}
 	return t, nil
 }
 
-// TokenFilter says which tokens to list.
+// TokenFilter selects tokens.
 type TokenFilter struct {
-	// MachineID restricts to a machine's; empty means all.
+	// MachineID selects the tokens of a machine. If it is empty, all tokens are selected.
 	MachineID string
 	AfterID   int64
 	Limit     int
 }
 
-// Tokens reads tokens in the order in which they were made.
+// Tokens returns tokens in the order of their creation.
 func (a *Accounts) Tokens(ctx context.Context, f TokenFilter) ([]Token, error) {
 	rows, err := a.pool.Query(
 		ctx,
@@ -126,14 +125,14 @@ func (a *Accounts) Tokens(ctx context.Context, f TokenFilter) ([]Token, error) {
 	return list(rows, err, "list tokens", scanToken)
 }
 
-// DeleteToken ends a token, and returns what it was.
+// DeleteToken deletes a token and returns it.
 func (a *Accounts) DeleteToken(ctx context.Context, id int64) (*Token, error) {
 	rows, err := a.pool.Query(ctx, `DELETE FROM tokens WHERE id = $1 RETURNING `+tokenColumns, id)
 	return one(rows, err, "end a token", scanToken)
 }
 
-// RotateToken adds a token that will replace another. One that was to replace it
-// before, and was never used, goes.
+// RotateToken creates a token that replaces another on its first use. It deletes an earlier replacement that
+// was never used.
 func (a *Accounts) RotateToken(ctx context.Context, id int64, hash []byte, now time.Time) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1 FOR UPDATE`, id)
@@ -144,7 +143,7 @@ func (a *Accounts) RotateToken(ctx context.Context, id int64, hash []byte, now t
 		if _, err := tx.Exec(ctx, `DELETE FROM tokens WHERE replaces = $1`, id); err != nil {
 			return fmt.Errorf("rotate a token: %w", err)
 		}
-		if t.ExpiresAt != nil { // as long again
+		if t.ExpiresAt != nil { // keep the duration
 			until := now.Add(t.ExpiresAt.Sub(t.CreatedAt))
 			t.ExpiresAt = &until
 		}

@@ -10,20 +10,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// User is a person.
+// User is a user account.
 type User struct {
 	ID       int64
 	Name     string
 	Role     string
 	Tags     []string
 	Disabled bool
-	// PasswordHash is argon2id with its parameters; nil for those who log in elsewhere.
+	// PasswordHash is an argon2id hash with its parameters, or nil for users of an identity provider.
 	PasswordHash *string
-	// TOTPSecret is the key of one-time codes, nil for none; TOTPStep is the last
-	// time step whose code was taken.
+	// TOTPSecret is the key of one-time codes, or nil. TOTPStep is the time step of the last code that was
+	// used.
 	TOTPSecret *string
 	TOTPStep   int64
-	// Issuer and Subject name the person at an identity provider.
+	// Issuer and Subject identify the user at an identity provider.
 	Issuer, Subject *string
 	CreatedAt       time.Time
 	LastLogin       *time.Time
@@ -50,10 +50,10 @@ func (u *User) fields() []any {
 
 func scanUser(row pgx.CollectableRow) (u User, err error) { return u, row.Scan(u.fields()...) }
 
-// admins are the users who can administer.
+// admins is the condition for administrators who can log in.
 const admins = `role = 'admin' AND NOT disabled`
 
-// CountAdmins returns how many users can administer.
+// CountAdmins returns the number of administrators who can log in.
 func (a *Accounts) CountAdmins(ctx context.Context) (n int, err error) {
 	if err := a.pool.QueryRow(ctx, `SELECT count(*) FROM users WHERE `+admins).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count administrators: %w", err)
@@ -61,19 +61,19 @@ func (a *Accounts) CountAdmins(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// User reads a user by name, in any case.
+// User returns a user by name, ignoring case.
 func (a *Accounts) User(ctx context.Context, name string) (*User, error) {
 	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u WHERE lower(name) = lower($1)`, name)
 	return one(rows, err, "read a user", scanUser)
 }
 
-// UserByID reads a user by id.
+// UserByID returns a user by id.
 func (a *Accounts) UserByID(ctx context.Context, id int64) (*User, error) {
 	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u WHERE id = $1`, id)
 	return one(rows, err, "read a user", scanUser)
 }
 
-// UserBySubject reads a user by what an identity provider calls them.
+// UserBySubject returns a user by the subject at an identity provider.
 func (a *Accounts) UserBySubject(ctx context.Context, issuer, subject string) (*User, error) {
 	rows, err := a.pool.Query(
 		ctx,
@@ -84,7 +84,7 @@ func (a *Accounts) UserBySubject(ctx context.Context, issuer, subject string) (*
 	return one(rows, err, "read a user", scanUser)
 }
 
-// Users reads all users, by name.
+// Users returns all users, sorted by name.
 func (a *Accounts) Users(ctx context.Context) ([]User, error) {
 	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u ORDER BY lower(name)`)
 	return list(rows, err, "list users", scanUser)
@@ -92,7 +92,7 @@ func (a *Accounts) Users(ctx context.Context) ([]User, error) {
 
 const insertUser = `INSERT INTO users (name, role, tags, password_hash, issuer, subject, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`
 
-// CreateUser adds a user and sets its ID; ErrExists if the name is taken.
+// CreateUser creates a user and sets its ID. It returns ErrExists if the name is in use.
 func (a *Accounts) CreateUser(ctx context.Context, u *User) error {
 	return a.insertUser(ctx, a.pool, u)
 }
@@ -103,26 +103,25 @@ func (a *Accounts) insertUser(ctx context.Context, q interface {
 	err := q.QueryRow(ctx, insertUser, u.Name, u.Role, tags(u.Tags), u.PasswordHash, u.Issuer, u.Subject, u.CreatedAt).
 		Scan(&u.ID)
 	if err != nil {
-		return taken(fmt.Errorf("add a user: %w", err))
+		return taken(fmt.Errorf("create a user: %w", err))
 	}
 	return nil
 }
 
-// UserChange is what of a user changes; nil leaves a field as it is.
+// UserChange is a change of a user. Fields that are nil do not change.
 type UserChange struct {
 	Role         *string
 	Tags         *[]string
 	Disabled     *bool
 	PasswordHash *string
-	// TOTPSecret sets the key of one-time codes; "" takes it away.
+	// TOTPSecret sets the key of one-time codes. "" removes it.
 	TOTPSecret *string
-	// KeepSession is the session that outlives the change; all others of the user end
-	// if EndSessions is set, and the devices are forgotten.
+	// EndSessions deletes the devices of the user and all sessions except for KeepSession.
 	EndSessions bool
 	KeepSession int64
 }
 
-// ChangeUser changes a user. ErrLastAdmin if nobody could administer afterwards.
+// ChangeUser changes a user. It returns ErrLastAdmin if no administrator would be left.
 func (a *Accounts) ChangeUser(ctx context.Context, id int64, change UserChange) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if change.Role != nil || change.Disabled != nil || change.Tags != nil {
@@ -148,24 +147,24 @@ func (a *Accounts) ChangeUser(ctx context.Context, id int64, change UserChange) 
 			return nil
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, id, change.KeepSession); err != nil {
-			return fmt.Errorf("end a user's sessions: %w", err)
+			return fmt.Errorf("delete the sessions of a user: %w", err)
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM devices WHERE user_id = $1`, id); err != nil {
-			return fmt.Errorf("forget a user's devices: %w", err)
+			return fmt.Errorf("delete the devices of a user: %w", err)
 		}
 		return nil
 	})
 }
 
-// DeleteUser removes a user with their sessions; ErrLastAdmin as for ChangeUser.
+// DeleteUser deletes a user with their sessions. It returns ErrLastAdmin if no administrator would be left.
 func (a *Accounts) DeleteUser(ctx context.Context, id int64) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		return a.guardAdmins(ctx, tx, `DELETE FROM users WHERE id = $1`, id)
 	})
 }
 
-// guardAdmins runs a statement that must leave an administrator where there was one.
-// Those who would remove each other at the same time wait for each other.
+// guardAdmins runs a statement that must not remove the last administrator. A lock keeps two administrators
+// from removing each other at the same time.
 func (a *Accounts) guardAdmins(ctx context.Context, tx pgx.Tx, statement string, args ...any) error {
 	if _, err := tx.Exec(ctx, `LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE`); err != nil {
 		return fmt.Errorf("change a user: %w", err)
@@ -187,8 +186,8 @@ func (a *Accounts) guardAdmins(ctx context.Context, tx pgx.Tx, statement string,
 	return nil
 }
 
-// TakeTOTPStep notes that the code of a time step was given; ErrNotFound if it, or a
-// later one, was given before.
+// TakeTOTPStep records that the code of a time step was used. It returns ErrNotFound if this code or a later
+// one was used before.
 func (a *Accounts) TakeTOTPStep(ctx context.Context, id, step int64) error {
 	tag, err := a.pool.Exec(ctx, `UPDATE users SET totp_step = $2 WHERE id = $1 AND totp_step < $2`, id, step)
 	return changed(tag, err, "note a one-time code")
@@ -196,7 +195,7 @@ func (a *Accounts) TakeTOTPStep(ctx context.Context, id, step int64) error {
 
 const setupPrefix = "setup_link:"
 
-// AddSetup makes a set-up link count until the first administrator is there.
+// AddSetup makes a setup link valid until the first administrator is created.
 func (a *Accounts) AddSetup(ctx context.Context, hash []byte, now time.Time) error {
 	_, err := a.pool.Exec(
 		ctx,
@@ -205,22 +204,22 @@ func (a *Accounts) AddSetup(ctx context.Context, hash []byte, now time.Time) err
 		now.UTC().Format(time.RFC3339),
 	)
 	if err != nil {
-		return fmt.Errorf("keep the set-up link: %w", err)
+		return fmt.Errorf("store the setup link: %w", err)
 	}
 	return nil
 }
 
-// UseSetup adds the first administrator by a set-up link, and ends all of those.
-// ErrNotFound if the link does not count.
+// UseSetup creates the first administrator with a setup link, and deletes all setup links. It returns
+// ErrNotFound if the link is not valid.
 func (a *Accounts) UseSetup(ctx context.Context, hash []byte, u *User) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-			return fmt.Errorf("add the first user: %w", err)
+			return fmt.Errorf("create the first user: %w", err)
 		}
 		var usable bool
 		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM settings WHERE key = $1) AND NOT EXISTS (SELECT FROM users WHERE `+admins+`)`,
 			setupPrefix+hex.EncodeToString(hash)).Scan(&usable); err != nil {
-			return fmt.Errorf("look for the set-up link: %w", err)
+			return fmt.Errorf("look up the setup link: %w", err)
 		}
 		if !usable {
 			return ErrNotFound
@@ -230,13 +229,13 @@ func (a *Accounts) UseSetup(ctx context.Context, hash []byte, u *User) error {
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM settings WHERE starts_with(key, $1)`, setupPrefix)
 		if err != nil {
-			return fmt.Errorf("end the set-up link: %w", err)
+			return fmt.Errorf("delete the setup link: %w", err)
 		}
 		return nil
 	})
 }
 
-// tags never is null in the database.
+// tags returns the tags as a parameter that is not NULL.
 func tags(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -244,7 +243,7 @@ func tags(list []string) []string {
 	return list
 }
 
-// taken turns a violated uniqueness into ErrExists.
+// taken returns ErrExists for the violation of a unique constraint.
 func taken(err error) error {
 	if state, ok := errors.AsType[interface {
 		error

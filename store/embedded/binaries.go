@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// MinMajor is the oldest PostgreSQL that snapwatch's schema runs on.
+// MinMajor is the oldest supported major version of PostgreSQL.
 const MinMajor = 15
 
-// ErrNoBinaries says that the machine has no usable PostgreSQL server.
+// ErrNoBinaries means that no usable PostgreSQL server is installed.
 var ErrNoBinaries = errors.New("no PostgreSQL server binaries found")
 
-// places are where packagers put the server's binaries.
-var places = []string{
+// binaryDirs are the directories where packages install the server.
+var binaryDirs = []string{
 	"/usr/lib/postgresql/*/bin",          // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                   // PGDG on Red Hat
 	"/usr/libexec/postgresql*",           // Alpine
@@ -31,8 +31,8 @@ var places = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// findBinaries returns the folder with the newest server of at least MinMajor,
-// or of exactly the wanted major version, which a cluster that exists needs.
+// findBinaries returns the directory of the newest server of at least MinMajor. An existing cluster needs
+// exactly the major version wanted.
 func findBinaries(dir string, wanted int) (string, error) {
 	candidates := []string{dir}
 	if dir == "" {
@@ -42,7 +42,7 @@ func findBinaries(dir string, wanted int) (string, error) {
 				candidates = append(candidates, filepath.Dir(path))
 			}
 		}
-		for _, pattern := range places {
+		for _, pattern := range binaryDirs {
 			found, err := filepath.Glob(pattern)
 			if err != nil {
 				return "", fmt.Errorf("search %s: %w", pattern, err)
@@ -61,7 +61,7 @@ func findBinaries(dir string, wanted int) (string, error) {
 		return best, nil
 	}
 	if wanted != 0 {
-		return "", fmt.Errorf("%w of version %d, which the existing cluster needs", ErrNoBinaries, wanted)
+		return "", fmt.Errorf("%w of version %d, which the existing cluster requires", ErrNoBinaries, wanted)
 	}
 	return "", fmt.Errorf(
 		"%w: install PostgreSQL %d or newer (Debian: apt-get install postgresql), or set DATABASE_URL", ErrNoBinaries,

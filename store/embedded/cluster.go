@@ -1,9 +1,8 @@
-// Package embedded runs a private PostgreSQL cluster in a directory, from server
-// binaries found on the machine: snapwatch's database where none is configured.
+// Package embedded runs a private PostgreSQL cluster in a directory, with server binaries that are installed
+// on the machine. The server uses it if no database is configured.
 //
-// The cluster listens on a unix socket only and knows its callers by the
-// operating system's word (peer). Its processes outlive a killed snapwatch; the
-// next Start takes them over.
+// The cluster listens only on a Unix socket and uses peer authentication. Its processes keep running if
+// snapwatch is killed, and the next Start connects to them.
 package embedded
 
 import (
@@ -23,11 +22,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Config says where the cluster lives.
+// Config configures a Cluster.
 type Config struct {
-	// Dir holds the cluster, its socket and its log. It is made if missing.
+	// Dir holds the cluster, its socket and its log. Start creates it.
 	Dir string
-	// BinDir holds initdb, pg_ctl and postgres; empty means find them.
+	// BinDir contains initdb, pg_ctl and postgres. By default, Start searches for them.
 	BinDir string
 	// Durable must be true for anything but tests: it keeps fsync on.
 	Durable bool
@@ -44,24 +43,24 @@ type Cluster struct {
 }
 
 const (
-	// superuser is the cluster's bootstrap role, and appRole the one snapwatch uses.
+	// superuser is the bootstrap role of the cluster, appRole is the role of snapwatch.
 	superuser    = "postgres"
 	appRole      = "snapwatch"
 	database     = "snapwatch"
 	startTimeout = 60 * time.Second
-	// maxSocketDir keeps socket paths within the 107 bytes that sun_path holds.
+	// maxSocketDir keeps the path of the socket within the 107 bytes of sun_path.
 	maxSocketDir = 107 - len("/.s.PGSQL.5432")
 )
 
-// ErrInUse means that another snapwatch has locked the data directory.
+// ErrInUse means that another snapwatch process has locked the data directory.
 var ErrInUse = errors.New("another snapwatch is using it; stop that one or use another directory")
 
-// Start makes the cluster if there is none, recovers or takes over the one that
-// is there, and returns once it accepts connections.
+// Start starts the cluster and returns when it accepts connections. It creates the cluster if there is
+// none, and connects to it if it is running already.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("resolve data directory: %w", err)
+		return nil, fmt.Errorf("resolve the data directory: %w", err)
 	}
 	cfg.Dir = dir
 	owner, err := currentOwner()
@@ -69,7 +68,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	if err := owner.makeParent(dir); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
+		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
 	if locked, err := lock.TryLock(); err != nil {
@@ -92,7 +91,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	c.bin = bin
 	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
-		return fmt.Errorf("make socket directory: %w", err)
+		return fmt.Errorf("create the socket directory: %w", err)
 	}
 	if clusterMajor(c.data()) == 0 {
 		if err := c.initialise(ctx); err != nil {
@@ -107,10 +106,10 @@ func (c *Cluster) start(ctx context.Context) error {
 	return c.ensureDatabase(ctx)
 }
 
-// URL returns the connection string of snapwatch's own database and role.
+// URL returns the connection string of snapwatch's database and role.
 func (c *Cluster) URL() string { return URL(c.socket, appRole, database) }
 
-// DatabaseURL returns the connection string of another database, for snapwatch's role.
+// DatabaseURL returns the connection string of another database for snapwatch's role.
 func (c *Cluster) DatabaseURL(name string) string { return URL(c.socket, appRole, name) }
 
 // SuperuserURL returns the connection string of the cluster's superuser.
@@ -125,7 +124,7 @@ func URL(socket, role, database string) string {
 func FindURL(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return "", fmt.Errorf("resolve data directory: %w", err)
+		return "", fmt.Errorf("resolve the data directory: %w", err)
 	}
 	if clusterMajor(filepath.Join(abs, "postgres")) == 0 {
 		return "", fmt.Errorf("no cluster in %s", abs)
@@ -133,17 +132,17 @@ func FindURL(dir string) (string, error) {
 	return URL(socketDir(abs), appRole, database), nil
 }
 
-// Stop shuts the cluster down (fast: open transactions end) and frees the directory.
+// Stop stops the cluster and unlocks the directory. Open transactions are rolled back.
 func (c *Cluster) Stop(ctx context.Context) error {
 	defer func() { _ = c.lock.Close() }()
 	if out, err := c.run(ctx, "pg_ctl", "stop", "-D", c.data(), "-m", "fast", "-w", "-t", "60"); err != nil {
 		return fmt.Errorf("stop the cluster: %w: %s", err, out)
 	}
-	_ = os.Remove(c.socket) // it is empty now, and may lie outside our directory
+	_ = os.Remove(c.socket) // it is empty now, and may be outside of Dir
 	return nil
 }
 
-// Release leaves the cluster running and frees the directory for another Start.
+// Release unlocks the directory for another Start, but does not stop the cluster.
 func (c *Cluster) Release() { _ = c.lock.Close() }
 
 // PID returns the process id of the cluster's postmaster.
@@ -159,16 +158,16 @@ func (c *Cluster) PID() (int, error) {
 func (c *Cluster) data() string    { return filepath.Join(c.cfg.Dir, "postgres") }
 func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.log") }
 
-// initialise runs initdb beside the final place and renames, so that an
-// interrupted initdb leaves nothing that looks like a cluster.
+// initialise runs initdb in a temporary directory and renames it, so that an interrupted initdb does not
+// leave an incomplete cluster.
 func (c *Cluster) initialise(ctx context.Context) error {
 	c.cfg.Logger.Info("making a private PostgreSQL cluster", "dir", c.data(), "binaries", c.bin)
 	fresh := c.data() + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
-		return fmt.Errorf("clear an interrupted initdb: %w", err)
+		return fmt.Errorf("remove an interrupted initdb: %w", err)
 	}
 	if err := c.owner.makeOwned(fresh); err != nil {
-		return fmt.Errorf("make cluster directory: %w", err)
+		return fmt.Errorf("create the cluster directory: %w", err)
 	}
 	if out, err := c.run(ctx, "initdb", "-D", fresh, "-U", superuser, "--auth-local=peer", "--auth-host=reject",
 		"--encoding=UTF8", "--locale=C", "--data-checksums"); err != nil {
@@ -183,17 +182,17 @@ func (c *Cluster) initialise(ctx context.Context) error {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 		if err := c.owner.touch(filepath.Join(fresh, name)); err != nil {
-			return fmt.Errorf("hand over %s: %w", name, err)
+			return fmt.Errorf("change the owner of %s: %w", name, err)
 		}
 	}
 	if err := os.Rename(fresh, c.data()); err != nil {
-		return fmt.Errorf("put the new cluster in its place: %w", err)
+		return fmt.Errorf("rename the new cluster: %w", err)
 	}
 	return nil
 }
 
-// settings are given on the command line at each start, so that they follow the
-// binary and not the age of the cluster.
+// settings returns the settings for the command line. They are passed at each start, so that old clusters get
+// the current settings.
 func (c *Cluster) settings(ctx context.Context) []string {
 	settings := []string{
 		"listen_addresses=",
@@ -207,7 +206,7 @@ func (c *Cluster) settings(ctx context.Context) []string {
 		"wal_compression=" + c.walCompression(ctx),
 		"timezone=UTC",
 		"log_timezone=UTC",
-		"jit=off", // compiling a plan costs more than any of our queries
+		"jit=off", // JIT compilation takes longer than any query
 	}
 	if !c.cfg.Durable {
 		settings = append(
@@ -217,8 +216,7 @@ func (c *Cluster) settings(ctx context.Context) []string {
 	return settings
 }
 
-// walCompression is lz4 where the binaries are built with it, as distributions' are,
-// and else PostgreSQL's own method.
+// walCompression returns lz4 if the binaries support it, and else PostgreSQL's own method.
 func (c *Cluster) walCompression(ctx context.Context) string {
 	if _, err := c.run(ctx, "postgres", "-D", c.data(), "-c", "wal_compression=lz4", "-C", "wal_compression"); err != nil {
 		return "on"
@@ -228,14 +226,14 @@ func (c *Cluster) walCompression(ctx context.Context) string {
 
 func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.owner.touch(c.logPath()); err != nil {
-		return fmt.Errorf("make the cluster's log: %w", err)
+		return fmt.Errorf("create the log of the cluster: %w", err)
 	}
 	var options strings.Builder
 	for _, setting := range c.settings(ctx) {
 		options.WriteString(" -c '" + setting + "'")
 	}
-	// Backends of a killed postmaster hold its shared memory for a moment, and
-	// postgres refuses to start beside them: so try for a while.
+	// postgres does not start while backends of a killed postmaster still use its shared memory, so retry for
+	// a while.
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
@@ -273,7 +271,7 @@ func (c *Cluster) ensureDatabase(ctx context.Context) error {
 	var role, db bool
 	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1), EXISTS (SELECT FROM pg_database WHERE datname = $2)`,
 		appRole, database).Scan(&role, &db); err != nil {
-		return fmt.Errorf("look for the database: %w", err)
+		return fmt.Errorf("look up the database: %w", err)
 	}
 	if !role {
 		if _, err := conn.Exec(ctx, "CREATE ROLE "+appRole+" LOGIN"); err != nil {

@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 )
 
-// owner stands for the user that the cluster runs as; only unix has one here.
+// owner is the user that the cluster runs as. It exists only on Unix.
 type owner struct{}
 
 func currentOwner() (owner, error) {
-	return owner{}, errors.New("the embedded cluster needs a unix system: set DATABASE_URL")
+	return owner{}, errors.New("the embedded cluster requires a Unix system: set DATABASE_URL")
 }
 
 func (owner) identMap() string                     { return "" }

@@ -16,12 +16,12 @@ import (
 	"syscall"
 )
 
-// owner is the operating system's user that the cluster runs as: ourselves, or
-// postgres where we are root, which PostgreSQL refuses.
+// owner is the user that the cluster runs as: the current user, or postgres if that is root, because
+// PostgreSQL does not run as root.
 type owner struct {
 	uid, gid int
 	dropped  bool
-	callers  []string // users that may connect
+	callers  []string // users who may connect
 }
 
 func currentOwner() (owner, error) {
@@ -49,7 +49,7 @@ func currentOwner() (owner, error) {
 	return owner{uid: uid, gid: gid, dropped: true, callers: []string{me.Username, "postgres"}}, nil
 }
 
-// identMap lets each caller act as the cluster's two roles.
+// identMap maps each caller to the two roles of the cluster.
 func (o owner) identMap() string {
 	var text strings.Builder
 	for _, caller := range o.callers {
@@ -64,8 +64,8 @@ func (o owner) apply(cmd *exec.Cmd) {
 	}
 }
 
-// makeParent makes dir so that the owner can pass through it, and says clearly
-// if a folder above it is closed to the owner.
+// makeParent creates dir so that the owner can access it. It returns an error if a parent directory is not
+// accessible to the owner.
 func (o owner) makeParent(dir string) error {
 	mode := os.FileMode(0o700)
 	if o.dropped {
@@ -103,7 +103,7 @@ func (o owner) makeOwned(dir string) error {
 	return os.Chown(dir, o.uid, o.gid)
 }
 
-// touch makes the file if it is missing and gives it to the owner.
+// touch creates the file if it is missing and changes its owner.
 func (o owner) touch(path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -112,7 +112,7 @@ func (o owner) touch(path string) error {
 	return errors.Join(file.Chown(o.uid, o.gid), file.Close())
 }
 
-// socketDir is <dir>/run, or a short stand-in where that path is too long.
+// socketDir returns <dir>/run, or a directory with a short name if that path is too long.
 func socketDir(dir string) string {
 	socket := filepath.Join(dir, "run")
 	if len(socket) <= maxSocketDir {
@@ -133,10 +133,10 @@ func (o owner) makeSocketDir(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// In a folder that others can write to, one of them may have been here first.
+	// Other users can write to the parent directory, so check that the directory is ours.
 	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != o.uid ||
 		info.Mode().Perm() != 0o700 {
-		return "", fmt.Errorf("%s is not a folder of the cluster's owner with mode 0700", socket)
+		return "", fmt.Errorf("%s is not a directory with mode 0700 that belongs to the owner of the cluster", socket)
 	}
 	return socket, nil
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// nativeEnv names a server with TimescaleDB, as its superuser, to use in place of
-// PGlite: so the same tests run on any version that somebody has installed.
+// nativeEnv is an environment variable with the URL of a server with TimescaleDB, for a superuser. If it is
+// set, tests use that server instead of PGlite, for example to test another version.
 const nativeEnv = "SNAPWATCH_TEST_TIMESCALE"
 
-// nativeDatabase makes an empty database on that server, with the extension's
-// version of SNAPWATCH_TEST_TIMESCALE_VERSION if that is set.
+// nativeDatabase creates an empty database on that server. SNAPWATCH_TEST_TIMESCALE_VERSION selects a
+// version of the extension.
 func nativeDatabase(t testing.TB, server string) string {
 	t.Helper()
 	name := fmt.Sprintf("snapwatch_test_%d_%d", os.Getpid(), counter.Add(1))
@@ -31,7 +31,7 @@ func nativeDatabase(t testing.TB, server string) string {
 		return err
 	}
 	if err := on(t.Context(), server, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
-		t.Fatalf("make a database on %s: %v", nativeEnv, err)
+		t.Fatalf("create a database on %s: %v", nativeEnv, err)
 	}
 	t.Cleanup(func() {
 		if err := on(context.Background(), server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
@@ -47,7 +47,7 @@ func nativeDatabase(t testing.TB, server string) string {
 	if version := os.Getenv(nativeEnv + "_VERSION"); version != "" {
 		statement += " VERSION '" + version + "'"
 	}
-	// Tests run its jobs themselves, and would meet its scheduler.
+	// Stop the scheduler, because tests run its jobs themselves.
 	for _, statement := range []string{statement, "SELECT _timescaledb_functions.stop_background_workers()"} {
 		if err := on(t.Context(), address.String(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
@@ -56,14 +56,14 @@ func nativeDatabase(t testing.TB, server string) string {
 	return address.String()
 }
 
-// NativeTimescale returns two databases on the server that is given for tests: one
-// migrated, one with the extension alone; false if none is given.
+// NativeTimescale returns two databases on the server of SNAPWATCH_TEST_TIMESCALE: a migrated one, and one
+// with only the extension. ok is false if there is no such server.
 func NativeTimescale(t testing.TB) (migrated, empty Database, ok bool) {
 	t.Helper()
 	server := os.Getenv(nativeEnv)
 	if server == "" {
 		return Database{}, Database{}, false
 	}
-	detection := asWanted(backend.Timescale)
-	return Database{TimescaleURL(t), detection}, Database{nativeDatabase(t, server), detection}, true
+	timescale := detection(backend.Timescale)
+	return Database{TimescaleURL(t), timescale}, Database{nativeDatabase(t, server), timescale}, true
 }

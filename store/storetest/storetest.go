@@ -1,6 +1,6 @@
-// Package storetest gives tests a real PostgreSQL: one private cluster a test
-// binary, from when the first test needs it, and an own, migrated database for
-// every test, so that tests run in parallel.
+// Package storetest provides real databases for tests. Each test binary starts a private PostgreSQL cluster
+// when a test first needs one. Each test gets a migrated database of its own, or shares one, so tests can run
+// in parallel.
 package storetest
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
 
-// template is the migrated database that others are copied from.
+// template is the migrated database that is copied for each test.
 const template = "snapwatch_template"
 
 // testRetention is the retention of the stores that Open opens.
@@ -39,7 +39,7 @@ var server struct {
 	err     error
 }
 
-// cluster starts it when the first test needs it: a fuzzer's workers never do.
+// cluster starts the cluster when it is first needed. A fuzzer's workers never need it.
 func cluster() (*embedded.Cluster, error) {
 	server.once.Do(func() {
 		ctx := context.Background()
@@ -57,7 +57,7 @@ func cluster() (*embedded.Cluster, error) {
 	return server.cluster, server.err
 }
 
-// Main runs a package's tests, and ends what they needed; call it from TestMain.
+// Main runs the tests of a package and stops the databases. Call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if startedHost != nil {
@@ -77,8 +77,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// makeDir makes a directory that the cluster's owner can pass through, which
-// the ones of testing.T are not always.
+// makeDir creates a directory that the owner of the cluster can access. Directories of testing.T are not
+// always accessible.
 func makeDir() (string, error) {
 	dir, err := os.MkdirTemp("", "snapwatch-test-")
 	if err != nil {
@@ -87,8 +87,7 @@ func makeDir() (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
-// Dir makes a directory for a private cluster of the test's own; it is removed
-// when the test ends.
+// Dir creates a directory for a cluster of the test. It is removed when the test ends.
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir, err := makeDir()
@@ -99,7 +98,7 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-// execute runs a statement as superuser in the cluster that runs.
+// execute runs a statement as superuser of the cluster.
 func execute(ctx context.Context, statement string) error {
 	conn, err := pgx.Connect(ctx, server.cluster.SuperuserURL())
 	if err != nil {
@@ -110,21 +109,21 @@ func execute(ctx context.Context, statement string) error {
 	return err
 }
 
-// EmptyURL makes an empty database for the test and returns its URL.
+// EmptyURL creates an empty database for the test and returns its URL.
 func EmptyURL(t testing.TB) string { return newDatabase(t, "template0") }
 
-// URL makes a migrated database for the test and returns its URL.
+// URL creates a migrated database for the test and returns its URL.
 func URL(t testing.TB) string { return newDatabase(t, template) }
 
-// asWanted is what a test's database is found to be.
-func asWanted(profile string) store.Detection {
-	return store.Detection{Profile: profile, Reason: "as the test wants"}
+// detection returns the Detection of a test's database.
+func detection(profile string) store.Detection {
+	return store.Detection{Profile: profile, Reason: "set by the test"}
 }
 
-// Postgres makes a migrated database of the postgres profile for the test.
+// Postgres creates a migrated database of the postgres profile for the test.
 func Postgres(t testing.TB) Database {
 	t.Helper()
-	return Database{URL(t), asWanted(backend.Postgres)}
+	return Database{URL(t), detection(backend.Postgres)}
 }
 
 func newDatabase(t testing.TB, from string) string {
@@ -154,7 +153,7 @@ func createDatabase(from string) (name, url string, err error) {
 	return name, running.DatabaseURL(name), nil
 }
 
-// Open opens a store on a database of its own; change, if given, alters the config.
+// Open opens a store on a new database of the postgres profile. change may be nil, or alter the config.
 func Open(t testing.TB, change func(*store.Config)) *store.Store {
 	t.Helper()
 	cfg := store.Config{DatabaseURL: URL(t), Retention: testRetention}
@@ -164,11 +163,11 @@ func Open(t testing.TB, change func(*store.Config)) *store.Store {
 	return OpenConfig(t, cfg)
 }
 
-// OpenConfig opens a store; it is closed when the test ends.
+// OpenConfig opens a store, and closes it when the test ends.
 func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
 	t.Helper()
 	if cfg.Detection.Profile == "" {
-		cfg.Detection = asWanted(backend.Postgres)
+		cfg.Detection = detection(backend.Postgres)
 	}
 	s, err := store.Open(t.Context(), cfg, Logger(), prometheus.NewRegistry())
 	if err != nil {
@@ -178,7 +177,7 @@ func OpenConfig(t testing.TB, cfg store.Config) *store.Store {
 	return s
 }
 
-// Connect opens a plain connection to a database; it is closed when the test ends.
+// Connect opens a connection to a database, and closes it when the test ends.
 func Connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -189,14 +188,14 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
-// Logger keeps what the whole run logs, to be read for secrets.
+// Logger returns the logger whose output is checked for secrets after the test run.
 func Logger() *slog.Logger { return testlog.Logger() }
 
-// ConnectAdmin opens a connection to a database as a role that may be any other.
+// ConnectAdmin opens a connection to a database as superuser.
 func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {
 	t.Helper()
 	if db.Detection.Profile == backend.Timescale {
-		return Connect(t, db.URL) // it belongs to a superuser
+		return Connect(t, db.URL) // its role is a superuser
 	}
 	name := Connect(t, db.URL).Config().Database
 	config, err := pgx.ParseConfig(server.cluster.SuperuserURL())
@@ -212,17 +211,17 @@ func ConnectAdmin(t testing.TB, db Database) *pgx.Conn {
 	return conn
 }
 
-// Role makes a role without rights that lasts as long as the test.
+// Role creates a role without privileges, and drops it when the test ends.
 func Role(t testing.TB, db Database) string {
 	t.Helper()
 	role := fmt.Sprintf("test_role_%d", counter.Add(1))
 	conn := ConnectAdmin(t, db)
 	if _, err := conn.Exec(t.Context(), "CREATE ROLE "+role); err != nil {
-		t.Fatalf("make a role: %v", err)
+		t.Fatalf("create a role: %v", err)
 	}
 	t.Cleanup(func() {
 		if _, err := conn.Exec(context.Background(), "DROP OWNED BY "+role); err != nil {
-			t.Errorf("take a role's rights: %v", err)
+			t.Errorf("revoke the privileges of a role: %v", err)
 		}
 		if _, err := conn.Exec(context.Background(), "DROP ROLE "+role); err != nil {
 			t.Errorf("drop a role: %v", err)

@@ -69,7 +69,7 @@ func prepareTemplate(url string) error {
 	if _, err := store.Migrate(ctx, url, backend.Timescale); err != nil {
 		return err
 	}
-	cfg := store.Config{DatabaseURL: url, Detection: asWanted(backend.Timescale), Retention: testRetention}
+	cfg := store.Config{DatabaseURL: url, Detection: detection(backend.Timescale), Retention: testRetention}
 	s, err := store.Open(ctx, cfg, Logger(), prometheus.NewRegistry())
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func templateKey() (string, error) {
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
 
-// TimescaleURL makes a migrated database with TimescaleDB for the test.
+// TimescaleURL creates a migrated database with TimescaleDB for the test and returns its URL.
 func TimescaleURL(t testing.TB) string {
 	t.Helper()
 	if server := os.Getenv(nativeEnv); server != "" {
@@ -117,7 +117,7 @@ func TimescaleURL(t testing.TB) string {
 	}
 	template, err := timescaleTemplate()
 	if err != nil {
-		t.Fatalf("make a template with TimescaleDB: %v", err)
+		t.Fatalf("create a template with TimescaleDB: %v", err)
 	}
 	timescaleSlots <- struct{}{}
 	b, err := startTimescale(template)
@@ -173,7 +173,7 @@ type hostProcess struct {
 	replies map[string]chan string // by the database's id; nil after the process has exited
 }
 
-// read passes the replies of the host on.
+// read reads the replies of the host and sends them to the waiting databases.
 func (h *hostProcess) read(out io.Reader) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		id, reply, _ := strings.Cut(lines.Text(), " ")
@@ -254,14 +254,13 @@ func (d *timescaleDatabase) dump(file string) error {
 
 func (d *timescaleDatabase) stop() { _ = d.host.command("stop", d.id) }
 
-// Database is a database of a test, and what it is.
+// Database is the database of a test.
 type Database struct {
 	URL       string
 	Detection store.Detection
 }
 
-// EachProfile runs a test of the contract that both storage profiles keep, once
-// on each, with a migrated database of its own.
+// EachProfile runs a test as a subtest for each storage profile, with a migrated database of its own.
 func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	t.Helper()
 	t.Run(backend.Postgres, func(t *testing.T) {
@@ -270,7 +269,7 @@ func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	})
 	t.Run(backend.Timescale, func(t *testing.T) {
 		t.Parallel()
-		test(t, Database{TimescaleURL(t), asWanted(backend.Timescale)})
+		test(t, Database{TimescaleURL(t), detection(backend.Timescale)})
 	})
 }
 
@@ -304,19 +303,19 @@ func EachProfileShared(t *testing.T, test func(t *testing.T, db Database)) {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			if profile == backend.Timescale && os.Getenv(nativeEnv) != "" {
-				test(t, Database{TimescaleURL(t), asWanted(profile)})
+				test(t, Database{TimescaleURL(t), detection(profile)})
 				return
 			}
 			url, err := shared()
 			if err != nil {
 				t.Fatalf("create the shared database: %v", err)
 			}
-			test(t, Database{url, asWanted(profile)})
+			test(t, Database{url, detection(profile)})
 		})
 	}
 }
 
-// Open opens a store on the database; change, if given, alters the config.
+// Open opens a store on the database. change may be nil, or alter the config.
 func (d Database) Open(t testing.TB, change func(*store.Config)) *store.Store {
 	t.Helper()
 	cfg := store.Config{DatabaseURL: d.URL, Detection: d.Detection, Retention: testRetention}
