@@ -1,9 +1,7 @@
-// Package migrations holds the database schema as golang-migrate files.
+// Package migrations contains the database schema as files for golang-migrate.
 //
-// A database is migrated with the union of two folders: common, which both
-// storage profiles share, and the one named after the profile. Their versions
-// form one sequence, so a version number belongs to one folder or, where the
-// profiles differ, to each profile's folder.
+// A database is migrated with the files of two folders: common, and the folder of the storage profile.
+// Their versions form one sequence. A version is either in common or in the folder of each profile.
 package migrations
 
 import (
@@ -20,10 +18,10 @@ var files embed.FS
 // Profiles lists the storage profiles that have migrations.
 func Profiles() []string { return []string{"postgres", "timescale"} }
 
-// For returns the migrations of a profile as one flat folder.
+// For returns the migrations of a profile as one folder without subfolders.
 func For(profile string) (fs.FS, error) {
 	if !slices.Contains(Profiles(), profile) {
-		return nil, fmt.Errorf("no migrations for storage profile %q; there are %v", profile, Profiles())
+		return nil, fmt.Errorf("no migrations for the storage profile %q, only for %v", profile, Profiles())
 	}
 	common, err := fs.Sub(files, "common")
 	if err != nil {
@@ -36,10 +34,10 @@ func For(profile string) (fs.FS, error) {
 	return union{common, own}, nil
 }
 
-// union shows the files of two flat folders as one.
+// union is the union of two folders without subfolders.
 type union [2]fs.FS
 
-// Open opens the file from the folder that has it.
+// Open opens the file from the folder that contains it.
 func (u union) Open(name string) (fs.File, error) {
 	if file, err := u[0].Open(name); err == nil {
 		return file, nil
@@ -47,7 +45,7 @@ func (u union) Open(name string) (fs.File, error) {
 	return u[1].Open(name)
 }
 
-// ReadDir lists both folders.
+// ReadDir returns the entries of both folders, sorted by name.
 func (u union) ReadDir(name string) ([]fs.DirEntry, error) {
 	var all []fs.DirEntry
 	for _, folder := range u {

@@ -9,14 +9,13 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// machine is a made-up machine that lives as servers do: most processes idle for
-// ever, a tenth busy by day and half of those by night, a few born each minute that
-// end soon, whose pids are used again.
+// machine is a simulated server. Most processes are always idle. A tenth are busy during the day, and half
+// of those at night. A few processes start each minute and end soon, and their pids are reused.
 type machine struct {
 	id      string
 	rng     *rand.Rand
 	list    []snapshot.Process
-	fixed   int // the first of list live for ever
+	fixed   int // number of processes that never end, at the start of list
 	ends    []snapshot.Time
 	nextPID int32
 	encoder snapshot.Encoder
@@ -24,7 +23,7 @@ type machine struct {
 }
 
 const (
-	busyShare   = 0.12 // of the lasting processes use CPU now and then
+	busyShare   = 0.12 // share of the fixed processes that sometimes use CPU
 	birthsAMin  = 2.0
 	lifeSeconds = 45.0
 	pidSpace    = 32_768
@@ -74,7 +73,7 @@ func (m *machine) add(started snapshot.Time, ppid int32, name, command string, m
 
 var zero int64
 
-// step moves on to an instant and returns the list, which is valid until the next.
+// step advances to a time and returns the processes. The list is valid until the next call.
 func (m *machine) step(at snapshot.Time, interval time.Duration) []snapshot.Process {
 	hour := float64(at.Std().UTC().Hour()) + float64(at.Std().UTC().Minute())/60
 	activity := 0.75 - 0.25*math.Cos(2*math.Pi*(hour-3)/24)
@@ -113,7 +112,7 @@ func (m *machine) step(at snapshot.Time, interval time.Duration) []snapshot.Proc
 	return m.list
 }
 
-// snapshot encodes the next instant, in full each fullEvery steps.
+// snapshot returns the next snapshot. Every fullEvery-th one is full.
 func (m *machine) snapshot(at snapshot.Time, interval time.Duration, fullEvery int) (s snapshot.Snapshot, logical int) {
 	list := m.step(at, interval)
 	s = snapshot.Snapshot{

@@ -19,8 +19,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// history fills days, in two steps, and measures reads after each: they must not
-// grow with the store.
+// history fills the database in two steps and measures reads after each. Their times must not grow with the
+// database.
 func (b *bench) history(ctx context.Context) error {
 	fleet := make([]*machine, b.machines)
 	for i := range fleet {
@@ -31,7 +31,7 @@ func (b *bench) history(ctx context.Context) error {
 	for _, days := range []int{max(1, b.days/10), b.days} {
 		from := b.begin().Add(time.Duration(done) * 24 * time.Hour)
 		to := b.begin().Add(time.Duration(days) * 24 * time.Hour)
-		if days == b.days { // and today, up to a moment ago
+		if days == b.days { // and today until now
 			to = snapshot.TimeOf(b.now)
 		}
 		done = days
@@ -69,7 +69,7 @@ func (b *bench) history(ctx context.Context) error {
 	return nil
 }
 
-// fill writes [from, to) of every machine, a batch of ten minutes at a time.
+// fill writes [from, to) of every machine, in batches of ten minutes.
 func (b *bench) fill(
 	ctx context.Context, fleet []*machine, from, to snapshot.Time,
 ) (took time.Duration, logical int, err error) {
@@ -101,7 +101,7 @@ var (
 	rollups = []string{"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d"}
 )
 
-// settle makes rollups, and compresses what is old enough, as the jobs do in time.
+// settle refreshes rollups and compresses old chunks, as the jobs do over time.
 func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, err error) {
 	started, before := time.Now(), busyCPU()
 	if b.store.Profile().Profile == backend.Postgres {
@@ -112,8 +112,8 @@ func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, e
 		}
 		return rolled, 0, err
 	}
-	// In one pass where that can be asked for, 2.28 on: a job of every few minutes is
-	// one pass too, while steps of ten buckets are planned for each ten minutes.
+	// Refresh in one pass if this version can (since 2.28). The regular jobs, which run every few minutes, also
+	// take one pass. Otherwise, each step of ten buckets is planned separately.
 	options := ""
 	var steps bool
 	if err := b.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_proc WHERE proname = 'refresh_continuous_aggregate' AND 'options' = ANY(proargnames))`).Scan(&steps); err != nil {
@@ -128,7 +128,7 @@ func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, e
 		}
 	}
 	rolled, b.rollupCPU, started = time.Since(started), busyCPU()-before, time.Now()
-	b.pool.Reset() // connections from before the store has set the size of batches
+	b.pool.Reset() // close connections that do not have the new batch size yet
 	for _, relation := range slices.Concat(series, rollups) {
 		age := "12 hours"
 		if slices.Contains(rollups, relation) {
@@ -160,8 +160,7 @@ func (b *bench) sizes(ctx context.Context, logical int) error {
 	return nil
 }
 
-// readAll asks each question many times over HTTP, of machines and instants at
-// random, and tells the quantiles.
+// readAll sends each request many times over HTTP, with random machines and times, and prints the quantiles.
 func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 	logger := slog.New(slog.DiscardHandler)
 	nothing := func(*gin.Context) {}
@@ -253,7 +252,7 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 			if response.StatusCode != http.StatusOK {
 				return fmt.Errorf("%s: %s %.300s", question.name, response.Status, text)
 			}
-			if i >= 20 { // the first warm up
+			if i >= 20 { // the first ones warm up
 				times = append(times, time.Since(started))
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// late measures what data costs that agents kept while they were away: its rows go
-// into a day whose chunks are compressed and whose rollups are made.
+// late measures the cost of late data from spools of agents. Its rows belong to a day whose chunks are
+// compressed and whose rollups are materialized.
 func (b *bench) late(ctx context.Context) error {
 	now := snapshot.TimeOf(b.now).Add(-2 * time.Hour)
 	live, rows := b.batches(fullEvery, writeMachines, b.writeRows*2, func(int) snapshot.Time { return now })

@@ -1,9 +1,9 @@
-// Command storage measures what the store costs: writing against bare COPY and
-// against VictoriaMetrics, bytes per process sample, rollups, and reads over a long
-// history. Figures are ratios within one run; bench/RESULTS.md keeps them.
+// Command storage measures the store: writes compared with plain COPY and with VictoriaMetrics, bytes per
+// process sample, rollups, and reads of a long history. Compare only figures of the same run.
+// bench/RESULTS.md contains the results.
 //
-// The database is a private PostgreSQL of its own, or the one of DATABASE_URL, in
-// which the schema is made anew: all data there is lost.
+// The database is a private PostgreSQL cluster, or the one of DATABASE_URL. Its schema is recreated, so all
+// data there is lost.
 package main
 
 import (
@@ -59,14 +59,14 @@ func main() {
 	}
 }
 
-// bench is the database under test and what is known of it.
+// bench is the database under test with its measurements.
 type bench struct {
 	options
 	url   string
 	store *store.Store
 	pool  *pgxpool.Pool
-	now   time.Time // the store's clock, fixed
-	// ingestCPU is seconds of all CPU that a logical sample took over HTTP, client included.
+	now   time.Time // the fixed clock of the store
+	// ingestCPU is the total CPU time in seconds per logical sample over HTTP, including the client.
 	ingestCPU float64
 	rollupCPU time.Duration // of the last round
 }
@@ -145,7 +145,7 @@ func (b *bench) say(what, format string, args ...any) {
 	fmt.Printf("%-62s %s\n", what, fmt.Sprintf(format, args...))
 }
 
-// begin is the first instant of the history, a midnight.
+// begin returns the start of the history, at midnight.
 func (b *bench) begin() snapshot.Time {
 	return snapshot.TimeOf(b.now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -b.days))
 }

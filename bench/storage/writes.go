@@ -29,14 +29,14 @@ import (
 
 const (
 	writeMachines = 20
-	writers       = 4 // connections that post
+	writers       = 4 // number of connections that send posts
 	perBatch      = 10
 )
 
-// writes measures how fast rows go in: bare COPY first, then through the store,
-// then over HTTP, then sparse and against VictoriaMetrics.
+// writes measures writes: first plain COPY, then the store, then HTTP, then sparse snapshots, and
+// VictoriaMetrics for comparison.
 func (b *bench) writes(ctx context.Context) error {
-	// The best of three: the first pays for files that the database makes once.
+	// Use the best of three, because the first one includes the creation of files.
 	copied := 0.0
 	for range 3 {
 		rate, err := b.bareCopy(ctx)
@@ -95,13 +95,13 @@ func (b *bench) writes(ctx context.Context) error {
 	return nil
 }
 
-// writeBegin is an hour two days ago: live enough to be taken, and past.
+// writeBegin returns an hour two days ago. It is recent enough to be accepted.
 func (b *bench) writeBegin() snapshot.Time {
 	return snapshot.TimeOf(b.now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -2))
 }
 
-// batches makes posts of ten snapshots each with about so many samples in all, the
-// machines in turn.
+// batches returns posts of ten snapshots each, with about the given number of samples in total. The machines
+// alternate.
 func (b *bench) batches(fullEvery, machines, samples int, begin func(int) snapshot.Time) ([]*snapshot.Batch, int) {
 	fleet := make([]*machine, machines)
 	next := make([]snapshot.Time, machines)
@@ -127,7 +127,7 @@ func (b *bench) batches(fullEvery, machines, samples int, begin func(int) snapsh
 	return list, total
 }
 
-// bareCopy streams rows that are encoded already into the indexed table.
+// bareCopy copies encoded rows into the indexed table.
 func (b *bench) bareCopy(ctx context.Context) (float64, error) {
 	conn, err := b.pool.Acquire(ctx)
 	if err != nil {
@@ -137,13 +137,13 @@ func (b *bench) bareCopy(ctx context.Context) (float64, error) {
 	if err := b.store.MaintainOnce(ctx); err != nil {
 		return 0, err
 	}
-	// One write makes the partition or chunk.
+	// Create the partition or chunk.
 	first, _ := b.batches(1, 1, 1, func(int) snapshot.Time { return b.writeBegin() })
 	if out := b.store.Write(ctx, first[:1])[0]; out.Err != nil {
 		return 0, out.Err
 	}
 	const sql = `COPY process_samples (ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads, state, in_full, hour) FROM STDIN (FORMAT binary)`
-	const group = 18_000 // rows of a transaction, as the store's groups
+	const group = 18_000 // rows per transaction, like the store's groups
 	begin := int64(b.writeBegin()) - 946_684_800_000
 	row := 0
 	var took time.Duration
@@ -185,7 +185,7 @@ func appendRow(b []byte, ms, process int64, machine int32) []byte {
 	return b
 }
 
-// empty takes all rows away, and forgets the machines.
+// empty deletes all rows and machines.
 func (b *bench) empty(ctx context.Context) error {
 	for _, table := range []string{"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "machines"} {
 		if _, err := b.pool.Exec(ctx, `TRUNCATE `+table); err != nil {
@@ -197,12 +197,12 @@ func (b *bench) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	// So that no measurement pays for the writes of the one before; only a superuser may.
+	// Write out the data of the previous measurement, if the role is a superuser.
 	_, _ = b.pool.Exec(ctx, `CHECKPOINT`)
 	return nil
 }
 
-// through gives the batches to the store in lanes, as ingest does.
+// through writes the batches from several goroutines, as ingest does.
 func (b *bench) through(batches []*snapshot.Batch, lanes int) (time.Duration, error) {
 	queues := make([][]*snapshot.Batch, lanes)
 	for i, batch := range batches {
@@ -233,8 +233,8 @@ func (b *bench) through(batches []*snapshot.Batch, lanes int) (time.Duration, er
 	return time.Since(started), nil
 }
 
-// bothWays posts the batches with a token and to ingest alone, in turns, and tells the
-// median of each: what else the machine does meets both.
+// bothWays posts the batches alternately to the API with a token and to ingest without one, and prints the
+// median of each. So other load affects both.
 func (b *bench) bothWays(ctx context.Context, batches []*snapshot.Batch) (took, cpu, open time.Duration, err error) {
 	const rounds = 5
 	var ways [2][rounds]time.Duration
@@ -259,14 +259,14 @@ func (b *bench) bothWays(ctx context.Context, batches []*snapshot.Batch) (took, 
 	return ways[0][rounds/2], cpus[rounds/2], ways[1][rounds/2], nil
 }
 
-// access lets an administrator in, whom the client is. An agent's token takes the
-// same way.
+// access returns the access control of the API, and a client with the token of an administrator. Tokens of
+// agents are checked in the same way.
 func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	service, err := auth.New(auth.Config{}, b.store.Accounts(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, nil, err
 	}
-	service.InvalidateCache(true) // as if the changes that nobody makes were heard of
+	service.InvalidateCache(true) // without this, the cache is off until the server listens for changes
 	secret, _, err := service.CreateToken(ctx, auth.TokenParams{Name: "bench", Role: auth.RoleAdmin})
 	if err != nil {
 		return nil, nil, err
@@ -276,8 +276,8 @@ func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	return access, &http.Client{Transport: transport}, nil
 }
 
-// overHTTP posts the batches, compressed beforehand, to a real listener: to the whole
-// API with a token or, open, to ingest alone. cpu is that of the whole machine.
+// overHTTP posts the batches, which are compressed before, to a listener: to the API with a token or, if open
+// is set, only to ingest. cpu is the CPU time of the whole machine.
 func (b *bench) overHTTP(
 	ctx context.Context, batches []*snapshot.Batch, open bool,
 ) (took, cpu time.Duration, err error) {
@@ -335,7 +335,7 @@ func (b *bench) overHTTP(
 	return took, busyCPU() - began, err
 }
 
-// post sends bodies from some connections; bodies that are machines apart are of
+// post sends bodies over several connections. Bodies whose indexes differ by a multiple of machines belong to
 // the same machine and keep their order.
 func post(ctx context.Context, client *http.Client, url string, bodies [][]byte, machines int) (time.Duration, error) {
 	var failed atomic.Pointer[error]
@@ -377,7 +377,7 @@ func do(client *http.Client, request *http.Request) error {
 	return nil
 }
 
-// busyCPU is the CPU time that the whole machine has used, database included.
+// busyCPU returns the CPU time of the whole machine, including the database.
 func busyCPU() time.Duration {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -390,8 +390,8 @@ func busyCPU() time.Duration {
 	return time.Duration(user+nice+system+irq+soft) * time.Second / 100
 }
 
-// intoVictoria feeds the same fleet, every process at every instant, as line
-// protocol with cpu, rss and threads: one request carries as much as one of ours.
+// intoVictoria writes the same fleet to VictoriaMetrics: cpu, rss and threads of each process and snapshot in
+// line protocol. A request contains as much as one of ours.
 func (b *bench) intoVictoria(ctx context.Context, program string) (float64, error) {
 	dir, err := os.MkdirTemp("", "snapwatch-vm-")
 	if err != nil {

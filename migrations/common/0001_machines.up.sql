@@ -1,4 +1,4 @@
--- What both storage profiles share: who the machines and processes are.
+-- Machines and processes. These tables are the same in both storage profiles.
 
 CREATE TABLE settings (
     key   text PRIMARY KEY,
@@ -24,13 +24,13 @@ CREATE TABLE machines (
     registered_at    timestamptz NOT NULL,
     last_seen        timestamptz NOT NULL,
     last_snapshot    timestamptz
-) WITH (fillfactor = 60); -- last_seen and last_snapshot change with every post: leave room for HOT updates
+) WITH (fillfactor = 60); -- every post updates last_seen and last_snapshot: leave room for HOT updates
 CREATE INDEX machines_by_hostname ON machines (hostname, machine_id);
 COMMENT ON COLUMN machines.id IS 'the small key that samples carry; machine_id is the agent''s own, stable id';
 COMMENT ON COLUMN machines.polling_interval IS 'seconds between two snapshots';
 
--- One row per identity of a process: a process that calls exec, or is adopted,
--- gets a further row with the same (machine, pid, started_at).
+-- One row per identity of a process. A process that calls exec or gets a new parent
+-- has another row with the same (machine, pid, started_at).
 CREATE TABLE processes (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     machine      integer NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE processes (
 COMMENT ON COLUMN processes.identity IS 'hash of ppid, name, command_line and user_name';
 COMMENT ON COLUMN processes.last_day IS 'the last day (UTC) with a sample, for retention';
 
--- Machines whose history is still to be removed; see store.Maintain.
+-- Deleted machines whose rows are not deleted yet; see store.Maintain.
 CREATE TABLE machine_deletions (
     machine    integer PRIMARY KEY,
     deleted_at timestamptz NOT NULL

@@ -1,6 +1,6 @@
--- The time series, as plain tables. The migration after this one, which differs
--- by profile, turns them into partitioned tables or hypertables, so the columns
--- are written down once. Wide columns come first: no padding between them.
+-- The time series, as plain tables, so that their columns are defined once. The next
+-- migration, which depends on the profile, converts them to partitioned tables or
+-- hypertables. Wide columns come first, to avoid padding.
 
 CREATE TABLE snapshots (
     ts             timestamptz NOT NULL,

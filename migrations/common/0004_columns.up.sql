@@ -1,6 +1,6 @@
--- What rollups and compression need of the series: whether a row is of a full
--- snapshot, its hour, and the totals over devices. The order of the two columns
--- of process_samples fills a gap of alignment.
+-- Columns for rollups and compression: whether a row belongs to a full snapshot, its
+-- hour, and the totals of all devices. The order of the two columns of process_samples
+-- avoids padding.
 
 ALTER TABLE process_samples ADD COLUMN in_full boolean NOT NULL DEFAULT false, ADD COLUMN hour integer NOT NULL DEFAULT 0;
 UPDATE process_samples p SET in_full = s.full_ts = s.ts, hour = extract(epoch FROM p.ts)::bigint / 3600

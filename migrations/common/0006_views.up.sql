@@ -1,4 +1,4 @@
--- What Grafana and psql read: names instead of keys. docs/sql.md has examples.
+-- Views for Grafana and psql, with names instead of keys. docs/sql.md has examples.
 
 CREATE VIEW process_history AS
 SELECT r.bucket, m.machine_id, m.hostname, p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name,
@@ -11,9 +11,9 @@ CREATE VIEW machine_history AS
 SELECT r.*, m.machine_id, m.hostname FROM machine_1m r JOIN machines m ON m.id = r.machine;
 COMMENT ON VIEW machine_history IS 'the system metrics of every machine, minute by minute';
 
--- Every process of a machine at an instant: the newest snapshot at or before it,
--- from the full snapshot that it rests on. A process not mentioned since then
--- spent nothing in the interval and kept its levels.
+-- All processes of a machine at a time: the last snapshot at or before that time,
+-- reconstructed from the full snapshot of its run. A process without a later row used
+-- nothing in the interval, and its gauges are unchanged.
 CREATE FUNCTION process_at(wanted text, at timestamptz) RETURNS TABLE (
     snapshot_ts timestamptz, pid integer, started_at timestamptz, ppid integer, name text, command_line text, user_name text,
     state text, cpu_ms bigint, cpu_usage double precision, memory_usage bigint, threads integer, read_bytes bigint, write_bytes bigint
@@ -41,7 +41,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION process_at IS 'every process of a machine (by its id or host name) at an instant';
 
--- What the processes of a machine used in the hours that a window touches.
+-- What the processes of a machine used in the hours that overlap with a window.
 CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz) RETURNS TABLE (
     pid integer, started_at timestamptz, name text, command_line text, user_name text,
     cpu_ms bigint, memory_avg double precision, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint

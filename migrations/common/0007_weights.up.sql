@@ -1,6 +1,6 @@
--- Averages of processes over several hours weigh each hour by its samples, as the
--- API does: a process that lived five minutes of one hour counts for five minutes.
--- A process is called what it was called last.
+-- Averages over several hours weight each hour by its number of samples, as the API
+-- does. So a process that ran for five minutes of an hour has the weight of five minutes.
+-- The name of a process is its last one.
 
 CREATE OR REPLACE VIEW process_history AS
 SELECT r.bucket, m.machine_id, m.hostname, p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name,

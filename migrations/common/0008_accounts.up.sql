@@ -1,6 +1,5 @@
--- Who may do what: people and their sessions, tokens of programs and agents, the
--- keys by which agents get theirs, and what was done by whom. Of every secret only
--- a hash is here.
+-- Access control: users and their sessions, tokens of programs and agents, enrolment
+-- keys, and the audit log. Secrets are stored as hashes.
 
 ALTER TABLE machines ADD COLUMN tags text[] NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN machines.tags IS 'a user sees the machines that have one of the tags granted to them';
@@ -38,8 +37,8 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_by_user ON sessions (user_id);
 
--- Browsers from which an account was logged in to: guesses from elsewhere do not
--- slow them down.
+-- Browsers from which a user has logged in. Failed logins from elsewhere do not limit
+-- logins from these.
 CREATE TABLE devices (
     secret_hash bytea PRIMARY KEY,
     user_id     bigint NOT NULL REFERENCES users ON DELETE CASCADE,
@@ -94,7 +93,7 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_by_time ON audit_log (at);
 COMMENT ON TABLE audit_log IS 'who did what to which machine, user, token or setting';
 
--- A machine that is made has the tags that its agent's token was given.
+-- A new machine gets the tags of its agent's token.
 CREATE FUNCTION tag_machine() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.tags = '{}' THEN
@@ -104,8 +103,8 @@ BEGIN
 END $$;
 CREATE TRIGGER tag_machine BEFORE INSERT ON machines FOR EACH ROW EXECUTE FUNCTION tag_machine();
 
--- Servers keep for a moment who a secret belongs to. They forget it, and look again
--- at who watches what, when any of this changes.
+-- Servers cache briefly who a secret belongs to. When a row changes, they clear the
+-- cache and check the permissions of live views again.
 CREATE FUNCTION tell_access() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NOTIFY snapwatch_access;

@@ -1,4 +1,4 @@
--- The rest of what a reader reads, under the names that the tables have.
+-- The remaining views for readers, with the names of the tables.
 
 CREATE VIEW history.machines AS SELECT * FROM machines;
 CREATE VIEW history.processes AS SELECT * FROM processes;

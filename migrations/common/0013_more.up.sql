@@ -1,5 +1,5 @@
--- What agents tell besides: which service or container a process belongs to, open
--- files, where CPU time went, temperatures, and what a snapshot cannot show.
+-- More values that agents report: the service or container of a process, open files,
+-- CPU time by mode, temperatures, and what a snapshot does not contain.
 
 ALTER TABLE processes ADD COLUMN cgroup text NOT NULL DEFAULT '';
 COMMENT ON COLUMN processes.cgroup IS 'path of its control group: the service or container that it belongs to';

@@ -1,4 +1,4 @@
--- Back to plain tables, with their rows.
+-- Converts the series back to plain tables and keeps the rows.
 
 DELETE FROM settings WHERE key = 'profile';
 

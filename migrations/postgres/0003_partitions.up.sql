@@ -1,5 +1,5 @@
--- The postgres profile: each series becomes a table partitioned by day. The
--- partitions themselves are made ahead of time, and dropped, by the server.
+-- The postgres profile: each series becomes a table that is partitioned by day. The
+-- server creates the partitions in advance, and drops them.
 
 ALTER TABLE snapshots RENAME TO snapshots_plain;
 CREATE TABLE snapshots (LIKE snapshots_plain INCLUDING ALL) PARTITION BY RANGE (ts);

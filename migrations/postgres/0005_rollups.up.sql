@@ -1,11 +1,10 @@
--- Rollups of the postgres profile. A bucket is made once, when it is over, by a
--- job in the server; late data makes it anew. Until then, and while a mark says
--- that it is out of date, the views aggregate the rows below it on the spot: what
--- they show is exact at every moment.
+-- Rollups of the postgres profile. The server computes a bucket when it has ended, and
+-- again after late data arrives. Until then, and while a bucket is marked as dirty, the
+-- views aggregate its rows when they are read. So the views are always exact.
 
--- What must be made (anew): level 1 is an hour of one machine, in all relations
--- made of hours and minutes; 3 and 24 are the buckets made of those. The job
--- claims a mark before it reads, so that what is written meanwhile marks again.
+-- Dirty buckets, which must be computed. Level 1 is an hour of a machine, in all
+-- relations of hours and minutes. Levels 3 and 24 are the buckets computed from these.
+-- The job claims a mark before it reads, so that rows written later create a new mark.
 CREATE TABLE rollup_marks (
     machine integer NOT NULL,
     bucket  timestamptz NOT NULL,
@@ -42,8 +41,8 @@ CREATE INDEX process_1h_done_by_process ON process_1h_done (process, bucket);
 CREATE TABLE process_3h_done (LIKE process_1h_done INCLUDING ALL) PARTITION BY RANGE (bucket);
 CREATE TABLE process_1d_done (LIKE process_1h_done INCLUDING ALL) PARTITION BY RANGE (bucket);
 
--- Aggregates of a machine's rows of [a, b), straight from the series. The
--- functions are plain SQL, which the planner takes into the query that calls them.
+-- Aggregates of a machine's rows of [a, b), computed from the series. The functions are
+-- plain SQL, which the planner inlines.
 CREATE FUNCTION machine_buckets(m integer, a timestamptz, b timestamptz, width interval) RETURNS SETOF machine_1m_done LANGUAGE sql STABLE AS $$
     SELECT machine, date_bin(width, ts, '2000-01-01 00:00:00+00'),
         count(*), sum(interval_ms)::bigint, count(cpu_usage), avg(cpu_usage), max(cpu_usage),
@@ -63,7 +62,7 @@ CREATE FUNCTION process_hour(m integer, a timestamptz) RETURNS SETOF process_1h_
     FROM process_samples WHERE machine = m AND ts >= a AND ts < a + interval '1 hour' AND state IS DISTINCT FROM 'exited' GROUP BY process
 $$;
 
--- The hours of [a, b) as they are now: those made, and those out of date made on the spot.
+-- The hours of [a, b): the stored ones, with dirty ones computed from the series.
 CREATE FUNCTION machine_hours(m integer, a timestamptz, b timestamptz) RETURNS SETOF machine_1h_done LANGUAGE sql STABLE AS $$
     SELECT * FROM machine_1h_done d WHERE d.machine = m AND d.bucket >= a AND d.bucket < b
         AND NOT EXISTS (SELECT FROM rollup_marks k WHERE k.machine = d.machine AND k.bucket = d.bucket AND k.level = 1)
@@ -79,8 +78,8 @@ CREATE FUNCTION process_hours(m integer, a timestamptz, b timestamptz) RETURNS S
         CROSS JOIN LATERAL process_hour(k.machine, k.bucket) h
 $$;
 
--- One bucket of several hours, made of its hours: averages weigh as many samples
--- as they stand for.
+-- One bucket of several hours, computed from the hours. Averages are weighted by their
+-- number of samples.
 CREATE FUNCTION machine_merge(m integer, a timestamptz, width interval) RETURNS SETOF machine_1h_done LANGUAGE sql STABLE AS $$
     SELECT m, a, sum(samples)::bigint, sum(interval_ms)::bigint, sum(cpu_samples)::bigint,
         sum(cpu_usage_avg * cpu_samples) / nullif(sum(cpu_samples), 0)::double precision, max(cpu_usage_max),
@@ -131,5 +130,5 @@ CREATE VIEW process_1d AS
     SELECT * FROM process_1d_done d WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL SELECT h.* FROM rollup_dirty_1d k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '1 day') h;
 
--- What was stored before there were rollups.
+-- Mark the rows that were stored before rollups existed.
 INSERT INTO rollup_marks SELECT DISTINCT machine, date_bin('1 hour', ts, '2000-01-01 00:00:00+00'), 1, false FROM snapshots;

@@ -1,7 +1,6 @@
--- What Grafana's role reads: views in a schema of their own, and nothing beneath
--- them. Rollups that are out of date are made on the spot by functions; those read
--- with their owner's rights here, and names that a caller makes up temporarily are
--- not what they find.
+-- Views for the role of Grafana, in a schema of their own. The role has no access to the
+-- tables. Functions compute dirty rollups with the privileges of their owner. Their search
+-- path is fixed, so that temporary objects of the caller cannot replace tables.
 
 CREATE SCHEMA history;
 COMMENT ON SCHEMA history IS 'what a reader may read: every machine''s history, and nothing about who may do what';

@@ -1,5 +1,5 @@
--- The timescale profile: each series becomes a hypertable. The server fits the
--- chunks' interval to the rate at which data comes in; a day is where it begins.
+-- The timescale profile: each series becomes a hypertable. The chunk interval starts with
+-- a day. The server adjusts it to the ingest rate.
 
 SELECT create_hypertable('snapshots', by_range('ts', INTERVAL '1 day'), create_default_indexes => false);
 SELECT create_hypertable('process_samples', by_range('ts', INTERVAL '1 day'), create_default_indexes => false);

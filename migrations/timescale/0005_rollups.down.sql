@@ -1,5 +1,5 @@
--- Chunks are decompressed, so that the columns of the series can change and
--- their rows survive the way down.
+-- Decompress the chunks, so that the columns of the series can change and their rows are
+-- kept.
 
 DROP MATERIALIZED VIEW process_1d;
 DROP MATERIALIZED VIEW process_3h;

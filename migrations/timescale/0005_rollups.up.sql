@@ -1,6 +1,6 @@
--- Compression and continuous aggregates. The aggregates show the newest data too
--- (materialized_only is false), and are made without data, so that this stays one
--- transaction. Policies are set by the server, from its retention settings.
+-- Compression and continuous aggregates. The aggregates include the newest data
+-- (materialized_only is false). They are created without data, so that the migration is
+-- one transaction. The server creates the policies, according to its retention.
 
 ALTER TABLE process_samples SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine', timescaledb.compress_orderby = 'hour, process, ts');
 ALTER TABLE snapshots SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine', timescaledb.compress_orderby = 'ts');
@@ -30,8 +30,8 @@ SELECT machine, time_bucket('1 hour', ts) AS bucket, process,
     min(ts) AS first_ts, max(ts) AS last_ts
 FROM process_samples WHERE state IS DISTINCT FROM 'exited' GROUP BY machine, time_bucket('1 hour', ts), process WITH NO DATA;
 
--- Each further level is made of the one below it: averages weigh as many
--- samples as they stand for.
+-- Each further level is computed from the previous one. Averages are weighted by their
+-- number of samples.
 DO $$
 DECLARE
     machine_merge CONSTANT text := $merge$
@@ -84,8 +84,8 @@ ALTER MATERIALIZED VIEW process_1h SET (timescaledb.compress, timescaledb.compre
 ALTER MATERIALIZED VIEW process_3h SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine', timescaledb.compress_orderby = 'process, bucket');
 ALTER MATERIALIZED VIEW process_1d SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine', timescaledb.compress_orderby = 'process, bucket');
 
--- Long enough that a year is few chunks, short enough that most of them are over
--- and compressed.
+-- Intervals so long that a year has few chunks, and so short that most chunks have ended
+-- and are compressed.
 SELECT set_chunk_time_interval('machine_1m', INTERVAL '7 days');
 SELECT set_chunk_time_interval('process_1h', INTERVAL '1 day');
 SELECT set_chunk_time_interval('machine_1h', INTERVAL '30 days');

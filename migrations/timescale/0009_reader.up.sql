@@ -1,4 +1,4 @@
--- What Grafana's role reads: views in a schema of their own, and nothing beneath them.
+-- Views for the role of Grafana, in a schema of their own. The role has no access to the tables.
 
 CREATE SCHEMA history;
 COMMENT ON SCHEMA history IS 'what a reader may read: every machine''s history, and nothing about who may do what';
