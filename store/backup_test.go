@@ -12,9 +12,9 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// A database that pg_dump has saved and pg_restore has brought back, as
-// docs/backup.md says, answers as before, and goes on. PGlite has no such programs'
-// version, so the timescale half runs where a server is given (see storetest).
+// A database that was dumped with pg_dump and restored with pg_restore, as in docs/backup.md, returns the same
+// data and accepts more. These programs do not work with PGlite, so the timescale profile is only tested if
+// there is a server for it (see storetest).
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	t.Run(backend.Postgres, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// Every statement of docs/sql.md runs on both profiles and finds something.
+// Every statement of docs/sql.md returns rows in both profiles.
 func TestDocumentedSQL(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/sql.md")

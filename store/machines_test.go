@@ -83,7 +83,7 @@ func TestConfigure(t *testing.T) {
 func testConfigure(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	if ack := storetest.Write(t, s, "m"); !ack.Unregistered {
-		t.Error("a machine of which only the id is known is not asked to register")
+		t.Error("an unregistered machine is not asked to register")
 	}
 	if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "m", Hostname: "h"}); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func testConfigure(t *testing.T, db storetest.Database) {
 	if err := s.Configure(t.Context(), "m", store.ConfigChange{Exclude: &exclude}); err != nil {
 		t.Error(err)
 	}
-	// An agent learns of it with its heartbeat.
+	// An agent receives the config with the response to its heartbeat.
 	if ack := storetest.Write(t, s, "m"); !ack.Config.Equal(snapshot.Config{PollingInterval: 1.5, Exclude: exclude}) ||
 		ack.ConfigVersion != 4 {
 		t.Errorf("%+v", ack)

@@ -12,8 +12,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// How far rollups are behind is told while they are, and no longer.
-func TestRollupsBehind(t *testing.T) {
+// The refresh lag is positive only while rollups are overdue.
+func TestRefreshLag(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now().UTC().Truncate(time.Hour).Add(30 * time.Minute)
@@ -42,7 +42,7 @@ func TestRollupsBehind(t *testing.T) {
 			return d
 		}
 		if got := behind(); got != 0 {
-			t.Errorf("of nothing: %s behind", got)
+			t.Errorf("empty database: %s behind", got)
 		}
 		storetest.Write(
 			t,
@@ -58,7 +58,7 @@ func TestRollupsBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := metricstest.Value(t, registry, "snapwatch_store_rollups_behind_seconds"); got != 0 || behind() != 0 {
-			t.Errorf("%v s behind after the rollups were made", got)
+			t.Errorf("%v s behind after the refresh", got)
 		}
 	})
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// Grafana's role reads the history in every form, and neither changes it nor reads
-// anything else.
+// The reader's role can read all views, and can neither change anything nor read other tables.
 func TestReader(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
@@ -67,11 +66,11 @@ func TestReader(t *testing.T) {
 			`SELECT * FROM users`, `SELECT * FROM sessions`, `SELECT * FROM tokens`, `SELECT * FROM enrolment_keys`, `SELECT * FROM audit_log`, `SELECT * FROM public.users`, `SELECT * FROM schema_migrations`, `CREATE TABLE mine (a integer)`,
 		} {
 			if err := as(statement); err == nil {
-				t.Errorf("the reader may: %s", statement)
+				t.Errorf("the reader is allowed to: %s", statement)
 			}
 		}
-		// A function that has its owner's rights finds the owner's tables, not what its
-		// caller made up.
+		// A function with the privileges of its owner uses the owner's tables, not temporary ones of its
+		// caller.
 		err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
 			for _, statement := range []string{"SET LOCAL ROLE " + role, `SET LOCAL search_path = history, public`,
 				`CREATE TEMP TABLE machines (id integer, machine_id text, hostname text) ON COMMIT DROP`, `INSERT INTO pg_temp.machines VALUES (1, 'made up', '')`} {
@@ -82,7 +81,7 @@ func TestReader(t *testing.T) {
 			var rows int
 			err := tx.QueryRow(t.Context(), `SELECT count(*) FROM history.process_at('made up', now())`).Scan(&rows)
 			if err != nil || rows != 0 {
-				t.Errorf("a table that was made up gave %d rows (%v)", rows, err)
+				t.Errorf("a temporary table returned %d rows (%v)", rows, err)
 			}
 			return err
 		})

@@ -57,12 +57,12 @@ func TestRetentionIsASetting(t *testing.T) {
 			}
 		}
 		if s.Retention() != keep {
-			t.Error("a refused change was made")
+			t.Error("a rejected change took effect")
 		}
 	})
 }
 
-// What is past retention goes in both profiles, and what is not stays.
+// Only expired data is dropped, in both profiles.
 func TestRetentionDropsEachLevel(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
@@ -97,7 +97,7 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 			days != 3 {
 			t.Errorf("%d days of samples, %d of hours, %d of days; want 1, 3, 3", raw, hours, days)
 		}
-		// Rounds to come must not take away what was made of what is gone.
+		// Later rounds must not delete the rollups of dropped data.
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func runJobs(t *testing.T, db storetest.Database, kind string) {
 	}
 }
 
-// The oldest raw days go when the whole is over the budget, and rollups of them stay.
+// The oldest raw days are dropped while the database exceeds the budget. Their rollups are kept.
 func TestDiskBudget(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
@@ -175,14 +175,14 @@ func TestDiskBudget(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), `SELECT min(ts) FROM process_samples`).Scan(&oldest); err != nil {
 			t.Fatal(err)
 		}
-		// Today and yesterday must be kept; at which end of a day the samples are depends
-		// on when the test runs.
+		// Today and yesterday must be kept. Where in a day the samples are depends on the time of the
+		// test.
 		kept, want := now.UTC().Add(-24*time.Hour).Truncate(24*time.Hour), storetest.Recent().Std()
 		for !want.Add(-24 * time.Hour).Before(kept) {
 			want = want.Add(-24 * time.Hour)
 		}
 		if !oldest.Equal(want) {
-			t.Errorf("the oldest sample is of %s, want %s: what must be kept", oldest, want)
+			t.Errorf("the oldest sample is of %s, want %s, which must be kept", oldest, want)
 		}
 		runJobs(t, db, "policy_refresh_continuous_aggregate")
 		if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM process_1h`).Scan(&hours); err != nil ||
@@ -231,7 +231,7 @@ func TestTimescalePolicies(t *testing.T) {
 	}
 	maintain()
 	if again := policies(); again != first {
-		t.Errorf("policies were made anew without need:\n%s\n%s", first, again)
+		t.Errorf("unchanged policies were replaced:\n%s\n%s", first, again)
 	}
 	batch := func() (setting string) {
 		t.Helper()
@@ -246,7 +246,7 @@ func TestTimescalePolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := batch(); known != strings.Contains(got, "timescaledb.compression_batch_size_limit=4000") {
-		t.Errorf("the version knows batches of other sizes: %v; the database's settings are %q", known, got)
+		t.Errorf("batch size supported: %v; settings of the database: %q", known, got)
 	}
 	keep := s.Retention()
 	keep.RawDays = 12
@@ -254,12 +254,11 @@ func TestTimescalePolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	maintain()
-	if got := strings.Count(policies(), "336:00:00"); got != 4 { // two days more than kept: this server comes first
-		t.Errorf("%d policies keep 12 days and two, want 4:\n%s", got, policies())
+	if got := strings.Count(policies(), "336:00:00"); got != 4 { // two days more than the retention, because this server drops first
+		t.Errorf("%d policies keep 14 days, want 4:\n%s", got, policies())
 	}
 
-	// Nothing runs jobs in this database, so this server does: rollups are made and
-	// old chunks compressed.
+	// No scheduler runs jobs in this database, so the server refreshes rollups and compresses old chunks.
 	storetest.Write(t, s, "m", snapshottest.NewMachine(1, 5).Series(storetest.Recent().Add(-72*time.Hour), 6, time.Second, 3).Snapshots...)
 	now = now.Add(4 * time.Hour)
 	maintain()
@@ -272,8 +271,8 @@ func TestTimescalePolicies(t *testing.T) {
 	}
 }
 
-// Data that arrives late, for days whose rollups are made and whose chunks are
-// compressed, is there at once, once, and in the rollups after their next round.
+// Late data for days with compressed chunks and materialized rollups is readable at once, without duplicates,
+// and is in the rollups after the next refresh.
 func TestLateDataIntoCompressedChunks(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
@@ -288,7 +287,7 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 		if db.Detection.Profile == backend.Timescale {
 			storetest.CompressAll(t, conn)
 		}
-		for range 2 { // and sent again
+		for range 2 { // the second time as duplicates
 			storetest.Write(t, s, "away", away.Snapshots[:60]...)
 			storetest.Write(t, s, "on", on.Snapshots...)
 		}

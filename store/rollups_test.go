@@ -16,7 +16,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// rollup is a row of process_1h and its like, by what tells processes apart.
+// rollup holds the values of a row of process_1h or a coarser rollup.
 type rollup struct {
 	CPUMS, CPUMSMax, MemoryMax, ReadBytes, WriteBytes *int64
 	MemoryAvg                                         *float64
@@ -55,7 +55,7 @@ func readRollups(t *testing.T, conn *pgx.Conn, relation, machineID string) map[r
 	return all
 }
 
-// truthOf aggregates the full lists, as the rollups of the sparse rows must.
+// truthOf aggregates the full lists. The rollups of the sparse rows must be equal.
 func truthOf(series snapshottest.Series, width time.Duration) map[rollupKey]rollup {
 	type sum struct {
 		rollup
@@ -164,8 +164,8 @@ type rollupCase struct {
 	lateFulls               int // how many runs at the beginning arrive last
 }
 
-// Rollups of sparse rows are those of the full lists: before they are made (the
-// newest data is aggregated on the spot), after, and when late data arrives.
+// Rollups of sparse rows are equal to those of the full lists: before they are materialized, after that, and
+// when late data arrives.
 func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
@@ -182,7 +182,7 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			}
 		}
 		all := make(map[string]snapshottest.Series)
-		rest := make(map[string][]snapshot.Snapshot) // to be sent late
+		rest := make(map[string][]snapshot.Snapshot) // written at the end
 		add := func(c rollupCase) {
 			machine := snapshottest.NewMachine(c.seed, c.processes)
 			machine.ReportEnded = true
@@ -196,7 +196,7 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			storetest.Write(t, s, machineID, series.Snapshots[late:]...)
 			rest[machineID] = series.Snapshots[:late]
 			if late == 0 && len(all) <= 10 {
-				check("before it is made", machineID, series)
+				check("before it is materialized", machineID, series)
 			}
 		}
 		// These two failed while the rollups were written.
@@ -217,14 +217,14 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 		for machineID, snapshots := range rest {
 			if len(snapshots) > 0 {
 				storetest.Write(t, s, machineID, snapshots...)
-				if db.Detection.Profile == backend.Postgres { // TimescaleDB shows late data after its next refresh
+				if db.Detection.Profile == backend.Postgres { // TimescaleDB includes late data after the next refresh
 					check("with late data", machineID, all[machineID])
 				}
 			}
 		}
 		storetest.RefreshAll(t, db, s)
 		for machineID, series := range all {
-			check("after all", machineID, series)
+			check("at the end", machineID, series)
 		}
 	})
 }

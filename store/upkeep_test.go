@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
@@ -57,7 +58,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	}
 	var rows int
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots`).Scan(&rows); err != nil || rows != 4 {
-		t.Errorf("%d snapshots survived the way down, want 4 (%v)", rows, err)
+		t.Errorf("%d snapshots after migrating down, want 4 (%v)", rows, err)
 	}
 	step("down", store.MigrateDown(t.Context(), url))
 	if left := relations(); left != "" {
@@ -87,7 +88,7 @@ func TestOpenNeedsTheSchema(t *testing.T) {
 		newRegistry(),
 	)
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
-		t.Fatalf("a bad URL gave %v", err)
+		t.Fatalf("an invalid URL returned %v", err)
 	}
 }
 
@@ -123,34 +124,34 @@ func TestPartitionsAndRetention(t *testing.T) {
 	}
 	maintain()
 	if got := partitions(); got != "20260510 20260511 20260512 20260513" {
-		t.Fatalf("made ahead: %s", got)
+		t.Fatalf("created in advance: %s", got)
 	}
 	series := snapshottest.NewMachine(1, 5).
 		Series(snapshot.TimeOf(start.Add(-36*time.Hour)), 4, time.Second, 4)
-		// late: a day without a partition yet
+		// late data, for a day without a partition
 	storetest.Write(t, s, "m", series.Snapshots...)
 	if got := partitions(); !strings.HasPrefix(got, "20260509 20260510") {
-		t.Fatalf("made for late data: %s", got)
+		t.Fatalf("created for late data: %s", got)
 	}
 
 	clock.Store(start.Add(36 * time.Hour).Unix()) // midnight of the 12th: the 9th ends exactly at the horizon
 	maintain()
 	if got := partitions(); !strings.HasPrefix(got, "20260509") {
-		t.Fatalf("dropped while changes just inside may rest on it: %s", got)
+		t.Fatalf("dropped although changes within retention may refer to it: %s", got)
 	}
 	clock.Store(start.Add(36*time.Hour + snapshot.MaxRunDuration).Unix())
 	maintain()
 	if got := partitions(); !strings.HasPrefix(got, "20260510") {
-		t.Fatalf("kept past retention: %s", got)
+		t.Fatalf("kept after it expired: %s", got)
 	}
 	var processes int
 	clock.Store(start.Add(5 * 24 * time.Hour).Unix())
 	maintain()
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes`).Scan(&processes); err != nil ||
 		processes != 0 {
-		t.Fatalf("%d processes outlived their samples (%v)", processes, err)
+		t.Fatalf("%d processes left without samples (%v)", processes, err)
 	}
-	// What the writer remembers of them must be gone too.
+	// The writer's cache must not contain them any more.
 	again := snapshottest.NewMachine(1, 5).Series(snapshot.TimeOf(start.Add(5*24*time.Hour)), 2, time.Second, 2)
 	storetest.Write(t, s, "m", again.Snapshots...)
 	state, err := s.At(t.Context(), "m", again.Snapshots[1].Timestamp, true)
@@ -162,7 +163,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 	}
 }
 
-// keepDays keeps everything, rollups too, for some days.
+// keepDays sets the retention of everything, including rollups.
 func keepDays(t *testing.T, s *store.Store, days int) {
 	t.Helper()
 	if err := s.SetRetention(t.Context(), backend.Retention{RawDays: days, MinuteDays: days, HourDays: days, ThreeHoursDays: days, DayDays: days}); err != nil {
@@ -170,9 +171,8 @@ func keepDays(t *testing.T, s *store.Store, days int) {
 	}
 }
 
-// A reader in the middle of a partition finishes, and others go on, while the
-// partition is dropped.
-func TestDropHarmsNoReader(t *testing.T) {
+// Dropping a partition does not disturb a query that is reading it, and does not block new ones.
+func TestDropDoesNotBlockReaders(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	now := time.Now()
@@ -249,35 +249,30 @@ func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 		}
 	}
 	if err := s.Delete(t.Context(), "gone"); err == nil {
-		t.Error("a deleted machine was deleted again")
+		t.Error("no error for deleting a machine twice")
 	}
-	// Its agent goes on: the machine comes back, without its history.
+	// Its agent is still running: the machine is created again, without its history.
 	ack := storetest.Write(t, s, "gone", snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
 	if ack.Stored != 10 {
 		t.Errorf("%+v", ack)
 	}
 }
 
-// waitFor asks the database until a condition holds.
+// waitFor waits until a condition of the database is true.
 func waitFor(t *testing.T, url, condition string) {
 	t.Helper()
 	conn := storetest.Connect(t, url)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for {
+	testwait.Until(t, condition, func() bool {
 		var holds bool
-		if err := conn.QueryRow(ctx, condition).Scan(&holds); err != nil {
-			t.Fatalf("never came true: %s: %v", condition, err)
+		if err := conn.QueryRow(t.Context(), condition).Scan(&holds); err != nil {
+			t.Fatalf("%s: %v", condition, err)
 		}
-		if holds {
-			return
-		}
-	}
+		return holds
+	})
 }
 
-// A machine that was silent for longer than the retention comes back with a
-// process that still runs, just while retention removes that process's row: the
-// row stays.
+// Retention does not delete the row of a process that a writer is about to use again, for a machine that was
+// silent for longer than the retention.
 func TestRetentionWaitsForTheWriter(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
@@ -288,7 +283,7 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	keepDays(t, s, 2)
 	old := snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 1, time.Second, 1)
 	storetest.Write(t, s, "m", old.Snapshots...)
-	// First the samples go, a day later the processes may.
+	// The samples are dropped first, and the processes a day later.
 	now = storetest.Recent().Std().Truncate(24 * time.Hour).Add(24*time.Hour + 48*time.Hour + time.Hour)
 	if err := s.MaintainOnce(t.Context()); err != nil {
 		t.Fatal(err)
@@ -296,7 +291,7 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	now = now.Add(24 * time.Hour)
 	back := old.Snapshots[0]
 	back.Timestamp = snapshot.TimeOf(now)
-	// Hold the writer between its look-up and its commit: it must wait for this lock.
+	// This lock stops the writer between its look-up and its commit.
 	holder := storetest.Connect(t, url)
 	tx, err := holder.Begin(t.Context())
 	if err != nil {
@@ -342,8 +337,8 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	}
 }
 
-// A database of the version before rollups is brought up with its data: rows know
-// their hour and whether they are of a full snapshot, and rollups include them.
+// Migrating a database of the version before rollups sets the new columns of its rows, and the rollups include
+// them.
 func TestUpgradeFromBeforeRollups(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyURL(t)

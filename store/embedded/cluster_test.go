@@ -53,7 +53,7 @@ func TestLifeOfACluster(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(storetest.Dir(t), "a", "b")
 	if _, err := embedded.FindURL(dir); err == nil {
-		t.Error("a cluster was found where none is")
+		t.Error("found a cluster in an empty directory")
 	}
 	c := start(t, dir)
 	if role := query[string](t, c.URL(), `SELECT current_user || ' ' || current_database()`); role != "snapwatch snapwatch" {
@@ -82,7 +82,7 @@ func TestLifeOfACluster(t *testing.T) {
 	}
 	_ = conn.Close(t.Context())
 
-	// Whoever held the cluster is gone, the cluster is not: it is taken over.
+	// The process that started the cluster is gone, but the cluster still runs: Start connects to it.
 	before, err := c.PID()
 	if err != nil {
 		t.Fatal(err)
@@ -103,8 +103,7 @@ func TestLifeOfACluster(t *testing.T) {
 	}
 }
 
-// A data directory deeper than a socket's path may be long still works.
-// Full pages in the log are compressed by the best method that the binaries have.
+// Full pages in the log are compressed with the best method that the binaries support.
 func TestLogIsCompressed(t *testing.T) {
 	t.Parallel()
 	c := start(t, storetest.Dir(t))
@@ -118,6 +117,7 @@ func TestLogIsCompressed(t *testing.T) {
 	}
 }
 
+// A data directory whose path is longer than that of a socket may be works.
 func TestLongDirectory(t *testing.T) {
 	t.Parallel()
 	c := start(t, filepath.Join(storetest.Dir(t), strings.Repeat("long/", 25)))
@@ -125,7 +125,7 @@ func TestLongDirectory(t *testing.T) {
 	query[int](t, c.URL(), `SELECT 1`)
 }
 
-// An initdb that was cut off must not be taken for a cluster.
+// An interrupted initdb must not be mistaken for a cluster.
 func TestInterruptedInitdb(t *testing.T) {
 	t.Parallel()
 	dir := storetest.Dir(t)
@@ -149,14 +149,14 @@ func TestNoBinaries(t *testing.T) {
 	if !errors.Is(err, embedded.ErrNoBinaries) || !strings.Contains(err.Error(), "DATABASE_URL") {
 		t.Errorf("without binaries: %v", err)
 	}
-	// Nothing is left locked.
+	// The directory is not locked any more.
 	cfg.BinDir = ""
 	c, err := embedded.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop(t, c)
-	// A cluster of a version that is not here is left alone.
+	// A cluster of a version that is not installed is not touched.
 	if err := os.WriteFile(filepath.Join(cfg.Dir, "postgres", "PG_VERSION"), []byte("14\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestNoBinaries(t *testing.T) {
 func TestClosedDirectoryIsNamed(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // only root hands the cluster to another user
+		return // only root starts the cluster as another user
 	}
 	dir, err := os.MkdirTemp("", "snapwatch-closed-")
 	if err != nil {
@@ -178,6 +178,6 @@ func TestClosedDirectoryIsNamed(t *testing.T) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	if _, err := embedded.Start(t.Context(), config(filepath.Join(dir, "data"))); err == nil ||
 		!strings.Contains(err.Error(), dir) {
-		t.Errorf("a directory that postgres may not enter: %v", err)
+		t.Errorf("a directory that postgres cannot access: %v", err)
 	}
 }

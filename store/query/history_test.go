@@ -17,17 +17,17 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// past is a machine's history that tests ask about: four hours and a half of it,
-// a snapshot every 30 s, that begin two days ago and cross midnight.
-type past struct {
+// history is the history of three machines: four and a half hours with a snapshot every 30 s, which start two
+// days ago and include midnight.
+type history struct {
 	series map[string]snapshottest.Series
 	begin  snapshot.Time
 	now    time.Time
 }
 
-func writePast(t *testing.T, s *store.Store, now time.Time) past {
+func writeHistory(t *testing.T, s *store.Store, now time.Time) history {
 	t.Helper()
-	h := past{
+	h := history{
 		series: make(map[string]snapshottest.Series),
 		now:    now,
 		begin:  snapshot.TimeOf(now.UTC().Truncate(24 * time.Hour).Add(-26*time.Hour + 20*time.Minute)),
@@ -46,14 +46,14 @@ func writePast(t *testing.T, s *store.Store, now time.Time) past {
 	return h
 }
 
-// at returns the instant of a step.
-func (h past) at(step int) snapshot.Time {
+// at returns the time of a step.
+func (h history) at(step int) snapshot.Time {
 	return h.begin.Add(time.Duration(step) * 30 * time.Second)
 }
 
 // historyTests are run on the history before its rollups are materialized, after that, and after
 // compression.
-var historyTests = map[string]func(t *testing.T, s *store.Store, conn *pgx.Conn, h past){
+var historyTests = map[string]func(t *testing.T, s *store.Store, conn *pgx.Conn, h history){
 	"top processes": testTopProcesses, "diff": testDiff, "process history": testProcessHistory,
 	"fleet search": testFleetSearch, "machine chart": testMachineChart, "views": testViews,
 	"storage": testStorage, "process trends": testProcessTrends, "machine trends": testMachineTrends,
@@ -65,7 +65,7 @@ func TestHistory(t *testing.T) {
 		now := time.Now()
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
-		h := writePast(t, s, now)
+		h := writeHistory(t, s, now)
 		run := func(stage string) {
 			t.Run(stage, func(t *testing.T) {
 				for name, test := range historyTests {
@@ -83,8 +83,8 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// used adds up the truth of steps [from, to) per process.
-func (h past) used(machineID string, from, to int) map[snapshot.ProcessKey]int64 {
+// used returns the CPU time in steps [from, to) by process.
+func (h history) used(machineID string, from, to int) map[snapshot.ProcessKey]int64 {
 	sums := make(map[snapshot.ProcessKey]int64)
 	for _, list := range h.series[machineID].Truth[from:to] {
 		for i := range list {
@@ -101,7 +101,7 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
-func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for name, steps := range map[string][2]int{"an hour and a half": {33, 213}, "three whole hours": {80, 440}, "all": {0, 540}} {
 		from, to := h.at(steps[0]), h.at(steps[1])
 		list, window, err := s.Top(
@@ -165,7 +165,7 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 	}
 }
 
-func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for _, steps := range [][2]int{{10, 17}, {50, 500}, {7, 7}} {
 		diff, err := s.Diff(t.Context(), "a", h.at(steps[0]), h.at(steps[1]))
 		if err != nil {
@@ -220,7 +220,7 @@ func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 	}
 }
 
-func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	series := h.series["c"]
 	root := series.Truth[0][0]
 	lifetime, err := s.ProcessLifetime(t.Context(), "c", root.PID, root.StartedAt)
@@ -252,7 +252,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 				t.Errorf("%s at %s: %d, want %d", resolution, p.Timestamp, deref(p.CPUMS), want[p.Timestamp])
 			}
 			if resolution == query.ResolutionRaw && p.ElapsedMS != 30_000 {
-				t.Errorf("the sample of %s stands for %d ms, want 30 s", p.Timestamp, p.ElapsedMS)
+				t.Errorf("the sample of %s covers %d ms, want 30 s", p.Timestamp, p.ElapsedMS)
 			}
 		}
 		if got != total || total == 0 {
@@ -291,7 +291,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 	}
 }
 
-func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	step := 301
 	wanted := h.series["b"].Truth[step][3]
 	found, next, err := s.FleetAt(
@@ -316,7 +316,7 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 			t.Errorf("%s runs %d %s, want %d", machineID, got[machineID], wanted.Name, want)
 		}
 	}
-	// By command line, a page at a time.
+	// By command line, in pages.
 	seen := 0
 	for after := ""; ; {
 		page, next, err := s.FleetAt(
@@ -342,11 +342,11 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 	}
 	if none, _, err := s.FleetAt(t.Context(), query.Match{Command: "100%_sure"}, h.at(step), query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
 		len(none) != 0 {
-		t.Errorf("wildcards of SQL were taken as such: %v, %v", none, err)
+		t.Errorf("wildcards of SQL were not escaped: %v, %v", none, err)
 	}
 	if off, _, err := s.FleetAt(t.Context(), query.Match{Name: wanted.Name}, h.at(540).Add(time.Hour), query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
 		len(off) != 0 {
-		t.Errorf("machines that are off run something: %v, %v", off, err)
+		t.Errorf("machines that are off have matches: %v, %v", off, err)
 	}
 	usages, _, _, err := s.FleetWindow(
 		t.Context(), query.Match{Name: wanted.Name}, h.at(100), h.at(540),
@@ -362,7 +362,7 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 	}
 }
 
-func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionMinute, query.ResolutionHour, query.ResolutionThreeHours, query.ResolutionDay} {
 		chart, more, err := s.Chart(t.Context(), "a", h.at(0), h.at(540), resolution, 1000)
 		if err != nil || more {
@@ -399,14 +399,14 @@ func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 				*chart.CPUUsageMax[i] != w.most ||
 				math.Abs(*chart.ProcessCountAvg[i]-w.counted/float64(w.n)) > 1e-3 ||
 				*chart.ReceivedBytes[i] != w.received {
-				t.Errorf("%s at %s: %+v is not what is shown", resolution, at, w)
+				t.Errorf("%s at %s: the chart differs from %+v", resolution, at, w)
 			}
 		}
 	}
 }
 
-// What psql and Grafana read agrees with the API's own reads.
-func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h past) {
+// The views for psql and Grafana agree with the queries.
+func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h history) {
 	for _, step := range []int{0, 5, 81, 539} {
 		rows, err := conn.Query(
 			t.Context(),
@@ -440,18 +440,18 @@ func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h past) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var spent, history int64
+	var spent, total int64
 	if err := conn.QueryRow(t.Context(), `SELECT cpu_ms FROM process_top('a', $1, $2) LIMIT 1`, window.From.Std(), window.To.Std()).Scan(&spent); err != nil ||
 		spent != *list[0].CPUMS {
 		t.Errorf("the first of process_top spent %d, want %d (%v)", spent, *list[0].CPUMS, err)
 	}
-	if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_ms) FROM process_history WHERE machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).Scan(&history); err != nil ||
-		history != spent {
-		t.Errorf("process_history says %d, want %d (%v)", history, spent, err)
+	if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_ms) FROM process_history WHERE machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).Scan(&total); err != nil ||
+		total != spent {
+		t.Errorf("process_history says %d, want %d (%v)", total, spent, err)
 	}
 }
 
-func testStorage(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testStorage(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	st, err := s.Storage(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -469,7 +469,7 @@ func testStorage(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		if !slices.ContainsFunc(
 			st.Relations, func(r backend.RelationSize) bool { return r.Relation == relation && r.Bytes > 0 },
 		) {
-			t.Errorf("%s takes nothing", relation)
+			t.Errorf("%s has no size", relation)
 		}
 	}
 	if st.Bytes == 0 || st.BytesPerSample == 0 || st.Oldest == 0 || st.Oldest > h.at(0) {

@@ -83,7 +83,7 @@ func testReadsThatFindNothing(t *testing.T, db storetest.Database) {
 	}
 }
 
-// planNode is as much of EXPLAIN's JSON as the test looks at.
+// planNode is the part of EXPLAIN's JSON that the test uses.
 type planNode struct {
 	NodeType string     `json:"Node Type"`
 	Relation string     `json:"Relation Name"`
@@ -98,8 +98,7 @@ func (n planNode) walk(visit func(planNode)) {
 	}
 }
 
-// Every read of the contracts touches only the partitions of its range, and
-// those by an index.
+// Each query reads only the partitions of its time range, by index.
 func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)

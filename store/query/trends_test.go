@@ -12,8 +12,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/query"
 )
 
-func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
-	// Sixty parts of a minute, each with two steps; what a step spent ends at its instant.
+func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
+	// Sixty parts of a minute with two steps each. A step's time is the end of its interval.
 	trends, err := s.ProcessTrends(t.Context(), "b", h.at(199), h.at(319))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 	}
 }
 
-func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
+func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	end := h.at(300)
 	trends, err := s.MachineTrends(t.Context(), query.Everything(), []string{"c", "a", "nobody"}, end)
 	if err != nil || len(trends) != 2 || trends[0].MachineID != "a" || trends[1].MachineID != "c" {
@@ -61,6 +61,6 @@ func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h past) {
 		}
 	}
 	if none, err := s.MachineTrends(t.Context(), query.View{}, []string{"a"}, end); err != nil || len(none) != 0 {
-		t.Errorf("who sees nothing sees %v, %v", none, err)
+		t.Errorf("an empty view has %v, %v", none, err)
 	}
 }

@@ -49,7 +49,7 @@ func TestRunCacheSizeKeepsALateChain(t *testing.T) {
 		t.Error("a third run was kept")
 	}
 	if c.take(1, 5) == nil || c.take(1, 5) != nil || c.take(1, 20) == nil || c.take(2, 20) != nil {
-		t.Error("a run is not given away just once, to its machine")
+		t.Error("a run was not returned exactly once, for its machine")
 	}
 	c.put(1, end(7))
 	c.dropBefore(6)

@@ -22,7 +22,7 @@ func TestNotify(t *testing.T) {
 	for i := range series {
 		storetest.Write(t, s, "m-1", series[i])
 	}
-	storetest.Write(t, s, "m-1", series...) // duplicates are no news
+	storetest.Write(t, s, "m-1", series...) // duplicates do not notify
 	newest := snapshot.Time(0)
 	for newest < series[2].Timestamp {
 		note, err := listener.WaitForNotification(t.Context())
@@ -31,7 +31,7 @@ func TestNotify(t *testing.T) {
 		}
 		committed, keys, err := snapshot.DecodeNotification(note.Payload)
 		if age := time.Since(committed.Std()); age < 0 || age > time.Minute {
-			t.Errorf("the commit is said to be %s old", age)
+			t.Errorf("the commit is %s old", age)
 		}
 		if err != nil || keys["m-1"] <= newest {
 			t.Fatalf("%q after %s (%v)", note.Payload, newest, err)

@@ -17,16 +17,16 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-func wantFault(t testing.TB, outcome snapshot.WriteResult, code snapshot.Code) {
+func wantError(t testing.TB, outcome snapshot.WriteResult, code snapshot.Code) {
 	t.Helper()
-	fault, ok := errors.AsType[*snapshot.ValidationError](outcome.Err)
-	if !ok || fault.Code != code {
-		t.Fatalf("got %v, want a fault %s", outcome.Err, code)
+	invalid, ok := errors.AsType[*snapshot.ValidationError](outcome.Err)
+	if !ok || invalid.Code != code {
+		t.Fatalf("got %v, want a validation error %s", outcome.Err, code)
 	}
 }
 
-// What was written, sparse and in batches of any size, is read back exactly, at
-// every instant and by every way to read, whether the writer's cache helps or not.
+// Sparse series that are written in batches of any size are read back exactly, at every time and by every query,
+// with and without the writer's cache.
 func TestStoredSeriesReplaysExactly(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, testStoredSeriesReplaysExactly)
@@ -110,7 +110,7 @@ func testMetricsAndDevicesAreReadBack(t *testing.T, db storetest.Database) {
 	if state, err = s.At(t.Context(), "metrics", empty.Timestamp, true); err != nil || state.Machine.CPUUsage != nil ||
 		state.Machine.TotalRAM != nil ||
 		len(state.Processes) != 0 {
-		t.Errorf("a bare snapshot became %+v, %v", state, err)
+		t.Errorf("an empty snapshot is read as %+v, %v", state, err)
 	}
 }
 
@@ -146,7 +146,7 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 		}
 	})
 	t.Run("from two servers at once", func(t *testing.T) {
-		// The machine is known already: its row exists, and only its lock makes them take turns.
+		// The machine's row exists already, so that only its lock serializes the writers.
 		storetest.Write(t, db.Open(t, nil), "duplicates-3")
 		var wg sync.WaitGroup
 		acks := make([]snapshot.Ack, 8)
@@ -179,8 +179,7 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 	})
 }
 
-// Two servers take turns with one machine: each must notice that its memory of
-// the machine's processes is out of date.
+// Two servers write alternately for one machine. Each must detect that its cached run is out of date.
 func TestServersTakeTurns(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, testServersTakeTurns)
@@ -217,20 +216,20 @@ func testChangesNeedTheirFull(t *testing.T, db storetest.Database) {
 	try := func(snapshots ...snapshot.Snapshot) snapshot.WriteResult {
 		return s.Write(context.Background(), []*snapshot.Batch{{MachineID: "full-needed", Snapshots: snapshots}})[0]
 	}
-	wantFault(t, try(series[1]), snapshot.CodeFullNeeded) // nothing before it
+	wantError(t, try(series[1]), snapshot.CodeFullNeeded) // nothing before it
 	storetest.Write(t, s, "full-needed", series[0], series[1])
-	wantFault(t, try(series[3]), snapshot.CodeFullNeeded) // series[2] is missing
-	wantFault(t, try(series[2], series[4]), snapshot.CodeFullNeeded)
+	wantError(t, try(series[3]), snapshot.CodeFullNeeded) // series[2] is missing
+	wantError(t, try(series[2], series[4]), snapshot.CodeFullNeeded)
 	if state, err := s.At(t.Context(), "full-needed", series[7].Timestamp, true); err != nil ||
 		state.Timestamp != series[1].Timestamp {
-		t.Fatalf("a batch with a fault was stored in part: %v, %v", state, err)
+		t.Fatalf("an invalid batch was partly stored: %v, %v", state, err)
 	}
 	unknown := series[2]
 	unknown.Exited = append(unknown.Exited, snapshot.ProcessKey{PID: 99_999})
-	wantFault(t, try(unknown), snapshot.CodeFullNeeded)
+	wantError(t, try(unknown), snapshot.CodeFullNeeded)
 	old := series[2]
 	old.Timestamp, old.Previous = series[0].Timestamp.Add(snapshot.MaxRunDuration+time.Second), 0
-	wantFault(t, try(old), snapshot.CodeFullNeeded)
+	wantError(t, try(old), snapshot.CodeFullNeeded)
 	storetest.Write(t, s, "full-needed", series[2:]...)
 }
 
@@ -258,7 +257,7 @@ func testLateData(t *testing.T, db storetest.Database) {
 			}
 		}
 	}
-	// A batch that ends the late run and goes on live rests on the live run.
+	// A batch that ends the late run and continues the live one is based on the live run.
 	next := newer.Snapshots[5]
 	next.Previous, next.Timestamp, next.Exited = next.Timestamp, next.Timestamp.Add(time.Second), nil
 	next.Processes = nil
@@ -269,21 +268,21 @@ func testLateData(t *testing.T, db storetest.Database) {
 		t.Fatalf("%d processes, want %d (%v)", len(state.Processes), len(newer.Truth[5]), err)
 	}
 	inside := snapshot.Snapshot{Timestamp: newer.Snapshots[2].Timestamp + 1, Kind: snapshot.KindFull}
-	wantFault(
+	wantError(
 		t,
 		s.Write(context.Background(), []*snapshot.Batch{{MachineID: "late", Snapshots: []snapshot.Snapshot{inside}}})[0],
 		snapshot.CodeOutOfOrder,
 	)
 }
 
-// A batch that the database itself refuses fails alone. Validation would have
-// turned this one away, so it stands for whatever validation may miss.
-func TestABadBatchDoesNotSpoilItsGroup(t *testing.T) {
+// A batch that the database rejects does not fail its group. Validation would reject this one, so it stands for
+// anything that validation misses.
+func TestRejectedBatchDoesNotFailItsGroup(t *testing.T) {
 	t.Parallel()
-	storetest.EachProfileShared(t, testABadBatchDoesNotSpoilItsGroup)
+	storetest.EachProfileShared(t, testRejectedBatchDoesNotFailItsGroup)
 }
 
-func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
+func testRejectedBatchDoesNotFailItsGroup(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	series := snapshottest.NewMachine(6, 5).Series(storetest.Recent(), 2, time.Second, 2).Snapshots
 	ppid := int32(0)
@@ -300,7 +299,7 @@ func testABadBatchDoesNotSpoilItsGroup(t *testing.T, db storetest.Database) {
 		t.Errorf("neighbours: %+v", outcomes)
 	}
 	if outcomes[1].Err == nil {
-		t.Error("the poison was stored")
+		t.Error("the rejected batch was stored")
 	}
 }
 
@@ -327,9 +326,9 @@ func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
 	}
 }
 
-// An agent that was away sends its newest run ahead of what waits, and then all of it in
-// order: each snapshot is stored once, and every instant is read back as it was.
-func TestTheNewestAheadOfTheRest(t *testing.T) {
+// After an outage, an agent sends its newest run first, and then everything in order. Each snapshot is stored
+// once and read back exactly.
+func TestNewestRunFirst(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
@@ -356,8 +355,7 @@ func TestTheNewestAheadOfTheRest(t *testing.T) {
 	})
 }
 
-// The first snapshot of an hour is stored in full, so that no run of changes
-// begins in another hour.
+// The first snapshot of an hour is stored in full, so that no run of changes starts in another hour.
 func TestHoursBeginInFull(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
@@ -397,7 +395,7 @@ func TestHoursBeginInFull(t *testing.T) {
 			var crossing int
 			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots WHERE machine = (SELECT id FROM machines WHERE machine_id = $1) AND date_bin('1 hour', ts, '2000-01-01 00:00:00+00') <> date_bin('1 hour', full_ts, '2000-01-01 00:00:00+00')`, machineID).Scan(&crossing); err != nil ||
 				crossing != 0 {
-				t.Errorf("%d snapshots rest on another hour (%v)", crossing, err)
+				t.Errorf("%d snapshots belong to a run of another hour (%v)", crossing, err)
 			}
 		}
 	})
