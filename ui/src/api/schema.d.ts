@@ -1268,7 +1268,7 @@ export interface components {
         MachineChart: {
             available_disk_min: (number | null)[];
             available_ram_min: (number | null)[];
-            /** @description Percent of the whole machine */
+            /** @description Percent of all cores */
             cpu_usage_avg: (number | null)[];
             cpu_usage_max: (number | null)[];
             /** @description Milliseconds that these snapshots cover */
@@ -1279,14 +1279,14 @@ export interface components {
             load5_avg: (number | null)[];
             process_count_avg: (number | null)[];
             process_count_max: (number | null)[];
-            /** @description Of all disks, in the bucket */
+            /** @description Total of all disks in the bucket */
             read_bytes: (number | null)[];
-            /** @description Of all interfaces but loopback, in the bucket */
+            /** @description Total of all interfaces except loopback in the bucket */
             received_bytes: (number | null)[];
-            /** @description Snapshots in each */
+            /** @description Snapshots in each bucket */
             samples: number[];
             sent_bytes: (number | null)[];
-            /** @description Begins of the buckets, or the snapshots' instants; oldest first, and none where the machine was silent */
+            /** @description Start of each bucket, or time of each snapshot, oldest first. Buckets without data are left out */
             timestamps: string[];
             total_disk: (number | null)[];
             total_ram: (number | null)[];
@@ -1945,55 +1945,55 @@ export interface components {
         RelationSize: {
             /**
              * Format: int64
-             * @description On disk, with indexes
+             * @description Size on disk, including indexes
              */
             bytes: number;
             /**
              * Format: int64
-             * @description Of these, in compressed chunks
+             * @description The part of bytes that is in compressed chunks
              */
             compressed_bytes: number;
             relation: string;
             /**
              * Format: int64
-             * @description As the database estimates them
+             * @description Row count, as estimated by the database
              */
             rows: number;
             /**
              * Format: int64
-             * @description What those chunks took before compression
+             * @description Size of those chunks before compression
              */
             uncompressed_bytes: number;
         };
         Retention: {
             /**
              * Format: int64
-             * @description Bytes that everything together may take: beyond that the oldest raw days go, all but the last. 0: no bound
+             * @description Disk budget in bytes. While the database is larger, the oldest raw days are dropped, except for the last. 0 means no budget
              */
             budget_bytes: number;
             /**
              * Format: int64
-             * @description Days that machine_1d and process_1d are kept; at least three_hours_days
+             * @description Days to keep machine_1d and process_1d; at least three_hours_days
              */
             day_days: number;
             /**
              * Format: int64
-             * @description Days that machine_1h and process_1h are kept; at least minute_days
+             * @description Days to keep machine_1h and process_1h; at least minute_days
              */
             hour_days: number;
             /**
              * Format: int64
-             * @description Days that machine_1m is kept; at least raw_days
+             * @description Days to keep machine_1m; at least raw_days
              */
             minute_days: number;
             /**
              * Format: int64
-             * @description Days that snapshots with every process are kept
+             * @description Days to keep snapshots and process samples
              */
             raw_days: number;
             /**
              * Format: int64
-             * @description Days that machine_3h and process_3h are kept; at least hour_days
+             * @description Days to keep machine_3h and process_3h; at least hour_days
              */
             three_hours_days: number;
         };
