@@ -50,7 +50,7 @@ func TestUnwritableSpool(t *testing.T) {
 				t, test.prepare, []string{"STATE=" + state, "SNAPWATCH_ENROLMENT_KEY=" + enrolmentKey(t, dir, "one")},
 				"--server", "http://"+listen, "--state-dir", state, "--machine-id", "m",
 			)
-			agent.log.contains(t, "cannot be kept on disk")
+			agent.log.contains(t, "could not write snapshots to disk")
 			configure(t, server, "m", fast)
 			server.kill(t)
 			agent.records(t, 4) // without a server and a disk
@@ -59,7 +59,7 @@ func TestUnwritableSpool(t *testing.T) {
 				if err := os.Remove(fill); err != nil {
 					t.Fatal(err)
 				}
-				agent.log.contains(t, "are kept on disk again")
+				agent.log.contains(t, "snapshots are written to disk again")
 			}
 			server = start(t, "serve", dir, listen)
 			configure(t, server, "m", paused)
@@ -102,7 +102,7 @@ func TestWrongCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	agent = startAgent(t, []string{"SNAPWATCH_TOKEN=of-the-test"}, append(arguments, "--ca-file", authority)...)
-	agent.log.contains(t, "snapshots of before wait to be sent")
+	agent.log.contains(t, "unsent snapshots of an earlier run")
 	<-posts
 }
 
