@@ -1,21 +1,33 @@
-# make up    build everything and run it: database, server, UI and an agent
-# make test  install what the tests need, and run them all
-# make lint  golangci-lint, with gosec and staticcheck
-# make audit known faults of what we use; asks two services, and is no part of make test
-# make bench the load of 100 agents on this machine, with figures
-# make bench-agent  what watching every process costs, beside those of its peers that are installed
-# make bench-storage  writing, size and reads over a long history, with figures
+# make               build everything into bin/
+# make up            build everything and run it: database, server, web page and an agent
+# make test          install what the tests need, and run all linters and tests
+# make lint          run the linters of Go, of the web page and of English
+# make audit         look up known vulnerabilities of dependencies; needs the network, and is not part of make test
+# make generate      regenerate the files that are generated from code
+# make bench         measure the load of 100 agents on this machine
+# make bench-agent   measure the cost of recording, beside other tools that are installed
+# make bench-storage measure writes, sizes and reads of a long history
 
 # Set VERSION for a release. Otherwise the programs take it from the commit (internal/buildinfo).
 VERSION ?=
-GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=auto \
+# Everything but the race detector compiles with the same settings, so that the compiler's cache is shared.
+PLAIN = CGO_ENABLED=0
+GO_BUILD = $(PLAIN) go build -trimpath -buildvcs=auto \
 	-ldflags '-s -w -X github.com/snapwatch/snapwatch/internal/buildinfo.version=$(VERSION)'
+LINT_TOOL = go tool -modfile=deploy/lint/go.mod
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
-# What strangers can send, folder:target; make test runs each for a few seconds.
-FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat agent/exits:FuzzParseExits agent/delivery/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest auth:FuzzSecrets
+# Fuzz targets for input from outside, as folder:target. make test runs each for two seconds.
+FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat agent/exits:FuzzParseExits \
+	agent/delivery/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest \
+	auth:FuzzSecrets
+# Packages with benchmarks. make test runs each benchmark once, so that it keeps working.
+BENCHMARKED = $(addprefix ./,$(sort $(dir $(shell git grep -l '^func Benchmark' -- '*_test.go'))))
+# Systems that the agent is built for, besides linux/amd64.
+SYSTEMS = linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: up build test lint audit test-go test-ui bench bench-agent bench-storage generate require-up require-test
+.PHONY: up build test lint lint-go lint-words lint-ui audit test-go test-systems test-delivery test-benchmarks \
+	test-fuzz test-ui bench bench-agent bench-storage generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -28,7 +40,7 @@ ui/node_modules: ui/package-lock.json
 	cd ui && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# A real TimescaleDB as WebAssembly, for the tests of that profile.
+# TimescaleDB compiled to WebAssembly, for the tests of its storage profile.
 store/storetest/timescale/node_modules: store/storetest/timescale/package-lock.json
 	cd store/storetest/timescale && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
@@ -46,40 +58,62 @@ require-up:
 require-test:
 	@deploy/require.sh go node postgresql gcc chromium prometheus systemd
 
-# The logs of all tests are kept, and then read for secrets.
+# Two parts run at a time: the Go tests and the browser tests, which take longest, come first. Tests write their logs
+# to bin/logs, which are searched for secrets at the end.
 test: export SNAPWATCH_TEST_LOGS := $(CURDIR)/bin/logs
-test: require-test build lint
+test: require-test build lint store/storetest/timescale/node_modules
 	rm -rf bin/logs && mkdir -p bin/logs
-	$(MAKE) test-go test-ui
+	$(MAKE) -j2 test-go test-ui test-systems test-delivery test-fuzz test-benchmarks
 	deploy/check/secrets.sh bin/logs
 
-# Built once, from a module of its own.
-lint:
-	go tool -modfile=deploy/lint/go.mod golangci-lint run ./...
+lint: lint-go lint-words lint-ui
+
+lint-go:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
+	linter=$$($(LINT_TOOL) -n golangci-lint) && $(PLAIN) GOFLAGS=-trimpath "$$linter" run ./...
+
+# Spelling, and the words of deploy/lint/banned.txt.
+lint-words:
+	cd deploy/lint && go vet . && go test . && go run . ../..
+	go run -modfile=deploy/lint/go.mod github.com/golangci/misspell/cmd/misspell -error \
+		$$(git ls-files '*.md' '*.ts' '*.tsx' '*.mjs' '*.sh' '*.yml' '*.yaml' '*.sql' '*.service' '*.env' Makefile .env.example)
+
+lint-ui: ui/node_modules grafana/node_modules
+	cd ui && npm run --silent lint
+	cd grafana && npx tsc
 
 audit:
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 	cd ui && npm audit --omit=dev
 
 test-go: store/storetest/timescale/node_modules grafana/node_modules
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
-	go vet ./...
-	@for system in linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64; do \
-		echo "vetting and building the agent for $$system"; \
-		export GOOS=$${system%/*} GOARCH=$${system#*/} GOARM=7 CGO_ENABLED=0; \
-		go vet ./agent/... ./snapshot ./internal/config ./cmd/snapwatch-agent && go build -o /dev/null ./cmd/snapwatch-agent || exit 1; \
-	done
-	cd grafana && npx tsc
 	go test -race -count=1 -timeout 15m ./...
-	cd deploy/check && go vet ./... && go test -count=1 ./...
-	go test -run '^$$' -bench . -benchtime 1x ./...
-	@mkdir -p bin
-	@for target in $(FUZZ); do \
-		echo "fuzzing $$target for 5 s"; \
-		go test ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 5s >bin/fuzz.log 2>&1 || { cat bin/fuzz.log; exit 1; }; \
+
+test-systems:
+	$(PLAIN) go vet -trimpath ./...
+	@for system in $(SYSTEMS); do \
+		echo "vetting and building the agent for $$system"; \
+		export GOOS=$${system%/*} GOARCH=$${system#*/} GOARM=7 $(PLAIN); \
+		go vet -trimpath ./agent/... ./snapshot ./internal/config ./cmd/snapwatch-agent && \
+			go build -trimpath -o /dev/null ./cmd/snapwatch-agent || exit 1; \
 	done
 
-test-ui:
+# The compose file, packages, units and manifests.
+test-delivery:
+	cd deploy/check && go vet ./... && go test -count=1 ./...
+
+test-benchmarks:
+	$(PLAIN) go test -trimpath -run '^$$' -bench . -benchtime 1x $(BENCHMARKED)
+
+test-fuzz:
+	@mkdir -p bin
+	@for target in $(FUZZ); do \
+		echo "fuzzing $$target for 2 s"; \
+		go test ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 2s >bin/fuzz.log 2>&1 \
+			|| { cat bin/fuzz.log; exit 1; }; \
+	done
+
+test-ui: ui/node_modules
 	cd ui && npx openapi-typescript ../api/openapi.json -o ../bin/schema.d.ts >/dev/null && cmp ../bin/schema.d.ts src/api/schema.d.ts
 	cd ui && npx tsc --noEmit && npx vitest run
 	cd ui && node --test --test-concurrency=1 e2e/
@@ -93,7 +127,7 @@ bench-agent: build
 bench-storage: require-up
 	go run ./bench/storage $(BENCH)
 
-# What is made from the code and committed: tests fail when it is stale.
+# Files that are generated from code and committed. Tests fail if one is stale.
 generate: ui/node_modules grafana/node_modules
 	go test ./api -run OpenAPI -update
 	go test ./snapshot -run 'Limits|ReplayCases' -update
