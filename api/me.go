@@ -69,7 +69,7 @@ func (a *API) registerMe() {
 		"Get the caller's account"), a.getMe)
 	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/me/password", "change-my-password", tagMe,
 		"Change your password", status(http.StatusNoContent),
-		description("Ends the caller's other sessions.")), a.changeMyPassword)
+		description("Ends your other sessions.")), a.changeMyPassword)
 	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/me/totp", "offer-totp", tagMe,
 		"Create a key for one-time codes",
 		description("The key is active after you confirm it with a code.")), a.createTOTPKey)

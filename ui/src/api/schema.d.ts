@@ -478,7 +478,7 @@ export interface paths {
         put?: never;
         /**
          * Change your password
-         * @description Ends the caller's other sessions.
+         * @description Ends your other sessions.
          */
         post: operations["change-my-password"];
         delete?: never;
