@@ -124,7 +124,8 @@ func (f *fleet) enrol(ctx context.Context, machineID string) (string, error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	var enrolled struct{ Token string }
-	if err := json.NewDecoder(response.Body).Decode(&enrolled); err != nil || response.StatusCode != http.StatusCreated {
+	err = json.NewDecoder(response.Body).Decode(&enrolled)
+	if err != nil || response.StatusCode != http.StatusCreated {
 		return "", fmt.Errorf("enrol: %s (%w)", response.Status, err)
 	}
 	return enrolled.Token, nil

@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&l.agents, "agents", 100, "simulated machines")
 	flag.IntVar(&l.processes, "processes", 300, "processes on each")
 	flag.DurationVar(&l.interval, "interval", 5*time.Second, "time between two snapshots of a machine")
-	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "duration of the measurement, after two intervals of warm-up")
+	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "time to measure, after two intervals of warm-up")
 	flag.Float64Var(&l.busy, "busy", 0.1, "share of processes that change in an interval, 0 to 1")
 	program := flag.String("program", "bin/snapwatch", "path of the server's program")
 	flag.Parse()

@@ -42,7 +42,7 @@ func TestAccountCommands(t *testing.T) {
 	const password = "correct horse battery"
 	must(password+"\n", "user", "add", "owner", "--role", "admin")
 	must(password+"\r\n", "user", "add", "reader", "--tags", "web,db")
-	refused("taken", password, "user", "add", "Owner")
+	refused("already in use", password, "user", "add", "Owner")
 	refused("12 characters", "short\n", "user", "add", "x")
 	refused("12 characters", "", "user", "add", "x")
 	refused("no user", password, "user", "passwd", "nobody")

@@ -27,7 +27,7 @@ func TestUpRunsAnAgentAndEndsIt(t *testing.T) {
 		t.Context(), program("snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0",
 	)
 	if out, err := second.CombinedOutput(); err == nil ||
-		!strings.Contains(string(out), "one snapwatch a data directory") {
+		!strings.Contains(string(out), "another snapwatch is using it") {
 		t.Errorf("a second server on the data directory: %v, %s", err, out)
 	}
 	second = exec.CommandContext(
