@@ -15,11 +15,11 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// policy lets the page load only what came with it, and talk only to its server.
-const policy = "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+// policy is the Content-Security-Policy of the page. It allows resources and requests of the page's own server only.
+const policy = "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; " +
+	"base-uri 'none'; form-action 'self'"
 
-// Handler serves the application. Paths that name no file are the application's
-// own routes and get its page.
+// Handler serves the application. A path that names no file is a route of the application and returns its page.
 func Handler() http.Handler {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil { // the folder is embedded: it cannot be missing

@@ -142,7 +142,8 @@ func (b *bench) bareCopy(ctx context.Context) (float64, error) {
 	if out := b.store.Write(ctx, first[:1])[0]; out.Err != nil {
 		return 0, out.Err
 	}
-	const sql = `COPY process_samples (ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads, state, in_full, hour) FROM STDIN (FORMAT binary)`
+	const sql = `COPY process_samples (ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads, state,
+		in_full, hour) FROM STDIN (FORMAT binary)`
 	const group = 18_000 // rows per transaction, like the store's groups
 	begin := int64(b.writeBegin()) - 946_684_800_000
 	row := 0
@@ -187,7 +188,9 @@ func appendRow(b []byte, ms, process int64, machine int32) []byte {
 
 // empty deletes all rows and machines.
 func (b *bench) empty(ctx context.Context) error {
-	for _, table := range []string{"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "machines"} {
+	for _, table := range []string{
+		"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "machines",
+	} {
 		if _, err := b.pool.Exec(ctx, `TRUNCATE `+table); err != nil {
 			return err
 		}
@@ -384,7 +387,9 @@ func busyCPU() time.Duration {
 		return 0
 	}
 	var user, nice, system, idle, wait, irq, soft, steal int64
-	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &irq, &soft, &steal); err != nil {
+	_, err = fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d",
+		&user, &nice, &system, &idle, &wait, &irq, &soft, &steal)
+	if err != nil {
 		return 0
 	}
 	return time.Duration(user+nice+system+irq+soft) * time.Second / 100

@@ -23,7 +23,7 @@ CREATE UNIQUE INDEX users_by_name ON users (lower(name));
 CREATE UNIQUE INDEX users_by_subject ON users (issuer, subject);
 COMMENT ON COLUMN users.tags IS 'which machines a user sees; * is all';
 COMMENT ON COLUMN users.password_hash IS 'argon2id with its parameters; null for those who log in elsewhere';
-COMMENT ON COLUMN users.totp_step IS 'the last time step whose code was taken: a code counts once';
+COMMENT ON COLUMN users.totp_step IS 'the last time step whose code was taken: a code counts once'; -- words:allow applied migrations stay as they are
 
 CREATE TABLE sessions (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
