@@ -40,7 +40,7 @@ type Queries struct {
 func New(cfg Config, registry prometheus.Registerer) *Queries {
 	q := &Queries{pool: cfg.Pool, backend: cfg.Backend, retention: cfg.Retention, now: cfg.Now}
 	q.seconds = prometheus.NewHistogramVec(
-		histogram.Options("snapwatch_store_read_seconds", "Time of a read, by kind.",
+		histogram.Options("snapwatch_store_read_seconds", "Duration of a query, by kind.",
 			prometheus.ExponentialBuckets(0.0005, 2, 14)),
 		[]string{"kind"},
 	)
