@@ -101,7 +101,8 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 			return true, "TimescaleDB " + *available, nil
 		}
 		if err := createExtension(ctx, conn.Config()); err != nil {
-			return false, "cannot create the timescaledb extension: " + err.Error(), nil //nolint:nilerr // this is the reason
+			reason := "cannot create the timescaledb extension: " + err.Error()
+			return false, reason, nil //nolint:nilerr // the error is the reason
 		}
 		installed = available
 	}
@@ -115,7 +116,8 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		return false, "", fmt.Errorf("read TimescaleDB's license: %w", err)
 	}
 	if license == nil || *license != "timescale" {
-		return false, "TimescaleDB " + *installed + " is the Apache edition, which lacks compression and continuous aggregates", nil
+		reason := "TimescaleDB " + *installed + " is the Apache edition, which lacks compression and continuous aggregates"
+		return false, reason, nil
 	}
 	return true, "TimescaleDB " + *installed + " Community", nil
 }

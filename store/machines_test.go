@@ -41,7 +41,11 @@ func testMachines(t *testing.T, db storetest.Database) {
 		created {
 		t.Fatalf("register again: created %v, %v", created, err)
 	}
-	storetest.Write(t, s, "id-1", snapshottest.NewMachine(1, 7).Series(storetest.Recent(), 2, time.Second, 2).Snapshots...)
+	storetest.Write(
+		t,
+		s,
+		"id-1",
+		snapshottest.NewMachine(1, 7).Series(storetest.Recent(), 2, time.Second, 2).Snapshots...)
 
 	var seen []string
 	page := query.MachinePage{View: query.Everything(), Limit: 2}

@@ -28,7 +28,8 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 	}
 	m := &metrics{
 		upkeepFailures: counter(
-			"snapwatch_store_upkeep_failures_total", "Failed rounds of upkeep: partitions, rollups, retention and deletion.",
+			"snapwatch_store_upkeep_failures_total",
+			"Failed rounds of upkeep: partitions, rollups, retention and deletion.",
 		),
 		partitionsAhead: gauge(
 			"snapwatch_store_partitions_ahead_seconds",
@@ -39,7 +40,8 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 			"Time since the end of the oldest hour whose rollups are overdue, 0 if none are.",
 		),
 		dropped: counter(
-			"snapwatch_store_dropped_units_total", "Partitions and chunks dropped because of retention or the disk budget.",
+			"snapwatch_store_dropped_units_total",
+			"Partitions and chunks dropped because of retention or the disk budget.",
 		),
 		relationBytes: prometheus.NewGaugeVec(
 			prometheus.GaugeOpts{

@@ -18,7 +18,11 @@ func TestReader(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
-		storetest.Write(t, s, "m", snapshottest.NewMachine(1, 10).Series(storetest.Recent(), 10, 5*time.Second, 3).Snapshots...)
+		storetest.Write(
+			t,
+			s,
+			"m",
+			snapshottest.NewMachine(1, 10).Series(storetest.Recent(), 10, 5*time.Second, 3).Snapshots...)
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}

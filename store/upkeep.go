@@ -116,7 +116,8 @@ func (s *Store) dropExpired(ctx context.Context) error {
 	s.EvictRunsBefore(s.Horizon().Add(-retentionMargin))
 	// Daily rollups refer to processes for the longest time. Keep processes a day longer, because a run
 	// that ends just within retention may refer to them.
-	lastDay := backend.StartOfDay(now.Add(-max(keep.For("process_1d"), keep.For("snapshots"))-retentionMargin)).AddDate(0, 0, -1)
+	longest := max(keep.For("process_1d"), keep.For("snapshots"))
+	lastDay := backend.StartOfDay(now.Add(-longest-retentionMargin)).AddDate(0, 0, -1)
 	// The outer condition is needed for rows that were locked by a writer: PostgreSQL checks it again
 	// after the lock is released, but not the inner one.
 	return s.inBatches(

@@ -183,7 +183,9 @@ func TestDropDoesNotBlockReaders(t *testing.T) {
 		t,
 		s,
 		"m",
-		snapshottest.NewMachine(1, 50).Series(storetest.Recent().Add(-25*24*time.Hour), 20, time.Second, 1).Snapshots...)
+		snapshottest.NewMachine(1, 50).
+			Series(storetest.Recent().Add(-25*24*time.Hour), 20, time.Second, 1).
+			Snapshots...)
 	storetest.Write(t, s, "m", snapshottest.NewMachine(1, 5).Series(storetest.Recent(), 2, time.Second, 2).Snapshots...)
 
 	reader := storetest.Connect(t, url)
@@ -227,12 +229,18 @@ func TestDeleteRemovesEverything(t *testing.T) {
 func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	for _, machineID := range []string{"gone", "kept"} {
-		storetest.Write(t, s, machineID, snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
 		storetest.Write(
 			t,
 			s,
 			machineID,
-			snapshottest.NewMachine(1, 20).Series(storetest.Recent().Add(-5*time.Hour), 10, time.Second, 5).Snapshots...)
+			snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
+		storetest.Write(
+			t,
+			s,
+			machineID,
+			snapshottest.NewMachine(1, 20).
+				Series(storetest.Recent().Add(-5*time.Hour), 10, time.Second, 5).
+				Snapshots...)
 	}
 	if err := s.Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
@@ -252,7 +260,11 @@ func testDeleteRemovesEverything(t *testing.T, db storetest.Database) {
 		t.Error("no error for deleting a machine twice")
 	}
 	// Its agent is still running: the machine is created again, without its history.
-	ack := storetest.Write(t, s, "gone", snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
+	ack := storetest.Write(
+		t,
+		s,
+		"gone",
+		snapshottest.NewMachine(1, 20).Series(storetest.Recent(), 10, time.Second, 5).Snapshots...)
 	if ack.Stored != 10 {
 		t.Errorf("%+v", ack)
 	}
@@ -371,7 +383,8 @@ func TestUpgradeFromBeforeRollups(t *testing.T) {
 	var memory float64
 	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM process_samples WHERE hour = $1), (SELECT count(*) FROM process_samples WHERE in_full),
 		(SELECT sum(cpu_ms) FROM process_1d), (SELECT memory_avg FROM process_1h), (SELECT received_bytes FROM machine_1h)`, at.Unix()/3600).
-		Scan(&hours, &full, &cpu, &memory, &received); err != nil || hours != 2 || full != 1 || cpu != 20 ||
+		Scan(&hours, &full, &cpu, &memory, &received); err != nil || hours != 2 || full != 1 ||
+		cpu != 20 ||
 		memory != 100 ||
 		received != 8 {
 		t.Errorf(

@@ -254,7 +254,8 @@ func (p *timescale) lastRun(job int32) time.Time {
 
 // run runs the job of a policy. CALL does not support parameters in all protocol modes.
 func (p *timescale) run(ctx context.Context, one policy, now time.Time) error {
-	p.logger.Info("running a job that is overdue in TimescaleDB", "kind", one.Kind, "relation", one.Relation, "job", one.Job)
+	p.logger.Info("running a job that is overdue in TimescaleDB",
+		"kind", one.Kind, "relation", one.Relation, "job", one.Job)
 	if _, err := p.pool.Exec(ctx, fmt.Sprintf(`CALL run_job(%d)`, one.Job)); err != nil {
 		return fmt.Errorf("run the %s job of %s: %w", one.Kind, one.Relation, err)
 	}

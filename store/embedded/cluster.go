@@ -218,7 +218,8 @@ func (c *Cluster) settings(ctx context.Context) []string {
 
 // walCompression returns lz4 if the binaries support it, and else PostgreSQL's own method.
 func (c *Cluster) walCompression(ctx context.Context) string {
-	if _, err := c.run(ctx, "postgres", "-D", c.data(), "-c", "wal_compression=lz4", "-C", "wal_compression"); err != nil {
+	_, err := c.run(ctx, "postgres", "-D", c.data(), "-c", "wal_compression=lz4", "-C", "wal_compression")
+	if err != nil {
 		return "on"
 	}
 	return "lz4"

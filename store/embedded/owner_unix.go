@@ -85,7 +85,8 @@ func (o owner) makeParent(dir string) error {
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if ok && info.Mode().Perm()&0o001 == 0 && int(stat.Uid) != o.uid && int(stat.Gid) != o.gid {
 			return fmt.Errorf(
-				"running as root, PostgreSQL runs as the user postgres, which may not enter %s: choose another data directory",
+				"PostgreSQL runs as the user postgres if snapwatch runs as root, but postgres cannot access %s: "+
+					"choose another data directory",
 				path,
 			)
 		}

@@ -92,34 +92,39 @@ type MachineChart struct {
 // expression for it over snapshots.
 type chartColumn struct {
 	name, raw string
-	floats    func(*MachineChart) *[]*float64
-	ints      func(*MachineChart) *[]*int64
+	floats    func(*MachineChart) floats
+	ints      func(*MachineChart) ints
 }
 
+type (
+	floats = *[]*float64
+	ints   = *[]*int64
+)
+
 var chartColumns = []chartColumn{
-	{name: "cpu_usage_avg", raw: "cpu_usage", floats: func(c *MachineChart) *[]*float64 { return &c.CPUUsageAvg }},
-	{name: "cpu_usage_max", raw: "cpu_usage", floats: func(c *MachineChart) *[]*float64 { return &c.CPUUsageMax }},
-	{name: "load1_avg", raw: "load1", floats: func(c *MachineChart) *[]*float64 { return &c.Load1Avg }},
-	{name: "load1_max", raw: "load1", floats: func(c *MachineChart) *[]*float64 { return &c.Load1Max }},
-	{name: "load5_avg", raw: "load5", floats: func(c *MachineChart) *[]*float64 { return &c.Load5Avg }},
-	{name: "load15_avg", raw: "load15", floats: func(c *MachineChart) *[]*float64 { return &c.Load15Avg }},
-	{name: "used_ram_avg", raw: "used_ram", floats: func(c *MachineChart) *[]*float64 { return &c.UsedRAMAvg }},
-	{name: "used_swap_avg", raw: "used_swap", floats: func(c *MachineChart) *[]*float64 { return &c.UsedSwapAvg }},
-	{name: "used_disk_avg", raw: "used_disk", floats: func(c *MachineChart) *[]*float64 { return &c.UsedDiskAvg }},
-	{name: "process_count_avg", raw: "process_count", floats: func(c *MachineChart) *[]*float64 { return &c.ProcessCountAvg }},
-	{name: "used_ram_max", raw: "used_ram", ints: func(c *MachineChart) *[]*int64 { return &c.UsedRAMMax }},
-	{name: "available_ram_min", raw: "available_ram", ints: func(c *MachineChart) *[]*int64 { return &c.AvailableRAMMin }},
-	{name: "total_ram", raw: "total_ram", ints: func(c *MachineChart) *[]*int64 { return &c.TotalRAM }},
-	{name: "used_swap_max", raw: "used_swap", ints: func(c *MachineChart) *[]*int64 { return &c.UsedSwapMax }},
-	{name: "total_swap", raw: "total_swap", ints: func(c *MachineChart) *[]*int64 { return &c.TotalSwap }},
-	{name: "used_disk_max", raw: "used_disk", ints: func(c *MachineChart) *[]*int64 { return &c.UsedDiskMax }},
-	{name: "available_disk_min", raw: "available_disk", ints: func(c *MachineChart) *[]*int64 { return &c.AvailableDiskMin }},
-	{name: "total_disk", raw: "total_disk", ints: func(c *MachineChart) *[]*int64 { return &c.TotalDisk }},
-	{name: "process_count_max", raw: "process_count", ints: func(c *MachineChart) *[]*int64 { return &c.ProcessCountMax }},
-	{name: "read_bytes", raw: "read_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.ReadBytes }},
-	{name: "write_bytes", raw: "write_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.WriteBytes }},
-	{name: "received_bytes", raw: "received_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.ReceivedBytes }},
-	{name: "sent_bytes", raw: "sent_bytes", ints: func(c *MachineChart) *[]*int64 { return &c.SentBytes }},
+	{name: "cpu_usage_avg", raw: "cpu_usage", floats: func(c *MachineChart) floats { return &c.CPUUsageAvg }},
+	{name: "cpu_usage_max", raw: "cpu_usage", floats: func(c *MachineChart) floats { return &c.CPUUsageMax }},
+	{name: "load1_avg", raw: "load1", floats: func(c *MachineChart) floats { return &c.Load1Avg }},
+	{name: "load1_max", raw: "load1", floats: func(c *MachineChart) floats { return &c.Load1Max }},
+	{name: "load5_avg", raw: "load5", floats: func(c *MachineChart) floats { return &c.Load5Avg }},
+	{name: "load15_avg", raw: "load15", floats: func(c *MachineChart) floats { return &c.Load15Avg }},
+	{name: "used_ram_avg", raw: "used_ram", floats: func(c *MachineChart) floats { return &c.UsedRAMAvg }},
+	{name: "used_swap_avg", raw: "used_swap", floats: func(c *MachineChart) floats { return &c.UsedSwapAvg }},
+	{name: "used_disk_avg", raw: "used_disk", floats: func(c *MachineChart) floats { return &c.UsedDiskAvg }},
+	{name: "process_count_avg", raw: "process_count", floats: func(c *MachineChart) floats { return &c.ProcessCountAvg }},
+	{name: "used_ram_max", raw: "used_ram", ints: func(c *MachineChart) ints { return &c.UsedRAMMax }},
+	{name: "available_ram_min", raw: "available_ram", ints: func(c *MachineChart) ints { return &c.AvailableRAMMin }},
+	{name: "total_ram", raw: "total_ram", ints: func(c *MachineChart) ints { return &c.TotalRAM }},
+	{name: "used_swap_max", raw: "used_swap", ints: func(c *MachineChart) ints { return &c.UsedSwapMax }},
+	{name: "total_swap", raw: "total_swap", ints: func(c *MachineChart) ints { return &c.TotalSwap }},
+	{name: "used_disk_max", raw: "used_disk", ints: func(c *MachineChart) ints { return &c.UsedDiskMax }},
+	{name: "available_disk_min", raw: "available_disk", ints: func(c *MachineChart) ints { return &c.AvailableDiskMin }},
+	{name: "total_disk", raw: "total_disk", ints: func(c *MachineChart) ints { return &c.TotalDisk }},
+	{name: "process_count_max", raw: "process_count", ints: func(c *MachineChart) ints { return &c.ProcessCountMax }},
+	{name: "read_bytes", raw: "read_bytes", ints: func(c *MachineChart) ints { return &c.ReadBytes }},
+	{name: "write_bytes", raw: "write_bytes", ints: func(c *MachineChart) ints { return &c.WriteBytes }},
+	{name: "received_bytes", raw: "received_bytes", ints: func(c *MachineChart) ints { return &c.ReceivedBytes }},
+	{name: "sent_bytes", raw: "sent_bytes", ints: func(c *MachineChart) ints { return &c.SentBytes }},
 }
 
 // read appends at most limit rows. more reports whether there are more.

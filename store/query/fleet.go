@@ -182,7 +182,8 @@ func (m Match) matcher() func(*snapshot.Identity) bool {
 	return func(id *snapshot.Identity) bool {
 		return (m.Name == "" || id.Name == m.Name) &&
 			(command == "" || likeMatch(command, strings.ToLower(id.CommandLine))) &&
-			(text == "" || likeMatch(text, strings.ToLower(id.CommandLine)) || likeMatch(text, strings.ToLower(id.Name)))
+			(text == "" || likeMatch(text, strings.ToLower(id.CommandLine)) ||
+				likeMatch(text, strings.ToLower(id.Name)))
 	}
 }
 

@@ -159,7 +159,8 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		t.Errorf("all names of all machines spent %d, want %d", total, want)
 	}
 	if _, _, err := s.Top(t.Context(), query.UsageQuery{MachineID: "nobody", From: h.at(0), To: h.at(1), Limit: 1}); !errors.Is(
-		err, snapshot.ErrNoMachine,
+		err,
+		snapshot.ErrNoMachine,
 	) {
 		t.Errorf("an unknown machine: %v", err)
 	}

@@ -121,9 +121,9 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	var last *time.Time
 	var count *int32
 	err := row.Scan(append([]any{
-		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount, &m.TotalRAM,
-		&m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags, &m.ConfigVersion, &registered, &seen,
-		&last, &count,
+		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount,
+		&m.TotalRAM, &m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags,
+		&m.ConfigVersion, &registered, &seen, &last, &count,
 	}, latest.LatestDest()...)...)
 	if err != nil {
 		return m, err

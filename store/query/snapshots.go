@@ -72,7 +72,9 @@ func (q *Queries) At(ctx context.Context, machineID string, at snapshot.Time, pr
 
 // After returns the last limit snapshots of a machine that are newer than after, the oldest first, with
 // their processes. The live view uses it to catch up.
-func (q *Queries) After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error) {
+func (q *Queries) After(
+	ctx context.Context, machineID string, after snapshot.Time, limit int,
+) ([]snapshot.State, error) {
 	defer q.observe("after", time.Now())
 	machine, err := q.machineKey(ctx, machineID)
 	if err != nil {

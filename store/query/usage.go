@@ -89,7 +89,8 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 // If the limit is small, it merges only processes with an identity near the top, with all their
 // identities.
 func usageSQL(sums string, q UsageQuery, limit int) string {
-	group, processes, latest := "u.machine, p.pid, p.started_at", "1::bigint", "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
+	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
+	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
@@ -97,7 +98,8 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 	}
 	order, each := "sum(u.cpu_ms)", "u.cpu_ms"
 	if q.Order == ByMemory {
-		order, each = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)", "u.memory_sum / nullif(u.memory_samples, 0)"
+		order = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)"
+		each = "u.memory_sum / nullif(u.memory_samples, 0)"
 	}
 	from := "used u JOIN processes p ON p.id = u.process"
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {

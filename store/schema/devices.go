@@ -23,20 +23,25 @@ type DeviceTable[D any] struct {
 	columns   []column[DeviceRow[D]]
 }
 
+type (
+	diskRow      = DeviceRow[snapshot.Disk]
+	interfaceRow = DeviceRow[snapshot.Interface]
+)
+
 // The device tables.
 var (
 	Disks = newDeviceTable("disk_samples", "mount",
-		field("device", "text", func(r *DeviceRow[snapshot.Disk]) *string { return &r.Device.Device }),
-		field("mount", "text", func(r *DeviceRow[snapshot.Disk]) *string { return &r.Device.Mount }),
-		field("total", "bigint", func(r *DeviceRow[snapshot.Disk]) **int64 { return &r.Device.Total }),
-		field("used", "bigint", func(r *DeviceRow[snapshot.Disk]) **int64 { return &r.Device.Used }),
-		field("read_bytes", "bigint", func(r *DeviceRow[snapshot.Disk]) **int64 { return &r.Device.ReadBytes }),
-		field("write_bytes", "bigint", func(r *DeviceRow[snapshot.Disk]) **int64 { return &r.Device.WriteBytes }),
+		field("device", "text", func(r *diskRow) *string { return &r.Device.Device }),
+		field("mount", "text", func(r *diskRow) *string { return &r.Device.Mount }),
+		field("total", "bigint", func(r *diskRow) **int64 { return &r.Device.Total }),
+		field("used", "bigint", func(r *diskRow) **int64 { return &r.Device.Used }),
+		field("read_bytes", "bigint", func(r *diskRow) **int64 { return &r.Device.ReadBytes }),
+		field("write_bytes", "bigint", func(r *diskRow) **int64 { return &r.Device.WriteBytes }),
 	)
 	Interfaces = newDeviceTable("net_samples", "name",
-		field("name", "text", func(r *DeviceRow[snapshot.Interface]) *string { return &r.Device.Name }),
-		field("received_bytes", "bigint", func(r *DeviceRow[snapshot.Interface]) **int64 { return &r.Device.ReceivedBytes }),
-		field("sent_bytes", "bigint", func(r *DeviceRow[snapshot.Interface]) **int64 { return &r.Device.SentBytes }),
+		field("name", "text", func(r *interfaceRow) *string { return &r.Device.Name }),
+		field("received_bytes", "bigint", func(r *interfaceRow) **int64 { return &r.Device.ReceivedBytes }),
+		field("sent_bytes", "bigint", func(r *interfaceRow) **int64 { return &r.Device.SentBytes }),
 	)
 )
 
@@ -46,8 +51,11 @@ func newDeviceTable[D any](name, order string, columns ...column[DeviceRow[D]]) 
 		field("machine", "integer", func(r *DeviceRow[D]) *int32 { return &r.Machine }),
 	}, columns...)
 	list := columnList(columns, "", all)
-	return &DeviceTable[D]{Name: name, Columns: list, columns: columns,
-		SelectSQL: "SELECT " + list + " FROM " + name + " WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, " + order}
+	return &DeviceTable[D]{
+		Name: name, Columns: list, columns: columns,
+		SelectSQL: "SELECT " + list + " FROM " + name +
+			" WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts, " + order,
+	}
 }
 
 // Dest returns the scan destinations of a row.

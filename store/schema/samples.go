@@ -56,7 +56,9 @@ func (s *Sample) AppendCopy(b []byte) []byte {
 
 // ValuesDest returns the scan destinations of ValueColumns.
 func ValuesDest(v *snapshot.Values) []any {
-	return []any{&v.CPUMS, &v.MemoryUsage, &v.Threads, &v.OpenFiles, &v.ReadBytes, &v.WriteBytes, (*optionalText)(&v.State)}
+	return []any{
+		&v.CPUMS, &v.MemoryUsage, &v.Threads, &v.OpenFiles, &v.ReadBytes, &v.WriteBytes, (*optionalText)(&v.State),
+	}
 }
 
 // optionalText scans NULL as "".

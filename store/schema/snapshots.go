@@ -20,8 +20,8 @@ type Snapshot struct {
 	FullTS       time.Time
 	IntervalMS   int64
 	ProcessCount int32
-	// Metrics are the machine's values without CPU and Temperatures, which SetMetrics and
-	// MachineSnapshot convert.
+	// metrics holds the machine's metrics, except for CPU and Temperatures, which SetMetrics and Metrics
+	// convert.
 	metrics      snapshot.MachineSnapshot
 	cpu          snapshot.CPUModes
 	temperatures []byte // JSON

@@ -46,7 +46,8 @@ func cluster() (*embedded.Cluster, error) {
 		if server.dir, server.err = makeDir(); server.err != nil {
 			return
 		}
-		if server.cluster, server.err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(server.dir, "data"), Logger: Logger()}); server.err != nil {
+		config := embedded.Config{Dir: filepath.Join(server.dir, "data"), Logger: Logger()}
+		if server.cluster, server.err = embedded.Start(ctx, config); server.err != nil {
 			return
 		}
 		if server.err = execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); server.err != nil {

@@ -70,7 +70,8 @@ func copyDevices[D any](
 ) error {
 	for i := range rows {
 		if len(devices(&rows[i].snapshot.Machine)) > 0 {
-			return copyRows(ctx, tx, table.Name, table.Columns, &deviceRows[D]{table: table, rows: rows, devices: devices})
+			source := &deviceRows[D]{table: table, rows: rows, devices: devices}
+			return copyRows(ctx, tx, table.Name, table.Columns, source)
 		}
 	}
 	return nil

@@ -45,7 +45,12 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 				)
 				machine.ReportEnded = true
 				machine.Churn = rapid.Float64Range(0, 0.4).Draw(rt, "churn")
-				series := machine.Series(storetest.Recent(), 12, 5*time.Second, rapid.IntRange(1, 12).Draw(rt, "full every"))
+				series := machine.Series(
+					storetest.Recent(),
+					12,
+					5*time.Second,
+					rapid.IntRange(1, 12).Draw(rt, "full every"),
+				)
 				for rest := series.Snapshots; len(rest) > 0; {
 					n := rapid.IntRange(1, len(rest)).Draw(rt, "batch")
 					if ack := storetest.Write(t, s, machineID, rest[:n]...); ack.Stored != n {
@@ -321,7 +326,8 @@ func testProcessWithoutStartTime(t *testing.T, db storetest.Database) {
 	storetest.Write(t, s, "no-start", body)
 	var rows int
 	conn := storetest.Connect(t, db.URL)
-	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes p JOIN machines m ON m.id = p.machine WHERE m.machine_id = 'no-start'`).Scan(&rows); err != nil || rows != 1 {
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM processes p JOIN machines m ON m.id = p.machine WHERE m.machine_id = 'no-start'`).Scan(&rows); err != nil ||
+		rows != 1 {
 		t.Fatalf("%d identities for one process (%v)", rows, err)
 	}
 }

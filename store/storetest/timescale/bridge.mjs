@@ -27,18 +27,17 @@ if (template) await db.exec("SELECT ''::_timescaledb_internal.compressed_data").
 
 // ---- access to the backend -------------------------------------------------
 
-let owner = null
+let owner = null // the connection that is using the backend
+let last = null // the connection whose settings the backend has
 const waiting = []
 
 async function acquire(connection) {
   if (owner === connection) return
   if (owner) await new Promise((resolve) => waiting.push({ connection, resolve }))
   owner = connection
-  // PGlite's default search path is pg_catalog, which would put our tables there.
-  await db.exec('RESET ALL; SET search_path = "$user", public')
-  for (const [name, value] of connection.settings) {
-    await db.query('SELECT set_config($1, $2, false)', [name, value])
-  }
+  if (last === connection) return
+  last = connection
+  await db.exec(connection.settings)
 }
 
 function release(connection) {
@@ -91,7 +90,8 @@ function lastStatus(answer) {
 class Connection {
   constructor(socket) {
     this.socket = socket
-    this.settings = []
+    // PGlite's default search path is pg_catalog, which would put our tables there.
+    this.settings = 'RESET ALL; SET search_path = "$user", public'
     this.started = false
     this.status = 'I'
     this.copy = null
@@ -139,7 +139,8 @@ class Connection {
     }
     const words = fromText.decode(frame.subarray(8)).split('\0')
     for (let i = 0; i + 1 < words.length && words[i]; i += 2) {
-      if (words[i] !== 'user' && words[i] !== 'database') this.settings.push([words[i], words[i + 1]])
+      if (words[i] === 'user' || words[i] === 'database') continue
+      this.settings += `; SET ${words[i]} = '${words[i + 1].replaceAll("'", "''")}'`
     }
     this.started = true
     const parameters = { server_version: '17.5', client_encoding: 'UTF8', standard_conforming_strings: 'on', integer_datetimes: 'on', DateStyle: 'ISO, MDY', TimeZone: 'UTC' }
