@@ -206,9 +206,8 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			c := rollupCase{
 				seed: rapid.Uint64().Draw(rt, "seed"), processes: rapid.IntRange(1, 12).Draw(rt, "processes"),
 				churn: rapid.Float64Range(0, 0.1).Draw(rt, "churn"), step: rapid.IntRange(5, 45).Draw(rt, "step"),
-				fullEvery: rapid.IntRange(1, 12).
-					Draw(rt, "full every"),
-				offset: rapid.IntRange(0, 600).Draw(rt, "offset"),
+				fullEvery: rapid.IntRange(1, 12).Draw(rt, "full every"),
+				offset:    rapid.IntRange(0, 600).Draw(rt, "offset"),
 			}
 			if rapid.Bool().Draw(rt, "late") {
 				c.lateFulls = rapid.IntRange(0, 59/c.fullEvery).Draw(rt, "fulls that are late")

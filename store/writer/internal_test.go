@@ -35,7 +35,7 @@ func TestTransactionsDoNotMixLateHours(t *testing.T) {
 }
 
 // The cache keeps the last two runs of a machine, and take removes a run.
-func TestRunCacheSizeKeepsALateChain(t *testing.T) {
+func TestRunCacheKeepsALateRun(t *testing.T) {
 	t.Parallel()
 	c := newRunCache(100)
 	end := func(ts snapshot.Time) *run {
