@@ -116,7 +116,8 @@ func timescaleUsable(ctx context.Context, conn *pgx.Conn, create bool) (bool, st
 		return false, "", fmt.Errorf("read TimescaleDB's license: %w", err)
 	}
 	if license == nil || *license != "timescale" {
-		reason := "TimescaleDB " + *installed + " is the Apache edition, which lacks compression and continuous aggregates"
+		reason := "TimescaleDB " + *installed + " is the Apache edition, which lacks compression and " +
+			"continuous aggregates"
 		return false, reason, nil
 	}
 	return true, "TimescaleDB " + *installed + " Community", nil

@@ -86,13 +86,15 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 			}
 			return n
 		}
-		if err := s.SetRetention(t.Context(), backend.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300, ThreeHoursDays: 300, DayDays: 300}); err != nil {
+		if err := s.SetRetention(t.Context(), backend.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300,
+			ThreeHoursDays: 300, DayDays: 300}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if raw, hours, days := count("process_samples", "ts"), count("process_1h", "bucket"), count("machine_1d", "bucket"); raw != 1 ||
+		if raw, hours, days := count("process_samples", "ts"), count("process_1h", "bucket"),
+			count("machine_1d", "bucket"); raw != 1 ||
 			hours != 3 ||
 			days != 3 {
 			t.Errorf("%d days of samples, %d of hours, %d of days; want 1, 3, 3", raw, hours, days)
@@ -227,7 +229,8 @@ func TestTimescalePolicies(t *testing.T) {
 	}
 	maintain()
 	first := policies()
-	for kind, want := range map[string]int{"policy_refresh_continuous_aggregate": 7, "policy_compression": 11, "policy_retention": 11} {
+	for kind, want := range map[string]int{"policy_refresh_continuous_aggregate": 7, "policy_compression": 11,
+		"policy_retention": 11} {
 		if got := strings.Count(first, kind); got != want {
 			t.Errorf("%d of %s, want %d", got, kind, want)
 		}
@@ -257,7 +260,8 @@ func TestTimescalePolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	maintain()
-	if got := strings.Count(policies(), "336:00:00"); got != 4 { // two days more than the retention, because this server drops first
+	// Two days more than the retention, because this server drops first.
+	if got := strings.Count(policies(), "336:00:00"); got != 4 {
 		t.Errorf("%d policies keep 14 days, want 4:\n%s", got, policies())
 	}
 

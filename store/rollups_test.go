@@ -42,7 +42,9 @@ func readRollups(t *testing.T, conn *pgx.Conn, relation, machineID string) map[r
 	if _, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		var key rollupKey
 		var one rollup
-		err := row.Scan(&key.pid, &key.started, &key.identity.PPID, &key.identity.Name, &key.identity.CommandLine, &key.identity.User, &key.identity.Cgroup, &key.bucket, &one.CPUMS, &one.CPUMSMax, &one.MemoryAvg, &one.MemoryMax, &one.ThreadsMax, &one.ReadBytes, &one.WriteBytes)
+		err := row.Scan(&key.pid, &key.started, &key.identity.PPID, &key.identity.Name, &key.identity.CommandLine,
+			&key.identity.User, &key.identity.Cgroup, &key.bucket, &one.CPUMS,
+			&one.CPUMSMax, &one.MemoryAvg, &one.MemoryMax, &one.ThreadsMax, &one.ReadBytes, &one.WriteBytes)
 		key.started, key.bucket = key.started.UTC(), key.bucket.UTC()
 		if _, twice := all[key]; twice {
 			t.Errorf("%v is in %s twice", key, relation)
@@ -122,7 +124,8 @@ func compareRollups(t *testing.T, what string, got, want map[rollupKey]rollup) {
 			t.Errorf("%s: %v is missing", what, key)
 			continue
 		}
-		for name, pair := range map[string][2]*int64{"cpu": {one.CPUMS, expected.CPUMS}, "most cpu": {one.CPUMSMax, expected.CPUMSMax}, "most memory": {one.MemoryMax, expected.MemoryMax},
+		for name, pair := range map[string][2]*int64{"cpu": {one.CPUMS, expected.CPUMS},
+			"most cpu": {one.CPUMSMax, expected.CPUMSMax}, "most memory": {one.MemoryMax, expected.MemoryMax},
 			"read": {one.ReadBytes, expected.ReadBytes}, "written": {one.WriteBytes, expected.WriteBytes}} {
 			if (pair[0] == nil) != (pair[1] == nil) || pair[0] != nil && *pair[0] != *pair[1] {
 				t.Errorf("%s: %v: %s is %s, want %s", what, key, name, show(pair[0]), show(pair[1]))

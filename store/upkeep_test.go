@@ -42,7 +42,8 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	}
 	step("up", migrate(t, url))
 	full := relations()
-	for _, want := range []string{"snapshots:p", "process_samples:p", "disk_samples:p", "net_samples:p", "machines:r", "processes:r"} {
+	for _, want := range []string{"snapshots:p", "process_samples:p", "disk_samples:p", "net_samples:p", "machines:r",
+		"processes:r"} {
 		if !strings.Contains(full, want) {
 			t.Errorf("%s is missing in %s", want, full)
 		}
@@ -166,7 +167,8 @@ func TestPartitionsAndRetention(t *testing.T) {
 // keepDays sets the retention of everything, including rollups.
 func keepDays(t *testing.T, s *store.Store, days int) {
 	t.Helper()
-	if err := s.SetRetention(t.Context(), backend.Retention{RawDays: days, MinuteDays: days, HourDays: days, ThreeHoursDays: days, DayDays: days}); err != nil {
+	if err := s.SetRetention(t.Context(), backend.Retention{RawDays: days, MinuteDays: days, HourDays: days,
+		ThreeHoursDays: days, DayDays: days}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -314,7 +316,8 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	}
 	written := make(chan error, 1)
 	go func() {
-		written <- s.Write(context.WithoutCancel(t.Context()), []*snapshot.Batch{{MachineID: "m", Snapshots: []snapshot.Snapshot{back}}})[0].Err
+		written <- s.Write(context.WithoutCancel(t.Context()), []*snapshot.Batch{{MachineID: "m",
+			Snapshots: []snapshot.Snapshot{back}}})[0].Err
 	}()
 	waitFor(
 		t,

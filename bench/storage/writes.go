@@ -142,8 +142,8 @@ func (b *bench) bareCopy(ctx context.Context) (float64, error) {
 	if out := b.store.Write(ctx, first[:1])[0]; out.Err != nil {
 		return 0, out.Err
 	}
-	const sql = `COPY process_samples (ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads, state,
-		in_full, hour) FROM STDIN (FORMAT binary)`
+	const sql = `COPY process_samples (ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads,
+		state, in_full, hour) FROM STDIN (FORMAT binary)`
 	const group = 18_000 // rows per transaction, like the store's groups
 	begin := int64(b.writeBegin()) - 946_684_800_000
 	row := 0

@@ -29,7 +29,8 @@ type User struct {
 	LastLogin       *time.Time
 }
 
-const userColumns = `u.id, u.name, u.role, u.tags, u.disabled, u.password_hash, u.totp_secret, u.totp_step, u.issuer, u.subject, u.created_at, u.last_login`
+const userColumns = `u.id, u.name, u.role, u.tags, u.disabled, u.password_hash, u.totp_secret, u.totp_step,
+	u.issuer, u.subject, u.created_at, u.last_login`
 
 func (u *User) fields() []any {
 	return []any{

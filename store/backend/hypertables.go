@@ -207,7 +207,8 @@ func (p *timescale) chunks(ctx context.Context, relation string) ([]chunk, error
 	rows, err := p.pool.Query(ctx, `
 		SELECT c.range_start, c.range_end FROM timescaledb_information.chunks c
 		LEFT JOIN timescaledb_information.continuous_aggregates a
-			ON a.materialization_hypertable_schema = c.hypertable_schema AND a.materialization_hypertable_name = c.hypertable_name
+			ON a.materialization_hypertable_schema = c.hypertable_schema
+			AND a.materialization_hypertable_name = c.hypertable_name
 		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema() AND coalesce(a.view_name, c.hypertable_name) = $1
 		ORDER BY c.range_start`, relation)
 	if err != nil {

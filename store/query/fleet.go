@@ -46,7 +46,8 @@ func (m Match) args(others ...any) []any {
 
 // matches is the condition on processes p. Its parameters are the name, and the patterns of Command and
 // Text.
-const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2) AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
+const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2)
+	AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
 
 // ProcessMatch is a machine and its processes that match.
 type ProcessMatch struct {

@@ -102,7 +102,8 @@ func deref[T any](p *T) (v T) {
 }
 
 func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
-	for name, steps := range map[string][2]int{"an hour and a half": {33, 213}, "three whole hours": {80, 440}, "all": {0, 540}} {
+	for name, steps := range map[string][2]int{"an hour and a half": {33, 213}, "three whole hours": {80, 440},
+		"all": {0, 540}} {
 		from, to := h.at(steps[0]), h.at(steps[1])
 		list, window, err := s.Top(
 			t.Context(), query.UsageQuery{MachineID: "b", From: from, To: to, Order: query.ByCPU, Limit: 1000},
@@ -158,7 +159,8 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if total != want {
 		t.Errorf("all names of all machines spent %d, want %d", total, want)
 	}
-	if _, _, err := s.Top(t.Context(), query.UsageQuery{MachineID: "nobody", From: h.at(0), To: h.at(1), Limit: 1}); !errors.Is(
+	if _, _, err := s.Top(t.Context(), query.UsageQuery{
+		MachineID: "nobody", From: h.at(0), To: h.at(1), Limit: 1}); !errors.Is(
 		err,
 		snapshot.ErrNoMachine,
 	) {
@@ -228,7 +230,8 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if err != nil || lifetime.ProcessKey != root.ProcessKey || len(lifetime.Identities) == 0 {
 		t.Fatalf("%+v, %v", lifetime, err)
 	}
-	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionHour, query.ResolutionThreeHours, query.ResolutionDay} {
+	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionHour,
+		query.ResolutionThreeHours, query.ResolutionDay} {
 		points, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), resolution, 1000)
 		if err != nil || more {
 			t.Fatalf("%s: more %v, %v", resolution, more, err)
@@ -260,7 +263,8 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			t.Errorf("%s: %d in all, want %d", resolution, got, total)
 		}
 	}
-	if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), query.ResolutionHour, 2); err != nil ||
+	if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540),
+		query.ResolutionHour, 2); err != nil ||
 		!more ||
 		len(limited) != 2 {
 		t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
@@ -336,16 +340,19 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		t.Errorf("%d machines by command line, want 3", seen)
 	}
 	for _, text := range []string{wanted.Name, "/bin/" + wanted.Name} { // by name or command line
-		if found, _, err := s.FleetAt(t.Context(), query.Match{Text: text}, h.at(step), query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
+		if found, _, err := s.FleetAt(t.Context(), query.Match{Text: text}, h.at(step),
+			query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
 			len(found) == 0 {
 			t.Errorf("nothing has %s in its name or command line: %v", text, err)
 		}
 	}
-	if none, _, err := s.FleetAt(t.Context(), query.Match{Command: "100%_sure"}, h.at(step), query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
+	if none, _, err := s.FleetAt(t.Context(), query.Match{Command: "100%_sure"}, h.at(step),
+		query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
 		len(none) != 0 {
 		t.Errorf("wildcards of SQL were not escaped: %v, %v", none, err)
 	}
-	if off, _, err := s.FleetAt(t.Context(), query.Match{Name: wanted.Name}, h.at(540).Add(time.Hour), query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
+	if off, _, err := s.FleetAt(t.Context(), query.Match{Name: wanted.Name}, h.at(540).Add(time.Hour),
+		query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
 		len(off) != 0 {
 		t.Errorf("machines that are off have matches: %v, %v", off, err)
 	}
@@ -364,7 +371,8 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 }
 
 func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
-	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionMinute, query.ResolutionHour, query.ResolutionThreeHours, query.ResolutionDay} {
+	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionMinute, query.ResolutionHour,
+		query.ResolutionThreeHours, query.ResolutionDay} {
 		chart, more, err := s.Chart(t.Context(), "a", h.at(0), h.at(540), resolution, 1000)
 		if err != nil || more {
 			t.Fatalf("%s: more %v, %v", resolution, more, err)

@@ -19,12 +19,17 @@ func TestPlanWindow(t *testing.T) {
 		want           string
 	}{
 		{"two hours", "05-20T12:10", "05-20T14:10", false, "process_samples 20T12:10-20T14:10"},
-		{"until now", "05-20T02:10", "05-20T15:40", false, "process_1h 20T02:00-20T15:00, process_samples 20T15:00-20T15:40"},
+		{"until now", "05-20T02:10", "05-20T15:40", false,
+			"process_1h 20T02:00-20T15:00, process_samples 20T15:00-20T15:40"},
 		{"past hours, widened", "05-20T02:10", "05-20T09:20", false, "process_1h 20T02:00-20T10:00"},
-		{"past hours, exact", "05-20T02:10", "05-20T09:20", true, "process_samples 20T02:10-20T03:00, process_1h 20T03:00-20T09:00, process_samples 20T09:00-20T09:20"},
-		{"days in the middle", "05-10T13:10", "05-20T15:40", false, "process_1h 10T13:00-11T00:00, process_1d 11T00:00-20T00:00, process_1h 20T00:00-20T15:00, process_samples 20T15:00-20T15:40"},
+		{"past hours, exact", "05-20T02:10", "05-20T09:20", true,
+			"process_samples 20T02:10-20T03:00, process_1h 20T03:00-20T09:00, process_samples 20T09:00-20T09:20"},
+		{"days in the middle", "05-10T13:10", "05-20T15:40", false,
+			"process_1h 10T13:00-11T00:00, process_1d 11T00:00-20T00:00, process_1h 20T00:00-20T15:00, " +
+				"process_samples 20T15:00-20T15:40"},
 		{"an exact day", "05-11T00:00", "05-12T00:00", true, "process_1d 11T00:00-12T00:00"},
-		{"when hours are gone", "01-05T13:10", "01-07T05:00", false, "process_1d 05T00:00-07T00:00, process_1h 07T00:00-07T05:00"},
+		{"when hours are gone", "01-05T13:10", "01-07T05:00", false,
+			"process_1d 05T00:00-07T00:00, process_1h 07T00:00-07T05:00"},
 		{"the future", "05-20T15:30", "05-21T15:40", false, "process_samples 20T15:00-21T15:40"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

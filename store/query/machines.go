@@ -65,9 +65,9 @@ type MachinePage struct {
 	Limit                  int
 }
 
-const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count, m.total_ram,
-	m.agent_version, m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version, m.registered_at, m.last_seen,
-	s.ts, s.process_count, `
+const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count,
+	m.total_ram, m.agent_version, m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version,
+	m.registered_at, m.last_seen, s.ts, s.process_count, `
 
 var (
 	machinesSQL = `SELECT ` + machineColumns + schema.LatestColumns + `

@@ -144,7 +144,8 @@ func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var text []byte
-			if err := conn.QueryRow(t.Context(), "EXPLAIN (ANALYZE, FORMAT JSON) "+read.sql, append([]any{pgx.QueryExecModeDescribeExec}, read.args...)...).Scan(&text); err != nil {
+			if err := conn.QueryRow(t.Context(), "EXPLAIN (ANALYZE, FORMAT JSON) "+read.sql,
+				append([]any{pgx.QueryExecModeDescribeExec}, read.args...)...).Scan(&text); err != nil {
 				t.Fatal(err)
 			}
 			var plans []struct{ Plan planNode }

@@ -275,7 +275,8 @@ func testLateData(t *testing.T, db storetest.Database) {
 	inside := snapshot.Snapshot{Timestamp: newer.Snapshots[2].Timestamp + 1, Kind: snapshot.KindFull}
 	wantError(
 		t,
-		s.Write(context.Background(), []*snapshot.Batch{{MachineID: "late", Snapshots: []snapshot.Snapshot{inside}}})[0],
+		s.Write(context.Background(), []*snapshot.Batch{{MachineID: "late",
+			Snapshots: []snapshot.Snapshot{inside}}})[0],
 		snapshot.CodeOutOfOrder,
 	)
 }
@@ -390,7 +391,11 @@ func TestHoursBeginInFull(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if want := map[bool]snapshot.Kind{true: snapshot.KindFull, false: snapshot.KindChanges}[i == 0 || i == 6]; state.Kind != want {
+				want := snapshot.KindChanges
+				if i == 0 || i == 6 {
+					want = snapshot.KindFull
+				}
+				if state.Kind != want {
 					t.Errorf("snapshot %d is stored as %s, want %s", i, state.Kind, want)
 				}
 				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
