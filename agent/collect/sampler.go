@@ -54,7 +54,7 @@ type Sampler struct {
 
 	last   time.Time
 	totals map[snapshot.ProcessKey]*totals // nil before the first sample
-	forks  int64                           // at the previous sample
+	forks  int64                           // before the previous list was read
 	round  uint64
 	// deferred are exited processes that the process list still contained.
 	deferred []exits.Process
@@ -113,6 +113,9 @@ func (s *Sampler) Reset() {
 // Sample takes a sample. With refresh it also reads what rarely changes.
 func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, refresh bool) (*Sample, error) {
 	s.watchExits(options)
+	// Whatever starts while the list is read may be missing from it, and is then new in the next list. So the next
+	// interval counts from here.
+	forks := s.sources.Forks()
 	listed, err := s.sources.Processes.Read(ctx, options.Options, refresh)
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)
@@ -131,7 +134,8 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	for i := range listed {
 		started += s.fill(&out.Processes[i], &listed[i], &values[i], first)
 	}
-	forked := s.forked()
+	forked := s.forkedSincePrevious()
+	s.forks = forks
 	missed, complete := s.addExited(out, options, first)
 	for key, before := range s.totals {
 		if before.round != s.round {
@@ -149,10 +153,10 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	return out, nil
 }
 
-// forked returns how many processes and threads have started since the last call.
-func (s *Sampler) forked() int64 {
+// forkedSincePrevious returns how many processes and threads have started since the previous sample, at most: some of
+// those that start while a list is read are in two intervals.
+func (s *Sampler) forkedSincePrevious() int64 {
 	now, before := s.sources.Forks(), s.forks
-	s.forks = now
 	if now == procfs.Unknown || before == procfs.Unknown {
 		return 0
 	}

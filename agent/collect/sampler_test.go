@@ -1,0 +1,64 @@
+package collect
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// lists returns one process list per read.
+type lists struct {
+	list   [][]procfs.Process
+	onRead func()
+}
+
+func (l *lists) Read(context.Context, procfs.Options, bool) ([]procfs.Process, error) {
+	l.onRead()
+	next := l.list[0]
+	l.list = l.list[1:]
+	return next, nil
+}
+
+func (l *lists) Close() {}
+
+// Processes that start while a list is read, and are in the next one, do not hide others that no list contains.
+func TestUnseenProcessesAreAnUpperBound(t *testing.T) {
+	process := func(pid int32) procfs.Process {
+		return procfs.Process{ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: 1}, Threads: 1}
+	}
+	forks := int64(100)
+	reader := &lists{list: [][]procfs.Process{
+		{process(1)},
+		{process(1), process(2), process(3), process(4)},
+		{process(1), process(2), process(3), process(4)},
+	}}
+	reader.onRead = func() { forks += 3 } // processes 2 to 4, too late for the first list
+	s := New(Sources{Processes: reader, Forks: func() int64 { return forks }}, testlog.Logger())
+	defer s.Close()
+	unseen := func() int64 {
+		t.Helper()
+		sample, err := s.Sample(t.Context(), time.Now(), Options{}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sample.Machine.UnseenProcesses == nil {
+			return 0
+		}
+		return *sample.Machine.UnseenProcesses
+	}
+	if n := unseen(); n != 0 {
+		t.Errorf("%d unseen processes in the first sample, which has no interval", n)
+	}
+	reader.onRead = func() {}
+	forks += 20
+	if n := unseen(); n != 20 {
+		t.Errorf("%d unseen processes, want 20", n)
+	}
+	if n := unseen(); n != 0 {
+		t.Errorf("%d unseen processes, want none: nothing has started", n)
+	}
+}
