@@ -1,110 +1,105 @@
-// Every page as a stranger would judge it: nothing wrong for those who cannot see it
-// or have no mouse, in light and dark, on a phone, and never more script than agreed.
+// Every page: no errors, accessible in light and dark mode and on a phone, and within the script budget.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { accessible, fits } from "./axe.mjs";
-import { browser, setUp, up } from "./site.mjs";
+import { assertAccessible, assertFits } from "./axe.mjs";
+import { newContext, newPage, setUp, startBrowser, startServer } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";
 
 let site;
-let chromium;
+let browser;
 let context;
 const now = Date.now();
 const iso = (ms) => new Date(ms).toISOString();
 
 before(async () => {
-  chromium = await browser();
-  site = await up();
-  context = await chromium.newContext({ viewport: { width: 1400, height: 900 } });
+  [browser, site] = await Promise.all([startBrowser(), startServer({ agent: false })]);
+  context = await newContext(browser, { viewport: { width: 1400, height: 900 } });
   const page = await context.newPage();
   await setUp(page, site);
   await page.close();
   const machine = new Machine("web-1", 40);
   await register(site, "web-1");
-  await post(
-    site,
-    "web-1",
-    Array.from({ length: 120 }, (_, i) => machine.snapshot(now - 125_000 + i * 1000)),
-  );
+  const snapshots = Array.from({ length: 120 }, (_, i) => machine.snapshot(now - 125_000 + i * 1000));
+  await post(site, "web-1", snapshots);
 });
 
 after(async () => {
-  await chromium?.close();
+  await browser?.close();
   await site?.stop();
   site?.remove();
 });
 
-/** Each page, with what shows that it is complete. */
-const pages = () => ({
-  fleet: ["/", "table.fleet tbody a"],
+/** The route of each page, and an element that is there when the page is complete. */
+const pages = {
+  "the list of machines": ["/", "table.fleet tbody a"],
   "a machine, live": ["/machines/web-1", "tr[data-pid]"],
   "a machine in the past, filtered": [
     `/machines/web-1?at=${now - 60_000}&filter=nginx&flat=true&sort=cpu&desc=true`,
     "tr[data-pid]",
   ],
-  "a time of which nothing is known": ["/machines/web-1?at=1000", "text=There is nothing of that time."],
-  "two instants": [`/machines/web-1/diff?from=${iso(now - 100_000)}&to=${iso(now - 20_000)}`, ".diff tr[data-pid]"],
-  "a process": ["/machines/web-1/processes/2", ".family tr[data-pid]"],
-  "a name": ["/processes/nginx?span=1h", ".match"],
-  find: ["/find?q=nginx", ".match"],
-  "find, nothing asked": ["/find", "text=What ran, where, and when?"],
-  account: ["/account", "text=Where you are logged in"],
+  "a time without data": ["/machines/web-1?at=1000", "text=No data for this time."],
+  "a comparison": [`/machines/web-1/diff?from=${iso(now - 100_000)}&to=${iso(now - 20_000)}`, ".diff tr[data-pid]"],
+  "a process": ["/machines/web-1/processes/2", ".relatives tr[data-pid]"],
+  "a process name": ["/processes/nginx?span=1h", ".match"],
+  "search results": ["/find?q=nginx", ".match"],
+  "an empty search": ["/find", "text=Find a process on any machine, at any time."],
+  "the account": ["/account", "text=This session"],
   users: ["/admin", "text=owner"],
-  enrolment: ["/admin?tab=enrolment", "text=Add machines"],
-  tokens: ["/admin?tab=tokens", "text=the test's"],
+  enrolment: ["/admin?tab=enrolment", "text=No active enrolment keys."],
+  tokens: ["/admin?tab=tokens", "text=browser tests"],
   storage: ["/admin?tab=storage", "text=process_samples"],
-  audit: ["/admin?tab=audit", "table.audit tbody tr"],
-  "no page": ["/nowhere", "text=There is nothing at this address."],
-});
+  "the audit log": ["/admin?tab=audit", "table.audit tbody tr"],
+  "an unknown address": ["/nowhere", "text=There is no page at this address."],
+};
 
-for (const [name, [route, selector]] of Object.entries(pages())) {
-  test(`${name}: for everybody`, async () => {
+for (const [name, [route, selector]] of Object.entries(pages)) {
+  test(`${name}: no errors, accessible, fits on a phone`, async () => {
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
-    const faults = [];
-    page.on("pageerror", (error) => faults.push(String(error)));
-    page.on(
-      "console",
-      (message) =>
-        ["error", "warning"].includes(message.type()) && !/404/.test(message.text()) && faults.push(message.text()),
-    );
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(String(error)));
+    page.on("console", (message) => {
+      const relevant = ["error", "warning"].includes(message.type()) && !/404/.test(message.text());
+      if (relevant) errors.push(message.text());
+    });
     await page.goto(site.url + route);
     await page.locator(selector).first().waitFor();
-    await accessible(page, `${name}, light`);
+    await assertAccessible(page, `${name}, light mode`);
     await page.emulateMedia({ colorScheme: "dark" });
-    await accessible(page, `${name}, dark`);
+    await assertAccessible(page, `${name}, dark mode`, "colors");
     await page.setViewportSize({ width: 390, height: 844 });
-    await fits(page, name);
-    await accessible(page, `${name}, on a phone`);
-    assert.deepEqual(faults, []);
+    await assertFits(page, name);
+    await assertAccessible(page, `${name}, on a phone`, "structure");
+    assert.deepEqual(errors, []);
     await page.close();
   });
 }
 
-test("strangers' pages", async () => {
-  const page = await (await chromium.newContext()).newPage();
+test("pages without a session are accessible", async () => {
+  const page = await newPage(browser);
   await page.goto(site.url);
-  await page.getByRole("heading", { name: "Log in" }).waitFor();
-  await accessible(page, "log-in");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await assertAccessible(page, "sign-in");
   await page.goto(`${site.url}/setup`);
-  await page.getByText("This link is not complete.").waitFor();
-  await accessible(page, "set-up");
+  await page.getByText("The setup link is incomplete.").waitFor();
+  await assertAccessible(page, "setup");
+  await page.context().close();
 });
 
-test("panels and dialogs", async () => {
+test("panels and dialogs are accessible", async () => {
   const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);
   await page.locator("tr[data-pid]").first().waitFor();
-  for (const name of ["Filters", "Columns", "Any range", "Export range", "Export CPU", "Keys"]) {
+  for (const name of ["Filters", "Columns", "Custom range", "Export range", "Export CPU", "Keyboard shortcuts"]) {
     await page.getByRole("button", { name, exact: true }).click();
     await page.getByRole("dialog").waitFor();
-    await accessible(page, name);
+    await assertAccessible(page, name);
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
   }
+  await page.close();
 });
 
-test("the first load is at most 250 KB of script", async () => {
+test("the first load has at most 250 KB of script", async () => {
   const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);
   await page.locator("tr[data-pid]").first().waitFor();
@@ -114,7 +109,8 @@ test("the first load is at most 250 KB of script", async () => {
       .filter((r) => r.name.endsWith(".js"))
       .map((r) => [r.encodedBodySize, r.decodedBodySize]),
   );
-  const [sent, whole] = [0, 1].map((i) => loaded.reduce((sum, sizes) => sum + sizes[i], 0));
-  assert.ok(whole > 300_000, `only ${whole} bytes of script were seen`);
+  const [sent, decoded] = [0, 1].map((i) => loaded.reduce((sum, sizes) => sum + sizes[i], 0));
+  assert.ok(decoded > 300_000, `only ${decoded} bytes of script were loaded`);
   assert.ok(sent <= 250_000, `${sent} bytes of script`);
+  await page.close();
 });

@@ -1,17 +1,17 @@
-// Takes the pictures of the README and the docs: npm run screenshot. What they show
-// is made up (story.mjs), on a real server and in a real browser.
+// Takes the screenshots of the README and the docs: npm run screenshot. FOLDER selects another folder.
+// The pages show simulated machines (demoFleet.mjs) on a real server.
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { browser, setUp, up } from "./site.mjs";
-import { tell } from "./story.mjs";
+import { createDemoFleet } from "./demoFleet.mjs";
+import { newContext, setUp, startBrowser, startServer } from "./harness.mjs";
 
 const folder = process.env.FOLDER ?? fileURLToPath(new URL("../../docs/images/", import.meta.url));
 mkdirSync(folder, { recursive: true });
-const site = await up({ agent: false });
-const chromium = await browser();
-const context = await chromium.newContext({ timezoneId: "UTC", locale: "en-GB" });
+const site = await startServer({ agent: false });
+const browser = await startBrowser();
+const context = await newContext(browser, { timezoneId: "UTC", locale: "en-GB" });
 try {
-  const { id, before, during, next } = await tell(site);
+  const { id, before, during, postNext } = await createDemoFleet(site);
   const first = await context.newPage();
   await setUp(first, site);
   await first.close();
@@ -21,7 +21,7 @@ try {
     ["machine", `/machines/${id}`, "light", [1360, 1000], tree],
     ["past", `/machines/${id}?sort=cpu&desc=true&at=${during}`, "dark", [1360, 1000], `${tree} .sparkline`],
     ["diff", `/machines/${id}/diff?from=${before}&to=${during}`, "light", [1360, 720], ".diff tbody tr"],
-    ["process", `/machines/${id}/processes/4714?at=${during}`, "light", [1360, 620], ".family tbody tr"],
+    ["process", `/machines/${id}/processes/4714?at=${during}`, "light", [1360, 620], ".relatives tbody tr"],
     ["find", "/find?q=pg_dump", "light", [1360, 420], ".match li"],
     ["storage", "/admin?tab=storage", "light", [1360, 620], "form.card"],
     ["phone", `/machines/${id}?sort=cpu&desc=true&at=${during}`, "dark", [390, 844], tree],
@@ -30,14 +30,14 @@ try {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme });
     await page.goto(site.url + route);
-    await next();
+    await postNext();
     await page.locator(ready).first().waitFor();
-    await page.waitForTimeout(1500);
+    await page.waitForTimeout(1500); // until charts and sparklines are drawn
     await page.screenshot({ path: `${folder}/${name}.png` });
     await page.close();
   }
 } finally {
-  await chromium.close();
+  await browser.close();
   await site.stop();
   site.remove();
 }

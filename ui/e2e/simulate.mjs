@@ -1,5 +1,5 @@
-// Machines that only exist in posts: as many, and as large, as a test wants.
-import { api } from "./site.mjs";
+// Simulated machines with any number of processes. Their snapshots are posted to the API.
+import { api } from "./harness.mjs";
 
 const names = [
   "nginx",
@@ -14,31 +14,38 @@ const names = [
   "bash",
 ];
 
-/** A machine with n processes, of which a share changes from snapshot to snapshot. It tells the same every time. */
+/** A machine with n processes, a share of which is busy in each snapshot. All values are deterministic. */
 export class Machine {
   constructor(id, n, { busy = 0.1, started = "2026-01-01T00:00:00.000Z" } = {}) {
-    Object.assign(this, { id, n, busy, started, round: 0, previous: undefined });
+    this.id = id;
+    this.n = n;
+    this.started = started;
+    /** One of this many processes is busy in a snapshot. */
+    this.period = Math.round(1 / busy);
+    this.round = 0;
+    /** The timestamp of the latest snapshot. */
+    this.previous = undefined;
   }
 
   #process(i, withIdentity) {
-    const spends = i % Math.round(1 / this.busy) === this.round % Math.round(1 / this.busy);
+    const busy = i % this.period === this.round % this.period;
     const name = names[i % names.length];
+    const identity = {
+      ppid: i === 0 ? 0 : Math.floor((i - 1) / 6) + 1, // a tree of several levels
+      name,
+      command_line: `/usr/bin/${name} --worker ${i} --config /etc/${name}.conf`,
+      user: i % 3 ? "root" : "www-data",
+    };
     return {
       pid: i + 1,
       started_at: this.started,
-      // Three levels and more, as on a machine of services with workers.
-      ...(withIdentity && {
-        ppid: i === 0 ? 0 : Math.floor((i - 1) / 6) + 1,
-        name,
-        command_line: `/usr/bin/${name} --worker ${i} --config /etc/${name}.conf`,
-        user: i % 3 ? "root" : "www-data",
-      }),
-      state: spends ? "R" : "S",
-      cpu_ms: spends ? 5 + ((i * 7 + this.round) % 400) : 0,
-      memory_usage: 1_000_000 + i * 40_000 + (spends ? this.round * 4096 : 0),
+      ...(withIdentity && identity),
+      state: busy ? "R" : "S",
+      cpu_ms: busy ? 5 + ((i * 7 + this.round) % 400) : 0,
+      memory_usage: 1_000_000 + i * 40_000 + (busy ? this.round * 4096 : 0),
       threads: 1 + (i % 7),
       read_bytes: 0,
-      write_bytes: spends ? 4096 : 0,
+      write_bytes: busy ? 4096 : 0,
     };
   }
 
@@ -64,16 +71,18 @@ export class Machine {
     };
   }
 
-  /** The snapshot of an instant, in milliseconds: every process, or what has changed since the one before. */
+  /** Returns the indexes of the processes that changed: those that are busy, and those that became idle. */
+  #changed() {
+    const turns = [this.round, this.round - 1].map((round) => round % this.period);
+    return Array.from({ length: this.n }, (_, i) => i).filter((i) => turns.includes(i % this.period));
+  }
+
+  /** Returns the snapshot at an instant in milliseconds: full, or with the changes since the previous one. */
   snapshot(at, { full = this.round % 60 === 0, intervalMs = 1000 } = {}) {
     const timestamp = new Date(at).toISOString();
-    const of = (withIdentity) => Array.from({ length: this.n }, (_, i) => this.#process(i, withIdentity));
-    const before = this.round - 1;
-    const turns = Math.round(1 / this.busy);
-    // Besides those that are busy now, those that were just before: they are idle again.
     const processes = full
-      ? of(true)
-      : of(false).filter((_, i) => i % turns === this.round % turns || i % turns === before % turns);
+      ? Array.from({ length: this.n }, (_, i) => this.#process(i, true))
+      : this.#changed().map((i) => this.#process(i, false));
     const snapshot = {
       timestamp,
       kind: full ? "full" : "changes",
@@ -88,25 +97,13 @@ export class Machine {
   }
 }
 
-/** Says who a machine is. */
-export const register = (site, machine_id, given = {}) =>
+/** Registers a machine. */
+export const register = (site, machine_id, attributes = {}) =>
   api(site, "/api/v1/machines", {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({
-      machine_id,
-      hostname: machine_id,
-      os: "linux",
-      platform: "debian 12",
-      cpu_count: 4,
-      ...given,
-    }),
+    body: { machine_id, hostname: machine_id, os: "linux", platform: "debian 12", cpu_count: 4, ...attributes },
   });
 
 /** Posts snapshots of a machine. */
 export const post = (site, machine_id, snapshots) =>
-  api(site, "/api/v1/snapshots", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ machine_id, snapshots }),
-  });
+  api(site, "/api/v1/snapshots", { method: "POST", body: { machine_id, snapshots } });

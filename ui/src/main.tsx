@@ -3,7 +3,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { currentUserQuery } from "./api/account";
-import { ApiError } from "./api/client";
+import { ApiError, shouldRetry } from "./api/client";
 import { router } from "./router";
 import "./style.css";
 
@@ -17,7 +17,7 @@ const queries: QueryClient = new QueryClient({
     },
   }),
   // The server may run on this machine, so it can be reachable while the browser is offline.
-  defaultOptions: { queries: { networkMode: "always" }, mutations: { networkMode: "always" } },
+  defaultOptions: { queries: { networkMode: "always", retry: shouldRetry }, mutations: { networkMode: "always" } },
 });
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no element #root");

@@ -1,5 +1,5 @@
 // The current user: sign-in, the account, sessions and preferences.
-import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, hashKey, queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type CurrentUser, type Preferences, client, throwOnError, unwrap } from "./client";
 
 /** Returns the signed-in user; null if nobody is signed in. */
@@ -30,15 +30,19 @@ export const sessionsQuery = queryOptions({
   queryFn: async ({ signal }) => unwrap(await client.GET("/api/v1/me/sessions", { signal })).results,
 });
 
-/** Starts a session. Clears all cached data, because it may belong to another user. */
+/** Sets the signed-in user and removes all other cached data, which belongs to another session. */
+function switchUser(queries: QueryClient, user: CurrentUser | null): void {
+  queries.setQueryData(currentUserQuery.queryKey, user);
+  const kept = hashKey(currentUserQuery.queryKey);
+  queries.removeQueries({ predicate: ({ queryHash }) => queryHash !== kept });
+}
+
+/** Starts a session. */
 function useStartSession<T>(start: (input: T) => Promise<CurrentUser>) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: start,
-    onSuccess: (user) => {
-      queries.clear();
-      queries.setQueryData(currentUserQuery.queryKey, user);
-    },
+    onSuccess: (user) => switchUser(queries, user),
   });
 }
 
@@ -52,15 +56,12 @@ export const useSetup = () =>
     unwrap(await client.POST("/api/v1/auth/setup", { body })),
   );
 
-/** Ends the session and clears all cached data. */
+/** Ends the session. */
 export function useSignOut() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async () => throwOnError(await client.POST("/api/v1/auth/logout")),
-    onSettled: () => {
-      queries.clear();
-      queries.setQueryData(currentUserQuery.queryKey, null);
-    },
+    onSettled: () => switchUser(queries, null),
   });
 }
 

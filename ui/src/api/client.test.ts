@@ -1,7 +1,7 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, test, vi } from "vitest";
 
 vi.stubGlobal("window", { location: { origin: "http://snapwatch.test" } });
-const { ApiError, fieldError } = await import("./client");
+const { ApiError, fieldError, shouldRetry } = await import("./client");
 
 describe("faultOf", () => {
   const error = new ApiError(422, {
@@ -15,4 +15,12 @@ describe("faultOf", () => {
     expect(fieldError(new Error("no answer"), "password")).toBeUndefined();
     expect(fieldError(null, "password")).toBeUndefined();
   });
+});
+
+test("server errors, network errors and the rate limit are retried three times, other client errors never", () => {
+  const error = (status: number) => new ApiError(status, {});
+  expect([500, 503, 429].map((status) => shouldRetry(2, error(status)))).toEqual([true, true, true]);
+  expect(shouldRetry(2, new TypeError("Failed to fetch"))).toBe(true);
+  expect([401, 403, 404, 422].map((status) => shouldRetry(0, error(status)))).toEqual([false, false, false, false]);
+  expect(shouldRetry(3, error(500))).toBe(false);
 });

@@ -45,11 +45,17 @@ interface ApiResponse {
   response: Response;
 }
 
-const toError = ({ error, response }: ApiResponse) => new ApiError(response.status, (error ?? {}));
+const toError = ({ error, response }: ApiResponse) => new ApiError(response.status, error ?? {});
 
 /** Throws an ApiError if the request failed. */
 export function throwOnError(answer: ApiResponse): void {
   if (!answer.response.ok) throw toError(answer);
+}
+
+/** Reports whether to repeat a failed query. A client error (4xx) does not go away, except the rate limit. */
+export function shouldRetry(failures: number, error: Error): boolean {
+  const isClientError = error instanceof ApiError && error.status < 500 && error.status !== 429;
+  return !isClientError && failures < 3;
 }
 
 /** Returns the message about an input field, as a sentence; undefined if the error is not about this field. */

@@ -1,14 +1,10 @@
 // Queries about the past: charts, trends, the history of a process, and searches.
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { type TimeWindow, iso } from "../time/range";
-import { ApiError, client, unwrap } from "./client";
+import { client, unwrap } from "./client";
 
 /** Returns an instant as RFC 3339. Instants before 1970 become 1970, because no data is older. */
 const since1970 = (ms: number) => iso(Math.max(0, ms));
-
-/** Retries server and network errors up to three times, but no client errors (4xx). */
-export const retryServerErrors = (count: number, error: Error): boolean =>
-  !(error instanceof ApiError && error.status < 500) && count < 3;
 
 /** Returns the refetch interval of a chart in milliseconds. Live snapshots extend the chart in the meantime. */
 const refetchInterval = (window: TimeWindow): number | false =>
@@ -22,7 +18,6 @@ export const chartQuery = (machineId: string, window: TimeWindow) => {
     refetchInterval: refetchInterval(window),
     staleTime: window.moving ? 5000 : 60_000,
     placeholderData: keepPreviousData,
-    retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const query = window.moving
         ? { since: `${span / 1000}s` }
@@ -59,7 +54,6 @@ export const processTrendsQuery = (machineId: string, to: number | undefined) =>
     refetchInterval: to === undefined ? 10_000 : false,
     gcTime: 60_000,
     placeholderData: keepPreviousData,
-    retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const query =
         to === undefined ? { since: `${trendSpan / 1000}s` } : { from: since1970(to - trendSpan), to: since1970(to) };
@@ -77,7 +71,6 @@ export const diffQuery = (machineId: string, from: string, to: string) =>
     queryKey: ["machines", machineId, "diff", from, to],
     staleTime: Number.POSITIVE_INFINITY,
     placeholderData: keepPreviousData,
-    retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const params = { path: { machine_id: machineId }, query: { from, to, sort: "cpu" as const } };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}/diff", { params, signal }));
@@ -99,7 +92,6 @@ export const processHistoryQuery = (subject: HistorySubject, window: TimeWindow)
     queryKey: ["history", subject, window.moving ? window.to - window.from : [window.from, window.to]],
     refetchInterval: refetchInterval(window),
     placeholderData: keepPreviousData,
-    retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const range = { from: since1970(window.from), to: since1970(window.to) };
       if (!("machineId" in subject)) {
@@ -125,7 +117,6 @@ export const findQuery = (criteria: FindCriteria) =>
   queryOptions({
     queryKey: ["find", criteria],
     placeholderData: keepPreviousData,
-    retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const params = { query: { ...criteria, limit: 200 } };
       return unwrap(await client.GET("/api/v1/processes", { params, signal }));

@@ -1,6 +1,5 @@
 import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
-import { ApiError, type ConfigPatch, type Machine, client, throwOnError, unwrap } from "./client";
-import { retryServerErrors } from "./history";
+import { type ConfigPatch, type Machine, client, throwOnError, unwrap } from "./client";
 
 /** Lists all machines, page by page. */
 export const machinesQuery = queryOptions({
@@ -25,7 +24,6 @@ export const machineQuery = (machineId: string) =>
   queryOptions({
     queryKey: ["machines", machineId],
     refetchInterval: 5000,
-    retry: (count, error) => !(error instanceof ApiError && error.status === 404) && count < 3,
     queryFn: async ({ signal }) => {
       const params = { path: { machine_id: machineId } };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}", { params, signal }));
@@ -39,7 +37,6 @@ export const snapshotAtQuery = (machineId: string, at: string) =>
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 60_000, // Moving the time slider requests many snapshots.
     placeholderData: keepPreviousData,
-    retry: retryServerErrors,
     queryFn: async ({ signal }) => {
       const params = { path: { machine_id: machineId }, query: { time: at } };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}/at", { params, signal }));

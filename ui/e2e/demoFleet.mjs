@@ -1,13 +1,13 @@
-// An hour of a small fleet, for pictures: at some point a backup starved one of the
-// machines. Everything here is made up, and the same each time.
-import { api } from "./site.mjs";
+// A simulated fleet for screenshots: one hour of eleven machines. A backup slows down one of them.
+// All values are deterministic.
+import { patchMachine } from "./harness.mjs";
 import { post, register } from "./simulate.mjs";
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
 
-/** The same numbers each time, between 0 and 1. */
-function dice(seed) {
+/** Returns a generator of pseudo-random numbers between 0 and 1. */
+function random(seed) {
   let state = seed;
   return () => {
     state = (state * 1664525 + 1013904223) % 2 ** 32;
@@ -62,17 +62,17 @@ const backup = [
   [4713, 4712, "pg_dump", "pg_dump --format=custom shop", "postgres", 85, 1, 58],
   [4714, 4712, "zstd", "zstd -19 -T2 -o /backup/shop.zst", "root", 690, 3, 190],
 ];
-/** When the backup ran: minutes before the end. */
+/** The start and the end of the backup, in minutes before the end. */
 const [backupFrom, backupTo] = [38, 27];
 
-/** A snapshot of the machine of the story, so many milliseconds before the end. */
-function moment(end, before, intervalMs, roll) {
-  const starving = before / 60_000 <= backupFrom && before / 60_000 > backupTo;
+/** Returns the snapshot of web-2 at an instant, in milliseconds before the end. */
+function demoSnapshot(end, before, intervalMs, roll) {
+  const duringBackup = before / 60_000 <= backupFrom && before / 60_000 > backupTo;
   const started = (pid) =>
     pid >= 4711 && pid < 4720 ? end - backupFrom * 60_000 - 800 : end - 19 * 86_400_000 + pid * 20;
-  const processes = [...services, ...(starving ? backup : [])].map(
+  const processes = [...services, ...(duringBackup ? backup : [])].map(
     ([pid, ppid, name, command_line, user, memory, threads, cpu]) => {
-      const spent = cpu * (starving && pid < 4000 ? 1.4 : 1) * (0.5 + roll());
+      const cpuPercent = cpu * (duringBackup && pid < 4000 ? 1.4 : 1) * (0.5 + roll());
       const io = name === "zstd" || name === "pg_dump" ? 9 * MiB : 0;
       return {
         pid,
@@ -86,8 +86,8 @@ function moment(end, before, intervalMs, roll) {
             ? "/init.scope"
             : `/system.slice/${(ppid > 1 ? (services.find(([parent]) => parent === ppid)?.[2] ?? "backup") : name).replace(/[^a-z]/g, "")}.service`,
         open_files: 4 + threads * 7,
-        state: spent > 8 ? "R" : "S",
-        cpu_ms: Math.round((spent * intervalMs) / 100),
+        state: cpuPercent > 8 ? "R" : "S",
+        cpu_ms: Math.round((cpuPercent * intervalMs) / 100),
         memory_usage: Math.round(memory * MiB * (0.98 + 0.04 * roll())),
         threads,
         read_bytes: Math.round(io * roll()),
@@ -98,7 +98,7 @@ function moment(end, before, intervalMs, roll) {
   const busy = processes.reduce((sum, p) => sum + p.cpu_ms, 0) / intervalMs;
   const cpu_usage = Math.min(100, (100 * busy) / 4 + 2 * roll());
   const load = busy * (1.1 + 0.3 * roll());
-  const moved = (rate) => Math.round((rate * intervalMs * (0.6 + 0.8 * roll())) / 1000);
+  const bytesMoved = (rate) => Math.round((rate * intervalMs * (0.6 + 0.8 * roll())) / 1000);
   return {
     timestamp: new Date(end - before).toISOString(),
     kind: "full",
@@ -109,43 +109,43 @@ function moment(end, before, intervalMs, roll) {
         user: Math.round(cpu_usage * 3.1) / 4,
         system: Math.round(cpu_usage * 0.7) / 4,
         irq: 0.25,
-        iowait: Math.round(Math.min(starving ? 11.5 : 0.5, 100 - cpu_usage) * 4) / 4,
+        iowait: Math.round(Math.min(duringBackup ? 11.5 : 0.5, 100 - cpu_usage) * 4) / 4,
       },
       cores: [1.3, 0.8, 1.1, 0.8].map((part) => Math.min(100, Math.round(cpu_usage * part))),
       temperatures: [
         { sensor: "coretemp package", celsius: Math.round(44 + cpu_usage / 3) },
-        { sensor: "nvme composite", celsius: starving ? 58 : 41 },
+        { sensor: "nvme composite", celsius: duringBackup ? 58 : 41 },
       ],
       load1: load,
       load5: load * 0.9,
       load15: load * 0.8,
       uptime_ms: 19 * 86_400_000,
       total_ram: 16 * GiB,
-      used_ram: Math.round(5.6 * GiB + (starving ? 0.8 * GiB : 0) + 0.1 * GiB * roll()),
+      used_ram: Math.round(5.6 * GiB + (duringBackup ? 0.8 * GiB : 0) + 0.1 * GiB * roll()),
       total_swap: 2 * GiB,
-      used_swap: Math.round(starving ? 0.3 * GiB : 0.1 * GiB),
+      used_swap: Math.round(duringBackup ? 0.3 * GiB : 0.1 * GiB),
       total_disk: 250 * GiB,
-      used_disk: Math.round(96 * GiB + (starving ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)),
+      used_disk: Math.round(96 * GiB + (duringBackup ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)),
       disks: [
         {
           mount: "/",
-          read_bytes: moved(starving ? 14 * MiB : 0.3 * MiB),
-          write_bytes: moved(starving ? 8 * MiB : 0.6 * MiB),
+          read_bytes: bytesMoved(duringBackup ? 14 * MiB : 0.3 * MiB),
+          write_bytes: bytesMoved(duringBackup ? 8 * MiB : 0.6 * MiB),
         },
       ],
-      interfaces: [{ name: "eth0", received_bytes: moved(0.5 * MiB), sent_bytes: moved(1.6 * MiB) }],
+      interfaces: [{ name: "eth0", received_bytes: bytesMoved(0.5 * MiB), sent_bytes: bytesMoved(1.6 * MiB) }],
     },
     processes,
   };
 }
 
-/** Tells the story; returns the machine it is about, and its instants. */
-export async function tell(site) {
+/** Posts the snapshots of all machines. Returns the id of the slow machine and the instants of the backup. */
+export async function createDemoFleet(site) {
   const end = Date.now();
-  const roll = dice(7);
+  const roll = random(7);
   const others = ["db-1", "db-2", "web-1", "web-3", "web-4", "worker-1", "worker-2", "build-1", "edge-fra", "edge-nyc"];
   for (const [i, id] of others.entries()) {
-    const mine = dice(i + 1);
+    const ownRoll = random(i + 1);
     const scale = [0.7, 0.5, 0.8, 0.9, 1, 1.3, 0.9, 2.6, 0.2, 0.25][i];
     await register(site, id, {
       platform: i % 4 === 1 ? "ubuntu 24.04" : "debian 12.11",
@@ -154,28 +154,28 @@ export async function tell(site) {
       architecture: "x86_64",
     });
     const snapshots = Array.from({ length: 60 }, (_, k) => {
-      const one = moment(end, (59 - k) * 60_000 + (id === "edge-nyc" ? 420_000 : 0), 60_000, mine);
+      const one = demoSnapshot(end, (59 - k) * 60_000 + (id === "edge-nyc" ? 420_000 : 0), 60_000, ownRoll);
       const m = one.machine_snapshot;
-      const calm = scale * (1 + 0.4 * Math.sin(k / 7 + i));
+      const base = scale * (1 + 0.4 * Math.sin(k / 7 + i));
       return {
         ...one,
         processes: one.processes.filter((p) => p.pid < 4000),
         machine_snapshot: {
           ...m,
-          cpu_usage: Math.min(100, 18 * calm + 4 * mine()),
-          load1: calm * (0.9 + 0.3 * mine()),
+          cpu_usage: Math.min(100, 18 * base + 4 * ownRoll()),
+          load1: base * (0.9 + 0.3 * ownRoll()),
           used_ram: Math.round((2 + 1.3 * i) * 0.8 * GiB),
           used_disk: Math.round((20 + 21 * i) * GiB),
         },
       };
     });
     for (let k = 0; k < 60; k += 20) await post(site, id, snapshots.slice(k, k + 20));
-    await configure(site, id, {
+    await patchMachine(site, id, {
       polling_interval: id === "edge-nyc" ? 0.5 : 60,
       tags: id.startsWith("edge") ? ["edge"] : [id.split("-")[0], i % 2 ? "rack-2" : "rack-1"],
     });
   }
-  await configure(site, "build-1", { enabled: false });
+  await patchMachine(site, "build-1", { enabled: false });
   const id = "web-2";
   await register(site, id, {
     platform: "debian 12.11",
@@ -184,22 +184,15 @@ export async function tell(site) {
     kernel: "6.1.0-18-amd64",
     architecture: "x86_64",
   });
-  const instants = Array.from({ length: 720 }, (_, k) => moment(end, (719 - k) * 5000, 5000, roll));
+  const instants = Array.from({ length: 720 }, (_, k) => demoSnapshot(end, (719 - k) * 5000, 5000, roll));
   for (let k = 0; k < 720; k += 60) await post(site, id, instants.slice(k, k + 60));
-  await configure(site, id, { tags: ["web", "rack-2"] });
+  await patchMachine(site, id, { tags: ["web", "rack-2"] });
   const minute = (before) => new Date(end - before * 60_000).toISOString();
   return {
     id,
     end,
     before: minute(backupFrom + 2),
     during: minute((backupFrom + backupTo) / 2),
-    next: () => post(site, id, [moment(Date.now(), 0, 5000, roll)]),
+    postNext: () => post(site, id, [demoSnapshot(Date.now(), 0, 5000, roll)]),
   };
 }
-
-const configure = (site, id, body) =>
-  api(site, `/api/v1/machines/${id}`, {
-    method: "PATCH",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
