@@ -1,7 +1,7 @@
 // Starts what browser tests need: `snapwatch up` with a data directory of its own, and headless Chromium.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -182,9 +182,14 @@ export async function localMachine(site) {
   return machine.machine_id;
 }
 
-/** Starts a shell with a child that sleeps. Returns both pids, and a function that ends both. */
-export async function startFamily(seconds) {
-  const parent = spawn("sh", ["-c", `sleep ${seconds} & echo $!; wait`], { stdio: ["ignore", "pipe", "inherit"] });
+/** The name of the parent that startFamily starts. No other process has it. */
+export const parentName = "e2e-parent";
+
+/** Starts a process with a child that sleeps. Returns both pids, and a function that ends both. */
+export async function startFamily(site, seconds) {
+  const script = path.join(site.dir, parentName);
+  writeFileSync(script, `#!/bin/sh\nsleep ${seconds} & echo $!; wait\n`, { mode: 0o755 });
+  const parent = spawn(script, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(parent, "exit");
   const [text] = await once(parent.stdout, "data");
   const child = Number(String(text).trim());

@@ -6,6 +6,7 @@ import {
   collectErrors,
   localMachine,
   newContext,
+  parentName,
   patchMachine,
   setUp,
   startBrowser,
@@ -22,7 +23,7 @@ let machineId;
 const errors = [];
 
 /**
- * A shell with a child that both have exited: their pids, and instants in milliseconds. They did not run
+ * A process with a child that both have exited: their pids, and instants in milliseconds. They did not run
  * at `before`, and ran from `from` to `to`.
  */
 const family = {};
@@ -43,7 +44,7 @@ async function prepareFamily() {
     (await api(site, `/api/v1/processes?text=sleep%204323&time=${iso(Date.now())}`)).results.length > 0;
   family.before = Date.now();
   await until("a snapshot before", async () => (await snapshots(family.before - 10_000)).length > 0);
-  const { parent, child, end } = await startFamily(4323);
+  const { parent, child, end } = await startFamily(site, 4323);
   await until("the child to be stored", isRunning);
   family.from = Date.now();
   await until("seven snapshots with the child", async () => (await snapshots(family.from)).length > 6);
@@ -125,14 +126,14 @@ test("the page of a process shows its history, parents and children", async () =
   await page.getByText("Exited").first().waitFor();
   await page.getByRole("img", { name: /peak: latest .*, at most [\d.]+ [KM]iB;/ }).waitFor();
   await relation("parent").last().getByRole("link").click();
-  await page.getByRole("heading", { name: `sh ${family.parent}` }).waitFor();
+  await page.getByRole("heading", { name: `${parentName} ${family.parent}` }).waitFor();
   await relation("child").first().waitFor();
   assert.deepEqual(await pidsOf(relation("child")), [family.child]);
 });
 
 test("the page of a process name lists the machines on which it ran", async () => {
-  await page.getByRole("link", { name: "All sh processes on all machines" }).click();
-  await page.getByRole("heading", { name: "sh", exact: true }).waitFor();
+  await page.getByRole("link", { name: `All ${parentName} processes on all machines` }).click();
+  await page.getByRole("heading", { name: parentName, exact: true }).waitFor();
   await page.locator(`.match[data-machine="${machineId}"] li[data-pid="${family.parent}"]`).waitFor();
 });
 
@@ -158,15 +159,22 @@ test("a search by command line and time leads to that instant", async () => {
 
 test("a comparison shows processes that ended, started, or both", async () => {
   const compare = (from, to) => page.goto(`${machineUrl()}/diff?from=${iso(from)}&to=${iso(to)}`);
-  const child = (title) =>
-    page.getByRole("region", { name: title, exact: true }).locator(`tr[data-pid="${family.child}"]`);
+  /** Waits for the row of the child. A long list shows only its first rows until the button is clicked. */
+  const findChild = async (title) => {
+    const region = page.getByRole("region", { name: title, exact: true });
+    const showAll = region.getByRole("button", { name: /^Show all/ });
+    const row = region.locator(`tr[data-pid="${family.child}"]`);
+    await showAll.or(row).first().waitFor();
+    if (!(await row.isVisible())) await showAll.click();
+    await row.waitFor();
+    return row;
+  };
   await compare(middle(), Date.now());
-  await child("Ended").waitFor();
-  assert.match(await child("Ended").innerText(), /sleep[\s\S]*iB[\s\S]*–[\s\S]*−/);
+  assert.match(await (await findChild("Ended")).innerText(), /sleep[\s\S]*iB[\s\S]*–[\s\S]*−/);
   await compare(family.before, middle());
-  await child("Started").waitFor();
+  await findChild("Started");
   await compare(family.before, Date.now());
-  await child("Started and ended in between").waitFor();
+  await findChild("Started and ended in between");
   await page.getByRole("button", { name: "Threads" }).click();
   await page.waitForURL(/by=threads/);
 });

@@ -8,6 +8,7 @@ import {
   collectErrors,
   localMachine,
   newPage,
+  parentName,
   patchMachine,
   setUp,
   startBrowser,
@@ -27,7 +28,7 @@ before(async () => {
   [browser, site] = await Promise.all([startBrowser(), startServer()]);
   startedAt = Date.now();
   // The page is high enough to render every process of this machine.
-  page = await newPage(browser, { viewport: { width: 1400, height: 30_000 } });
+  page = await newPage(browser, { viewport: { width: 1400, height: 20_000 } });
   collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[149]|412/);
 });
 
@@ -161,7 +162,7 @@ test("a new polling interval takes effect within two reports", async () => {
 });
 
 test("excluded processes are not recorded", async () => {
-  const { parent, child, end } = await startFamily(4321);
+  const { parent, child, end } = await startFamily(site, 4321);
   await row(child).waitFor();
   const names = page.getByLabel("Exclude processes with these names");
   await names.fill("slee*, nothing");
@@ -218,7 +219,7 @@ test("a process that runs between two snapshots is part of a comparison", async 
 });
 
 test("a child appears under its parent, disappears, and remains in the past", async () => {
-  const { parent, child, end } = await startFamily(4321);
+  const { parent, child, end } = await startFamily(site, 4321);
   await row(child).waitFor();
   assert.equal(await row(child).getAttribute("data-ppid"), String(parent));
   // Read both rows at once: the table can change at any time.
@@ -240,12 +241,16 @@ test("a child appears under its parent, disappears, and remains in the past", as
 });
 
 test("collapse, sort, filter and exclude, with the state in the URL", async () => {
-  const { parent, child, end } = await startFamily(4321);
+  const { parent, child, end } = await startFamily(site, 4321);
   await row(child).waitFor();
-  await row(parent).getByRole("button", { name: "Collapse sh" }).click();
+  await row(parent)
+    .getByRole("button", { name: `Collapse ${parentName}` })
+    .click();
   await row(child).waitFor({ state: "detached" });
   assert.match(await row(parent).innerText(), /\+1/);
-  await row(parent).getByRole("button", { name: "Expand sh" }).click();
+  await row(parent)
+    .getByRole("button", { name: `Expand ${parentName}` })
+    .click();
   await row(child).waitFor();
 
   await page.getByLabel("Filter processes").fill("sleep 4321");
