@@ -18,7 +18,7 @@ import (
 type Config struct {
 	// Dir is the folder. It is created if it is missing.
 	Dir string
-	// MaxBytes is the size of all segments at which Full returns true; 256 MiB by default.
+	// MaxBytes is the size of all segments at which Full returns true; 64 MiB by default.
 	MaxBytes int64
 	// SegmentBytes is the size at which the next segment starts; a sixteenth of MaxBytes and at most 4 MiB by default.
 	SegmentBytes int64
@@ -60,7 +60,7 @@ const (
 // Open opens a spool, and reads the records in its folder. Damage is not an error; see Damages.
 func Open(cfg Config) (*Spool, error) {
 	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = 256 << 20
+		cfg.MaxBytes = 64 << 20
 	}
 	if cfg.SegmentBytes == 0 {
 		cfg.SegmentBytes = min(cfg.MaxBytes/16, 4<<20)
