@@ -1,7 +1,7 @@
-// Package schema describes the tables of the series: their columns, in one place for the writer and
-// the queries, and how a row is encoded and scanned.
+// Package schema lists the columns of snapshots, process samples and device samples. The writer and the queries use
+// the same lists. The package also encodes rows for writing and scans rows that were read.
 //
-// To store another value of a machine, add a line to snapshotColumns and a migration.
+// To store another system metric, add a line to snapshotColumns and write a migration.
 package schema
 
 import (
