@@ -14,7 +14,7 @@ const names = [
   "bash",
 ];
 
-/** A machine with n processes, a share of which is busy in each snapshot. All values are deterministic. */
+/** A machine with n processes, and a share of busy ones in each snapshot. All values are deterministic. */
 export class Machine {
   constructor(id, n, { busy = 0.1, started = "2026-01-01T00:00:00.000Z" } = {}) {
     this.id = id;
