@@ -15,7 +15,7 @@ import (
 	"github.com/snapwatch/snapwatch/agent/delivery"
 )
 
-// Agent records this machine and sends the recordings to a server.
+// Agent records this machine and sends the snapshots to a server. Create one with New.
 type Agent struct {
 	machineID string
 	lock      *flock.Flock
@@ -93,7 +93,7 @@ func openSampler(cfg Config, stateDir string, logger *slog.Logger) (*collect.Sam
 	return collect.Open(stateDir, scrubber, logger)
 }
 
-// lockState locks the state directory. Two agents with one machine id would break each other's runs of changes.
+// lockState locks the state directory. Two agents with the same machine id would invalidate each other's changes.
 func lockState(dir string) (*flock.Flock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the state directory: %w", err)
@@ -128,10 +128,10 @@ func (a *Agent) close() {
 // MachineID returns the id under which the machine reports.
 func (a *Agent) MachineID() string { return a.machineID }
 
-// startupTime is how long it takes until an agent has done everything once.
+// startupTime is the time after which a started agent no longer uses the code that only runs at its start.
 const startupTime = 20 * time.Second
 
-// Run records and sends until ctx ends, or until the agent exceeds its memory limit. Then it returns ErrMemory.
+// Run records and sends until ctx ends. It returns ErrMemory if the agent exceeds its memory limit.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.close()
 	ctx, stop := context.WithCancel(ctx)

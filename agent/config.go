@@ -25,18 +25,19 @@ type Config struct {
 	StateDir string
 	// MachineID overrides the machine id in StateDir.
 	MachineID string
-	// QueueBytes bounds the unsent snapshots in StateDir, compressed; 0 means 64 MiB.
+	// QueueBytes limits the compressed size of the unsent snapshots in StateDir, in bytes; 0 means 64 MiB.
 	QueueBytes int
 	// FullEvery is the longest time between two full snapshots; 0 means a minute.
 	FullEvery time.Duration
-	// KeepSecrets leaves command lines unchanged. SecretPatterns are regular expressions of additional secrets to mask
-	// in them: the first group of each, or the whole match.
+	// KeepSecrets leaves command lines unchanged. SecretPatterns are regular expressions for additional secrets. The
+	// agent masks the first group of a match, or the whole match if the pattern has no group.
 	KeepSecrets    bool
 	SecretPatterns []string
-	// MaxCPU bounds the agent's own CPU time over a minute, in percent of one core. Above it the agent samples less
-	// often. 0 means no bound.
+	// MaxCPU limits the agent's own CPU time over a minute, in percent of one core. Above this limit the agent samples
+	// less often. 0 means no limit.
 	MaxCPU float64
-	// MaxMemory bounds the agent's own resident memory, in bytes. Above it Run returns ErrMemory. 0 means no bound.
+	// MaxMemory limits the agent's own resident memory, in bytes. Above this limit Run returns ErrMemory. 0 means no
+	// limit.
 	MaxMemory int64
 	// Version is the version of the agent.
 	Version string

@@ -77,7 +77,7 @@ func (a *Access) authorizeMachine(
 	case scope == auth.ScopeOwn:
 		return checkOwnMachine(caller, machineID)
 	}
-	visible, err := a.queries.Sees(ctx, query.View{Tags: caller.Tags}, machineID)
+	visible, err := a.queries.IsVisible(ctx, query.View{Tags: caller.Tags}, machineID)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, 
 	case auth.ScopeAll:
 		return true, nil
 	case auth.ScopeGranted:
-		return a.queries.Sees(ctx, query.View{Tags: caller.Tags}, machineID)
+		return a.queries.IsVisible(ctx, query.View{Tags: caller.Tags}, machineID)
 	}
 	return false, nil
 }

@@ -82,7 +82,7 @@ func (s *Service) rehashPassword(ctx context.Context, user *accounts.User, passw
 func (s *Service) limitLogin(ctx context.Context, c Credentials, user *accounts.User, now time.Time) error {
 	address, account := clientaddr.Key(ClientOf(ctx).Address), strings.ToLower(c.Name)
 	if user != nil && secretKind(c.DeviceSecret) == KindDevice {
-		known, err := s.accounts.KnowsDevice(ctx, HashSecret(c.DeviceSecret), user.ID, now.Add(-deviceLifetime))
+		known, err := s.accounts.HasDevice(ctx, HashSecret(c.DeviceSecret), user.ID, now.Add(-deviceLifetime))
 		if err != nil {
 			return err
 		}

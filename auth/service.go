@@ -46,7 +46,7 @@ func (c *Config) setDefaults() {
 }
 
 const (
-	// deviceLifetime is how long a browser stays known after its last sign-in.
+	// deviceLifetime is how long a browser is treated as known after its last sign-in.
 	deviceLifetime = 180 * 24 * time.Hour
 	// pruneInterval is how often Run removes expired rows.
 	pruneInterval = time.Hour

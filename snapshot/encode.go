@@ -26,8 +26,8 @@ func (e *Encoder) Full(processes []Process, ended ...Process) []ProcessSample {
 	return samples
 }
 
-// Changes encodes the differences from the previous list: new and changed processes, the processes in ended
-// as Full does, and in exited the keys of the other processes that are gone.
+// Changes encodes the differences from the previous list. It returns entries of new and changed processes, and of the
+// processes in ended as Full does. exited has the keys of the other processes that are gone.
 func (e *Encoder) Changes(processes []Process, ended ...Process) (samples []ProcessSample, exited []ProcessKey) {
 	current := byKey(processes)
 	for i := range processes {

@@ -7,21 +7,21 @@ const (
 	MaxBodyBytes         = 8 << 20   // body of a post as sent, compressed or not
 	MaxDecompressedBytes = 64 << 20  // body of a post after decompression
 	MaxSnapshots         = 1000      // snapshots in a batch
-	MaxProcesses         = 50_000    // processes in a snapshot; exited processes in a snapshot
+	MaxProcesses         = 50_000    // processes and exited processes in a snapshot, each
 	MaxEntries           = 200_000   // processes, exits, devices and snapshots in a batch, in total
-	MaxDevices           = 1000      // disks in a snapshot; interfaces; temperature sensors
+	MaxDevices           = 1000      // disks, interfaces and temperature sensors in a snapshot, each
 	MaxCores             = 4096      // cores in a snapshot
 	MaxMachineIDBytes    = 128       // length of a machine id
 	MaxTextBytes         = 255       // names of processes, users, devices, interfaces and hosts
 	MaxPathBytes         = 1024      // mount points and control groups
 	MaxCommandLineBytes  = 32_768    // length of a command line
-	MaxSafeInteger       = 1<<53 - 1 // byte counts and durations; larger integers are not exact in JavaScript
+	MaxSafeInteger       = 1<<53 - 1 // byte counts and durations, because JavaScript rounds larger integers
 	MaxUsage             = 6_553_600 // CPU usage of a process in percent of one core: 65,536 cores
 	MaxLoad              = 1_000_000 // load averages
 	MinPollingInterval   = 0.5       // seconds
 	MaxPollingInterval   = 3600      // seconds
 	MaxIntervalMS        = 86_400_000
-	MaxNamePatterns      = 100 // patterns in a machine's exclude; in its include
+	MaxNamePatterns      = 100 // patterns in a machine's exclude and include, each
 
 	// MaxClockSkew is how far a timestamp may be ahead of the server's clock.
 	MaxClockSkew = 10 * time.Minute

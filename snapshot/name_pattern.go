@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// RecordsProcess reports whether the agent records processes of a name: the name matches a pattern of
-// Include, unless Include is empty, and it matches no pattern of Exclude.
+// RecordsProcess reports whether the agent records processes with a name. The name must match a pattern of Include,
+// unless Include is empty, and must not match any pattern of Exclude.
 func (c Config) RecordsProcess(name string) bool {
 	if len(c.Include) > 0 && !matchesAny(c.Include, name) {
 		return false

@@ -16,13 +16,13 @@ type Node struct {
 // parsers limit nesting.
 const MaxTreeDepth = 500
 
-// Tree nests processes under their parents and returns the roots in the order of the list. Every process
-// appears exactly once:
+// Tree nests processes under their parents and returns the roots in the order of the list. Every process appears
+// exactly once:
 //   - A process whose parent is not in the list, or is the process itself, is a root.
 //   - If parents form a cycle, which happens in inconsistent data, the first process of the cycle in the list
 //     becomes a root.
-//   - If several processes have the parent's pid, the parent is the youngest of them that is not younger
-//     than the child, or the oldest if all are younger.
+//   - If several processes have the parent's pid, the parent is the newest of them that started no later than the
+//     child. If all of them started later, it is the oldest.
 func Tree(processes []Process) []*Node {
 	parents := parentIndexes(processes)
 	cutCycles(parents)

@@ -2,8 +2,8 @@ package snapshot
 
 import "fmt"
 
-// Validate checks a batch without the database and without the clock. It returns nil or a *ValidationError
-// for the first error. It also sets defaults: an absent kind becomes KindFull.
+// Validate checks a batch. It uses neither the database nor the clock. It returns nil or a *ValidationError for the
+// first error. It also sets defaults: an absent kind becomes KindFull.
 func (b *Batch) Validate() error {
 	v := validator{machineID: b.MachineID, snapshot: -1}
 	v.validMachineID(b.MachineID)

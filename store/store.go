@@ -131,8 +131,8 @@ func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, 
 	return accounts.New(pool), pool.Close, nil
 }
 
-// Answers reports whether a database accepts connections.
-func Answers(ctx context.Context, databaseURL string) bool {
+// AcceptsConnections reports whether a database accepts connections.
+func AcceptsConnections(ctx context.Context, databaseURL string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, databaseURL)

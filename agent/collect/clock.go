@@ -6,9 +6,9 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Clock returns the timestamps of snapshots. They keep the order in which the snapshots were taken, whatever happens to
-// the machine's clock. When the clock is set back by at most snapshot.MaxClockSkew, timestamps advance at half speed
-// until the clock has caught up. When it is set back further, they follow it. The zero Clock is ready for use.
+// Clock returns the timestamps of snapshots. If the machine's clock is set back by at most snapshot.MaxClockSkew,
+// timestamps advance at half speed until the clock has caught up, so that snapshots stay in order. If it is set back
+// further, timestamps follow it. The zero Clock is ready for use.
 type Clock struct {
 	last      time.Time // when the previous sample was taken, by the monotonic clock
 	lastWall  snapshot.Time
@@ -19,8 +19,8 @@ type Clock struct {
 // by at most one part in two thousand in addition.
 const jumpTolerance = 500 * time.Millisecond
 
-// Stamp returns the timestamp of a sample taken now, and by how much the clock was set since the previous sample: 0 if
-// it was not. After a suspend the clock of a machine counts as set.
+// Stamp returns the timestamp of a sample taken now, and the change of the clock since the previous sample, or 0. A
+// suspend of the machine is such a change.
 func (c *Clock) Stamp(now time.Time) (at snapshot.Time, jump time.Duration) {
 	return c.stamp(snapshot.TimeOf(now), now)
 }

@@ -89,7 +89,7 @@ func findKey(p *exits.Process, keys []snapshot.ProcessKey) (snapshot.ProcessKey,
 	return snapshot.ProcessKey{}, false
 }
 
-// lastEntry returns the entry of an exited process that was in the previous sample: what it has used since then.
+// lastEntry returns the entry of an exited process that was in the previous sample. It contains the usage since then.
 func lastEntry(p *exits.Process, key snapshot.ProcessKey, before *totals, options Options) snapshot.Process {
 	out := snapshot.Process{ProcessKey: key, Identity: before.identity}
 	out.State = snapshot.StateEnded
@@ -103,7 +103,7 @@ func lastEntry(p *exits.Process, key snapshot.ProcessKey, before *totals, option
 	return out
 }
 
-// onlyEntry returns the entry of an exited process that was in no sample: what it used in its whole life.
+// onlyEntry returns the entry of an exited process that was in no sample. It contains the usage of its whole life.
 func onlyEntry(p *exits.Process, key snapshot.ProcessKey, options Options) snapshot.Process {
 	out := lastEntry(p, key, &totals{identity: p.Identity}, options)
 	out.MemoryUsage = &p.PeakMemory

@@ -18,20 +18,20 @@ type ProcessReader interface {
 	Close()
 }
 
-// ExitSource returns the processes that have exited since the last call. missed is how many more there were. complete
-// is false if missed may be too low.
+// ExitSource returns the processes that have exited since the last call. missed is the number of exited processes that
+// are not in the list. complete is false if missed may be too low.
 type ExitSource interface {
 	Fetch(now time.Time) (list []exits.Process, missed int64, complete bool)
 	Close()
 }
 
-// Sources are what a Sampler reads from.
+// Sources are the interfaces that a Sampler reads from.
 type Sources struct {
 	Processes ProcessReader
 	// Forks returns the number of processes and threads that have started since boot, or procfs.Unknown.
 	Forks func() int64
-	// WatchExits starts to watch for processes that exit. It is called once, when they are first wanted; nil means that
-	// they cannot be watched.
+	// WatchExits starts to watch for processes that exit. It is called once, when a sample first needs them. It is nil
+	// if the system cannot report them.
 	WatchExits func() (ExitSource, error)
 }
 
@@ -41,11 +41,11 @@ type Sample struct {
 	Interval  time.Duration
 	Machine   snapshot.MachineSnapshot
 	Processes []snapshot.Process
-	// Exited are the processes that exited in the interval, if what they used in it is known.
+	// Exited lists the processes that exited in the interval and whose usage in it is known.
 	Exited []snapshot.Process
 }
 
-// Sampler takes samples. It is for one goroutine at a time.
+// Sampler takes samples. It is not safe for concurrent use.
 type Sampler struct {
 	sources Sources
 	system  systemReader
@@ -68,8 +68,8 @@ type totals struct {
 	identity                     snapshot.Identity
 }
 
-// numbers holds the gauges and deltas of a process in a sample. A snapshot.Process points to them; one allocation holds
-// those of all processes.
+// numbers holds the gauges and deltas of a process in a sample. A snapshot.Process points to them. One allocation holds
+// the numbers of all processes.
 type numbers struct {
 	gauges struct {
 		memory             int64
@@ -78,8 +78,8 @@ type numbers struct {
 	deltas struct{ cpuMS, readBytes, writeBytes int64 }
 }
 
-// Open returns a Sampler of this machine. It stores the boot time in stateDir. A nil scrubber leaves command lines
-// unchanged.
+// Open returns a Sampler that reads this machine. It stores the boot time in stateDir. A nil scrubber leaves command
+// lines unchanged.
 func Open(stateDir string, scrubber *procfs.Scrubber, logger *slog.Logger) (*Sampler, error) {
 	processes, err := procfs.NewReader(stateDir, scrubber)
 	if err != nil {
@@ -103,18 +103,18 @@ func (s *Sampler) Close() {
 	}
 }
 
-// Reset makes the next sample a first one. After a pause this prevents that everything used in the pause appears in one
-// interval.
+// Reset discards the previous sample. Call it after a pause. Otherwise, the first interval would contain everything
+// that was used during the pause.
 func (s *Sampler) Reset() {
 	s.last, s.totals, s.deferred = time.Time{}, nil, nil
 	s.system.reset()
 }
 
-// Sample takes a sample. With refresh it also reads what rarely changes.
+// Sample takes a sample. With refresh it also reads the values that rarely change.
 func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, refresh bool) (*Sample, error) {
 	s.watchExits(options)
-	// Whatever starts while the list is read may be missing from it, and is then new in the next list. So the next
-	// interval counts from here.
+	// A process that starts while the list is read may be missing from it, and is then new in the next list. The next
+	// interval therefore counts forks from here.
 	forks := s.sources.Forks()
 	listed, err := s.sources.Processes.Read(ctx, options.Options, refresh)
 	if err != nil {
@@ -153,8 +153,8 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	return out, nil
 }
 
-// forkedSincePrevious returns how many processes and threads have started since the previous sample, at most: some of
-// those that start while a list is read are in two intervals.
+// forkedSincePrevious returns an upper limit of the number of processes and threads that have started since the
+// previous sample. Some of those that start while a list is read are counted in two intervals.
 func (s *Sampler) forkedSincePrevious() int64 {
 	now, before := s.sources.Forks(), s.forks
 	if now == procfs.Unknown || before == procfs.Unknown {
@@ -194,7 +194,7 @@ func (s *Sampler) fill(out *snapshot.Process, p *procfs.Process, n *numbers, fir
 	return started
 }
 
-// delta stores in out by how much a total has grown, and returns out. It returns nil if a total is unknown.
+// delta stores the increase of a total in out and returns out. It returns nil if a total is unknown.
 func delta(out *int64, now, before int64) *int64 {
 	if now == procfs.Unknown || before == procfs.Unknown {
 		return nil

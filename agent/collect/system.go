@@ -151,7 +151,8 @@ func usage(t *cpu.TimesStat) (percent float64, ok bool) {
 	return 100 * min(max(1-(t.Idle+t.Iowait)/total, 0), 1), true
 }
 
-// timesSince subtracts two readings. A difference is at least 0: the kernel may correct a reading downwards.
+// timesSince returns the differences between two readings. They are at least 0, because the kernel may correct a
+// reading downwards.
 func timesSince(now, before *cpu.TimesStat) cpu.TimesStat {
 	d := func(a, b float64) float64 { return max(a-b, 0) }
 	return cpu.TimesStat{
@@ -211,7 +212,7 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 		name := filepath.Base(partition.Device)
 		if now, ok := counters[name]; ok {
 			if then, ok := before[name]; ok {
-				d.ReadBytes, d.WriteBytes = grown(now.ReadBytes, then.ReadBytes), grown(now.WriteBytes, then.WriteBytes)
+				d.ReadBytes, d.WriteBytes = increase(now.ReadBytes, then.ReadBytes), increase(now.WriteBytes, then.WriteBytes)
 			}
 		}
 		m.Disks = append(m.Disks, d)
@@ -237,15 +238,15 @@ func (r *systemReader) interfaces(ctx context.Context) []snapshot.Interface {
 		r.nets[now.Name] = now
 		i := snapshot.Interface{Name: clean.Text(now.Name, snapshot.MaxTextBytes)}
 		if then, ok := before[now.Name]; ok {
-			i.ReceivedBytes, i.SentBytes = grown(now.BytesRecv, then.BytesRecv), grown(now.BytesSent, then.BytesSent)
+			i.ReceivedBytes, i.SentBytes = increase(now.BytesRecv, then.BytesRecv), increase(now.BytesSent, then.BytesSent)
 		}
 		list = append(list, i)
 	}
 	return list
 }
 
-// grown returns by how much a counter has grown. A counter that is lower than before was reset to 0.
-func grown(now, before uint64) *int64 {
+// increase returns the increase of a counter. A counter that is lower than before was reset to 0.
+func increase(now, before uint64) *int64 {
 	if now < before {
 		before = 0
 	}

@@ -8,7 +8,7 @@ import (
 
 // Entry is an encoded snapshot in the queue.
 type Entry struct {
-	// Number rises by one from snapshot to snapshot, whatever the clock does. Queue.Add sets it.
+	// Number is one more than that of the previous snapshot. It does not depend on the clock. Queue.Add sets it.
 	Number    uint64
 	Timestamp snapshot.Time
 	Kind      snapshot.Kind

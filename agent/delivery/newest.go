@@ -5,7 +5,7 @@ import "github.com/snapwatch/snapwatch/snapshot"
 // maxNewestRun bounds the newest run, in bytes of JSON.
 const maxNewestRun = 2 << 20
 
-// newestRun is the newest full snapshot with the changes that follow it: what a live view needs, whatever else waits.
+// newestRun is the newest full snapshot with the changes that follow it. A live view needs these first.
 type newestRun struct {
 	entries []Entry
 	bytes   int

@@ -11,13 +11,12 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// memoryLimit bounds the entries that could not be written to disk, in bytes of JSON.
+// memoryLimit limits the entries in memory that could not be written to disk, in bytes of JSON.
 const memoryLimit = 16 << 20
 
-// Queue keeps snapshots until the server has acknowledged them. It has two tiers. The older entries are on disk, so
-// that neither a kill nor a restart loses them. The newer ones are in memory: those that could not be written to disk
-// yet, which is normally none. Each tier is bounded. Beyond the bound the oldest run (a full snapshot and its changes)
-// is dropped as a whole.
+// Queue keeps snapshots until the server has acknowledged them. It stores them on disk, so that they survive a crash.
+// Entries that cannot be written to disk are kept in memory until that works again. Both tiers have a limit. If a tier
+// exceeds its limit, the queue drops the oldest run, which is a full snapshot and its changes, as a whole.
 //
 // A Queue is safe for concurrent use.
 type Queue struct {
@@ -34,13 +33,13 @@ type Queue struct {
 	drops   unreportedDrops
 }
 
-// NewMemoryQueue returns a queue in memory, bounded in bytes of JSON.
+// NewMemoryQueue returns a queue in memory that holds at most limit bytes of JSON.
 func NewMemoryQueue(limit int, logger *slog.Logger) *Queue {
 	return &Queue{limit: limit, logger: logger, added: wake.New()}
 }
 
-// OpenQueue returns a queue on disk, bounded in compressed bytes, with the entries that the last run of the agent left.
-// If the state directory cannot be used, the queue is in memory.
+// OpenQueue returns a queue on disk that holds at most maxBytes compressed bytes. It contains the unsent entries of the
+// agent's previous run. If the state directory cannot be used, the queue is in memory.
 func OpenQueue(stateDir string, maxBytes int, codec *Codec, logger *slog.Logger) *Queue {
 	s, err := spool.Open(spool.Config{Dir: filepath.Join(stateDir, "spool"), MaxBytes: int64(maxBytes)})
 	if err != nil {
@@ -65,10 +64,10 @@ func newDiskQueue(s *spool.Spool, codec *Codec, logger *slog.Logger) *Queue {
 	return q
 }
 
-// Added returns a channel that receives after entries were added.
+// Added returns a channel that receives a value after entries are added.
 func (q *Queue) Added() <-chan struct{} { return q.added }
 
-// Add appends an entry. It returns how many entries were dropped because a bound was exceeded.
+// Add appends an entry. It returns the number of entries that were dropped because a limit was exceeded.
 func (q *Queue) Add(e Entry) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,7 +103,7 @@ func (q *Queue) writeToDisk() {
 	}
 }
 
-// enforceLimits drops the oldest entries of a tier that exceeds its bound.
+// enforceLimits drops the oldest entries of a tier that exceeds its limit.
 func (q *Queue) enforceLimits() {
 	for q.disk != nil && q.disk.spool.Full() {
 		q.countDropped(q.disk.dropSegment())
@@ -118,7 +117,7 @@ func (q *Queue) enforceLimits() {
 	}
 }
 
-// countDropped counts entries that the server will not get.
+// countDropped adds to the number of dropped entries and stores it.
 func (q *Queue) countDropped(n int) {
 	if n == 0 {
 		return
@@ -129,7 +128,8 @@ func (q *Queue) countDropped(n int) {
 	}
 }
 
-// front returns the entries that are sent next. It is empty if nothing waits, or if it cannot be read at the moment.
+// front returns the tier with the oldest entries, which are sent next. It is empty if no entry waits, or if the entries
+// on disk cannot be read at the moment.
 func (q *Queue) front() *fifo {
 	if q.disk == nil {
 		return &q.memory
@@ -164,8 +164,8 @@ func (q *Queue) Ready() bool {
 	return !q.front().empty()
 }
 
-// Newest returns the entries of the newest run after a number, if so many entries wait before that run that it would
-// arrive late. The caller may send them ahead of the rest. They stay in the queue.
+// Newest returns the entries of the newest run whose number is greater than after. It returns nothing if only a few
+// entries wait before that run. The caller may send the entries before the older ones. They stay in the queue.
 func (q *Queue) Newest(after uint64) []Entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -210,7 +210,7 @@ func (q *Queue) DropRun(number uint64) []Entry {
 	return run
 }
 
-// Size returns how many entries wait and their bytes, and how many were dropped since the start.
+// Size returns the number of waiting entries, their size in bytes, and the number of entries dropped since the start.
 func (q *Queue) Size() (entries, bytes, dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -222,7 +222,7 @@ func (q *Queue) Size() (entries, bytes, dropped int) {
 	return entries, bytes, q.dropped
 }
 
-// Close writes what waits to disk and syncs it.
+// Close writes the entries in memory to disk and syncs the disk.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

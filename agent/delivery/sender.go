@@ -124,7 +124,7 @@ const (
 	retryNow                  // send another batch at once
 )
 
-// Run sends until ctx ends. Then it tries for a moment to send what is left.
+// Run sends until ctx ends. It then tries for at most flushTimeout to send the remaining entries.
 func (s *Sender) Run(ctx context.Context) {
 	pauses := backoff.Backoff{Min: minBackoff, Max: maxBackoff}
 	for ctx.Err() == nil {
@@ -178,7 +178,7 @@ func (s *Sender) wait(ctx context.Context) {
 	}
 }
 
-// Flush sends what waits. It stops at the first failure that a retry at once does not solve.
+// Flush sends the waiting entries. It stops at the first error that an immediate retry cannot fix.
 func (s *Sender) Flush(ctx context.Context) {
 	for s.queue.Ready() {
 		if result, err := s.step(ctx); result == retryLater {
@@ -189,7 +189,7 @@ func (s *Sender) Flush(ctx context.Context) {
 	}
 }
 
-// step does what is due: enrol, rotate the token and register, then post one batch.
+// step enrols, rotates the token and registers if that is due, and then posts one batch.
 func (s *Sender) step(ctx context.Context) (verdict, error) {
 	result, err := s.attempt(ctx)
 	if result == retryLater && err != nil {

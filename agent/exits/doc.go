@@ -16,7 +16,7 @@ const (
 	maxPendingText = 1 << 20
 )
 
-// Process is a process that has exited, with what it used in its whole life.
+// Process is a process that has exited, with its usage over its whole life.
 type Process struct {
 	PID      int32
 	Identity snapshot.Identity

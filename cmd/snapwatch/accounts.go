@@ -36,7 +36,7 @@ type accountCommand[A accountAction] struct {
 func (c *accountCommand[A]) Run(ctx context.Context, logger *slog.Logger) error {
 	database := c.Database
 	if dir, err := database.Dir(); err == nil && database.DatabaseURL == "" {
-		if url, err := embedded.FindURL(dir); err == nil && store.Answers(ctx, url) {
+		if url, err := embedded.FindURL(dir); err == nil && store.AcceptsConnections(ctx, url) {
 			database.DatabaseURL = url
 		}
 	}

@@ -104,8 +104,8 @@ func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now
 	return nil
 }
 
-// KnowsDevice reports whether a user logged in from a browser since a time.
-func (a *Accounts) KnowsDevice(
+// HasDevice reports whether a user logged in from a browser since a time.
+func (a *Accounts) HasDevice(
 	ctx context.Context, hash []byte, userID int64, since time.Time,
 ) (known bool, err error) {
 	err = a.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM devices WHERE secret_hash = $1 AND user_id = $2 AND last_used > $3)`, hash, userID, since).

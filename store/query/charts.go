@@ -15,7 +15,7 @@ import (
 // Resolution is the time between the points of a chart.
 type Resolution string
 
-// The resolutions: ResolutionRaw is every snapshot, the others are rollups.
+// The resolutions. ResolutionRaw returns every snapshot, and the others return rollups.
 const (
 	ResolutionAuto       Resolution = "auto"
 	ResolutionRaw        Resolution = "raw"
@@ -57,8 +57,8 @@ func (q *Queries) MachineResolution(from, to snapshot.Time) Resolution {
 	return ResolutionDay
 }
 
-// MachineChart holds the metrics of a machine by column: the n-th entries belong together. An entry is
-// a time bucket, or a snapshot, whose averages and maxima are equal.
+// MachineChart holds the metrics of a machine by column. Entries with the same index belong to the same time bucket or
+// snapshot. For a snapshot, average and maximum are equal.
 type MachineChart struct {
 	Timestamps       []snapshot.Time `json:"timestamps" nullable:"false" doc:"Start of each bucket, or time of each snapshot, oldest first. Buckets without data are left out"`
 	Samples          []int64         `json:"samples" nullable:"false" doc:"Snapshots in each bucket"`
@@ -166,7 +166,7 @@ func (c *MachineChart) read(rows pgx.Rows, limit int) (more bool, err error) {
 	return false, rows.Err()
 }
 
-// rounded rounds an average to three decimals. More digits are noise and double the size of a chart.
+// rounded rounds an average to three decimals. More digits would only double the size of a chart.
 func rounded(v *float64) *float64 {
 	if v != nil {
 		*v = math.Round(*v*1000) / 1000

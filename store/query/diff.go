@@ -8,8 +8,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Change describes the difference of a process between two times. Used is what it used between them,
-// with the times of its samples there.
+// Change describes the difference of a process between two times. Used is its usage between them, with the times of its
+// samples in that window.
 type Change struct {
 	snapshot.ProcessChange
 	Used *Usage

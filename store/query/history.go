@@ -142,8 +142,8 @@ func (q *Queries) ProcessHistory(
 	return points, more, nil
 }
 
-// setElapsed sets ElapsedMS of each sample to the interval of its snapshot. As a join, it was a slow
-// nested loop over compressed rows, whose number the planner underestimated.
+// setElapsed sets ElapsedMS of each sample to the interval of its snapshot. It is a separate query, because the planner
+// underestimates the number of compressed rows and would run a join as a slow nested loop.
 func (q *Queries) setElapsed(ctx context.Context, machine int32, points []ProcessPoint) error {
 	if len(points) == 0 {
 		return nil
@@ -170,8 +170,8 @@ func (q *Queries) setElapsed(ctx context.Context, machine int32, points []Proces
 	return nil
 }
 
-// NameHistory returns at most limit points of all processes with a name in [from, to), on one machine
-// or, with an empty id, on all machines of the view. It does not support ResolutionRaw.
+// NameHistory returns at most limit points of all processes with a name in [from, to), on one machine or, with an empty
+// id, on all machines of the view. resolution must not be ResolutionRaw.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
 ) ([]ProcessPoint, bool, error) {

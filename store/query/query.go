@@ -17,7 +17,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// Config is what Queries need. All fields are required.
+// Config configures Queries. All fields are required.
 type Config struct {
 	Pool    *pgxpool.Pool
 	Backend backend.Backend

@@ -84,10 +84,9 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 	return list, window, err
 }
 
-// usageSQL returns a statement that merges the identities of each process, or all processes of one name,
-// and selects the first ones. Only then it looks up their names, from the identity that was sampled last.
-// If the limit is small, it merges only processes with an identity near the top, with all their
-// identities.
+// usageSQL returns a statement that merges the identities of each process, or all processes of one name, and selects
+// the first ones. It looks up names only for the selected ones, from the identity that was sampled last. If the limit
+// is small, it merges only processes that have an identity near the top, but with all their identities.
 func usageSQL(sums string, q UsageQuery, limit int) string {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"

@@ -26,8 +26,8 @@ func (v View) tags() []string {
 	return v.Tags
 }
 
-// Sees reports whether a machine exists and is in the view.
-func (q *Queries) Sees(ctx context.Context, view View, machineID string) (visible bool, err error) {
+// IsVisible reports whether a machine exists and is in a view.
+func (q *Queries) IsVisible(ctx context.Context, view View, machineID string) (visible bool, err error) {
 	err = q.pool.QueryRow(ctx, `SELECT $2 OR tags && $3 FROM machines WHERE machine_id = $1`, machineID, view.All, view.tags()).
 		Scan(&visible)
 	if errors.Is(err, pgx.ErrNoRows) {

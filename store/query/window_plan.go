@@ -119,10 +119,10 @@ func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.T
 // samples by hour, so that averages are weighted as in rollups: in an hour with full snapshots, only
 // those are averaged. The condition where may use the columns machine and process and the parameters
 // in args.
-func (c WindowPlan) sums(where string, args []any) (sql string, all []any) {
+func (p WindowPlan) sums(where string, args []any) (sql string, all []any) {
 	all = args
 	var parts []string
-	for _, one := range c.segments {
+	for _, one := range p.segments {
 		all = append(all, one.from, one.to)
 		from, to := len(all)-1, len(all)
 		if one.relation == raw {

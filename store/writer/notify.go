@@ -60,7 +60,7 @@ func (n *notifier) merge(newest map[string]snapshot.Time) {
 	}
 }
 
-// close sends what is pending and stops the notifier.
+// close sends the pending notifications and stops the notifier.
 func (n *notifier) close() {
 	close(n.quit)
 	<-n.done

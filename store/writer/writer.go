@@ -1,5 +1,5 @@
-// Package writer stores batches of snapshots. It commits groups of batches in one transaction each,
-// and notifies listeners of what it committed.
+// Package writer stores batches of snapshots. It commits each group of batches in one transaction, and notifies
+// listeners of the new snapshots.
 package writer
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// Config is what a Writer needs. All fields but RunCacheSize are required.
+// Config configures a Writer. All fields except RunCacheSize are required.
 type Config struct {
 	Pool    *pgxpool.Pool
 	Backend backend.Backend
@@ -56,7 +56,7 @@ func New(cfg Config, registry prometheus.Registerer) *Writer {
 	return w
 }
 
-// Close sends the pending notifications and stops the notifier. No Write may follow.
+// Close sends the pending notifications and stops the notifier. Do not call Write after Close.
 func (w *Writer) Close() { w.notifier.close() }
 
 // EvictRunsBefore removes the runs that end before ts from the cache. Call it before the rows of
@@ -151,7 +151,7 @@ func isDataError(err error) bool {
 	return ok && len(pgErr.Code) == 5 && (pgErr.Code[:2] == "22" || pgErr.Code[:2] == "23")
 }
 
-// commit writes batches in one transaction. A batch must be newer than earlier ones of its machine.
+// commit writes batches in one transaction. A batch must be newer than the batches of the same machine before it.
 func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.WriteResult, error) {
 	if err := w.backend.EnsurePartitions(ctx, daysOf(batches)); err != nil {
 		return nil, err
