@@ -1,5 +1,4 @@
-// Package ui holds the browser's side of snapwatch: a React application that is
-// built with Vite and embedded here.
+// Package ui serves the web interface, a React application that is built with Vite and embedded into the binary.
 package ui
 
 import (
@@ -10,7 +9,7 @@ import (
 	"strings"
 )
 
-// The folder holds only .gitkeep until the application is built.
+// dist is the built application. It contains only .gitkeep until make build.
 //
 //go:embed all:dist
 var dist embed.FS
@@ -22,7 +21,7 @@ const policy = "default-src 'self'; style-src 'self'; img-src 'self' data:; fram
 // Handler serves the application. A path that names no file is a route of the application and returns its page.
 func Handler() http.Handler {
 	files, err := fs.Sub(dist, "dist")
-	if err != nil { // the folder is embedded: it cannot be missing
+	if err != nil { // impossible: the folder is embedded
 		panic(err)
 	}
 	return handler(files)
@@ -41,20 +40,17 @@ func handler(files fs.FS) http.Handler {
 		name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
 		if info, err := fs.Stat(files, name); err == nil && !info.IsDir() && name != "index.html" {
 			if strings.HasPrefix(name, "assets/") {
-				header.Set("Cache-Control", "public, max-age=31536000, immutable") // their names hold a hash
+				header.Set("Cache-Control", "public, max-age=31536000, immutable") // their names contain a hash
 			}
 			server.ServeHTTP(w, r)
 			return
 		}
 		page, err := fs.ReadFile(files, "index.html")
 		if err != nil {
-			http.Error(
-				w, "The user interface is not part of this build; build it with: make build",
-				http.StatusNotImplemented,
-			)
+			http.Error(w, "This build does not include the web interface. Run make build.", http.StatusNotImplemented)
 			return
 		}
-		if strings.HasPrefix(name, "assets/") { // a file of another version
+		if strings.HasPrefix(name, "assets/") { // a file of another version of the application
 			http.NotFound(w, r)
 			return
 		}

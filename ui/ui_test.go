@@ -41,8 +41,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// What is embedded is served: the application where it is built, a word of how
-// to build it where it is not.
+// TestEmbedded checks that the handler serves the application, or explains how to build it if it is not built.
 func TestEmbedded(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))

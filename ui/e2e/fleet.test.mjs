@@ -52,8 +52,8 @@ test("filters by user, CPU and memory are in the URL; columns and excluded names
   await page.getByRole("button", { name: "Filters" }).click();
   await page.getByLabel("User").selectOption("www-data");
   await processCount("20 of 60");
-  await page.getByLabel("Minimum memory, MiB").fill("2");
-  await page.getByLabel("Minimum CPU, %").fill("1");
+  await page.getByLabel("Min. memory, MiB").fill("2");
+  await page.getByLabel("Min. CPU, %").fill("1");
   await page.waitForURL((url) => ["user=www-data", "mem=2", "cpu=1"].every((part) => url.search.includes(part)));
   const { processes } = await newestSnapshot("box");
   const isMatch = (p) => p.user === "www-data" && p.memory_usage >= 2 * 2 ** 20 && p.cpu_usage >= 1;

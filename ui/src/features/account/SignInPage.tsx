@@ -28,7 +28,7 @@ export function SignInPage() {
       <h1>Sign in</h1>
       {methods?.setup_needed && (
         <Notice title="There are no accounts yet.">
-          Open the setup link that the server printed at start. You find it in the terminal or in the server’s log.
+          Open the setup link that the server printed when it started. It is in the terminal or in the server’s log.
         </Notice>
       )}
       {unreachable && <Notice kind="error" title="Cannot reach the server." />}

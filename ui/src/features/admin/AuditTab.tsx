@@ -30,7 +30,7 @@ export function AuditTab() {
         <input
           type="search"
           aria-label="Filter by target"
-          placeholder="Filter by target, for example user alice"
+          placeholder="Target, such as user alice"
           value={target}
           onChange={(e) => setTarget(e.target.value)}
         />

@@ -48,7 +48,7 @@ export function FleetPage() {
         )}
         <input
           type="search"
-          placeholder="Filter by name, id, platform, tag"
+          placeholder="Name, ID, platform or tag"
           aria-label="Filter machines"
           value={q}
           onChange={(e) => change({ q: e.target.value || undefined })}

@@ -186,7 +186,7 @@ function TextSetting({ label, name, placeholder, title, value, onChange }: TextS
 function PartChoices({ omit, onChange }: { omit: readonly Part[]; onChange: (omit: Part[]) => void }) {
   return (
     <fieldset>
-      <legend>Record</legend>
+      <legend>Include</legend>
       {(Object.keys(parts) as Part[]).map((part) => (
         <label key={part}>
           <input

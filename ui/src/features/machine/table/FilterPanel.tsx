@@ -27,12 +27,8 @@ export function FilterPanel({ view, users, onChange, onNames }: FilterProps & { 
         </select>
       </div>
       <div className="columns">
-        <MinimumField label="Minimum CPU, %" value={view.cpu} onChange={(cpu) => onChange({ cpu })} />
-        <MinimumField
-          label="Minimum memory, MiB"
-          value={view.memory / mebibyte}
-          onChange={(mem) => onChange({ mem })}
-        />
+        <MinimumField label="Min. CPU, %" value={view.cpu} onChange={(cpu) => onChange({ cpu })} />
+        <MinimumField label="Min. memory, MiB" value={view.memory / mebibyte} onChange={(mem) => onChange({ mem })} />
       </div>
       <AddNameForm
         label="Exclude processes by name"

@@ -121,7 +121,7 @@ export function ProcessTable(props: ProcessTableProps) {
         <input
           ref={filterInput}
           type="search"
-          placeholder="Filter by name, command, user, PID"
+          placeholder="Name, command, user or PID"
           aria-label="Filter processes"
           value={view.filter}
           onChange={(e) => change({ filter: e.target.value || undefined })}
