@@ -65,6 +65,12 @@ const backup = [
 /** The start and the end of the backup, in minutes before the end. */
 const [backupFrom, backupTo] = [38, 27];
 
+/** Returns the systemd unit of a process: its own name below process 1, else that of its parent. */
+function unitOf(name, ppid) {
+  const parent = services.find(([pid]) => pid === ppid)?.[2] ?? "backup";
+  return (ppid > 1 ? parent : name).replace(/[^a-z]/g, "");
+}
+
 /** Returns the snapshot of web-2 at an instant, in milliseconds before the end. */
 function demoSnapshot(end, before, intervalMs, roll) {
   const duringBackup = before / 60_000 <= backupFrom && before / 60_000 > backupTo;
@@ -81,10 +87,7 @@ function demoSnapshot(end, before, intervalMs, roll) {
         command_line,
         user,
         started_at: new Date(started(pid)).toISOString(),
-        cgroup:
-          pid === 1
-            ? "/init.scope"
-            : `/system.slice/${(ppid > 1 ? (services.find(([parent]) => parent === ppid)?.[2] ?? "backup") : name).replace(/[^a-z]/g, "")}.service`,
+        cgroup: pid === 1 ? "/init.scope" : `/system.slice/${unitOf(name, ppid)}.service`,
         open_files: 4 + threads * 7,
         state: cpuPercent > 8 ? "R" : "S",
         cpu_ms: Math.round((cpuPercent * intervalMs) / 100),
