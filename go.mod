@@ -2,6 +2,13 @@ module github.com/snapwatch/snapwatch
 
 go 1.26.0
 
+// npm packages may contain Go files, which are not ours.
+ignore (
+	./grafana/node_modules
+	./store/storetest/timescale/node_modules
+	./ui/node_modules
+)
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/alecthomas/mango-kong v0.1.0

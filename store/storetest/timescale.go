@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -95,12 +94,19 @@ func templateKey() (string, error) {
 	}); err != nil {
 		return "", fmt.Errorf("read the migrations: %w", err)
 	}
-	for _, name := range []string{"bridge.mjs", "package-lock.json", "../timescale.go", "../../backend/policies.go"} {
-		text, err := os.ReadFile(filepath.Join(timescaleDir(), name))
+	dir := timescaleDir()
+	for _, pattern := range []string{"*.mjs", "package-lock.json", "../timescale.go", "../../*.go", "../../backend/*.go"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
 		}
-		hash.Write(text)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(hash, "%s %d\n%s", filepath.Base(file), len(text), text)
+		}
 	}
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
@@ -156,13 +162,24 @@ var timescaleHost = sync.OnceValues(func() (*hostProcess, error) {
 // startedHost is the host to stop at the end of the tests, if one was started.
 var startedHost *hostProcess
 
-func timescaleDir() string {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		panic("storetest: no source path")
+// timescaleDir returns the folder of host.mjs. Tests run in their package's folder, which is below the repository's.
+var timescaleDir = sync.OnceValue(func() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(fmt.Errorf("storetest: find the repository: %w", err))
 	}
-	return filepath.Join(filepath.Dir(file), "timescale")
-}
+	for {
+		folder := filepath.Join(dir, "store", "storetest", "timescale")
+		if _, err := os.Stat(filepath.Join(folder, "host.mjs")); err == nil {
+			return folder
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			panic("storetest: the tests do not run inside the repository")
+		}
+		dir = parent
+	}
+})
 
 // hostProcess is a running host.mjs.
 type hostProcess struct {
