@@ -212,7 +212,8 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 		name := filepath.Base(partition.Device)
 		if now, ok := counters[name]; ok {
 			if then, ok := before[name]; ok {
-				d.ReadBytes, d.WriteBytes = increase(now.ReadBytes, then.ReadBytes), increase(now.WriteBytes, then.WriteBytes)
+				d.ReadBytes = increase(now.ReadBytes, then.ReadBytes)
+				d.WriteBytes = increase(now.WriteBytes, then.WriteBytes)
 			}
 		}
 		m.Disks = append(m.Disks, d)
@@ -238,7 +239,8 @@ func (r *systemReader) interfaces(ctx context.Context) []snapshot.Interface {
 		r.nets[now.Name] = now
 		i := snapshot.Interface{Name: clean.Text(now.Name, snapshot.MaxTextBytes)}
 		if then, ok := before[now.Name]; ok {
-			i.ReceivedBytes, i.SentBytes = increase(now.BytesRecv, then.BytesRecv), increase(now.BytesSent, then.BytesSent)
+			i.ReceivedBytes = increase(now.BytesRecv, then.BytesRecv)
+			i.SentBytes = increase(now.BytesSent, then.BytesSent)
 		}
 		list = append(list, i)
 	}

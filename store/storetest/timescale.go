@@ -95,7 +95,9 @@ func templateKey() (string, error) {
 		return "", fmt.Errorf("read the migrations: %w", err)
 	}
 	dir := timescaleDir()
-	for _, pattern := range []string{"*.mjs", "package-lock.json", "../timescale.go", "../../*.go", "../../backend/*.go"} {
+	for _, pattern := range []string{
+		"*.mjs", "package-lock.json", "../timescale.go", "../../*.go", "../../backend/*.go",
+	} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
