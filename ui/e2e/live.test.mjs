@@ -63,8 +63,9 @@ const timestamps = async (from) => {
   return results.map((s) => Date.parse(s.timestamp));
 };
 
+// A key reaches the button even if a new snapshot moves it while it is pressed.
 async function save() {
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save" }).press("Enter");
   await page.getByText("Saved.").waitFor();
 }
 
