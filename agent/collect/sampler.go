@@ -134,9 +134,11 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	for i := range listed {
 		started += s.fill(&out.Processes[i], &listed[i], &values[i], first)
 	}
-	forked := s.forkedSincePrevious()
-	s.forks = forks
 	missed, complete := s.addExited(out, options, first)
+	if !complete {
+		missed = max(missed, s.forkedSincePrevious()-started-int64(len(out.Exited)))
+	}
+	s.forks = forks
 	for key, before := range s.totals {
 		if before.round != s.round {
 			delete(s.totals, key)
@@ -144,9 +146,6 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	}
 	s.last = now
 	out.Machine = s.system.read(ctx, options, refresh)
-	if !complete {
-		missed = max(missed, forked-started-int64(len(out.Exited)))
-	}
 	if missed > 0 && !first {
 		out.Machine.UnseenProcesses = &missed
 	}
