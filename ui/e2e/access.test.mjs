@@ -88,7 +88,7 @@ test("sign out, sign in with a wrong and the right password, and continue to the
   await signIn(page, owner);
   await page.locator("table.processes tbody tr").first().waitFor();
   assert.match(page.url(), new RegExp(`/machines/${machine}\\?sort=cpu`));
-  await page.getByRole("heading", { name: "Settings" }).waitFor();
+  await page.getByRole("button", { name: "Settings" }).waitFor();
 });
 
 test("a user sees the machines with granted tags, but no settings", async () => {
@@ -105,7 +105,7 @@ test("a user sees the machines with granted tags, but no settings", async () => 
   await reader.goto(`${site.url}/machines/${machine}`);
   await reader.locator("table.processes tbody tr").first().waitFor();
   await reader.locator(".badge.up", { hasText: "Live" }).waitFor();
-  assert.equal(await reader.getByRole("heading", { name: "Settings" }).count(), 0, "a user must not change settings");
+  assert.equal(await reader.getByRole("button", { name: "Settings" }).count(), 0, "a user must not change settings");
   await patchMachine(site, machine, { tags: ["db"] });
   await reader.getByText(notFound).waitFor();
   await reader.context().close();

@@ -63,10 +63,18 @@ const timestamps = async (from) => {
   return results.map((s) => Date.parse(s.timestamp));
 };
 
-// A key reaches the button even if a new snapshot moves it while it is pressed.
-async function save() {
-  await page.getByRole("button", { name: "Save" }).press("Enter");
+const openSettings = () => page.getByRole("button", { name: "Settings" }).click();
+const closeSettings = () => page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+const saveButton = () => page.getByRole("button", { name: "Save" });
+const intervalInput = () => page.getByLabel("Polling interval in seconds");
+
+/** Edits the settings of the machine, and saves them. */
+async function changeSettings(edit) {
+  await openSettings();
+  await edit();
+  await saveButton().click();
   await page.getByText("Saved.").waitFor();
+  await closeSettings();
 }
 
 test("after setup, the page shows the processes of this machine and changes live", async () => {
@@ -145,8 +153,7 @@ test("a link from a chart opens the machine at an instant, and leads back to the
 
 test("a new polling interval takes effect within two reports", async () => {
   const marker = site.log.length;
-  await page.getByLabel("Polling interval in seconds").fill("1");
-  await save();
+  await changeSettings(() => intervalInput().fill("1"));
   const saved = Date.now();
   const applied = await until("the agent to apply the interval", () => {
     const index = site.log.findIndex((line, i) => i >= marker && /msg="new config" polling_interval=1 /.test(line));
@@ -166,14 +173,12 @@ test("excluded processes are not recorded", async () => {
   const { parent, child, end } = await startFamily(site, 4321);
   await row(child).waitFor();
   const names = page.getByLabel("Exclude processes with these names");
-  await names.fill("slee*, nothing");
-  await save();
+  await changeSettings(() => names.fill("slee*, nothing"));
   await untilGone(child);
   await row(parent).waitFor();
   const { processes } = await newestSnapshot();
   assert.ok(processes.length > 10 && !processes.some((p) => p.name.startsWith("slee")));
-  await names.fill("");
-  await save();
+  await changeSettings(() => names.fill(""));
   await row(child).waitFor();
   await end();
 });
@@ -185,19 +190,37 @@ test("only selected parts and processes are recorded, and the page shows them", 
   await details.getByText(/^CPU: /).waitFor();
   await cores.waitFor();
   assert.ok((await newestSnapshot()).processes.some((p) => p.command_line && p.open_files > 0));
-  for (const part of parts) await page.getByLabel(part, { exact: true }).uncheck();
   const include = page.getByLabel("Record only processes with these names");
-  await include.fill("node, snapwatch*");
-  await save();
+  await changeSettings(async () => {
+    for (const part of parts) await page.getByLabel(part, { exact: true }).uncheck();
+    await include.fill("node, snapwatch*");
+  });
   await cores.waitFor({ state: "detached" });
   const { processes, machine_snapshot } = await newestSnapshot();
   const reduced = (p) => /^(node|snapwatch.*)$/.test(p.name) && p.command_line === "" && p.open_files === undefined;
   assert.ok(processes.length > 1 && processes.every(reduced), JSON.stringify(processes[0]));
   assert.ok(machine_snapshot.cpu && !machine_snapshot.cores);
-  for (const part of parts) await page.getByLabel(part, { exact: true }).check();
-  await include.fill("");
-  await save();
+  await changeSettings(async () => {
+    for (const part of parts) await page.getByLabel(part, { exact: true }).check();
+    await include.fill("");
+  });
   await cores.waitFor();
+});
+
+test("a button of the settings is clicked even if the process table grows while it is pressed", async () => {
+  await openSettings();
+  await intervalInput().fill("1.5");
+  await saveButton().hover();
+  await page.mouse.down();
+  const { child, end } = await startFamily(site, 4321);
+  await row(child).waitFor();
+  await page.mouse.up();
+  await page.getByText("Saved.").waitFor();
+  await intervalInput().fill("1");
+  await saveButton().click();
+  await page.getByText("Saved.").waitFor();
+  await closeSettings();
+  await end();
 });
 
 test("a process that runs between two snapshots is part of a comparison", async () => {
@@ -324,15 +347,15 @@ test("a disabled agent sends heartbeats, but no snapshots", async () => {
 });
 
 test("two administrators do not overwrite each other's settings", async () => {
-  await page.getByLabel("Polling interval in seconds").fill("7");
+  await openSettings();
+  await intervalInput().fill("7");
   await patchMachine(site, machineId, { polling_interval: 2 });
-  await page.getByRole("button", { name: "Save" }).click();
+  await saveButton().click();
   await page.getByText("Someone else changed them in the meantime.").waitFor();
   assert.equal((await machine()).polling_interval, 2);
   await page.getByRole("button", { name: "Load current settings" }).click();
-  await until("the current interval", async () => {
-    return (await page.getByLabel("Polling interval in seconds").inputValue()) === "2";
-  });
+  await until("the current interval", async () => (await intervalInput().inputValue()) === "2");
+  await closeSettings();
   await patchMachine(site, machineId, { polling_interval: 1 });
 });
 
@@ -355,6 +378,7 @@ test("after a server crash, the history is complete and the page reconnects", as
 
 test("a deleted machine returns without its history", async () => {
   const { hostname, last_snapshot } = await machine();
+  await openSettings();
   await page.getByRole("button", { name: "Delete machine…" }).click();
   await page.getByRole("button", { name: "Delete", exact: true }).click();
   await page.getByRole("heading", { name: "Machines" }).waitFor();

@@ -89,7 +89,8 @@ test("panels and dialogs are accessible", async () => {
   const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);
   await page.locator("tr[data-pid]").first().waitFor();
-  for (const name of ["Filters", "Columns", "Custom range", "Export range", "Export CPU", "Keyboard shortcuts"]) {
+  const names = ["Filters", "Columns", "Custom range", "Export range", "Export CPU", "Keyboard shortcuts", "Settings"];
+  for (const name of names) {
     await page.getByRole("button", { name, exact: true }).click();
     await page.getByRole("dialog").waitFor();
     await assertAccessible(page, name);

@@ -1,6 +1,7 @@
 import { type SyntheticEvent, useState } from "react";
 import { ApiError, type ConfigPatch, type Machine } from "../../api/client";
 import { useUpdateMachine } from "../../api/machines";
+import { Dialog } from "../../components/Dialog";
 import { Notice } from "../../components/Notice";
 import { parseNames, parseTags } from "../../parseLists";
 import { DeleteMachine } from "./DeleteMachine";
@@ -58,8 +59,28 @@ function toPatch(draft: Draft, machine: Machine): ConfigPatch {
   };
 }
 
+/**
+ * A button that opens the settings of a machine. They are a dialog because everything below the process table moves
+ * with each live snapshot: a button that moves while it is pressed is not clicked.
+ */
+export function SettingsButton({ machine }: { machine: Machine }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" className="plain" onClick={() => setOpen(true)}>
+        Settings
+      </button>
+      {open && (
+        <Dialog title="Settings" onClose={() => setOpen(false)}>
+          <AgentSettings machine={machine} />
+        </Dialog>
+      )}
+    </>
+  );
+}
+
 /** The settings of a machine's agent, and its tags. */
-export function AgentSettings({ machine }: { machine: Machine }) {
+function AgentSettings({ machine }: { machine: Machine }) {
   const [draft, setDraft] = useState<Draft>();
   const update = useUpdateMachine(machine.machine_id);
   const shown = draft ?? toDraft(machine);
@@ -81,8 +102,7 @@ export function AgentSettings({ machine }: { machine: Machine }) {
   };
 
   return (
-    <section className="config" aria-labelledby="config-title">
-      <h2 id="config-title">Settings</h2>
+    <div className="config">
       <form onSubmit={save}>
         <label>
           <input type="checkbox" checked={shown.enabled} onChange={(e) => edit({ enabled: e.target.checked })} /> Record
@@ -131,7 +151,7 @@ export function AgentSettings({ machine }: { machine: Machine }) {
           {update.isPending ? "Saving…" : "Save"}
         </button>
         {draft && changed && (
-          <button type="button" className="plain" onClick={() => setDraft(undefined)}>
+          <button type="button" className="plain" onClick={discard}>
             Discard changes
           </button>
         )}
@@ -153,7 +173,7 @@ export function AgentSettings({ machine }: { machine: Machine }) {
         {machine.config_version}
       </p>
       <DeleteMachine machine={machine} />
-    </section>
+    </div>
   );
 }
 

@@ -15,7 +15,7 @@ import { useDelayElapsed } from "../../hooks/useDelayElapsed";
 import type { LiveSnapshot } from "../../live/socket";
 import { useLive } from "../../live/useLive";
 import { type RangeSearch, iso, resolveWindow, zoomRange } from "../../time/range";
-import { AgentSettings } from "./AgentSettings";
+import { SettingsButton } from "./AgentSettings";
 import { ExportRangeMenu } from "./ExportRangeMenu";
 import { LiveBadge } from "./LiveBadge";
 import { MachineCharts } from "./MachineCharts";
@@ -81,6 +81,7 @@ function MachineView({ machineId }: { machineId: string }) {
           Compare
         </Link>
         <ExportRangeMenu machineId={machineId} window={window} />
+        {machine && admin && <SettingsButton machine={machine} />}
       </MachineHeading>
       <ProgressBar busy={past.busy || chart.loading} />
       {machine && <MachineFacts machine={machine} uptimeMs={snapshot?.metrics.uptime_ms} />}
@@ -132,7 +133,6 @@ function MachineView({ machineId }: { machineId: string }) {
       {!snapshot && !past.error && (
         <Notice title={isLive && machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
       )}
-      {machine && admin && <AgentSettings key={machineId} machine={machine} />}
     </main>
   );
 }
