@@ -69,7 +69,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	if again := relations(); again != full {
 		t.Errorf("got %s, want %s", again, full)
 	}
-	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 13 || dirty || err != nil {
+	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 14 || dirty || err != nil {
 		t.Errorf("version %d, dirty %v, %v", version, dirty, err)
 	}
 }
@@ -159,7 +159,7 @@ func TestPartitionsAndRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := snapshottest.Diff(state.Processes, again.Truth[1]); diff != "" {
+	if diff := snapshottest.Diff(state.Processes, again.Expected[1]); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -347,7 +347,7 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := snapshottest.Diff(state.Processes, old.Truth[0]); diff != "" {
+	if diff := snapshottest.Diff(state.Processes, old.Expected[0]); diff != "" {
 		t.Error(diff)
 	}
 }
