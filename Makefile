@@ -58,12 +58,13 @@ require-up:
 require-test:
 	@deploy/require.sh go node postgresql gcc chromium prometheus systemd
 
-# Two parts run at a time: the Go tests and the browser tests, which take longest, come first. Tests write their logs
-# to bin/logs, which are searched for secrets at the end.
+# Several parts run at a time. The Go tests and the browser tests take longest, so they start first. Tests write their
+# logs to bin/logs, which are searched for secrets at the end.
 test: export SNAPWATCH_TEST_LOGS := $(CURDIR)/bin/logs
-test: require-test build lint store/storetest/timescale/node_modules
+test: require-test
+	$(MAKE) -j3 build lint store/storetest/timescale/node_modules
 	rm -rf bin/logs && mkdir -p bin/logs
-	$(MAKE) -j2 test-go test-ui test-systems test-delivery test-fuzz test-benchmarks
+	$(MAKE) -j3 test-go test-ui test-systems test-delivery test-fuzz test-benchmarks
 	deploy/check/secrets.sh bin/logs
 
 lint: lint-go lint-words lint-ui
@@ -87,12 +88,11 @@ audit:
 	cd ui && npm audit --omit=dev
 
 # With -trimpath, a clone in another folder finds its packages in the compiler's cache. The packages that take longest
-# come first, so that none of them is left alone at the end. test-systems runs go vet.
+# come first, so that none of them is left alone at the end. golangci-lint runs go vet.
 test-go: store/storetest/timescale/node_modules grafana/node_modules
 	go test -trimpath -vet=off -race -count=1 -timeout 15m ./store/... ./cmd/... ./api/... ./...
 
 test-systems:
-	$(PLAIN) go vet -trimpath ./...
 	@for system in $(SYSTEMS); do \
 		echo "vetting and building the agent for $$system"; \
 		export GOOS=$${system%/*} GOARCH=$${system#*/} GOARM=7 $(PLAIN); \
