@@ -38,7 +38,7 @@ func scopeOf(ctx context.Context) auth.Scope {
 func viewOf(ctx context.Context) query.View {
 	switch scopeOf(ctx) {
 	case auth.ScopeAll:
-		return query.Everything()
+		return query.AllMachines()
 	case auth.ScopeGranted:
 		return query.View{Tags: auth.PrincipalOf(ctx).Tags}
 	}

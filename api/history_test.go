@@ -36,7 +36,7 @@ func testHistory(t *testing.T, s *testServer) {
 	first, last := series.Snapshots[0].Timestamp, series.Snapshots[59].Timestamp
 	window := fmt.Sprintf("from=%s&to=%s", first, last+1)
 	spent := make(map[snapshot.ProcessKey]int64)
-	for _, list := range series.Truth {
+	for _, list := range series.Expected {
 		for _, p := range list {
 			if p.CPUMS != nil {
 				spent[p.ProcessKey] += *p.CPUMS
@@ -91,7 +91,7 @@ func testHistory(t *testing.T, s *testServer) {
 		}
 	})
 	t.Run("one process", func(t *testing.T) {
-		root := series.Truth[0][0]
+		root := series.Expected[0][0]
 		const path = "/api/v1/machines/m/processes/history"
 		history := decode[struct {
 			Resolution string
@@ -138,7 +138,7 @@ func testHistory(t *testing.T, s *testServer) {
 		}
 	})
 	t.Run("fleet", func(t *testing.T) {
-		name := series.Truth[30][2].Name
+		name := series.Expected[30][2].Name
 		const hostname = "the-host"
 		if _, err := s.store.Register(t.Context(), &snapshot.Machine{MachineID: "m", Hostname: hostname}); err != nil {
 			t.Fatal(err)
@@ -176,7 +176,7 @@ func testHistory(t *testing.T, s *testServer) {
 			if err := json.Unmarshal([]byte(line), &view); err != nil {
 				t.Fatal(err)
 			}
-			if diff := snapshottest.Diff(view.Processes, series.Truth[i]); diff != "" ||
+			if diff := snapshottest.Diff(view.Processes, series.Expected[i]); diff != "" ||
 				view.Timestamp != series.Snapshots[i].Timestamp {
 				t.Fatalf("line %d: %s", i, diff)
 			}
@@ -184,7 +184,7 @@ func testHistory(t *testing.T, s *testServer) {
 		table := s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&"+window, "")
 		rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
 		want := 1
-		for _, list := range series.Truth {
+		for _, list := range series.Expected {
 			want += len(list)
 		}
 		if err != nil || len(rows) != want || table.header.Get("Content-Type") != "text/csv; charset=utf-8" {

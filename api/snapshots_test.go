@@ -37,7 +37,7 @@ func testSnapshotsOfARange(t *testing.T, s *testServer) {
 		t.Fatalf("from, to: %d snapshots", len(got))
 	}
 	for i, view := range got {
-		if diff := snapshottest.Diff(view.Processes, series.Truth[5+i]); diff != "" {
+		if diff := snapshottest.Diff(view.Processes, series.Expected[5+i]); diff != "" {
 			t.Errorf("snapshot %d: %s", i, diff)
 		}
 	}

@@ -125,5 +125,5 @@ func (b *Broadcaster) receive(c *client, data []byte) {
 }
 
 func unknownMachine(machineID string) message {
-	return message{data: encodeError(machineID, "unknown_machine", "There is no such machine.")}
+	return message{data: encodeError(machineID, "unknown_machine", "No machine with this ID exists.")}
 }

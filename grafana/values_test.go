@@ -190,7 +190,7 @@ func (f *fleet) programsAgree(t *testing.T) {
 }
 
 func (f *fleet) nameAgrees(t *testing.T) {
-	name := f.series["m-3"].Truth[0][1].Name
+	name := f.series["m-3"].Expected[0][1].Name
 	given := map[string]string{"machine": "m-3", "name": name}
 	cpu, s := f.panelResult(t, "processes", "$name on this machine: CPU", 7*day, given)
 	memory, _ := f.panelResult(t, "processes", "$name on this machine: memory per process", 7*day, given)

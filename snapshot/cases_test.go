@@ -172,7 +172,7 @@ func writeReplayCases(t *testing.T, file string) {
 		for k := range series.Snapshots {
 			s := series.Snapshots[k]
 			s.IntervalMS, s.Machine = 1000, snapshot.MachineSnapshot{}
-			state := snapshot.State{IntervalMS: 1000, Processes: series.Truth[k]}
+			state := snapshot.State{IntervalMS: 1000, Processes: series.Expected[k]}
 			state.DeriveCPUUsage()
 			slices.SortFunc(state.Processes, func(a, b snapshot.Process) int {
 				return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.StartedAt, b.StartedAt))

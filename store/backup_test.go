@@ -62,7 +62,7 @@ func testBackup(t *testing.T, from, to storetest.Database) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+		if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 			t.Errorf("instant %d: %s", i, diff)
 		}
 	}
@@ -72,7 +72,7 @@ func testBackup(t *testing.T, from, to storetest.Database) {
 	}
 	storetest.RefreshAll(t, to, again)
 	for relation, width := range processRollups {
-		compareRollups(t, relation, readRollups(t, conn, relation, "m"), truthOf(series, width))
+		compareRollups(t, relation, readRollups(t, conn, relation, "m"), expectedRollups(series, width))
 	}
 }
 

@@ -48,7 +48,7 @@ func testMachines(t *testing.T, db storetest.Database) {
 		snapshottest.NewMachine(1, 7).Series(storetest.Recent(), 2, time.Second, 2).Snapshots...)
 
 	var seen []string
-	page := query.MachinePage{View: query.Everything(), Limit: 2}
+	page := query.MachinePage{View: query.AllMachines(), Limit: 2}
 	for {
 		machines, more, err := s.Machines(t.Context(), page)
 		if err != nil {

@@ -309,13 +309,13 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+				if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 					t.Errorf("%s at %d: %s", machineID, i, diff)
 				}
 			}
 			for relation, width := range processRollups {
 				compareRollups(
-					t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), truthOf(series, width),
+					t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), expectedRollups(series, width),
 				)
 			}
 		}

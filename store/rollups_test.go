@@ -57,8 +57,8 @@ func readRollups(t *testing.T, conn *pgx.Conn, relation, machineID string) map[r
 	return all
 }
 
-// truthOf aggregates the full lists. The rollups of the sparse rows must be equal.
-func truthOf(series snapshottest.Series, width time.Duration) map[rollupKey]rollup {
+// expectedRollups aggregates the full lists. The rollups of the sparse rows must be equal.
+func expectedRollups(series snapshottest.Series, width time.Duration) map[rollupKey]rollup {
 	type sum struct {
 		rollup
 		memory, samples float64
@@ -76,7 +76,7 @@ func truthOf(series snapshottest.Series, width time.Duration) map[rollupKey]roll
 			**total += *v
 		}
 	}
-	for i, list := range series.Truth {
+	for i, list := range series.Expected {
 		bucket := series.Snapshots[i].Timestamp.Std().UTC().Truncate(width)
 		for _, p := range slices.Concat(list, series.Ended[i]) {
 			key := rollupKey{p.PID, p.StartedAt.Std().UTC(), p.Identity, bucket}
@@ -103,14 +103,14 @@ func truthOf(series snapshottest.Series, width time.Duration) map[rollupKey]roll
 			}
 		}
 	}
-	truth := make(map[rollupKey]rollup, len(sums))
+	expected := make(map[rollupKey]rollup, len(sums))
 	for key, s := range sums {
 		if s.samples > 0 {
 			s.MemoryAvg = new(s.memory / s.samples)
 		}
-		truth[key] = s.rollup
+		expected[key] = s.rollup
 	}
-	return truth
+	return expected
 }
 
 func compareRollups(t *testing.T, what string, got, want map[rollupKey]rollup) {
@@ -180,7 +180,7 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			for relation, width := range processRollups {
 				compareRollups(
 					t, relation+" of "+machineID+" "+when, readRollups(t, conn, relation, machineID),
-					truthOf(series, width),
+					expectedRollups(series, width),
 				)
 			}
 		}

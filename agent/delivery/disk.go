@@ -35,7 +35,7 @@ func newDiskTier(s *spool.Spool, codec *Codec, logger *slog.Logger) *diskTier {
 		codec:         codec,
 		logger:        logger,
 		window:        readWindow,
-		loadedThrough: s.Done(),
+		loadedThrough: s.RemovedThrough(),
 		written:       s.Last(),
 	}
 }
@@ -127,8 +127,8 @@ func (d *diskTier) dropSegment() int {
 	if err != nil {
 		d.logger.Warn("could not delete the oldest snapshots on disk", "err", err)
 	}
-	d.loaded.removeThrough(d.spool.Done())
-	d.loadedThrough = max(d.loadedThrough, d.spool.Done())
+	d.loaded.removeThrough(d.spool.RemovedThrough())
+	d.loadedThrough = max(d.loadedThrough, d.spool.RemovedThrough())
 	return len(records)
 }
 
@@ -147,7 +147,7 @@ func (d *diskTier) size() (entries, bytes int) {
 	if !d.behind() {
 		return len(d.loaded.entries), d.loaded.bytes
 	}
-	return len(d.loaded.entries) + int(d.written-max(d.loadedThrough, d.spool.Done())), int(d.spool.Bytes())
+	return len(d.loaded.entries) + int(d.written-max(d.loadedThrough, d.spool.RemovedThrough())), int(d.spool.Bytes())
 }
 
 func kindByte(kind snapshot.Kind) byte {

@@ -46,10 +46,10 @@ func OpenQueue(stateDir string, maxBytes int, codec *Codec, logger *slog.Logger)
 		logger.Error("could not open the queue on disk; unsent snapshots are lost when the agent stops", "err", err)
 		return NewMemoryQueue(maxBytes, logger)
 	}
-	if n := s.Damages(); n > 0 {
+	if n := s.CorruptRegions(); n > 0 {
 		logger.Warn("some unsent snapshots on disk are damaged and are skipped", "places", n)
 	}
-	if n := s.Last() - s.Done(); n > 0 {
+	if n := s.Last() - s.RemovedThrough(); n > 0 {
 		logger.Info("found unsent snapshots of an earlier run", "snapshots", n)
 	}
 	q := newDiskQueue(s, codec, logger)

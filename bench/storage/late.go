@@ -13,14 +13,14 @@ import (
 func (b *bench) late(ctx context.Context) error {
 	now := snapshot.TimeOf(b.now).Add(-2 * time.Hour)
 	live, rows := b.batches(fullEvery, writeMachines, b.writeRows*2, func(int) snapshot.Time { return now })
-	took, err := b.through(live, 2)
+	took, err := b.writeThroughStore(live, 2)
 	if err != nil {
 		return fmt.Errorf("live data: %w", err)
 	}
 	rate := float64(rows) / took.Seconds()
 	day := snapshot.TimeOf(b.now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -2).Add(10 * time.Hour))
 	kept, rows := b.batches(fullEvery, writeMachines, b.writeRows*2, func(int) snapshot.Time { return day })
-	if took, err = b.through(kept, 2); err != nil {
+	if took, err = b.writeThroughStore(kept, 2); err != nil {
 		return fmt.Errorf("late data: %w", err)
 	}
 	b.say(

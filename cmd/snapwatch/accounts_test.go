@@ -23,7 +23,7 @@ func TestAccountCommands(t *testing.T) {
 		t.Errorf("the first start printed %q", link)
 	}
 	if strings.Contains(p.log.String(), "swl_") {
-		t.Error("the set-up link is in the log")
+		t.Error("the setup link is in the log")
 	}
 	must := func(stdin string, args ...string) string {
 		t.Helper()
@@ -124,6 +124,6 @@ func TestAccountCommands(t *testing.T) {
 	}
 	p.stop(t)
 	if link, printed := <-p.links; printed {
-		t.Errorf("a set-up link was printed although there are administrators: %s", link)
+		t.Errorf("a setup link was printed although there are administrators: %s", link)
 	}
 }

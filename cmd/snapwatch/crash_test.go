@@ -98,10 +98,10 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	posters := make([]*poster, machines)
 	failures := make(chan error, machines)
 	began := snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Second))
-	var truth [machines][][]snapshot.Process
+	var expected [machines][][]snapshot.Process
 	for i := range posters {
 		series := snapshottest.NewMachine(uint64(i), 50).Series(began, snapshots, time.Second, 12)
-		truth[i] = series.Truth
+		expected[i] = series.Expected
 		posters[i] = &poster{machineID: fmt.Sprintf("m-%d", i), series: series.Snapshots, acked: &acked, acks: acks}
 		go func() { failures <- posters[i].run(ctx, &url) }()
 	}
@@ -153,7 +153,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		}
 		for k := 0; k < snapshots; k += 37 {
 			get(t, p.url+"/api/v1/machines/"+one.machineID+"/at?time="+one.series[k].Timestamp.String(), &list)
-			if diff := snapshottest.Diff(list.Processes, truth[i][k]); diff != "" {
+			if diff := snapshottest.Diff(list.Processes, expected[i][k]); diff != "" {
 				t.Errorf("%s at %s: %s", one.machineID, one.series[k].Timestamp, diff)
 			}
 			list.Processes = nil

@@ -120,7 +120,7 @@ type process struct {
 	cmd   *exec.Cmd
 	dir   string
 	url   string
-	links <-chan string // the set-up link, if one was printed
+	links <-chan string // the setup link, if one was printed
 	token string        // an administrator's
 	log   *logBuffer
 	done  chan error

@@ -141,8 +141,8 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 // Series holds snapshots as an agent sends them, and the process lists that they were made from.
 type Series struct {
 	Snapshots []snapshot.Snapshot
-	// Truth has the full process list of each instant.
-	Truth [][]snapshot.Process
+	// Expected has the full process list of each instant.
+	Expected [][]snapshot.Process
 	// Ended has the reported processes that ended before each instant.
 	Ended [][]snapshot.Process
 }
@@ -171,7 +171,7 @@ func (m *Machine) Series(start snapshot.Time, n int, step time.Duration, fullEve
 			s.Processes, s.Exited = encoder.Changes(processes, ended...)
 		}
 		series.Snapshots = append(series.Snapshots, s)
-		series.Truth = append(series.Truth, processes)
+		series.Expected = append(series.Expected, processes)
 		series.Ended = append(series.Ended, ended)
 	}
 	return series

@@ -86,7 +86,7 @@ func TestHistory(t *testing.T) {
 // used returns the CPU time in steps [from, to) by process.
 func (h history) used(machineID string, from, to int) map[snapshot.ProcessKey]int64 {
 	sums := make(map[snapshot.ProcessKey]int64)
-	for _, list := range h.series[machineID].Truth[from:to] {
+	for _, list := range h.series[machineID].Expected[from:to] {
 		for i := range list {
 			sums[list[i].ProcessKey] += deref(list[i].CPUMS)
 		}
@@ -136,7 +136,7 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	byName, _, err := s.Top(
 		t.Context(),
 		query.UsageQuery{
-			View:   query.Everything(),
+			View:   query.AllMachines(),
 			From:   h.at(0),
 			To:     h.at(540),
 			Order:  query.ByMemory,
@@ -176,7 +176,7 @@ func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		}
 		alive := func(step int) map[snapshot.ProcessKey]snapshot.Process {
 			all := make(map[snapshot.ProcessKey]snapshot.Process)
-			for _, p := range h.series["a"].Truth[step] {
+			for _, p := range h.series["a"].Expected[step] {
 				all[p.ProcessKey] = p
 			}
 			return all
@@ -225,7 +225,7 @@ func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 
 func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	series := h.series["c"]
-	root := series.Truth[0][0]
+	root := series.Expected[0][0]
 	lifetime, err := s.ProcessLifetime(t.Context(), "c", root.PID, root.StartedAt)
 	if err != nil || lifetime.ProcessKey != root.ProcessKey || len(lifetime.Identities) == 0 {
 		t.Fatalf("%+v, %v", lifetime, err)
@@ -238,7 +238,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		}
 		want := make(map[snapshot.Time]int64)
 		var got, total int64
-		for i, list := range series.Truth {
+		for i, list := range series.Expected {
 			at := series.Snapshots[i].Timestamp
 			if width := resolution.Width(); width > 0 {
 				at = snapshot.TimeOf(at.Std().UTC().Truncate(width))
@@ -270,7 +270,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 	}
 	byName, _, err := s.NameHistory(
-		t.Context(), query.Everything(), "", root.Name, h.at(0), h.at(540), query.ResolutionHour, 1000,
+		t.Context(), query.AllMachines(), "", root.Name, h.at(0), h.at(540), query.ResolutionHour, 1000,
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		got += deref(p.CPUMS)
 	}
 	for _, one := range h.series {
-		for _, list := range one.Truth {
+		for _, list := range one.Expected {
 			for k := range list {
 				if list[k].Name == root.Name {
 					want += deref(list[k].CPUMS)
@@ -298,10 +298,10 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 
 func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	step := 301
-	wanted := h.series["b"].Truth[step][3]
+	wanted := h.series["b"].Expected[step][3]
 	found, next, err := s.FleetAt(
 		t.Context(), query.Match{Name: wanted.Name}, h.at(step)+500,
-		query.FleetPage{View: query.Everything(), Limit: 10},
+		query.FleetPage{View: query.AllMachines(), Limit: 10},
 	)
 	if err != nil || next != "" {
 		t.Fatalf("next %q, %v", next, err)
@@ -312,7 +312,7 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	for machineID, series := range h.series {
 		want := 0
-		for _, p := range series.Truth[step] {
+		for _, p := range series.Expected[step] {
 			if p.Name == wanted.Name {
 				want++
 			}
@@ -326,7 +326,7 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for after := ""; ; {
 		page, next, err := s.FleetAt(
 			t.Context(), query.Match{Command: "*/ETC/?*.conf"}, h.at(step),
-			query.FleetPage{View: query.Everything(), After: after, Limit: 1},
+			query.FleetPage{View: query.AllMachines(), After: after, Limit: 1},
 		)
 		if err != nil || len(page) != 1 {
 			t.Fatalf("%d machines, %v", len(page), err)
@@ -341,24 +341,24 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	for _, text := range []string{wanted.Name, "/bin/" + wanted.Name} { // by name or command line
 		if found, _, err := s.FleetAt(t.Context(), query.Match{Text: text}, h.at(step),
-			query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
+			query.FleetPage{View: query.AllMachines(), Limit: 10}); err != nil ||
 			len(found) == 0 {
 			t.Errorf("nothing has %s in its name or command line: %v", text, err)
 		}
 	}
 	if none, _, err := s.FleetAt(t.Context(), query.Match{Command: "100%_sure"}, h.at(step),
-		query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
+		query.FleetPage{View: query.AllMachines(), Limit: 10}); err != nil ||
 		len(none) != 0 {
 		t.Errorf("wildcards of SQL were not escaped: %v, %v", none, err)
 	}
 	if off, _, err := s.FleetAt(t.Context(), query.Match{Name: wanted.Name}, h.at(540).Add(time.Hour),
-		query.FleetPage{View: query.Everything(), Limit: 10}); err != nil ||
+		query.FleetPage{View: query.AllMachines(), Limit: 10}); err != nil ||
 		len(off) != 0 {
 		t.Errorf("machines that are off have matches: %v, %v", off, err)
 	}
 	usages, _, _, err := s.FleetWindow(
 		t.Context(), query.Match{Name: wanted.Name}, h.at(100), h.at(540),
-		query.FleetPage{View: query.Everything(), Limit: 10},
+		query.FleetPage{View: query.AllMachines(), Limit: 10},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +396,7 @@ func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			w.n++
 			w.cpu += *one.Machine.CPUUsage
 			w.most = max(w.most, *one.Machine.CPUUsage)
-			w.counted += float64(len(h.series["a"].Truth[i]))
+			w.counted += float64(len(h.series["a"].Expected[i]))
 			w.received += *one.Machine.Interfaces[0].ReceivedBytes
 		}
 		if len(chart.Timestamps) != len(want) {
@@ -439,7 +439,7 @@ func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h history) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := snapshottest.Diff(list, h.series["a"].Truth[step]); diff != "" {
+		if diff := snapshottest.Diff(list, h.series["a"].Expected[step]); diff != "" {
 			t.Errorf("step %d: %s", step, diff)
 		}
 	}
@@ -467,7 +467,7 @@ func testStorage(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	want := int64(0)
 	for _, series := range h.series {
-		for _, list := range series.Truth {
+		for _, list := range series.Expected {
 			want += int64(len(list))
 		}
 	}

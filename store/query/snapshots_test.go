@@ -54,7 +54,7 @@ func testRangeAndPaging(t *testing.T, db storetest.Database) {
 	if err != nil || len(missed) != 2 || missed[0].Timestamp != series.Snapshots[8].Timestamp {
 		t.Fatalf("after: %v, %v", missed, err)
 	}
-	if diff := snapshottest.Diff(missed[1].Processes, series.Truth[9]); diff != "" {
+	if diff := snapshottest.Diff(missed[1].Processes, series.Expected[9]); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -20,7 +20,7 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	want := make(map[snapshot.ProcessKey][query.TrendPoints]int64)
 	for step := 200; step < 320; step++ {
-		for _, p := range h.series["b"].Truth[step] {
+		for _, p := range h.series["b"].Expected[step] {
 			if spent := deref(p.CPUMS); spent > 0 {
 				points := want[p.ProcessKey]
 				points[(step-200)/2] += spent
@@ -43,7 +43,7 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 
 func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	end := h.at(300)
-	trends, err := s.MachineTrends(t.Context(), query.Everything(), []string{"c", "a", "nobody"}, end)
+	trends, err := s.MachineTrends(t.Context(), query.AllMachines(), []string{"c", "a", "nobody"}, end)
 	if err != nil || len(trends) != 2 || trends[0].MachineID != "a" || trends[1].MachineID != "c" {
 		t.Fatalf("%+v, %v", trends, err)
 	}

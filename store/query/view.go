@@ -15,8 +15,8 @@ type View struct {
 	Tags []string
 }
 
-// Everything returns the View of all machines.
-func Everything() View { return View{All: true} }
+// AllMachines returns the View of all machines.
+func AllMachines() View { return View{All: true} }
 
 // tags returns the tags as a parameter that is not NULL.
 func (v View) tags() []string {

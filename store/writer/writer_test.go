@@ -68,20 +68,20 @@ func testStoredSeriesReplaysExactly(t *testing.T, db storetest.Database) {
 						Processes: true,
 					},
 				)
-				if err != nil || more || len(states) != len(series.Truth) {
+				if err != nil || more || len(states) != len(series.Expected) {
 					rt.Fatalf("%d states, more %v, %v", len(states), more, err)
 				}
 				for i, state := range states {
-					if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+					if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 						rt.Fatalf("range, instant %d: %s", i, diff)
 					}
 				}
-				i := rapid.IntRange(0, len(series.Truth)-1).Draw(rt, "instant")
+				i := rapid.IntRange(0, len(series.Expected)-1).Draw(rt, "instant")
 				state, err := s.At(t.Context(), machineID, series.Snapshots[i].Timestamp.Add(time.Second), true)
 				if err != nil {
 					rt.Fatal(err)
 				}
-				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+				if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 					rt.Fatalf("at, instant %d: %s", i, diff)
 				}
 			})
@@ -204,7 +204,7 @@ func testServersTakeTurns(t *testing.T, db storetest.Database) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+		if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 			t.Fatalf("instant %d: %s", i, diff)
 		}
 	}
@@ -257,7 +257,7 @@ func testLateData(t *testing.T, db storetest.Database) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+			if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 				t.Fatalf("%s: %s", series.Snapshots[i].Timestamp, diff)
 			}
 		}
@@ -269,8 +269,8 @@ func testLateData(t *testing.T, db storetest.Database) {
 	between := snapshot.Snapshot{Timestamp: older.Snapshots[5].Timestamp.Add(time.Second), Kind: snapshot.KindFull}
 	storetest.Write(t, s, "late", between, next)
 	state, err := s.At(t.Context(), "late", next.Timestamp, true)
-	if err != nil || len(state.Processes) != len(newer.Truth[5]) {
-		t.Fatalf("%d processes, want %d (%v)", len(state.Processes), len(newer.Truth[5]), err)
+	if err != nil || len(state.Processes) != len(newer.Expected[5]) {
+		t.Fatalf("%d processes, want %d (%v)", len(state.Processes), len(newer.Expected[5]), err)
 	}
 	inside := snapshot.Snapshot{Timestamp: newer.Snapshots[2].Timestamp + 1, Kind: snapshot.KindFull}
 	wantError(
@@ -355,7 +355,7 @@ func TestNewestRunFirst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+			if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 				t.Fatalf("instant %d: %s", i, diff)
 			}
 		}
@@ -398,7 +398,7 @@ func TestHoursBeginInFull(t *testing.T) {
 				if state.Kind != want {
 					t.Errorf("snapshot %d is stored as %s, want %s", i, state.Kind, want)
 				}
-				if diff := snapshottest.Diff(state.Processes, series.Truth[i]); diff != "" {
+				if diff := snapshottest.Diff(state.Processes, series.Expected[i]); diff != "" {
 					t.Errorf("snapshot %d: %s", i, diff)
 				}
 			}

@@ -73,7 +73,7 @@ func parse(b []byte) (Record, error) {
 }
 
 // parseAll parses the records of a segment. It skips damage, and returns the number of places where it did so.
-func parseAll(b []byte) (records []Record, damages int) {
+func parseAll(b []byte) (records []Record, corruptRegions int) {
 	for len(b) > 0 {
 		record, err := parse(b)
 		if err == nil {
@@ -81,7 +81,7 @@ func parseAll(b []byte) (records []Record, damages int) {
 			b = b[record.size():]
 			continue
 		}
-		damages++
+		corruptRegions++
 		next := bytes.Index(b[1:], magic)
 		if next < 0 {
 			break
@@ -91,9 +91,9 @@ func parseAll(b []byte) (records []Record, damages int) {
 				break
 			}
 			if next = bytes.Index(b[1:], magic); next < 0 {
-				return records, damages
+				return records, corruptRegions
 			}
 		}
 	}
-	return records, damages
+	return records, corruptRegions
 }

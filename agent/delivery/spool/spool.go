@@ -32,17 +32,17 @@ type Config struct {
 
 // Spool is a queue on disk. It is for one goroutine at a time.
 type Spool struct {
-	cfg      Config
-	segments []segment // the oldest first; the last may be open
-	file     *os.File  // the last segment, if it is open for writing
-	unsynced time.Time // time of the oldest write that is not synced; zero for none
-	doneFile *os.File  // open after the first write
-	doneSlot int64     // the copy in the done file that is written next
-	next     uint64    // default number of the next record
-	newest   uint64    // number of the newest record that was written
-	done     uint64    // every record up to this number is removed
-	bytes    int64
-	damages  int
+	cfg            Config
+	segments       []segment // the oldest first; the last may be open
+	file           *os.File  // the last segment, if it is open for writing
+	unsynced       time.Time // time of the oldest write that is not synced; zero for none
+	doneFile       *os.File  // open after the first write
+	doneSlot       int64     // the copy in the done file that is written next
+	next           uint64    // default number of the next record
+	newest         uint64    // number of the newest record that was written
+	done           uint64    // every record up to this number is removed
+	bytes          int64
+	corruptRegions int
 }
 
 // segment is a file of records.
@@ -100,7 +100,7 @@ func (s *Spool) load() error {
 		}
 		records, size, err := s.read(first)
 		if err != nil {
-			s.damages++ // the file stays, so that it can be inspected
+			s.corruptRegions++ // the file stays, so that it can be inspected
 			continue
 		}
 		one := segment{first: first, bytes: size}
@@ -131,8 +131,8 @@ func (s *Spool) read(first uint64) ([]Record, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("read a segment: %w", err)
 	}
-	records, damages := parseAll(text)
-	s.damages += damages
+	records, corruptRegions := parseAll(text)
+	s.corruptRegions += corruptRegions
 	return records, int64(len(text)), nil
 }
 
@@ -244,9 +244,9 @@ func (s *Spool) After(number uint64) ([]Record, error) {
 		if one.last <= number || one.last <= s.done {
 			continue
 		}
-		before := s.damages
+		before := s.corruptRegions
 		records, _, err := s.read(one.first)
-		s.damages = before // Open or Append has counted the damage
+		s.corruptRegions = before // Open or Append has counted the damage
 		if _, gone := os.Stat(s.cfg.Dir); errors.Is(err, fs.ErrNotExist) && gone == nil {
 			continue
 		}
@@ -332,11 +332,11 @@ func (s *Spool) DropOldest() ([]Record, error) {
 // Bytes returns the size of all segments.
 func (s *Spool) Bytes() int64 { return s.bytes }
 
-// Damages returns the number of places that were skipped because of damage.
-func (s *Spool) Damages() int { return s.damages }
+// CorruptRegions returns the number of places that were skipped because they are corrupt.
+func (s *Spool) CorruptRegions() int { return s.corruptRegions }
 
-// Done returns the number up to which every record is removed.
-func (s *Spool) Done() uint64 { return s.done }
+// RemovedThrough returns the number up to which every record is removed.
+func (s *Spool) RemovedThrough() uint64 { return s.done }
 
 // Last returns the number of the newest record that there ever was.
 func (s *Spool) Last() uint64 { return s.next - 1 }
@@ -363,7 +363,7 @@ func (s *Spool) readDone() uint64 {
 		}
 	}
 	if !valid {
-		s.damages++
+		s.corruptRegions++
 	}
 	return done
 }
