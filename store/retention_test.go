@@ -315,7 +315,8 @@ func TestLateDataIntoCompressedChunks(t *testing.T) {
 			}
 			for relation, width := range processRollups {
 				compareRollups(
-					t, relation+" of "+machineID, readRollups(t, conn, relation, machineID), expectedRollups(series, width),
+					t, relation+" of "+machineID,
+					readRollups(t, conn, relation, machineID), expectedRollups(series, width),
 				)
 			}
 		}

@@ -100,7 +100,10 @@ func TestOrderSurvivesAKill(t *testing.T) {
 	want(t, drain(t, second, 0), sequence(38, 100))
 	want(t, drain(t, second, 90), sequence(91, 100))
 	if second.Last() != 100 || second.RemovedThrough() != 37 || second.CorruptRegions() != 0 {
-		t.Errorf("last %d, removed through %d, %d corrupt regions", second.Last(), second.RemovedThrough(), second.CorruptRegions())
+		t.Errorf(
+			"last %d, removed through %d, %d corrupt regions",
+			second.Last(), second.RemovedThrough(), second.CorruptRegions(),
+		)
 	}
 	fill(t, second, 101, 120)
 	if err := second.Remove(120); err != nil {
