@@ -84,7 +84,8 @@ func latest(c column[Snapshot]) column[Snapshot] {
 }
 
 // InsertSnapshotsSQL inserts rows unless their (machine, ts) exists, and returns the (machine, ts) of
-// those that it inserted. Its arguments are those of InsertSnapshotsArgs.
+// those that it inserted. Its arguments are those of InsertSnapshotsArgs. COPY into a temporary table is slower: on
+// PostgreSQL 15, a transaction took 2.0 instead of 0.9 ms for one row, and 10.4 instead of 9.1 ms for 200 rows.
 var InsertSnapshotsSQL = insertSnapshotsSQL()
 
 func insertSnapshotsSQL() string {
