@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -179,41 +180,25 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 
 // matcher returns a function that reports whether an identity matches, like the condition matches.
 func (m Match) matcher() func(*snapshot.Identity) bool {
-	command, text := like(m.Command), like(m.Text)
+	command, text := textMatcher(m.Command), textMatcher(m.Text)
 	return func(id *snapshot.Identity) bool {
-		return (m.Name == "" || id.Name == m.Name) &&
-			(command == "" || likeMatch(command, strings.ToLower(id.CommandLine))) &&
-			(text == "" || likeMatch(text, strings.ToLower(id.CommandLine)) ||
-				likeMatch(text, strings.ToLower(id.Name)))
+		line := strings.ToLower(id.CommandLine)
+		return (m.Name == "" || id.Name == m.Name) && command(line) && (text(line) || text(strings.ToLower(id.Name)))
 	}
 }
 
-// likeMatch matches text against a pattern of LIKE, in time linear in the text for
-// each % of the pattern.
-func likeMatch(pattern, text string) bool {
-	p, t := []rune(pattern), []rune(text)
-	i, k, star, mark := 0, 0, -1, 0
-	for k < len(t) {
-		literal := i < len(p) && p[i] == '\\' && i+1 < len(p)
-		switch {
-		case i < len(p) && p[i] == '%':
-			star, mark = i, k
-			i++
-		case literal && p[i+1] == t[k]:
-			i, k = i+2, k+1
-		case i < len(p) && !literal && (p[i] == '_' || p[i] == t[k]):
-			i, k = i+1, k+1
-		case star >= 0:
-			mark++
-			i, k = star+1, mark
-		default:
-			return false
-		}
+// textMatcher returns a function that matches lower-case text like LIKE does with the pattern of like.
+func textMatcher(pattern string) func(text string) bool {
+	pattern = strings.ToLower(pattern)
+	if !strings.ContainsAny(pattern, "*?") {
+		return func(text string) bool { return strings.Contains(text, pattern) }
 	}
-	for i < len(p) && p[i] == '%' {
-		i++
+	// In path.Match, no wildcard matches a slash, so slashes are replaced by NUL, which no command line contains.
+	pattern = strings.NewReplacer(`\`, `\\`, "[", `\[`, "/", "\x00").Replace(pattern)
+	return func(text string) bool {
+		matched, err := path.Match(pattern, strings.ReplaceAll(text, "/", "\x00"))
+		return err == nil && matched
 	}
-	return i == len(p)
 }
 
 // FleetWindow returns the matching processes of a time window and what they used in it. A page has

@@ -60,7 +60,7 @@ func TestPlanWindow(t *testing.T) {
 	}
 }
 
-func TestLikeMatch(t *testing.T) {
+func TestMatchInMemory(t *testing.T) {
 	for _, test := range []struct {
 		command, text string
 		want          bool
@@ -77,6 +77,12 @@ func TestLikeMatch(t *testing.T) {
 		{`a\b_c`, `x a\bXc y`, false},
 		{"*a*a*a*a*a*a*a*a*b", strings.Repeat("a", 5000), false},
 		{"", "anything", true},
+		{"a/*/c", "a/b/b/c", true},
+		{"a?c*", "a/cd", true},
+		{"[ab]*", "[ab]c", true},
+		{"[ab]*", "a", false},
+		{`\*`, `\a`, true},
+		{"*日?", "/usr/日本", true},
 	} {
 		match := Match{Command: test.command}.matcher()
 		if got := match(&snapshot.Identity{CommandLine: test.text}); got != test.want {
