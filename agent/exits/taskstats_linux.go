@@ -148,28 +148,34 @@ func genericRequest(family uint16, command uint8, attribute uint16, value []byte
 // openTaskstats opens a socket on which the kernel sends a record for every thread that exits. It needs CAP_NET_ADMIN,
 // and the initial namespaces of pids and users.
 func openTaskstats() (fd int, family uint16, err error) {
-	if fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC); err != nil {
-		return 0, 0, fmt.Errorf("open a netlink socket: %w", err)
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	if err != nil {
+		return -1, 0, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = unix.Close(fd)
-		}
-	}()
+	family, err = subscribeToExits(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, 0, err
+	}
+	return fd, family, nil
+}
+
+// subscribeToExits subscribes a netlink socket to exit records, and returns the family of their messages.
+func subscribeToExits(fd int) (family uint16, err error) {
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return 0, 0, fmt.Errorf("bind the netlink socket: %w", err)
+		return 0, fmt.Errorf("bind the netlink socket: %w", err)
 	}
 	// Many threads may exit at once. FORCE needs the capability that the records need too.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
-		return 0, 0, fmt.Errorf("set the netlink timeout: %w", err)
+		return 0, fmt.Errorf("set the netlink timeout: %w", err)
 	}
 	familyName := []byte(unix.TASKSTATS_GENL_NAME + "\x00")
 	response, err := request(fd, genericRequest(
 		unix.GENL_ID_CTRL, unix.CTRL_CMD_GETFAMILY, unix.CTRL_ATTR_FAMILY_NAME, familyName,
 	))
 	if err != nil {
-		return 0, 0, fmt.Errorf("find taskstats: %w", err)
+		return 0, fmt.Errorf("find taskstats: %w", err)
 	}
 	attributes(response[min(len(response), unix.GENL_HDRLEN):], func(kind uint16, value []byte) {
 		if kind == unix.CTRL_ATTR_FAMILY_ID && len(value) >= 2 {
@@ -177,18 +183,18 @@ func openTaskstats() (fd int, family uint16, err error) {
 		}
 	})
 	if family == 0 {
-		return 0, 0, errors.New("this kernel has no taskstats")
+		return 0, errors.New("this kernel has no taskstats")
 	}
 	cpus, err := os.ReadFile("/sys/devices/system/cpu/possible")
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the list of CPUs: %w", err)
+		return 0, fmt.Errorf("read the list of CPUs: %w", err)
 	}
 	mask := append(bytes.TrimSpace(cpus), 0)
 	register := genericRequest(family, unix.TASKSTATS_CMD_GET, unix.TASKSTATS_CMD_ATTR_REGISTER_CPUMASK, mask)
 	if _, err := request(fd, register); err != nil {
-		return 0, 0, fmt.Errorf("register for exit records: %w", err)
+		return 0, fmt.Errorf("register for exit records: %w", err)
 	}
-	return fd, family, nil
+	return family, nil
 }
 
 // request sends a message and returns the body of the response that precedes the acknowledgement.

@@ -2,8 +2,13 @@ package exits
 
 import (
 	"encoding/binary"
+	"maps"
+	"os"
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // exitDatagram returns the datagram that the kernel sends for a thread that has exited.
@@ -64,4 +69,47 @@ func FuzzParseExits(f *testing.F) {
 			}
 		})
 	})
+}
+
+// Without permission, openTaskstats fails. It closes its socket, and no other descriptor.
+func TestOpenTaskstatsWithoutPermission(t *testing.T) {
+	dropCapabilities(t)
+	openDescriptors(t) // the runtime opens descriptors of its own when a file is first opened
+	before := openDescriptors(t)
+	if fd, _, err := openTaskstats(); err == nil {
+		_ = unix.Close(fd)
+		t.Fatal("openTaskstats succeeds without a capability")
+	}
+	if after := openDescriptors(t); !maps.Equal(before, after) {
+		t.Errorf("the open descriptors were %v and are now %v", before, after)
+	}
+}
+
+// dropCapabilities runs the rest of a test without capabilities. They belong to a thread, so the test keeps its thread,
+// which ends with it.
+func dropCapabilities(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openDescriptors returns the target of each open descriptor of this process.
+func openDescriptors(t *testing.T) map[string]string {
+	t.Helper()
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := make(map[string]string)
+	for _, entry := range entries {
+		if target, err := os.Readlink(dir + "/" + entry.Name()); err == nil { // not the one of dir itself
+			targets[entry.Name()] = target
+		}
+	}
+	return targets
 }

@@ -12,8 +12,8 @@ import (
 // openFile is a file that may stay open between two reads: opening is a third of the cost of reading a file in /proc.
 // The zero openFile is closed.
 type openFile struct {
-	// fd is never 0 while the file is open: 0 is standard input, which the runtime opens.
-	fd int
+	fd   int32 // valid if open is true; it may be 0
+	open bool
 }
 
 // singleRead is a size in bytes. The kernel returns a whole file of a process in one read if it is smaller.
@@ -22,8 +22,8 @@ const singleRead = 1024
 // readFile reads a file of a process into the shared buffer. With keepOpen the file stays open if the budget of
 // descriptors allows it.
 func (r *Reader) readFile(p *cachedProcess, f *openFile, name string, keepOpen bool) ([]byte, error) {
-	if f.fd != 0 {
-		return r.readFrom(f.fd)
+	if f.open {
+		return r.readFrom(int(f.fd))
 	}
 	return r.openAndRead(f, r.root+"/"+p.pid+"/"+name, keepOpen)
 }
@@ -34,7 +34,7 @@ func (r *Reader) openAndRead(f *openFile, path string, keepOpen bool) ([]byte, e
 		return nil, err
 	}
 	if keepOpen && r.budget > 0 {
-		f.fd = fd
+		f.fd, f.open = int32(fd), true
 		r.budget--
 	} else {
 		defer func() { _ = syscall.Close(fd) }()
@@ -62,9 +62,9 @@ func (r *Reader) readFrom(fd int) ([]byte, error) {
 }
 
 func (r *Reader) close(f *openFile) {
-	if f.fd != 0 {
-		_ = syscall.Close(f.fd)
-		f.fd = 0
+	if f.open {
+		_ = syscall.Close(int(f.fd))
+		f.open = false
 		r.budget++
 	}
 }
@@ -80,8 +80,8 @@ var memoryCounters = []string{
 func (r *Reader) memoryReclaimed() bool {
 	var text []byte
 	var err error
-	if r.vmstat.fd != 0 {
-		text, err = r.readFrom(r.vmstat.fd)
+	if r.vmstat.open {
+		text, err = r.readFrom(int(r.vmstat.fd))
 	} else {
 		text, err = r.openAndRead(&r.vmstat, r.root+"/vmstat", true)
 	}

@@ -1,9 +1,11 @@
 package procfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -163,7 +165,7 @@ func TestOpenDescriptorsAreBounded(t *testing.T) {
 		open := 0
 		for _, p := range reader.cache {
 			for _, f := range []openFile{p.schedstat, p.stat, p.io} {
-				if f.fd != 0 {
+				if f.open {
 					open++
 				}
 			}
@@ -175,5 +177,38 @@ func TestOpenDescriptorsAreBounded(t *testing.T) {
 		if reader.budget != budget {
 			t.Errorf("after Close the budget is %d, want %d", reader.budget, budget)
 		}
+	}
+}
+
+// A file with descriptor 0 is an open file. A process has that descriptor free if it was started without standard
+// input, or has closed it.
+func TestDescriptorZeroIsAnOpenFile(t *testing.T) {
+	root := fakeProc(t, map[string]string{"vmstat": "pgsteal_kswapd 10\n"})
+	reader := newReader(root, 0, nil)
+	budget := reader.budget
+	stdin, err := syscall.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(syscall.Dup3(stdin, 0, 0), syscall.Close(stdin)); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := syscall.Close(0); err != nil {
+		t.Fatal(err)
+	}
+	reader.memoryReclaimed()
+	if reader.vmstat.fd != 0 {
+		t.Fatalf("the descriptor is %+v, want 0", reader.vmstat)
+	}
+	reader.memoryReclaimed()
+	if reader.budget != budget-1 {
+		t.Errorf("one file is open, and %d descriptors are used", budget-reader.budget)
+	}
+	reader.Close()
+	var stat syscall.Stat_t
+	if err := syscall.Fstat(0, &stat); !errors.Is(err, syscall.EBADF) || reader.budget != budget {
+		t.Errorf("descriptor 0 is still open after Close (%v)", err)
 	}
 }
