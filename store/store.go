@@ -58,7 +58,13 @@ type Store struct {
 // ErrVersionMismatch means that the machine's config no longer has the version that a change was for.
 var ErrVersionMismatch = errors.New("the machine's config has changed in the meantime")
 
-// Open connects to a database that Migrate has brought up to date.
+// ErrNoSchema means that a database does not have the tables of this version.
+var ErrNoSchema = errors.New(
+	"the database does not have the tables of snapwatch: start the server once, or run snapwatch migrate up",
+)
+
+// Open connects to a database that Migrate has brought up to date. It returns ErrNoSchema if the database does not
+// have the tables.
 func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometheus.Registerer) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -73,6 +79,10 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	s.Queries = query.New(
 		query.Config{Pool: pool, Backend: s.backend, Retention: s.Retention, Now: cfg.Now}, registry,
 	)
+	if err := checkSchema(ctx, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	if err := errors.Join(s.Ping(ctx), s.loadRetention(ctx)); err != nil {
 		pool.Close()
 		return nil, err
@@ -105,6 +115,19 @@ func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// checkSchema returns ErrNoSchema if a database does not have the tables of the accounts. They were added after those
+// of the snapshots.
+func checkSchema(ctx context.Context, pool *pgxpool.Pool) error {
+	var exists bool
+	if err := pool.QueryRow(ctx, `SELECT to_regclass('enrolment_keys') IS NOT NULL`).Scan(&exists); err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	if !exists {
+		return ErrNoSchema
+	}
+	return nil
+}
+
 // redact removes the connection string from an error of pgx, because it may contain a password.
 func redact(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
@@ -114,7 +137,7 @@ func redact(err error) error {
 }
 
 // OpenAccounts opens only the accounts of a database, for the command line. Call the returned function to
-// close them.
+// close them. It returns ErrNoSchema if the database does not have the tables.
 func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, func(), error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
@@ -122,11 +145,12 @@ func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, 
 	}
 	config.MaxConns = 2
 	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err == nil {
-		err = pool.Ping(ctx)
-	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	if err := checkSchema(ctx, pool); err != nil {
+		pool.Close()
+		return nil, nil, err
 	}
 	return accounts.New(pool), pool.Close, nil
 }

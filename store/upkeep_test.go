@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -76,12 +77,19 @@ func TestMigrationsUpAndDown(t *testing.T) {
 
 func TestOpenNeedsTheSchema(t *testing.T) {
 	t.Parallel()
-	_, err := store.Open(
-		t.Context(), store.Config{DatabaseURL: storetest.EmptyURL(t)}, storetest.Logger(), newRegistry(),
-	)
-	if err == nil {
-		t.Fatal("an empty database was opened")
+	empty := storetest.EmptyURL(t)
+	_, err := store.Open(t.Context(), store.Config{DatabaseURL: empty}, storetest.Logger(), newRegistry())
+	if !errors.Is(err, store.ErrNoSchema) {
+		t.Fatalf("opening an empty database returned %v, want ErrNoSchema", err)
 	}
+	if _, _, err := store.OpenAccounts(t.Context(), empty); !errors.Is(err, store.ErrNoSchema) {
+		t.Fatalf("opening the accounts of an empty database returned %v, want ErrNoSchema", err)
+	}
+	_, closeAccounts, err := store.OpenAccounts(t.Context(), storetest.URL(t))
+	if err != nil {
+		t.Fatalf("opening the accounts of a migrated database: %v", err)
+	}
+	closeAccounts()
 	_, err = store.Open(
 		t.Context(),
 		store.Config{DatabaseURL: "postgres://u:s3cret@[bad/x"},

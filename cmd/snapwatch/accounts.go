@@ -42,6 +42,9 @@ func (c *accountCommand[A]) Run(ctx context.Context, logger *slog.Logger) error 
 	}
 	return withURL(ctx, database, logger, func(ctx context.Context, url string) error {
 		tables, closeTables, err := store.OpenAccounts(ctx, url)
+		if errors.Is(err, store.ErrNoSchema) {
+			return fmt.Errorf("%w; if the server uses another database, set its DATABASE_URL or --data-dir", err)
+		}
 		if err != nil {
 			return err
 		}

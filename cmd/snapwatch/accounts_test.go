@@ -127,3 +127,16 @@ func TestAccountCommands(t *testing.T) {
 		t.Errorf("a setup link was printed although there are administrators: %s", link)
 	}
 }
+
+// The commands user, token and key on a database without tables say what to do.
+func TestAccountCommandsNeedTheSchema(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyURL(t)
+	for _, args := range [][]string{{"user", "list"}, {"token", "list"}, {"key", "add", "first"}} {
+		out, err := shell(t, t.TempDir(), "", append(args, "--database-url", url)...)
+		if err == nil || !strings.Contains(err.Error(), "snapwatch migrate up") ||
+			!strings.Contains(err.Error(), "DATABASE_URL") {
+			t.Errorf("%v: %s, %v, want the command that creates the tables", args, out, err)
+		}
+	}
+}
