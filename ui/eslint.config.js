@@ -13,6 +13,10 @@ const src = path.join(import.meta.dirname, "src");
 // Every layer may import only itself, the layers listed before it, and nothing else of src.
 const base = ["api", "time", "processes", "hooks", "format.ts", "export.ts", "parseLists.ts", "searchParams.ts"];
 const layers = {
+  "format.ts": ["format.ts"],
+  "export.ts": ["export.ts"],
+  "parseLists.ts": ["parseLists.ts"],
+  "searchParams.ts": ["searchParams.ts"],
   time: ["time"],
   api: ["api", "time"],
   processes: ["processes", "api", "format.ts"],

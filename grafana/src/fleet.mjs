@@ -1,10 +1,18 @@
 // The dashboard of all machines.
-import { address, lines, page, processResolution, resolution, rows, sql } from './panels.mjs'
+import { address, lines, page, processResolution, resolution, rows, sql } from "./panels.mjs";
 
-const toMachine = [{ title: 'Open the machine', url: '/d/snapwatch-machine?var-machine=${__data.fields.machine_id}&${__url_time_range}' }]
+const toMachine = [
+  {
+    title: "Open the machine",
+    url: "/d/snapwatch-machine?var-machine=${__data.fields.machine_id}&${__url_time_range}",
+  },
+];
 
 /**
- * A panel with a line for each machine. @param {Omit<import('./panels.mjs').Options, 'queries'>} options @param {string} column
+ * A panel with a line for each machine.
+ *
+ * @param {Omit<import('./panels.mjs').Options, 'queries'>} options
+ * @param {string} column
  */
 const perMachine = (options, column) =>
   lines({
@@ -13,56 +21,65 @@ const perMachine = (options, column) =>
       sql(
         `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, ${column}
         FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
-        'time_series',
+        "time_series",
       ),
     ],
-  })
+  });
 
-export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'The current and past state of all machines, and the programs that ran on them.')
+export const fleet = page(
+  "snapwatch-fleet",
+  "snapwatch / Fleet",
+  "The current and past state of all machines, and the programs that ran on them.",
+)
   .withVariable(address())
   .withVariable(resolution())
   .withVariable(processResolution())
   .withPanel(
     rows({
-      title: 'Machines',
-      description: 'Values of the latest snapshot of each machine.',
+      title: "Machines",
+      description: "Values of the latest snapshot of each machine.",
       span: 24,
       queries: [
         sql(
           `SELECT m.hostname, m.machine_id, m.last_seen, s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, 100.0 * s.used_disk / nullif(s.total_disk, 0) AS disk,
             s.load1, s.process_count AS processes, m.os, m.kernel, m.agent_version
           FROM machines m LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot ORDER BY m.hostname, m.machine_id`,
-          'table',
+          "table",
         ),
       ],
       columns: {
-        hostname: { title: 'Host', links: toMachine },
-        machine_id: { title: 'ID', width: 120 },
-        last_seen: { title: 'Last seen', unit: 'dateTimeFromNow' },
-        cpu_usage: { title: 'CPU', unit: 'percent' },
-        memory: { title: 'Memory', unit: 'percent' },
-        disk: { title: 'Disk', unit: 'percent' },
-        load1: { title: 'Load' },
-        processes: { title: 'Processes' },
-        os: { title: 'OS' },
-        kernel: { title: 'Kernel' },
-        agent_version: { title: 'Agent' },
+        hostname: { title: "Host", links: toMachine },
+        machine_id: { title: "ID", width: 120 },
+        last_seen: { title: "Last seen", unit: "dateTimeFromNow" },
+        cpu_usage: { title: "CPU", unit: "percent" },
+        memory: { title: "Memory", unit: "percent" },
+        disk: { title: "Disk", unit: "percent" },
+        load1: { title: "Load" },
+        processes: { title: "Processes" },
+        os: { title: "OS" },
+        kernel: { title: "Kernel" },
+        agent_version: { title: "Agent" },
       },
     }),
   )
-  .withPanel(perMachine({ title: 'CPU', unit: 'percent', min: 0 }, 'r.cpu_usage_avg AS cpu'))
-  .withPanel(perMachine({ title: 'Memory used', unit: 'percent', min: 0, max: 100 }, '100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory'))
-  .withPanel(perMachine({ title: 'Load average, 1 min', min: 0 }, 'r.load1_avg AS load'))
+  .withPanel(perMachine({ title: "CPU", unit: "percent", min: 0 }, "r.cpu_usage_avg AS cpu"))
   .withPanel(
     perMachine(
-      { title: 'Network, received and sent', unit: 'Bps', min: 0 },
-      '1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network',
+      { title: "Memory used", unit: "percent", min: 0, max: 100 },
+      "100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory",
+    ),
+  )
+  .withPanel(perMachine({ title: "Load average, 1 min", min: 0 }, "r.load1_avg AS load"))
+  .withPanel(
+    perMachine(
+      { title: "Network, received and sent", unit: "Bps", min: 0 },
+      "1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network",
     ),
   )
   .withPanel(
     rows({
-      title: 'Programs by CPU, all machines',
-      description: 'Totals over the hours of the time range. Processes with the same name are added up.',
+      title: "Programs by CPU, all machines",
+      description: "Totals over the hours of the time range. Processes with the same name are added up.",
       span: 24,
       queries: [
         sql(
@@ -70,17 +87,22 @@ export const fleet = page('snapwatch-fleet', 'snapwatch / Fleet', 'The current a
             max(r.memory_max) AS memory_max, sum(r.read_bytes)::bigint AS read_bytes, sum(r.write_bytes)::bigint AS write_bytes
           FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process WHERE $__timeFilter(r.bucket)
           GROUP BY p.name ORDER BY cpu_seconds DESC NULLS LAST LIMIT 50`,
-          'table',
+          "table",
         ),
       ],
       columns: {
-        name: { title: 'Name', links: [{ title: 'Show over time', url: '/d/snapwatch-processes?var-name=${__value.text}&${__url_time_range}' }] },
-        machines: { title: 'Machines' },
-        processes: { title: 'Processes' },
-        cpu_seconds: { title: 'CPU time', unit: 's' },
-        memory_max: { title: 'Max memory', unit: 'bytes' },
-        read_bytes: { title: 'Read', unit: 'bytes' },
-        write_bytes: { title: 'Written', unit: 'bytes' },
+        name: {
+          title: "Name",
+          links: [
+            { title: "Show over time", url: "/d/snapwatch-processes?var-name=${__value.text}&${__url_time_range}" },
+          ],
+        },
+        machines: { title: "Machines" },
+        processes: { title: "Processes" },
+        cpu_seconds: { title: "CPU time", unit: "s" },
+        memory_max: { title: "Max memory", unit: "bytes" },
+        read_bytes: { title: "Read", unit: "bytes" },
+        write_bytes: { title: "Written", unit: "bytes" },
       },
     }),
-  )
+  );

