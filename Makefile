@@ -71,7 +71,7 @@ lint: lint-go lint-words lint-ui
 
 lint-go:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofmt on: $$unformatted"; exit 1; }
-	linter=$$($(LINT_TOOL) -n golangci-lint) && $(PLAIN) GOFLAGS=-trimpath "$$linter" run ./...
+	linter=$$($(LINT_TOOL) -n golangci-lint) && $(PLAIN) GOFLAGS=-trimpath "$$linter" run --allow-parallel-runners ./...
 
 # Spelling, and the words of deploy/lint/banned.txt.
 lint-words:
