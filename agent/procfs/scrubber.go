@@ -31,9 +31,10 @@ func NewScrubber(patterns []string) (*Scrubber, error) {
 
 var (
 	secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|pwd|secret|token|api[-_.]?key|access[-_.]?key|` +
-		`private[-_.]?key|auth[-_.]?key|encryption[-_.]?key|credentials?|bearer)$`)
+		`private[-_.]?key|auth[-_.]?key|encryption[-_.]?key|enroll?ment[-_.]?key|credentials?|bearer)$`)
 	secretPair = regexp.MustCompile(`(?i)([A-Za-z0-9_.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[-_.]?key|` +
-		`access[-_.]?key|private[-_.]?key|credentials?)["']?)(\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s&;,"']+)`)
+		`access[-_.]?key|private[-_.]?key|enroll?ment[-_.]?key|credentials?)["']?)(\s*[=:]\s*)` +
+		`("[^"]*"|'[^']*'|[^\s&;,"']+)`)
 	urlPassword = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@`)
 	authHeader  = regexp.MustCompile(`(?i)(authorization:\s*(?:(?:bearer|basic|token|digest)\s+)?|\bbearer\s+)` +
 		`([A-Za-z0-9._~+/=-]{6,})`)
@@ -41,6 +42,15 @@ var (
 		`glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|` +
 		`AIza[0-9A-Za-z_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)`)
 )
+
+// SnapwatchSecret is the pattern of all secrets that snapwatch creates. It is a copy of auth.SecretPattern, because the
+// agent does not contain the server's code.
+const SnapwatchSecret = `sw[staeld]_[A-Za-z0-9_-]{43}` //nolint:gosec // a pattern, not a secret
+
+// minSnapwatchSecret is the length of a text that SnapwatchSecret matches.
+const minSnapwatchSecret = 47
+
+var snapwatchSecret = regexp.MustCompile(SnapwatchSecret)
 
 // secretOptions has the options of known programs whose value is a secret although their name does not suggest one.
 var secretOptions = func() map[string]programSecrets {
@@ -119,6 +129,9 @@ func (s *Scrubber) text(arg string) string {
 	if len(arg) >= 12 {
 		arg = authHeader.ReplaceAllString(arg, "${1}"+mask)
 		arg = tokenForm.ReplaceAllString(arg, mask)
+	}
+	if len(arg) >= minSnapwatchSecret && strings.Contains(arg, "sw") {
+		arg = snapwatchSecret.ReplaceAllString(arg, mask)
 	}
 	for _, pattern := range s.extra {
 		arg = maskMatches(pattern, arg)

@@ -16,6 +16,9 @@ func defaultScrubber(t testing.TB) *Scrubber {
 	return s
 }
 
+// ownSecret returns a text with the form of a secret of snapwatch.
+func ownSecret(prefix string) string { return prefix + strings.Repeat("a-B_7", 9)[:43] }
+
 // In the table, | separates arguments.
 func TestSecretsAreScrubbed(t *testing.T) {
 	s := defaultScrubber(t)
@@ -39,6 +42,13 @@ func TestSecretsAreScrubbed(t *testing.T) {
 		{"app|AKIAIOSFODNN7EXAMPLE", "app|***"},
 		{"app|eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4", "app|***"},
 		{`app|{"password": "hunter2", "x": 1}`, `app|{"password": ***, "x": 1}`},
+		{"snapwatch-agent|--enrolment-key=k3y|-v", "snapwatch-agent|--enrolment-key=***|-v"},
+		{"snapwatch-agent|--enrolment-key|k3y|-v", "snapwatch-agent|--enrolment-key|***|-v"},
+		{"docker|run|-e|SNAPWATCH_ENROLMENT_KEY=k3y|x", "docker|run|-e|SNAPWATCH_ENROLMENT_KEY=***|x"},
+		{"sh|-c|SNAPWATCH_ENROLMENT_KEY=k3y run", "sh|-c|SNAPWATCH_ENROLMENT_KEY=*** run"},
+		{"app|" + ownSecret("swe_"), "app|***"},
+		{"curl|https://host/setup#" + ownSecret("swl_") + "|-v", "curl|https://host/setup#***|-v"},
+		{"sh|-c|run x" + ownSecret("swt_") + " y", "sh|-c|run x*** y"},
 
 		// These have no secret, and do not change.
 		{"nginx|-c|/etc/nginx/nginx.conf", "nginx|-c|/etc/nginx/nginx.conf"},
@@ -50,6 +60,8 @@ func TestSecretsAreScrubbed(t *testing.T) {
 		{"java|-jar|authorization-server.jar", "java|-jar|authorization-server.jar"},
 		{"sshd: root@pts/0", "sshd: root@pts/0"},
 		{"app|--url|http://host:8080/path@2", "app|--url|http://host:8080/path@2"},
+		{"app|--enrolment-key-file=/x|--enrolment|open", "app|--enrolment-key-file=/x|--enrolment|open"},
+		{"app|" + ownSecret("swt_")[1:], "app|" + ownSecret("swt_")[1:]},
 		{"", ""},
 	} {
 		given := strings.Split(test.given, "|")
@@ -78,5 +90,17 @@ func TestAdditionalSecretPatterns(t *testing.T) {
 	}
 	if _, err := NewScrubber([]string{"("}); err == nil {
 		t.Error("an invalid pattern is accepted")
+	}
+}
+
+// BenchmarkScrubber scrubs a command line of usual length without a secret.
+func BenchmarkScrubber(b *testing.B) {
+	s := defaultScrubber(b)
+	args := strings.Fields("/usr/lib/jvm/java-17/bin/java -Xmx2g -XX:+UseG1GC -Dlog.level=info " +
+		"-Dcache.url=http://cache.internal.example.org:8080/v1/objects?format=json&swap=off " +
+		"-cp /opt/app/lib/swing-support.jar:/opt/app/lib/application-server-core-1.2.3.jar org.example.Main --verbose")
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Arguments(args)
 	}
 }
