@@ -121,7 +121,7 @@ func (r *gopsutilReader) sample(ctx context.Context, key snapshot.ProcessKey, ca
 	return out
 }
 
-// stateLetter converts gopsutil's word for a state into the letter that ps prints.
+// stateLetter converts gopsutil's word for a state into the letter that ps prints. Other states are unknown.
 func stateLetter(word string) string {
 	switch word {
 	case process.Running:
@@ -136,9 +136,6 @@ func stateLetter(word string) string {
 		return "T"
 	case process.Idle:
 		return "I"
-	}
-	if len(word) == 1 {
-		return strings.ToUpper(word)
 	}
 	return ""
 }

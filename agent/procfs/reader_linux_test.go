@@ -3,6 +3,7 @@ package procfs
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -85,5 +86,37 @@ func TestReadOfAFakeProc(t *testing.T) {
 	}
 	if _, err = reader.Read(t.Context(), reader.options, false); err != nil || len(reader.cache) != 1 {
 		t.Errorf("%d processes are cached after one has exited, want 1 (%v)", len(reader.cache), err)
+	}
+}
+
+// A process that the kernel is removing is not listed, though its directory still exists.
+func TestProcessesBeingRemovedAreNotListed(t *testing.T) {
+	root := fakeProc(t, map[string]string{
+		"1/stat": statOf(1, 0, "S", 1, 1), "2/stat": statOf(2, 1, "S", 1, 1), "3/stat": statOf(3, 1, "Z", 1, 1),
+		"4/stat": statOf(4, 1, "S", 1, 1), "5/stat": statOf(5, 0, "X", 0, 0),
+	})
+	reader := newReader(root, 0, nil)
+	defer reader.Close()
+	pids := func() []int32 {
+		t.Helper()
+		list, err := reader.Read(t.Context(), reader.options, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pids []int32
+		for _, p := range list {
+			pids = append(pids, p.PID)
+		}
+		slices.Sort(pids)
+		return pids
+	}
+	if got := pids(); !slices.Equal(got, []int32{1, 2, 3, 4}) {
+		t.Errorf("the processes are %v", got)
+	}
+	writeFiles(t, root, map[string]string{
+		"2/stat": statOf(2, 0, "X", 0, 0), "3/stat": statOf(3, 0, "x", 0, 0), "4/stat": statOf(4, 0, "Z", 0, 0),
+	})
+	if got := pids(); !slices.Equal(got, []int32{1}) || len(reader.cache) != 1 {
+		t.Errorf("the processes are %v, and %d are cached", got, len(reader.cache))
 	}
 }

@@ -15,8 +15,13 @@ type procStat struct {
 	startTicks, rssPages   int64
 }
 
+// errExited means that a process has exited and the kernel is removing it. Its directory still exists, but most of its
+// values are already 0.
+var errExited = errors.New("the process has exited")
+
 // parseStat parses the line "pid (comm) state ppid …". The name may contain anything, including parentheses and blanks,
-// so it ends at the last parenthesis.
+// so it ends at the last parenthesis. parseStat returns errExited for a process that the kernel is removing. Its state
+// is X, or x on old kernels, or it has no threads left. A zombie still has one.
 func parseStat(text []byte) (procStat, error) {
 	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 2 || end < open || len(text) < end+4 {
@@ -69,6 +74,9 @@ func parseStat(text []byte) (procStat, error) {
 	}
 	if field <= 24 {
 		return procStat{}, fmt.Errorf("the line ends at field %d", field-1)
+	}
+	if s.state == "X" || s.state == "x" || s.threads == 0 {
+		return procStat{}, errExited
 	}
 	return s, nil
 }

@@ -1,6 +1,13 @@
 package procfs
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/shirou/gopsutil/v3/process"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
 
 func TestParseStat(t *testing.T) {
 	const rest = " 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 9 0 12345 1000000 250 18446744073709551615 1 1"
@@ -23,6 +30,9 @@ func TestParseStat(t *testing.T) {
 		"no name":                {"42 cat S" + rest, procStat{}, false},
 		"not a number":           {"42 (cat) S x" + rest, procStat{}, false},
 		"empty":                  {"", procStat{}, false},
+		"being removed":          {"42 (cat) X" + rest, procStat{}, false},
+		"on an old kernel":       {"42 (cat) x" + rest, procStat{}, false},
+		"without threads":        {"42 (cat) Z" + strings.Replace(rest, " 0 9 0 ", " 0 0 0 ", 1), procStat{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parseStat([]byte(test.line))
@@ -38,8 +48,20 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("1 ()))) "))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		s, err := parseStat(line)
-		if err == nil && (s.startTicks < 0 || s.userTicks < 0 || len(s.state) > 1) {
+		if err == nil && (s.startTicks < 0 || s.userTicks < 0 || len(s.state) > 1 || s.state == snapshot.StateEnded) {
 			t.Errorf("parseStat(%q) = %+v", line, s)
 		}
 	})
+}
+
+// A state of gopsutil never means that a process has ended: the reader would list an ended process as running.
+func TestStateLetter(t *testing.T) {
+	for word, want := range map[string]string{
+		process.Running: "R", process.Sleep: "S", process.Blocked: "D", process.Zombie: "Z", process.Idle: "I",
+		process.UnknownState: "", process.Lock: "", "X": "", "x": "",
+	} {
+		if got := stateLetter(word); got != want {
+			t.Errorf("stateLetter(%q) = %q, want %q", word, got, want)
+		}
+	}
 }
