@@ -1,5 +1,5 @@
 // Package store stores snapshots in PostgreSQL. A Store combines the writer, the queries, and the backend
-// of the storage profile, and adds what concerns the whole database: migrations, settings, and upkeep of
+// of the storage profile, and adds what concerns the whole database: migrations, settings, and maintenance of
 // partitions, rollups and retention.
 //
 // Imports run one way: store imports writer, query and backend. writer and query import backend and

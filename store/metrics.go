@@ -10,7 +10,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// metrics are the metrics of upkeep and of the connection pool.
+// metrics are the metrics of maintenance and of the connection pool.
 type metrics struct {
 	refreshSeconds                 prometheus.Histogram
 	partitionsAhead, rollupsBehind prometheus.Gauge
@@ -29,7 +29,7 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 	m := &metrics{
 		upkeepFailures: counter(
 			"snapwatch_store_upkeep_failures_total",
-			"Failed rounds of upkeep: partitions, rollups, retention and deletion.",
+			"Failed rounds of maintenance: partitions, rollups, retention and deletion.",
 		),
 		partitionsAhead: gauge(
 			"snapwatch_store_partitions_ahead_seconds",

@@ -39,7 +39,7 @@ func (s *Store) loadRetention(ctx context.Context) error {
 	return nil
 }
 
-// SetRetention changes the retention for all servers of the database and starts a round of upkeep. It
+// SetRetention changes the retention for all servers of the database and starts a round of maintenance. It
 // returns a *backend.RetentionError if keep is invalid.
 func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error {
 	if err := keep.Check(); err != nil {

@@ -39,7 +39,7 @@ type Config struct {
 }
 
 // Store is a database of snapshots: the queries that read it, the writer that fills it, and its
-// settings and upkeep. It is safe for concurrent use.
+// settings and maintenance. It is safe for concurrent use.
 type Store struct {
 	*query.Queries
 	*writer.Writer

@@ -16,7 +16,7 @@ import (
 const (
 	// refreshInterval is the time between refreshes of the rollups.
 	refreshInterval = time.Minute
-	// upkeepInterval is the time between rounds of upkeep.
+	// upkeepInterval is the time between rounds of maintenance.
 	upkeepInterval = time.Hour
 	// retentionMargin is how much longer rows are kept: reads at the horizon replay the run of changes
 	// that contains it.
@@ -25,7 +25,7 @@ const (
 	upkeepBatch = 50_000
 )
 
-// Maintain refreshes rollups every minute and does a round of upkeep every hour, until ctx is done.
+// Maintain refreshes rollups every minute and does a round of maintenance every hour, until ctx is done.
 // SetRetention and Delete start an early round. Errors are logged, and retried in the next round.
 func (s *Store) Maintain(ctx context.Context) {
 	hourly, minutely := time.NewTicker(upkeepInterval), time.NewTicker(refreshInterval)
@@ -35,7 +35,7 @@ func (s *Store) Maintain(ctx context.Context) {
 	for {
 		if err := round(ctx); err != nil && ctx.Err() == nil {
 			s.metrics.upkeepFailures.Inc()
-			s.logger.Error("upkeep failed, retrying in the next round", "err", err)
+			s.logger.Error("maintenance failed, retrying in the next round", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -50,10 +50,10 @@ func (s *Store) Maintain(ctx context.Context) {
 	}
 }
 
-// requestUpkeep makes Maintain start a round of upkeep now.
+// requestUpkeep makes Maintain start a round of maintenance now.
 func (s *Store) requestUpkeep() { s.upkeep.Notify() }
 
-// MaintainOnce does one round of upkeep: it creates partitions in advance, applies the retention and the
+// MaintainOnce does one round of maintenance: it creates partitions in advance, applies the retention and the
 // disk budget, and deletes the rows of deleted machines.
 func (s *Store) MaintainOnce(ctx context.Context) error {
 	if err := s.loadRetention(ctx); err != nil {

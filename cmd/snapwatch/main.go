@@ -32,7 +32,7 @@ type commandLine struct {
 	OpenAPI     openAPICommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 
-	Completion  kongcompletion.Completion `cmd:"" help:"Print how to set up command-line completion in bash, zsh or fish."`
+	Completion  kongcompletion.Completion `cmd:"" help:"Show how to set up command completion for bash, zsh or fish."`
 	Man         mangokong.ManFlag         `hidden:"" help:"Print the man page."`
 	VersionFlag kong.VersionFlag          `name:"version" help:"Print the version."`
 }

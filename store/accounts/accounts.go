@@ -19,7 +19,7 @@ var (
 	// ErrEnrolled means that the machine already has a token.
 	ErrEnrolled = errors.New("the machine already has a token")
 	// ErrLastAdmin means that no administrator would be left after a change.
-	ErrLastAdmin = errors.New("this is the last administrator who can log in")
+	ErrLastAdmin = errors.New("this is the last administrator who can sign in")
 )
 
 // Accounts accesses the tables of accounts. It is safe for concurrent use.

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Session is a login session.
+// Session is a session of a user who signed in.
 type Session struct {
 	ID                            int64
 	UserID                        int64
@@ -31,7 +31,7 @@ type UserSession struct {
 // maxSessions is the maximum number of sessions per user. Older sessions are deleted.
 const maxSessions = 100
 
-// CreateSession creates a session and records the login.
+// CreateSession creates a session and records the sign-in.
 func (a *Accounts) CreateSession(ctx context.Context, hash []byte, s *Session) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, `INSERT INTO sessions (secret_hash, user_id, created_at, last_seen, expires_at, address, user_agent)
@@ -42,7 +42,7 @@ func (a *Accounts) CreateSession(ctx context.Context, hash []byte, s *Session) e
 			return fmt.Errorf("delete the oldest sessions: %w", err)
 		}
 		if _, err := tx.Exec(ctx, `UPDATE users SET last_login = $2 WHERE id = $1`, s.UserID, s.CreatedAt); err != nil {
-			return fmt.Errorf("record a login: %w", err)
+			return fmt.Errorf("record a sign-in: %w", err)
 		}
 		return nil
 	})
@@ -94,7 +94,7 @@ func (a *Accounts) EndSession(ctx context.Context, userID, id int64) error {
 	return changed(tag, err, "end a session")
 }
 
-// AddDevice records a browser from which a user logged in.
+// AddDevice records a browser from which a user signed in.
 func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now time.Time) error {
 	_, err := a.pool.Exec(ctx, `INSERT INTO devices (secret_hash, user_id, last_used) VALUES ($1, $2, $3)
 		ON CONFLICT (secret_hash) DO UPDATE SET user_id = $2, last_used = $3`, hash, userID, now)
@@ -104,7 +104,7 @@ func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now
 	return nil
 }
 
-// HasDevice reports whether a user logged in from a browser since a time.
+// HasDevice reports whether a user signed in from a browser since a time.
 func (a *Accounts) HasDevice(
 	ctx context.Context, hash []byte, userID int64, since time.Time,
 ) (known bool, err error) {

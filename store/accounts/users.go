@@ -51,10 +51,10 @@ func (u *User) fields() []any {
 
 func scanUser(row pgx.CollectableRow) (u User, err error) { return u, row.Scan(u.fields()...) }
 
-// admins is the condition for administrators who can log in.
+// admins is the condition for administrators who can sign in.
 const admins = `role = 'admin' AND NOT disabled`
 
-// CountAdmins returns the number of administrators who can log in.
+// CountAdmins returns the number of administrators who can sign in.
 func (a *Accounts) CountAdmins(ctx context.Context) (n int, err error) {
 	if err := a.pool.QueryRow(ctx, `SELECT count(*) FROM users WHERE `+admins).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count administrators: %w", err)

@@ -161,7 +161,7 @@ func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.l
 // initialise runs initdb in a temporary directory and renames it, so that an interrupted initdb does not
 // leave an incomplete cluster.
 func (c *Cluster) initialise(ctx context.Context) error {
-	c.cfg.Logger.Info("making a private PostgreSQL cluster", "dir", c.data(), "binaries", c.bin)
+	c.cfg.Logger.Info("creating a private PostgreSQL cluster", "dir", c.data(), "binaries", c.bin)
 	fresh := c.data() + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return fmt.Errorf("remove an interrupted initdb: %w", err)
