@@ -55,21 +55,6 @@ func (e *Encoder) Changes(processes []Process, ended ...Process) (samples []Proc
 	return samples, exited
 }
 
-// Sample returns the process as an entry of a Snapshot. The entry has the identity only if withIdentity is
-// true.
-func (p *Process) Sample(withIdentity bool) ProcessSample {
-	sample := ProcessSample{
-		PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage,
-		Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
-	}
-	if withIdentity {
-		ppid := p.PPID
-		sample.PPID, sample.Name, sample.CommandLine, sample.User = &ppid, p.Name, p.CommandLine, p.User
-		sample.Cgroup = p.Cgroup
-	}
-	return sample
-}
-
 func byKey(processes []Process) map[ProcessKey]Process {
 	m := make(map[ProcessKey]Process, len(processes))
 	for i := range processes {

@@ -53,6 +53,21 @@ func (p *ProcessSample) Values(intervalMS int64) Values {
 	return v
 }
 
+// Sample returns the process as an entry of a Snapshot. The entry has the identity only if withIdentity is
+// true.
+func (p *Process) Sample(withIdentity bool) ProcessSample {
+	sample := ProcessSample{
+		PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage,
+		Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
+	}
+	if withIdentity {
+		ppid := p.PPID
+		sample.PPID, sample.Name, sample.CommandLine, sample.User = &ppid, p.Name, p.CommandLine, p.User
+		sample.Cgroup = p.Cgroup
+	}
+	return sample
+}
+
 // CPUUsage returns CPU usage in percent of one core, rounded to two decimals: 100 × CPU time ÷ interval. It
 // returns nil if the CPU time or the interval is unknown.
 func CPUUsage(cpuMS *int64, intervalMS int64) *float64 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -33,16 +35,9 @@ func sorted(list []snapshot.Process) []snapshot.Process {
 }
 
 func describe(p snapshot.Process) string {
-	return fmt.Sprintf(
-		"%v %+v state=%s cpu=%s rss=%s threads=%s read=%s write=%s files=%s",
-		p.ProcessKey, p.Identity, p.State, format(p.CPUMS), format(p.MemoryUsage), format(p.Threads),
-		format(p.ReadBytes), format(p.WriteBytes), format(p.OpenFiles),
-	)
-}
-
-func format[T any](p *T) string {
-	if p == nil {
-		return "?"
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err.Error()
 	}
-	return fmt.Sprint(*p)
+	return string(text)
 }

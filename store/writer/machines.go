@@ -158,7 +158,7 @@ func (w *groupWrite) loadRun(
 			return nil
 		}
 		ref := &processRef{id: id, identity: identity, day: int32(day.Unix() / 86400)}
-		processes[key] = runningProcess{ref: ref, gauges: gaugesOf(&values)}
+		processes[key] = runningProcess{ref: ref, gauges: schema.GaugesOf(&values)}
 		return nil
 	})
 	if err != nil {

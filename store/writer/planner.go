@@ -180,7 +180,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 			continue
 		}
 		values := sample.Values(row.intervalMS)
-		next.processes[sample.Key()] = runningProcess{ref: ref, gauges: gaugesOf(&values)}
+		next.processes[sample.Key()] = runningProcess{ref: ref, gauges: schema.GaugesOf(&values)}
 	}
 	row.processes = len(next.processes)
 	p.run = next

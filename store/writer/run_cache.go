@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // run is a run of changes: a full snapshot and the changes after it, up to the snapshot at ts. It holds
@@ -23,7 +24,7 @@ type run struct {
 // sample.
 type runningProcess struct {
 	ref    *processRef
-	gauges gauges
+	gauges schema.Gauges
 }
 
 // processRef refers to a row of processes. Its id is 0 until the row is inserted.

@@ -53,7 +53,7 @@ func (p *processRows) next(b []byte) ([]byte, bool) {
 			sample.Values = row.snapshot.Processes[i].Values(row.intervalMS)
 		case i < len(row.refs)+len(row.carried):
 			carried := &row.carried[i-len(row.refs)]
-			sample.Process, sample.Values = carried.ref.id, carried.gauges.values()
+			sample.Process, sample.Values = carried.ref.id, carried.gauges.Values()
 		default:
 			sample.Process = row.exited[i-len(row.refs)-len(row.carried)].id
 			sample.Values.State = schema.StateExited

@@ -78,24 +78,21 @@ function usage(cpuMs: number | null, interval: number): number | null {
 const withCgroup = (cgroup: string | undefined) => (cgroup ? { cgroup } : {});
 
 function mergeSample(s: ProcessSample, before: Process | undefined, interval: number): Process {
-  const given = s.ppid !== undefined;
-  const cpu_ms =
-    s.cpu_ms ?? (s.cpu_usage !== undefined && interval > 0 ? Math.round((s.cpu_usage * interval) / 100) : null);
+  const { ppid, name, command_line, user, cgroup, cpu_ms: cpuMs, cpu_usage: cpuUsage, ...values } = s;
+  const given = ppid !== undefined;
+  const cpu_ms = cpuMs ?? (cpuUsage !== undefined && interval > 0 ? Math.round((cpuUsage * interval) / 100) : null);
   return {
-    pid: s.pid,
-    ...(s.started_at !== undefined && { started_at: s.started_at }),
-    ppid: s.ppid ?? before?.ppid ?? 0,
-    name: (given ? s.name : before?.name) ?? "",
-    command_line: (given ? s.command_line : before?.command_line) ?? "",
-    user: (given ? s.user : before?.user) ?? "",
-    ...withCgroup(given ? s.cgroup : before?.cgroup),
-    ...(s.state !== undefined && { state: s.state }),
+    memory_usage: null,
+    threads: null,
+    read_bytes: null,
+    write_bytes: null,
+    ...values,
+    ppid: ppid ?? before?.ppid ?? 0,
+    name: (given ? name : before?.name) ?? "",
+    command_line: (given ? command_line : before?.command_line) ?? "",
+    user: (given ? user : before?.user) ?? "",
+    ...withCgroup(given ? cgroup : before?.cgroup),
     cpu_ms,
     cpu_usage: usage(cpu_ms, interval),
-    memory_usage: s.memory_usage ?? null,
-    threads: s.threads ?? null,
-    ...(s.open_files !== undefined && { open_files: s.open_files }),
-    read_bytes: s.read_bytes ?? null,
-    write_bytes: s.write_bytes ?? null,
   };
 }
