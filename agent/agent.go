@@ -62,8 +62,8 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	if a.sampler, err = openSampler(cfg, cfg.StateDir, logger); err != nil {
 		return nil, err
 	}
-	if visible := checkVisibility(); visible.Fix != "" {
-		logger.Info("some values are not visible to the agent: "+visible.Detail, "fix", visible.Fix)
+	if visible := checkVisibility(); visible.Hint != "" {
+		logger.Info("some values are not visible to the agent: "+visible.Detail, "hint", visible.Hint)
 	}
 	a.queue = delivery.OpenQueue(cfg.StateDir, cfg.queueBytes(), codec, logger)
 	a.recorder = newRecorder(a.sampler, a.queue, logger, cfg.fullInterval())

@@ -21,9 +21,11 @@ type Finding struct {
 	// What is the subject of the check.
 	What string `json:"what"`
 	OK   bool   `json:"ok"`
-	// Detail describes the current state. Fix says what to do about it, and is empty if there is nothing to do.
+	// Detail describes the current state. Fix says how to solve the problem, and is empty if OK is true.
 	Detail string `json:"detail"`
 	Fix    string `json:"fix,omitempty"`
+	// Hint says how the agent could record more. It is empty if there is nothing to do.
+	Hint string `json:"hint,omitempty"`
 }
 
 // maxSkew is the largest difference from the server's clock that is not reported. The server refuses snapshots that are

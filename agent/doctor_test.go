@@ -74,6 +74,9 @@ func TestExamine(t *testing.T) {
 			}
 			wrong := ""
 			for _, f := range Examine(t.Context(), test.cfg) {
+				if f.OK != (f.Fix == "") || !f.OK && f.Hint != "" {
+					t.Errorf("a fix belongs to a problem, and a hint to a check without one: %+v", f)
+				}
 				if f.OK {
 					continue
 				}

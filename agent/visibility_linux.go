@@ -15,6 +15,9 @@ import (
 // processes that start and exit between two samples.
 func checkVisibility() Finding {
 	f := checkIO()
+	if !f.OK {
+		return f
+	}
 	watcher, err := exits.Watch(nil)
 	if err == nil {
 		watcher.Close()
@@ -23,21 +26,19 @@ func checkVisibility() Finding {
 	}
 	f.Detail += fmt.Sprintf("; processes that start and exit between two samples are only counted (%v)", err)
 	if errors.Is(err, unix.EPERM) {
-		const fix = "to record short-lived processes, run the agent on the host, not in a container, with CAP_NET_ADMIN"
-		if f.Fix != "" {
-			f.Fix += "; "
+		if f.Hint != "" {
+			f.Hint += "; "
 		}
-		f.Fix += fix
+		f.Hint += "to record short-lived processes, run the agent on the host, not in a container, with CAP_NET_ADMIN"
 	}
 	return f
 }
 
 // checkIO reports for how many processes the agent cannot read I/O.
 func checkIO() Finding {
-	f := Finding{What: "permissions", OK: true}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return Finding{What: f.What, Detail: err.Error(), Fix: "mount /proc in the agent's environment"}
+		return Finding{What: "permissions", Detail: err.Error(), Fix: "mount /proc in the agent's environment"}
 	}
 	denied, all := 0, 0
 	for _, entry := range entries {
@@ -49,11 +50,37 @@ func checkIO() Finding {
 			denied++
 		}
 	}
+	return ioFinding(denied, all, readsAnyProcess(), os.Geteuid() == 0)
+}
+
+// ioFinding returns the finding for an agent that cannot read the I/O of some processes. capable is true if it has the
+// capabilities for it.
+func ioFinding(denied, all int, capable, root bool) Finding {
+	f := Finding{What: "permissions", OK: true}
 	if denied == 0 {
 		f.Detail = fmt.Sprintf("all values of all %d processes are available", all)
 		return f
 	}
 	f.Detail = fmt.Sprintf("I/O is unavailable for %d of %d processes", denied, all)
-	f.Fix = "to record I/O, give the agent CAP_SYS_PTRACE (AmbientCapabilities= in its unit), or run it as root"
+	switch {
+	case capable: // no permission is missing
+		f.Detail += ", which are in another user namespace or protected by a security module"
+	case root:
+		f.Hint = "to record I/O, give the agent CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (cap_add in Docker Compose)"
+	default:
+		f.Hint = "to record I/O, give the agent CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (AmbientCapabilities= in its " +
+			"unit), or run it as root"
+	}
 	return f
+}
+
+// readsAnyProcess reports whether this process has the capabilities to read the I/O of other users' processes.
+func readsAnyProcess() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return false
+	}
+	has := func(capability int) bool { return data[0].Effective&(1<<capability) != 0 }
+	return has(unix.CAP_SYS_PTRACE) && (has(unix.CAP_DAC_READ_SEARCH) || has(unix.CAP_DAC_OVERRIDE))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/go-json-experiment/json"
@@ -29,20 +30,30 @@ func (c doctorCommand) Run(ctx context.Context, cfg config.Agent) error {
 			return fmt.Errorf("write the results: %w", err)
 		}
 		fmt.Println()
+	} else {
+		printFindings(os.Stdout, findings)
 	}
-	var problem error
 	for _, f := range findings {
-		mark := "ok   "
 		if !f.OK {
-			mark, problem = "WRONG", errors.New("there are problems")
-		}
-		if c.JSON {
-			continue
-		}
-		fmt.Printf("%s  %-16s %s\n", mark, f.What, f.Detail)
-		if f.Fix != "" {
-			fmt.Printf("       %-16s → %s\n", "", f.Fix)
+			return errors.New("there are problems")
 		}
 	}
-	return problem
+	return nil
+}
+
+// printFindings prints each finding, and below it what to do, if anything.
+func printFindings(w io.Writer, findings []agent.Finding) {
+	for _, f := range findings {
+		mark, advice := "ok   ", ""
+		switch {
+		case !f.OK:
+			mark, advice = "WRONG", f.Fix
+		case f.Hint != "":
+			mark, advice = "note ", f.Hint
+		}
+		_, _ = fmt.Fprintf(w, "%s  %-16s %s\n", mark, f.What, f.Detail)
+		if advice != "" {
+			_, _ = fmt.Fprintf(w, "       %-16s → %s\n", "", advice)
+		}
+	}
 }
