@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -141,7 +142,7 @@ func (installCommand) Run(cfg config.Agent, log config.Log) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Status(); err == nil {
+	if _, err := serviceStatus(s, initScripts); err == nil {
 		if err := s.Restart(); err != nil {
 			return fmt.Errorf("restart the service: %w", err)
 		}
@@ -195,7 +196,7 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Status(); errors.Is(err, service.ErrNotInstalled) {
+	if _, err := serviceStatus(s, initScripts); errors.Is(err, service.ErrNotInstalled) {
 		return errors.New("the service is not installed")
 	}
 	_ = s.Stop() // it may be stopped already
@@ -227,27 +228,12 @@ func (c uninstallCommand) Run(cfg config.Agent) error {
 	return nil
 }
 
-// errNotRunning makes status fail.
-var errNotRunning = errors.New("the service is not running")
-
-// Run prints whether the service is running, and what the state directory contains.
+// Run prints the content of the state directory, and whether the service is running. It fails if it is not.
 func (statusCommand) Run(cfg config.Agent) error {
 	s, err := newService("", "")
 	if err != nil {
 		return err
 	}
-	state := "The service is running."
-	status, err := s.Status()
-	running := err == nil && status == service.StatusRunning
-	switch {
-	case errors.Is(err, service.ErrNotInstalled):
-		state = "The service is not installed."
-	case err != nil:
-		state = "Could not determine the service status: " + err.Error()
-	case !running:
-		state = "The service is stopped."
-	}
-	fmt.Println(state)
 	dir, err := cfg.Dir()
 	if err != nil {
 		return err
@@ -255,8 +241,35 @@ func (statusCommand) Run(cfg config.Agent) error {
 	for _, line := range agent.Inspect(dir) {
 		fmt.Println(line)
 	}
-	if !running {
-		return errNotRunning
+	status, err := serviceStatus(s, initScripts)
+	switch {
+	case errors.Is(err, service.ErrNotInstalled):
+		return errors.New("the service is not installed")
+	case err != nil:
+		return fmt.Errorf("determine the status of the service: %w", err)
+	case status != service.StatusRunning:
+		return errors.New("the service is not running")
 	}
+	fmt.Println("The service is running.")
 	return nil
+}
+
+// initScripts is the folder of the scripts that start services on systems with a System V init or a relative of it.
+const initScripts = "/etc/init.d"
+
+// serviceStatus returns the status of a service, or service.ErrNotInstalled. Init scripts report with their exit status
+// that a service is not running. Package service returns that as an error, and also if there is no script.
+func serviceStatus(s service.Service, scripts string) (service.Status, error) {
+	switch s.Platform() {
+	case "unix-systemv", "linux-rcs", "linux-procd":
+		if _, err := os.Stat(filepath.Join(scripts, serviceName)); errors.Is(err, os.ErrNotExist) {
+			return service.StatusUnknown, service.ErrNotInstalled
+		}
+		status, err := s.Status()
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			return service.StatusStopped, nil
+		}
+		return status, err
+	}
+	return s.Status()
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/joho/godotenv"
+	"github.com/kardianos/service"
 
 	"github.com/snapwatch/snapwatch/internal/config"
 )
@@ -83,5 +86,50 @@ func TestUnitHasTheGivenPaths(t *testing.T) {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("there is no line %s in\n%s", line, text)
 		}
+	}
+}
+
+// fakeService is a service whose status is known.
+type fakeService struct {
+	service.Service
+	platform string
+	status   service.Status
+	err      error
+}
+
+func (f fakeService) Platform() string                { return f.platform }
+func (f fakeService) Status() (service.Status, error) { return f.status, f.err }
+
+// A failing init script means that the service is stopped, or not installed if there is no script. Other service
+// managers report both.
+func TestServiceStatus(t *testing.T) {
+	empty, installed := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(installed, serviceName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	exit, other := &exec.ExitError{}, errors.New("other")
+	for name, test := range map[string]struct {
+		scripts string
+		service fakeService
+		want    service.Status
+		err     error
+	}{
+		"no script": {empty, fakeService{platform: "unix-systemv", err: exit}, 0, service.ErrNotInstalled},
+		"stopped":   {installed, fakeService{platform: "unix-systemv", err: exit}, service.StatusStopped, nil},
+		"running": {
+			installed, fakeService{platform: "linux-rcs", status: service.StatusRunning}, service.StatusRunning, nil,
+		},
+		"another error": {installed, fakeService{platform: "linux-procd", err: other}, 0, other},
+		"systemd": {
+			empty, fakeService{platform: "linux-systemd", status: service.StatusStopped}, service.StatusStopped, nil,
+		},
+		"systemd fails": {empty, fakeService{platform: "linux-systemd", err: exit}, 0, exit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, err := serviceStatus(test.service, test.scripts)
+			if status != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%v, %v", status, err)
+			}
+		})
 	}
 }
