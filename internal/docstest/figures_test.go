@@ -8,10 +8,18 @@ import (
 	"testing"
 )
 
-// figure matches a number, or a range of two, with a unit that measurements have.
-var figure = regexp.MustCompile(
-	`(\d[\d,.]*)(?: (?:µs|ms|%|[KMG]i?B))?(?: to (\d[\d,.]*))?(?: million)? ?` +
-		`(µs|microseconds|ms|%|[KMG]i?B|bytes|posts/s|samples/s|samples a second|process samples)`,
+// units are the units that measurements have.
+const units = `µs|microseconds|ms|%|[KMG]i?B|bytes|posts/s|samples/s|samples a second|process samples`
+
+var (
+	// figure matches a number, or a range of two, with a unit.
+	figure = regexp.MustCompile(
+		`(\d+(?:[.,]\d+)*)(?: (?:µs|ms|%|[KMG]i?B))?(?: to (\d+(?:[.,]\d+)*))? ?((?:million )?(?:` + units + `))`,
+	)
+	// cellNumber matches a number with the letter before it and the word after it, if there are any.
+	cellNumber = regexp.MustCompile(`(\pL?)(\d+(?:[.,]\d+)*)(?: ?([\pL%/]\S*))?`)
+	// headingUnit matches a unit in a heading, as a whole word.
+	headingUnit = regexp.MustCompile(`(?:^|[^\pL\d/])(` + units + `)(?:$|[^\pL/])`)
 )
 
 // source matches a link to a section of the measurements.
@@ -52,7 +60,7 @@ var notMeasured = map[string]map[string]string{
 }
 
 // TestFiguresHaveASource checks each figure of the documents. A link to a section of
-// bench/RESULTS.md in the same block is its source, and the section must contain the figure.
+// bench/RESULTS.md in the same block is its source, and the section must contain the number with the unit.
 // A figure without such a link must be listed above, with the reason.
 func TestFiguresHaveASource(t *testing.T) {
 	t.Parallel()
@@ -82,7 +90,9 @@ func TestFiguresHaveASource(t *testing.T) {
 
 // checkBlock returns what is wrong with the figures of a block. It removes the figures that
 // it finds in known from unused.
-func checkBlock(block string, sections, known map[string]string, unused map[string]bool) []string {
+func checkBlock(
+	block string, sections map[string]measurements, known map[string]string, unused map[string]bool,
+) []string {
 	var problems, cited []string
 	for _, link := range source.FindAllStringSubmatch(block, -1) {
 		if _, ok := sections[link[1]]; !ok {
@@ -102,8 +112,8 @@ func checkBlock(block string, sections, known map[string]string, unused map[stri
 			continue
 		}
 		measured := slices.ContainsFunc(cited, func(section string) bool {
-			return contains(sections[section], match[1], match[3]) &&
-				(match[2] == "" || contains(sections[section], match[2], match[3]))
+			return sections[section].has(match[1], match[3]) &&
+				(match[2] == "" || sections[section].has(match[2], match[3]))
 		})
 		if !measured {
 			problems = append(problems, text+" is not in bench/RESULTS.md#"+strings.Join(cited, " or #"))
@@ -112,24 +122,101 @@ func checkBlock(block string, sections, known map[string]string, unused map[stri
 	return problems
 }
 
-// contains reports whether a section has the number as a whole, and the unit somewhere.
-func contains(section, number, unit string) bool {
-	number = strings.TrimRight(number, ".,")
-	whole := regexp.MustCompile(`(^|[^\d.,])` + regexp.QuoteMeta(number) + `($|[^\d.,]|[.,]\D|[.,]$)`)
-	return whole.MatchString(section) && strings.Contains(section, unit)
+// measurements are the figures of a section, as number and unit: "15.1 MiB".
+type measurements map[string]bool
+
+func (m measurements) add(number, unit string) { m[number+" "+unit] = true }
+
+func (m measurements) has(number, unit string) bool { return m[number+" "+unit] }
+
+// addFigures adds the numbers of a text that have a unit.
+func (m measurements) addFigures(text string) {
+	for _, match := range figure.FindAllStringSubmatch(text, -1) {
+		m.add(match[1], match[3])
+		if match[2] != "" {
+			m.add(match[2], match[3])
+		}
+	}
+}
+
+// addTable adds the figures of a table. A number without a unit has those that the headings of its row and column
+// name. Targets are not measurements.
+func (m measurements) addTable(rows [][]string) {
+	for _, row := range rows {
+		for column, cell := range row {
+			heading := rows[0][min(column, len(rows[0])-1)]
+			if strings.HasPrefix(heading, "target") {
+				continue
+			}
+			m.addFigures(cell)
+			if column == 0 {
+				continue
+			}
+			for _, unit := range append(unitsOf(heading), unitsOf(row[0])...) {
+				for _, number := range bareNumbers(cell) {
+					m.add(number, unit)
+				}
+			}
+		}
+	}
+}
+
+// unitsOf returns the units that a heading names. The unit of a figure in the heading, as in "at 6.7 bytes a sample",
+// is not one of them.
+func unitsOf(heading string) []string {
+	var names []string
+	for _, match := range headingUnit.FindAllStringSubmatch(figure.ReplaceAllString(heading, "#"), -1) {
+		names = append(names, match[1])
+	}
+	return names
+}
+
+// bareNumbers returns the numbers of a cell that neither have a unit nor count something, as in "1 day".
+func bareNumbers(cell string) []string {
+	var numbers []string
+	for _, match := range cellNumber.FindAllStringSubmatch(figure.ReplaceAllString(cell, "#"), -1) {
+		if next := match[3]; match[1] == "" && (next == "" || next == "to" || next == "and" || next == "/") {
+			numbers = append(numbers, match[2])
+		}
+	}
+	return numbers
 }
 
 var code = regexp.MustCompile("`[^`]*`")
 
-// splitSections returns the text of each section of a document, as one line, by the anchor
-// of its heading.
-func splitSections(text string) map[string]string {
-	sections := make(map[string]string)
+// splitSections returns the measurements of each section of a document, by the anchor of its heading.
+func splitSections(text string) map[string]measurements {
+	sections := make(map[string]measurements)
 	for _, section := range strings.Split("\n"+text, "\n## ")[1:] {
 		heading, body, _ := strings.Cut(section, "\n")
-		sections[strings.ReplaceAll(strings.ToLower(heading), " ", "-")] = strings.Join(strings.Fields(body), " ")
+		found := make(measurements)
+		for _, block := range strings.Split(code.ReplaceAllString(body, ""), "\n\n") {
+			block = strings.TrimSpace(strings.ReplaceAll(block, "**", ""))
+			if strings.HasPrefix(block, "|") {
+				found.addTable(splitTable(block))
+			} else {
+				found.addFigures(strings.Join(strings.Fields(block), " "))
+			}
+		}
+		sections[strings.ReplaceAll(strings.ToLower(heading), " ", "-")] = found
 	}
 	return sections
+}
+
+// splitTable returns the cells of a table. The first row is the headings.
+func splitTable(block string) [][]string {
+	var rows [][]string
+	for _, line := range strings.Split(block, "\n") {
+		if strings.HasPrefix(line, "|---") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		rows = append(rows, cells)
+	}
+	return rows
 }
 
 // splitBlocks returns the paragraphs, lists and tables of a document. A table, or an
@@ -150,14 +237,27 @@ func splitBlocks(text string) []string {
 // TestCheckBlockFindsProblems shows that the check above can fail.
 func TestCheckBlockFindsProblems(t *testing.T) {
 	t.Parallel()
-	sections := map[string]string{"the-agent": "| snapwatch-agent | 13.4 µs | 15.1 MiB |\nand 2,500 ms"}
+	sections := splitSections(`
+## The agent
+
+| program | CPU | memory |
+|---|---|---|
+| snapwatch-agent | 13.4 µs | 15.1 MiB |
+| atop | 76.2 µs | 8.4 MiB |
+
+It took 13.4 to 15.7 µs, and 2,500 ms for 300 processes.
+`)
 	known := map[string]string{"64 MiB": "a default"}
 	for _, test := range []struct {
 		name, block string
 		problems    int
 	}{
 		{"a figure with a source", "It takes 13.4 µs ([x](bench/RESULTS.md#the-agent)).", 0},
-		{"a range with a source", "It takes 13.4 to 15.1 MiB ([x](bench/RESULTS.md#the-agent)).", 0},
+		{"a range with a source", "It takes 13.4 to 15.7 µs ([x](bench/RESULTS.md#the-agent)).", 0},
+		{"a range of two cells", "It takes 8.4 to 15.1 MiB ([x](bench/RESULTS.md#the-agent)).", 0},
+		{"a range with the unit of another number", "It takes 13.4 to 15.1 MiB ([x](bench/RESULTS.md#the-agent)).", 1},
+		{"the unit of another cell", "It takes 13.4 MiB or 15.1 µs ([x](bench/RESULTS.md#the-agent)).", 2},
+		{"a number that counts something", "It takes 300 ms ([x](bench/RESULTS.md#the-agent)).", 1},
 		{"a figure of many digits", "It takes 2,500 ms ([x](bench/RESULTS.md#the-agent)).", 0},
 		{"a figure without a source", "It takes 13.4 µs.", 1},
 		{"a different figure", "It takes 21 µs ([x](bench/RESULTS.md#the-agent)).", 1},
@@ -171,6 +271,54 @@ func TestCheckBlockFindsProblems(t *testing.T) {
 	} {
 		if problems := checkBlock(test.block, sections, known, map[string]bool{}); len(problems) != test.problems {
 			t.Errorf("%s: %d problems, expected %d: %q", test.name, len(problems), test.problems, problems)
+		}
+	}
+}
+
+// TestMeasurements checks which figures of a section documents may quote.
+func TestMeasurements(t *testing.T) {
+	t.Parallel()
+	const table = `
+| read | target, ms | p50 / p99, ms | size | rows |
+|---|---|---|---|---|
+| any instant | 25 | 9.2 / 17.5 | 8 MB, once compressed | 314 |
+| last 24 h | 50 | **31.3 to 53.6** (1 day) | 0.2 GB | not run |
+| bytes a sample | ≤ 2 | | 1.49 | 18.99, see below |
+| a day, at 6.7 bytes a sample | | | 35 MB | 4 |
+| p95 of a program | | | 60 to 71 MB; p95 83 | |
+`
+	for _, test := range []struct {
+		name, section, figure string
+		want                  bool
+	}{
+		{"number and unit in a cell", table, "8 MB", true},
+		{"a range in a cell", table, "60 MB", true},
+		{"the unit of the column", table, "9.2 ms", true},
+		{"the second number of a cell", table, "17.5 ms", true},
+		{"a range with the unit of the column", table, "53.6 ms", true},
+		{"the unit of the row", table, "1.49 bytes", true},
+		{"the unit of the row, with a note", table, "18.99 bytes", true},
+		{"a figure in the heading of a row", table, "6.7 bytes", true},
+		{"the unit of another column", table, "314 ms", false},
+		{"the unit of another row", table, "314 bytes", false},
+		{"a different unit in the cell", table, "35 bytes", false},
+		{"the unit of a figure in the heading", table, "4 bytes", false},
+		{"a target", table, "25 ms", false},
+		{"the target of a row with a unit", table, "2 bytes", false},
+		{"a number of days", table, "1 ms", false},
+		{"a number in the heading of a row", table, "24 ms", false},
+		{"a percentile", table, "95 MB", false},
+		{"a unit inside a word", "| programs | CPU |\n|---|---|\n| atop | 7 |", "7 ms", false},
+		{"prose", "It took 15.1 MiB\nof memory.", "15.1 MiB", true},
+		{"a range in prose", "It took 13.4 to 15.7 µs.", "15.7 µs", true},
+		{"millions", "These are 5.2 million process samples.", "5.2 million process samples", true},
+		{"not millions", "These are 5.2 million process samples.", "5.2 process samples", false},
+		{"the unit elsewhere in prose", "18 programs ran. The agent took 15.1 MiB.", "18 MiB", false},
+		{"a paragraph before a table", "All times are in ms.\n\n| a | b |\n|---|---|\n| c | 9.2 |", "9.2 ms", false},
+	} {
+		number, unit, _ := strings.Cut(test.figure, " ")
+		if got := splitSections("## S\n" + test.section)["s"].has(number, unit); got != test.want {
+			t.Errorf("%s: %s is quotable: %v, want %v", test.name, test.figure, got, test.want)
 		}
 	}
 }
