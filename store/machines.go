@@ -83,6 +83,6 @@ func (s *Store) Delete(ctx context.Context, machineID string) error {
 	if tag.RowsAffected() == 0 {
 		return snapshot.ErrNoMachine
 	}
-	s.requestUpkeep()
+	s.requestMaintenance()
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 type metrics struct {
 	refreshSeconds                 prometheus.Histogram
 	partitionsAhead, rollupsBehind prometheus.Gauge
-	upkeepFailures, dropped        prometheus.Counter
+	maintenanceFailures, dropped   prometheus.Counter
 	relationBytes, retention       *prometheus.GaugeVec
 	budgetBytes, oldest            prometheus.Gauge
 }
@@ -27,7 +27,7 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
 	m := &metrics{
-		upkeepFailures: counter(
+		maintenanceFailures: counter(
 			"snapwatch_store_upkeep_failures_total",
 			"Failed rounds of maintenance: partitions, rollups, retention and deletion.",
 		),
@@ -73,7 +73,7 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		m.refreshSeconds,
 		m.partitionsAhead,
 		m.rollupsBehind,
-		m.upkeepFailures,
+		m.maintenanceFailures,
 		m.dropped,
 		m.relationBytes,
 		m.retention,

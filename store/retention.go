@@ -55,7 +55,7 @@ func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error 
 	}
 	s.keep.Store(&keep)
 	s.metrics.setRetention(keep)
-	s.requestUpkeep()
+	s.requestMaintenance()
 	return nil
 }
 

@@ -51,8 +51,8 @@ type Store struct {
 	backend backend.Backend
 	keep    atomic.Pointer[backend.Retention]
 
-	closing sync.Once
-	upkeep  wake.Signal // wakes Maintain for an early round
+	closing     sync.Once
+	maintenance wake.Signal // wakes Maintain for an early round
 }
 
 // ErrVersionMismatch means that the machine's config no longer has the version that a change was for.
@@ -73,7 +73,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, cfg: cfg, logger: logger, upkeep: wake.New(),
+	s := &Store{pool: pool, cfg: cfg, logger: logger, maintenance: wake.New(),
 		metrics: newMetrics(registry, pool),
 		backend: backend.New(cfg.Detection.Profile, pool, logger, cfg.Now())}
 	s.Queries = query.New(

@@ -16,25 +16,25 @@ import (
 const (
 	// refreshInterval is the time between refreshes of the rollups.
 	refreshInterval = time.Minute
-	// upkeepInterval is the time between rounds of maintenance.
-	upkeepInterval = time.Hour
+	// maintenanceInterval is the time between rounds of maintenance.
+	maintenanceInterval = time.Hour
 	// retentionMargin is how much longer rows are kept: reads at the horizon replay the run of changes
 	// that contains it.
 	retentionMargin = snapshot.MaxRunDuration
-	// upkeepBatch is the maximum number of rows that one statement deletes.
-	upkeepBatch = 50_000
+	// deleteBatch is the maximum number of rows that one statement deletes.
+	deleteBatch = 50_000
 )
 
 // Maintain refreshes rollups every minute and does a round of maintenance every hour, until ctx is done.
 // SetRetention and Delete start an early round. Errors are logged, and retried in the next round.
 func (s *Store) Maintain(ctx context.Context) {
-	hourly, minutely := time.NewTicker(upkeepInterval), time.NewTicker(refreshInterval)
+	hourly, minutely := time.NewTicker(maintenanceInterval), time.NewTicker(refreshInterval)
 	defer hourly.Stop()
 	defer minutely.Stop()
 	round := s.MaintainOnce
 	for {
 		if err := round(ctx); err != nil && ctx.Err() == nil {
-			s.metrics.upkeepFailures.Inc()
+			s.metrics.maintenanceFailures.Inc()
 			s.logger.Error("maintenance failed, retrying in the next round", "err", err)
 		}
 		select {
@@ -42,7 +42,7 @@ func (s *Store) Maintain(ctx context.Context) {
 			return
 		case <-hourly.C:
 			round = s.MaintainOnce
-		case <-s.upkeep:
+		case <-s.maintenance:
 			round = s.MaintainOnce
 		case <-minutely.C:
 			round = s.refresh
@@ -50,8 +50,8 @@ func (s *Store) Maintain(ctx context.Context) {
 	}
 }
 
-// requestUpkeep makes Maintain start a round of maintenance now.
-func (s *Store) requestUpkeep() { s.upkeep.Notify() }
+// requestMaintenance makes Maintain start a round of maintenance now.
+func (s *Store) requestMaintenance() { s.maintenance.Notify() }
 
 // MaintainOnce does one round of maintenance: it creates partitions in advance, applies the retention and the
 // disk budget, and deletes the rows of deleted machines.
@@ -193,11 +193,11 @@ func (s *Store) removeSeries(ctx context.Context, relation string, machine int32
 // rows.
 func (s *Store) inBatches(ctx context.Context, what, statement string, arg any) error {
 	for {
-		tag, err := s.pool.Exec(ctx, statement, arg, upkeepBatch)
+		tag, err := s.pool.Exec(ctx, statement, arg, deleteBatch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		if tag.RowsAffected() < upkeepBatch {
+		if tag.RowsAffected() < deleteBatch {
 			return nil
 		}
 	}
