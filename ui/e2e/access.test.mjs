@@ -233,6 +233,7 @@ test("a new token works until it is revoked", async () => {
 test("an administrator tags a machine on its page", async () => {
   const machine = await localMachine(site);
   await page.goto(`${site.url}/machines/${machine}`);
+  await page.getByRole("button", { name: "Settings" }).click();
   await page.getByLabel("Tags", { exact: true }).fill("db web");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved.").waitFor();

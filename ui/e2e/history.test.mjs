@@ -204,7 +204,8 @@ test("charts have ranges, zoom by dragging, select an instant by a click, and gr
   await page.waitForURL((url) => !url.searchParams.has("span"));
 
   // Drag over the last tenth of the chart.
-  const box = await page.locator(".chart .u-over").first().boundingBox();
+  const chart = page.locator(".chart .u-over").first();
+  const box = await chart.boundingBox();
   await page.mouse.move(box.x + box.width * 0.9, box.y + 30);
   await page.mouse.down();
   await page.mouse.move(box.x + box.width * 0.999, box.y + 32, { steps: 6 });
@@ -215,7 +216,8 @@ test("charts have ranges, zoom by dragging, select an instant by a click, and gr
   assert.ok(minutes > 5 && minutes < 7, `${minutes} minutes`);
   assert.equal(zoomed.get("at"), null, "the end of a drag must not select an instant");
 
-  await page.mouse.click(box.x + box.width * 0.98, box.y + 30);
+  const zoomedBox = await chart.boundingBox();
+  await page.mouse.click(zoomedBox.x + zoomedBox.width * 0.98, zoomedBox.y + 30);
   await page.getByText("Past", { exact: true }).waitFor();
   assert.match(page.url(), /at=/);
   await page.goBack();

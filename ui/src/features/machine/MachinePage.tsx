@@ -81,10 +81,14 @@ function MachineView({ machineId }: { machineId: string }) {
           Compare
         </Link>
         <ExportRangeMenu machineId={machineId} window={window} />
-        {machine && admin && <SettingsButton machine={machine} />}
       </MachineHeading>
       <ProgressBar busy={past.busy || chart.loading} />
-      {machine && <MachineFacts machine={machine} uptimeMs={snapshot?.metrics.uptime_ms} />}
+      {machine && (
+        <div className="facts-row">
+          <MachineFacts machine={machine} uptimeMs={snapshot?.metrics.uptime_ms} />
+          {admin && <SettingsButton machine={machine} />}
+        </div>
+      )}
       <MachineNotices
         machine={machine}
         isLive={isLive}
