@@ -111,7 +111,7 @@ test-fuzz:
 	@mkdir -p bin
 	@for target in $(FUZZ); do \
 		echo "fuzzing $$target for 2 s"; \
-		go test -trimpath ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 2s >bin/fuzz.log 2>&1 \
+		go test -trimpath ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 2s -parallel 1 >bin/fuzz.log 2>&1 \
 			|| { cat bin/fuzz.log; exit 1; }; \
 	done
 
