@@ -110,7 +110,8 @@ func New(cfg Config, parts Parts) *API {
 	a.engine.HandleMethodNotAllowed = true
 	a.trustProxies()
 	observe := newRequestMetrics(parts.Registry).observe
-	a.engine.Use(a.addRequestInfo, observe, a.recoverPanic, a.checkHostAndOrigin, a.authorize)
+	a.engine.Use(a.addRequestInfo, observe, a.recoverPanic, a.checkHostAndOrigin,
+		a.refuseInvalidParameters, a.authorize, a.refuseInvalidBody)
 	a.registerOperations()
 	a.mountHandlers(parts)
 	a.handler = compress(a.engine)

@@ -3,6 +3,7 @@ package broadcaster
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -130,6 +131,10 @@ func decodeRequest(data []byte) (LiveRequest, error) {
 	if request.MachineID == "" || len(request.MachineID) > snapshot.MaxMachineIDBytes {
 		request.MachineID = ""
 		return request, fmt.Errorf("machine_id must be 1 to %d bytes long", snapshot.MaxMachineIDBytes)
+	}
+	if strings.Contains(request.MachineID, "\x00") {
+		request.MachineID = ""
+		return request, errors.New("machine_id must not contain NUL characters")
 	}
 	return request, nil
 }

@@ -1,6 +1,7 @@
 package broadcaster
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -14,6 +15,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		`{"action":"subscribe"}`,
 		`[]`,
 		`{"action":1}`,
+		`{"action":"subscribe","machine_id":"a\u0000b"}`,
 		`{"a":{"b":[[[[`,
 	} {
 		f.Add([]byte(seed))
@@ -24,7 +26,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			return
 		}
 		if request.Action != "subscribe" && request.Action != "unsubscribe" || request.MachineID == "" ||
-			len(request.MachineID) > snapshot.MaxMachineIDBytes {
+			len(request.MachineID) > snapshot.MaxMachineIDBytes || strings.Contains(request.MachineID, "\x00") {
 			t.Errorf("%q was accepted as %+v", data, request)
 		}
 	})

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"github.com/snapwatch/snapwatch/internal/problem"
+)
+
+// PostgreSQL cannot store invalid UTF-8 or a NUL character. The following middlewares refuse requests that contain them.
+// ingest validates its bodies itself.
+
+// refuseInvalidParameters is the middleware that checks the parameters in the path and the query.
+func (a *API) refuseInvalidParameters(c *gin.Context) {
+	for _, param := range c.Params {
+		if !isStorable(param.Value) {
+			a.abort(c, invalidText(param.Key))
+			return
+		}
+	}
+	for name, values := range c.Request.URL.Query() {
+		if !isStorable(name) || !isStorable(strings.Join(values, "")) {
+			a.abort(c, invalidText(withoutNUL(name)))
+			return
+		}
+	}
+}
+
+// refuseInvalidBody is the middleware that checks the texts of a JSON body. JSON with invalid UTF-8 is refused when it is
+// decoded.
+func (a *API) refuseInvalidBody(c *gin.Context) {
+	if c.Request.Body == nil || c.FullPath() == ingestPath {
+		return
+	}
+	// A longer body is refused later.
+	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxSmallBody))
+	c.Request.Body = readCloser{io.MultiReader(bytes.NewReader(body), c.Request.Body), c.Request.Body}
+	if err != nil || !bytes.Contains(body, []byte(`\u0000`)) {
+		return
+	}
+	var parsed any
+	if err := jsonv2.Unmarshal(body, &parsed); err != nil {
+		return // refused later
+	}
+	if field, found := fieldWithNUL("", parsed); found {
+		a.abort(c, invalidText(field))
+	}
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+func isStorable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
+
+func withoutNUL(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
+}
+
+func invalidText(field string) *problem.Problem {
+	return invalidField(field, "must be valid UTF-8 without NUL characters")
+}
+
+// fieldWithNUL returns the path of a text with a NUL character in a JSON value, for example tags[2].
+func fieldWithNUL(path string, value any) (field string, found bool) {
+	switch value := value.(type) {
+	case string:
+		return path, strings.Contains(value, "\x00")
+	case []any:
+		for i, one := range value {
+			if field, found = fieldWithNUL(fmt.Sprintf("%s[%d]", path, i), one); found {
+				return field, true
+			}
+		}
+	case map[string]any:
+		for name, one := range value {
+			inner := strings.TrimPrefix(path+"."+withoutNUL(name), ".")
+			if field, found = fieldWithNUL(inner, one); found || strings.Contains(name, "\x00") {
+				return cmp.Or(field, inner), true
+			}
+		}
+	}
+	return "", false
+}

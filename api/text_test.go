@@ -1,0 +1,35 @@
+package api_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/snapwatch/snapwatch/api"
+)
+
+// Text that PostgreSQL cannot store is refused in every place, with the name of the field.
+func TestInvalidText(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	for _, test := range []struct{ method, path, body, field string }{
+		{http.MethodPost, "/api/v1/auth/login", `{"name": "a\u0000b", "password": "x"}`, "name"},
+		{http.MethodPost, "/api/v1/auth/login", `{"name": "alice", "password": "\u0000"}`, "password"},
+		{http.MethodPost, "/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["a", "\u0000"]}`, "tags[1]"},
+		{http.MethodPost, "/api/v1/tokens", `{"a\u0000b": "ci"}`, "ab"},
+		{http.MethodGet, "/api/v1/machines/a%00b", "", "machine_id"},
+		{http.MethodGet, "/api/v1/machines/a%ffb", "", "machine_id"},
+		{http.MethodPatch, "/api/v1/machines/m%00", `{"enabled": false}`, "machine_id"},
+		{http.MethodGet, "/api/v1/processes?name=a%00b&time=2026-11-23T03:12:00Z", "", "name"},
+		{http.MethodGet, "/api/v1/processes?name=%ff&time=2026-11-23T03:12:00Z", "", "name"},
+		{http.MethodGet, "/api/v1/audit?actor=%00", "", "actor"},
+		{http.MethodGet, "/api/v1/tokens?machine_id=%c3%28", "", "machine_id"},
+		{http.MethodGet, "/api/v1/audit?%00=1", "", ""},
+		{http.MethodGet, "/api/v1/users/%00", "", "name"},
+	} {
+		response := s.do(test.method, test.path, test.body)
+		p := response.problem(t)
+		if response.status != http.StatusUnprocessableEntity || p.Field != test.field {
+			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, response.status, response.text)
+		}
+	}
+}
