@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -20,10 +21,11 @@ func TimeOf(t time.Time) Time {
 	return Time(t.UnixMilli())
 }
 
-// ParseTime parses an RFC 3339 time and truncates it to the millisecond.
+// ParseTime parses an RFC 3339 time and truncates it to the millisecond. T and Z may be lower-case. It refuses leap
+// seconds, which Time cannot represent.
 func ParseTime(s string) (Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(s))
+	if _, offset := t.Zone(); err != nil || offset <= -24*60*60 || offset >= 24*60*60 {
 		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-11-23T03:12:00.123Z", clip(s, 64))
 	}
 	return Time(t.UnixMilli()), nil
