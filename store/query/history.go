@@ -44,8 +44,8 @@ type ProcessLifetime struct {
 	Identities []IdentityVersion
 }
 
-// ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the last process with that
-// pid.
+// ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the process with that pid that started
+// last, even if the data of an earlier one arrived later.
 func (q *Queries) ProcessLifetime(
 	ctx context.Context, machineID string, pid int32, startedAt snapshot.Time,
 ) (*ProcessLifetime, error) {
@@ -56,7 +56,8 @@ func (q *Queries) ProcessLifetime(
 	rows, err := q.pool.Query(ctx, `
 		SELECT id, started_at, `+schema.IdentityColumns+` FROM processes
 		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM CASE WHEN $3::timestamptz IS NOT NULL THEN $3
-			ELSE (SELECT started_at FROM processes WHERE machine = $1 AND pid = $2 ORDER BY id DESC LIMIT 1) END
+			ELSE (SELECT started_at FROM processes WHERE machine = $1 AND pid = $2
+				ORDER BY started_at DESC NULLS LAST LIMIT 1) END
 		ORDER BY id DESC`, machine, pid, schema.NullTime(startedAt))
 	if err != nil {
 		return nil, fmt.Errorf("look up a process: %w", err)
