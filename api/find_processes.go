@@ -14,7 +14,7 @@ type findProcessesInput struct {
 	TimeWindow
 	Time    string `query:"time" format:"date-time" doc:"Search at this time instead of in a window"`
 	Name    string `query:"name" maxLength:"255" doc:"Exact name of the processes"`
-	Command string `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line"`
+	Command string `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves"`
 	Text    string `query:"text" maxLength:"1000" doc:"Part of the name or of the command line, or a pattern as in command"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Maximum number of machines on a page"`
 	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,10 +23,36 @@ type Match struct {
 	// Name is the whole name.
 	Name string
 	// Command is a part of the command line, ignoring case. If it contains the wildcards * (any text) or
-	// ? (any character), it must match the whole command line.
+	// ? (any character), it must match the whole command line. [*] and [?] are the characters
+	// themselves.
 	Command string
 	// Text matches the name or the command line, with the rules of Command.
 	Text string
+}
+
+// patternCharacter is a character of a pattern, or one of the wildcards * and ?.
+type patternCharacter struct {
+	character rune
+	wildcard  bool
+}
+
+// parsePattern splits a pattern, in lower case. [*] and [?] are the characters themselves, as in a shell. A backslash has
+// no meaning, because it is common in the paths of Windows. wildcards is whether the pattern has any.
+func parsePattern(text string) (pattern []patternCharacter, wildcards bool) {
+	rest := strings.ToLower(text)
+	for rest != "" {
+		if strings.HasPrefix(rest, "[*]") || strings.HasPrefix(rest, "[?]") {
+			pattern = append(pattern, patternCharacter{character: rune(rest[1])})
+			rest = rest[len("[*]"):]
+			continue
+		}
+		character, size := utf8.DecodeRuneInString(rest)
+		wildcard := character == '*' || character == '?'
+		pattern = append(pattern, patternCharacter{character, wildcard})
+		wildcards = wildcards || wildcard
+		rest = rest[size:]
+	}
+	return pattern, wildcards
 }
 
 // like returns a lower-case pattern for LIKE, "" for an empty text.
@@ -33,11 +60,25 @@ func like(text string) string {
 	if text == "" {
 		return ""
 	}
-	pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`, `?`, `_`).Replace(strings.ToLower(text))
-	if !strings.ContainsAny(text, "*?") {
-		pattern = "%" + pattern + "%"
+	pattern, wildcards := parsePattern(text)
+	var b strings.Builder
+	for _, c := range pattern {
+		switch {
+		case c.wildcard && c.character == '*':
+			b.WriteByte('%')
+		case c.wildcard:
+			b.WriteByte('_')
+		case strings.ContainsRune(`\%_`, c.character):
+			b.WriteByte('\\')
+			b.WriteRune(c.character)
+		default:
+			b.WriteRune(c.character)
+		}
 	}
-	return pattern
+	if !wildcards {
+		return "%" + b.String() + "%"
+	}
+	return b.String()
 }
 
 // args returns the parameters of matches, followed by others.
@@ -188,15 +229,22 @@ func (m Match) matcher() func(*snapshot.Identity) bool {
 }
 
 // textMatcher returns a function that matches lower-case text like LIKE does with the pattern of like.
-func textMatcher(pattern string) func(text string) bool {
-	pattern = strings.ToLower(pattern)
-	if !strings.ContainsAny(pattern, "*?") {
-		return func(text string) bool { return strings.Contains(text, pattern) }
+func textMatcher(text string) func(text string) bool {
+	pattern, wildcards := parsePattern(text)
+	var b strings.Builder
+	for _, c := range pattern {
+		if wildcards && !c.wildcard && strings.ContainsRune(`\*?[`, c.character) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(c.character)
+	}
+	if !wildcards {
+		return func(text string) bool { return strings.Contains(text, b.String()) }
 	}
 	// In path.Match, no wildcard matches a slash, so slashes are replaced by NUL, which no command line contains.
-	pattern = strings.NewReplacer(`\`, `\\`, "[", `\[`, "/", "\x00").Replace(pattern)
+	glob := strings.ReplaceAll(b.String(), "/", "\x00")
 	return func(text string) bool {
-		matched, err := path.Match(pattern, strings.ReplaceAll(text, "/", "\x00"))
+		matched, err := path.Match(glob, strings.ReplaceAll(text, "/", "\x00"))
 		return err == nil && matched
 	}
 }

@@ -60,6 +60,18 @@ func TestPlanWindow(t *testing.T) {
 	}
 }
 
+// The pattern of LIKE matches what the matcher in memory matches; see also testFleetSearch.
+func TestLike(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "NGINX": "%nginx%", "a_b%": `%a\_b\%%`, "*.so": "%.so", "a?c": "a_c",
+		"[*]": "%*%", "a[?]*": "a?%", "[a]": "%[a]%", `\server`: `%\\server%`, `\`: `%\\%`,
+	} {
+		if got := like(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestMatchInMemory(t *testing.T) {
 	for _, test := range []struct {
 		command, text string
@@ -81,7 +93,13 @@ func TestMatchInMemory(t *testing.T) {
 		{"a?c*", "a/cd", true},
 		{"[ab]*", "[ab]c", true},
 		{"[ab]*", "a", false},
-		{`\*`, `\a`, true},
+		{`C:\Windows\*`, `C:\Windows\System32`, true},
+		{"[*]", "a * b", true},
+		{"[*]", "ab", false},
+		{"what[?]", "what?", true},
+		{"what[?]", "whatever", false},
+		{"*[*]*", "a*b", true},
+		{"*[*]*", "ab", false},
 		{"*日?", "/usr/日本", true},
 	} {
 		match := Match{Command: test.command}.matcher()
