@@ -42,6 +42,18 @@ type MachineDiff struct {
 	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
 	Grew    []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort, or any CPU time"`
 	Shrank  []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort"`
+	// Totals are the lengths of the lists without the limit.
+	Totals    DiffTotals `json:"totals" doc:"Number of processes of each kind, with those beyond limit"`
+	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit"`
+}
+
+// DiffTotals is the number of processes of each kind of change.
+type DiffTotals struct {
+	Started int `json:"started"`
+	Ended   int `json:"ended"`
+	Passed  int `json:"passed"`
+	Grew    int `json:"grew"`
+	Shrank  int `json:"shrank"`
 }
 
 func (a *API) registerDiff() {
@@ -95,6 +107,13 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 			return cmp.Or(cmp.Compare(y.magnitude(sort), x.magnitude(sort)),
 				cmp.Compare(x.PID, y.PID), cmp.Compare(x.StartedAt, y.StartedAt))
 		})
+	}
+	view.Totals = DiffTotals{
+		Started: len(view.Started), Ended: len(view.Ended), Passed: len(view.Passed),
+		Grew: len(view.Grew), Shrank: len(view.Shrank),
+	}
+	for _, list := range lists {
+		view.Truncated = view.Truncated || len(*list) > limit
 		*list = (*list)[:min(len(*list), limit)]
 	}
 	return view

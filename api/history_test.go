@@ -136,6 +136,19 @@ func testHistory(t *testing.T, s *testServer) {
 				t.Error("the list is not sorted")
 			}
 		}
+		path := fmt.Sprintf("/api/v1/machines/m/diff?from=%s&to=%s", first, last)
+		all := decode[api.MachineDiff](t, s.do(http.MethodGet, path, ""))
+		lengths := api.DiffTotals{
+			Started: len(all.Started), Ended: len(all.Ended), Passed: len(all.Passed),
+			Grew: len(all.Grew), Shrank: len(all.Shrank),
+		}
+		if all.Truncated || all.Totals != lengths {
+			t.Errorf("totals %+v of %+v, truncated: %t", all.Totals, lengths, all.Truncated)
+		}
+		cut := decode[api.MachineDiff](t, s.do(http.MethodGet, path+"&limit=1", ""))
+		if !cut.Truncated || cut.Totals != all.Totals || len(cut.Grew) > 1 || len(cut.Shrank) > 1 {
+			t.Errorf("with limit 1: %+v, truncated: %t", cut.Totals, cut.Truncated)
+		}
 	})
 	t.Run("fleet", func(t *testing.T) {
 		name := series.Expected[30][2].Name

@@ -72,7 +72,7 @@ export const diffQuery = (machineId: string, from: string, to: string) =>
     staleTime: Number.POSITIVE_INFINITY,
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
-      const params = { path: { machine_id: machineId }, query: { from, to, sort: "cpu" as const } };
+      const params = { path: { machine_id: machineId }, query: { from, to, sort: "cpu" as const, limit: 10_000 } };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}/diff", { params, signal }));
     },
   });

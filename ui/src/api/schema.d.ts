@@ -1090,6 +1090,18 @@ export interface components {
             /** @description What is wrong with the field */
             message: string;
         };
+        DiffTotals: {
+            /** Format: int64 */
+            ended: number;
+            /** Format: int64 */
+            grew: number;
+            /** Format: int64 */
+            passed: number;
+            /** Format: int64 */
+            shrank: number;
+            /** Format: int64 */
+            started: number;
+        };
         Disk: {
             device?: string;
             mount: string;
@@ -1314,6 +1326,10 @@ export interface components {
             started: components["schemas"]["ProcessChangeView"][];
             /** @description Snapshot at to, without processes */
             to: components["schemas"]["SnapshotView"];
+            /** @description Number of processes of each kind, with those beyond limit */
+            totals: components["schemas"]["DiffTotals"];
+            /** @description Whether a list has only the first processes, because of limit */
+            truncated: boolean;
         };
         MachineList: {
             /** @description Cursor of the next page; null on the last page */
@@ -3609,7 +3625,7 @@ export interface operations {
                 time?: string;
                 /** @description Exact name of the processes */
                 name?: string;
-                /** @description Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line */
+                /** @description Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves */
                 command?: string;
                 /** @description Part of the name or of the command line, or a pattern as in command */
                 text?: string;

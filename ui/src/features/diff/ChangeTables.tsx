@@ -12,17 +12,19 @@ const initialRows = 20;
 interface SectionProps {
   title: string;
   count: number;
+  /** The number of processes if the server has sent only the first ones. */
+  total?: number | undefined;
   /** Renders this many rows. */
   children: (limit: number) => ReactNode;
 }
 
-function Section({ title, count, children }: SectionProps) {
+function Section({ title, count, total = count, children }: SectionProps) {
   const [all, setAll] = useState(false);
   return (
     <section aria-label={title} className="diff-list">
       <div className="heading">
         <h2>{title}</h2>
-        <span className="quiet">{count}</span>
+        <span className="quiet">{total > count ? `${number(count)} of ${number(total)}` : count}</span>
       </div>
       <ScrollRegion label={`${title}: list`}>{children(all ? count : initialRows)}</ScrollRegion>
       {count > initialRows && (
@@ -111,12 +113,13 @@ interface ShortLivedTableProps {
   machineId: string;
   to: string;
   processes: (ProcessIdentity & { cpu_ms: number | null })[];
+  total?: number | undefined;
 }
 
 /** Lists the processes that started and ended between the two instants. */
-export function ShortLivedTable({ title, machineId, to, processes }: ShortLivedTableProps) {
+export function ShortLivedTable({ title, machineId, to, processes, total }: ShortLivedTableProps) {
   return (
-    <Section title={title} count={processes.length}>
+    <Section title={title} count={processes.length} total={total}>
       {(limit) => (
         <table className="diff">
           <TableHead columns={[...processColumns, ...numberColumns(["CPU time"])]} />

@@ -124,7 +124,13 @@ function Diff({ machineId }: { machineId: string }) {
           />
         ))}
       {shortLived.length > 0 && (
-        <ShortLivedTable title="Started and ended in between" machineId={machineId} to={end} processes={shortLived} />
+        <ShortLivedTable
+          title="Started and ended in between"
+          machineId={machineId}
+          to={end}
+          processes={shortLived}
+          total={between.data?.totals.passed}
+        />
       )}
     </main>
   );
