@@ -14,8 +14,8 @@ import (
 	"github.com/snapwatch/snapwatch/internal/problem"
 )
 
-// PostgreSQL cannot store invalid UTF-8 or a NUL character. The following middlewares refuse requests that contain them.
-// ingest validates its bodies itself.
+// PostgreSQL cannot store invalid UTF-8 or a NUL character. The following middlewares refuse requests that contain
+// them. ingest validates its bodies itself.
 
 // refuseInvalidParameters is the middleware that checks the parameters in the path and the query.
 func (a *API) refuseInvalidParameters(c *gin.Context) {
@@ -33,8 +33,8 @@ func (a *API) refuseInvalidParameters(c *gin.Context) {
 	}
 }
 
-// refuseInvalidBody is the middleware that checks the texts of a JSON body. JSON with invalid UTF-8 is refused when it is
-// decoded.
+// refuseInvalidBody is the middleware that checks the texts of a JSON body. JSON with invalid UTF-8 is refused when it
+// is decoded.
 func (a *API) refuseInvalidBody(c *gin.Context) {
 	if c.Request.Body == nil || c.FullPath() == ingestPath {
 		return

@@ -36,8 +36,8 @@ type patternCharacter struct {
 	wildcard  bool
 }
 
-// parsePattern splits a pattern, in lower case. [*] and [?] are the characters themselves, as in a shell. A backslash has
-// no meaning, because it is common in the paths of Windows. wildcards is whether the pattern has any.
+// parsePattern splits a pattern, in lower case. [*] and [?] are the characters themselves, as in a shell. A backslash
+// has no meaning, because it is common in the paths of Windows. wildcards is whether the pattern has any.
 func parsePattern(text string) (pattern []patternCharacter, wildcards bool) {
 	rest := strings.ToLower(text)
 	for rest != "" {

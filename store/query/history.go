@@ -44,8 +44,8 @@ type ProcessLifetime struct {
 	Identities []IdentityVersion
 }
 
-// ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the process with that pid that started
-// last, even if the data of an earlier one arrived later.
+// ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the process with that pid that
+// started last, even if the data of an earlier one arrived later.
 func (q *Queries) ProcessLifetime(
 	ctx context.Context, machineID string, pid int32, startedAt snapshot.Time,
 ) (*ProcessLifetime, error) {
