@@ -143,9 +143,10 @@ func (l *live) waitForMetric(t *testing.T, name string, value float64) {
 	})
 }
 
-// series returns n snapshots of a machine, one a second, that began an hour ago.
+// series returns n snapshots of a machine, one a second, from the start of the previous hour on.
 func series(machine *snapshottest.Machine, n, fullEvery int) []snapshot.Snapshot {
-	return machine.Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), n, time.Second, fullEvery).Snapshots
+	begin := snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Hour))
+	return machine.Series(begin, n, time.Second, fullEvery).Snapshots
 }
 
 // write commits the snapshots [from, to) of the series for a machine.

@@ -123,7 +123,7 @@ func encode(t testing.TB, machineID string, snapshots ...snapshot.Snapshot) []by
 
 func series(seed uint64, n int) []snapshot.Snapshot {
 	return snapshottest.NewMachine(seed, 20).
-		Series(snapshot.TimeOf(time.Now().Add(-time.Hour)), n, time.Second, n).
+		Series(snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Hour)), n, time.Second, n).
 		Snapshots
 }
 
