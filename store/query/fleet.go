@@ -223,8 +223,11 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 func (m Match) matcher() func(*snapshot.Identity) bool {
 	command, text := textMatcher(m.Command), textMatcher(m.Text)
 	return func(id *snapshot.Identity) bool {
+		if m.Name != "" && id.Name != m.Name {
+			return false
+		}
 		line := strings.ToLower(id.CommandLine)
-		return (m.Name == "" || id.Name == m.Name) && command(line) && (text(line) || text(strings.ToLower(id.Name)))
+		return command(line) && (text(line) || text(strings.ToLower(id.Name)))
 	}
 }
 
