@@ -26,6 +26,7 @@ type SnapshotView struct {
 	MachineSnapshot snapshot.MachineSnapshot `json:"machine_snapshot" doc:"System metrics"`
 	Processes       []snapshot.Process       `json:"processes,omitzero" required:"false" nullable:"false" doc:"With include_processes: every process, by PID"`
 	ProcessTree     []*snapshot.Node         `json:"process_tree,omitzero" required:"false" nullable:"false" doc:"With process_tree: every process, nested under its parent"`
+	Ended           *snapshot.EndedProcesses `json:"ended,omitempty" doc:"With processes: the processes that ended in the interval, whatever their names. They are not in the list"`
 }
 
 // ProcessOptions holds the query parameters that select the processes of a snapshot.
@@ -46,9 +47,9 @@ func (o *ProcessOptions) snapshotView(state *snapshot.State, includeProcesses bo
 	excluded := func(p snapshot.Process) bool { return slices.Contains(o.Exclude, p.Name) }
 	switch {
 	case o.ProcessTree:
-		view.ProcessTree = snapshot.Prune(snapshot.Tree(state.Processes), o.Exclude)
+		view.ProcessTree, view.Ended = snapshot.Prune(snapshot.Tree(state.Processes), o.Exclude), state.Ended
 	case includeProcesses:
-		view.Processes = slices.DeleteFunc(state.Processes, excluded)
+		view.Processes, view.Ended = slices.DeleteFunc(state.Processes, excluded), state.Ended
 	}
 	return view
 }

@@ -2,6 +2,7 @@ package broadcaster_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 
 	"github.com/snapwatch/snapwatch/broadcaster"
@@ -15,6 +16,7 @@ type replica struct {
 	replay snapshot.Replay
 	at     snapshot.Time // of the newest snapshot received
 	fulls  int           // full lists received
+	ended  *snapshot.EndedProcesses
 }
 
 // subscribe subscribes to a machine's changes and waits for the confirmation.
@@ -51,7 +53,7 @@ func (r *replica) receiveNext() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		r.at = content.Timestamp
+		r.at, r.ended = content.Timestamp, content.Ended
 		return
 	}
 }
@@ -65,6 +67,9 @@ func (r *replica) compareWithStore(l *live, machineID string) {
 	}
 	if diff := snapshottest.Diff(r.replay.Processes(), state.Processes); diff != "" {
 		r.t.Fatalf("at %s: %s", r.at, diff)
+	}
+	if r.ended == nil || !reflect.DeepEqual(r.ended, state.Ended) {
+		r.t.Fatalf("at %s: %+v ended, want %+v", r.at, r.ended, state.Ended)
 	}
 }
 

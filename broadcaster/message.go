@@ -34,6 +34,7 @@ type LiveContent struct {
 
 	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"Time of the snapshot"`
 	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"System metrics"`
+	Ended           *snapshot.EndedProcesses  `json:"ended,omitempty" doc:"The processes that ended in the interval"`
 
 	// Fields of a snapshot_message.
 
@@ -63,6 +64,7 @@ func encodeSnapshot(state *snapshot.State) ([]byte, error) {
 		MachineID:       state.MachineID,
 		Timestamp:       state.Timestamp,
 		MachineSnapshot: &state.Machine,
+		Ended:           state.Ended,
 		ProcessTree:     snapshot.Tree(state.Processes),
 	}})
 }
@@ -80,6 +82,7 @@ func encodeChanges(
 		MachineID:       state.MachineID,
 		Timestamp:       state.Timestamp,
 		MachineSnapshot: &state.Machine,
+		Ended:           state.Ended,
 		Kind:            kind,
 		Previous:        previous,
 		IntervalMS:      state.IntervalMS,

@@ -87,10 +87,31 @@ type State struct {
 	Machine    MachineSnapshot
 	// Processes is ordered by pid and start time. It is nil if it was not requested.
 	Processes []Process
+	// Ended is about the processes that ended in the interval. It is nil if Processes is.
+	Ended *EndedProcesses
 }
 
-// DeriveCPUUsage computes the CPU usage of every process from its CPU time.
+// EndedProcesses is the sum of the processes that ended in the interval of a snapshot. They are not in its process
+// list, but a part of its CPU usage is theirs.
+type EndedProcesses struct {
+	Processes int64    `json:"processes" doc:"Number of processes that ended in the interval"`
+	CPUMS     int64    `json:"cpu_ms" doc:"CPU time that they used in the interval, in milliseconds"`
+	CPUUsage  *float64 `json:"cpu_usage" doc:"Percent of one core over the interval"`
+}
+
+// Add adds a process that ended, with its last values. An unknown CPU time adds nothing.
+func (e *EndedProcesses) Add(last *Values) {
+	e.Processes++
+	if last.CPUMS != nil {
+		e.CPUMS += *last.CPUMS
+	}
+}
+
+// DeriveCPUUsage computes the CPU usage of every process, and of the ended ones, from their CPU times.
 func (s *State) DeriveCPUUsage() {
+	if s.Ended != nil {
+		s.Ended.CPUUsage = CPUUsage(&s.Ended.CPUMS, s.IntervalMS)
+	}
 	for i := range s.Processes {
 		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUMS, s.IntervalMS)
 	}

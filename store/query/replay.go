@@ -108,6 +108,22 @@ func replay(instants []instant, samples []sample, identities map[int64]identityR
 	return lists
 }
 
+// ended returns the sum of the processes that ended in the interval of each instant.
+func ended(instants []instant, samples []sample) []snapshot.EndedProcesses {
+	sums := make([]snapshot.EndedProcesses, len(instants))
+	i := 0
+	for k := range samples {
+		one := &samples[k]
+		for i < len(instants) && instants[i].ts < one.ts {
+			i++
+		}
+		if i < len(instants) && instants[i].ts == one.ts && schema.IsGone(one.values.State) {
+			sums[i].Add(&one.values)
+		}
+	}
+	return sums
+}
+
 // apply applies one sample to the list.
 func apply(list *snapshot.Replay, one sample, identities map[int64]identityRow) {
 	process := identities[one.process]

@@ -167,9 +167,9 @@ func (q *Queries) complete(
 	if err != nil {
 		return nil, err
 	}
-	lists := replay(instants, samples, identities)
+	lists, sums := replay(instants, samples, identities), ended(instants, samples)
 	for i := range states {
-		states[i].Processes = lists[i]
+		states[i].Processes, states[i].Ended = lists[i], &sums[i]
 		states[i].DeriveCPUUsage()
 	}
 	return states, nil

@@ -179,3 +179,64 @@ func BenchmarkAt(b *testing.B) {
 		}
 	}
 }
+
+func TestEndedProcessesOfAnInstant(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, testEndedProcessesOfAnInstant)
+}
+
+// The processes that ended in an interval are in no list, but a part of the CPU usage is theirs.
+func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
+	start := storetest.Recent()
+	at := func(seconds int) snapshot.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	listed := func(pid int32, state string, cpuMS int64) snapshot.ProcessSample {
+		return snapshot.ProcessSample{
+			PID: pid, StartedAt: start, PPID: new(int32), Name: "p", State: state, CPUMS: &cpuMS,
+		}
+	}
+	changes := func(seconds int) snapshot.Snapshot {
+		return snapshot.Snapshot{
+			Timestamp: at(seconds), Kind: snapshot.KindChanges, Previous: at(seconds - 10), IntervalMS: 10_000,
+		}
+	}
+	full := snapshot.Snapshot{Timestamp: at(0), Kind: snapshot.KindFull, IntervalMS: 10_000}
+	for pid := range int32(4) {
+		full.Processes = append(full.Processes, listed(pid+1, "S", 50))
+	}
+	first, second, third := changes(10), changes(20), changes(30)
+	first.Processes = []snapshot.ProcessSample{ // one was listed, the other lived only between the snapshots
+		{PID: 2, StartedAt: start, State: snapshot.StateEnded, CPUMS: new(int64(400))},
+		listed(9, snapshot.StateEnded, 580),
+	}
+	first.Exited = []snapshot.ProcessKey{{PID: 3, StartedAt: start}} // used nothing
+	third.Kind, third.Previous = snapshot.KindFull, 0
+	third.Processes = []snapshot.ProcessSample{listed(1, "S", 0), listed(4, snapshot.StateEnded, 20)}
+	storetest.Write(t, s, "ended", full, first, second, third)
+
+	want := []struct {
+		processes, cpuMS int64
+		usage            float64
+		listed           int
+	}{{0, 0, 0, 4}, {3, 980, 9.8, 2}, {0, 0, 0, 2}, {1, 20, 0.2, 1}}
+	states, _, err := s.Snapshots(t.Context(), "ended", query.Range{From: at(0), To: at(30), Limit: 9, Processes: true})
+	if err != nil || len(states) != len(want) {
+		t.Fatalf("%d states, %v", len(states), err)
+	}
+	for i, w := range want {
+		one, err := s.At(t.Context(), "ended", at(10*i), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, state := range []*snapshot.State{&states[i], one} {
+			got := state.Ended
+			if got == nil || got.CPUUsage == nil || got.Processes != w.processes || got.CPUMS != w.cpuMS ||
+				*got.CPUUsage != w.usage || len(state.Processes) != w.listed {
+				t.Errorf("after %d s: %+v with %d processes, want %+v", 10*i, got, len(state.Processes), w)
+			}
+		}
+	}
+	if state, err := s.At(t.Context(), "ended", at(10), false); err != nil || state.Ended != nil {
+		t.Errorf("without processes: %+v, %v", state, err)
+	}
+}

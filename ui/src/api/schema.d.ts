@@ -1126,6 +1126,23 @@ export interface components {
              */
             write_bytes?: number | null;
         };
+        EndedProcesses: {
+            /**
+             * Format: int64
+             * @description CPU time that they used in the interval, in milliseconds
+             */
+            cpu_ms: number;
+            /**
+             * Format: double
+             * @description Percent of one core over the interval
+             */
+            cpu_usage: number | null;
+            /**
+             * Format: int64
+             * @description Number of processes that ended in the interval
+             */
+            processes: number;
+        };
         EnrolInputBody: {
             /** @description Enrolment key */
             key: string;
@@ -1218,6 +1235,8 @@ export interface components {
             code?: string;
             /** @description error: the message, for people */
             detail?: string;
+            /** @description The processes that ended in the interval */
+            ended?: components["schemas"]["EndedProcesses"];
             /** @description Exited processes */
             exited?: components["schemas"]["ProcessKey"][];
             /**
@@ -2109,6 +2128,8 @@ export interface components {
             results: components["schemas"]["SnapshotView"][];
         };
         SnapshotView: {
+            /** @description With processes: the processes that ended in the interval, whatever their names. They are not in the list */
+            ended?: components["schemas"]["EndedProcesses"];
             /**
              * Format: int64
              * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds
