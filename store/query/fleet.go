@@ -36,10 +36,10 @@ type patternCharacter struct {
 	wildcard  bool
 }
 
-// parsePattern splits a pattern, in lower case. [*] and [?] are the characters themselves, as in a shell. A backslash
-// has no meaning, because it is common in the paths of Windows. wildcards is whether the pattern has any.
+// parsePattern splits a pattern, with its case folded. [*] and [?] are the characters themselves, as in a shell. A
+// backslash has no meaning, because it is common in the paths of Windows. wildcards is whether the pattern has any.
 func parsePattern(text string) (pattern []patternCharacter, wildcards bool) {
-	rest := strings.ToLower(text)
+	rest := foldCase(text)
 	for rest != "" {
 		if strings.HasPrefix(rest, "[*]") || strings.HasPrefix(rest, "[?]") {
 			pattern = append(pattern, patternCharacter{character: rune(rest[1])})
@@ -55,18 +55,16 @@ func parsePattern(text string) (pattern []patternCharacter, wildcards bool) {
 	return pattern, wildcards
 }
 
-// like returns a lower-case pattern for LIKE, "" for an empty text.
-func like(text string) string {
-	if text == "" {
-		return ""
-	}
+// like returns a pattern for LIKE. If anyCase is true, it has a wildcard for each character outside of ASCII that has
+// several cases.
+func like(text string, anyCase bool) string {
 	pattern, wildcards := parsePattern(text)
 	var b strings.Builder
 	for _, c := range pattern {
 		switch {
 		case c.wildcard && c.character == '*':
 			b.WriteByte('%')
-		case c.wildcard:
+		case c.wildcard, anyCase && len(otherCases(c.character)) > 0:
 			b.WriteByte('_')
 		case strings.ContainsRune(`\%_`, c.character):
 			b.WriteByte('\\')
@@ -81,15 +79,46 @@ func like(text string) string {
 	return b.String()
 }
 
-// args returns the parameters of matches, followed by others.
-func (m Match) args(others ...any) []any {
-	return append([]any{m.Name, like(m.Command), like(m.Text)}, others...)
+// condition returns the condition on processes p. It adds its parameters to those of the query.
+func (m Match) condition(args *[]any) string {
+	parameter := func(value any) string {
+		*args = append(*args, value)
+		return fmt.Sprintf("$%d", len(*args))
+	}
+	conditions := []string{"true"}
+	if m.Name != "" {
+		conditions = append(conditions, "p.name = "+parameter(m.Name))
+	}
+	if m.Command != "" {
+		conditions = append(conditions, textCondition(m.Command, parameter, "p.command_line"))
+	}
+	if m.Text != "" {
+		conditions = append(conditions, textCondition(m.Text, parameter, "p.command_line", "p.name"))
+	}
+	return strings.Join(conditions, " AND ")
 }
 
-// matches is the condition on processes p. Its parameters are the name, and the patterns of Command and
-// Text.
-const matches = `($1 = '' OR p.name = $1) AND ($2 = '' OR lower(p.command_line) LIKE $2)
-	AND ($3 = '' OR lower(p.command_line) LIKE $3 OR lower(p.name) LIKE $3)`
+// textCondition returns the condition that one of the columns matches a text. In the collation C, lower changes only
+// the letters of ASCII. translate takes several times as long, so it comes last and only where it is needed.
+func textCondition(text string, parameter func(any) string, columns ...string) string {
+	var from, to strings.Builder
+	for _, folded := range foldCase(text) {
+		for _, other := range otherCases(folded) {
+			from.WriteRune(other)
+			to.WriteRune(folded)
+		}
+	}
+	match := `lower(%[1]s COLLATE "C") LIKE ` + parameter(like(text, true))
+	if from.Len() > 0 {
+		match += fmt.Sprintf(` AND translate(lower(%%[1]s COLLATE "C"), %s, %s) LIKE %s`,
+			parameter(from.String()), parameter(to.String()), parameter(like(text, false)))
+	}
+	var conditions []string
+	for _, column := range columns {
+		conditions = append(conditions, fmt.Sprintf(match, column))
+	}
+	return "(" + strings.Join(conditions, " OR ") + ")"
+}
 
 // ProcessMatch is a machine and its processes that match.
 type ProcessMatch struct {
@@ -154,10 +183,11 @@ func (q *Queries) FleetAt(
 func (q *Queries) candidates(
 	ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int,
 ) ([]string, error) {
+	args := []any{backend.StartOfDay(since.Std()), after, limit, view.All, view.tags()}
 	rows, err := q.pool.Query(ctx, `
-		SELECT m.machine_id FROM machines m WHERE m.machine_id > $5 AND ($7 OR m.tags && $8)
-		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $4 AND `+matches+`)
-		ORDER BY m.machine_id LIMIT $6`, match.args(backend.StartOfDay(since.Std()), after, limit, view.All, view.tags())...)
+		SELECT m.machine_id FROM machines m WHERE m.machine_id > $2 AND ($4 OR m.tags && $5)
+		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $1 AND `+match.condition(&args)+`)
+		ORDER BY m.machine_id LIMIT $3`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find machines: %w", err)
 	}
@@ -219,19 +249,19 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 	return &ProcessMatch{MachineID: machineID, Timestamp: state.Timestamp, Processes: hits}, nil
 }
 
-// matcher returns a function that reports whether an identity matches, like the condition matches.
+// matcher returns a function that reports whether an identity matches, like condition does.
 func (m Match) matcher() func(*snapshot.Identity) bool {
 	command, text := textMatcher(m.Command), textMatcher(m.Text)
 	return func(id *snapshot.Identity) bool {
 		if m.Name != "" && id.Name != m.Name {
 			return false
 		}
-		line := strings.ToLower(id.CommandLine)
-		return command(line) && (text(line) || text(strings.ToLower(id.Name)))
+		line := foldCase(id.CommandLine)
+		return command(line) && (text(line) || text(foldCase(id.Name)))
 	}
 }
 
-// textMatcher returns a function that matches lower-case text like LIKE does with the pattern of like.
+// textMatcher returns a function that matches text with folded case like LIKE does with the pattern of like.
 func textMatcher(text string) func(text string) bool {
 	pattern, wildcards := parsePattern(text)
 	var b strings.Builder
@@ -268,9 +298,10 @@ func (q *Queries) FleetWindow(
 	if len(machines) == page.Limit {
 		next = machines[len(machines)-1]
 	}
+	args := []any{backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses}
 	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
-		WHERE m.machine_id = ANY($5) AND p.last_day >= $4 AND (p.started_at IS NULL OR p.started_at < $6) AND `+matches+` LIMIT $7`,
-		match.args(backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses)...)
+		WHERE m.machine_id = ANY($2) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $3)
+		AND `+match.condition(&args)+` LIMIT $4`, args...)
 	if err != nil {
 		return nil, window, "", fmt.Errorf("find processes: %w", err)
 	}
