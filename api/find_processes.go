@@ -35,6 +35,7 @@ type ProcessMatches struct {
 	To         snapshot.Time      `json:"to" format:"date-time" doc:"End of the searched window, or the searched time"`
 	Results    []ProcessMatchView `json:"results" nullable:"false" doc:"Machines, by machine_id"`
 	NextCursor *string            `json:"next_cursor" doc:"Cursor of the next page; null on the last page. Other pages may be short or empty"`
+	Truncated  bool               `json:"truncated" doc:"Whether the machines of this page ran more matching processes than the 10,000 that were searched. Use a more specific search or a smaller limit"`
 }
 
 func (a *API) registerFindProcesses() {
@@ -96,20 +97,23 @@ func (a *API) findInWindow(
 	if err != nil {
 		return nil, err
 	}
-	usages, window, next, err := a.store.FleetWindow(ctx, match, from, to, page)
+	found, err := a.store.FleetWindow(ctx, match, from, to, page)
 	if err != nil {
 		return nil, err
 	}
 	results := []ProcessMatchView{}
-	for i := range usages { // in the order of machines
-		machineID := usages[i].MachineID
+	for i := range found.Usages { // in the order of machines
+		machineID := found.Usages[i].MachineID
 		if n := len(results); n == 0 || results[n-1].MachineID != machineID {
 			results = append(results, ProcessMatchView{MachineID: machineID})
 		}
 		last := &results[len(results)-1]
-		last.Usages = append(last.Usages, usageView(&usages[i], window))
+		last.Usages = append(last.Usages, usageView(&found.Usages[i], found.Window))
 	}
-	return &ProcessMatches{From: window.From, To: window.To, Results: results, NextCursor: findCursor(next)}, nil
+	return &ProcessMatches{
+		From: found.Window.From, To: found.Window.To, Results: results, NextCursor: findCursor(found.Next),
+		Truncated: found.Truncated,
+	}, nil
 }
 
 // findCursor returns the cursor of the page that begins after a machine, or nil for "".

@@ -13,6 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 // postHistory posts half an hour of snapshots, one every 30 seconds. They end one hour ago.
@@ -224,6 +225,47 @@ func TestExportEscapesFormulas(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
 	if err != nil || len(rows) != 2 || rows[1][5] != "'=cmd()" || rows[1][6] != `'@x, "y"` {
 		t.Errorf("%q, %v", rows, err)
+	}
+}
+
+// testListsThatAreCut checks that every list with a limit says when it was cut.
+func testListsThatAreCut(t *testing.T, s *testServer) {
+	const searched = 10_000 // processes of a page of a search
+	at := snapshot.TimeOf(time.Now().Add(-time.Minute))
+	crowd := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: 1000}
+	for pid := range int32(searched + 1) {
+		p := snapshot.ProcessSample{PID: pid + 1, StartedAt: at, PPID: new(int32), Name: "crowd", CPUMS: new(int64(1))}
+		if pid < 3 {
+			p.CommandLine = "three of them"
+		}
+		crowd.Processes = append(crowd.Processes, p)
+	}
+	storetest.Write(t, s.store, "crowd", crowd)
+	type list struct {
+		Results []struct {
+			Usages []json.RawMessage
+		}
+		Truncated *bool
+	}
+	for _, test := range []struct {
+		path      string
+		results   int
+		truncated bool
+	}{
+		{"/api/v1/machines/crowd/processes?limit=3", 3, true},
+		{"/api/v1/machines/crowd/processes?limit=1000", 1000, true},
+		{"/api/v1/machines/crowd/processes?by=name&limit=1", 1, false},
+		{"/api/v1/processes/top?limit=3", 3, true},
+		{"/api/v1/processes?name=crowd", 1, true},
+		{"/api/v1/processes?command=three", 1, false},
+	} {
+		got := decode[list](t, s.do(http.MethodGet, test.path, ""))
+		if len(got.Results) != test.results || got.Truncated == nil || *got.Truncated != test.truncated {
+			t.Errorf("%s: %d results, truncated: %v, want %+v", test.path, len(got.Results), got.Truncated, test)
+		}
+		if strings.HasSuffix(test.path, "name=crowd") && len(got.Results[0].Usages) != searched {
+			t.Errorf("%s: %d processes, want %d", test.path, len(got.Results[0].Usages), searched)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ func TestProfiles(t *testing.T) {
 		t.Run("tree and exclude", func(t *testing.T) { testTreeAndExclude(t, s.in(t)) })
 		t.Run("invalid requests", func(t *testing.T) { testInvalidRequests(t, s.in(t)) })
 		t.Run("history", func(t *testing.T) { testHistory(t, s.in(t)) })
+		t.Run("lists that are cut", func(t *testing.T) { testListsThatAreCut(t, s.in(t)) })
 		t.Run("invalid history requests", func(t *testing.T) { testInvalidHistoryRequests(t, s.in(t)) })
 		t.Run("storage and retention", func(t *testing.T) { testStorageAndRetention(t, s.in(t)) })
 	})

@@ -83,6 +83,8 @@ type TopProcesses struct {
 	From    snapshot.Time `json:"from" format:"date-time" doc:"Start of the window. Windows of more than two hours are extended to whole hours"`
 	To      snapshot.Time `json:"to" format:"date-time" doc:"End of the window"`
 	Results []UsageView   `json:"results" nullable:"false" doc:"Highest usage first"`
+	// Truncated is whether the limit cut the list.
+	Truncated bool `json:"truncated" doc:"Whether there are more than limit"`
 }
 
 func (a *API) registerTopProcesses() {
@@ -115,11 +117,17 @@ func (a *API) topProcesses(
 		To:        to,
 		Order:     query.UsageOrder(in.Sort),
 		ByName:    in.By == "name",
-		Limit:     in.Limit,
+		Limit:     in.Limit + 1,
 	})
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
+	truncated := len(usages) > in.Limit
+	if truncated {
+		usages = usages[:in.Limit]
+	}
 	results := views(usages, func(u *query.Usage) UsageView { return usageView(u, window) })
-	return &response[TopProcesses]{TopProcesses{window.From, window.To, results}}, nil
+	return &response[TopProcesses]{TopProcesses{
+		From: window.From, To: window.To, Results: results, Truncated: truncated,
+	}}, nil
 }

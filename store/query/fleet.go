@@ -282,28 +282,40 @@ func textMatcher(text string) func(text string) bool {
 	}
 }
 
+// WindowMatches is a page of the matching processes of a time window.
+type WindowMatches struct {
+	// Window is the window that was read.
+	Window WindowPlan
+	// Usages is what the processes used in the window, by machine.
+	Usages []Usage
+	// Truncated is whether the machines of the page have more matching processes than Usages.
+	Truncated bool
+	// Next is the value of FleetPage.After for the next page, "" if there is none.
+	Next string
+}
+
 // FleetWindow returns the matching processes of a time window and what they used in it. A page has
-// page.Limit machines.
+// page.Limit machines and at most fleetProcesses identities of processes.
 func (q *Queries) FleetWindow(
 	ctx context.Context, match Match, from, to snapshot.Time, page FleetPage,
-) (list []Usage, window WindowPlan, next string, err error) {
+) (found WindowMatches, err error) {
 	defer q.observe("fleet_window", time.Now())
-	if window, err = q.planOf(ctx, 0, from, to, false); err != nil {
-		return nil, window, "", err
+	if found.Window, err = q.planOf(ctx, 0, from, to, false); err != nil {
+		return found, err
 	}
 	machines, err := q.candidates(ctx, page.View, match, from, page.After, page.Limit)
-	if err != nil || len(machines) == 0 || len(window.segments) == 0 {
-		return nil, window, "", err
+	if err != nil || len(machines) == 0 || len(found.Window.segments) == 0 {
+		return found, err
 	}
 	if len(machines) == page.Limit {
-		next = machines[len(machines)-1]
+		found.Next = machines[len(machines)-1]
 	}
-	args := []any{backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses}
+	args := []any{backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses + 1}
 	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
 		WHERE m.machine_id = ANY($2) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $3)
 		AND `+match.condition(&args)+` LIMIT $4`, args...)
 	if err != nil {
-		return nil, window, "", fmt.Errorf("find processes: %w", err)
+		return found, fmt.Errorf("find processes: %w", err)
 	}
 	var ids []int64
 	var keys []int32
@@ -313,15 +325,18 @@ func (q *Queries) FleetWindow(
 		ids, keys = append(ids, id), append(keys, key)
 		return nil
 	}); err != nil {
-		return nil, window, "", fmt.Errorf("find processes: %w", err)
+		return found, fmt.Errorf("find processes: %w", err)
+	}
+	if found.Truncated = len(ids) > fleetProcesses; found.Truncated {
+		ids, keys = ids[:fleetProcesses], keys[:fleetProcesses]
 	}
 	slices.Sort(keys)
-	sums, args := window.sums("machine = ANY($1) AND process = ANY($2)", []any{slices.Compact(keys), ids})
+	sums, args := found.Window.sums("machine = ANY($1) AND process = ANY($2)", []any{slices.Compact(keys), ids})
 	args = append(args, fleetProcesses)
-	list, err = q.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
-	slices.SortStableFunc(list, func(a, b Usage) int { return cmp.Compare(a.MachineID, b.MachineID) })
-	return list, window, next, err
+	found.Usages, err = q.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
+	slices.SortStableFunc(found.Usages, func(a, b Usage) int { return cmp.Compare(a.MachineID, b.MachineID) })
+	return found, err
 }
 
-// fleetProcesses is the maximum number of processes per page.
+// fleetProcesses is the maximum number of identities of processes per page.
 const fleetProcesses = 10_000

@@ -41,7 +41,7 @@ func TestSearchFoldsCaseByUnicode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			used, _, _, err := s.FleetWindow(t.Context(), test.match, at-1000, at+1000, page)
+			used, err := s.FleetWindow(t.Context(), test.match, at-1000, at+1000, page)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func TestSearchFoldsCaseByUnicode(t *testing.T) {
 					atInstant = append(atInstant, p.PID)
 				}
 			}
-			for _, one := range used {
+			for _, one := range used.Usages {
 				inWindow = append(inWindow, one.PID)
 			}
 			want := "[]"

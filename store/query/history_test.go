@@ -356,17 +356,17 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		len(off) != 0 {
 		t.Errorf("machines that are off have matches: %v, %v", off, err)
 	}
-	usages, _, _, err := s.FleetWindow(
+	window, err := s.FleetWindow(
 		t.Context(), query.Match{Name: wanted.Name}, h.at(100), h.at(540),
 		query.FleetPage{View: query.AllMachines(), Limit: 10},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(usages, func(u query.Usage) bool {
+	if !slices.ContainsFunc(window.Usages, func(u query.Usage) bool {
 		return u.MachineID == "b" && u.PID == wanted.PID && u.StartedAt == wanted.StartedAt
 	}) {
-		t.Errorf("%v is not among %d that ran in the window", wanted.ProcessKey, len(usages))
+		t.Errorf("%v is not among %d that ran in the window", wanted.ProcessKey, len(window.Usages))
 	}
 }
 

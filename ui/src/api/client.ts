@@ -8,6 +8,7 @@ export type MachineMetrics = Schemas["MachineSnapshot"];
 export type SnapshotView = Schemas["SnapshotView"];
 export type Process = Schemas["Process"];
 export type ProcessSample = Schemas["ProcessSample"];
+export type EndedProcesses = Schemas["EndedProcesses"];
 export type ProcessKey = Schemas["ProcessKey"];
 export type MachineChart = Schemas["MachineChart"];
 export type ProcessPoint = Schemas["ProcessPointView"];

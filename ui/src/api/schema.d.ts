@@ -1856,6 +1856,8 @@ export interface components {
              * @description End of the searched window, or the searched time
              */
             to: string;
+            /** @description Whether the machines of this page ran more matching processes than the 10,000 that were searched. Use a more specific search or a smaller limit */
+            truncated: boolean;
         };
         ProcessPointView: {
             /**
@@ -2288,6 +2290,8 @@ export interface components {
              * @description End of the window
              */
             to: string;
+            /** @description Whether there are more than limit */
+            truncated: boolean;
         };
         UsageView: {
             command_line?: string;

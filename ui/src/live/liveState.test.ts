@@ -33,6 +33,15 @@ test("changes are applied to the last state", () => {
   ]);
 });
 
+test("the processes that ended are those of the last message", () => {
+  const state = new LiveState();
+  const ended = { processes: 3, cpu_ms: 500, cpu_usage: 50 };
+  state.apply({ ...full(1), ended });
+  expect(state.snapshot()?.ended).toEqual(ended);
+  state.apply(changes(2, 1));
+  expect(state.snapshot()?.ended).toBeUndefined();
+});
+
 test("changes to another state are not applied", () => {
   const state = new LiveState();
   expect(state.apply(changes(2, 1))).toBe("gap");

@@ -24,12 +24,14 @@ function Section({ title, count, total = count, children }: SectionProps) {
     <section aria-label={title} className="diff-list">
       <div className="heading">
         <h2>{title}</h2>
-        <span className="quiet">{total > count ? `${number(count)} of ${number(total)}` : count}</span>
+        <span className="quiet">
+          {total > count ? `${count.toLocaleString()} of ${total.toLocaleString()}` : count.toLocaleString()}
+        </span>
       </div>
       <ScrollRegion label={`${title}: list`}>{children(all ? count : initialRows)}</ScrollRegion>
       {count > initialRows && (
         <button type="button" className="plain" onClick={() => setAll(!all)}>
-          {all ? "Show fewer" : `Show all ${count}`}
+          {all ? "Show fewer" : total > count ? `Show ${count.toLocaleString()}` : `Show all ${count.toLocaleString()}`}
         </button>
       )}
     </section>

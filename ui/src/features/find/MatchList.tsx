@@ -7,7 +7,7 @@ import { bytes, cpuTime, percent } from "../../format";
 import { keyOf } from "../../processes/process";
 
 interface MatchListProps {
-  answer: { results: ProcessMatch[]; next_cursor: string | null };
+  answer: { results: ProcessMatch[]; next_cursor: string | null; truncated: boolean };
   /** The instant of the search; undefined for a window. */
   at: string | undefined;
 }
@@ -29,6 +29,11 @@ export function MatchList({ answer, at }: MatchListProps) {
       {answer.results.map((match) => (
         <MachineMatches key={match.machine_id} match={match} name={match.hostname || match.machine_id} at={at} />
       ))}
+      {answer.truncated && (
+        <Notice title="Not all matching processes are listed.">
+          There are more than 10,000. Use a more specific search or a shorter time range.
+        </Notice>
+      )}
       {answer.next_cursor && (
         <Notice title="There are more results.">Use a more specific search or a shorter time range.</Notice>
       )}

@@ -49,6 +49,9 @@ export function NamePage() {
           {error.message}
         </Notice>
       )}
+      {history.data?.truncated && (
+        <Notice title="Too many points for one chart.">Select a shorter time range to see all of them.</Notice>
+      )}
       <ProcessCharts
         aggregate
         loading={history.isPending}

@@ -1,3 +1,4 @@
+import { useState } from "react";
 import { type Status, statuses } from "./filterMachines";
 import type { FleetSearch } from "./search";
 
@@ -27,8 +28,12 @@ export function StatusFilter({ search, counts, onChange }: FilterProps & { count
   );
 }
 
+/** The number of tags that are shown at first. */
+const initialTags = 30;
+
 /** Selects machines that have all of the chosen tags. */
 export function TagFilter({ search, tags, onChange }: FilterProps & { tags: string[] }) {
+  const [all, setAll] = useState(false);
   const selected = search.tag ?? [];
   const toggle = (tag: string) => {
     const next = selected.includes(tag) ? selected.filter((other) => other !== tag) : [...selected, tag];
@@ -36,17 +41,24 @@ export function TagFilter({ search, tags, onChange }: FilterProps & { tags: stri
   };
   return (
     <div className="chips" role="group" aria-label="Tags">
-      {tags.map((tag) => (
-        <button
-          key={tag}
-          type="button"
-          className="chip"
-          aria-pressed={selected.includes(tag)}
-          onClick={() => toggle(tag)}
-        >
-          {tag}
+      {tags
+        .filter((tag, i) => all || i < initialTags || selected.includes(tag))
+        .map((tag) => (
+          <button
+            key={tag}
+            type="button"
+            className="chip"
+            aria-pressed={selected.includes(tag)}
+            onClick={() => toggle(tag)}
+          >
+            {tag}
+          </button>
+        ))}
+      {tags.length > initialTags && (
+        <button type="button" className="plain" onClick={() => setAll(!all)}>
+          {all ? "Show fewer tags" : `Show all ${tags.length} tags`}
         </button>
-      ))}
+      )}
     </div>
   );
 }

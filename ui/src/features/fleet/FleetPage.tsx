@@ -11,9 +11,6 @@ import { FleetTable } from "./FleetTable";
 import { type FleetSortKey, countStatuses, filterMachines, tagsOf } from "./filterMachines";
 import type { FleetSearch } from "./search";
 
-/** The largest number of tags that can be selected. */
-const maxTags = 30;
-
 const noTags: string[] = [];
 
 /** Lists all machines. The filters and the order are in the URL. */
@@ -29,7 +26,7 @@ export function FleetPage() {
     () => filterMachines(machines ?? [], { q, tag, status, sort, desc }),
     [machines, q, tag, status, sort, desc],
   );
-  const tags = useMemo(() => tagsOf(machines ?? []).slice(0, maxTags), [machines]);
+  const tags = useMemo(() => tagsOf(machines ?? []), [machines]);
   const counts = useMemo(() => countStatuses(machines ?? []), [machines]);
   const sortBy = (key: FleetSortKey) =>
     change({

@@ -23,6 +23,7 @@ import { MachineFacts } from "./MachineFacts";
 import { MachineNotices } from "./MachineNotices";
 import { Scrubber } from "./Scrubber";
 import { SystemDetails } from "./SystemDetails";
+import { UnlistedCpu } from "./UnlistedCpu";
 import { ProcessTable } from "./table/ProcessTable";
 import { useMachineChart } from "./useMachineChart";
 import { useSelectedInstant } from "./useSelectedInstant";
@@ -122,6 +123,7 @@ function MachineView({ machineId }: { machineId: string }) {
           </button>
         </Notice>
       )}
+      {snapshot && <UnlistedCpu machineId={machineId} snapshot={snapshot} cpuCount={machine?.cpu_count} />}
       {snapshot && (
         <ProcessTable
           machineId={machineId}

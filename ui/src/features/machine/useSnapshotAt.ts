@@ -16,6 +16,7 @@ const toLiveSnapshot = (view: SnapshotView): LiveSnapshot => ({
   intervalMs: view.interval_ms,
   metrics: view.machine_snapshot,
   processes: view.processes ?? [],
+  ended: view.ended,
 });
 
 /** Loads the snapshot at an instant. There is only one request at a time; the next one is for the newest instant. */

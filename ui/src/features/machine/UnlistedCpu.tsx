@@ -1,0 +1,40 @@
+import { Link } from "@tanstack/react-router";
+import { percent } from "../../format";
+import type { LiveSnapshot } from "../../live/socket";
+import { unlistedCpu } from "../../processes/unlistedCpu";
+import { iso } from "../../time/range";
+
+interface UnlistedCpuProps {
+  machineId: string;
+  snapshot: LiveSnapshot;
+  /** The number of cores; undefined while it is loading. */
+  cpuCount: number | undefined;
+}
+
+/** The CPU usage that no process of the list has: that of ended processes, and the rest. In percent of one core. */
+export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps) {
+  const { timestamp, intervalMs, metrics, processes } = snapshot;
+  const { ended, rest } = unlistedCpu(metrics, cpuCount, processes, snapshot.ended);
+  const to = Date.parse(timestamp);
+  // The interval is rounded to a millisecond. Two milliseconds later, the snapshot before is the same.
+  const from = to - Math.max(0, intervalMs - 2);
+  return (
+    <p className="details" data-testid="unlisted-cpu">
+      <span>
+        <span className="quiet">Ended in this interval:</span>{" "}
+        {ended === undefined ? (
+          "–"
+        ) : ended.processes === 0 ? (
+          "none"
+        ) : (
+          <Link to="/machines/$machineId/diff" params={{ machineId }} search={{ from: iso(from), to: timestamp }}>
+            {ended.processes} {ended.processes === 1 ? "process" : "processes"}, {percent(ended.cpu_usage)} CPU
+          </Link>
+        )}
+      </span>
+      <span title="Interrupts, time taken by the host of a virtual machine, and processes that the agent does not record. The clocks of processes and of cores differ by about one percent.">
+        <span className="quiet">Not accounted for:</span> {rest === null ? "–" : `${percent(rest)} CPU`}
+      </span>
+    </p>
+  );
+}

@@ -1,0 +1,34 @@
+// The CPU usage of a machine that no process of the list has.
+import type { EndedProcesses, MachineMetrics } from "../api/client";
+import type { Process } from "./process";
+
+export interface UnlistedCpu {
+  /** The processes that ended in the interval; undefined if they are not known. */
+  ended: EndedProcesses | undefined;
+  /** The rest of the machine’s CPU usage, in percent of one core; null if it is not known. */
+  rest: number | null;
+}
+
+const sum = (values: (number | null | undefined)[]): number =>
+  values.reduce<number>((total, value) => total + (value ?? 0), 0);
+
+/**
+ * Compares the CPU usage of a machine with that of its processes. The usage of the machine is a percentage of all
+ * cores, that of a process is a percentage of one core. The clocks differ, so the sum may be higher: the rest is then 0.
+ */
+export function unlistedCpu(
+  metrics: MachineMetrics,
+  cpuCount: number | undefined,
+  processes: readonly Process[],
+  ended: EndedProcesses | undefined,
+): UnlistedCpu {
+  const then = metrics.cores?.length ?? 0;
+  const cores = then > 0 ? then : cpuCount;
+  const total = metrics.cpu_usage;
+  if (total === null || total === undefined || !cores || (processes.length > 0 && processes.every(isUnknown)))
+    return { ended, rest: null };
+  const explained = sum(processes.map((process) => process.cpu_usage)) + (ended?.cpu_usage ?? 0);
+  return { ended, rest: Math.max(0, total * cores - explained) };
+}
+
+const isUnknown = (process: Process) => process.cpu_usage === null;
