@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/internal/backoff"
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -67,7 +68,7 @@ func (l *listener) listen(ctx context.Context) (connected bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("parse database URL: %w", err)
 	}
-	config.RuntimeParams["application_name"] = "snapwatch listener"
+	pgsession.Configure(&config.Config, "snapwatch listener")
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return false, fmt.Errorf("connect: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
@@ -29,6 +30,7 @@ func Detect(ctx context.Context, databaseURL, want string) (Detection, error) {
 	if err != nil {
 		return Detection{}, fmt.Errorf("parse database URL: %w", redact(err))
 	}
+	pgsession.Configure(&config.Config, "snapwatch")
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return Detection{}, fmt.Errorf("connect to the database: %w", err)

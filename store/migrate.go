@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/migrations"
 )
 
@@ -62,6 +63,7 @@ func migrateWith(ctx context.Context, databaseURL, profile string, do func(*migr
 	if err != nil {
 		return fmt.Errorf("parse database URL: %w", redact(err))
 	}
+	pgsession.Configure(&config.Config, "snapwatch migrate")
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := db.PingContext(ctx); err != nil {

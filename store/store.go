@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/store/accounts"
 	"github.com/snapwatch/snapwatch/store/backend"
@@ -103,11 +104,7 @@ func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	if cfg.MaxConns > 0 {
 		config.MaxConns = cfg.MaxConns
 	}
-	// Dates in SQL must not depend on the time zone of the server.
-	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
-	config.ConnConfig.RuntimeParams["application_name"] = "snapwatch"
-	// JIT compilation takes longer than the longest query.
-	config.ConnConfig.RuntimeParams["jit"] = "off"
+	pgsession.Configure(&config.ConnConfig.Config, "snapwatch")
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
@@ -144,6 +141,7 @@ func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, 
 		return nil, nil, fmt.Errorf("parse database URL: %w", redact(err))
 	}
 	config.MaxConns = 2
+	pgsession.Configure(&config.ConnConfig.Config, "snapwatch accounts")
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the database: %w", err)

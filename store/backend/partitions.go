@@ -257,8 +257,9 @@ func (p *postgres) uncache(name string) {
 }
 
 // IsMissingPartition reports whether an insert failed because its partition does not exist. Another
-// server may have dropped it since EnsurePartitions.
+// server may have dropped it since EnsurePartitions. PostgreSQL reports a check violation that names no constraint. The
+// language of its message depends on the server.
 func IsMissingPartition(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == "23514" && strings.Contains(pgErr.Message, "no partition of relation")
+	return ok && pgErr.Code == "23514" && pgErr.ConstraintName == ""
 }

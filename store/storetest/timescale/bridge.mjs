@@ -184,6 +184,8 @@ class Connection {
     await acquire(this);
     if (type === "Q") {
       const sql = fromText.decode(frame.subarray(5, frame.length - 1));
+      // Settings of the session hold until its end, not only until another connection uses the backend.
+      if (this.status === "I" && /^SET (?!LOCAL)/.test(sql)) this.settings += "; " + sql;
       const match = /^\s*COPY\s[\s\S]+?\sFROM STDIN/i.exec(sql);
       if (match) {
         const columns = (sql.slice(0, match[0].length).match(/,/g) ?? []).length + 1;
