@@ -130,6 +130,7 @@ var requestQueries = map[string]string{
 	"GET /api/v1/machines/{machine_id}/processes/history": "pid=1",
 	"GET /api/v1/trends":                                  "machine_id=x",
 	"GET /api/v1/processes":                               "command=x&since=1h",
+	"GET /api/v1/processes/nearest":                       "command=x&since=1h",
 	"GET /api/v1/processes/history":                       "name=x&since=1h",
 }
 
@@ -415,6 +416,14 @@ func TestFleetShowsVisibleMachines(t *testing.T) {
 		}
 		if n := points(from, "runs-on-"+otherMachine); (n > 0) != from.principal.CanReadAllMachines() {
 			t.Errorf("%s sees %d points of a name on another machine", from.name, n)
+		}
+		for _, machineID := range []string{ownMachine, otherMachine} {
+			search := "name=runs-on-" + machineID + "&time=" + recentTime().Add(time.Hour).String()
+			got := m.do(http.MethodGet, "/api/v1/processes/nearest?"+search, "", "Authorization", "Bearer "+from.secret)
+			visible := machineID == ownMachine || from.principal.CanReadAllMachines()
+			if found := decode[api.NearestMatches](t, got).Before != nil; found != visible {
+				t.Errorf("%s finds a process that ran on %s: %t", from.name, machineID, found)
+			}
 		}
 	}
 }

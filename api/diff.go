@@ -35,8 +35,11 @@ type diffInput struct {
 
 // MachineDiff compares the processes of a machine at two times.
 type MachineDiff struct {
-	From    SnapshotView        `json:"from" doc:"Snapshot at from, without processes"`
-	To      SnapshotView        `json:"to" doc:"Snapshot at to, without processes"`
+	From SnapshotAtView `json:"from" doc:"Snapshot at from, without processes"`
+	To   SnapshotAtView `json:"to" doc:"Snapshot at to, without processes"`
+	// SameSnapshot reports whether the machine has no snapshot after from until to.
+	SameSnapshot bool `json:"same_snapshot" doc:"Whether from and to have the same snapshot, so that nothing can be compared"`
+
 	Started []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
 	Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
 	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
@@ -80,12 +83,24 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*response[MachineDiff
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	return &response[MachineDiff]{machineDiff(diff, in.Sort, in.Limit)}, nil
+	view := machineDiff(diff, in.Sort, in.Limit)
+	var options ProcessOptions
+	for _, side := range []struct {
+		at    snapshot.Time
+		state *snapshot.State
+		view  *SnapshotAtView
+	}{{from, &diff.From, &view.From}, {to, &diff.To, &view.To}} {
+		*side.view, err = a.addCoverage(ctx, side.at, side.state, options.snapshotView(side.state, false))
+		if err != nil {
+			return nil, a.problemOf(ctx, err)
+		}
+	}
+	return &response[MachineDiff]{view}, nil
 }
 
+// machineDiff returns a comparison without its two snapshots.
 func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
-	var options ProcessOptions
-	view := MachineDiff{From: options.snapshotView(&diff.From, false), To: options.snapshotView(&diff.To, false)}
+	view := MachineDiff{SameSnapshot: diff.From.Timestamp == diff.To.Timestamp}
 	lists := map[snapshot.ChangeKind]*[]ProcessChangeView{
 		snapshot.ChangeStarted:    &view.Started,
 		snapshot.ChangeEnded:      &view.Ended,

@@ -10,14 +10,35 @@ import (
 	"github.com/snapwatch/snapwatch/store/query"
 )
 
-type findProcessesInput struct {
+// ProcessSearch holds the query parameters that select processes by name or command line, and by time.
+type ProcessSearch struct {
 	TimeWindow
 	Time    string `query:"time" format:"date-time" doc:"Search at this time instead of in a window"`
 	Name    string `query:"name" maxLength:"255" doc:"Exact name of the processes"`
 	Command string `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves"`
 	Text    string `query:"text" maxLength:"1000" doc:"Part of the name or of the command line, or a pattern as in command"`
-	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Maximum number of machines on a page"`
-	Cursor  string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
+}
+
+type findProcessesInput struct {
+	ProcessSearch
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Maximum number of machines on a page"`
+	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
+}
+
+// match returns the processes that are searched for, or a problem if there is no condition.
+func (in *ProcessSearch) match() (query.Match, error) {
+	if in.Name == "" && in.Command == "" && in.Text == "" {
+		return query.Match{}, invalidField("name", "is required, or command or text")
+	}
+	return query.Match{Name: in.Name, Command: in.Command, Text: in.Text}, nil
+}
+
+// parseTime returns the searched time. It is not combined with a window.
+func (in *ProcessSearch) parseTime() (snapshot.Time, error) {
+	if in.Since != "" || in.From != "" || in.To != "" {
+		return 0, invalidField("time", "cannot be combined with since, from or to")
+	}
+	return parseTime("time", in.Time)
 }
 
 // ProcessMatchView is a machine that ran matching processes.
@@ -42,11 +63,77 @@ func (a *API) registerFindProcesses() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes", "find-processes", tagHistory,
 		"Find the machines that ran a process",
 		description("Searches by name or command line, at a time or in a time window.")), a.findProcesses)
+	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes/nearest", "find-nearest-processes", tagHistory,
+		"Find when a process ran before and after a time",
+		description("Use it if find-processes returns no results. Returns the last time before the searched time or "+
+			"window, and the first time after it, at which a matching process ran.")), a.findNearest)
+}
+
+// NearestMatches are the times nearest to a search at which matching processes ran.
+type NearestMatches struct {
+	Before *NearestMatchView `json:"before,omitempty" doc:"Before the searched time or window. Absent if no matching process ran"`
+	After  *NearestMatchView `json:"after,omitempty" doc:"After the searched time or window. Absent if no matching process ran"`
+}
+
+// NearestMatchView is a process that matches, and a time at which it ran.
+type NearestMatchView struct {
+	MachineID string `json:"machine_id"`
+	Hostname  string `json:"hostname"`
+	snapshot.ProcessKey
+	Name        string        `json:"name"`
+	CommandLine string        `json:"command_line"`
+	Timestamp   snapshot.Time `json:"timestamp" format:"date-time" doc:"Time of a snapshot with this process"`
+}
+
+func (a *API) findNearest(ctx context.Context, in *ProcessSearch) (*response[NearestMatches], error) {
+	match, err := in.match()
+	if err != nil {
+		return nil, err
+	}
+	var from, to snapshot.Time
+	if in.Time == "" {
+		from, to, err = in.parse(a.cfg.Now())
+	} else {
+		from, err = in.parseTime()
+		to = from
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
+	before, after, err := a.store.Nearest(ctx, match, from, to, viewOf(ctx))
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	var matches NearestMatches
+	for _, one := range []struct {
+		match *query.NearestMatch
+		view  **NearestMatchView
+	}{{before, &matches.Before}, {after, &matches.After}} {
+		if one.match == nil {
+			continue
+		}
+		hostnames, err := a.store.Hostnames(ctx, []string{one.match.MachineID})
+		if err != nil {
+			return nil, a.problemOf(ctx, err)
+		}
+		*one.view = &NearestMatchView{
+			MachineID:   one.match.MachineID,
+			Hostname:    hostnames[one.match.MachineID],
+			ProcessKey:  one.match.ProcessKey,
+			Name:        one.match.Name,
+			CommandLine: one.match.CommandLine,
+			Timestamp:   one.match.Timestamp,
+		}
+	}
+	return &response[NearestMatches]{matches}, nil
 }
 
 func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*response[ProcessMatches], error) {
-	if in.Name == "" && in.Command == "" && in.Text == "" {
-		return nil, invalidField("name", "is required, or command or text")
+	match, err := in.match()
+	if err != nil {
+		return nil, err
 	}
 	page := query.FleetPage{View: viewOf(ctx), Limit: in.Limit}
 	if in.Cursor != "" {
@@ -60,7 +147,7 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*respo
 	if in.Time == "" {
 		find = a.findInWindow
 	}
-	matches, err := find(ctx, query.Match{Name: in.Name, Command: in.Command, Text: in.Text}, in, page)
+	matches, err := find(ctx, match, in, page)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
@@ -73,10 +160,7 @@ func (a *API) findProcesses(ctx context.Context, in *findProcessesInput) (*respo
 func (a *API) findAtTime(
 	ctx context.Context, match query.Match, in *findProcessesInput, page query.FleetPage,
 ) (*ProcessMatches, error) {
-	if in.Since != "" || in.From != "" || in.To != "" {
-		return nil, invalidField("time", "cannot be combined with since, from or to")
-	}
-	at, err := parseTime("time", in.Time)
+	at, err := in.parseTime()
 	if err != nil {
 		return nil, err
 	}

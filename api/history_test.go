@@ -298,6 +298,9 @@ func testInvalidHistoryRequests(t *testing.T, s *testServer) {
 		{"/machines/invalid-history/diff?from=2026-02-01T00:00:00Z", "to", 422},
 		{"/processes", "name", 422},
 		{"/processes?name=x&time=2026-01-01T00:00:00Z&since=1h", "time", 422},
+		{"/processes/nearest", "name", 422},
+		{"/processes/nearest?name=x&time=2026-01-01T00:00:00Z&since=1h", "time", 422},
+		{"/processes/nearest?name=x&from=yesterday", "from", 422},
 		{"/processes?name=x&cursor=nonsense", "cursor", 422},
 		{"/processes?name=x&limit=501", "limit", 422},
 	} {
@@ -313,6 +316,7 @@ func testInvalidHistoryRequests(t *testing.T, s *testServer) {
 		"/machines/invalid-history/processes?since=3650d",
 		"/processes/top?since=3650d",
 		"/processes?name=bash&since=3650d",
+		"/processes/nearest?name=bash&since=3650d",
 		"/machines/invalid-history/processes/history?name=bash&since=3650d",
 	} {
 		if got := s.do(http.MethodGet, "/api/v1"+path, ""); got.status != http.StatusOK {

@@ -20,6 +20,8 @@ func TestProfiles(t *testing.T) {
 		t.Run("invalid requests", func(t *testing.T) { testInvalidRequests(t, s.in(t)) })
 		t.Run("history", func(t *testing.T) { testHistory(t, s.in(t)) })
 		t.Run("lists that are cut", func(t *testing.T) { testListsThatAreCut(t, s.in(t)) })
+		t.Run("gaps", func(t *testing.T) { testGaps(t, s.in(t)) })
+		t.Run("find a minute", func(t *testing.T) { testFindMinute(t, s.in(t)) })
 		t.Run("invalid history requests", func(t *testing.T) { testInvalidHistoryRequests(t, s.in(t)) })
 		t.Run("storage and retention", func(t *testing.T) { testStorageAndRetention(t, s.in(t)) })
 	})

@@ -54,6 +54,35 @@ func (o *ProcessOptions) snapshotView(state *snapshot.State, includeProcesses bo
 	return view
 }
 
+// SnapshotAtView is the snapshot at a requested time.
+type SnapshotAtView struct {
+	SnapshotView
+	RequestedTime snapshot.Time  `json:"requested_time" format:"date-time" doc:"The requested time. The snapshot is the last one at or before it"`
+	AgeMS         int64          `json:"age_ms" doc:"requested_time minus timestamp, in milliseconds"`
+	InGap         bool           `json:"in_gap" doc:"Whether the machine recorded nothing at requested_time. The snapshot is then from before a gap, and the state at requested_time is unknown"`
+	NextTimestamp *snapshot.Time `json:"next_timestamp" format:"date-time" doc:"Timestamp of the first snapshot after requested_time; null if there is none"`
+}
+
+// addCoverage adds how a snapshot relates to the time that it was requested for.
+func (a *API) addCoverage(
+	ctx context.Context, at snapshot.Time, state *snapshot.State, view SnapshotView,
+) (SnapshotAtView, error) {
+	coverage, err := a.store.Coverage(ctx, at, state)
+	if err != nil {
+		return SnapshotAtView{}, err
+	}
+	result := SnapshotAtView{
+		SnapshotView:  view,
+		RequestedTime: at,
+		AgeMS:         int64(at - state.Timestamp),
+		InGap:         coverage.InGap,
+	}
+	if coverage.Next != 0 {
+		result.NextTimestamp = &coverage.Next
+	}
+	return result, nil
+}
+
 // SnapshotList is a page of snapshots.
 type SnapshotList struct {
 	Results    []SnapshotView `json:"results" nullable:"false" doc:"Snapshots, oldest first"`
@@ -84,7 +113,8 @@ func (a *API) registerSnapshots() {
 		description("Without a time window, returns the latest snapshot.")), a.listSnapshots)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/at", "get-machine-at", tagSnapshots,
 		"Get a machine's snapshot at a time",
-		description("Returns the last snapshot at or before the time, with every process.")), a.getSnapshotAt)
+		description("Returns the last snapshot at or before the time, with every process. in_gap is true if the "+
+			"machine recorded nothing at that time.")), a.getSnapshotAt)
 }
 
 func (a *API) listSnapshots(ctx context.Context, in *snapshotListInput) (*response[SnapshotList], error) {
@@ -147,7 +177,7 @@ func (a *API) parseRange(in *snapshotListInput, withProcesses bool) (query.Range
 	return page, nil
 }
 
-func (a *API) getSnapshotAt(ctx context.Context, in *snapshotAtInput) (*response[SnapshotView], error) {
+func (a *API) getSnapshotAt(ctx context.Context, in *snapshotAtInput) (*response[SnapshotAtView], error) {
 	at, err := parseTime("time", in.Time)
 	if err != nil {
 		return nil, err
@@ -157,5 +187,9 @@ func (a *API) getSnapshotAt(ctx context.Context, in *snapshotAtInput) (*response
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	return &response[SnapshotView]{in.snapshotView(state, withProcesses)}, nil
+	view, err := a.addCoverage(ctx, at, state, in.snapshotView(state, withProcesses))
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &response[SnapshotAtView]{view}, nil
 }

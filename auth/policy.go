@@ -96,6 +96,7 @@ func Rules() []Rule {
 		{"GET /api/v1/trends", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
 		{"GET /api/v1/machines/{machine_id}/export", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
 		{"GET /api/v1/processes", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
+		{"GET /api/v1/processes/nearest", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
 		{"GET /api/v1/processes/top", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
 		{"GET /api/v1/processes/history", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},
 		{"GET /api/v1/live", ReadMachines, ScopeAll, ScopeGranted, ScopeNone},

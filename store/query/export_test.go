@@ -10,6 +10,7 @@ var (
 	RangeSQL   = rangeSQL
 	AtSQL      = atSQL
 	AfterSQL   = afterSQL
+	NextSQL    = nextSQL
 	SamplesSQL = samplesSQL
 	DisksSQL   = schema.Disks.SelectSQL
 	NetsSQL    = schema.Interfaces.SelectSQL

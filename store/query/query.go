@@ -53,7 +53,7 @@ func New(cfg Config, registry prometheus.Registerer) *Queries {
 
 // readKinds are the values of the label kind that exist from the start.
 var readKinds = []string{"machines", "machine", "range", "at", "after", "chart", "top", "process", "name", "diff",
-	"fleet_at", "fleet_window", "storage"}
+	"fleet_at", "fleet_window", "nearest", "storage"}
 
 func (q *Queries) observe(kind string, started time.Time) {
 	q.seconds.WithLabelValues(kind).Observe(time.Since(started).Seconds())

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,6 +71,52 @@ func (q *Queries) At(ctx context.Context, machineID string, at snapshot.Time, pr
 	return &states[0], nil
 }
 
+// Coverage describes how a snapshot relates to the time that it was requested for.
+type Coverage struct {
+	// Next is the timestamp of the first snapshot after the requested time, 0 if there is none.
+	Next snapshot.Time
+	// InGap reports whether the machine recorded nothing at the requested time.
+	InGap bool
+}
+
+// Coverage returns the coverage of a time at which At returned a state.
+//
+// The state is valid for two of its intervals and a second, the time after which a machine is stale. A later time is
+// still covered if the next snapshot measured it: its interval includes the time, and its CPU usage is known. The first
+// snapshot after a gap may have the gap as its interval, but nothing was measured in it.
+func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapshot.State) (Coverage, error) {
+	defer q.observe("at", time.Now())
+	machine, err := q.machineKey(ctx, state.MachineID)
+	if err != nil {
+		return Coverage{}, err
+	}
+	var next snapshot.Time
+	var intervalMS int64
+	var measured bool
+	// As in At, try a short time span first.
+	for _, until := range []snapshot.Time{at.Add(usualGap), snapshot.TimeOf(q.now()).Add(snapshot.MaxClockSkew)} {
+		if until <= at {
+			break
+		}
+		var ts time.Time
+		err = q.pool.QueryRow(ctx, nextSQL, machine, at.Std(), until.Std()).Scan(&ts, &intervalMS, &measured)
+		if err == nil {
+			next = snapshot.TimeOf(ts)
+			break
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return Coverage{}, fmt.Errorf("read the next snapshot of machine %d: %w", machine, err)
+		}
+	}
+	interval := time.Duration(state.IntervalMS) * time.Millisecond
+	valid := at.Sub(state.Timestamp) <= 2*min(interval, longestInterval)+time.Second
+	covered := next != 0 && measured && next.Sub(at) <= time.Duration(intervalMS)*time.Millisecond
+	return Coverage{Next: next, InGap: !valid && !covered}, nil
+}
+
+// longestInterval is the longest polling interval. A longer interval of a snapshot is the length of a gap.
+const longestInterval = time.Duration(snapshot.MaxPollingInterval * float64(time.Second))
+
 // After returns the last limit snapshots of a machine that are newer than after, the oldest first, with
 // their processes. The live view uses it to catch up.
 func (q *Queries) After(
@@ -90,8 +137,10 @@ func (q *Queries) After(
 var (
 	selectSnapshots = `SELECT ` + schema.SnapshotColumns + ` FROM snapshots WHERE machine = $1`
 	rangeSQL        = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
-	atSQL           = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
-	afterSQL        = `SELECT * FROM (` + selectSnapshots + ` AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
+	nextSQL         = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
+		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT 1`
+	atSQL    = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
+	afterSQL = `SELECT * FROM (` + selectSnapshots + ` AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
 )
 
 const (

@@ -137,6 +137,7 @@ func TestReadsUseIndexesAndSkipPartitions(t *testing.T) {
 	}{
 		"range":   {query.RangeSQL, []any{5, at.Add(-time.Hour), at, 100}, 1},
 		"at":      {query.AtSQL, []any{5, at.Add(-30 * 24 * time.Hour), at}, 1},
+		"next":    {query.NextSQL, []any{5, at, at.Add(30 * 24 * time.Hour)}, 1},
 		"after":   {query.AfterSQL, []any{5, at.Add(24*time.Hour - time.Minute), 20}, 2},
 		"samples": {query.SamplesSQL, []any{5, at.Add(-7 * time.Minute), at}, 1},
 		"disks":   {query.DisksSQL, []any{5, at.Add(-7 * time.Minute), at}, 1},
@@ -238,5 +239,20 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 	}
 	if state, err := s.At(t.Context(), "ended", at(10), false); err != nil || state.Ended != nil {
 		t.Errorf("without processes: %+v, %v", state, err)
+	}
+}
+
+func BenchmarkCoverage(b *testing.B) {
+	s := storetest.Open(b, nil)
+	series := snapshottest.NewMachine(1, 3).Series(storetest.Recent(), 120, 5*time.Second, 12)
+	storetest.Write(b, s, "m", series.Snapshots...)
+	state, err := s.At(b.Context(), "m", series.Snapshots[7].Timestamp, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Coverage(b.Context(), state.Timestamp, state); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

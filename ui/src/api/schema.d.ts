@@ -265,7 +265,7 @@ export interface paths {
         };
         /**
          * Get a machine's snapshot at a time
-         * @description Returns the last snapshot at or before the time, with every process.
+         * @description Returns the last snapshot at or before the time, with every process. in_gap is true if the machine recorded nothing at that time.
          */
         get: operations["get-machine-at"];
         put?: never;
@@ -625,6 +625,26 @@ export interface paths {
         };
         /** Get the history of all processes with one name */
         get: operations["get-fleet-process-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/processes/nearest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find when a process ran before and after a time
+         * @description Use it if find-processes returns no results. Returns the last time before the searched time or window, and the first time after it, at which a matching process ran.
+         */
+        get: operations["find-nearest-processes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1334,17 +1354,19 @@ export interface components {
             /** @description Processes that run at from but not at to */
             ended: components["schemas"]["ProcessChangeView"][];
             /** @description Snapshot at from, without processes */
-            from: components["schemas"]["SnapshotView"];
+            from: components["schemas"]["SnapshotAtView"];
             /** @description Processes that run at both times and use more of sort, or any CPU time */
             grew: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that started and ended in between */
             passed: components["schemas"]["ProcessChangeView"][];
+            /** @description Whether from and to have the same snapshot, so that nothing can be compared */
+            same_snapshot: boolean;
             /** @description Processes that run at both times and use less of sort */
             shrank: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that run at to but not at from */
             started: components["schemas"]["ProcessChangeView"][];
             /** @description Snapshot at to, without processes */
-            to: components["schemas"]["SnapshotView"];
+            to: components["schemas"]["SnapshotAtView"];
             /** @description Number of processes of each kind, with those beyond limit */
             totals: components["schemas"]["DiffTotals"];
             /** @description Whether a list has only the first processes, because of limit */
@@ -1549,6 +1571,27 @@ export interface components {
              * @description Memory, in bytes
              */
             total_ram: number;
+        };
+        NearestMatchView: {
+            command_line: string;
+            hostname: string;
+            machine_id: string;
+            name: string;
+            /** Format: int32 */
+            pid: number;
+            /** Format: date-time */
+            started_at?: string;
+            /**
+             * Format: date-time
+             * @description Time of a snapshot with this process
+             */
+            timestamp: string;
+        };
+        NearestMatches: {
+            /** @description After the searched time or window. Absent if no matching process ran */
+            after?: components["schemas"]["NearestMatchView"];
+            /** @description Before the searched time or window. Absent if no matching process ran */
+            before?: components["schemas"]["NearestMatchView"];
         };
         NewEnrolmentKey: {
             /**
@@ -2121,6 +2164,46 @@ export interface components {
              * Format: date-time
              * @description When the snapshot was taken: RFC 3339, to the millisecond
              */
+            timestamp: string;
+        };
+        SnapshotAtView: {
+            /**
+             * Format: int64
+             * @description requested_time minus timestamp, in milliseconds
+             */
+            age_ms: number;
+            /** @description With processes: the processes that ended in the interval, whatever their names. They are not in the list */
+            ended?: components["schemas"]["EndedProcesses"];
+            /** @description Whether the machine recorded nothing at requested_time. The snapshot is then from before a gap, and the state at requested_time is unknown */
+            in_gap: boolean;
+            /**
+             * Format: int64
+             * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds
+             */
+            interval_ms: number;
+            /**
+             * @description How the snapshot is stored. The processes here are complete either way
+             * @enum {string}
+             */
+            kind: "full" | "changes";
+            machine_id: string;
+            /** @description System metrics */
+            machine_snapshot: components["schemas"]["MachineSnapshot"];
+            /**
+             * Format: date-time
+             * @description Timestamp of the first snapshot after requested_time; null if there is none
+             */
+            next_timestamp: string | null;
+            /** @description With process_tree: every process, nested under its parent */
+            process_tree?: components["schemas"]["Node"][];
+            /** @description With include_processes: every process, by PID */
+            processes?: components["schemas"]["Process"][];
+            /**
+             * Format: date-time
+             * @description The requested time. The snapshot is the last one at or before it
+             */
+            requested_time: string;
+            /** Format: date-time */
             timestamp: string;
         };
         SnapshotList: {
@@ -2992,7 +3075,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SnapshotView"];
+                    "application/json": components["schemas"]["SnapshotAtView"];
                 };
             };
             /** @description Error */
@@ -3712,6 +3795,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProcessHistory"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "find-nearest-processes": {
+        parameters: {
+            query?: {
+                /** @description Length of a window that ends now: a number and s, m, h, d or w. Default: 1h */
+                since?: string;
+                /** @description Start of the window */
+                from?: string;
+                /** @description End of the window. Default: now */
+                to?: string;
+                /** @description Search at this time instead of in a window */
+                time?: string;
+                /** @description Exact name of the processes */
+                name?: string;
+                /** @description Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves */
+                command?: string;
+                /** @description Part of the name or of the command line, or a pattern as in command */
+                text?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NearestMatches"];
                 };
             };
             /** @description Error */
