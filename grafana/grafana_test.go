@@ -221,6 +221,8 @@ func TestPanels(t *testing.T) {
 		t.Run("name", func(t *testing.T) { f.nameAgrees(t) })
 		t.Run("instant", func(t *testing.T) { f.instantAgrees(t) })
 		t.Run("fleet", func(t *testing.T) { f.fleetAgrees(t) })
+		t.Run("running hour", func(t *testing.T) { f.oneCore(t) })
+		t.Run("same host name", func(t *testing.T) { f.labelsDiffer(t) })
 	})
 }
 

@@ -6,12 +6,15 @@ import (
 	"math"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 // get reads a response of the API into v.
@@ -72,7 +75,9 @@ func window(s scope) string {
 
 // chartsAgree compares the panels of a machine with its chart, point by point.
 func (f *fleet) chartsAgree(t *testing.T) {
-	for span, resolution := range map[time.Duration]string{6 * time.Hour: "1m", 7 * day: "1h", 300 * day: "1d"} {
+	for span, resolution := range map[time.Duration]string{
+		4 * time.Hour: "1m", 6 * time.Hour: "1m", 7 * day: "1h", 300 * day: "1d",
+	} {
 		for title, columns := range map[string]map[string]string{
 			"CPU":  {"average": "cpu_usage_avg", "maximum": "cpu_usage_max"},
 			"Load": {"1 min": "load1_avg", "5 min": "load5_avg", "15 min": "load15_avg", "maximum": "load1_max"},
@@ -95,6 +100,9 @@ func (f *fleet) chartsAgree(t *testing.T) {
 			}
 			if len(shown.rows) == 0 || s.variables["resolution"] != resolution {
 				t.Errorf("%s of %s: %d rows, resolution %s", title, span, len(shown.rows), s.variables["resolution"])
+			}
+			if len(shown.rows) != len(at) {
+				t.Errorf("%s of %s: %d rows, the API has %d buckets", title, span, len(shown.rows), len(at))
 			}
 			for _, row := range shown.rows {
 				i, ok := at[snapshot.TimeOf(row["time"].(time.Time)).String()]
@@ -204,6 +212,7 @@ func (f *fleet) nameAgrees(t *testing.T) {
 		}
 	}
 	f.get(t, "/machines/m-3/processes/history?resolution=1h&name="+url.QueryEscape(name)+"&"+window(s), &history)
+	measured := f.measured(t, "m-3", s)
 	if len(cpu.rows) != len(history.Points) || len(memory.rows) != len(history.Points) || len(history.Points) < 4 {
 		t.Fatalf("%d and %d rows, the API has %d points", len(cpu.rows), len(memory.rows), len(history.Points))
 	}
@@ -211,7 +220,7 @@ func (f *fleet) nameAgrees(t *testing.T) {
 		cores := cpu.rows[i]["cores"]
 		agrees := cores == nil
 		if want.CPUMS != nil {
-			agrees = cores != nil && same(number(t, cores), float64(*want.CPUMS)/3_600_000)
+			agrees = cores != nil && same(number(t, cores), float64(*want.CPUMS)/measured[want.Timestamp])
 		}
 		if !agrees || !cpu.rows[i]["time"].(time.Time).Equal(want.Timestamp.Std()) {
 			t.Errorf("%v, the API has %+v", cpu.rows[i], want)
@@ -221,6 +230,115 @@ func (f *fleet) nameAgrees(t *testing.T) {
 			t.Errorf("%v, the API has %+v", memory.rows[i], want)
 		}
 	}
+}
+
+// measured returns the milliseconds that the snapshots of each hour of a machine cover.
+func (f *fleet) measured(t *testing.T, machineID string, s scope) map[snapshot.Time]float64 {
+	t.Helper()
+	var chart struct {
+		Series struct {
+			Timestamps []snapshot.Time
+			IntervalMS []float64 `json:"interval_ms"`
+		}
+	}
+	f.get(t, "/machines/"+machineID+"/metrics?resolution=1h&"+window(s), &chart)
+	all := make(map[snapshot.Time]float64)
+	for i, at := range chart.Series.Timestamps {
+		all[at] = chart.Series.IntervalMS[i]
+	}
+	return all
+}
+
+// A process that uses one core in the 105 s that were measured in an hour uses 1 core, not 105/3600.
+func (f *fleet) oneCore(t *testing.T) {
+	start, ppid := storetest.Recent(), int32(0)
+	var batch []snapshot.Snapshot
+	for i := 1; i <= 3; i++ {
+		spent, memory := int64(35_000), int64(1<<20)
+		batch = append(batch, snapshot.Snapshot{
+			Timestamp: start.Add(time.Duration(i) * 35 * time.Second), Kind: snapshot.KindFull, IntervalMS: 35_000,
+			Processes: []snapshot.ProcessSample{
+				{PID: 7, PPID: &ppid, Name: "spin", CPUMS: &spent, MemoryUsage: &memory},
+			},
+		})
+	}
+	for _, machineID := range []string{"core-1", "core-2"} {
+		if _, err := f.site.Store.Register(
+			t.Context(), &snapshot.Machine{MachineID: machineID, Hostname: "core"},
+		); err != nil {
+			t.Fatal(err)
+		}
+		f.site.Post(t, machineID, batch)
+	}
+	given := map[string]string{"machine": "core-1", "name": "spin"}
+	for _, title := range []string{"$name on this machine: CPU", "$name on all machines: CPU"} {
+		for _, span := range []time.Duration{7 * day, 40 * day, 300 * day} {
+			shown, _ := f.panelResult(t, "processes", title, span, given)
+			if want := 1 + strings.Count(title, "all"); len(shown.rows) != want {
+				t.Errorf("%s of %s: %d rows, want %d", title, span, len(shown.rows), want)
+			}
+			for _, row := range shown.rows {
+				if got := number(t, row["cores"]); got != 1 {
+					t.Errorf("%s of %s: %v cores, want 1", title, span, got)
+				}
+			}
+		}
+	}
+}
+
+// Machines with the same host name have lines and choices of their own.
+func (f *fleet) labelsDiffer(t *testing.T) {
+	want := []string{"twin (11111111)", "twin (22222222-b)", "twin (22222222-c)"}
+	for _, machineID := range []string{"11111111-a", "22222222-b", "22222222-c"} {
+		if _, err := f.site.Store.Register(
+			t.Context(), &snapshot.Machine{MachineID: machineID, Hostname: "twin"},
+		); err != nil {
+			t.Fatal(err)
+		}
+		machine := snapshottest.NewMachine(3, 12) // runs programs with the same names as m-3
+		series := machine.Series(
+			snapshot.TimeOf(f.now.Add(-10*time.Minute).Truncate(time.Second)), 3, 30*time.Second, 4,
+		)
+		f.site.Post(t, machineID, series.Snapshots)
+	}
+	name := f.series["m-3"].Expected[0][1].Name
+	choices := f.choices(t, "machine", "machine")
+	lines := func(dashboard, title string) table {
+		shown, _ := f.panelResult(t, dashboard, title, 6*time.Hour, map[string]string{"name": name})
+		return shown
+	}
+	for what, shown := range map[string]table{
+		"choices": choices, "CPU": lines("fleet", "CPU"), "name": lines("processes", "$name on all machines: CPU"),
+	} {
+		var labels []string
+		for _, row := range shown.rows {
+			label := fmt.Sprint(row["metric"])
+			if text, ok := row["__text"]; ok {
+				label = fmt.Sprint(text)
+			}
+			if strings.HasPrefix(label, "twin") {
+				labels = append(labels, label)
+			}
+		}
+		slices.Sort(labels)
+		if labels = slices.Compact(labels); !slices.Equal(labels, want) {
+			t.Errorf("%s: %q, want %q", what, labels, want)
+		}
+	}
+}
+
+// choices returns the choices of a variable.
+func (f *fleet) choices(t *testing.T, name, variable string) table {
+	t.Helper()
+	d := dashboards(t)[name]
+	s := f.scopeOf(t, &d, 6*time.Hour, nil)
+	for _, v := range d.Templating.List {
+		if v.Name == variable {
+			return f.query(t, s.expand(t, s.interpolate(t, v.Query)))
+		}
+	}
+	t.Fatalf("%s has no variable %s", name, variable)
+	return table{}
 }
 
 func (f *fleet) instantAgrees(t *testing.T) {

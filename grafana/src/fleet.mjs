@@ -1,5 +1,5 @@
 // The dashboard of all machines.
-import { address, lines, page, processResolution, resolution, rows, sql } from "./panels.mjs";
+import { address, inRange, labelledMachines, lines, page, processResolution, resolution, rows, sql } from "./panels.mjs";
 
 const toMachine = [
   {
@@ -19,8 +19,8 @@ const perMachine = (options, column) =>
     ...options,
     queries: [
       sql(
-        `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, ${column}
-        FROM machine_\${resolution:raw} r JOIN machines m ON m.id = r.machine WHERE $__timeFilter(r.bucket) ORDER BY 1, 2`,
+        `SELECT r.bucket AS time, m.label AS metric, ${column}
+        FROM machine_\${resolution:raw} r JOIN ${labelledMachines} m ON m.id = r.machine WHERE ${inRange("r.bucket")} ORDER BY 1, 2`,
         "time_series",
       ),
     ],
@@ -73,7 +73,7 @@ export const fleet = page(
   .withPanel(
     perMachine(
       { title: "Network, received and sent", unit: "Bps", min: 0 },
-      "1000.0 * (coalesce(r.received_bytes, 0) + coalesce(r.sent_bytes, 0)) / nullif(r.interval_ms, 0) AS network",
+      "1000.0 * (r.received_bytes + r.sent_bytes) / nullif(r.interval_ms, 0) AS network",
     ),
   )
   .withPanel(
@@ -85,7 +85,7 @@ export const fleet = page(
         sql(
           `SELECT p.name, count(DISTINCT r.machine) AS machines, count(DISTINCT (r.machine, p.pid, p.started_at)) AS processes, sum(r.cpu_ms) / 1000.0 AS cpu_seconds,
             max(r.memory_max) AS memory_max, sum(r.read_bytes)::bigint AS read_bytes, sum(r.write_bytes)::bigint AS write_bytes
-          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process WHERE $__timeFilter(r.bucket)
+          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process WHERE ${inRange("r.bucket", "process_resolution")}
           GROUP BY p.name ORDER BY cpu_seconds DESC NULLS LAST LIMIT 50`,
           "table",
         ),

@@ -1,6 +1,7 @@
 // The dashboard of one machine.
 import {
   address,
+  inRange,
   lines,
   machine as machineVariable,
   numbers,
@@ -15,7 +16,7 @@ import {
 const series = (columns) =>
   sql(
     `SELECT bucket AS time, ${columns} FROM machine_\${resolution:raw}
-    WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND $__timeFilter(bucket) ORDER BY 1`,
+    WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND ${inRange("bucket")} ORDER BY 1`,
     "time_series",
   );
 

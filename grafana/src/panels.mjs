@@ -146,7 +146,7 @@ export function machine() {
   return choice(
     "machine",
     "Machine",
-    `SELECT coalesce(nullif(hostname, ''), machine_id) AS __text, machine_id AS __value FROM machines ORDER BY 1, 2`,
+    `SELECT label AS __text, machine_id AS __value FROM ${labelledMachines} m ORDER BY 1, 2`,
   );
 }
 
@@ -171,8 +171,30 @@ export function processResolution() {
   ).hide(dashboard.VariableHide.HideVariable);
 }
 
-/** SQL for the length of a bucket of processes in seconds. */
-export const processSeconds = `CASE '\${process_resolution:raw}' WHEN '1h' THEN 3600 WHEN '3h' THEN 10800 ELSE 86400 END`;
+/**
+ * SQL for the buckets that overlap the time range. The API returns the same buckets. $__timeFilter would leave out the
+ * bucket that contains the start of the range.
+ *
+ * @param {string} column
+ * @param {'resolution' | 'process_resolution'} variable
+ */
+export const inRange = (column, variable = "resolution") =>
+  `${column} > $__timeFrom()::timestamptz - CASE '\${${variable}:raw}' WHEN '1m' THEN interval '1 minute'
+    WHEN '1h' THEN interval '1 hour' WHEN '3h' THEN interval '3 hours' ELSE interval '24 hours' END
+  AND ${column} < $__timeTo()`;
+
+/**
+ * SQL for the machines with a label: the host name, with the ID if several machines have that name.
+ */
+export const labelledMachines = `(SELECT id, machine_id, CASE WHEN hostname = '' THEN machine_id
+    WHEN count(*) OVER (PARTITION BY hostname) = 1 THEN hostname
+    WHEN count(*) OVER (PARTITION BY hostname, left(machine_id, 8)) = 1 THEN hostname || ' (' || left(machine_id, 8) || ')'
+    ELSE hostname || ' (' || machine_id || ')' END AS label FROM machines)`;
+
+/** SQL for the rows of processes, as r, with the time that the machine measured in each bucket, as b.interval_ms. */
+export const measuredProcesses = `process_\${process_resolution:raw} r
+  JOIN (SELECT machine, bucket, interval_ms FROM machine_\${process_resolution:raw}
+    WHERE ${inRange("bucket", "process_resolution")}) b ON b.machine = r.machine AND b.bucket = r.bucket`;
 
 /** @param {string} uid @param {string} title @param {string} description */
 export function page(uid, title, description) {

@@ -2,12 +2,14 @@
 import {
   address,
   choice,
+  inRange,
+  labelledMachines,
   lines,
   machine,
+  measuredProcesses,
   openInstant,
   page,
   processResolution,
-  processSeconds,
   rows,
   sql,
 } from "./panels.mjs";
@@ -53,6 +55,9 @@ const top = (what, order) =>
     columns: topColumns,
   });
 
+/** The divisor is the time that was measured: less than the bucket in the running hour, and where data is missing. */
+const cores = "1.0 * sum(r.cpu_ms) / nullif(max(b.interval_ms), 0) AS cores";
+
 /** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
 
 /** A panel of the processes with a name, on the machine. @param {Options} options @param {string} columns */
@@ -63,8 +68,9 @@ const ofName = (options, columns) =>
     links: [openInstant],
     queries: [
       sql(
-        `SELECT r.bucket AS time, ${columns} FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process
-        WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1 ORDER BY 1`,
+        `SELECT r.bucket AS time, ${columns} FROM ${measuredProcesses} JOIN processes p ON p.id = r.process
+        WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring}
+          AND ${inRange("r.bucket", "process_resolution")} GROUP BY 1 ORDER BY 1`,
         "time_series",
       ),
     ],
@@ -78,9 +84,9 @@ const ofNameByMachine = (options, column) =>
     stacked: true,
     queries: [
       sql(
-        `SELECT r.bucket AS time, coalesce(nullif(m.hostname, ''), m.machine_id) AS metric, ${column}
-        FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine
-        WHERE p.name = \${name:sqlstring} AND $__timeFilter(r.bucket) GROUP BY 1, 2 ORDER BY 1, 2`,
+        `SELECT r.bucket AS time, m.label AS metric, ${column}
+        FROM ${measuredProcesses} JOIN processes p ON p.id = r.process JOIN ${labelledMachines} m ON m.id = r.machine
+        WHERE p.name = \${name:sqlstring} AND ${inRange("r.bucket", "process_resolution")} GROUP BY 1, 2 ORDER BY 1, 2`,
         "time_series",
       ),
     ],
@@ -100,7 +106,7 @@ export const processes = page(
   .withPanel(
     ofName(
       { title: "$name on this machine: CPU", description: "1 means one core in constant use." },
-      `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`,
+      cores,
     ),
   )
   .withPanel(
@@ -112,7 +118,7 @@ export const processes = page(
   .withPanel(
     ofNameByMachine(
       { title: "$name on all machines: CPU", description: "1 means one core in constant use." },
-      `sum(r.cpu_ms) / 1000.0 / ${processSeconds} AS cores`,
+      cores,
     ),
   )
   .withPanel(
