@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -43,11 +45,12 @@ func (in *ProcessSearch) parseTime() (snapshot.Time, error) {
 
 // ProcessMatchView is a machine that ran matching processes.
 type ProcessMatchView struct {
-	MachineID string             `json:"machine_id"`
-	Hostname  string             `json:"hostname"`
-	Timestamp *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"With time: timestamp of the snapshot"`
-	Processes []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"With time: the processes"`
-	Usages    []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: usage of the processes"`
+	MachineID      string             `json:"machine_id"`
+	Hostname       string             `json:"hostname"`
+	HostnameShared bool               `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
+	Timestamp      *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"With time: timestamp of the snapshot"`
+	Processes      []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"With time: the processes"`
+	Usages         []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: usage of the processes"`
 }
 
 // ProcessMatches is a page of machines that ran matching processes.
@@ -77,8 +80,9 @@ type NearestMatches struct {
 
 // NearestMatchView is a process that matches, and a time at which it ran.
 type NearestMatchView struct {
-	MachineID string `json:"machine_id"`
-	Hostname  string `json:"hostname"`
+	MachineID      string `json:"machine_id"`
+	Hostname       string `json:"hostname"`
+	HostnameShared bool   `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
 	snapshot.ProcessKey
 	Name        string        `json:"name"`
 	CommandLine string        `json:"command_line"`
@@ -114,17 +118,19 @@ func (a *API) findNearest(ctx context.Context, in *ProcessSearch) (*response[Nea
 		if one.match == nil {
 			continue
 		}
-		hostnames, err := a.store.Hostnames(ctx, []string{one.match.MachineID})
+		hostnames, shared, err := a.hostnames(ctx, []string{one.match.MachineID})
 		if err != nil {
 			return nil, a.problemOf(ctx, err)
 		}
+		hostname := hostnames[one.match.MachineID]
 		*one.view = &NearestMatchView{
-			MachineID:   one.match.MachineID,
-			Hostname:    hostnames[one.match.MachineID],
-			ProcessKey:  one.match.ProcessKey,
-			Name:        one.match.Name,
-			CommandLine: one.match.CommandLine,
-			Timestamp:   one.match.Timestamp,
+			MachineID:      one.match.MachineID,
+			Hostname:       hostname,
+			HostnameShared: shared[hostname],
+			ProcessKey:     one.match.ProcessKey,
+			Name:           one.match.Name,
+			CommandLine:    one.match.CommandLine,
+			Timestamp:      one.match.Timestamp,
 		}
 	}
 	return &response[NearestMatches]{matches}, nil
@@ -210,12 +216,24 @@ func findCursor(afterMachine string) *string {
 
 func (a *API) addHostnames(ctx context.Context, matches []ProcessMatchView) error {
 	machineIDs := views(matches, func(m *ProcessMatchView) string { return m.MachineID })
-	hostnames, err := a.store.Hostnames(ctx, machineIDs)
+	hostnames, shared, err := a.hostnames(ctx, machineIDs)
 	if err != nil {
 		return err
 	}
 	for i := range matches {
 		matches[i].Hostname = hostnames[matches[i].MachineID]
+		matches[i].HostnameShared = shared[matches[i].Hostname]
 	}
 	return nil
+}
+
+// hostnames returns the host names of machines by machine id, and those that several machines have.
+func (a *API) hostnames(
+	ctx context.Context, machineIDs []string,
+) (hostnames map[string]string, shared map[string]bool, err error) {
+	if hostnames, err = a.store.Hostnames(ctx, machineIDs); err != nil {
+		return nil, nil, err
+	}
+	shared, err = a.store.SharedHostnames(ctx, viewOf(ctx), slices.Collect(maps.Values(hostnames)))
+	return hostnames, shared, err
 }

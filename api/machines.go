@@ -20,6 +20,7 @@ import (
 type MachineView struct {
 	MachineID       string                    `json:"machine_id"`
 	Hostname        string                    `json:"hostname"`
+	HostnameShared  bool                      `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
 	OS              string                    `json:"os"`
 	Platform        string                    `json:"platform"`
 	Kernel          string                    `json:"kernel"`
@@ -162,6 +163,9 @@ func (a *API) listMachines(ctx context.Context, in *machineListInput) (*response
 		return nil, a.problemOf(ctx, err)
 	}
 	list := MachineList{Results: views(machines, a.machineView)}
+	if err := a.markSharedHostnames(ctx, list.Results); err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
 	if more {
 		last := machines[len(machines)-1]
 		list.NextCursor = encodeCursor("machines", last.Hostname, last.MachineID)
@@ -196,7 +200,24 @@ func (a *API) machineResponse(ctx context.Context, machineID string, status int)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	return &machineResponse{Status: status, ETag: etag(machine.ConfigVersion), Body: a.machineView(machine)}, nil
+	view := []MachineView{a.machineView(machine)}
+	if err := a.markSharedHostnames(ctx, view); err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
+	return &machineResponse{Status: status, ETag: etag(machine.ConfigVersion), Body: view[0]}, nil
+}
+
+// markSharedHostnames sets HostnameShared.
+func (a *API) markSharedHostnames(ctx context.Context, machines []MachineView) error {
+	hostnames := views(machines, func(m *MachineView) string { return m.Hostname })
+	shared, err := a.store.SharedHostnames(ctx, viewOf(ctx), hostnames)
+	if err != nil {
+		return err
+	}
+	for i := range machines {
+		machines[i].HostnameShared = shared[machines[i].Hostname]
+	}
+	return nil
 }
 
 func (a *API) getConfig(ctx context.Context, in *MachinePath) (*configResponse, error) {

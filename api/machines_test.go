@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -8,6 +9,9 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/api"
+	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 func testMachineLifeCycle(t *testing.T, s *testServer) {
@@ -120,5 +124,63 @@ func TestStatus(t *testing.T) {
 		if m.Status != test.want {
 			t.Errorf("%s, last seen %s ago: %s", test.patch, test.ahead, m.Status)
 		}
+	}
+}
+
+// Machines with the same host name are marked everywhere, also after a change of their settings. Only machines that the
+// user can see count.
+func TestSharedHostnames(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	machineID, ppid := "twin-1", int32(0)
+	for _, machine := range []string{"twin-1", "twin-2", "single", "unnamed-1", "unnamed-2"} {
+		hostname, _, _ := strings.Cut(machine, "-")
+		hostname = strings.TrimPrefix(hostname, "unnamed")
+		body := `{"machine_id":"` + machine + `","hostname":"` + hostname + `"}`
+		if got := s.do(http.MethodPost, "/api/v1/machines", body); got.status != http.StatusCreated {
+			t.Fatalf("%d %s", got.status, got.text)
+		}
+	}
+	at := storetest.Recent()
+	storetest.Write(t, s.store, machineID, snapshot.Snapshot{
+		Timestamp: at, Kind: snapshot.KindFull,
+		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "spin"}},
+	})
+	tags := s.do(http.MethodPatch, "/api/v1/machines/"+machineID, `{"tags":["own"]}`)
+	if !decode[api.MachineView](t, tags).HostnameShared {
+		t.Errorf("after a change: %s", tags.text)
+	}
+	shared := make(map[string]bool)
+	for _, machine := range decode[api.MachineList](t, s.get("/api/v1/machines")).Results {
+		one := decode[api.MachineView](t, s.get("/api/v1/machines/%s", machine.MachineID))
+		if one.HostnameShared != machine.HostnameShared {
+			t.Errorf("%s: %v alone, %v in the list", machine.MachineID, one.HostnameShared, machine.HostnameShared)
+		}
+		shared[machine.MachineID] = machine.HostnameShared
+	}
+	want := map[string]bool{"twin-1": true, "twin-2": true, "single": false, "unnamed-1": false, "unnamed-2": false}
+	if !maps.Equal(shared, want) {
+		t.Errorf("list: %v, want %v", shared, want)
+	}
+	search := "name=spin&time=" + at.String()
+	if got := decode[api.ProcessMatches](t, s.get("/api/v1/processes?%s", search)); len(got.Results) != 1 ||
+		!got.Results[0].HostnameShared {
+		t.Errorf("search: %+v", got)
+	}
+	search = "name=spin&time=" + at.Add(30*time.Minute).String()
+	if got := decode[api.NearestMatches](t, s.get("/api/v1/processes/nearest?%s", search)); got.Before == nil ||
+		!got.Before.HostnameShared {
+		t.Errorf("nearest: %+v", got)
+	}
+
+	token, _, err := s.auth.CreateToken(
+		t.Context(), auth.TokenParams{Name: "own", Role: auth.RoleUser, Tags: []string{"own"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s.do(http.MethodGet, "/api/v1/machines/"+machineID, "", "Authorization", "Bearer "+token)
+	if decode[api.MachineView](t, got).HostnameShared {
+		t.Error("a machine that the user cannot see counts")
 	}
 }

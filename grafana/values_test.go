@@ -288,8 +288,10 @@ func (f *fleet) oneCore(t *testing.T) {
 
 // Machines with the same host name have lines and choices of their own.
 func (f *fleet) labelsDiffer(t *testing.T) {
-	want := []string{"twin (11111111)", "twin (22222222-b)", "twin (22222222-c)"}
-	for _, machineID := range []string{"11111111-a", "22222222-b", "22222222-c"} {
+	want := []string{"twin (0123abcd)", "twin (22222222-b)", "twin (9f86d081)"}
+	for _, machineID := range []string{
+		"0123abcd-4567-4abc-8def-0123456789ab", "22222222-b", "9f86d081884c7d659a2feaa0c55ad015",
+	} {
 		if _, err := f.site.Store.Register(
 			t.Context(), &snapshot.Machine{MachineID: machineID, Hostname: "twin"},
 		); err != nil {

@@ -11,15 +11,26 @@ import tseslint from "typescript-eslint";
 const src = path.join(import.meta.dirname, "src");
 
 // Every layer may import only itself, the layers listed before it, and nothing else of src.
-const base = ["api", "time", "processes", "hooks", "format.ts", "export.ts", "parseLists.ts", "searchParams.ts"];
+const base = [
+  "api",
+  "time",
+  "processes",
+  "hooks",
+  "format.ts",
+  "export.ts",
+  "parseLists.ts",
+  "searchParams.ts",
+  "textMatch.ts",
+];
 const layers = {
   "format.ts": ["format.ts"],
   "export.ts": ["export.ts"],
   "parseLists.ts": ["parseLists.ts"],
   "searchParams.ts": ["searchParams.ts"],
+  "textMatch.ts": ["textMatch.ts"],
   time: ["time"],
   api: ["api", "time"],
-  processes: ["processes", "api", "format.ts"],
+  processes: ["processes", "api", "format.ts", "textMatch.ts"],
   hooks: ["hooks"],
   live: ["live", "api", "processes"],
   components: ["components", ...base],

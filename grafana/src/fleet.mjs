@@ -1,5 +1,15 @@
 // The dashboard of all machines.
-import { address, inRange, labelledMachines, lines, page, processResolution, resolution, rows, sql } from "./panels.mjs";
+import {
+  address,
+  inRange,
+  labelledMachines,
+  lines,
+  page,
+  processResolution,
+  resolution,
+  rows,
+  sql,
+} from "./panels.mjs";
 
 const toMachine = [
   {

@@ -184,11 +184,12 @@ export const inRange = (column, variable = "resolution") =>
   AND ${column} < $__timeTo()`;
 
 /**
- * SQL for the machines with a label: the host name, with the ID if several machines have that name.
+ * SQL for the machines with a label: the host name, with the ID if several machines have that name,
+ * shortened if it was generated. The pages of snapwatch use the same names: ui/src/api/machineName.ts.
  */
 export const labelledMachines = `(SELECT id, machine_id, CASE WHEN hostname = '' THEN machine_id
     WHEN count(*) OVER (PARTITION BY hostname) = 1 THEN hostname
-    WHEN count(*) OVER (PARTITION BY hostname, left(machine_id, 8)) = 1 THEN hostname || ' (' || left(machine_id, 8) || ')'
+    WHEN machine_id ~ '^[0-9a-f]{32}$|^[0-9a-f]{8}-[0-9a-f]{4}-4' THEN hostname || ' (' || left(machine_id, 8) || ')'
     ELSE hostname || ' (' || machine_id || ')' END AS label FROM machines)`;
 
 /** SQL for the rows of processes, as r, with the time that the machine measured in each bucket, as b.interval_ms. */

@@ -103,12 +103,7 @@ export const processes = page(
   .withVariable(address())
   .withPanel(top("CPU", "cpu_ms"))
   .withPanel(top("memory", "memory_avg"))
-  .withPanel(
-    ofName(
-      { title: "$name on this machine: CPU", description: "1 means one core in constant use." },
-      cores,
-    ),
-  )
+  .withPanel(ofName({ title: "$name on this machine: CPU", description: "1 means one core in constant use." }, cores))
   .withPanel(
     ofName(
       { title: "$name on this machine: memory per process", unit: "bytes" },
@@ -116,10 +111,7 @@ export const processes = page(
     ),
   )
   .withPanel(
-    ofNameByMachine(
-      { title: "$name on all machines: CPU", description: "1 means one core in constant use." },
-      cores,
-    ),
+    ofNameByMachine({ title: "$name on all machines: CPU", description: "1 means one core in constant use." }, cores),
   )
   .withPanel(
     ofNameByMachine(

@@ -137,6 +137,24 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	return m, err
 }
 
+// SharedHostnames returns those of the host names that several machines of a view have.
+func (q *Queries) SharedHostnames(ctx context.Context, view View, hostnames []string) (map[string]bool, error) {
+	rows, err := q.pool.Query(ctx, `SELECT hostname FROM machines WHERE hostname = ANY($1) AND hostname <> ''
+		AND ($2 OR tags && $3) GROUP BY hostname HAVING count(*) > 1`, hostnames, view.All, view.tags())
+	if err != nil {
+		return nil, fmt.Errorf("look up shared host names: %w", err)
+	}
+	shared := make(map[string]bool)
+	var hostname string
+	if _, err := pgx.ForEachRow(rows, []any{&hostname}, func() error {
+		shared[hostname] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("look up shared host names: %w", err)
+	}
+	return shared, nil
+}
+
 // Hostnames returns the host names of machines by machine id.
 func (q *Queries) Hostnames(ctx context.Context, machineIDs []string) (map[string]string, error) {
 	rows, err := q.pool.Query(ctx, `SELECT machine_id, hostname FROM machines WHERE machine_id = ANY($1)`, machineIDs)

@@ -309,4 +309,19 @@ test("an administrator sees the disk usage and changes the retention", async () 
   await page.locator(".wrong").first().waitFor();
 });
 
+test("machines with one host name have different names on all pages", async () => {
+  const twins = ["0123abcd456789abcdef0123456789ab", "production-2"];
+  for (const id of twins) {
+    await register(site, id, { hostname: "twin" });
+    await post(site, id, [new Machine(id, 5).snapshot(Date.now())]);
+  }
+  const names = ["twin (0123abcd)", "twin (production-2)"];
+  await page.goto(`${site.url}/?q=twin`);
+  for (const name of names) await page.locator("table.fleet").getByRole("link", { name, exact: true }).waitFor();
+  await page.goto(`${site.url}/find?q=${encodeURIComponent("* last 1 hour")}`);
+  for (const name of names) await page.locator("section.match h2", { hasText: name }).waitFor();
+  await page.goto(`${site.url}/machines/${twins[0]}`);
+  await page.getByRole("heading", { level: 1, name: names[0] }).waitFor();
+});
+
 test("there were no errors on the pages", () => assert.deepEqual(errors, []));

@@ -70,9 +70,3 @@ export function useDeleteMachine(machineId: string) {
     },
   });
 }
-
-/** Returns the host name of a machine, or its id if it has none or is not loaded yet. */
-export function machineName(machine: Machine | undefined, machineId: string): string {
-  const hostname = machine?.hostname ?? "";
-  return hostname === "" ? machineId : hostname;
-}

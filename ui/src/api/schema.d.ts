@@ -1527,6 +1527,8 @@ export interface components {
             /** @description Names of the processes not to record; * matches any text */
             exclude: string[];
             hostname: string;
+            /** @description Whether other machines that you can see have the same host name */
+            hostname_shared: boolean;
             /** @description Names of the processes to record; * matches any text. Empty for all */
             include: string[];
             kernel: string;
@@ -1575,6 +1577,8 @@ export interface components {
         NearestMatchView: {
             command_line: string;
             hostname: string;
+            /** @description Whether other machines that you can see have the same host name */
+            hostname_shared: boolean;
             machine_id: string;
             name: string;
             /** Format: int32 */
@@ -1873,6 +1877,8 @@ export interface components {
         };
         ProcessMatchView: {
             hostname: string;
+            /** @description Whether other machines that you can see have the same host name */
+            hostname_shared: boolean;
             machine_id: string;
             /** @description With time: the processes */
             processes?: components["schemas"]["Process"][];

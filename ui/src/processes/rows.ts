@@ -1,4 +1,5 @@
 // Computes the rows of the process table from the processes of a snapshot: filters, order and collapsed subtrees.
+import { textMatch } from "../textMatch";
 import { type Process, compareStrings, keyOf } from "./process";
 import { type Node, prune, tree } from "./tree";
 
@@ -130,14 +131,15 @@ export function parentKeys(processes: readonly Process[]): string[] {
 }
 
 function matcher(view: View): (process: Process) => boolean {
-  const needle = view.filter.trim().toLowerCase();
+  const needle = view.filter.trim();
+  const matches = textMatch(needle);
   const included = new Set(view.include);
   return (p) =>
     (needle === "" ||
-      p.name.toLowerCase().includes(needle) ||
-      p.command_line.toLowerCase().includes(needle) ||
-      p.user.toLowerCase().includes(needle) ||
-      (p.cgroup?.toLowerCase().includes(needle) ?? false) ||
+      matches(p.name) ||
+      matches(p.command_line) ||
+      matches(p.user) ||
+      (p.cgroup !== undefined && matches(p.cgroup)) ||
       String(p.pid).includes(needle)) &&
     (view.user === "" || p.user === view.user) &&
     (view.cpu <= 0 || (p.cpu_usage ?? 0) >= view.cpu) &&

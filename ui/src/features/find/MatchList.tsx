@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Process, ProcessMatch, Usage } from "../../api/client";
+import { machineName } from "../../api/machineName";
 import { Notice } from "../../components/Notice";
 import { DateTime } from "../../components/Timestamps";
 import { bytes, cpuTime, percent } from "../../format";
@@ -27,7 +28,7 @@ export function MatchList({ answer, at }: MatchListProps) {
   return (
     <>
       {answer.results.map((match) => (
-        <MachineMatches key={match.machine_id} match={match} name={match.hostname || match.machine_id} at={at} />
+        <MachineMatches key={match.machine_id} match={match} name={machineName(match, match.machine_id)} at={at} />
       ))}
       {answer.truncated && (
         <Notice title="Not all matching processes are listed.">

@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { memo } from "react";
 import type { Machine } from "../../api/client";
+import { machineName } from "../../api/machineName";
 import { Sparkline } from "../../charts/Sparkline";
 import { Meter } from "../../components/Meter";
 import { TimeAgo } from "../../components/Timestamps";
@@ -25,7 +26,7 @@ export const MachineRow = memo(function MachineRow({ machine, index, trend }: Ma
       <th scope="row">
         <span className={`dot ${status}`} role="img" aria-label={status} title={status} />
         <Link to="/machines/$machineId" params={{ machineId: machine.machine_id }}>
-          {machine.hostname || machine.machine_id}
+          {machineName(machine, machine.machine_id)}
         </Link>
         {status !== "up" && <span className={`state ${status}`}>{status}</span>}
         <span className="quiet block">{[machine.platform, ...machine.tags].filter(Boolean).join(" · ")}</span>

@@ -6,6 +6,7 @@ const machine = (machine_id: string, overrides: Partial<Machine> = {}) =>
   ({
     machine_id,
     hostname: machine_id,
+    hostname_shared: false,
     platform: "debian 12",
     tags: [],
     enabled: true,

@@ -2,6 +2,7 @@
 import type { Machine } from "../../api/client";
 import { share } from "../../format";
 import { compareStrings } from "../../processes/process";
+import { textMatch } from "../../textMatch";
 
 export const statuses = ["up", "silent", "disabled"] as const;
 export type Status = (typeof statuses)[number];
@@ -38,9 +39,8 @@ export function tagsOf(machines: readonly Machine[]): string[] {
 }
 
 export function filterMachines(machines: readonly Machine[], { q, tag, status, sort, desc }: MachineFilter): Machine[] {
-  const needle = q.trim().toLowerCase();
-  const matchesText = (m: Machine) =>
-    [m.hostname, m.machine_id, m.platform, ...m.tags].some((text) => text.toLowerCase().includes(needle));
+  const matches = textMatch(q.trim());
+  const matchesText = (m: Machine) => [m.hostname, m.machine_id, m.platform, ...m.tags].some(matches);
   return machines
     .filter(
       (m) =>

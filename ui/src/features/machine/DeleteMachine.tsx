@@ -1,6 +1,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Machine } from "../../api/client";
+import { machineName } from "../../api/machineName";
 import { useDeleteMachine } from "../../api/machines";
 import { Notice } from "../../components/Notice";
 
@@ -17,7 +18,7 @@ export function DeleteMachine({ machine }: { machine: Machine }) {
     );
   }
   return (
-    <Notice kind="error" title={`Delete ${machine.hostname || machine.machine_id} and its entire history?`}>
+    <Notice kind="error" title={`Delete ${machineName(machine, machine.machine_id)} and its entire history?`}>
       This cannot be undone. If the agent is still running, it registers the machine again.{" "}
       <button
         type="button"

@@ -3,7 +3,8 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { useMemo } from "react";
 import { ApiError } from "../../api/client";
 import { processHistoryQuery } from "../../api/history";
-import { machineName, machineQuery, snapshotAtQuery } from "../../api/machines";
+import { machineName } from "../../api/machineName";
+import { machineQuery, snapshotAtQuery } from "../../api/machines";
 import { ProcessCharts } from "../../charts/ProcessCharts";
 import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
