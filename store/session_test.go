@@ -16,6 +16,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/accounts"
 	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/query"
 	"github.com/snapwatch/snapwatch/store/storetest"
@@ -201,5 +202,39 @@ func TestSessionParameters(t *testing.T) {
 		if err := configured.QueryRow(t.Context(), "SHOW "+name).Scan(&got); err != nil || got != value {
 			t.Errorf("%s is %q, want %q (%v)", name, got, value, err)
 		}
+	}
+}
+
+// In Turkish, the lower case of I is ı. Searches and user names follow the same rules as everywhere else.
+func TestLocaleOfDatabase(t *testing.T) {
+	t.Parallel()
+	db := storetest.Database{
+		URL: storetest.EmptyURLOfLocale(t, "tr"), Detection: store.Detection{Profile: backend.Postgres},
+	}
+	if _, err := store.Migrate(t.Context(), db.URL, backend.Postgres); err != nil {
+		t.Fatal(err)
+	}
+	s := db.Open(t, nil)
+	ppid := int32(0)
+	storetest.Write(t, s, "m", snapshot.Snapshot{
+		Timestamp: storetest.Recent(), Kind: snapshot.KindFull,
+		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: "INIT", CommandLine: "/SBIN/INIT"}},
+	})
+	page := query.FleetPage{View: query.AllMachines(), Limit: 10}
+	found, _, err := s.FleetAt(t.Context(), query.Match{Text: "*bin/init"}, storetest.Recent(), page)
+	if err != nil || len(found) != 1 {
+		t.Errorf("search: %d machines, %v", len(found), err)
+	}
+	a := s.Accounts()
+	user := accounts.User{Name: "IRINA", Role: "user", CreatedAt: storetest.Recent().Std()}
+	if err := a.CreateUser(t.Context(), &user); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.User(t.Context(), "irina"); err != nil || got.Name != "IRINA" {
+		t.Errorf("look-up: %+v, %v", got, err)
+	}
+	user.Name = "irina"
+	if err := a.CreateUser(t.Context(), &user); !errors.Is(err, accounts.ErrExists) {
+		t.Errorf("a second user of the same name: %v", err)
 	}
 }

@@ -62,9 +62,13 @@ func (a *Accounts) CountAdmins(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// foldedName is the name of a user u without differences of case. Names consist of ASCII. The collation is fixed, because
+// i is not the lower case of I in every locale.
+const foldedName = `lower(u.name COLLATE "C")`
+
 // User returns a user by name, ignoring case.
 func (a *Accounts) User(ctx context.Context, name string) (*User, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u WHERE lower(name) = lower($1)`, name)
+	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u WHERE `+foldedName+` = lower($1 COLLATE "C")`, name)
 	return one(rows, err, "read a user", scanUser)
 }
 
@@ -87,7 +91,7 @@ func (a *Accounts) UserBySubject(ctx context.Context, issuer, subject string) (*
 
 // Users returns all users, sorted by name.
 func (a *Accounts) Users(ctx context.Context) ([]User, error) {
-	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u ORDER BY lower(name)`)
+	rows, err := a.pool.Query(ctx, `SELECT `+userColumns+` FROM users u ORDER BY `+foldedName)
 	return list(rows, err, "list users", scanUser)
 }
 

@@ -113,6 +113,11 @@ func execute(ctx context.Context, statement string) error {
 // EmptyURL creates an empty database for the test and returns its URL.
 func EmptyURL(t testing.TB) string { return newDatabase(t, "template0") }
 
+// EmptyURLOfLocale creates an empty database with a locale of ICU for the test and returns its URL.
+func EmptyURLOfLocale(t testing.TB, locale string) string {
+	return newDatabase(t, "template0 LOCALE_PROVIDER icu ICU_LOCALE '"+locale+"'")
+}
+
 // URL creates a migrated database for the test and returns its URL.
 func URL(t testing.TB) string { return newDatabase(t, template) }
 

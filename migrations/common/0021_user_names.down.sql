@@ -1,0 +1,2 @@
+DROP INDEX users_by_name;
+CREATE UNIQUE INDEX users_by_name ON users (lower(name));
