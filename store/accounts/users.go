@@ -62,8 +62,8 @@ func (a *Accounts) CountAdmins(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// foldedName is the name of a user u without differences of case. Names consist of ASCII. The collation is fixed, because
-// i is not the lower case of I in every locale.
+// foldedName is the name of a user u without differences of case. Names consist of ASCII. The collation is fixed,
+// because i is not the lower case of I in every locale.
 const foldedName = `lower(u.name COLLATE "C")`
 
 // User returns a user by name, ignoring case.
