@@ -36,12 +36,13 @@ type MachineView struct {
 	Omit            []snapshot.Part           `json:"omit" nullable:"false" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
 	Tags            []string                  `json:"tags" nullable:"false" doc:"Users may read the machines that have one of their tags"`
 	ConfigVersion   int64                     `json:"config_version" doc:"Increases with every change of the configuration; also the ETag"`
-	Status          string                    `json:"status" enum:"up,stale" doc:"stale if the machine missed two intervals"`
+	Status          string                    `json:"status" enum:"up,waiting,stale" doc:"waiting if no snapshot has arrived yet, stale if the machine missed two intervals"`
 	RegisteredAt    snapshot.Time             `json:"registered_at" format:"date-time"`
 	LastSeen        snapshot.Time             `json:"last_seen" format:"date-time" doc:"Time of the last request from the agent"`
 	LastSnapshot    *snapshot.Time            `json:"last_snapshot" format:"date-time" doc:"Time of the latest snapshot"`
 	ProcessCount    *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot"`
 	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces"`
+	Outdated        bool                      `json:"outdated" doc:"Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes"`
 }
 
 func (a *API) machineView(m *query.Machine) MachineView {
@@ -71,8 +72,13 @@ func (a *API) machineView(m *query.Machine) MachineView {
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
 	}
-	if m.Stale(a.cfg.Now()) {
+	now := a.cfg.Now()
+	view.Outdated = m.Outdated(now)
+	switch {
+	case m.Stale(now):
 		view.Status = "stale"
+	case m.Waiting():
+		view.Status = "waiting"
 	}
 	return view
 }

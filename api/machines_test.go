@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -38,7 +39,7 @@ func testMachineLifeCycle(t *testing.T, s *testServer) {
 	}
 	m := decode[api.MachineView](t, s.get("/api/v1/machines/m-1"))
 	if m.Hostname != "web" || m.LastSnapshot != nil || m.Latest != nil || m.PollingInterval != 5 || !m.Enabled ||
-		m.Status != "up" {
+		m.Status != "waiting" {
 		t.Errorf("%+v", m)
 	}
 
@@ -182,5 +183,59 @@ func TestSharedHostnames(t *testing.T) {
 	got := s.do(http.MethodGet, "/api/v1/machines/"+machineID, "", "Authorization", "Bearer "+token)
 	if decode[api.MachineView](t, got).HostnameShared {
 		t.Error("a machine that the user cannot see counts")
+	}
+}
+
+// TestStatusBeforeTheFirstSnapshot checks that a machine is not up before it has sent a snapshot.
+func TestStatusBeforeTheFirstSnapshot(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{MachineMetrics: 10})
+	decode[api.MachineView](t, s.do(http.MethodPost, "/api/v1/machines", `{"machine_id":"new","hostname":"new"}`))
+	if m := decode[api.MachineView](t, s.get("/api/v1/machines/new")); m.Status != "waiting" || !m.Outdated {
+		t.Errorf("before the first snapshot: %s, outdated %t", m.Status, m.Outdated)
+	}
+	for path, want := range map[string]string{
+		"/metrics":          `snapwatch_machines{state="waiting"} 1`,
+		"/metrics/machines": `snapwatch_machine_up{hostname="new",machine_id="new"} 0`,
+	} {
+		if got := s.do(http.MethodGet, path, ""); !strings.Contains(got.text, want+"\n") {
+			t.Errorf("%s lacks %s", path, want)
+		}
+	}
+	s.postSnapshots("new", recentTime(), 1)
+	if m := decode[api.MachineView](t, s.get("/api/v1/machines/new")); m.Status != "up" {
+		t.Errorf("after the first snapshot: %s", m.Status)
+	}
+}
+
+// TestOldValuesAreNotCurrent checks that the values of an old snapshot are marked, even if the agent still reports.
+func TestOldValuesAreNotCurrent(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := start(t, api.Config{MachineMetrics: 10, Now: func() time.Time { return now }})
+	post := func(machineID string, at time.Time) {
+		t.Helper()
+		body := fmt.Sprintf(`{"machine_id":%q,"snapshots":[{"timestamp":%q,"machine_snapshot":{"load1":1}}]}`,
+			machineID, snapshot.TimeOf(at))
+		decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", body))
+	}
+	for machineID, test := range map[string]struct {
+		age      time.Duration
+		outdated bool
+	}{"fresh": {0, false}, "delayed": {4 * time.Minute, false}, "old": {2 * time.Hour, true}} {
+		post(machineID, now.Add(-test.age))
+		m := decode[api.MachineView](t, s.get("/api/v1/machines/%s", machineID))
+		if m.Status != "up" || m.Latest == nil || m.Outdated != test.outdated {
+			t.Errorf("%s: %s, outdated %t, want %t", machineID, m.Status, m.Outdated, test.outdated)
+		}
+		exported := strings.Contains(s.get("/metrics/machines").text,
+			fmt.Sprintf("snapwatch_machine_load1{hostname=\"\",machine_id=%q} 1\n", machineID))
+		if exported == test.outdated {
+			t.Errorf("%s: exported as current: %t", machineID, exported)
+		}
+	}
+	now = now.Add(time.Minute)
+	if m := decode[api.MachineView](t, s.get("/api/v1/machines/fresh")); m.Status != "stale" || !m.Outdated {
+		t.Errorf("after a minute without a report: %s, outdated %t", m.Status, m.Outdated)
 	}
 }

@@ -48,7 +48,8 @@ func newMachineStateCollector(s *store.Store) machineStateCollector {
 	return machineStateCollector{
 		store: s,
 		desc: prometheus.NewDesc("snapwatch_machines",
-			"Machines by state: up; disabled, which send only heartbeats; stale, which missed two intervals.",
+			"Machines by state: up; disabled, which send only heartbeats; "+
+				"waiting, which have not sent a snapshot yet; stale, which missed two intervals.",
 			[]string{"state"}, nil),
 	}
 }
@@ -65,7 +66,9 @@ func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for state, n := range map[string]int64{"up": states.Up, "disabled": states.Disabled, "stale": states.Stale} {
+	for state, n := range map[string]int64{
+		"up": states.Up, "disabled": states.Disabled, "waiting": states.Waiting, "stale": states.Stale,
+	} {
 		metrics <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(n), state)
 	}
 }
@@ -74,56 +77,60 @@ func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 type machineMetric struct {
 	name, help string
 	// value returns the latest value, and false if there is none.
-	value func(m *query.Machine, stale bool) (float64, bool)
+	value func(m *query.Machine, now time.Time) (float64, bool)
 }
 
-// machineMetrics are the metrics of a machine. A stale machine has no system metrics, because its last values would
-// look like current ones.
+// machineMetrics are the metrics of a machine. If its latest snapshot is not current, it has no system metrics, because
+// old values would look like current ones.
 var machineMetrics = []machineMetric{
-	{"up", "1 if the machine is up, 0 if it missed two intervals.",
-		func(_ *query.Machine, stale bool) (float64, bool) { return boolToFloat(!stale), true }},
+	{"up", "1 if the machine is up, 0 if it missed two intervals or no snapshot has arrived yet.",
+		func(m *query.Machine, now time.Time) (float64, bool) {
+			return boolToFloat(!m.Stale(now) && !m.Waiting()), true
+		}},
 	{"enabled", "1 if the agent is configured to take snapshots.",
-		func(m *query.Machine, _ bool) (float64, bool) { return boolToFloat(m.Enabled), true }},
+		func(m *query.Machine, _ time.Time) (float64, bool) { return boolToFloat(m.Enabled), true }},
 	{"polling_interval_seconds", "Configured time between two snapshots.",
-		func(m *query.Machine, _ bool) (float64, bool) { return m.PollingInterval, true }},
+		func(m *query.Machine, _ time.Time) (float64, bool) { return m.PollingInterval, true }},
 	{"last_seen_timestamp_seconds", "Time of the last request from the agent.",
-		func(m *query.Machine, _ bool) (float64, bool) { return seconds(m.LastSeen), true }},
+		func(m *query.Machine, _ time.Time) (float64, bool) { return seconds(m.LastSeen), true }},
 	{"last_snapshot_timestamp_seconds", "Time of the latest snapshot.",
-		func(m *query.Machine, _ bool) (float64, bool) { return seconds(m.LastSnapshot), m.LastSnapshot != 0 }},
+		func(m *query.Machine, _ time.Time) (float64, bool) {
+			return seconds(m.LastSnapshot), m.LastSnapshot != 0
+		}},
 	{"processes", "Number of processes.",
-		unlessStale(func(m *query.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
+		ifCurrent(func(m *query.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
 	{"cpu_usage_ratio", "CPU usage of all cores, 0 to 1.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) })},
 	{"load1", "Load average over 1 minute.",
-		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load1 })},
+		ifCurrent(func(m *query.Machine) *float64 { return m.Latest.Load1 })},
 	{"load5", "Load average over 5 minutes.",
-		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load5 })},
+		ifCurrent(func(m *query.Machine) *float64 { return m.Latest.Load5 })},
 	{"load15", "Load average over 15 minutes.",
-		unlessStale(func(m *query.Machine) *float64 { return m.Latest.Load15 })},
+		ifCurrent(func(m *query.Machine) *float64 { return m.Latest.Load15 })},
 	{"uptime_seconds", "Time since the machine booted.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) })},
 	{"memory_size_bytes", "Total memory.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
 	{"memory_used_bytes", "Memory in use.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) })},
 	{"memory_available_bytes", "Memory available to processes without swapping.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) })},
 	{"swap_size_bytes", "Total swap space.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
 	{"swap_used_bytes", "Swap space in use.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedSwap, 1) })},
 	{"disk_size_bytes", "Total size of all file systems.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalDisk, 1) })},
 	{"disk_used_bytes", "Used space of all file systems.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) })},
 	{"disk_available_bytes", "Space of all file systems that is available to users.",
-		unlessStale(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) })},
 }
 
-// unlessStale returns the value function of a system metric, which only a machine that is up has.
-func unlessStale(of func(m *query.Machine) *float64) func(*query.Machine, bool) (float64, bool) {
-	return func(m *query.Machine, stale bool) (float64, bool) {
-		if stale || m.Latest == nil {
+// ifCurrent returns the value function of a system metric. There is none if the latest snapshot is not current.
+func ifCurrent(of func(m *query.Machine) *float64) func(*query.Machine, time.Time) (float64, bool) {
+	return func(m *query.Machine, now time.Time) (float64, bool) {
+		if m.Latest == nil || m.Outdated(now) {
 			return 0, false
 		}
 		if v := of(m); v != nil {
@@ -204,10 +211,9 @@ func (c *machineCollector) Collect(metrics chan<- prometheus.Metric) {
 	now := c.now()
 	for i := range machines {
 		m := &machines[i]
-		stale := m.Stale(now)
 		gauge(c.info, 1, m.MachineID, m.Hostname, m.OS, m.Platform, m.Kernel, m.Architecture, m.AgentVersion)
 		for k, metric := range machineMetrics {
-			if v, ok := metric.value(m, stale); ok {
+			if v, ok := metric.value(m, now); ok {
 				gauge(c.descs[k], v, m.MachineID, m.Hostname)
 			}
 		}

@@ -38,20 +38,35 @@ func (m *Machine) Stale(now time.Time) bool {
 	return snapshot.TimeOf(now).Sub(m.LastSeen) > 2*interval+time.Second
 }
 
+// Waiting reports whether no snapshot of an enabled machine has arrived yet.
+func (m *Machine) Waiting() bool { return m.Enabled && m.LastSnapshot == 0 }
+
+// outdatedAfter is how much older than two intervals the latest snapshot of a machine may be and still be current. The
+// clocks of machines differ, and a snapshot may be under way.
+const outdatedAfter = 5 * time.Minute
+
+// Outdated reports whether the latest snapshot is not current, so that its values must not be shown as those of now.
+func (m *Machine) Outdated(now time.Time) bool {
+	interval := time.Duration(m.PollingInterval * float64(time.Second))
+	age := snapshot.TimeOf(now).Sub(m.LastSnapshot)
+	return m.LastSnapshot == 0 || m.Stale(now) || age > 2*interval+outdatedAfter
+}
+
 // MachineStates is the number of machines by state.
 type MachineStates struct {
 	// The agents of Up machines send snapshots, those of Disabled machines only heartbeats, and those of
-	// Stale machines nothing; see Machine.Stale.
-	Up, Disabled, Stale int64
+	// Stale machines nothing; see Machine.Stale. No snapshot of a Waiting machine has arrived yet.
+	Up, Disabled, Waiting, Stale int64
 }
 
 // States returns the number of machines by state.
 func (q *Queries) States(ctx context.Context) (MachineStates, error) {
 	var n MachineStates
-	err := q.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled), count(*) FILTER (WHERE NOT stale AND NOT enabled), count(*) FILTER (WHERE stale)
-		FROM (SELECT enabled, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines) m`,
+	err := q.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled AND sent), count(*) FILTER (WHERE NOT stale AND NOT enabled),
+			count(*) FILTER (WHERE NOT stale AND enabled AND NOT sent), count(*) FILTER (WHERE stale)
+		FROM (SELECT enabled, last_snapshot IS NOT NULL AS sent, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines) m`,
 		q.now(), snapshot.HeartbeatInterval.Seconds()).
-		Scan(&n.Up, &n.Disabled, &n.Stale)
+		Scan(&n.Up, &n.Disabled, &n.Waiting, &n.Stale)
 	if err != nil {
 		return n, fmt.Errorf("count machines by state: %w", err)
 	}

@@ -70,4 +70,48 @@ test("CPU that no listed process has is a line of its own", async () => {
   assert.equal(await line.innerText(), "Ended in this interval: none\nNot accounted for: 2.0 % CPU");
 });
 
+test("a machine that has not sent a snapshot is not up, and old values are not shown as current", async () => {
+  const row = (name) => page.locator("table.fleet tbody tr", { hasText: name });
+  await register(site, "new");
+  const old = { ...total, cpu_usage: 42, load1: 7.25, uptime_ms: 86_400_000 };
+  await post(site, "old", [{ timestamp: iso(Date.now() - 7_200_000), machine_snapshot: old, processes: [init] }]);
+  const report = setInterval(() => void post(site, "old", []), 1000); // heartbeats: the agent itself is up
+  try {
+    await page.goto(site.url);
+    await row("new").getByRole("img", { name: "waiting", exact: true }).waitFor();
+    await row("old").getByRole("img", { name: "up", exact: true }).waitFor();
+    const text = await row("old").innerText();
+    assert.doesNotMatch(text, /42|7\.25|1 d/);
+    await page.goto(`${site.url}/machines/old`);
+    await page.getByText("The last snapshot is old.").waitFor();
+    await page.getByText("Connected", { exact: true }).waitFor();
+    assert.equal(await page.getByText("up 1 d").count(), 0);
+  } finally {
+    clearInterval(report);
+  }
+});
+
+test("the end of a range in the future is not now", async () => {
+  const end = begin + 7_200_000;
+  await page.goto(`${site.url}/machines/brief?from=${iso(begin)}&to=${iso(end)}`);
+  const times = page.locator(".scrubber-ends time");
+  await times.last().waitFor();
+  assert.equal(await times.last().getAttribute("datetime"), iso(end));
+  assert.notEqual(await times.last().innerText(), "now");
+  // In the live view, the slider is at the present, not at the end.
+  const value = Number(await page.getByRole("slider", { name: "Time" }).inputValue());
+  assert.ok(Math.abs(value - Date.now()) < 60_000, `the slider is at ${iso(value)}`);
+  await page.goto(`${site.url}/machines/brief`);
+  await page.locator(".scrubber-ends").getByText("now", { exact: true }).waitFor();
+});
+
+test("a pid without a start time is the newest process with this pid", async () => {
+  const life = (started, name) => ({ ...init, pid: 77, ppid: 1, started_at: at(started), name, command_line: name });
+  await post(site, "reused", [{ timestamp: at(100), processes: [init, life(90, "later-life")] }]);
+  await post(site, "reused", [{ timestamp: at(50), processes: [init, life(40, "early-life")] }]); // arrives last
+  await page.goto(`${site.url}/machines/reused/processes/77`);
+  await page.getByRole("heading", { name: "later-life 77" }).waitFor();
+  assert.equal(await page.getByText("early-life").count(), 0);
+});
+
 test("there were no errors on the pages", () => assert.deepEqual(errors, []));

@@ -1548,6 +1548,8 @@ export interface components {
             /** @description What the agent does not collect */
             omit: ("command_lines" | "cgroups" | "io" | "open_files" | "short_lived" | "cores" | "disks" | "interfaces" | "temperatures")[];
             os: string;
+            /** @description Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes */
+            outdated: boolean;
             platform: string;
             /**
              * Format: double
@@ -1562,10 +1564,10 @@ export interface components {
             /** Format: date-time */
             registered_at: string;
             /**
-             * @description stale if the machine missed two intervals
+             * @description waiting if no snapshot has arrived yet, stale if the machine missed two intervals
              * @enum {string}
              */
-            status: "up" | "stale";
+            status: "up" | "waiting" | "stale";
             /** @description Users may read the machines that have one of their tags */
             tags: string[];
             /**

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseInstant, parseRange, resolveWindow, zoomRange } from "./range";
+import { liveEnd, parseInstant, parseRange, resolveWindow, zoomRange } from "./range";
 
 const now = Date.parse("2026-11-23T03:12:00Z");
 const hour = 3_600_000;
@@ -42,4 +42,14 @@ test("a zoomed range has at least ten seconds", () => {
     from: new Date(now).toISOString(),
     to: new Date(now + hour).toISOString(),
   });
+});
+
+test("the end of a range in the future is not now", () => {
+  const fixed = (end: number) => ({ from: now - hour, to: end, moving: false });
+  expect(liveEnd(fixed(now + hour), now, 5000)).toEqual({ live: now, endsNow: false });
+  expect(liveEnd(fixed(now), now, 5000)).toEqual({ live: now, endsNow: true });
+  expect(liveEnd(fixed(now - 9000), now, 5000)).toEqual({ live: now - 9000, endsNow: true });
+  expect(liveEnd(fixed(now - 11_000), now, 5000)).toEqual({ live: undefined, endsNow: false });
+  // The clock of the page may be behind the last snapshot, which is the end of a moving window.
+  expect(liveEnd({ ...fixed(now + 60_000), moving: true }, now, 5000)).toEqual({ live: now + 60_000, endsNow: true });
 });

@@ -5,6 +5,9 @@ export type SpanName = keyof typeof spans;
 export const spanNames = Object.keys(spans) as SpanName[];
 export const spanLabels: Record<SpanName, string> = { "1h": "Hour", "3h": "3 hours", "1d": "Day", "1w": "Week" };
 
+/** How late the clock of a page can be, in milliseconds: useNow updates it so often. */
+const clockDelay = 15_000;
+
 /** A range in a URL: a span up to now, or two instants (RFC 3339). The default is the last hour. */
 export interface RangeSearch {
   span?: SpanName | undefined;
@@ -54,4 +57,14 @@ export function zoomRange(from: number, to: number): RangeSearch {
   const middle = (from + to) / 2;
   const half = Math.max((to - from) / 2, 5000);
   return { from: iso(middle - half), to: iso(middle + half) };
+}
+
+/**
+ * Returns where the live view is in a window: at its end if it ends now, before its end if it ends in the future, and
+ * nowhere if it ended earlier. A window that ends two intervals between snapshots before now still ends now.
+ */
+export function liveEnd({ to, moving }: TimeWindow, now: number, intervalMs: number) {
+  const late = 2 * Math.max(intervalMs, 1000);
+  const endsNow = moving || (to >= now - late && to <= now + clockDelay);
+  return { live: endsNow ? to : to > now ? now : undefined, endsNow };
 }

@@ -9,9 +9,11 @@ interface FilterProps {
 
 /** Selects machines by status. Clicking the selected status shows all machines again. */
 export function StatusFilter({ search, counts, onChange }: FilterProps & { counts: Record<Status, number> }) {
+  // Machines are rarely waiting for their first snapshot.
+  const isShown = (status: Status) => status !== "waiting" || counts[status] > 0 || search.status === status;
   return (
     <div className="range" role="group" aria-label="Status">
-      {statuses.map((status) => (
+      {statuses.filter(isShown).map((status) => (
         <button
           key={status}
           type="button"

@@ -6,7 +6,7 @@ import { Sparkline } from "../../charts/Sparkline";
 import { Meter } from "../../components/Meter";
 import { TimeAgo } from "../../components/Timestamps";
 import { bytes, duration, number, percent, share } from "../../format";
-import { statusOf } from "./filterMachines";
+import { currentMetrics, statusOf } from "./filterMachines";
 
 interface MachineRowProps {
   machine: Machine;
@@ -18,7 +18,7 @@ interface MachineRowProps {
 const maximum = (values: (number | null)[]) => Math.max(...values.map((value) => value ?? 0));
 
 export const MachineRow = memo(function MachineRow({ machine, index, trend }: MachineRowProps) {
-  const { latest } = machine;
+  const latest = currentMetrics(machine);
   const status = statusOf(machine);
   const loads = [latest?.load1, latest?.load5, latest?.load15].map((load) => number(load, 2));
   return (
@@ -53,7 +53,7 @@ export const MachineRow = memo(function MachineRow({ machine, index, trend }: Ma
           />
         )}
       </td>
-      <td className="right number">{number(machine.process_count)}</td>
+      <td className="right number">{number(machine.outdated ? null : machine.process_count)}</td>
       <td className="right">{duration(latest?.uptime_ms)}</td>
       <td className="right">
         <TimeAgo at={machine.last_seen} />

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Machine } from "../../api/client";
-import { type MachineFilter, countStatuses, filterMachines, statusOf, tagsOf } from "./filterMachines";
+import { type MachineFilter, countStatuses, currentMetrics, filterMachines, statusOf, tagsOf } from "./filterMachines";
 
 const machine = (machine_id: string, overrides: Partial<Machine> = {}) =>
   ({
@@ -13,6 +13,7 @@ const machine = (machine_id: string, overrides: Partial<Machine> = {}) =>
     status: "up",
     last_seen: "2026-11-23T03:12:00Z",
     process_count: null,
+    outdated: overrides.status === "stale",
     ...overrides,
   }) as unknown as Machine;
 const fleet = [
@@ -28,8 +29,18 @@ test("sorts by name in both directions", () => {
   expect(names({ desc: true })).toEqual(["web-2", "web-1", "db-1"]);
 });
 test("sorts by numbers, with unknown values last in descending order", () => {
-  expect(names({ sort: "cpu", desc: true })).toEqual(["web-1", "web-2", "db-1"]);
-  expect(names({ sort: "memory" })).toEqual(["db-1", "web-2", "web-1"]);
+  const loaded = [4, 9, 1].map((load1, i) => machine(`m-${i}`, { latest: { load1 } }));
+  const order = (desc: boolean) =>
+    filterMachines([...loaded, machine("new")], { ...all, sort: "load", desc }).map((m) => m.machine_id);
+  expect(order(true)).toEqual(["m-1", "m-0", "m-2", "new"]);
+  expect(order(false)).toEqual(["new", "m-2", "m-0", "m-1"]);
+});
+test("old values are unknown", () => {
+  expect(fleet.map(currentMetrics)).toEqual([fleet[0]?.latest, undefined, undefined]);
+  expect(names({ sort: "cpu", desc: true })).toEqual(["web-2", "db-1", "web-1"]);
+});
+test("a machine that has not sent a snapshot is not up", () => {
+  expect(statusOf(machine("new", { status: "waiting" }))).toBe("waiting");
 });
 test("finds text in names, platforms and tags", () => {
   expect(names({ q: "UBUNTU" })).toEqual(["db-1"]);
@@ -39,6 +50,6 @@ test("a machine must have all tags", () => expect(names({ tag: ["web", "eu"] }))
 test("filters by status", () => {
   expect(fleet.map(statusOf)).toEqual(["up", "silent", "disabled"]);
   expect(names({ status: "silent" })).toEqual(["web-1"]);
-  expect(countStatuses(fleet)).toEqual({ up: 1, silent: 1, disabled: 1 });
+  expect(countStatuses(fleet)).toEqual({ up: 1, waiting: 0, silent: 1, disabled: 1 });
 });
 test("the most used tags come first", () => expect(tagsOf(fleet)).toEqual(["eu", "web", "db"]));

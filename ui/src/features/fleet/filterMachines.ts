@@ -1,10 +1,10 @@
 // Filters and sorts the list of machines.
-import type { Machine } from "../../api/client";
+import type { Machine, MachineMetrics } from "../../api/client";
 import { share } from "../../format";
 import { compareStrings } from "../../processes/process";
 import { textMatch } from "../../textMatch";
 
-export const statuses = ["up", "silent", "disabled"] as const;
+export const statuses = ["up", "waiting", "silent", "disabled"] as const;
 export type Status = (typeof statuses)[number];
 
 export const fleetSortKeys = ["name", "cpu", "memory", "disk", "load", "processes", "uptime", "seen"] as const;
@@ -22,11 +22,16 @@ export interface MachineFilter {
 
 export function statusOf(machine: Machine): Status {
   if (machine.status === "stale") return "silent";
-  return machine.enabled ? "up" : "disabled";
+  if (!machine.enabled) return "disabled";
+  return machine.status;
 }
 
+/** Returns the metrics of the latest snapshot; undefined if it is not current. Old values must not look like new ones. */
+export const currentMetrics = (machine: Machine): MachineMetrics | undefined =>
+  machine.outdated ? undefined : machine.latest;
+
 export function countStatuses(machines: readonly Machine[]): Record<Status, number> {
-  const counts: Record<Status, number> = { up: 0, silent: 0, disabled: 0 };
+  const counts: Record<Status, number> = { up: 0, waiting: 0, silent: 0, disabled: 0 };
   for (const machine of machines) counts[statusOf(machine)]++;
   return counts;
 }
@@ -61,10 +66,8 @@ function compare(a: Machine, b: Machine, key: FleetSortKey): number {
   return (valueOf(a, key) ?? -1) - (valueOf(b, key) ?? -1);
 }
 
-function valueOf(
-  { latest, process_count }: Machine,
-  key: Exclude<FleetSortKey, "name" | "seen">,
-): number | null | undefined {
+function valueOf(machine: Machine, key: Exclude<FleetSortKey, "name" | "seen">): number | null | undefined {
+  const latest = currentMetrics(machine);
   switch (key) {
     case "cpu":
       return latest?.cpu_usage;
@@ -75,7 +78,7 @@ function valueOf(
     case "load":
       return latest?.load1;
     case "processes":
-      return process_count;
+      return machine.outdated ? undefined : machine.process_count;
     case "uptime":
       return latest?.uptime_ms;
   }

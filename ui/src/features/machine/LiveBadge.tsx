@@ -3,7 +3,7 @@ import type { LiveStatus } from "../../live/socket";
 
 /** The state of the live view. It is not live while the machine does not report. */
 export function LiveBadge({ status, machine }: { status: LiveStatus; machine: Machine | undefined }) {
-  const reporting = !machine || (machine.status !== "stale" && machine.enabled);
+  const reporting = !machine || (machine.status === "up" && machine.enabled && !machine.outdated);
   if (status === "live") {
     return reporting ? <Badge color="up">Live</Badge> : <Badge color="off">Connected</Badge>;
   }

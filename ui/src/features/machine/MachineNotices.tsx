@@ -1,6 +1,6 @@
 import type { Machine } from "../../api/client";
 import { Notice } from "../../components/Notice";
-import { TimeAgo } from "../../components/Timestamps";
+import { DateTime, TimeAgo } from "../../components/Timestamps";
 
 interface MachineNoticesProps {
   machine: Machine | undefined;
@@ -26,6 +26,11 @@ export function MachineNotices({ machine, isLive, unreachable, chartError, chart
       )}
       {isLive && machine && !machine.enabled && machine.status !== "stale" && (
         <Notice title="Snapshots are disabled.">The agent only sends heartbeats. Showing the last snapshot.</Notice>
+      )}
+      {isLive && machine?.status === "up" && machine.enabled && machine.outdated && machine.last_snapshot && (
+        <Notice kind="error" title="The last snapshot is old.">
+          The agent reports, but its last snapshot is from <DateTime at={machine.last_snapshot} />.
+        </Notice>
       )}
       {chartError && !unreachable && (
         <Notice kind="error" title="Could not load the charts.">

@@ -69,7 +69,11 @@ function MachineView({ machineId }: { machineId: string }) {
         {isLive ? <LiveBadge status={live.status} machine={machine} /> : <span className="badge past">Past</span>}
         {snapshot && (
           <span className={isLive ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
-            {isLive ? <TimeOfDay at={snapshot.timestamp} /> : <DateTime at={snapshot.timestamp} />}
+            {isLive && !machine?.outdated ? (
+              <TimeOfDay at={snapshot.timestamp} />
+            ) : (
+              <DateTime at={snapshot.timestamp} />
+            )}
           </span>
         )}
         <span className="spacer" />
@@ -87,7 +91,10 @@ function MachineView({ machineId }: { machineId: string }) {
       <ProgressBar busy={past.busy || chart.loading} />
       {machine && (
         <div className="facts-row">
-          <MachineFacts machine={machine} uptimeMs={snapshot?.metrics.uptime_ms} />
+          <MachineFacts
+            machine={machine}
+            uptimeMs={isLive && machine.outdated ? undefined : snapshot?.metrics.uptime_ms}
+          />
           {admin && <SettingsButton machine={machine} />}
         </div>
       )}

@@ -2,7 +2,7 @@ import { memo, useMemo } from "react";
 import type { MachineChart } from "../../api/client";
 import { dateTime, utc } from "../../format";
 import { useNow } from "../../hooks/useNow";
-import { type TimeWindow, iso } from "../../time/range";
+import { type TimeWindow, iso, liveEnd } from "../../time/range";
 
 interface ScrubberProps {
   window: TimeWindow;
@@ -26,11 +26,10 @@ const stepsOf = (key: string): number | undefined =>
 export function Scrubber(props: ScrubberProps) {
   const { window, at, timestamp, intervalMs, chart, onScrub, onGo } = props;
   const { from, to } = window;
-  const value = Math.min(to, Math.max(from, at ?? to));
   const shown = timestamp ? Date.parse(timestamp) : undefined;
-  // The right end of the slider is the live view, unless the window ends in the past.
-  const endsLive = to >= useNow() - 2 * Math.max(intervalMs, 1000);
-  const move = (next: number) => onScrub(endsLive && next >= to - 1000 ? undefined : next);
+  const { live, endsNow } = liveEnd(window, useNow(), intervalMs);
+  const value = Math.min(to, Math.max(from, at ?? live ?? to));
+  const move = (next: number) => onScrub(live !== undefined && next >= live - 1000 ? undefined : next);
   return (
     <div className="scrubber" role="group" aria-label="Time navigation">
       <button
@@ -67,7 +66,7 @@ export function Scrubber(props: ScrubberProps) {
             {dateTime(from)}
           </time>
           <time dateTime={iso(to)} title={utc(to)}>
-            {endsLive ? "now" : dateTime(to)}
+            {endsNow ? "now" : dateTime(to)}
           </time>
         </div>
       </div>

@@ -41,9 +41,11 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
   const lastRunning = last && (hasExited(last.state) ? points.at(-2)?.timestamp : iso(Math.min(now, window.to)));
   const instant = at ?? lastRunning;
   const snapshot = useQuery({ ...snapshotAtQuery(machineId, instant ?? ""), enabled: instant !== undefined });
+  // Without a start time in the URL, it is that of the newest process with this pid, which the history says.
+  const known = started !== undefined || history.data !== undefined;
   const relatives = useMemo(
-    () => findRelatives(snapshot.data?.processes ?? [], pid, startedAt),
-    [snapshot.data, pid, startedAt],
+    () => findRelatives(known ? (snapshot.data?.processes ?? []) : [], pid, startedAt),
+    [known, snapshot.data, pid, startedAt],
   );
   const identity = relatives.self ?? history.data?.identities?.[0];
   const update = (change: ProcessSearch) =>
