@@ -12,6 +12,8 @@ import (
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 const goodPassword = "correct horse battery"
@@ -314,6 +316,53 @@ func TestAdministration(t *testing.T) {
 	changes := s.get("/api/v1/audit?target=machine%%20m&action=machine.changed")
 	if !strings.Contains(changes.text, `"tags":["db"]`) {
 		t.Errorf("%s", changes.text)
+	}
+}
+
+// TestAuditSearch searches the audit log by actor, action, target and time.
+func TestAuditSearch(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	db := storetest.Postgres(t)
+	s := startOn(t, db, api.Config{})
+	conn := storetest.Connect(t, db.URL)
+	record := func(at time.Time, actor, action, target string) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), `INSERT INTO audit_log
+			(at, actor, action, target, address, request_id) VALUES ($1, $2, $3, $4, '', '')`, at, actor, action, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(now.Add(-3*time.Hour), "Alice", "machine.changed", "machine web-1")
+	record(now.Add(-2*time.Hour), "bob_1", "machine.deleted", "machine web-10")
+	record(now.Add(-time.Hour), "bobby1", "token.added", "token 7")
+	hour := func(n int) string {
+		return snapshot.TimeOf(now.Add(time.Duration(-n)*time.Hour - 30*time.Minute)).String()
+	}
+	for query, want := range map[string]string{
+		"actor=Alice":                          "machine web-1",
+		"actor=alice":                          "",
+		"actor=*alice*":                        "machine web-1",
+		"actor=bob_*":                          "machine web-10", // _ is no wildcard
+		"actor=bob":                            "",
+		"action=machine.*":                     "machine web-10,machine web-1",
+		"target=machine+web-1":                 "machine web-1",
+		"target=*WEB-1*":                       "machine web-10,machine web-1",
+		"actor=b*&action=*added&target=token*": "token 7",
+		"actor=*b*&from=" + hour(2):            "token 7,machine web-10",
+		"target=*e*&to=" + hour(2):             "machine web-1",
+		"from=" + hour(2) + "&to=" + hour(1):   "machine web-10",
+		"action=machine.*&limit=1":             "machine web-10",
+	} {
+		list := decode[api.AuditLog](t, s.do(http.MethodGet, "/api/v1/audit?"+query, ""))
+		targets := make([]string, len(list.Results))
+		for i := range list.Results {
+			targets[i] = list.Results[i].Target
+		}
+		if got := strings.Join(targets, ","); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,7 +49,8 @@ func (a *Accounts) Record(ctx context.Context, e *Entry) error {
 	return nil
 }
 
-// AuditQuery selects entries, the newest first. Empty strings match any value.
+// AuditQuery selects entries of [From, To), the newest first. Empty strings match any value. A text with * (any text)
+// is a pattern of the whole value, in which upper and lower case of a to z are the same.
 type AuditQuery struct {
 	Actor, Action, Target string
 	From, To              time.Time
@@ -58,10 +60,29 @@ type AuditQuery struct {
 
 // Audit returns entries of the audit log.
 func (a *Accounts) Audit(ctx context.Context, q AuditQuery) ([]Entry, error) {
-	rows, err := a.pool.Query(ctx, `SELECT id, at, actor, action, target, detail, address, request_id FROM audit_log
-		WHERE at >= $1 AND at < $2 AND ($3 = 0 OR id < $3) AND ($4 = '' OR actor = $4) AND ($5 = '' OR action = $5) AND ($6 = '' OR target = $6)
-		ORDER BY id DESC LIMIT $7`, q.From, q.To, q.BeforeID, q.Actor, q.Action, q.Target, q.Limit)
+	sql, args := `SELECT id, at, actor, action, target, detail, address, request_id FROM audit_log
+		WHERE at >= $1 AND at < $2 AND ($3 = 0 OR id < $3)`, []any{q.From, q.To, q.BeforeID}
+	match := func(column, text string) {
+		if text == "" {
+			return
+		}
+		condition := " AND %s = $%d"
+		if strings.Contains(text, "*") {
+			condition = ` AND lower(%s COLLATE "C") LIKE lower($%d COLLATE "C")`
+			text = auditPattern.Replace(text)
+		}
+		args = append(args, text)
+		sql += fmt.Sprintf(condition, column, len(args))
+	}
+	match("actor", q.Actor)
+	match("action", q.Action)
+	match("target", q.Target)
+	args = append(args, q.Limit)
+	rows, err := a.pool.Query(ctx, fmt.Sprintf("%s ORDER BY id DESC LIMIT $%d", sql, len(args)), args...)
 	return list(rows, err, "read the audit log", func(row pgx.CollectableRow) (e Entry, err error) {
 		return e, row.Scan(&e.ID, &e.At, &e.Actor, &e.Action, &e.Target, &e.Detail, &e.Address, &e.RequestID)
 	})
 }
+
+// auditPattern converts a pattern with * to one of LIKE.
+var auditPattern = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`)

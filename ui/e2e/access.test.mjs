@@ -245,9 +245,22 @@ test("the audit log has an entry for each change", async () => {
   const rows = page.locator("table.audit tbody tr");
   await rows.filter({ hasText: "machine.changed" }).filter({ hasText: owner.name }).first().waitFor();
   await rows.filter({ hasText: "machine.enrolled" }).filter({ hasText: "rack 7" }).first().waitFor();
-  await page.getByLabel("Filter by target").fill("user bob");
+  const search = page.getByRole("search", { name: "Audit log" });
+  await search.getByLabel("Target").fill("user bob");
   await rows.filter({ hasText: "user.deleted" }).waitFor();
+  await until("only entries about bob", async () =>
+    (await rows.allInnerTexts()).every((text) => text.includes("user bob")),
+  );
   assert.ok((await rows.count()) >= 5);
+  await search.getByLabel("Action").fill("DELETED");
+  await until("one entry", async () => (await rows.count()) === 1);
+  await search.getByLabel("Actor").fill("nobody");
+  await page.getByText("No entries match the search.").waitFor();
+  await search.getByRole("button", { name: "Clear" }).click();
+  await rows.nth(4).waitFor();
+  await search.getByLabel("To", { exact: true }).fill("2001-01-01T00:00:00");
+  await page.getByText("No entries match the search.").waitFor();
+  assert.match(page.url(), /to=2001-01-01|to=2000-12-31/);
 });
 
 test("a user cannot open the administration", async () => {

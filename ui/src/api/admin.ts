@@ -31,13 +31,30 @@ export const tokensQuery = infiniteQueryOptions({
   getNextPageParam: (page) => page.next_cursor ?? undefined,
 });
 
-/** Lists audit log entries, newest first. A non-empty target selects the entries about it. */
-export const auditQuery = (target: string) =>
+interface AuditFilter {
+  /** The texts are whole values, or patterns with *. */
+  actor: string | undefined;
+  action: string | undefined;
+  target: string | undefined;
+  from: string | undefined;
+  to: string | undefined;
+}
+
+/** Lists the audit log entries that match the filter, newest first. */
+export const auditQuery = ({ actor, action, target, from, to }: AuditFilter) =>
   infiniteQueryOptions({
-    queryKey: ["audit", target],
+    queryKey: ["audit", actor, action, target, from, to],
     initialPageParam: "",
     queryFn: async ({ signal, pageParam }) => {
-      const query = { limit: 50, ...(target && { target }), ...(pageParam && { cursor: pageParam }) };
+      const query = {
+        limit: 50,
+        ...(actor && { actor }),
+        ...(action && { action }),
+        ...(target && { target }),
+        ...(from && { from }),
+        ...(to && { to }),
+        ...(pageParam && { cursor: pageParam }),
+      };
       return unwrap(await client.GET("/api/v1/audit", { params: { query }, signal }));
     },
     getNextPageParam: (page) => page.next_cursor ?? undefined,

@@ -2489,11 +2489,11 @@ export interface operations {
     "list-audit": {
         parameters: {
             query?: {
-                /** @description Only entries of this actor */
+                /** @description Only entries of this actor. With * (any text), a pattern in any case */
                 actor?: string;
-                /** @description Only entries of this action */
+                /** @description Only entries of this action. With *, a pattern */
                 action?: string;
-                /** @description Only entries of this target */
+                /** @description Only entries of this target. With *, a pattern */
                 target?: string;
                 /** @description Start of the time window. Default: the oldest entry */
                 from?: string;
