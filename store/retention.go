@@ -71,6 +71,10 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 		if err != nil || total <= keep.BudgetBytes {
 			return err
 		}
+		reclaimable, err := s.backend.Reclaimable(ctx)
+		if total -= reclaimable; err != nil || total <= keep.BudgetBytes {
+			return err
+		}
 		_, to, err := s.backend.Oldest(ctx, "process_samples")
 		if err != nil {
 			return err
@@ -80,19 +84,13 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 			s.logger.Warn("disk budget exceeded by the last 24 hours", "bytes", total, "budget", keep.BudgetBytes)
 			return nil
 		}
-		// First, exclude the day from the refresh of rollups. It would delete them.
-		shorter := keep
-		shorter.RawDays = max(1, int(now.Sub(to)/(24*time.Hour)))
-		if err := s.backend.ApplyRetention(ctx, shorter, now); err != nil {
-			return err
-		}
 		s.logger.Info(
 			"dropping the oldest day to meet the disk budget", "until", to, "bytes", total,
 			"budget", keep.BudgetBytes,
 		)
 		dropped := 0
 		for _, relation := range backend.Series {
-			n, err := s.backend.DropBefore(ctx, relation, to)
+			n, err := s.backend.DropBefore(ctx, relation, to, now)
 			dropped += n
 			s.metrics.dropped.Add(float64(n))
 			if err != nil {

@@ -46,6 +46,9 @@ func (s *Store) Maintain(ctx context.Context) {
 			round = s.MaintainOnce
 		case <-minutely.C:
 			round = s.refresh
+			if s.backend.Deferred() {
+				round = s.MaintainOnce
+			}
 		}
 	}
 }
@@ -54,9 +57,10 @@ func (s *Store) Maintain(ctx context.Context) {
 func (s *Store) requestMaintenance() { s.maintenance.Notify() }
 
 // MaintainOnce does one round of maintenance: it creates partitions in advance, applies the retention and the
-// disk budget, and deletes the rows of deleted machines.
+// disk budget, and deletes the rows of deleted machines. What cannot be done because it is in use is done again a
+// minute later.
 func (s *Store) MaintainOnce(ctx context.Context) error {
-	if err := s.loadRetention(ctx); err != nil {
+	if err := errors.Join(s.loadRetention(ctx), s.backend.LoadFloors(ctx)); err != nil {
 		return err
 	}
 	now := s.cfg.Now()
@@ -65,15 +69,21 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 		s.metrics.partitionsAhead.Set(float64(days) * 86400)
 	}
 	// Delete before the refresh, so that rollups are not computed from deleted rows.
-	return errors.Join(
-		aheadErr, s.backend.ApplyRetention(ctx, s.Retention(), now), s.removeDeleted(ctx), s.refresh(ctx),
-		s.dropExpired(ctx), s.enforceBudget(ctx), s.measure(ctx),
-	)
+	applyErr := s.backend.ApplyRetention(ctx, s.Retention(), now)
+	removed, removeErr := s.removeDeleted(ctx)
+	errs := []error{aheadErr, applyErr, removeErr, s.refresh(ctx), s.dropExpired(ctx)}
+	if removed == 0 { // after a deletion, the size of the database is not known before the next round
+		errs = append(errs, s.enforceBudget(ctx))
+	}
+	return errors.Join(append(errs, s.backend.Compress(ctx, now), s.measure(ctx))...)
 }
 
 // refresh refreshes the rollups and updates the metrics of the refresh.
 func (s *Store) refresh(ctx context.Context) error {
 	started, now := time.Now(), s.cfg.Now()
+	if err := s.backend.LoadFloors(ctx); err != nil {
+		return err
+	}
 	refreshErr := s.backend.RefreshRollups(ctx, now)
 	if refreshErr != nil {
 		refreshErr = fmt.Errorf("refresh rollups: %w", refreshErr)
@@ -105,13 +115,17 @@ func (s *Store) measure(ctx context.Context) error {
 // evicts these processes from the writer's cache.
 func (s *Store) dropExpired(ctx context.Context) error {
 	keep, now := s.Retention(), s.cfg.Now()
+	var failed []error // a relation that cannot be dropped must not keep the others
 	for _, relation := range slices.Concat(backend.Series, backend.Rollups) {
-		cutoff := now.Add(-keep.For(relation) - retentionMargin)
-		dropped, err := s.backend.DropBefore(ctx, relation, cutoff)
+		cutoff := now.Add(-s.backend.KeptFor(keep, relation) - retentionMargin)
+		dropped, err := s.backend.DropBefore(ctx, relation, cutoff, now)
 		s.metrics.dropped.Add(float64(dropped))
 		if err != nil {
-			return fmt.Errorf("drop expired data: %w", err)
+			failed = append(failed, fmt.Errorf("drop expired data: %w", err))
 		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
 	}
 	s.EvictRunsBefore(s.Horizon().Add(-retentionMargin))
 	// Daily rollups refer to processes for the longest time. Keep processes a day longer, because a run
@@ -128,65 +142,29 @@ func (s *Store) dropExpired(ctx context.Context) error {
 	)
 }
 
-// removeDeleted deletes the rows of deleted machines, table by table.
-func (s *Store) removeDeleted(ctx context.Context) error {
+// removeDeleted deletes the rows of deleted machines and returns how many machines there were.
+func (s *Store) removeDeleted(ctx context.Context) (removed int, err error) {
 	rows, err := s.pool.Query(ctx, `SELECT machine FROM machine_deletions ORDER BY deleted_at`)
 	if err != nil {
-		return fmt.Errorf("list deleted machines: %w", err)
+		return 0, fmt.Errorf("list deleted machines: %w", err)
 	}
 	machines, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
-		return fmt.Errorf("list deleted machines: %w", err)
+		return 0, fmt.Errorf("list deleted machines: %w", err)
 	}
 	for _, machine := range machines {
-		for _, relation := range backend.Series {
-			if err := s.removeSeries(ctx, relation, machine); err != nil {
-				return fmt.Errorf("delete %s of a deleted machine: %w", relation, err)
-			}
-		}
-		if err := s.backend.DeleteRollups(ctx, machine); err != nil {
-			return fmt.Errorf("delete rollups of a deleted machine: %w", err)
+		if err := s.backend.DeleteMachine(ctx, machine); err != nil {
+			return len(machines), err
 		}
 		if err := s.inBatches(ctx, "delete processes of a deleted machine",
 			`DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE machine = $1 LIMIT $2))`, machine); err != nil {
-			return err
+			return len(machines), err
 		}
 		if _, err := s.pool.Exec(ctx, `DELETE FROM machine_deletions WHERE machine = $1`, machine); err != nil {
-			return fmt.Errorf("record the end of a deletion: %w", err)
+			return len(machines), fmt.Errorf("record the end of a deletion: %w", err)
 		}
 	}
-	return nil
-}
-
-// removeSeries deletes a machine's rows of a relation, an hour per statement, so that each statement is
-// short. The statement is planned with the hour as a constant. TimescaleDB then only decompresses the
-// segments of that machine and hour.
-func (s *Store) removeSeries(ctx context.Context, relation string, machine int32) error {
-	for {
-		var first *time.Time
-		if err := s.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first); err != nil ||
-			first == nil {
-			return err
-		}
-		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			// An hour of a large machine exceeds TimescaleDB's default limit.
-			if _, err := tx.Exec(ctx, `SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)`); err != nil {
-				return err
-			}
-			_, err := tx.Exec(
-				ctx,
-				`DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
-				pgx.QueryExecModeExec,
-				machine,
-				*first,
-				first.Add(time.Hour),
-			)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
+	return len(machines), nil
 }
 
 // inBatches repeats a statement until it affects no more rows. Its last parameter is the maximum number of

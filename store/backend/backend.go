@@ -44,16 +44,30 @@ type Backend interface {
 	RolledUpUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error)
 	// RefreshLag returns the time since the end of the oldest hour whose rollups are overdue, or 0.
 	RefreshLag(ctx context.Context, now time.Time) (time.Duration, error)
-	// ApplyRetention configures the database's own retention jobs, if it has any.
+	// ApplyRetention configures the database's own jobs, if it has any.
 	ApplyRetention(ctx context.Context, keep Retention, now time.Time) error
-	// DropBefore drops the partitions or chunks of a relation that end at or before cutoff.
-	DropBefore(ctx context.Context, relation string, cutoff time.Time) (dropped int, err error)
+	// KeptFor returns how long a relation is kept under a retention.
+	KeptFor(keep Retention, relation string) time.Duration
+	// DropBefore drops the partitions or chunks of a relation that end at or before cutoff, except those
+	// that are in use or whose rollups are not up to date.
+	DropBefore(ctx context.Context, relation string, cutoff, now time.Time) (dropped int, err error)
+	// CompleteFrom returns the time from which new snapshots reach all rollups. Raw data before it was
+	// dropped, and its rollups do not change any more. It is zero if nothing was dropped.
+	CompleteFrom() time.Time
+	// LoadFloors reads what CompleteFrom returns. Another server may have dropped data.
+	LoadFloors(ctx context.Context) error
+	// Compress compresses data that is old enough, if the profile compresses.
+	Compress(ctx context.Context, now time.Time) error
+	// Deferred reports whether work was put off since the last call, because something was in use.
+	Deferred() bool
 	// Oldest returns the bounds of the oldest partition or chunk of a relation, or zero times.
 	Oldest(ctx context.Context, relation string) (from, to time.Time, err error)
 	// Sizes returns the size on disk of each relation, the largest first.
 	Sizes(ctx context.Context) ([]RelationSize, error)
-	// DeleteRollups deletes a machine's rollups, unless the next refresh deletes them.
-	DeleteRollups(ctx context.Context, machine int32) error
+	// Reclaimable returns the size of deleted rows that still occupy disk space until the next vacuum.
+	Reclaimable(ctx context.Context) (int64, error)
+	// DeleteMachine deletes a machine's rows of the series and its rollups.
+	DeleteMachine(ctx context.Context, machine int32) error
 }
 
 // New returns the backend of a profile.

@@ -9,23 +9,28 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// timescale stores each series in a hypertable and each rollup in a continuous aggregate.
-// TimescaleDB's own jobs refresh, compress and drop them.
+// timescale stores each series in a hypertable and each rollup in a continuous aggregate. TimescaleDB's own jobs
+// refresh the rollups. This server compresses and drops chunks.
 type timescale struct {
+	maintenance
+
 	pool    *pgxpool.Pool
 	logger  *slog.Logger
 	started time.Time
 
-	mu  sync.Mutex
-	ran map[int32]time.Time // when this server last ran a job itself, by job id
+	mu   sync.Mutex
+	keep Retention            // of the last ApplyRetention
+	ran  map[string]time.Time // when this server last refreshed a rollup itself
 }
 
 func newTimescale(pool *pgxpool.Pool, logger *slog.Logger, now time.Time) *timescale {
-	return &timescale{pool: pool, logger: logger, started: now, ran: make(map[int32]time.Time)}
+	return &timescale{
+		maintenance: maintenance{logger: logger, sources: timescaleSources},
+		pool:        pool, logger: logger, started: now, ran: make(map[string]time.Time),
+	}
 }
 
 // Name implements Backend.
@@ -37,12 +42,11 @@ func (p *timescale) EnsurePartitions(context.Context, []time.Time) error { retur
 // InvalidatePartitions implements Backend.
 func (p *timescale) InvalidatePartitions() {}
 
+// LoadFloors implements Backend.
+func (p *timescale) LoadFloors(ctx context.Context) error { return p.loadFloors(ctx, p.pool) }
+
 // MarkDirty implements Backend. It does nothing, because TimescaleDB tracks changes itself.
 func (p *timescale) MarkDirty(context.Context, pgx.Tx, []int32, []time.Time) error { return nil }
-
-// DeleteRollups implements Backend. It does nothing: after the rows of the series are deleted, the
-// next refresh deletes the rollups computed from them.
-func (p *timescale) DeleteRollups(context.Context, int32) error { return nil }
 
 // chunkIntervals are the possible chunk intervals. They divide a day, so that no chunk crosses
 // midnight. They are whole hours, so that no compressed segment crosses chunks.
@@ -89,7 +93,14 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 		"changing the interval of future chunks", "relation", relation, "from", interval, "to", fit,
 		"bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory,
 	)
-	_, err = p.pool.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
+	err = withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
+		return err
+	})
+	if isLockTimeout(err) {
+		p.deferWork("cannot change the interval of future chunks", "relation", relation)
+		return nil
+	}
 	return err
 }
 
@@ -124,8 +135,8 @@ func (p *timescale) RolledUpUntil(ctx context.Context, _ int32, now time.Time) (
 func (p *timescale) watermark(ctx context.Context) (time.Time, error) {
 	var watermark *time.Time
 	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))
-		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = 'process_1h'`).
-		Scan(&watermark)
+		FROM _timescaledb_catalog.continuous_agg WHERE user_view_schema = current_schema() AND user_view_name = $1`,
+		aggregateOf("process_1h")).Scan(&watermark)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the watermark of the rollups: %w", err)
 	}
@@ -158,64 +169,126 @@ func (p *timescale) RefreshLag(ctx context.Context, now time.Time) (time.Duratio
 	return max(0, now.Sub(first.UTC().Truncate(time.Hour).Add(time.Hour))), nil
 }
 
-// dropLockTimeout is how long a drop waits for the readers of a chunk. New readers wait behind it, so
-// it gives up after that and retries in the next round.
-const dropLockTimeout = "500ms"
-
-// DropBefore implements Backend.
-func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff time.Time) (int, error) {
-	chunks, err := p.chunks(ctx, relation)
+// DropBefore implements Backend. See floors.go for the order of its steps.
+func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff, now time.Time) (int, error) {
+	chunks, err := p.spans(ctx, relation)
 	if err != nil {
 		return 0, err
 	}
+	expired := 0
+	for expired < len(chunks) && !chunks[expired].to.After(cutoff) {
+		expired++
+	}
+	if expired == 0 {
+		return 0, nil
+	}
 	dropped := 0
-	for _, chunk := range chunks {
-		if chunk.to.After(cutoff) {
-			break
+	locked, err := exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error {
+		ready, err := p.prepareDrop(ctx, conn, relation, chunks[:expired], now)
+		if err != nil {
+			return err
 		}
-		// One chunk per transaction, so that a chunk that is being read does not keep the others.
-		err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+dropLockTimeout+`'`); err != nil {
+		for _, one := range chunks[:ready] {
+			ok, err := p.dropChunk(ctx, conn, relation, one)
+			if err != nil {
 				return err
 			}
-			_, err := tx.Exec(
-				ctx,
-				`SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)`,
-				relation,
-				chunk.to,
-				chunk.from,
-			)
-			return err
-		})
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "55P03" {
-			p.logger.Info("chunk is being read, retrying in the next round", "relation", relation, "from", chunk.from)
-			continue
+			if ok {
+				dropped++
+			}
 		}
-		if err != nil {
-			return dropped, fmt.Errorf("drop the chunk of %s: %w", chunk.from, err)
-		}
-		p.logger.Info("dropped a chunk", "relation", relation, "from", chunk.from, "to", chunk.to)
-		dropped++
+		return nil
+	})
+	if err == nil && !locked {
+		p.deferWork("another server is refreshing rollups or dropping chunks", "relation", relation)
 	}
-	return dropped, nil
+	return dropped, err
 }
 
-type chunk struct{ from, to time.Time }
+// prepareDrop brings what is computed from chunks up to date and moves the floor of their relation. It returns how
+// many of the chunks may be dropped.
+func (p *timescale) prepareDrop(
+	ctx context.Context, conn *pgxpool.Conn, relation string, chunks []span, now time.Time,
+) (ready int, err error) {
+	complete, _, err := readFloors(ctx, conn)
+	if err != nil {
+		return 0, err
+	}
+	for ready < len(chunks) {
+		ok, refreshErr := p.makeUpToDate(ctx, conn, relation, complete, chunks[ready])
+		if refreshErr != nil || !ok {
+			err = refreshErr
+			p.deferWork("keeping a chunk whose rollups are not up to date", "relation", relation,
+				"from", chunks[ready].from)
+			break
+		}
+		ready++
+	}
+	if ready == 0 {
+		return 0, err
+	}
+	p.mu.Lock()
+	keep := p.keep
+	p.mu.Unlock()
+	if keep == (Retention{}) {
+		return 0, errors.Join(err, errors.New("drop chunks: no retention was applied yet"))
+	}
+	raiseErr := withLockTimeout(ctx, conn, func(tx pgx.Tx) error {
+		complete, err := raise(ctx, tx, relation, chunks[ready-1].to)
+		if err != nil {
+			return err
+		}
+		p.setFloors(complete)
+		return p.applyPolicies(ctx, tx, keep, complete, now)
+	})
+	if raiseErr != nil {
+		return 0, errors.Join(err, fmt.Errorf("exclude chunks of %s from refreshes: %w", relation, raiseErr))
+	}
+	// A refresh that began before may still include the chunks.
+	running, runningErr := p.isRefreshing(ctx, conn)
+	if running || runningErr != nil {
+		p.deferWork("keeping chunks while a refresh is running", "relation", relation)
+		return 0, errors.Join(err, runningErr)
+	}
+	return ready, err
+}
 
-// chunks returns the chunks of a relation, the oldest first.
-func (p *timescale) chunks(ctx context.Context, relation string) ([]chunk, error) {
+// dropChunk drops a chunk. It returns false if the chunk is being read. Each chunk has a transaction of its own, so
+// that a chunk that is being read does not keep the others.
+func (p *timescale) dropChunk(ctx context.Context, conn *pgxpool.Conn, relation string, one span) (bool, error) {
+	err := withLockTimeout(ctx, conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(
+			ctx,
+			`SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)`,
+			aggregateOf(relation), one.to, one.from,
+		)
+		return err
+	})
+	if isLockTimeout(err) {
+		p.deferWork("chunk is in use", "relation", relation, "from", one.from)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("drop the chunk of %s: %w", one.from, err)
+	}
+	p.logger.Info("dropped a chunk", "relation", relation, "from", one.from, "to", one.to)
+	return true, nil
+}
+
+// spans implements rollupReader.
+func (p *timescale) spans(ctx context.Context, relation string) ([]span, error) {
 	rows, err := p.pool.Query(ctx, `
 		SELECT c.range_start, c.range_end FROM timescaledb_information.chunks c
 		LEFT JOIN timescaledb_information.continuous_aggregates a
 			ON a.materialization_hypertable_schema = c.hypertable_schema
 			AND a.materialization_hypertable_name = c.hypertable_name
 		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema() AND coalesce(a.view_name, c.hypertable_name) = $1
-		ORDER BY c.range_start`, relation)
+		ORDER BY c.range_start`, aggregateOf(relation))
 	if err != nil {
 		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
 	}
-	chunks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (chunk, error) {
-		var one chunk
+	chunks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (span, error) {
+		var one span
 		err := row.Scan(&one.from, &one.to)
 		return one, err
 	})
@@ -225,9 +298,21 @@ func (p *timescale) chunks(ctx context.Context, relation string) ([]chunk, error
 	return chunks, nil
 }
 
+// lastBucket implements rollupReader. It reads the materialized part, because the view also aggregates its source.
+func (p *timescale) lastBucket(ctx context.Context, rollup string, from, to time.Time) (time.Time, bool, error) {
+	var table string
+	err := p.pool.QueryRow(ctx, `SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+		FROM timescaledb_information.continuous_aggregates WHERE view_schema = current_schema() AND view_name = $1`,
+		aggregateOf(rollup)).Scan(&table)
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	return lastBucket(ctx, p.pool, table, from, to)
+}
+
 // Oldest implements Backend.
 func (p *timescale) Oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
-	chunks, err := p.chunks(ctx, relation)
+	chunks, err := p.spans(ctx, relation)
 	if err != nil || len(chunks) == 0 {
 		return from, to, err
 	}

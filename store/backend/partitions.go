@@ -25,6 +25,8 @@ const (
 // postgres stores each series in native partitions of one day, and fills the tables of the rollups
 // itself.
 type postgres struct {
+	maintenance
+
 	pool   *pgxpool.Pool
 	logger *slog.Logger
 
@@ -33,7 +35,16 @@ type postgres struct {
 }
 
 func newPostgres(pool *pgxpool.Pool, logger *slog.Logger) *postgres {
-	return &postgres{pool: pool, logger: logger, known: make(map[string]bool)}
+	return &postgres{
+		maintenance: maintenance{logger: logger, sources: postgresSources},
+		pool:        pool, logger: logger, known: make(map[string]bool),
+	}
+}
+
+// postgresSources names the relation that each rollup is computed from.
+var postgresSources = map[string]string{
+	"machine_1m": "snapshots", "machine_1h": "snapshots", "machine_3h": "machine_1h", "machine_1d": "machine_1h",
+	"process_1h": "process_samples", "process_3h": "process_1h", "process_1d": "process_1h",
 }
 
 // Name implements Backend.
@@ -118,15 +129,16 @@ func (p *postgres) CreateAhead(ctx context.Context, now time.Time) (int, error) 
 		days = append(days, StartOfDay(now).AddDate(0, 0, i))
 	}
 	if err := p.ensureRelations(ctx, slices.Concat(Series, Rollups), days); err != nil {
+		p.deferred.Store(isLockTimeout(err))
 		return 0, err
 	}
 	return daysAhead, nil
 }
 
 // create creates a table and attaches it as a partition. CREATE TABLE … PARTITION OF would lock out
-// readers and writers.
+// readers and writers. It waits for locks only briefly, because a writer may be waiting for the partition.
 func (p *postgres) create(ctx context.Context, parent, name string, from, to time.Time) error {
-	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	return withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, partitionLock); err != nil {
 			return err
 		}
@@ -146,55 +158,173 @@ func (p *postgres) create(ctx context.Context, parent, name string, from, to tim
 	})
 }
 
+// KeptFor implements Backend.
+func (p *postgres) KeptFor(keep Retention, relation string) time.Duration { return keep.For(relation) }
+
+// LoadFloors implements Backend. It finds the floors of a database that has not recorded any.
+func (p *postgres) LoadFloors(ctx context.Context) error {
+	_, found, err := readFloors(ctx, p.pool)
+	if err != nil {
+		return err
+	}
+	if !found {
+		complete, err := findFloors(ctx, p, postgresSources)
+		if err != nil {
+			return fmt.Errorf("find out from when data is complete: %w", err)
+		}
+		if err := recordFloors(ctx, p.pool, complete); err != nil {
+			return fmt.Errorf("record from when data is complete: %w", err)
+		}
+	}
+	return p.loadFloors(ctx, p.pool)
+}
+
+// Compress implements Backend.
+func (p *postgres) Compress(context.Context, time.Time) error { return nil }
+
 // DropBefore implements Backend. It detaches partitions concurrently before it drops them, so that
-// running queries can finish and new ones do not wait.
-func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff time.Time) (int, error) {
+// running queries can finish and new ones do not wait. See floors.go for the order of its steps.
+func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ time.Time) (int, error) {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("get a connection: %w", err)
 	}
 	defer conn.Release()
-	var locked bool
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, partitionLock).Scan(&locked); err != nil {
-		return 0, fmt.Errorf("lock the partitions: %w", err)
-	}
-	if !locked {
-		return 0, nil // another server is dropping partitions
-	}
-	defer func() {
-		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, partitionLock)
-	}()
-	dropped := 0
 	all, err := p.partitions(ctx, conn.Conn(), relation)
 	if err != nil {
-		return dropped, err
+		return 0, err
 	}
+	all = slices.DeleteFunc(all, func(one partition) bool { return one.to.After(cutoff) })
+	if len(all) == 0 {
+		return 0, nil
+	}
+	limit, err := p.prepareDrop(ctx, conn, relation, all[len(all)-1].to)
+	if isLockTimeout(err) {
+		p.deferWork("cannot check whether rollups are up to date", "relation", relation)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("prepare to drop %s: %w", relation, err)
+	}
+	dropped := 0
 	for _, partition := range all {
-		if partition.to.After(cutoff) {
-			continue
+		if partition.to.After(limit) {
+			p.logger.Info("keeping partitions whose rollups are not up to date", "relation", relation,
+				"from", partition.from)
+			break
 		}
-		p.uncache(partition.name)
-		if err := p.drop(ctx, conn.Conn(), tableOf(relation), partition); err != nil {
+		ok, err := p.dropPartition(ctx, conn, relation, partition)
+		if isLockTimeout(err) { // only one partition of a table can be half detached
+			p.deferWork("partition is in use", "partition", partition.name)
+			break
+		}
+		if err != nil {
 			return dropped, fmt.Errorf("drop partition %s: %w", partition.name, err)
 		}
-		p.logger.Info("dropped a partition", "partition", partition.name)
-		dropped++
+		if ok {
+			p.logger.Info("dropped a partition", "partition", partition.name)
+			dropped++
+		}
 	}
 	return dropped, nil
 }
 
+// prepareDrop moves the floor of a relation to cutoff, or less far if rollups before it are not up to date. It
+// returns the new floor. Its lock on rollup_marks waits for the writers that have already marked an hour.
+func (p *postgres) prepareDrop(
+	ctx context.Context, conn *pgxpool.Conn, relation string, cutoff time.Time,
+) (limit time.Time, err error) {
+	limit = cutoff
+	rollups := dependents(postgresSources, relation)
+	if len(rollups) == 0 {
+		return limit, nil
+	}
+	err = withLockTimeout(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `LOCK TABLE rollup_marks IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+		var first *time.Time
+		levels := `level = 1` // raw data is only needed for hours
+		if slices.Contains(Rollups, relation) {
+			levels = `true`
+		}
+		if err := tx.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE `+levels).Scan(&first); err != nil {
+			return err
+		}
+		if first != nil {
+			for _, rollup := range rollups { // an hour with a mark is also computed for the coarser buckets
+				if start := first.UTC().Truncate(bucketWidths[rollup]); start.Before(limit) {
+					limit = start
+				}
+			}
+		}
+		if limit.Before(cutoff) { // the floor is at the end of a partition
+			limit = periodOf(relation).start(limit)
+		}
+		complete, err := raise(ctx, tx, relation, limit)
+		if err == nil {
+			p.setFloors(complete)
+		}
+		return err
+	})
+	return limit, err
+}
+
+// dropPartition drops a partition. It returns false if another server is creating or dropping one. The lock is held
+// for one partition at a time, because writers wait for it when they need a new partition.
+func (p *postgres) dropPartition(
+	ctx context.Context, conn *pgxpool.Conn, relation string, partition partition,
+) (bool, error) {
+	var locked bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, partitionLock).Scan(&locked); err != nil {
+		return false, fmt.Errorf("lock the partitions: %w", err)
+	}
+	if !locked {
+		p.deferWork("another server is creating or dropping partitions", "partition", partition.name)
+		return false, nil
+	}
+	defer func() {
+		_, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`)
+		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, partitionLock)
+	}()
+	// DETACH CONCURRENTLY must not be in a transaction block.
+	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
+		return false, err
+	}
+	p.uncache(partition.name)
+	return true, p.drop(ctx, conn.Conn(), tableOf(relation), partition)
+}
+
 // Oldest implements Backend.
 func (p *postgres) Oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return from, to, fmt.Errorf("get a connection: %w", err)
-	}
-	defer conn.Release()
-	all, err := p.partitions(ctx, conn.Conn(), relation)
+	all, err := p.spans(ctx, relation)
 	if err != nil || len(all) == 0 {
 		return from, to, err
 	}
 	return all[0].from, all[0].to, nil
+}
+
+// spans implements rollupReader.
+func (p *postgres) spans(ctx context.Context, relation string) ([]span, error) {
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get a connection: %w", err)
+	}
+	defer conn.Release()
+	all, err := p.partitions(ctx, conn.Conn(), relation)
+	if err != nil {
+		return nil, err
+	}
+	spans := make([]span, len(all))
+	for i := range all {
+		spans[i] = span{all[i].from, all[i].to}
+	}
+	return spans, nil
+}
+
+// lastBucket implements rollupReader.
+func (p *postgres) lastBucket(ctx context.Context, rollup string, from, to time.Time) (time.Time, bool, error) {
+	return lastBucket(ctx, p.pool, tableOf(rollup), from, to)
 }
 
 type partition struct {

@@ -2,7 +2,6 @@ package backend
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,116 +12,162 @@ import (
 
 const (
 	policiesKey = "policies"
-	// compressAfter is the age at which a chunk is compressed. Late data of the last hours then goes
-	// into uncompressed chunks.
-	compressAfter = 12 * time.Hour
 	// batchRows is the number of rows that are compressed together. Compared with TimescaleDB's default
 	// of 1000, it saves 13 % of space. Reads do not become slower, because they decompress at least an
 	// hour of a machine anyway.
 	batchRows = 4000
-	// dropMargin is how much later than this server TimescaleDB's own job drops a chunk. The job is for
-	// databases without a running server.
-	dropMargin = 48 * time.Hour
+	// refreshSlack is how much longer late data is refreshed than it is accepted. It covers the time until all
+	// levels are refreshed.
+	refreshSlack = 2 * time.Hour
+	// keepSlack is how much longer a source is kept than it is refreshed from.
+	keepSlack = time.Hour
+	// overdueAfter is how much later than its schedule a job runs before this server refreshes instead.
+	overdueAfter = 10 * time.Minute
 )
 
-// policy describes a job of TimescaleDB.
+// policy describes the refreshes of a rollup. A job of TimescaleDB does them, or this server if there is no job.
 type policy struct {
-	Relation string        `json:"relation"`
-	Kind     string        `json:"kind"` // refresh, compress or drop
-	Start    time.Duration `json:"start,omitempty"`
-	After    time.Duration `json:"after"`
-	Every    time.Duration `json:"every"`
-	Job      int32         `json:"job"`
+	Relation string `json:"relation"`
+	Kind     string `json:"kind"` // "refresh"; earlier versions also had "compress" and "drop"
+	// Reach is how long late data is refreshed.
+	Reach time.Duration `json:"reach"`
+	// Start and After are the window of the job, relative to its time: Reach or less, because of the floor.
+	Start time.Duration `json:"start"`
+	After time.Duration `json:"after"`
+	Every time.Duration `json:"every"`
+	Job   int32         `json:"job"` // 0 if the window is too short for a job
 }
 
-// policiesOf returns the policies for a retention.
-func policiesOf(keep Retention) []policy {
-	raw := keep.For("snapshots")
-	var list []policy
-	for _, relation := range Series {
-		list = append(list,
-			policy{Relation: relation, Kind: "compress", After: compressAfter, Every: time.Hour},
-			policy{Relation: relation, Kind: "drop", After: keep.For(relation) + dropMargin, Every: 24 * time.Hour})
+// reach returns how long late data of a rollup is refreshed. Snapshots are accepted as long as raw data is kept. The
+// first of them change the whole bucket in which they are.
+func (r Retention) reach(rollup string) time.Duration {
+	return r.For("snapshots") + bucketWidths[rollup] + refreshSlack
+}
+
+// KeptFor implements Backend. A relation is kept at least as long as rollups are refreshed from it.
+func (p *timescale) KeptFor(keep Retention, relation string) time.Duration {
+	longest := keep.For(relation)
+	for _, rollup := range dependents(timescaleSources, relation) {
+		longest = max(longest, keep.reach(rollup)+keepSlack)
 	}
-	for _, relation := range Rollups {
-		// Late data is accepted for as long as raw data is kept, so the refresh window is as long. It must
-		// not be longer: a refresh of a time whose rows are dropped would delete their rollups. A window
-		// must contain at least two buckets.
-		refresh := policy{
-			Relation: relation,
-			Kind:     "refresh",
-			Start:    raw,
-			After:    10 * time.Minute,
-			Every:    10 * time.Minute,
+	return longest
+}
+
+// policiesOf returns the policies for a retention. TimescaleDB's jobs refresh and do nothing else: this server
+// compresses and drops, because it waits for locks only briefly and knows what is up to date.
+func policiesOf(keep Retention, complete floors, now time.Time) []policy {
+	var list []policy
+	for _, rollup := range Rollups {
+		one := policy{
+			Relation: rollup, Kind: "refresh",
+			Reach: keep.reach(rollup), After: 10 * time.Minute, Every: 10 * time.Minute,
 		}
-		compress := policy{Relation: relation, Kind: "compress", After: 3 * 24 * time.Hour, Every: 24 * time.Hour}
-		dropAfter := keep.For(relation)
-		switch relation {
+		switch rollup {
 		case "machine_1m":
-			refresh.After, refresh.Every = time.Minute, 5*time.Minute
-		case "machine_3h", "process_3h":
-			refresh.Every = 30 * time.Minute
-			dropAfter = max(dropAfter, 4*24*time.Hour)
-		case "machine_1d", "process_1d":
-			refresh.Start, refresh.Every = max(raw, 3*24*time.Hour), time.Hour
+			one.After, one.Every = time.Minute, 5*time.Minute
+		case "machine_1h", "process_1h":
+			one.Every = 5 * time.Minute
 		}
-		list = append(
-			list, refresh, compress,
-			policy{Relation: relation, Kind: "drop", After: dropAfter + dropMargin, Every: 24 * time.Hour},
-		)
+		one.Start = one.Reach
+		if floor, ok := complete[timescaleSources[rollup]]; ok {
+			// A window that begins after the floor now also does so later. It is changed once an hour.
+			one.Start = min(one.Start, now.Sub(floor).Truncate(time.Hour))
+		}
+		list = append(list, one)
 	}
 	return list
 }
 
-// ApplyRetention implements Backend. It replaces the policies that differ from those of the retention.
-// It records them in the table settings, so that a restart does not reset their schedule.
+// hasJob reports whether the window is long enough for a job: TimescaleDB requires two buckets.
+func (o *policy) hasJob() bool { return o.Start >= o.After+2*bucketWidths[o.Relation] }
+
+// ApplyRetention implements Backend. It records the policies in the table settings, so that a restart does not reset
+// the schedule of the jobs.
 func (p *timescale) ApplyRetention(ctx context.Context, keep Retention, now time.Time) error {
-	if keep.BudgetBytes > 0 { // do not refresh days that were dropped because of the budget
-		from, _, err := p.Oldest(ctx, "process_samples")
-		if err != nil {
-			return err
-		}
-		if !from.IsZero() {
-			keep.RawDays = max(1, min(keep.RawDays, int(now.Sub(from)/(24*time.Hour))))
-		}
-	}
 	if err := p.setBatchSize(ctx); err != nil {
 		return err
 	}
-	list := policiesOf(keep)
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-		// This also locks the row, so that servers do not change policies at the same time.
-		if _, err := tx.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, '[]') ON CONFLICT (key) DO UPDATE SET value = settings.value`, policiesKey); err != nil {
-			return err
-		}
-		there, err := p.policies(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if slices.EqualFunc(there, list, func(a, b policy) bool { a.Job = 0; return a == b }) {
-			return nil
-		}
-		for i := range list {
-			one := &list[i]
-			if k := slices.IndexFunc(there, func(t policy) bool { t.Job = 0; return t == *one }); k >= 0 {
-				one.Job = there[k].Job
-				continue
-			}
-			if err := one.replace(ctx, tx); err != nil {
-				return fmt.Errorf("%s policy of %s: %w", one.Kind, one.Relation, err)
-			}
-		}
-		text, err := json.Marshal(list)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE settings SET value = $2 WHERE key = $1`, policiesKey, string(text))
+	if err := p.initFloors(ctx); err != nil {
 		return err
+	}
+	p.mu.Lock()
+	p.keep = keep
+	p.mu.Unlock()
+	err := withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
+		if err := lockSetting(ctx, tx, floorsKey, "{}"); err != nil {
+			return err
+		}
+		complete, _, err := readFloors(ctx, tx)
+		if err != nil {
+			return err
+		}
+		p.setFloors(complete)
+		return p.applyPolicies(ctx, tx, keep, complete, now)
 	})
 	if err != nil {
 		return fmt.Errorf("set the policies of TimescaleDB: %w", err)
 	}
 	return nil
+}
+
+// initFloors records the floors of a database that has none.
+func (p *timescale) initFloors(ctx context.Context) error {
+	_, found, err := readFloors(ctx, p.pool)
+	if err != nil || found {
+		return err
+	}
+	complete, err := findFloors(ctx, p, timescaleSources)
+	if err != nil {
+		return fmt.Errorf("find out from when data is complete: %w", err)
+	}
+	return recordFloors(ctx, p.pool, complete)
+}
+
+// applyPolicies changes the jobs that differ from the policies of a retention. The floors must be locked.
+func (p *timescale) applyPolicies(
+	ctx context.Context, tx pgx.Tx, keep Retention, complete floors, now time.Time,
+) error {
+	// This also locks the row, so that servers do not change policies at the same time.
+	if err := lockSetting(ctx, tx, policiesKey, "[]"); err != nil {
+		return err
+	}
+	there, err := p.policies(ctx, tx)
+	if err != nil {
+		return err
+	}
+	// The windows of jobs are relative to the database's clock.
+	var clock time.Time
+	if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&clock); err != nil {
+		return fmt.Errorf("read the database's clock: %w", err)
+	}
+	if clock.Before(now) {
+		now = clock
+	}
+	list := policiesOf(keep, complete, now)
+	if slices.EqualFunc(there, list, func(a, b policy) bool { a.Job = 0; return a == b }) {
+		return nil
+	}
+	for i := range there {
+		if err := there[i].removeOther(ctx, tx); err != nil {
+			return fmt.Errorf("remove the %s policy of %s: %w", there[i].Kind, there[i].Relation, err)
+		}
+	}
+	for i := range list {
+		one := &list[i]
+		k := slices.IndexFunc(there, func(t policy) bool { return t.Relation == one.Relation && t.Kind == one.Kind })
+		if k >= 0 {
+			one.Job = there[k].Job
+			before := there[k]
+			before.Reach = one.Reach
+			if before == *one {
+				continue
+			}
+		}
+		if err := one.apply(ctx, tx); err != nil {
+			return fmt.Errorf("refresh policy of %s: %w", one.Relation, err)
+		}
+	}
+	return writeSetting(ctx, tx, policiesKey, list)
 }
 
 // setBatchSize sets batchRows for the whole database, and so for TimescaleDB's jobs. It does nothing if
@@ -152,115 +197,43 @@ func (p *timescale) setBatchSize(ctx context.Context) error {
 	return nil
 }
 
-// querier is a pool or a transaction.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // policies returns the recorded policies.
 func (p *timescale) policies(ctx context.Context, db querier) ([]policy, error) {
-	var text []byte
-	err := db.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, policiesKey).Scan(&text)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the recorded policies: %w", err)
-	}
 	var list []policy
-	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("read the recorded policies: %w", err)
-	}
-	return list, nil
+	_, err := readSetting(ctx, db, policiesKey, &list)
+	return list, err
 }
 
-// replace replaces the job and sets o.Job.
-func (o *policy) replace(ctx context.Context, tx pgx.Tx) error {
-	statements := map[string][2]string{
-		"refresh": {`SELECT remove_continuous_aggregate_policy($1::text::regclass, if_exists => true)`,
-			`SELECT add_continuous_aggregate_policy($1::text::regclass, start_offset => $2::interval, end_offset => $3::interval, schedule_interval => $4::interval)`},
-		"compress": {`SELECT remove_compression_policy($1::text::regclass, if_exists => true)`,
-			`SELECT add_compression_policy($1::text::regclass, compress_after => $2::interval, schedule_interval => $3::interval)`},
-		"drop": {`SELECT remove_retention_policy($1::text::regclass, if_exists => true)`,
-			`SELECT add_retention_policy($1::text::regclass, drop_after => $2::interval, schedule_interval => $3::interval)`},
-	}[o.Kind]
-	if _, err := tx.Exec(ctx, statements[0], o.Relation); err != nil {
-		return err
-	}
-	args := []any{o.Relation, o.After, o.Every}
-	if o.Kind == "refresh" {
-		args = []any{o.Relation, o.Start, o.After, o.Every}
-	}
-	return tx.QueryRow(ctx, statements[1], args...).Scan(&o.Job)
-}
-
-// RefreshRollups implements Backend. It runs the jobs that have not succeeded for three of their
-// intervals. That happens if no background worker is free, or if TimescaleDB's scheduler does not work
-// (seen on PostgreSQL 15.20).
-func (p *timescale) RefreshRollups(ctx context.Context, now time.Time) error {
-	list, err := p.policies(ctx, p.pool)
-	if err != nil {
-		return err
-	}
-	succeeded, err := p.successes(ctx, list)
-	if err != nil {
-		return err
-	}
-	var failed []error // a failed job must not keep the others from running
-	for _, one := range list {
-		since := p.lastRun(one.Job)
-		if last := succeeded[one.Job]; last.After(since) {
-			since = last
-		}
-		if now.Sub(since) >= 3*one.Every {
-			failed = append(failed, p.run(ctx, one, now))
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// successes returns when TimescaleDB last ran each job with success.
-func (p *timescale) successes(ctx context.Context, list []policy) (map[int32]time.Time, error) {
-	jobs := make([]int32, len(list))
-	for i := range list {
-		jobs[i] = list[i].Job
-	}
-	rows, err := p.pool.Query(ctx, `SELECT job_id, last_successful_finish FROM timescaledb_information.job_stats
-		WHERE job_id = ANY($1) AND isfinite(last_successful_finish)`, jobs)
-	if err != nil {
-		return nil, fmt.Errorf("read the status of jobs: %w", err)
-	}
-	at := make(map[int32]time.Time, len(list))
-	var job int32
-	var last time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&job, &last}, func() error {
-		at[job] = last
+// removeOther removes the job of a policy that only earlier versions had.
+func (o *policy) removeOther(ctx context.Context, tx pgx.Tx) error {
+	remove := map[string]string{"compress": "remove_compression_policy", "drop": "remove_retention_policy"}[o.Kind]
+	if remove == "" {
 		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read the status of jobs: %w", err)
 	}
-	return at, nil
+	_, err := tx.Exec(ctx, `SELECT `+remove+`($1::text::regclass, if_exists => true)`, aggregateOf(o.Relation))
+	return err
 }
 
-// lastRun returns when this server last ran a job, or when the server started.
-func (p *timescale) lastRun(job int32) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if at, ok := p.ran[job]; ok {
-		return at
+// apply changes the job of a policy, or creates or removes it, and sets o.Job.
+func (o *policy) apply(ctx context.Context, tx pgx.Tx) error {
+	if o.Job != 0 && o.hasJob() {
+		// A change keeps the schedule of the job.
+		tag, err := tx.Exec(ctx, `SELECT alter_job(job_id, schedule_interval => $2::interval,
+				config => config || jsonb_build_object('start_offset', $3::interval::text, 'end_offset', $4::interval::text))
+			FROM timescaledb_information.jobs
+			WHERE job_id = $1 AND proc_name = 'policy_refresh_continuous_aggregate'`, o.Job, o.Every, o.Start, o.After)
+		if err != nil || tag.RowsAffected() > 0 {
+			return err
+		}
 	}
-	return p.started
-}
-
-// run runs the job of a policy. CALL does not support parameters in all protocol modes.
-func (p *timescale) run(ctx context.Context, one policy, now time.Time) error {
-	p.logger.Info("running a job that is overdue in TimescaleDB",
-		"kind", one.Kind, "relation", one.Relation, "job", one.Job)
-	if _, err := p.pool.Exec(ctx, fmt.Sprintf(`CALL run_job(%d)`, one.Job)); err != nil {
-		return fmt.Errorf("run the %s job of %s: %w", one.Kind, one.Relation, err)
+	o.Job = 0
+	name := aggregateOf(o.Relation)
+	if _, err := tx.Exec(ctx, `SELECT remove_continuous_aggregate_policy($1::text::regclass, if_exists => true)`, name); err != nil {
+		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ran[one.Job] = now
-	return nil
+	if !o.hasJob() {
+		return nil
+	}
+	return tx.QueryRow(ctx, `SELECT add_continuous_aggregate_policy($1::text::regclass, start_offset => $2::interval,
+		end_offset => $3::interval, schedule_interval => $4::interval)`, name, o.Start, o.After, o.Every).Scan(&o.Job)
 }

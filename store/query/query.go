@@ -59,9 +59,14 @@ func (q *Queries) observe(kind string, started time.Time) {
 	q.seconds.WithLabelValues(kind).Observe(time.Since(started).Seconds())
 }
 
-// Horizon returns the time of the oldest snapshots that retention keeps.
+// Horizon returns the time of the oldest snapshots that are kept. Retention and the disk budget determine it. Older
+// snapshots are not accepted.
 func (q *Queries) Horizon() snapshot.Time {
-	return snapshot.TimeOf(q.now().Add(-q.retention().For("snapshots")))
+	horizon := q.now().Add(-q.retention().For("snapshots"))
+	if complete := q.backend.CompleteFrom(); complete.After(horizon) {
+		horizon = complete
+	}
+	return snapshot.TimeOf(horizon)
 }
 
 // machineKey returns the internal key of a machine, or snapshot.ErrNoMachine.

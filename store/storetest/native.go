@@ -67,3 +67,16 @@ func NativeTimescale(t testing.TB) (migrated, empty Database, ok bool) {
 	timescale := detection(backend.Timescale)
 	return Database{TimescaleURL(t), timescale}, Database{nativeDatabase(t, server), timescale}, true
 }
+
+// IsNative reports whether tests use the server of SNAPWATCH_TEST_TIMESCALE instead of PGlite.
+func IsNative() bool { return os.Getenv(nativeEnv) != "" }
+
+// NativeTimescaleURL creates a migrated database on the server of SNAPWATCH_TEST_TIMESCALE. It skips the test if
+// there is no such server: PGlite has a single session, so nothing in it waits for locks.
+func NativeTimescaleURL(t testing.TB) string {
+	t.Helper()
+	if !IsNative() {
+		t.Skip("needs a server with TimescaleDB in " + nativeEnv)
+	}
+	return TimescaleURL(t)
+}

@@ -1,0 +1,236 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DeleteMachine implements Backend. It deletes an hour of a relation per statement, so that each statement is short.
+func (p *postgres) DeleteMachine(ctx context.Context, machine int32) error {
+	for _, relation := range Series {
+		for {
+			var first *time.Time
+			err := p.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first)
+			if err == nil && first == nil {
+				break
+			}
+			if err == nil {
+				_, err = p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+					pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
+			}
+			if err != nil {
+				return fmt.Errorf("delete %s of a machine: %w", relation, err)
+			}
+		}
+	}
+	if err := p.DeleteRollups(ctx, machine); err != nil {
+		return fmt.Errorf("delete rollups of a machine: %w", err)
+	}
+	return nil
+}
+
+// Reclaimable implements Backend.
+func (p *postgres) Reclaimable(ctx context.Context) (int64, error) {
+	return reclaimable(ctx, p.pool, `(SELECT relnamespace FROM pg_class WHERE oid = 'snapshots'::regclass)`)
+}
+
+// reclaimable returns the size of deleted rows, as estimated by the database, in the tables of schemas.
+func reclaimable(ctx context.Context, db querier, schemas string) (bytes int64, err error) {
+	err = db.QueryRow(ctx, `
+		SELECT coalesce(sum(pg_relation_size(s.relid) * (s.n_dead_tup::double precision / (s.n_live_tup + s.n_dead_tup))), 0)::bigint
+		FROM pg_class c JOIN pg_stat_all_tables s ON s.relid IN (c.oid, nullif(c.reltoastrelid, 0))
+		WHERE c.relkind = 'r' AND c.relnamespace IN `+schemas+` AND s.n_dead_tup > 0`).Scan(&bytes)
+	if err != nil {
+		return 0, fmt.Errorf("estimate what a vacuum frees: %w", err)
+	}
+	return bytes, nil
+}
+
+// Reclaimable implements Backend.
+func (p *timescale) Reclaimable(ctx context.Context) (int64, error) {
+	return reclaimable(ctx, p.pool, `(current_schema()::regnamespace, '_timescaledb_internal'::regnamespace)`)
+}
+
+// DeleteMachine implements Backend. Chunks are compressed by machine, so whole rows of the compressed table are
+// deleted. The rollups are deleted the same way. A DELETE from the hypertable would instead decompress the machine, in
+// some versions of TimescaleDB, and refresh the rollups of all machines for all of the time. Rollups before the floor
+// would remain.
+func (p *timescale) DeleteMachine(ctx context.Context, machine int32) error {
+	for _, relation := range slices.Concat(Series, Rollups) {
+		chunks, err := p.chunkTables(ctx, relation, time.Time{})
+		if err != nil {
+			return err
+		}
+		for _, one := range chunks {
+			deleted, err := p.deleteFromChunk(ctx, &one, machine)
+			if err != nil {
+				return fmt.Errorf("delete %s of a machine: %w", relation, err)
+			}
+			if !deleted {
+				continue
+			}
+			if err := p.vacuum(ctx, one); err != nil {
+				return fmt.Errorf("vacuum a chunk of %s: %w", relation, err)
+			}
+		}
+	}
+	return nil
+}
+
+// deleteFromChunk deletes a machine's rows of a chunk. It returns false if there were none, or the chunk is gone.
+func (p *timescale) deleteFromChunk(ctx context.Context, one *chunkTable, machine int32) (deleted bool, err error) {
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		// What is deleted need not be refreshed. Versions before 2.28 lack the setting.
+		if _, err := tx.Exec(ctx, `SELECT set_config(name, 'on', true) FROM pg_settings
+			WHERE name = 'timescaledb.skip_cagg_invalidation'`); err != nil {
+			return err
+		}
+		for _, table := range []string{one.compressed, one.name} { // the chunk has rows that are not compressed yet
+			if table == "" {
+				continue
+			}
+			var exists bool
+			if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&exists); err != nil {
+				return err
+			}
+			if !exists {
+				continue
+			}
+			tag, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE machine = $1`, pgx.QueryExecModeExec, machine)
+			if err != nil {
+				return err
+			}
+			deleted = deleted || tag.RowsAffected() > 0
+		}
+		return nil
+	})
+	return deleted, err
+}
+
+// chunkTable is a chunk and the table with its compressed rows.
+type chunkTable struct{ name, compressed string }
+
+// chunkTables returns the chunks of a relation, the oldest first. If endedBy is not zero, it only returns those that
+// ended by then and have rows that are not compressed.
+func (p *timescale) chunkTables(ctx context.Context, relation string, endedBy time.Time) ([]chunkTable, error) {
+	rows, err := p.pool.Query(ctx, `
+		SELECT format('%I.%I', c.chunk_schema, c.chunk_name), coalesce(s.compress_relid::regclass::text, '')
+		FROM timescaledb_information.chunks c
+		JOIN _timescaledb_catalog.chunk k ON k.schema_name = c.chunk_schema AND k.table_name = c.chunk_name
+		LEFT JOIN _timescaledb_catalog.compression_settings s ON s.relid = format('%I.%I', c.chunk_schema, c.chunk_name)::regclass
+		LEFT JOIN timescaledb_information.continuous_aggregates a
+			ON a.materialization_hypertable_schema = c.hypertable_schema
+			AND a.materialization_hypertable_name = c.hypertable_name
+		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema() AND coalesce(a.view_name, c.hypertable_name) = $1
+			AND ($2::timestamptz IS NULL OR c.range_end <= $2 AND k.status <> 1 AND k.status & 4 = 0)
+		ORDER BY c.range_start`, aggregateOf(relation), nullTime(endedBy))
+	if err != nil {
+		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+	}
+	chunks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (chunkTable, error) {
+		var one chunkTable
+		err := row.Scan(&one.name, &one.compressed)
+		return one, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+	}
+	return chunks, nil
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+const (
+	// rewriteShare is the share of deleted rows from which a compressed chunk is rewritten. A plain vacuum only
+	// returns space at the end of a table.
+	rewriteShare = 0.1
+	// rewriteBytes is the largest compressed chunk that is rewritten, because it cannot be read meanwhile.
+	rewriteBytes = 256 << 20
+)
+
+// vacuum returns the space of deleted rows of a chunk to the file system.
+func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("get a connection: %w", err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
+		return err
+	}
+	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`) }()
+	statements := []string{`VACUUM (ANALYZE) ` + one.name}
+	if one.compressed != "" {
+		var rewrite bool
+		err := conn.QueryRow(ctx, `SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2 AND
+				(SELECT count(*) FROM `+one.compressed+`) < (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
+			FROM pg_class c WHERE c.oid = $1::regclass`, one.compressed, rewriteBytes, rewriteShare).Scan(&rewrite)
+		if err != nil {
+			return err
+		}
+		mode := `VACUUM (ANALYZE) `
+		if rewrite {
+			mode = `VACUUM (FULL, ANALYZE) `
+		}
+		statements = append(statements, mode+one.compressed)
+	}
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			if isLockTimeout(err) {
+				p.logger.Info("a chunk with deleted rows is in use, leaving it to autovacuum", "chunk", one.name)
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	// compressAfter is the age at which a chunk is compressed. Late data of the last hours then goes
+	// into uncompressed chunks.
+	compressAfter = 12 * time.Hour
+	// compressRollupsAfter is the same for rollups, which change as long as data is late.
+	compressRollupsAfter = 72 * time.Hour
+)
+
+// Compress implements Backend. It compresses chunks, also those that were compressed before late data arrived. It
+// does not wait for readers: TimescaleDB's own job blocks late data, and then new readers, for as long as the longest
+// query takes.
+func (p *timescale) Compress(ctx context.Context, now time.Time) error {
+	var failed []error
+	for _, relation := range slices.Concat(Series, Rollups) {
+		after := compressAfter
+		if slices.Contains(Rollups, relation) {
+			after = compressRollupsAfter
+		}
+		chunks, err := p.chunkTables(ctx, relation, now.Add(-after))
+		if err != nil {
+			return err
+		}
+		for _, one := range chunks {
+			err := withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, `SELECT compress_chunk($1::text::regclass, if_not_compressed => true)`, one.name)
+				return err
+			})
+			if isLockTimeout(err) {
+				p.deferWork("cannot compress a chunk that is in use", "relation", relation, "chunk", one.name)
+				continue
+			}
+			if err != nil {
+				failed = append(failed, fmt.Errorf("compress a chunk of %s: %w", relation, err))
+			}
+		}
+	}
+	return errors.Join(failed...)
+}

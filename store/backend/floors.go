@@ -1,0 +1,288 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// A rollup bucket is computed again when its source changes, for example when late data arrives. If a part of the
+// source has been dropped by then, the new bucket lacks that part. Both profiles therefore keep this invariant:
+//
+//	A bucket is only computed from a source that is complete for the whole bucket.
+//
+// The floor of a relation is the time from which it is complete: nothing at or after the floor was ever dropped. A
+// floor only moves forward. Retention, the disk budget and the length of the retention do not move it back. These
+// rules keep the invariant:
+//
+//   - DropBefore drops a partition or chunk only after everything computed from it is up to date. It moves the floor
+//     first, in a transaction, and drops afterwards.
+//   - In the timescale profile, no refresh window begins before the floor of the source, neither that of a job of
+//     TimescaleDB (policiesOf) nor that of a refresh by this server (refreshWindow). Moving a floor shortens the
+//     jobs' windows in the same transaction. DropBefore does not drop while a refresh is running that may have begun
+//     before that.
+//   - In the postgres profile, DropBefore does not drop anything for which rollup_marks has a mark.
+//   - Snapshots before CompleteFrom are refused (query.Queries.Horizon).
+
+// floorsKey is the key of the floors in the table settings.
+const floorsKey = "complete_from"
+
+// floors are the floors of relations. A relation that is missing is complete.
+type floors map[string]time.Time
+
+// bucketWidths are the widths of the buckets of rollups.
+var bucketWidths = map[string]time.Duration{
+	"machine_1m": time.Minute, "machine_1h": time.Hour, "process_1h": time.Hour,
+	"machine_3h": 3 * time.Hour, "process_3h": 3 * time.Hour,
+	"machine_1d": 24 * time.Hour, "process_1d": 24 * time.Hour,
+}
+
+// bucketStart returns the start of the first bucket of a rollup that begins at or after t.
+func bucketStart(rollup string, t time.Time) time.Time {
+	width := bucketWidths[rollup]
+	down := bucketBefore(rollup, t)
+	if down.Before(t) {
+		return down.Add(width)
+	}
+	return down
+}
+
+// bucketBefore returns the start of the bucket of a rollup that contains t.
+func bucketBefore(rollup string, t time.Time) time.Time {
+	return t.UTC().Add(-bucketOffset).Truncate(bucketWidths[rollup]).Add(bucketOffset)
+}
+
+// dependents returns the rollups that are computed from a relation.
+func dependents(sources map[string]string, relation string) []string {
+	var list []string
+	for _, rollup := range Rollups {
+		if sources[rollup] == relation {
+			list = append(list, rollup)
+		}
+	}
+	return list
+}
+
+// acceptFrom returns the start of the time for which new data reaches all rollups.
+func (f floors) acceptFrom(sources map[string]string) time.Time {
+	var from time.Time
+	for rollup, source := range sources {
+		floor, ok := f[source]
+		if !ok {
+			continue
+		}
+		if slices.Contains(Rollups, source) { // the first bucket must be whole, because data is in all of its rows
+			floor = bucketStart(rollup, floor)
+		}
+		if floor.After(from) {
+			from = floor
+		}
+	}
+	return from
+}
+
+// querier is a pool, a connection or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// readFloors returns the recorded floors. found is false if none were recorded yet.
+func readFloors(ctx context.Context, db querier) (recorded floors, found bool, err error) {
+	recorded = floors{}
+	found, err = readSetting(ctx, db, floorsKey, &recorded)
+	return recorded, found, err
+}
+
+// readSetting decodes a setting of the database. It returns false if there is no such setting.
+func readSetting(ctx context.Context, db querier, key string, value any) (bool, error) {
+	var text []byte
+	err := db.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, key).Scan(&text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, value)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the setting %s: %w", key, err)
+	}
+	return true, nil
+}
+
+// lockSetting locks the row of a setting until the end of the transaction. It inserts a missing row.
+func lockSetting(ctx context.Context, tx pgx.Tx, key, initial string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2)
+		ON CONFLICT (key) DO UPDATE SET value = settings.value`, key, initial)
+	return err
+}
+
+// writeSetting changes a setting that exists.
+func writeSetting(ctx context.Context, tx pgx.Tx, key string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE settings SET value = $2 WHERE key = $1`, key, string(text))
+	return err
+}
+
+// raise moves the floor of a relation forward to t, and returns all floors. It locks the setting until the end of
+// the transaction.
+func raise(ctx context.Context, tx pgx.Tx, relation string, t time.Time) (floors, error) {
+	if err := lockSetting(ctx, tx, floorsKey, "{}"); err != nil {
+		return nil, err
+	}
+	recorded, _, err := readFloors(ctx, tx)
+	if err != nil || !t.After(recorded[relation]) {
+		return recorded, err
+	}
+	recorded[relation] = t.UTC()
+	return recorded, writeSetting(ctx, tx, floorsKey, recorded)
+}
+
+// span is the time [from, to) of a partition or chunk.
+type span struct{ from, to time.Time }
+
+// rollupReader finds what is left of a rollup.
+type rollupReader interface {
+	// lastBucket returns the start of the last stored bucket of a rollup in [from, to), or false.
+	lastBucket(ctx context.Context, rollup string, from, to time.Time) (time.Time, bool, error)
+	// spans returns the partitions or chunks of a relation, the oldest first.
+	spans(ctx context.Context, relation string) ([]span, error)
+}
+
+// findFloors returns the floors of a database that has not recorded any. Where a rollup has a bucket and its source
+// has no partition, the source was dropped.
+func findFloors(ctx context.Context, db rollupReader, sources map[string]string) (floors, error) {
+	found := floors{}
+	for _, rollup := range Rollups {
+		source := sources[rollup]
+		stored, err := db.spans(ctx, source)
+		if err != nil {
+			return nil, err
+		}
+		gaps := []span{{to: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}
+		for _, one := range stored {
+			last := &gaps[len(gaps)-1]
+			until := last.to
+			last.to = one.from
+			gaps = append(gaps, span{one.to, until})
+		}
+		for _, gap := range slices.Backward(gaps) {
+			if !gap.from.Before(gap.to) {
+				continue
+			}
+			last, ok, err := db.lastBucket(ctx, rollup, gap.from, gap.to)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				continue
+			}
+			if floor := last.Add(bucketWidths[rollup]).UTC(); floor.After(found[source]) {
+				found[source] = floor
+			}
+			break
+		}
+	}
+	return found, nil
+}
+
+// lastBucket returns the start of the last bucket of a table of a rollup in [from, to), or false.
+func lastBucket(ctx context.Context, db querier, table string, from, to time.Time) (time.Time, bool, error) {
+	var last *time.Time
+	err := db.QueryRow(ctx, `SELECT max(bucket) FROM `+table+` WHERE bucket >= $1 AND bucket < $2`, from, to).Scan(&last)
+	if err != nil || last == nil {
+		return time.Time{}, false, err
+	}
+	return *last, true, nil
+}
+
+// recordFloors records the floors that were found, unless another server has recorded some.
+func recordFloors(ctx context.Context, pool *pgxpool.Pool, complete floors) error {
+	text, err := json.Marshal(complete)
+	if err != nil {
+		return err
+	}
+	_, err = pool.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+		floorsKey, string(text))
+	return err
+}
+
+// maintenance is the part of a backend that both profiles share.
+type maintenance struct {
+	logger   *slog.Logger
+	sources  map[string]string
+	deferred atomic.Bool
+
+	floorsMu   sync.Mutex
+	acceptFrom time.Time
+}
+
+// CompleteFrom implements Backend.
+func (m *maintenance) CompleteFrom() time.Time {
+	m.floorsMu.Lock()
+	defer m.floorsMu.Unlock()
+	return m.acceptFrom
+}
+
+// setFloors updates the cache of CompleteFrom.
+func (m *maintenance) setFloors(complete floors) {
+	from := complete.acceptFrom(m.sources)
+	m.floorsMu.Lock()
+	defer m.floorsMu.Unlock()
+	if from.After(m.acceptFrom) {
+		m.acceptFrom = from
+	}
+}
+
+// loadFloors reads the floors that this or another server has moved.
+func (m *maintenance) loadFloors(ctx context.Context, db querier) error {
+	complete, _, err := readFloors(ctx, db)
+	if err == nil {
+		m.setFloors(complete)
+	}
+	return err
+}
+
+// deferWork records that a part of the maintenance must be done again soon.
+func (m *maintenance) deferWork(reason string, args ...any) {
+	m.deferred.Store(true)
+	m.logger.Info(reason+", retrying in a minute", args...)
+}
+
+// Deferred implements Backend.
+func (m *maintenance) Deferred() bool { return m.deferred.Swap(false) }
+
+// lockTimeout is how long maintenance waits for a lock. New readers and writers wait behind it. So it gives up after
+// that, and retries in the next round.
+const lockTimeout = "500ms"
+
+// withLockTimeout runs a transaction that waits for locks no longer than lockTimeout.
+func withLockTimeout(ctx context.Context, db interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}, do func(pgx.Tx) error,
+) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockTimeout+`'`); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}
+
+// isLockTimeout reports whether a lock was not available in time.
+func isLockTimeout(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "55P03"
+}

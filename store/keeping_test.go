@@ -1,0 +1,514 @@
+package store_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+const day = 24 * time.Hour
+
+// rollupRow identifies a bucket of a machine.
+type rollupRow struct {
+	relation string
+	machine  int32
+	bucket   time.Time
+}
+
+// readBuckets returns the rows of all rollups as text. Rows of processes of a bucket are joined.
+func readBuckets(t *testing.T, conn *pgx.Conn) map[rollupRow]string {
+	t.Helper()
+	buckets := make(map[rollupRow]string)
+	for _, relation := range backend.Rollups {
+		// Averages are left out: their last digit depends on the order of addition.
+		columns := `samples, interval_ms, process_count_max, used_ram_max, read_bytes, sent_bytes`
+		if strings.HasPrefix(relation, "process") {
+			columns = `process, cpu_ms, cpu_ms_max, memory_max, threads_max, first_ts, last_ts`
+		}
+		rows, err := conn.Query(t.Context(), `SELECT machine, bucket, string_agg(row(`+columns+`)::text, ' ' ORDER BY row(`+columns+`)::text)
+			FROM `+relation+` GROUP BY machine, bucket`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, text := rollupRow{relation: relation}, ""
+		if _, err := pgx.ForEachRow(rows, []any{&row.machine, &row.bucket, &text}, func() error {
+			row.bucket = row.bucket.UTC()
+			buckets[row] = text
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return buckets
+}
+
+// compareBuckets fails the test if a bucket of before is missing or different in after.
+func compareBuckets(t *testing.T, before, after map[rollupRow]string) {
+	t.Helper()
+	lost := make(map[string]int)
+	for row, text := range before {
+		if after[row] != text {
+			lost[row.relation]++
+		}
+	}
+	for _, relation := range slices.Sorted(maps.Keys(lost)) {
+		t.Errorf("%d buckets of %s are missing or have changed", lost[relation], relation)
+	}
+}
+
+// pastDays writes six snapshots of each machine in every one of the past days, refreshes all rollups, and returns
+// these.
+func pastDays(
+	t *testing.T, db storetest.Database, s *store.Store, days int, machines ...string,
+) map[rollupRow]string {
+	t.Helper()
+	for age := days; age >= 0; age-- {
+		at := storetest.Recent().Add(-time.Duration(age) * day)
+		for i, machineID := range machines {
+			machine := snapshottest.NewMachine(uint64(10*age+i), 5)
+			storetest.Write(t, s, machineID, machine.Series(at, 6, 10*time.Second, 3).Snapshots...)
+		}
+	}
+	storetest.RefreshAll(t, db, s)
+	before := readBuckets(t, storetest.Connect(t, db.URL))
+	filled := make(map[string]bool)
+	for row := range before {
+		filled[row.relation] = true
+	}
+	if len(filled) != len(backend.Rollups) {
+		t.Fatalf("only the rollups %v have rows", filled)
+	}
+	return before
+}
+
+func maintain(t *testing.T, s *store.Store) {
+	t.Helper()
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setRetention(t *testing.T, s *store.Store, keep backend.Retention) {
+	t.Helper()
+	if err := s.SetRetention(t.Context(), keep); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rawDays returns how many days have process samples.
+func rawDays(t *testing.T, conn *pgx.Conn) (n int) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT date_bin('1 day', ts, '2000-01-01 00:00:00+00')) FROM process_samples`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// runAllJobs runs all jobs of TimescaleDB. Each level is refreshed after the one that it is computed from.
+func runAllJobs(t *testing.T, db storetest.Database) {
+	t.Helper()
+	if db.Detection.Profile != backend.Timescale {
+		return
+	}
+	conn := storetest.Connect(t, db.URL)
+	rows, err := conn.Query(t.Context(), `SELECT job_id FROM timescaledb_information.jobs WHERE proc_name LIKE 'policy_%' AND job_id >= 1000
+		ORDER BY job_id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil || len(jobs) == 0 {
+		t.Fatalf("jobs %v, %v", jobs, err)
+	}
+	for _, job := range jobs {
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL run_job(%d)`, job)); err != nil {
+			t.Fatalf("job %d: %v", job, err)
+		}
+	}
+}
+
+// Rollups of days whose raw data was dropped stay as they are when the retention of raw data becomes longer.
+func TestLongerRetentionKeepsRollups(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		before := pastDays(t, db, s, 5, "a", "b")
+		keep := backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30}
+		setRetention(t, s, keep)
+		maintain(t, s)
+		if n := rawDays(t, conn); n > 3 {
+			t.Fatalf("%d days of samples are left, want 3 at most", n)
+		}
+		keep.RawDays = 30
+		setRetention(t, s, keep)
+		maintain(t, s)
+		runAllJobs(t, db)
+		compareBuckets(t, before, readBuckets(t, conn))
+		// A restarted server does not refresh them either.
+		later := time.Now().Add(2 * time.Hour)
+		restarted := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return later } })
+		maintain(t, restarted)
+		compareBuckets(t, before, readBuckets(t, conn))
+	})
+}
+
+// A late snapshot for a day that the disk budget has dropped does not change the rollups of that day, and neither
+// does the end of the budget.
+func TestLateSnapshotAfterBudget(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		before := pastDays(t, db, s, 6, "a", "b")
+		keep := s.Retention()
+		keep.BudgetBytes = 1 // nothing fits
+		setRetention(t, s, keep)
+		maintain(t, s)
+		if n := rawDays(t, conn); n > 3 {
+			t.Fatalf("%d days of samples are left, want 3 at most", n)
+		}
+		late := snapshottest.NewMachine(99, 5).Series(storetest.Recent().Add(-4*day-3*time.Hour), 1, time.Second, 1)
+		if horizon := s.Horizon(); late.Snapshots[0].Timestamp >= horizon {
+			t.Errorf("a snapshot of a dropped day is accepted: the horizon is %s", horizon)
+		}
+		storetest.Write(t, s, "new", late.Snapshots...) // accepted by a server that has not noticed
+		maintain(t, s)
+		runAllJobs(t, db)
+		compareBuckets(t, before, readBuckets(t, conn))
+		keep.BudgetBytes = 0
+		setRetention(t, s, keep)
+		maintain(t, s)
+		runAllJobs(t, db)
+		compareBuckets(t, before, readBuckets(t, conn))
+	})
+}
+
+// Days are kept although the finer rollups that they were computed from have expired.
+func TestDaysOutliveFinerRollups(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		// Chunks of three-hour buckets are too long to expire in the test.
+		if db.Detection.Profile == backend.Timescale {
+			if _, err := conn.Exec(t.Context(), `SELECT set_chunk_time_interval(format('%I.%I', materialization_hypertable_schema,
+					materialization_hypertable_name)::regclass, interval '1 day')
+				FROM timescaledb_information.continuous_aggregates`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := pastDays(t, db, s, 6, "a", "b")
+		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 1, HourDays: 1, ThreeHoursDays: 1, DayDays: 30})
+		for range 2 {
+			maintain(t, s)
+			runAllJobs(t, db)
+		}
+		for row := range before {
+			if row.relation != "machine_1d" && row.relation != "process_1d" {
+				delete(before, row)
+			}
+		}
+		compareBuckets(t, before, readBuckets(t, conn))
+	})
+}
+
+// Late data that was stored is in all rollups, even if its raw data is dropped in the next round.
+func TestLateDataIsRolledUpBeforeItIsDropped(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		pastDays(t, db, s, 5, "a", "b")
+		late := snapshottest.NewMachine(99, 5).Series(storetest.Recent().Add(-4*day), 6, 10*time.Second, 3)
+		storetest.Write(t, s, "late", late.Snapshots...)
+		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
+		maintain(t, s)
+		if n := rawDays(t, conn); n > 3 {
+			t.Fatalf("%d days of samples are left, want 3 at most", n)
+		}
+		runAllJobs(t, db)
+		for _, relation := range []string{"machine_1m", "machine_1h", "machine_3h", "machine_1d"} {
+			var samples *int64
+			if err := conn.QueryRow(t.Context(), `SELECT sum(samples)::bigint FROM `+relation+` r JOIN machines m ON m.id = r.machine
+				WHERE m.machine_id = 'late'`).Scan(&samples); err != nil || samples == nil || *samples != 6 {
+				t.Errorf("%s has %s of 6 late snapshots (%v)", relation, show(samples), err)
+			}
+		}
+		for _, relation := range []string{"process_1h", "process_3h", "process_1d"} {
+			var buckets int
+			if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM `+relation+` r JOIN machines m ON m.id = r.machine
+				WHERE m.machine_id = 'late'`).Scan(&buckets); err != nil || buckets != 1 {
+				t.Errorf("%s has %d buckets of the late snapshots, want 1 (%v)", relation, buckets, err)
+			}
+		}
+	})
+}
+
+// Raw data whose rollups cannot be computed is not dropped. Other relations are.
+func TestRawDataIsKeptUntilItIsRolledUp(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		storetest.Write(t, s, "m",
+			snapshottest.NewMachine(1, 5).Series(storetest.Recent().Add(-4*day), 6, 10*time.Second, 3).Snapshots...)
+		fail := []string{`ALTER TABLE process_1h_done ADD CONSTRAINT nothing CHECK (machine < 0)`}
+		repair := []string{`ALTER TABLE process_1h_done DROP CONSTRAINT nothing`}
+		if db.Detection.Profile == backend.Timescale { // replace the query of the refresh
+			var view, query string
+			if err := conn.QueryRow(t.Context(), `SELECT format('%I.%I', partial_view_schema, partial_view_name),
+				pg_get_viewdef(format('%I.%I', partial_view_schema, partial_view_name)::regclass)
+				FROM _timescaledb_catalog.continuous_agg WHERE user_view_name LIKE 'process\_1h%'`).Scan(&view, &query); err != nil {
+				t.Fatal(err)
+			}
+			query = strings.TrimSuffix(query, ";")
+			fail = []string{`CREATE OR REPLACE VIEW ` + view + ` AS SELECT * FROM (` + query + `) x WHERE 1 / (machine - machine) = 0`}
+			repair = []string{`CREATE OR REPLACE VIEW ` + view + ` AS ` + query}
+		}
+		execute := func(statements []string) {
+			t.Helper()
+			for _, statement := range statements {
+				if _, err := conn.Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		execute(fail)
+		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
+		if err := s.MaintainOnce(t.Context()); err == nil {
+			t.Fatal("no error although a rollup cannot be computed")
+		}
+		if n := rawDays(t, conn); n != 1 {
+			t.Errorf("%d days of samples are left, want 1", n)
+		}
+		execute(repair)
+		maintain(t, s)
+		if n := rawDays(t, conn); n != 0 {
+			t.Errorf("%d days of samples are left after the refresh, want 0", n)
+		}
+		var buckets int
+		if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT bucket) FROM process_1h`).Scan(&buckets); err != nil ||
+			buckets != 1 {
+			t.Errorf("%d hours of rollups, want 1 (%v)", buckets, err)
+		}
+	})
+}
+
+// Data at the end of the retention reaches all rollups: the last day begins before the retention.
+func TestLateDataAtTheHorizon(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		keep := backend.Retention{RawDays: 60, MinuteDays: 60, HourDays: 60, ThreeHoursDays: 60, DayDays: 90}
+		setRetention(t, s, keep)
+		maintain(t, s)
+		at := snapshot.TimeOf(time.Now().Add(-60*day + 90*time.Minute).Truncate(time.Second))
+		storetest.Write(t, s, "m", snapshottest.NewMachine(1, 3).Series(at, 150, time.Second, 10).Snapshots...)
+		maintain(t, s)
+		runAllJobs(t, db)
+		for _, relation := range []string{"machine_1m", "machine_1h", "machine_3h", "machine_1d"} {
+			var samples *int64
+			query := `SELECT sum(samples)::bigint FROM ` + relation
+			if db.Detection.Profile == backend.Timescale { // without what the view aggregates itself
+				query = materialized(t, conn, relation)
+			}
+			err := conn.QueryRow(t.Context(), query).Scan(&samples)
+			if err != nil || samples == nil || *samples != 150 {
+				t.Errorf("%s has %s of 150 snapshots (%v)", relation, show(samples), err)
+			}
+		}
+	})
+}
+
+// materialized returns a query for the number of snapshots in the materialized part of a rollup of machines.
+func materialized(t *testing.T, conn *pgx.Conn, relation string) (query string) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), `SELECT format('SELECT sum(samples)::bigint FROM %I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+		FROM timescaledb_information.continuous_aggregates WHERE view_name LIKE $1`, relation+"%").Scan(&query); err != nil {
+		t.Fatal(err)
+	}
+	return query
+}
+
+// Deleting a machine removes its rows and rollups, does not make the database larger, and does not let the disk
+// budget drop data of other machines.
+func TestDeletedMachineAndBudget(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		// The version of PGlite decompresses what it deletes.
+		old := db.Detection.Profile == backend.Timescale && !storetest.IsNative()
+		processes := 100
+		if old {
+			processes = 5
+		}
+		for age := 5; age >= 0; age-- {
+			for i := range 4 {
+				machine := snapshottest.NewMachine(uint64(10*age+i), processes)
+				at := storetest.Recent().Add(-time.Duration(age) * day)
+				storetest.Write(t, s, fmt.Sprintf("m%d", i), machine.Series(at, 60, 10*time.Second, 1).Snapshots...)
+			}
+		}
+		storetest.RefreshAll(t, db, s)
+		runAllJobs(t, db)
+		if db.Detection.Profile == backend.Timescale {
+			storetest.CompressAll(t, conn)
+		}
+		var gone int32
+		if err := conn.QueryRow(t.Context(), `SELECT id FROM machines WHERE machine_id = 'm1'`).Scan(&gone); err != nil {
+			t.Fatal(err)
+		}
+		before := readBuckets(t, conn)
+		days := rawDays(t, conn)
+		size := totalBytes(t, s)
+		if !old {
+			keep := s.Retention()
+			keep.BudgetBytes = size + size/20
+			setRetention(t, s, keep)
+		}
+		if err := s.Delete(t.Context(), "m1"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			maintain(t, s)
+		}
+		runAllJobs(t, db)
+		if n := rawDays(t, conn); n != days {
+			t.Errorf("%d days of samples are left, want %d", n, days)
+		}
+		// Plain PostgreSQL reuses the space.
+		want := size
+		if db.Detection.Profile == backend.Timescale {
+			want = size * 85 / 100
+		}
+		if after := totalBytes(t, s); after > want && !old {
+			t.Errorf("the size was %d bytes, is %d and should be %d at most", size, after, want)
+		}
+		after := readBuckets(t, conn)
+		for row := range before {
+			if row.machine == gone {
+				delete(before, row)
+			}
+		}
+		compareBuckets(t, before, after)
+		for row := range after {
+			if row.machine == gone {
+				t.Fatalf("%s has rows of a deleted machine", row.relation)
+			}
+		}
+	})
+}
+
+func totalBytes(t *testing.T, s *store.Store) int64 {
+	t.Helper()
+	st, err := s.Storage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Bytes
+}
+
+// A deleted machine's rollups are deleted even if the raw data that they were computed from was dropped.
+func TestDeletedMachineWithoutRawData(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		pastDays(t, db, s, 5, "gone", "kept")
+		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
+		maintain(t, s)
+		if err := s.Delete(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		maintain(t, s)
+		runAllJobs(t, db)
+		machines := make(map[int32]bool)
+		for row := range readBuckets(t, conn) {
+			machines[row.machine] = true
+		}
+		if len(machines) != 1 {
+			t.Errorf("rollups of %d machines are left, want those of 1", len(machines))
+		}
+	})
+}
+
+// A long query delays the compression and the drop of what it reads. It does not delay other readers.
+func TestLongReaderDelaysMaintenance(t *testing.T) {
+	t.Parallel()
+	url := storetest.NativeTimescaleURL(t)
+	db := storetest.Database{URL: url, Detection: store.Detection{Profile: backend.Timescale}}
+	now := time.Now()
+	s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+	old := storetest.Recent().Add(-3 * day)
+	series := snapshottest.NewMachine(1, 20).Series(old, 60, 10*time.Second, 3)
+	storetest.Write(t, s, "m", series.Snapshots...)
+	conn := storetest.Connect(t, url)
+	compressed := func() (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM timescaledb_information.chunks
+			WHERE hypertable_name = 'process_samples' AND is_compressed`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	tx, err := storetest.Connect(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT count(*) FROM process_samples`); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(4 * time.Hour)                               // all jobs are overdue
+	readWhileMaintaining(t, s, series.Snapshots[59].Timestamp) // ends although the reader is still there
+	if n := compressed(); n != 0 {
+		t.Errorf("%d chunks were compressed while they were read", n)
+	}
+	setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
+	maintain(t, s)
+	if n := rawDays(t, conn); n != 1 {
+		t.Errorf("%d days of samples while they are read, want 1", n)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	maintain(t, s)
+	if n := rawDays(t, conn); n != 0 {
+		t.Errorf("%d days of samples after the reader has finished, want 0", n)
+	}
+}
+
+// After the extension is updated, stored data and rollups are the same. SNAPWATCH_TEST_TIMESCALE_UPDATE names the
+// version to update from.
+func TestUpdateOfTheExtension(t *testing.T) {
+	if os.Getenv("SNAPWATCH_TEST_TIMESCALE_VERSION") == "" {
+		t.Skip("needs a server with two versions of TimescaleDB: SNAPWATCH_TEST_TIMESCALE_VERSION is the older one")
+	}
+	url := storetest.NativeTimescaleURL(t)
+	db := storetest.Database{URL: url, Detection: store.Detection{Profile: backend.Timescale}}
+	s := db.Open(t, nil)
+	before := pastDays(t, db, s, 5, "a", "b")
+	s.Close()
+	// The statement must be the first of its session.
+	if _, err := storetest.Connect(t, url).Exec(t.Context(), `ALTER EXTENSION timescaledb UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	s = db.Open(t, nil)
+	maintain(t, s)
+	runAllJobs(t, db)
+	compareBuckets(t, before, readBuckets(t, storetest.Connect(t, url)))
+}
