@@ -17,6 +17,8 @@ type Machine struct {
 	Churn float64
 	// Busy is the fraction of processes that use CPU in a step.
 	Busy float64
+	// MemoryStep is how much the memory of a busy process changes in a step, at most: half of it up or down.
+	MemoryStep int64
 	// ReportEnded makes Series report the last deltas of processes that ended, as agents do.
 	ReportEnded bool
 
@@ -28,7 +30,10 @@ type Machine struct {
 
 // NewMachine returns a machine with n processes. Pids are at most 4 × n + 4, so that they are often reused.
 func NewMachine(seed uint64, n int) *Machine {
-	m := &Machine{Churn: 0.01, Busy: 0.1, rng: rand.New(rand.NewPCG(seed, 1)), pids: int32(4*n + 4)}
+	m := &Machine{
+		Churn: 0.01, Busy: 0.1, MemoryStep: 1 << 16,
+		rng: rand.New(rand.NewPCG(seed, 1)), pids: int32(4*n + 4),
+	}
 	for range n {
 		m.start(snapshot.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
 	}
@@ -100,7 +105,7 @@ func (m *Machine) update(p *snapshot.Process) {
 	if m.started {
 		p.CPUMS, p.WriteBytes = ptr(m.rng.Int64N(2000)), ptr(m.rng.Int64N(1<<20))
 	}
-	p.MemoryUsage = ptr(max(0, *p.MemoryUsage+m.rng.Int64N(1<<16)-1<<15))
+	p.MemoryUsage = ptr(max(0, *p.MemoryUsage+m.rng.Int64N(m.MemoryStep)-m.MemoryStep/2))
 	p.OpenFiles = ptr(int32(*p.MemoryUsage >> 12 % 100))
 	if m.rng.IntN(50) == 0 {
 		p.Name, p.CommandLine = "exec-"+p.Name, "/bin/exec" // exec
@@ -147,27 +152,49 @@ type Series struct {
 	Ended [][]snapshot.Process
 }
 
+// Instant is a time at which Series takes a snapshot.
+type Instant struct {
+	Timestamp snapshot.Time
+	// IntervalMS is 0 if the snapshot follows a gap: all values that depend on the interval are unknown then.
+	IntervalMS int64
+	// Full is whether the snapshot lists every process. The first one and those after a gap must.
+	Full bool
+}
+
 // Series simulates n steps from start and encodes them as an agent does, with a full snapshot every fullEvery
 // snapshots and changes in between.
 func (m *Machine) Series(start snapshot.Time, n int, step time.Duration, fullEvery int) Series {
+	instants := make([]Instant, n)
+	for i := range instants {
+		instants[i] = Instant{start.Add(time.Duration(i) * step), step.Milliseconds(), i%fullEvery == 0}
+	}
+	return m.SeriesAt(instants)
+}
+
+// SeriesAt simulates the machine at the given times and encodes the snapshots as an agent does.
+func (m *Machine) SeriesAt(instants []Instant) Series {
 	var series Series
 	var encoder snapshot.Encoder
 	var before []snapshot.Process
-	for i := range n {
-		at := start.Add(time.Duration(i) * step)
-		processes := m.Step(at)
-		ended := m.ended(before, processes, at)
+	for i, at := range instants {
+		processes := m.Step(at.Timestamp)
+		ended := m.ended(before, processes, at.Timestamp)
+		metrics := m.Metrics()
+		if at.IntervalMS == 0 {
+			ended = nil
+			forgetDeltas(processes, &metrics)
+		}
 		before = processes
 		s := snapshot.Snapshot{
-			Timestamp:  at,
+			Timestamp:  at.Timestamp,
 			Kind:       snapshot.KindFull,
-			IntervalMS: step.Milliseconds(),
-			Machine:    m.Metrics(),
+			IntervalMS: at.IntervalMS,
+			Machine:    metrics,
 		}
-		if i%fullEvery == 0 {
+		if at.Full {
 			s.Processes = encoder.Full(processes, ended...)
 		} else {
-			s.Kind, s.Previous = snapshot.KindChanges, at.Add(-step)
+			s.Kind, s.Previous = snapshot.KindChanges, instants[i-1].Timestamp
 			s.Processes, s.Exited = encoder.Changes(processes, ended...)
 		}
 		series.Snapshots = append(series.Snapshots, s)
@@ -175,6 +202,20 @@ func (m *Machine) Series(start snapshot.Time, n int, step time.Duration, fullEve
 		series.Ended = append(series.Ended, ended)
 	}
 	return series
+}
+
+// forgetDeltas removes all values that depend on the interval.
+func forgetDeltas(processes []snapshot.Process, m *snapshot.MachineSnapshot) {
+	for i := range processes {
+		processes[i].CPUMS, processes[i].ReadBytes, processes[i].WriteBytes = nil, nil, nil
+	}
+	m.CPUUsage, m.CPU, m.Cores = nil, nil, nil
+	for i := range m.Disks {
+		m.Disks[i].ReadBytes, m.Disks[i].WriteBytes = nil, nil
+	}
+	for i := range m.Interfaces {
+		m.Interfaces[i].ReceivedBytes, m.Interfaces[i].SentBytes = nil, nil
+	}
 }
 
 // ended returns the processes whose end is reported: half of those that are gone, and sometimes one that started
