@@ -14,10 +14,11 @@ import (
 type ProcessPointView struct {
 	Timestamp  snapshot.Time `json:"timestamp" format:"date-time" doc:"Start of the point's time, or with raw the time of the sample"`
 	State      string        `json:"state,omitempty" doc:"With raw: state of the process, one letter as in ps, or exited"`
-	IntervalMS int64         `json:"interval_ms" doc:"Time that the totals cover, in milliseconds"`
-	Processes  int64         `json:"processes" doc:"Number of processes in the sum"`
+	IntervalMS int64         `json:"interval_ms" doc:"Measured time that the totals cover, in milliseconds: of one process, while it was running"`
+	Processes  int64         `json:"processes" doc:"Number of different processes in the sum"`
+	RunningAvg *float64      `json:"running_avg,omitempty" doc:"With name: how many of them ran at once, on average"`
 	CPUMS      *int64        `json:"cpu_ms" doc:"CPU time used, in milliseconds"`
-	CPUUsage   *float64      `json:"cpu_usage" doc:"Percent of one core while the process was running"`
+	CPUUsage   *float64      `json:"cpu_usage" doc:"Percent of one core over interval_ms"`
 	CPUMSMax   *int64        `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`
 	MemoryAvg  *float64      `json:"memory_avg" doc:"Average resident set size, in bytes"`
 	MemoryMax  *int64        `json:"memory_max" doc:"Maximum resident set size, in bytes"`
@@ -32,6 +33,7 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 		State:      p.State,
 		IntervalMS: p.ElapsedMS,
 		Processes:  p.Processes,
+		RunningAvg: p.RunningAvg,
 		CPUMS:      p.CPUMS,
 		CPUUsage:   snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
 		CPUMSMax:   p.CPUMSMax,
@@ -46,7 +48,7 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 // ProcessHistoryQuery holds the query parameters of a process history.
 type ProcessHistoryQuery struct {
 	TimeWindow
-	Resolution string `query:"resolution" enum:"auto,raw,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. auto: raw up to two hours"`
+	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name on one machine. auto: up to two hours the finer one of these"`
 }
 
 type machineProcessHistoryInput struct {
@@ -66,7 +68,7 @@ type fleetProcessHistoryInput struct {
 type ProcessHistory struct {
 	From       snapshot.Time       `json:"from" format:"date-time"`
 	To         snapshot.Time       `json:"to" format:"date-time"`
-	Resolution query.Resolution    `json:"resolution" enum:"raw,1h,3h,1d"`
+	Resolution query.Resolution    `json:"resolution" enum:"raw,1m,1h,3h,1d"`
 	PID        int32               `json:"pid,omitzero"`
 	StartedAt  *snapshot.Time      `json:"started_at,omitempty" format:"date-time"`
 	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
@@ -112,7 +114,10 @@ func (a *API) getProcessHistory(
 		return nil, a.problemOf(ctx, err)
 	}
 	resolution := query.Resolution(in.Resolution)
-	if resolution == query.ResolutionAuto {
+	switch resolution {
+	case query.ResolutionMinute:
+		return nil, invalidField("resolution", "must be raw, 1h, 3h or 1d for a pid")
+	case query.ResolutionAuto:
 		resolution = a.store.ProcessResolution(from, to)
 	}
 	points, truncated, err := a.store.ProcessHistory(ctx, in.MachineID, lifetime, from, to, resolution, maxPoints)
@@ -147,11 +152,13 @@ func (a *API) nameHistory(
 	resolution := query.Resolution(in.Resolution)
 	switch resolution {
 	case query.ResolutionRaw:
-		return nil, invalidField("resolution", "must be 1h, 3h or 1d for a name")
-	case query.ResolutionAuto:
-		if resolution = a.store.ProcessResolution(from, to); resolution == query.ResolutionRaw {
-			resolution = query.ResolutionHour
+		return nil, invalidField("resolution", "must be 1m, 1h, 3h or 1d for a name")
+	case query.ResolutionMinute:
+		if machineID == "" || a.store.ProcessResolution(from, to) != query.ResolutionRaw {
+			return nil, invalidField("resolution", "can be 1m only for one machine and up to two hours")
 		}
+	case query.ResolutionAuto:
+		resolution = a.store.NameResolution(machineID, from, to)
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()

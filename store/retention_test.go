@@ -133,7 +133,7 @@ func runJobs(t *testing.T, db storetest.Database, kind string) {
 	conn := storetest.Connect(t, db.URL)
 	rows, err := conn.Query(t.Context(), `SELECT job_id FROM timescaledb_information.jobs
 		WHERE proc_name = $1 AND config->>'mat_hypertable_id' IS DISTINCT FROM
-			(SELECT mat_hypertable_id::text FROM _timescaledb_catalog.continuous_agg WHERE user_view_name = 'machine_1m')`, kind)
+			(SELECT mat_hypertable_id::text FROM _timescaledb_catalog.continuous_agg WHERE user_view_name = 'machine_1m_cagg')`, kind)
 	if err != nil {
 		t.Fatal(err)
 	}

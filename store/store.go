@@ -89,7 +89,10 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 		return nil, err
 	}
 	s.Writer = writer.New(
-		writer.Config{Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, RunCacheSize: cfg.RunCacheSize},
+		writer.Config{
+			Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, Horizon: s.Horizon,
+			RunCacheSize: cfg.RunCacheSize,
+		},
 		registry,
 	)
 	return s, nil

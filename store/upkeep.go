@@ -84,6 +84,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err := s.backend.LoadFloors(ctx); err != nil {
 		return err
 	}
+	closeErr := s.CloseSilent(ctx, now.Add(-backend.RollupDelay).UTC().Truncate(time.Hour))
 	refreshErr := s.backend.RefreshRollups(ctx, now)
 	if refreshErr != nil {
 		refreshErr = fmt.Errorf("refresh rollups: %w", refreshErr)
@@ -94,7 +95,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err == nil {
 		s.metrics.rollupsBehind.Set(behind.Seconds())
 	}
-	return errors.Join(refreshErr, err)
+	return errors.Join(closeErr, refreshErr, err)
 }
 
 // measure updates the metrics of disk usage.

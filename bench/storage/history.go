@@ -123,7 +123,7 @@ func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, e
 		options = `, options => '{"buckets_per_batch": 0}'`
 	}
 	for _, relation := range rollups {
-		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', NULL, now() - interval '10 minutes'%s)`, relation, options)); err != nil {
+		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`CALL refresh_continuous_aggregate('%s_cagg', NULL, now() - interval '10 minutes'%s)`, relation, options)); err != nil {
 			return 0, 0, err
 		}
 	}

@@ -30,7 +30,7 @@ const perMachine = (options, column) =>
     queries: [
       sql(
         `SELECT r.bucket AS time, m.label AS metric, ${column}
-        FROM machine_\${resolution:raw} r JOIN ${labelledMachines} m ON m.id = r.machine WHERE ${inRange("r.bucket")} ORDER BY 1, 2`,
+        FROM machine_\${resolution:raw} r JOIN ${labelledMachines} m ON m.id = r.machine WHERE ${inRange("r.bucket_key")} ORDER BY 1, 2`,
         "time_series",
       ),
     ],
@@ -83,7 +83,8 @@ export const fleet = page(
   .withPanel(
     perMachine(
       { title: "Network, received and sent", unit: "Bps", min: 0 },
-      "1000.0 * (r.received_bytes + r.sent_bytes) / nullif(r.interval_ms, 0) AS network",
+      `1000.0 * r.received_bytes / nullif(coalesce(r.received_ms, r.interval_ms), 0)
+      + 1000.0 * r.sent_bytes / nullif(coalesce(r.sent_ms, r.interval_ms), 0) AS network`,
     ),
   )
   .withPanel(
@@ -95,7 +96,7 @@ export const fleet = page(
         sql(
           `SELECT p.name, count(DISTINCT r.machine) AS machines, count(DISTINCT (r.machine, p.pid, p.started_at)) AS processes, sum(r.cpu_ms) / 1000.0 AS cpu_seconds,
             max(r.memory_max) AS memory_max, sum(r.read_bytes)::bigint AS read_bytes, sum(r.write_bytes)::bigint AS write_bytes
-          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process WHERE ${inRange("r.bucket", "process_resolution")}
+          FROM process_\${process_resolution:raw} r JOIN processes p ON p.id = r.process WHERE ${inRange("r.bucket_key", "process_resolution")}
           GROUP BY p.name ORDER BY cpu_seconds DESC NULLS LAST LIMIT 50`,
           "table",
         ),

@@ -16,7 +16,7 @@ import {
 const series = (columns) =>
   sql(
     `SELECT bucket AS time, ${columns} FROM machine_\${resolution:raw}
-    WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND ${inRange("bucket")} ORDER BY 1`,
+    WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND ${inRange("bucket_key")} ORDER BY 1`,
     "time_series",
   );
 
@@ -104,7 +104,7 @@ export const machine = page(
       links: [openInstant],
       queries: [
         series(
-          "1000.0 * read_bytes / nullif(interval_ms, 0) AS read, 1000.0 * write_bytes / nullif(interval_ms, 0) AS written",
+          "1000.0 * read_bytes / nullif(coalesce(read_ms, interval_ms), 0) AS read, 1000.0 * write_bytes / nullif(coalesce(write_ms, interval_ms), 0) AS written",
         ),
       ],
     }),
@@ -117,7 +117,7 @@ export const machine = page(
       links: [openInstant],
       queries: [
         series(
-          "1000.0 * received_bytes / nullif(interval_ms, 0) AS received, 1000.0 * sent_bytes / nullif(interval_ms, 0) AS sent",
+          "1000.0 * received_bytes / nullif(coalesce(received_ms, interval_ms), 0) AS received, 1000.0 * sent_bytes / nullif(coalesce(sent_ms, interval_ms), 0) AS sent",
         ),
       ],
     }),

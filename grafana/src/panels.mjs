@@ -173,13 +173,13 @@ export function processResolution() {
 
 /**
  * SQL for the buckets that overlap the time range. The API returns the same buckets. $__timeFilter would leave out the
- * bucket that contains the start of the range.
+ * bucket that contains the start of the range. The column must be bucket_key, which can be 1 ms after the start.
  *
  * @param {string} column
  * @param {'resolution' | 'process_resolution'} variable
  */
 export const inRange = (column, variable = "resolution") =>
-  `${column} > $__timeFrom()::timestamptz - CASE '\${${variable}:raw}' WHEN '1m' THEN interval '1 minute'
+  `${column} > $__timeFrom()::timestamptz + interval '1 ms' - CASE '\${${variable}:raw}' WHEN '1m' THEN interval '1 minute'
     WHEN '1h' THEN interval '1 hour' WHEN '3h' THEN interval '3 hours' ELSE interval '24 hours' END
   AND ${column} < $__timeTo()`;
 
@@ -194,8 +194,8 @@ export const labelledMachines = `(SELECT id, machine_id, CASE WHEN hostname = ''
 
 /** SQL for the rows of processes, as r, with the time that the machine measured in each bucket, as b.interval_ms. */
 export const measuredProcesses = `process_\${process_resolution:raw} r
-  JOIN (SELECT machine, bucket, interval_ms FROM machine_\${process_resolution:raw}
-    WHERE ${inRange("bucket", "process_resolution")}) b ON b.machine = r.machine AND b.bucket = r.bucket`;
+  JOIN (SELECT machine, bucket_key, interval_ms FROM machine_\${process_resolution:raw}
+    WHERE ${inRange("bucket_key", "process_resolution")}) b ON b.machine = r.machine AND b.bucket_key = r.bucket_key`;
 
 /** @param {string} uid @param {string} title @param {string} description */
 export function page(uid, title, description) {

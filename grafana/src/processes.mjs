@@ -70,7 +70,7 @@ const ofName = (options, columns) =>
       sql(
         `SELECT r.bucket AS time, ${columns} FROM ${measuredProcesses} JOIN processes p ON p.id = r.process
         WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring}
-          AND ${inRange("r.bucket", "process_resolution")} GROUP BY 1 ORDER BY 1`,
+          AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1 ORDER BY 1`,
         "time_series",
       ),
     ],
@@ -86,7 +86,7 @@ const ofNameByMachine = (options, column) =>
       sql(
         `SELECT r.bucket AS time, m.label AS metric, ${column}
         FROM ${measuredProcesses} JOIN processes p ON p.id = r.process JOIN ${labelledMachines} m ON m.id = r.machine
-        WHERE p.name = \${name:sqlstring} AND ${inRange("r.bucket", "process_resolution")} GROUP BY 1, 2 ORDER BY 1, 2`,
+        WHERE p.name = \${name:sqlstring} AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1, 2 ORDER BY 1, 2`,
         "time_series",
       ),
     ],
@@ -107,7 +107,8 @@ export const processes = page(
   .withPanel(
     ofName(
       { title: "$name on this machine: memory per process", unit: "bytes" },
-      "sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0) AS average, max(r.memory_max) AS maximum",
+      `sum(r.memory_avg * coalesce(r.memory_ms, r.elapsed_ms)) / nullif(sum(coalesce(r.memory_ms, r.elapsed_ms))
+      FILTER (WHERE r.memory_avg IS NOT NULL), 0)::double precision AS average, max(r.memory_max) AS maximum`,
     ),
   )
   .withPanel(

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -17,10 +19,15 @@ var timescaleSources = map[string]string{
 }
 
 // bucketOffset is the offset of the buckets of continuous aggregates.
-const bucketOffset = 0 * time.Millisecond
+const bucketOffset = time.Millisecond
 
 // aggregateOf returns the hypertable or continuous aggregate of a relation.
-func aggregateOf(relation string) string { return relation }
+func aggregateOf(relation string) string {
+	if slices.Contains(Rollups, relation) {
+		return relation + "_cagg"
+	}
+	return relation
+}
 
 // exclusively calls do on a connection that holds the lock for refreshing and dropping. If another server holds it,
 // exclusively returns false.
@@ -160,6 +167,12 @@ func (p *timescale) refresh(ctx context.Context, conn *pgxpool.Conn, rollup stri
 		aggregateOf(rollup), window.from.UTC().Format(time.RFC3339Nano), window.to.UTC().Format(time.RFC3339Nano)))
 	if isLockTimeout(err) { // a job of TimescaleDB is refreshing it
 		p.deferWork("another refresh is running", "relation", rollup)
+		return nil
+	}
+	// TimescaleDB before 2.28 computes the end of the data without the offset of the buckets. If all data is in the last
+	// bucket, nothing of the window is left. The view aggregates this bucket itself until the next one has data.
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Message == "refresh window too small" {
+		p.deferWork("the window has no data outside of the last bucket", "relation", rollup)
 		return nil
 	}
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 const (
 	// rollupLock is the advisory lock for refreshing rollups.
 	rollupLock = 7_265_102
-	// rollupDelay is how long after its end an hour is aggregated. Most snapshots have arrived by then.
+	// RollupDelay is how long after its end an hour is aggregated. Most snapshots have arrived by then.
 	// Those that arrive later cause another refresh.
-	rollupDelay = 2 * time.Minute
+	RollupDelay = 2 * time.Minute
 	// rollupBatch is the number of buckets per transaction.
 	rollupBatch = 200
 )
@@ -53,7 +53,7 @@ func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 	}()
 	for _, level := range []int{levelHour, levelThreeHours, levelDay} {
 		for more := true; more; {
-			if more, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-rollupDelay)); err != nil {
+			if more, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-RollupDelay)); err != nil {
 				return err
 			}
 		}
@@ -160,13 +160,13 @@ var rollupSQL = map[int][]string{
 		deleteRollup("process_3h_done", "3 hours"),
 		insertRollup("machine_3h_done", "machine_merge(u.machine, u.bucket, '3 hours')"),
 		insertRollup("process_3h_done", "process_merge(u.machine, u.bucket, '3 hours')"),
-		markRollup(levelDay, "1 day"),
+		markRollup(levelDay, "24 hours"),
 	},
 	levelDay: {
-		deleteRollup("machine_1d_done", "1 day"),
-		deleteRollup("process_1d_done", "1 day"),
-		insertRollup("machine_1d_done", "machine_merge(u.machine, u.bucket, '1 day')"),
-		insertRollup("process_1d_done", "process_merge(u.machine, u.bucket, '1 day')"),
+		deleteRollup("machine_1d_done", "24 hours"),
+		deleteRollup("process_1d_done", "24 hours"),
+		insertRollup("machine_1d_done", "machine_merge(u.machine, u.bucket, '24 hours')"),
+		insertRollup("process_1d_done", "process_merge(u.machine, u.bucket, '24 hours')"),
 	},
 }
 
@@ -206,7 +206,7 @@ func (p *postgres) RolledUpUntil(ctx context.Context, machine int32, now time.Ti
 // RefreshLag implements Backend.
 func (p *postgres) RefreshLag(ctx context.Context, now time.Time) (time.Duration, error) {
 	var first *time.Time
-	due := now.Add(-rollupDelay).UTC().Truncate(time.Hour)
+	due := now.Add(-RollupDelay).UTC().Truncate(time.Hour)
 	if err := p.pool.QueryRow(ctx, `SELECT min(bucket) FROM rollup_marks WHERE level = 1 AND bucket < $1`, due).Scan(&first); err != nil {
 		return 0, fmt.Errorf("look for hours without rollups: %w", err)
 	}

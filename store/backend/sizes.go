@@ -46,15 +46,20 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 
 // Sizes implements Backend. TimescaleDB's sizes include compressed and uncompressed chunks.
 func (p *timescale) Sizes(ctx context.Context) ([]RelationSize, error) {
+	caggs := make([]string, len(Rollups))
+	for i, relation := range Rollups {
+		caggs[i] = aggregateOf(relation)
+	}
 	rows, err := p.pool.Query(ctx, `
 		WITH tables AS (
 			SELECT name, name::regclass AS relation FROM unnest($1::text[]) name
 			UNION ALL
-			SELECT view_name, format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
-			FROM timescaledb_information.continuous_aggregates WHERE view_schema = current_schema() AND view_name = ANY($2))
+			SELECT r.name, format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)::regclass
+			FROM unnest($2::text[], $3::text[]) r(name, cagg) JOIN timescaledb_information.continuous_aggregates a
+				ON a.view_schema = current_schema() AND a.view_name = r.cagg)
 		SELECT t.name, coalesce(hypertable_size(t.relation), 0), coalesce(approximate_row_count(t.relation), 0),
 			coalesce(c.after_compression_total_bytes, 0)::bigint, coalesce(c.before_compression_total_bytes, 0)::bigint
-		FROM tables t LEFT JOIN LATERAL hypertable_compression_stats(t.relation) c ON true`, Series, Rollups)
+		FROM tables t LEFT JOIN LATERAL hypertable_compression_stats(t.relation) c ON true`, Series, Rollups, caggs)
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
 	}

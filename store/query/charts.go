@@ -190,14 +190,14 @@ func machineChartSQL(resolution Resolution) string {
 	list := strings.Join(columns, ", ")
 	if resolution == ResolutionRaw {
 		return `SELECT ts, 1::bigint, interval_ms, ` + list + `
-			FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts < $3 ORDER BY ts LIMIT $4`
+			FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT $4`
 	}
 	return `SELECT bucket, samples, interval_ms, ` + list + ` FROM machine_` + string(resolution) + `
-		WHERE machine = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket LIMIT $4`
+		WHERE machine = $1 AND bucket_key >= $2 AND bucket_key < $3 ORDER BY bucket LIMIT $4`
 }
 
-// Chart returns at most limit entries of a machine's chart of [from, to). The first bucket is the one
-// that contains from. more reports whether there are more entries.
+// Chart returns at most limit entries of a machine's chart of (from, to]. The first bucket is the one that starts at or
+// before from. more reports whether there are more entries.
 func (q *Queries) Chart(
 	ctx context.Context, machineID string, from, to snapshot.Time, resolution Resolution, limit int,
 ) (chart *MachineChart, more bool, err error) {

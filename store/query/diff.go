@@ -63,13 +63,13 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 func (q *Queries) usedBetween(
 	ctx context.Context, machine int32, from, to snapshot.Time,
 ) (map[snapshot.ProcessKey]*Usage, error) {
-	window, err := q.planOf(ctx, machine, from+1, to+1, true)
+	window, err := q.planOf(ctx, machine, from, to, true)
 	if err != nil || len(window.segments) == 0 {
 		return nil, err
 	}
-	sums, args := window.sums("machine = $1", []any{machine})
-	args = append(args, 10*snapshot.MaxProcesses)
-	list, err := q.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
+	list, err := q.usages(
+		ctx, window, scope{machines: []int32{machine}}, UsageQuery{Order: ByCPU, Limit: 10 * snapshot.MaxProcesses},
+	)
 	used := make(map[snapshot.ProcessKey]*Usage, len(list))
 	for i := range list {
 		used[snapshot.ProcessKey{PID: list[i].PID, StartedAt: list[i].StartedAt}] = &list[i]

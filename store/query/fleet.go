@@ -186,7 +186,7 @@ func (q *Queries) FleetAt(
 func (q *Queries) candidates(
 	ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int,
 ) ([]string, error) {
-	args := []any{backend.StartOfDay(since.Std()), after, limit, view.All, view.tags()}
+	args := []any{firstDay(since), after, limit, view.All, view.tags()}
 	rows, err := q.pool.Query(ctx, `
 		SELECT m.machine_id FROM machines m WHERE m.machine_id > $2 AND ($4 OR m.tags && $5)
 		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $1 AND `+match.condition(&args)+`)
@@ -199,6 +199,12 @@ func (q *Queries) candidates(
 		return nil, fmt.Errorf("find machines: %w", err)
 	}
 	return machines, nil
+}
+
+// firstDay returns the first day on which a process that runs at a time can have its last sample: it has one in each
+// run.
+func firstDay(at snapshot.Time) time.Time {
+	return backend.StartOfDay(at.Add(-snapshot.MaxRunDuration).Std())
 }
 
 // matchesOn returns the matches of each machine at a time, nil where there are none.
@@ -320,7 +326,7 @@ func (q *Queries) FleetWindow(
 	if len(machines) == page.Limit {
 		found.Next = machines[len(machines)-1]
 	}
-	args := []any{backend.StartOfDay(from.Std()), machines, to.Std(), fleetProcesses + 1}
+	args := []any{firstDay(from), machines, to.Std(), fleetProcesses + 1}
 	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
 		WHERE m.machine_id = ANY($2) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $3)
 		AND `+match.condition(&args)+` LIMIT $4`, args...)
@@ -335,9 +341,11 @@ func (q *Queries) FleetWindow(
 		ids, keys = ids[:fleetProcesses], keys[:fleetProcesses]
 	}
 	slices.Sort(keys)
-	sums, args := found.Window.sums("machine = ANY($1) AND process = ANY($2)", []any{slices.Compact(keys), ids})
-	args = append(args, fleetProcesses)
-	found.Usages, err = q.usages(ctx, usageSQL(sums, UsageQuery{Order: ByCPU}, len(args)), args)
+	if len(keys) == 0 {
+		return found, nil
+	}
+	of := scope{machines: slices.Compact(keys), processes: ids}
+	found.Usages, err = q.usages(ctx, found.Window, of, UsageQuery{Order: ByCPU, Limit: fleetProcesses})
 	slices.SortStableFunc(found.Usages, func(a, b Usage) int { return cmp.Compare(a.MachineID, b.MachineID) })
 	return found, err
 }
@@ -408,19 +416,19 @@ type nearestDirection struct {
 	// begins, and $2 is its end.
 	processes string
 	// timestamp is the time of the nearest sample of a process, from its first and last sample in the window, or null.
-	// $3 is the time from which the distance is measured. A window of rollups may extend beyond it.
+	// Its parameter is the time from which the distance is measured. A window of rollups may extend beyond it.
 	timestamp, order string
 }
 
 var (
 	lastBefore = nearestDirection{
 		processes: "least(p.last_day, ($2::timestamptz AT TIME ZONE 'UTC')::date) DESC, p.started_at DESC NULLS LAST",
-		timestamp: "CASE WHEN last_ts <= $3 THEN last_ts WHEN first_ts <= $3 THEN first_ts END",
+		timestamp: "CASE WHEN last_ts <= $%[1]d THEN last_ts WHEN first_ts <= $%[1]d THEN first_ts END",
 		order:     "DESC",
 	}
 	firstAfter = nearestDirection{
 		processes: "greatest(p.started_at, $1)",
-		timestamp: "CASE WHEN first_ts >= $3 THEN first_ts WHEN last_ts >= $3 THEN last_ts END",
+		timestamp: "CASE WHEN first_ts >= $%[1]d THEN first_ts WHEN last_ts >= $%[1]d THEN last_ts END",
 		order:     "ASC",
 	}
 )
@@ -438,7 +446,7 @@ func (q *Queries) nearestIn(
 	if err != nil || len(window.segments) == 0 {
 		return nil, err
 	}
-	args := []any{backend.StartOfDay(from.Std()), to.Std(), view.All, view.tags(), fleetProcesses}
+	args := []any{firstDay(from), to.Std(), view.All, view.tags(), fleetProcesses}
 	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
 		WHERE ($3 OR m.tags && $4) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $2)
 		AND `+match.condition(&args)+` ORDER BY `+direction.processes+` LIMIT $5`, args...)
@@ -450,13 +458,14 @@ func (q *Queries) nearestIn(
 		return nil, err
 	}
 	slices.Sort(keys)
-	sums, args := window.sums("machine = ANY($1) AND process = ANY($2)",
-		[]any{slices.Compact(keys), ids, edge.Std()})
+	sums, args := window.sums(scope{machines: slices.Compact(keys), processes: ids})
+	args = append(args, edge.Std())
+	timestamp := fmt.Sprintf(direction.timestamp, len(args))
 	var nearest NearestMatch
 	var started pgtype.Timestamptz
 	var at time.Time
 	err = q.pool.QueryRow(ctx, `SELECT m.machine_id, p.pid, p.started_at, p.name, p.command_line, u.at
-		FROM (SELECT process, `+direction.timestamp+` AS at FROM (`+sums+`) used) u
+		FROM (SELECT process, `+timestamp+` AS at FROM (`+sums+`) used) u
 		JOIN processes p ON p.id = u.process JOIN machines m ON m.id = p.machine
 		WHERE u.at IS NOT NULL ORDER BY u.at `+direction.order+`, u.process LIMIT 1`, args...).
 		Scan(&nearest.MachineID, &nearest.PID, &started, &nearest.Name, &nearest.CommandLine, &at)

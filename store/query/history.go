@@ -21,8 +21,11 @@ type ProcessPoint struct {
 	Timestamp snapshot.Time
 	Processes int64
 	CPUMS     *int64
-	// ElapsedMS is the part of the point's time in which the process ran.
-	ElapsedMS  int64
+	// ElapsedMS is the measured part of the point's time in which the process ran, or for a sum of processes the
+	// measured part of the point's time.
+	ElapsedMS int64
+	// RunningAvg is how many processes of a sum ran at once on average, nil if unknown.
+	RunningAvg *float64
 	CPUMSMax   *int64
 	MemoryAvg  *float64
 	MemoryMax  *int64
@@ -30,6 +33,9 @@ type ProcessPoint struct {
 	ReadBytes  *int64
 	WriteBytes *int64
 	State      string // only of samples
+
+	runMS *int64        // sum of the times in which the processes ran
+	last  snapshot.Time // time of the last sample
 }
 
 // IdentityVersion is an identity that a process had. A process gets a new one when it calls exec.
@@ -96,21 +102,24 @@ func (q *Queries) ProcessResolution(from, to snapshot.Time) Resolution {
 
 const (
 	processSamplesSQL = `
-		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads, read_bytes, write_bytes, coalesce(state, '')
-		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts >= $3 AND ts < $4 ORDER BY ts LIMIT $5`
+		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads,
+			read_bytes, write_bytes, coalesce(state, ''), NULL::timestamptz
+		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts > $3 AND ts <= $4 ORDER BY ts LIMIT $5`
 	intervalsSQL = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
 	// This does not join processes, because the plan might read that whole table.
 	processPointsSQL = `SELECT bucket, 1::bigint, ` + pointColumns + `
-		FROM %s r WHERE r.machine = $1 AND r.process = ANY($2) AND r.bucket >= $3 AND r.bucket < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
-	namePointsSQL = `SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
-		FROM %s r JOIN processes p ON p.id = r.process
-		WHERE %s AND r.bucket >= $3 AND r.bucket < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
-	pointColumns = `sum(r.cpu_ms)::bigint, max(r.cpu_ms_max), 0::bigint,
-			sum(r.memory_avg * r.memory_samples) / nullif(sum(r.memory_samples), 0)::double precision, max(r.memory_max), max(r.threads_max),
-		sum(r.read_bytes)::bigint, sum(r.write_bytes)::bigint, ''`
+		FROM %s r WHERE r.machine = $1 AND r.process = ANY($2) AND r.bucket_key >= $3 AND r.bucket_key < $4
+		GROUP BY bucket ORDER BY bucket LIMIT $5`
+	// pointColumns are sums over rows of a rollup, or of process_window.
+	pointColumns = `to_bigint(sum(r.cpu_ms)), max(r.cpu_ms_max), sum(r.elapsed_ms)::bigint,
+		coalesce(sum(r.memory_avg * coalesce(r.memory_ms, r.elapsed_ms))
+			/ nullif(sum(coalesce(r.memory_ms, r.elapsed_ms)) FILTER (WHERE r.memory_avg IS NOT NULL), 0)
+				::double precision, avg(r.memory_avg)),
+		max(r.memory_max), max(r.threads_max), to_bigint(sum(r.read_bytes)), to_bigint(sum(r.write_bytes)), '',
+		max(r.last_ts)`
 )
 
-// ProcessHistory returns at most limit points of a process in [from, to). Samples are sparse: their
+// ProcessHistory returns at most limit points of a process in (from, to]. Samples are sparse: their
 // gauges are valid until the next sample.
 func (q *Queries) ProcessHistory(
 	ctx context.Context, machineID string, lifetime *ProcessLifetime, from, to snapshot.Time, resolution Resolution,
@@ -171,38 +180,7 @@ func (q *Queries) setElapsed(ctx context.Context, machine int32, points []Proces
 	return nil
 }
 
-// NameHistory returns at most limit points of all processes with a name in [from, to), on one machine or, with an empty
-// id, on all machines of the view. resolution must not be ResolutionRaw.
-func (q *Queries) NameHistory(
-	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
-) ([]ProcessPoint, bool, error) {
-	defer q.observe("name", time.Now())
-	var machines any = int32(0)
-	where := "$1::integer = 0 AND p.name = $2"
-	switch {
-	case machineID != "":
-		machine, err := q.machineKey(ctx, machineID)
-		if err != nil {
-			return nil, false, err
-		}
-		machines, where = machine, "r.machine = $1 AND p.machine = $1 AND p.name = $2"
-	case !view.All:
-		keys, err := q.machineKeys(ctx, view)
-		if err != nil {
-			return nil, false, err
-		}
-		machines, where = keys, "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
-	}
-	sql := fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
-	points, more, err := q.processPoints(
-		ctx, sql, limit, machines, name, from.Std().UTC().Truncate(resolution.Width()), to.Std(), limit+1,
-	)
-	for i := range points {
-		points[i].clip(resolution, 0, q.now())
-	}
-	return points, more, err
-}
-
+// processPoints reads points with the columns of pointColumns.
 func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args ...any) ([]ProcessPoint, bool, error) {
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
@@ -211,11 +189,12 @@ func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args
 	points, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
 		var p ProcessPoint
 		var at time.Time
+		var last pgtype.Timestamptz
 		err := row.Scan(
-			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.ElapsedMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax,
-			&p.ReadBytes, &p.WriteBytes, &p.State,
+			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.runMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax,
+			&p.ReadBytes, &p.WriteBytes, &p.State, &last,
 		)
-		p.Timestamp = snapshot.TimeOf(at)
+		p.Timestamp, p.last = snapshot.TimeOf(at), snapshot.TimeOf(last.Time)
 		return p, err
 	})
 	if err != nil {
@@ -227,8 +206,16 @@ func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args
 	return points, false, nil
 }
 
-// clip sets ElapsedMS of a bucket to the part between the start of the process and now.
+// clip sets ElapsedMS of a bucket to the measured time in which the process ran. The interval of its first sample can
+// begin before the process did.
 func (p *ProcessPoint) clip(resolution Resolution, started snapshot.Time, now time.Time) {
-	begin, end := max(p.Timestamp, started), min(p.Timestamp.Add(resolution.Width()), snapshot.TimeOf(now))
-	p.ElapsedMS = max(0, int64(end-begin))
+	if p.runMS == nil { // stored by an earlier version
+		begin, end := max(p.Timestamp, started), min(p.Timestamp.Add(resolution.Width()), snapshot.TimeOf(now))
+		p.ElapsedMS = max(0, int64(end-begin))
+		return
+	}
+	p.ElapsedMS = *p.runMS
+	if life := int64(p.last - started); started != 0 && life > 0 {
+		p.ElapsedMS = min(p.ElapsedMS, life)
+	}
 }

@@ -83,6 +83,11 @@ func TestHistory(t *testing.T) {
 	})
 }
 
+// bucketOf returns the bucket (bucket, bucket + width] that contains a snapshot.
+func bucketOf(at snapshot.Time, width time.Duration) snapshot.Time {
+	return snapshot.TimeOf((at - 1).Std().UTC().Truncate(width))
+}
+
 // used returns the CPU time in steps [from, to) by process.
 func (h history) used(machineID string, from, to int) map[snapshot.ProcessKey]int64 {
 	sums := make(map[snapshot.ProcessKey]int64)
@@ -103,7 +108,7 @@ func deref[T any](p *T) (v T) {
 
 func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for name, steps := range map[string][2]int{"an hour and a half": {33, 213}, "three whole hours": {80, 440},
-		"all": {0, 540}} {
+		"all": {-1, 539}} {
 		from, to := h.at(steps[0]), h.at(steps[1])
 		list, window, err := s.Top(
 			t.Context(), query.UsageQuery{MachineID: "b", From: from, To: to, Order: query.ByCPU, Limit: 1000},
@@ -113,14 +118,14 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		}
 		first, last := steps[0], steps[1]
 		if window.From != from { // widened to the hour
-			first = max(0, first-int((from-window.From)/30_000))
-			last = min(540, last+int((window.To-to)/30_000))
+			first = max(-1, first-int((from-window.From)/30_000))
+			last += int((window.To - to) / 30_000)
 		}
 		if window.From > from || window.To < to || from.Sub(window.From) >= time.Hour ||
 			window.To.Sub(to) >= time.Hour {
 			t.Errorf("%s: looked at %s to %s for %s to %s", name, window.From, window.To, from, to)
 		}
-		want := h.used("b", first, last)
+		want := h.used("b", first+1, min(540, last+1))
 		if len(list) != len(want) {
 			t.Errorf("%s: %d processes, want %d", name, len(list), len(want))
 		}
@@ -137,7 +142,7 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		t.Context(),
 		query.UsageQuery{
 			View:   query.AllMachines(),
-			From:   h.at(0),
+			From:   h.at(-1),
 			To:     h.at(540),
 			Order:  query.ByMemory,
 			ByName: true,
@@ -232,7 +237,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionHour,
 		query.ResolutionThreeHours, query.ResolutionDay} {
-		points, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540), resolution, 1000)
+		points, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(-1), h.at(540), resolution, 1000)
 		if err != nil || more {
 			t.Fatalf("%s: more %v, %v", resolution, more, err)
 		}
@@ -241,7 +246,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		for i, list := range series.Expected {
 			at := series.Snapshots[i].Timestamp
 			if width := resolution.Width(); width > 0 {
-				at = snapshot.TimeOf(at.Std().UTC().Truncate(width))
+				at = bucketOf(at, width)
 			}
 			for k := range list {
 				if list[k].ProcessKey == root.ProcessKey {
@@ -263,14 +268,14 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			t.Errorf("%s: %d in all, want %d", resolution, got, total)
 		}
 	}
-	if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(0), h.at(540),
+	if limited, more, err := s.ProcessHistory(t.Context(), "c", lifetime, h.at(-1), h.at(540),
 		query.ResolutionHour, 2); err != nil ||
 		!more ||
 		len(limited) != 2 {
 		t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 	}
 	byName, _, err := s.NameHistory(
-		t.Context(), query.AllMachines(), "", root.Name, h.at(0), h.at(540), query.ResolutionHour, 1000,
+		t.Context(), query.AllMachines(), "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +378,7 @@ func testFleetSearch(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for _, resolution := range []query.Resolution{query.ResolutionRaw, query.ResolutionMinute, query.ResolutionHour,
 		query.ResolutionThreeHours, query.ResolutionDay} {
-		chart, more, err := s.Chart(t.Context(), "a", h.at(0), h.at(540), resolution, 1000)
+		chart, more, err := s.Chart(t.Context(), "a", h.at(-1), h.at(540), resolution, 1000)
 		if err != nil || more {
 			t.Fatalf("%s: more %v, %v", resolution, more, err)
 		}
@@ -387,7 +392,7 @@ func testMachineChart(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			one := &h.series["a"].Snapshots[i]
 			at := one.Timestamp
 			if width := resolution.Width(); width > 0 {
-				at = snapshot.TimeOf(at.Std().UTC().Truncate(width))
+				at = bucketOf(at, width)
 			}
 			if want[at] == nil {
 				want[at] = &sum{}
@@ -444,7 +449,7 @@ func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h history) {
 		}
 	}
 	list, window, err := s.Top(
-		t.Context(), query.UsageQuery{MachineID: "a", From: h.at(0), To: h.at(540), Order: query.ByCPU, Limit: 5},
+		t.Context(), query.UsageQuery{MachineID: "a", From: h.at(-1), To: h.at(540), Order: query.ByCPU, Limit: 5},
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -46,11 +46,11 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 	}
 	now := q.now()
 	// Use daily rollups for all raw data, and hourly ones for the last 24 hours.
-	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_avg * samples), 0)::bigint FROM machine_1d WHERE bucket >= $1`,
+	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_sum), 0)::bigint FROM machine_1d WHERE bucket_key >= $1`,
 		backend.StartOfDay(q.Horizon().Std())).Scan(&st.ProcessSamples); err != nil {
 		return nil, fmt.Errorf("count process samples: %w", err)
 	}
-	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_avg * samples), 0)::bigint FROM machine_1h WHERE bucket >= $1`,
+	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_sum), 0)::bigint FROM machine_1h WHERE bucket_key >= $1`,
 		now.Add(-24*time.Hour)).Scan(&st.SamplesPerDay); err != nil {
 		return nil, fmt.Errorf("count process samples of a day: %w", err)
 	}

@@ -28,10 +28,10 @@ func (q *Queries) MachineTrends(
 	ctx context.Context, view View, machineIDs []string, to snapshot.Time,
 ) ([]MachineTrend, error) {
 	defer q.observe("machine_trends", time.Now())
-	end := to.Std().UTC().Truncate(time.Minute).Add(time.Minute)
+	end := ceil(to.Std().UTC(), time.Minute)
 	begin := end.Add(-TrendPoints * time.Minute)
 	rows, err := q.pool.Query(ctx, `SELECT m.machine_id, r.bucket, r.cpu_usage_avg, r.load1_avg
-		FROM machines m LEFT JOIN machine_1m r ON r.machine = m.id AND r.bucket >= $2 AND r.bucket < $3
+		FROM machines m LEFT JOIN machine_1m r ON r.machine = m.id AND r.bucket_key >= $2 AND r.bucket_key < $3
 		WHERE m.machine_id = ANY($1) AND ($4 OR m.tags && $5) ORDER BY m.machine_id`, machineIDs, begin, end, view.All, view.tags())
 	if err != nil {
 		return nil, fmt.Errorf("read the trends of machines: %w", err)

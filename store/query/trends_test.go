@@ -48,7 +48,7 @@ func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		t.Fatalf("%+v, %v", trends, err)
 	}
 	chart, _, err := s.Chart(
-		t.Context(), "a", end.Add(-59*time.Minute), end.Add(time.Millisecond), query.ResolutionMinute, 100,
+		t.Context(), "a", end.Add(-60*time.Minute), end, query.ResolutionMinute, 100,
 	)
 	if err != nil || len(chart.Timestamps) != query.TrendPoints {
 		t.Fatalf("%d points, %v", len(chart.Timestamps), err)

@@ -56,20 +56,20 @@ type UsageQuery struct {
 func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, error) {
 	defer q.observe("top", time.Now())
 	var machine int32
-	where, args := "true", []any{}
+	var of scope
 	switch {
 	case by.MachineID != "":
 		var err error
 		if machine, err = q.machineKey(ctx, by.MachineID); err != nil {
 			return nil, WindowPlan{}, err
 		}
-		where, args = "machine = $1", []any{machine}
+		of.machines = []int32{machine}
 	case !by.View.All:
 		keys, err := q.machineKeys(ctx, by.View)
 		if err != nil {
 			return nil, WindowPlan{}, err
 		}
-		where, args = "machine = ANY($1)", []any{keys}
+		of.machines = keys
 	}
 	window, err := q.planOf(ctx, machine, by.From, by.To, false)
 	if err != nil {
@@ -78,15 +78,14 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 	if len(window.segments) == 0 {
 		return nil, window, nil
 	}
-	sums, args := window.sums(where, args)
-	args = append(args, by.Limit)
-	list, err := q.usages(ctx, usageSQL(sums, by, len(args)), args)
+	list, err := q.usages(ctx, window, of, by)
 	return list, window, err
 }
 
 // usageSQL returns a statement that merges the identities of each process, or all processes of one name, and selects
 // the first ones. It looks up names only for the selected ones, from the identity that was sampled last. If the limit
-// is small, it merges only processes that have an identity near the top, but with all their identities.
+// is small, it only merges processes that have an identity near the top or several identities. No other process can be
+// among the first ones.
 func usageSQL(sums string, q UsageQuery, limit int) string {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
@@ -97,39 +96,53 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 	}
 	order, each := "sum(u.cpu_ms)", "u.cpu_ms"
 	if q.Order == ByMemory {
-		order = "sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)"
-		each = "u.memory_sum / nullif(u.memory_samples, 0)"
+		order = averageMemory
+		each = "coalesce(u.memory_sum / nullif(u.memory_ms, 0), u.memory_plain)"
 	}
 	from := "used u JOIN processes p ON p.id = u.process"
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
 		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of
 		// a nested loop. OFFSET 0 keeps it from reading the whole table processes.
 		from = fmt.Sprintf(
-			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p WHERE (u.process IN (
-			SELECT s.id FROM (
-				SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
-					SELECT u.process FROM used u ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST LIMIT %d) front
-				CROSS JOIN LATERAL (SELECT machine, pid, started_at FROM processes WHERE id = front.process OFFSET 0) f) k
-			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`,
+			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p
+			WHERE (u.process IN (
+				SELECT s.id FROM (
+					SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
+						(SELECT u.process FROM used u
+							ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST, u.process LIMIT %d)
+						UNION ALL
+						SELECT i.id FROM processes i
+						WHERE i.is_later_identity AND i.machine IN (SELECT u.machine FROM used u)) front
+					CROSS JOIN LATERAL (
+						SELECT machine, pid, started_at FROM processes WHERE id = front.process OFFSET 0) f) k
+				CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid
+					AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`,
 			each,
-			3*q.Limit+100,
+			q.Limit,
 		)
 	}
 	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),
 		ranked AS (
-			SELECT %s AS latest, %s AS processes, sum(u.cpu_ms)::bigint AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
-				sum(u.memory_sum) / nullif(sum(u.memory_samples), 0)::double precision AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
-				sum(u.read_bytes)::bigint AS read_bytes, sum(u.write_bytes)::bigint AS write_bytes, min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts,
-				%s AS rank
+			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_ms)) AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
+				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
+				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
+				min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts, %s AS rank
 			FROM %s
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
-		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
+		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
+			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
 		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, from, group, limit, columns)
 }
 
-func (q *Queries) usages(ctx context.Context, sql string, args []any) ([]Usage, error) {
-	rows, err := q.pool.Query(ctx, sql, args...)
+// averageMemory is the average memory of rows of WindowPlan.sums.
+const averageMemory = "coalesce(sum(u.memory_sum) / nullif(sum(u.memory_ms), 0)::double precision, avg(u.memory_plain))"
+
+// usages returns at most by.Limit usages of a scope, sorted by by.Order.
+func (q *Queries) usages(ctx context.Context, window WindowPlan, of scope, by UsageQuery) ([]Usage, error) {
+	sums, args := window.sums(of)
+	args = append(args, by.Limit)
+	rows, err := q.pool.Query(ctx, usageSQL(sums, by, len(args)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the usage of processes: %w", err)
 	}

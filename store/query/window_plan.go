@@ -10,7 +10,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// segment is a part [from, to) of a window and the relation to read it from.
+// segment is a part (from, to] of a window and the relation to read it from.
 type segment struct {
 	relation string
 	from, to time.Time
@@ -31,7 +31,7 @@ const (
 	raw    = "process_samples"
 )
 
-// planWindow covers [from, to) with the coarsest relations: whole days in the middle, whole hours around
+// planWindow covers (from, to] with the coarsest relations: whole days in the middle, whole hours around
 // them, and samples from rolledUntil on, where there are no rollups yet. Unless exact is set, it extends
 // a window of more than two hours to whole hours, at the ends that rollups cover.
 func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, exact bool) WindowPlan {
@@ -115,43 +115,80 @@ func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.T
 	return planWindow(from.Std(), to.Std(), rolledUntil, now, q.retention(), exact), nil
 }
 
-// sums returns a SELECT that adds up all segments, with a row per machine and process. It aggregates
-// samples by hour, so that averages are weighted as in rollups: in an hour with full snapshots, only
-// those are averaged. The condition where may use the columns machine and process and the parameters
-// in args.
-func (p WindowPlan) sums(where string, args []any) (sql string, all []any) {
-	all = args
+// scope selects machines and processes. A nil slice stands for all.
+type scope struct {
+	machines  []int32
+	processes []int64
+}
+
+// condition returns the SQL condition of the scope on the columns machine and process, and adds its parameters to args.
+func (s scope) condition(args *[]any) string {
+	var parts []string
+	add := func(format string, value any) {
+		*args = append(*args, value)
+		parts = append(parts, fmt.Sprintf(format, len(*args)))
+	}
+	switch {
+	case s.machines == nil:
+	case len(s.machines) == 1: // a constant, so that only segments of this machine are decompressed
+		add("machine = $%d", s.machines[0])
+	default:
+		add("machine = ANY($%d)", s.machines)
+	}
+	if s.processes != nil {
+		add("process = ANY($%d)", s.processes)
+	}
+	if len(parts) == 0 {
+		return "true"
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// window returns an SQL query for what each process of the scope used in (from, to], and adds its parameters to args.
+func (s scope) window(from, to time.Time, args *[]any) string {
+	*args = append(*args, from, to, s.processes)
+	first := len(*args) - 2
+	var machines string
+	switch {
+	case s.machines == nil:
+		machines = fmt.Sprintf("(SELECT id AS machine FROM machines WHERE last_snapshot > $%d)", first)
+	case len(s.machines) == 1:
+		*args = append(*args, s.machines[0])
+		machines = fmt.Sprintf("(SELECT $%d::integer AS machine)", len(*args))
+	default:
+		*args = append(*args, s.machines)
+		machines = fmt.Sprintf("(SELECT machine FROM unnest($%d::integer[]) u(machine))", len(*args))
+	}
+	return fmt.Sprintf(
+		`SELECT k.machine, %s FROM %s k CROSS JOIN LATERAL process_window(k.machine, $%d, $%d, $%d::bigint[], true) w`,
+		usageColumns, machines, first, first+1, first+2,
+	)
+}
+
+// usageColumns are the columns of process_window and of the rollups of processes.
+const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memory_ms, memory_max, threads_max,
+		read_bytes, write_bytes, first_ts, last_ts`
+
+// sums returns a SELECT that adds up all segments, with a row per machine and process. The average memory of a process
+// is memory_sum / memory_ms, or memory_plain if no time is known.
+func (p WindowPlan) sums(of scope) (sql string, args []any) {
 	var parts []string
 	for _, one := range p.segments {
-		all = append(all, one.from, one.to)
-		from, to := len(all)-1, len(all)
 		if one.relation == raw {
-			parts = append(
-				parts,
-				fmt.Sprintf(`SELECT machine, process, sum(cpu_ms)::bigint AS cpu_ms, max(cpu_ms) AS cpu_ms_max,
-				coalesce(avg(memory_usage) FILTER (WHERE in_full), avg(memory_usage))::double precision AS memory_avg,
-				coalesce(nullif(count(memory_usage) FILTER (WHERE in_full), 0), count(memory_usage)) AS memory_samples,
-				max(memory_usage) AS memory_max, max(threads) AS threads_max, sum(read_bytes)::bigint AS read_bytes, sum(write_bytes)::bigint AS write_bytes,
-				min(ts) AS first_ts, max(ts) AS last_ts
-				FROM process_samples WHERE ts >= $%d AND ts < $%d AND state IS DISTINCT FROM 'exited' AND %s GROUP BY machine, process, hour`, from, to, where),
-			)
+			parts = append(parts, of.window(one.from, one.to, &args))
 			continue
 		}
-		parts = append(
-			parts,
-			fmt.Sprintf(
-				`SELECT machine, process, cpu_ms, cpu_ms_max, memory_avg, memory_samples, memory_max, threads_max, read_bytes, write_bytes, first_ts, last_ts
-			FROM %s WHERE bucket >= $%d AND bucket < $%d AND %s`,
-				one.relation,
-				from,
-				to,
-				where,
-			),
-		)
+		condition := of.condition(&args)
+		args = append(args, one.from, one.to)
+		parts = append(parts, fmt.Sprintf(
+			`SELECT machine, %s FROM %s WHERE %s AND bucket_key >= $%d AND bucket_key < $%d`,
+			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
-	return `SELECT machine, process, sum(cpu_ms)::bigint AS cpu_ms, max(cpu_ms_max) AS cpu_ms_max,
-		sum(memory_avg * memory_samples) AS memory_sum, sum(memory_samples)::bigint AS memory_samples,
-		max(memory_max) AS memory_max, max(threads_max) AS threads_max, sum(read_bytes)::bigint AS read_bytes, sum(write_bytes)::bigint AS write_bytes,
+	return `SELECT machine, process, to_bigint(sum(cpu_ms)) AS cpu_ms, max(cpu_ms_max) AS cpu_ms_max,
+		sum(memory_avg * coalesce(memory_ms, elapsed_ms)) AS memory_sum,
+		sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL)::bigint AS memory_ms,
+		avg(memory_avg) AS memory_plain, max(memory_max) AS memory_max, max(threads_max) AS threads_max,
+		to_bigint(sum(read_bytes)) AS read_bytes, to_bigint(sum(write_bytes)) AS write_bytes,
 		min(first_ts) AS first_ts, max(last_ts) AS last_ts
-		FROM (` + strings.Join(parts, " UNION ALL ") + `) parts GROUP BY machine, process`, all
+		FROM (` + strings.Join(parts, " UNION ALL ") + `) parts GROUP BY machine, process`, args
 }

@@ -24,13 +24,21 @@ type Sample struct {
 	Machine   int32
 	// InFull is whether the row belongs to a full snapshot.
 	InFull bool
+	Weight Weight
 	Values snapshot.Values
+}
+
+// Weight is the time that a sample accounts for: since its process's sample before it.
+type Weight struct {
+	MS int32
+	// MemoryMean is the mean memory in that time, nil if it is that of the sample.
+	MemoryMean *int64
 }
 
 // The columns of process_samples, in the order of AppendCopy. ValueColumns are those that ValuesDest
 // scans.
 const (
-	SampleColumns = "ts, process, machine, in_full, hour, " + ValueColumns
+	SampleColumns = "ts, process, machine, in_full, hour, weight_ms, memory_mean, " + ValueColumns
 	ValueColumns  = "cpu_ms, memory_usage, threads, open_files, read_bytes, write_bytes, state"
 )
 
@@ -45,6 +53,8 @@ func (s *Sample) AppendCopy(b []byte) []byte {
 	b = appendInt4(b, s.Machine)
 	b = appendBool(b, s.InFull)
 	b = appendInt4(b, HourOf(s.Timestamp))
+	b = appendInt4(b, s.Weight.MS)
+	b = appendNullInt8(b, s.Weight.MemoryMean)
 	b = appendNullInt8(b, v.CPUMS)
 	b = appendNullInt8(b, v.MemoryUsage)
 	b = appendNullInt4(b, v.Threads)
@@ -112,6 +122,9 @@ func GaugesOf(v *snapshot.Values) Gauges {
 	}
 	return g
 }
+
+// Memory returns the memory, and whether it is known.
+func (g *Gauges) Memory() (bytes int64, known bool) { return g.memory, g.reported&reportedMemory != 0 }
 
 // zero is the delta of a process that used nothing.
 var zero int64

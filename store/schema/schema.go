@@ -19,5 +19,6 @@ func NullTime(t snapshot.Time) *time.Time {
 	return &std
 }
 
-// HourOf returns the hours since 1970, as in process_samples.hour.
-func HourOf(t snapshot.Time) int32 { return int32(int64(t) / 3_600_000) }
+// HourOf returns the hour of a sample in hours since 1970, as in process_samples.hour. A sample covers the time before
+// it, so one exactly on the hour belongs to the hour before.
+func HourOf(t snapshot.Time) int32 { return int32((int64(t) - 1) / 3_600_000) }

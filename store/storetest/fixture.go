@@ -15,10 +15,10 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// Recent returns the start of an hour that is well within retention. It is the same for the whole
-// run.
+// Recent returns the second second of an hour that is well within retention: a snapshot exactly on the hour belongs to
+// the hour before. It is the same for the whole run.
 var Recent = sync.OnceValue(func() snapshot.Time {
-	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Hour))
+	return snapshot.TimeOf(time.Now().Add(-time.Hour).Truncate(time.Hour).Add(time.Second))
 })
 
 // Write stores snapshots of a machine and fails the test if they are refused.
@@ -42,7 +42,7 @@ func RefreshAll(t *testing.T, db Database, s *store.Store) {
 	}
 	conn := Connect(t, db.URL)
 	for _, relation := range backend.Rollups {
-		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', NULL, date_bin('1 day', now(), '2000-01-01 00:00:00+00'))`, relation)); err != nil {
+		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`CALL refresh_continuous_aggregate('%s_cagg', NULL, date_bin('1 day', now(), '2000-01-01 00:00:00+00'))`, relation)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +51,11 @@ func RefreshAll(t *testing.T, db Database, s *store.Store) {
 // CompressAll compresses all chunks of a timescale database.
 func CompressAll(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
-	for _, relation := range append(slices.Clone(backend.Series), backend.Rollups...) {
+	relations := slices.Clone(backend.Series)
+	for _, rollup := range backend.Rollups {
+		relations = append(relations, rollup+"_cagg")
+	}
+	for _, relation := range relations {
 		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s') c`, relation)); err != nil {
 			t.Fatalf("compress %s: %v", relation, err)
 		}

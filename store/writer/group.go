@@ -21,11 +21,12 @@ type groupWrite struct {
 	machines map[string]*machineRow
 	runs     map[int32]*run // to put into the cache after the commit, by machine
 
-	rows    []newSnapshot
-	fresh   []newRef               // references that may have no row in processes yet
-	newRefs map[refKey]*processRef // fresh by key
-	touched map[*processRef]int32  // new values of last_day
-	scratch []byte                 // buffer of identityHash
+	rows     []newSnapshot
+	closings []closing
+	fresh    []newRef               // references that may have no row in processes yet
+	newRefs  map[refKey]*processRef // fresh by key
+	touched  map[*processRef]int32  // new values of last_day
+	scratch  []byte                 // buffer of identityHash
 
 	results []snapshot.WriteResult
 	newest  map[string]snapshot.Time
@@ -34,12 +35,14 @@ type groupWrite struct {
 
 // machineRow is a locked row of machines.
 type machineRow struct {
-	id            int32
-	machineID     string
-	lastSnapshot  snapshot.Time
-	config        snapshot.Config
-	configVersion int64
-	unregistered  bool
+	id             int32
+	machineID      string
+	lastSnapshot   snapshot.Time
+	closedSnapshot snapshot.Time // the last snapshot that CloseSilent closed, or 0
+	cpuCount       int           // 0 if unknown
+	config         snapshot.Config
+	configVersion  int64
+	unregistered   bool
 }
 
 // newSnapshot is a planned row of snapshots with its samples.
@@ -49,10 +52,17 @@ type newSnapshot struct {
 	snapshot   *snapshot.Snapshot
 	fullTS     snapshot.Time
 	intervalMS int64
-	processes  int              // how many processes run
-	refs       []*processRef    // of snapshot.Processes, in the same order
-	exited     []*processRef    // of snapshot.Exited, in the same order
-	carried    []runningProcess // the unchanged processes of changes that are stored in full
+	processes  int             // how many processes run
+	refs       []*processRef   // of snapshot.Processes, in the same order
+	weights    []schema.Weight // the same
+	exited     []exitedProcess // of snapshot.Exited, in the same order
+	carried    []carriedSample // of the unchanged processes of changes that are stored in full
+}
+
+// exitedProcess is a process that is gone.
+type exitedProcess struct {
+	ref    *processRef
+	weight schema.Weight
 }
 
 // inFull reports whether the snapshot has a sample of every process.
@@ -95,12 +105,18 @@ func (w *groupWrite) markHoursDirty(ctx context.Context) error {
 	seen := make(map[machineHour]bool)
 	var machines []int32
 	var hours []time.Time
-	for i := range w.rows {
-		at := machineHour{w.rows[i].machine.id, schema.HourOf(w.rows[i].snapshot.Timestamp)}
+	add := func(machine *machineRow, ts snapshot.Time) {
+		at := machineHour{machine.id, schema.HourOf(ts)}
 		if !seen[at] {
 			seen[at] = true
 			machines, hours = append(machines, at.machine), append(hours, time.Unix(int64(at.hour)*3600, 0).UTC())
 		}
+	}
+	for i := range w.rows {
+		add(w.rows[i].machine, w.rows[i].snapshot.Timestamp)
+	}
+	for i := range w.closings {
+		add(w.closings[i].machine, w.closings[i].ts)
 	}
 	if len(machines) == 0 {
 		return nil
@@ -135,6 +151,7 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	}
 	result.Ack.Duplicates = p.duplicates
 	w.rows = append(w.rows, p.rows...)
+	w.closings = append(w.closings, p.closings...)
 	w.fresh = append(w.fresh, p.fresh...)
 	maps.Copy(w.newRefs, p.newRefs)
 	maps.Copy(w.touched, p.touched)
@@ -151,5 +168,7 @@ func (w *groupWrite) runOf(machine *machineRow) *run {
 	if planned == nil {
 		return nil
 	}
-	return &run{ts: planned.ts, fullTS: planned.fullTS, processes: maps.Clone(planned.processes)}
+	clone := *planned
+	clone.processes = maps.Clone(planned.processes)
+	return &clone
 }

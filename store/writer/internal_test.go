@@ -10,7 +10,7 @@ import (
 )
 
 func TestTransactionsDoNotMixLateHours(t *testing.T) {
-	now := snapshot.TimeOf(time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC))
+	now := snapshot.TimeOf(time.Date(2026, 5, 20, 12, 0, 30, 0, time.UTC))
 	batch := func(machineID string, age time.Duration) *snapshot.Batch {
 		return &snapshot.Batch{MachineID: machineID, Snapshots: []snapshot.Snapshot{{Timestamp: now.Add(-age)}}}
 	}

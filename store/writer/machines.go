@@ -45,19 +45,24 @@ func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch
 
 func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	rows, err := w.tx.Query(ctx, `
-		SELECT id, machine_id, last_snapshot, enabled, polling_interval, include, exclude, omit, config_version, hostname = ''
+		SELECT id, machine_id, last_snapshot, closed_snapshot, cpu_count, enabled, polling_interval,
+			include, exclude, omit, config_version, hostname = ''
 		FROM machines WHERE machine_id = ANY($1) ORDER BY machine_id FOR NO KEY UPDATE`, ids)
 	if err != nil {
 		return err
 	}
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		machine := &machineRow{}
-		var last *time.Time
+		var last, closed *time.Time
 		config := &machine.config
 		err := row.Scan(
-			&machine.id, &machine.machineID, &last, &config.Enabled, &config.PollingInterval, &config.Include,
-			&config.Exclude, &config.Omit, &machine.configVersion, &machine.unregistered,
+			&machine.id, &machine.machineID, &last, &closed, &machine.cpuCount, &config.Enabled,
+			&config.PollingInterval, &config.Include, &config.Exclude, &config.Omit, &machine.configVersion,
+			&machine.unregistered,
 		)
+		if closed != nil {
+			machine.closedSnapshot = snapshot.TimeOf(*closed)
+		}
 		if last != nil {
 			machine.lastSnapshot = snapshot.TimeOf(*last)
 		}
@@ -67,10 +72,12 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	return err
 }
 
-// neighbours looks up the stored snapshots around late or duplicate snapshots of a batch: those that are
-// not newer than the machine's last snapshot. It looks back a day and ahead the maximum duration of a
-// run. The statement repeats the overall time span and is planned with it, because the plan would
-// otherwise include all partitions.
+// maxInterval is the longest interval of a snapshot.
+const maxInterval = snapshot.MaxIntervalMS * time.Millisecond
+
+// neighbours looks up the stored snapshots around late or duplicate snapshots of a batch: those that are not newer than
+// the machine's last snapshot. It looks a day back and a day ahead, which is the longest interval. The statement
+// repeats the overall time span and is planned with it, because the plan would otherwise include all partitions.
 func (w *groupWrite) neighbours(
 	ctx context.Context, machine *machineRow, batch *snapshot.Batch,
 ) (map[snapshot.Time]neighbour, error) {
@@ -86,17 +93,17 @@ func (w *groupWrite) neighbours(
 	rows, err := w.tx.Query(
 		ctx,
 		`
-		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.full_ts
+		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.ts, after.full_ts, after.interval_ms
 		FROM unnest($2::timestamptz[]) t(ts)
 		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts AND ts BETWEEN $4 AND $5) e ON true
 		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' AND ts BETWEEN $4 AND $5 ORDER BY ts DESC LIMIT 1) before ON true
-		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
+		LEFT JOIN LATERAL (SELECT ts, full_ts, interval_ms FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
 		pgx.QueryExecModeExec,
 		machine.id,
 		late,
-		pgtype.Interval{Microseconds: snapshot.MaxRunDuration.Microseconds(), Valid: true},
+		pgtype.Interval{Microseconds: maxInterval.Microseconds(), Valid: true},
 		slices.MinFunc(late, time.Time.Compare).Add(-24*time.Hour),
-		slices.MaxFunc(late, time.Time.Compare).Add(snapshot.MaxRunDuration),
+		slices.MaxFunc(late, time.Time.Compare).Add(maxInterval),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("look up the neighbours of late snapshots: %w", err)
@@ -105,10 +112,14 @@ func (w *groupWrite) neighbours(
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		var at time.Time
 		var n neighbour
-		var before, beforeFull, afterFull pgtype.Timestamptz
-		err := row.Scan(&at, &n.exists, &before, &beforeFull, &afterFull)
+		var before, beforeFull, after, afterFull pgtype.Timestamptz
+		var afterInterval *int64
+		err := row.Scan(&at, &n.exists, &before, &beforeFull, &after, &afterFull, &afterInterval)
 		n.before, n.beforeFull = snapshot.TimeOf(before.Time), snapshot.TimeOf(beforeFull.Time)
-		n.afterFull = snapshot.TimeOf(afterFull.Time)
+		n.after, n.afterFull = snapshot.TimeOf(after.Time), snapshot.TimeOf(afterFull.Time)
+		if afterInterval != nil {
+			n.afterIntervalMS = *afterInterval
+		}
 		found[snapshot.TimeOf(at)] = n
 		return struct{}{}, err
 	})
@@ -132,39 +143,57 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 	return snapshot.TimeOf(full), nil
 }
 
-// loadRun reads the processes of a run that is not in the cache. OFFSET 0 keeps the planner from
-// hashing the whole table processes for a few hundred rows.
+// loadRun reads a run that is not in the cache. OFFSET 0 keeps the planner from hashing the whole table processes for a
+// few hundred rows.
 func (w *groupWrite) loadRun(
 	ctx context.Context, machine int32, fullTS, ts snapshot.Time,
-) (map[snapshot.ProcessKey]runningProcess, error) {
-	rows, err := w.tx.Query(ctx, `
-		SELECT p.pid, p.started_at, p.id, p.identity, p.last_day, `+schema.ValueColumns+`
+) (*run, error) {
+	loaded := &run{ts: ts, fullTS: fullTS}
+	elapsed := make(map[snapshot.Time]int64)
+	rows, err := w.tx.Query(ctx, `SELECT ts, interval_ms FROM snapshots
+		WHERE machine = $1 AND ts BETWEEN $2 AND $3 ORDER BY ts`, machine, fullTS.Std(), ts.Std())
+	if err != nil {
+		return nil, fmt.Errorf("load the intervals of a run: %w", err)
+	}
+	var at time.Time
+	var interval int64
+	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
+		loaded.elapsedMS += interval
+		elapsed[snapshot.TimeOf(at)] = loaded.elapsedMS
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("load the intervals of a run: %w", err)
+	}
+	rows, err = w.tx.Query(ctx, `
+		SELECT s.ts, p.pid, p.started_at, p.id, p.identity, p.last_day, `+schema.ValueColumns+`
 		FROM process_samples s CROSS JOIN LATERAL (SELECT pid, started_at, id, identity, last_day FROM processes WHERE id = s.process OFFSET 0) p
 		WHERE s.machine = $1 AND s.ts BETWEEN $2 AND $3 ORDER BY s.ts`, machine, fullTS.Std(), ts.Std())
 	if err != nil {
 		return nil, fmt.Errorf("load a machine's processes: %w", err)
 	}
-	processes := make(map[snapshot.ProcessKey]runningProcess)
+	loaded.processes = make(map[snapshot.ProcessKey]runningProcess)
 	var pid int32
 	var id, identity int64
 	var started pgtype.Timestamptz
 	var day time.Time
 	var values snapshot.Values
-	dest := append([]any{&pid, &started, &id, &identity, &day}, schema.ValuesDest(&values)...)
+	dest := append([]any{&at, &pid, &started, &id, &identity, &day}, schema.ValuesDest(&values)...)
 	_, err = pgx.ForEachRow(rows, dest, func() error {
 		key := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
 		if schema.IsGone(values.State) {
-			delete(processes, key)
+			delete(loaded.processes, key)
 			return nil
 		}
 		ref := &processRef{id: id, identity: identity, day: int32(day.Unix() / 86400)}
-		processes[key] = runningProcess{ref: ref, gauges: schema.GaugesOf(&values)}
+		loaded.processes[key] = runningProcess{
+			ref: ref, gauges: schema.GaugesOf(&values), atMS: elapsed[snapshot.TimeOf(at)],
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load a machine's processes: %w", err)
 	}
-	return processes, nil
+	return loaded, nil
 }
 
 // updateMachines updates last_seen and last_snapshot of the machines.

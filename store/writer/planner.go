@@ -18,8 +18,10 @@ type planner struct {
 	machine    *machineRow
 	neighbours map[snapshot.Time]neighbour // of snapshots that are not newer than the stored ones
 	run        *run                        // the run after the snapshots planned so far; owned by the planner
+	isLate     bool                        // whether stored snapshots follow the run
 
 	rows       []newSnapshot
+	closings   []closing
 	fresh      []newRef
 	newRefs    map[refKey]*processRef
 	touched    map[*processRef]int32
@@ -30,7 +32,13 @@ type planner struct {
 type neighbour struct {
 	exists             bool
 	before, beforeFull snapshot.Time // the previous snapshot and the full one of its run, or 0
-	afterFull          snapshot.Time // the full snapshot of the next snapshot's run, or 0
+	after, afterFull   snapshot.Time // the next snapshot and the full one of its run, or 0
+	afterIntervalMS    int64
+}
+
+// covers reports whether the interval of the next snapshot includes a snapshot at ts.
+func (n neighbour) covers(ts snapshot.Time) bool {
+	return n.after != 0 && n.afterIntervalMS > 0 && int64(n.after-ts) < n.afterIntervalMS-slack(n.afterIntervalMS)
 }
 
 func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
@@ -52,9 +60,16 @@ func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
 		if fault != nil || err != nil {
 			return fault, err
 		}
-		if fault := p.add(i, s, before); fault != nil {
+		if p.isLate && before != p.run {
+			p.close(p.run)
+		}
+		if fault := p.add(i, s, before, around); fault != nil {
 			return fault, nil
 		}
+		p.isLate = late && !around.covers(s.Timestamp)
+	}
+	if p.isLate {
+		p.close(p.run)
 	}
 	return nil, nil
 }
@@ -68,12 +83,12 @@ func (p *planner) fault(i int, code snapshot.Code, field, format string, args ..
 	}
 }
 
-// runBefore returns the run that ends with the snapshot before s, or nil. Its processes are only loaded
-// if s contains changes.
+// runBefore returns the run that ends with the snapshot before s, or nil. Its processes are not loaded if the run is a
+// full snapshot alone, and s is another one.
 func (p *planner) runBefore(
 	ctx context.Context, i int, s *snapshot.Snapshot, around neighbour, late bool,
-) (*run, *snapshot.ValidationError, error) {
-	before := p.run
+) (before *run, fault *snapshot.ValidationError, err error) {
+	before = p.run
 	switch {
 	case late && (before == nil || before.ts < around.before || before.ts > s.Timestamp):
 		before = nil
@@ -92,10 +107,12 @@ func (p *planner) runBefore(
 			before = &run{ts: p.machine.lastSnapshot, fullTS: full}
 		}
 	}
-	if s.Kind != snapshot.KindChanges {
+	if s.Kind != snapshot.KindChanges && (before == nil || before.fullTS == 0 || before.fullTS == before.ts ||
+		before.ts < p.w.writer.horizon()) {
 		return before, nil, nil
 	}
 	switch {
+	case s.Kind != snapshot.KindChanges:
 	case before == nil || before.fullTS == 0:
 		return nil, p.fault(
 			i, snapshot.CodeFullNeeded, "kind", "changes need a full snapshot before them; send a full one",
@@ -112,11 +129,12 @@ func (p *planner) runBefore(
 		), nil
 	}
 	if before.processes == nil {
-		processes, err := p.w.loadRun(ctx, p.machine.id, before.fullTS, before.ts)
-		if err != nil {
+		if before, err = p.w.loadRun(ctx, p.machine.id, before.fullTS, before.ts); err != nil {
 			return nil, nil, err
 		}
-		before = &run{ts: before.ts, fullTS: before.fullTS, processes: processes}
+	}
+	if before.ts == p.machine.closedSnapshot {
+		before.forget()
 	}
 	return before, nil, nil
 }
@@ -124,48 +142,62 @@ func (p *planner) runBefore(
 // add plans the rows of one snapshot and extends the run. The first snapshot of a machine in an hour is
 // stored in full even if it contains changes. So the rows of an hour are complete, its rollups are
 // exact, and no run of changes crosses compressed segments or partitions.
-func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.ValidationError {
+func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour) *snapshot.ValidationError {
+	if before == nil {
+		before = &run{}
+	}
 	row := newSnapshot{
 		batch:      p.index,
 		machine:    p.machine,
 		snapshot:   s,
 		fullTS:     s.Timestamp,
-		intervalMS: p.interval(s, before),
+		intervalMS: p.interval(s, before, around),
 		refs:       make([]*processRef, len(s.Processes)),
-		exited:     make([]*processRef, len(s.Exited)),
+		weights:    make([]schema.Weight, len(s.Processes)),
+		exited:     make([]exitedProcess, len(s.Exited)),
 	}
-	next := &run{ts: s.Timestamp, fullTS: s.Timestamp}
-	var known map[snapshot.ProcessKey]runningProcess
-	if before != nil {
-		known = before.processes
+	if fault := p.checkDeltas(i, s, row.intervalMS); fault != nil {
+		return fault
 	}
 	inFull := s.Kind != snapshot.KindChanges
+	weightMS := row.intervalMS
+	switch {
+	case around.covers(s.Timestamp): // the rows of the next snapshot account for its whole interval
+		before.forget()
+		weightMS = 0
+	case schema.HourOf(before.ts) != schema.HourOf(s.Timestamp), inFull && !continues(before, s, row.intervalMS):
+		p.close(before)
+	}
+	next := &run{ts: s.Timestamp, fullTS: s.Timestamp, elapsedMS: before.elapsedMS + weightMS}
 	if inFull {
 		next.processes = make(map[snapshot.ProcessKey]runningProcess, len(s.Processes))
 	} else {
-		next.processes = known
+		next.processes = before.processes
 		if inFull = schema.HourOf(before.ts) != schema.HourOf(s.Timestamp); !inFull {
 			next.fullTS, row.fullTS = before.fullTS, before.fullTS
 		}
 	}
 	for k, key := range s.Exited {
-		if row.exited[k] = next.processes[key].ref; row.exited[k] == nil {
+		one := next.processes[key]
+		if one.ref == nil {
 			return p.fault(
 				i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k),
 				"process %d is not in the previous snapshots; send a full one", key.PID,
 			)
 		}
+		row.exited[k] = exitedProcess{one.ref, weighExited(before, one)}
 		delete(next.processes, key)
 	}
 	if inFull && s.Kind == snapshot.KindChanges {
-		row.carried = unchanged(next.processes, s.Processes)
-		for _, one := range row.carried {
-			p.touch(one.ref, s.Timestamp)
+		row.carried = p.carry(next, s.Processes, weightMS)
+		for i := range row.carried {
+			p.touch(row.carried[i].running.ref, s.Timestamp)
 		}
 	}
 	for k := range s.Processes {
 		sample := &s.Processes[k]
-		ref := p.ref(s, sample, known[sample.Key()].ref)
+		known := before.processes[sample.Key()]
+		ref := p.ref(s, sample, known.ref)
 		if ref == nil {
 			return p.fault(
 				i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k),
@@ -175,12 +207,21 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
+		row.weights[k] = p.weigh(before, known, ref, sample.MemoryUsage, weightMS)
+		if known.ref != nil && s.Kind != snapshot.KindChanges {
+			delete(before.processes, sample.Key()) // what remains is gone
+		}
 		if sample.Ended() {
 			delete(next.processes, sample.Key())
 			continue
 		}
 		values := sample.Values(row.intervalMS)
-		next.processes[sample.Key()] = runningProcess{ref: ref, gauges: schema.GaugesOf(&values)}
+		next.processes[sample.Key()] = runningProcess{
+			ref: ref, gauges: schema.GaugesOf(&values), atMS: next.elapsedMS,
+		}
+	}
+	if s.Kind != snapshot.KindChanges {
+		p.close(before) // a full snapshot has no rows of the processes that are gone
 	}
 	row.processes = len(next.processes)
 	p.run = next
@@ -188,16 +229,18 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run) *snapshot.Valida
 	return nil
 }
 
-// unchanged returns the processes that are not listed.
-func unchanged(processes map[snapshot.ProcessKey]runningProcess, listed []snapshot.ProcessSample) []runningProcess {
+// carry returns samples of the processes of a run that are not listed.
+func (p *planner) carry(r *run, listed []snapshot.ProcessSample, weightMS int64) []carriedSample {
 	isListed := make(map[snapshot.ProcessKey]bool, len(listed))
 	for i := range listed {
 		isListed[listed[i].Key()] = true
 	}
-	carried := make([]runningProcess, 0, len(processes))
-	for key, one := range processes {
+	carried := make([]carriedSample, 0, len(r.processes))
+	for key, one := range r.processes {
 		if !isListed[key] {
-			carried = append(carried, one)
+			carried = append(carried, carriedSample{one, schema.Weight{MS: clampMS(weightMS)}})
+			one.atMS = r.elapsedMS
+			r.processes[key] = one
 		}
 	}
 	return carried
@@ -232,18 +275,4 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 	p.newRefs[key] = ref
 	p.fresh = append(p.fresh, newRef{key, ref, sample, backend.StartOfDay(s.Timestamp.Std())})
 	return ref
-}
-
-// interval returns the milliseconds that the deltas of a snapshot cover: the agent's value, or the time
-// since the previous snapshot, or the polling interval.
-func (p *planner) interval(s *snapshot.Snapshot, before *run) int64 {
-	if s.IntervalMS > 0 {
-		return s.IntervalMS
-	}
-	if before != nil && before.ts < s.Timestamp {
-		if gap := int64(s.Timestamp - before.ts); gap <= snapshot.MaxIntervalMS {
-			return gap
-		}
-	}
-	return int64(p.machine.config.PollingInterval * 1000)
 }

@@ -18,13 +18,16 @@ import (
 type run struct {
 	ts, fullTS snapshot.Time
 	processes  map[snapshot.ProcessKey]runningProcess
+	// elapsedMS is the sum of intervals up to ts. It has no meaning in itself, only its differences have.
+	elapsedMS int64
 }
 
-// runningProcess is a process at the end of a run: its row of processes and the gauges of its last
-// sample.
+// runningProcess is a process at the end of a run: its row of processes, the gauges of its last sample, and
+// elapsedMS of the run at that sample.
 type runningProcess struct {
 	ref    *processRef
 	gauges schema.Gauges
+	atMS   int64
 }
 
 // processRef refers to a row of processes. Its id is 0 until the row is inserted.

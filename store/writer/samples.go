@@ -11,10 +11,10 @@ import (
 
 // copySamples copies the samples of processes and devices of the new snapshots.
 func (w *groupWrite) copySamples(ctx context.Context) error {
-	if len(w.rows) == 0 {
+	if len(w.rows) == 0 && len(w.closings) == 0 {
 		return nil
 	}
-	processes := &processRows{rows: w.rows}
+	processes := &processRows{rows: w.rows, closings: w.closings}
 	if err := copyRows(ctx, w.tx, "process_samples", schema.SampleColumns, processes); err != nil {
 		return err
 	}
@@ -27,15 +27,25 @@ func (w *groupWrite) copySamples(ctx context.Context) error {
 	return copyDevices(ctx, w.tx, schema.Interfaces, w.rows, interfaces)
 }
 
-// processRows are the rows of process_samples. Each snapshot has the processes that it lists, then
-// those carried forward into it, then those that exited.
+// processRows are the rows of process_samples. First come those that close earlier snapshots. Each snapshot has the
+// processes that it lists, then those carried forward into it, then those that exited.
 type processRows struct {
+	closings   []closing
 	rows       []newSnapshot
-	row, index int
+	row, index int // of closings, and then of rows
 	count      int
 }
 
 func (p *processRows) next(b []byte) ([]byte, bool) {
+	for ; len(p.closings) > 0; p.closings, p.index = p.closings[1:], 0 {
+		one := &p.closings[0]
+		if p.index == len(one.samples) {
+			continue
+		}
+		p.index++
+		p.count++
+		return one.samples[p.index-1].appendCopy(b, one.ts, one.machine.id, false), true
+	}
 	for ; p.row < len(p.rows); p.row, p.index = p.row+1, 0 {
 		row := &p.rows[p.row]
 		i := p.index
@@ -49,18 +59,28 @@ func (p *processRows) next(b []byte) ([]byte, bool) {
 		}
 		switch {
 		case i < len(row.refs):
-			sample.Process = row.refs[i].id
+			sample.Process, sample.Weight = row.refs[i].id, row.weights[i]
 			sample.Values = row.snapshot.Processes[i].Values(row.intervalMS)
 		case i < len(row.refs)+len(row.carried):
 			carried := &row.carried[i-len(row.refs)]
-			sample.Process, sample.Values = carried.ref.id, carried.gauges.Values()
+			return carried.appendCopy(b, sample.Timestamp, sample.Machine, sample.InFull), true
 		default:
-			sample.Process = row.exited[i-len(row.refs)-len(row.carried)].id
+			exited := &row.exited[i-len(row.refs)-len(row.carried)]
+			sample.Process, sample.Weight = exited.ref.id, exited.weight
 			sample.Values.State = schema.StateExited
 		}
 		return sample.AppendCopy(b), true
 	}
 	return b, false
+}
+
+// appendCopy appends the row of a sample in the format of COPY.
+func (c *carriedSample) appendCopy(b []byte, ts snapshot.Time, machine int32, inFull bool) []byte {
+	sample := schema.Sample{
+		Timestamp: ts, Machine: machine, InFull: inFull, Process: c.running.ref.id, Weight: c.weight,
+		Values: c.running.gauges.Values(),
+	}
+	return sample.AppendCopy(b)
 }
 
 // copyDevices copies one row per device of each snapshot.

@@ -27,6 +27,8 @@ type Config struct {
 	Logger  *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
+	// Horizon returns the time of the oldest snapshots that retention keeps.
+	Horizon func() snapshot.Time
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
@@ -40,6 +42,7 @@ type Writer struct {
 	backend  backend.Backend
 	logger   *slog.Logger
 	now      func() time.Time
+	horizon  func() snapshot.Time
 	metrics  *metrics
 	notifier *notifier
 	runs     *runCache
@@ -50,7 +53,7 @@ func New(cfg Config, registry prometheus.Registerer) *Writer {
 	if cfg.RunCacheSize == 0 {
 		cfg.RunCacheSize = defaultRunCacheSize
 	}
-	w := &Writer{pool: cfg.Pool, backend: cfg.Backend, logger: cfg.Logger, now: cfg.Now,
+	w := &Writer{pool: cfg.Pool, backend: cfg.Backend, logger: cfg.Logger, now: cfg.Now, horizon: cfg.Horizon,
 		metrics: newMetrics(registry), runs: newRunCache(cfg.RunCacheSize)}
 	w.notifier = newNotifier(cfg.Pool, cfg.Logger, w.metrics)
 	return w

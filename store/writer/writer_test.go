@@ -169,15 +169,18 @@ func testDuplicates(t *testing.T, db storetest.Database) {
 			t.Fatalf("stored %d, duplicates %d", stored, duplicates)
 		}
 		conn := storetest.Connect(t, db.URL)
-		var snapshots, rows int
-		if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM snapshots WHERE machine = m.id), (SELECT count(*) FROM process_samples WHERE machine = m.id)
-			FROM machines m WHERE machine_id = 'duplicates-3'`).Scan(&snapshots, &rows); err != nil {
-			t.Fatal(err)
+		count := func(machineID string) (snapshots, rows int) {
+			t.Helper()
+			if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM snapshots WHERE machine = m.id),
+				(SELECT count(*) FROM process_samples WHERE machine = m.id)
+				FROM machines m WHERE machine_id = $1`, machineID).Scan(&snapshots, &rows); err != nil {
+				t.Fatal(err)
+			}
+			return snapshots, rows
 		}
-		want := 0
-		for i := range series.Snapshots {
-			want += len(series.Snapshots[i].Processes) + len(series.Snapshots[i].Exited)
-		}
+		storetest.Write(t, s, "duplicates-4", series.Snapshots...)
+		_, want := count("duplicates-4")
+		snapshots, rows := count("duplicates-3")
 		if snapshots != 6 || rows != want {
 			t.Fatalf("%d snapshots, %d samples; want 6, %d", snapshots, rows, want)
 		}

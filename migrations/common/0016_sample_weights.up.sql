@@ -1,0 +1,121 @@
+-- The time that each sample accounts for, so that averages can be weighted by it.
+--
+-- A process without a row in a snapshot kept its values. weight_ms is the time from the process's row before this one
+-- to ts: the intervals of the snapshots that left the process out, and that of this one. memory_mean is its mean memory
+-- in that time. So the sum of coalesce(memory_mean, memory_usage) * weight_ms over the rows of a process is exact.
+-- At the end of an hour and before a gap, the last snapshot gets a row of every process.
+
+ALTER TABLE process_samples ADD COLUMN weight_ms integer, ADD COLUMN memory_mean bigint;
+COMMENT ON COLUMN process_samples.weight_ms IS
+    'milliseconds since the process''s previous row, as far as they were measured; null in rows of earlier versions';
+COMMENT ON COLUMN process_samples.memory_mean IS 'mean of memory_usage in weight_ms; null if it is memory_usage';
+COMMENT ON COLUMN snapshots.interval_ms IS
+    'interval that cpu_ms and the byte counts cover, in milliseconds; 0 if it is unknown';
+
+ALTER TABLE machines ADD COLUMN closed_snapshot timestamptz;
+COMMENT ON COLUMN machines.closed_snapshot IS
+    'snapshot that got a row of every process after it was stored, because no further one came in its hour';
+
+-- Processes that had another identity before: those with several rows are found without looking at all.
+ALTER TABLE processes ADD COLUMN is_later_identity boolean NOT NULL DEFAULT false;
+UPDATE processes p SET is_later_identity = true
+WHERE EXISTS (SELECT FROM processes q WHERE q.machine = p.machine AND q.pid = p.pid AND q.id < p.id
+    AND q.started_at IS NOT DISTINCT FROM p.started_at);
+CREATE INDEX processes_of_several_identities ON processes (machine) WHERE is_later_identity;
+COMMENT ON COLUMN processes.is_later_identity IS
+    'whether the process had another identity before, such as its command line before it called exec';
+
+DROP FUNCTION history.process_top, process_top;
+DROP VIEW history.machine_history, history.process_history, machine_history, process_history;
+DROP VIEW history.machines, history.processes, history.snapshots, history.process_samples;
+CREATE VIEW history.machines AS SELECT * FROM machines;
+CREATE VIEW history.processes AS SELECT * FROM processes;
+CREATE VIEW history.snapshots AS SELECT * FROM snapshots;
+CREATE VIEW history.process_samples AS SELECT * FROM process_samples;
+
+-- A sum of bigint is numeric. This converts it without an error: amounts that no machine can reach must not keep the
+-- rollups of others from being computed.
+CREATE FUNCTION to_bigint(total numeric) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN total > 9223372036854775807 THEN 9223372036854775807 ELSE total::bigint END
+$$;
+COMMENT ON FUNCTION to_bigint IS 'a sum as bigint, or the largest bigint if it is larger';
+
+-- What each process of a machine used in (a, b], computed from its samples. only_processes limits the result to these
+-- processes, unless it is null. With include_start, the window begins with the state at a: the result has processes
+-- that ended before the first snapshot, and maxima include the levels at a. An hour does not need it, because its first
+-- snapshot has a row of every process.
+--
+-- The weight of the first row after a reaches back to the row before, and no row covers the time after the last one.
+-- So the levels at both ends are read from their runs, and the time before a is subtracted and the time after the last
+-- row is added.
+CREATE FUNCTION process_window(
+    m integer, a timestamptz, b timestamptz, only_processes bigint[], include_start boolean
+) RETURNS TABLE (
+    process bigint, cpu_ms bigint, cpu_ms_max bigint, elapsed_ms bigint, memory_avg double precision, memory_ms bigint,
+    memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
+    first_ts timestamptz, last_ts timestamptz
+) LANGUAGE sql STABLE AS $$
+    WITH bounds AS MATERIALIZED (
+        SELECT f.ts AS first_ts, f.full_ts AS first_full, f.interval_ms, l.ts AS last_ts, l.full_ts AS last_full
+        FROM (SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s WHERE s.machine = m AND s.ts > a AND s.ts <= b
+                ORDER BY s.ts LIMIT 1) f,
+            (SELECT s.ts, s.full_ts FROM snapshots s WHERE s.machine = m AND s.ts > a AND s.ts <= b
+                ORDER BY s.ts DESC LIMIT 1) l),
+    ends AS MATERIALIZED (
+        -- The snapshot before the first one, unless there is a gap between them.
+        SELECT -1 AS sign, s.full_ts AS run, s.ts AS until, d.first_ts AS seen
+        FROM bounds d CROSS JOIN LATERAL (
+            SELECT i.ts, i.full_ts FROM snapshots i
+            WHERE i.machine = m AND i.ts <= a AND i.ts >= least(d.first_full,
+                d.first_ts - d.interval_ms * interval '1.5 ms')
+            ORDER BY i.ts DESC LIMIT 1) s
+        WHERE include_start
+        UNION ALL
+        SELECT 1, last_full, last_ts, last_ts FROM bounds),
+    held AS MATERIALIZED (
+        SELECT e.sign, s.ts,
+            (sum(s.interval_ms) OVER (PARTITION BY e.sign ORDER BY s.ts DESC) - s.interval_ms)::bigint AS ms
+        FROM ends e CROSS JOIN LATERAL (
+            SELECT i.ts, i.interval_ms FROM snapshots i WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until) s),
+    levels AS (
+        SELECT x.process, e.sign * h.ms AS weight_ms, x.memory_usage, x.threads, e.seen,
+            -- A process without a row used nothing, if its usage is known at all.
+            CASE WHEN x.cpu_ms IS NOT NULL THEN 0 END AS cpu_ms,
+            CASE WHEN x.read_bytes IS NOT NULL THEN 0 END AS read_bytes,
+            CASE WHEN x.write_bytes IS NOT NULL THEN 0 END AS write_bytes
+        FROM ends e
+            CROSS JOIN LATERAL (
+                SELECT DISTINCT ON (p.pid, p.started_at) s.process, s.ts, s.cpu_ms, s.memory_usage,
+                    s.threads, s.read_bytes, s.write_bytes, s.state
+                FROM process_samples s
+                    CROSS JOIN LATERAL (SELECT i.pid, i.started_at FROM processes i WHERE i.id = s.process OFFSET 0) p
+                WHERE s.machine = m AND s.ts >= e.run AND s.ts <= e.until
+                ORDER BY p.pid, p.started_at, s.ts DESC, (s.state = 'exited') NULLS FIRST) x
+            JOIN held h ON h.sign = e.sign AND h.ts = x.ts
+        WHERE x.state IS NULL OR x.state NOT IN ('exited', 'X')),
+    parts AS (
+        SELECT s.process, s.cpu_ms, s.weight_ms::bigint, s.weight_ms IS NOT NULL AS is_weighted,
+            coalesce(s.memory_mean, s.memory_usage) AS memory, s.memory_usage, s.in_full, s.threads,
+            s.read_bytes, s.write_bytes, s.ts AS first_ts, s.ts AS last_ts
+        FROM process_samples s
+        WHERE s.machine = m AND s.ts > a AND s.ts <= b AND (s.state IS DISTINCT FROM 'exited' OR s.weight_ms > 0)
+        UNION ALL
+        SELECT l.process, l.cpu_ms, l.weight_ms, true, l.memory_usage, l.memory_usage, false, l.threads,
+            l.read_bytes, l.write_bytes, l.seen, l.seen
+        FROM levels l)
+    SELECT p.process, to_bigint(sum(p.cpu_ms)), max(p.cpu_ms),
+        CASE WHEN bool_and(p.is_weighted) THEN greatest(sum(p.weight_ms), 0)::bigint END,
+        coalesce(
+            CASE WHEN bool_and(p.is_weighted) THEN sum(p.memory::double precision * p.weight_ms)
+                / nullif(sum(p.weight_ms) FILTER (WHERE p.memory IS NOT NULL), 0)::double precision END,
+            avg(p.memory_usage) FILTER (WHERE p.in_full)::double precision, avg(p.memory_usage)::double precision),
+        nullif(CASE WHEN bool_and(p.is_weighted) THEN sum(p.weight_ms) FILTER (WHERE p.memory IS NOT NULL) END,
+            sum(p.weight_ms))::bigint,
+        max(p.memory_usage), max(p.threads),
+        to_bigint(sum(p.read_bytes)), to_bigint(sum(p.write_bytes)),
+        min(p.first_ts), max(p.last_ts)
+    FROM parts p
+    WHERE only_processes IS NULL OR p.process = ANY(only_processes)
+    GROUP BY p.process
+$$;
+COMMENT ON FUNCTION process_window IS 'usage of each process of a machine in (a, b], from its samples';

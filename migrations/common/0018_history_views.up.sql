@@ -1,0 +1,56 @@
+-- The views and functions for readers, over the new rollups.
+
+CREATE VIEW process_history AS
+SELECT r.bucket, m.machine_id, m.hostname, p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name,
+    r.cpu_ms, r.cpu_ms_max, r.elapsed_ms, r.memory_avg, r.memory_ms, r.memory_max, r.threads_max, r.read_bytes,
+    r.write_bytes, r.first_ts, r.last_ts, r.machine, r.process, r.bucket_key
+FROM process_1h r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine;
+COMMENT ON VIEW process_history IS 'usage of every process in each hour (bucket, bucket + 1 h]';
+
+CREATE VIEW machine_history AS
+SELECT r.*, m.machine_id, m.hostname FROM machine_1m r JOIN machines m ON m.id = r.machine;
+COMMENT ON VIEW machine_history IS 'system metrics of every machine in each minute (bucket, bucket + 1 min]';
+
+CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz) RETURNS TABLE (
+    pid integer, started_at timestamptz, name text, command_line text, user_name text,
+    cpu_ms bigint, memory_avg double precision, memory_max bigint, threads_max integer, read_bytes bigint,
+    write_bytes bigint
+) LANGUAGE sql STABLE AS $$
+    SELECT i.pid, i.started_at, i.name, i.command_line, i.user_name, t.cpu_ms, t.memory_avg, t.memory_max,
+        t.threads_max, t.read_bytes, t.write_bytes
+    FROM (
+        SELECT (max(ARRAY[(extract(epoch FROM h.last_ts) * 1000)::bigint, h.process]))[2] AS latest,
+            to_bigint(sum(h.cpu_ms)) AS cpu_ms,
+            coalesce(sum(h.memory_avg * coalesce(h.memory_ms, h.elapsed_ms))
+                / nullif(sum(coalesce(h.memory_ms, h.elapsed_ms)) FILTER (WHERE h.memory_avg IS NOT NULL), 0)
+                    ::double precision, avg(h.memory_avg)) AS memory_avg,
+            max(h.memory_max) AS memory_max, max(h.threads_max) AS threads_max,
+            to_bigint(sum(h.read_bytes)) AS read_bytes,
+            to_bigint(sum(h.write_bytes)) AS write_bytes
+        FROM process_history h
+        WHERE h.machine = (SELECT machine_key(wanted))
+            AND h.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND h.bucket_key < to_ts
+        GROUP BY h.pid, h.started_at) t
+    JOIN processes i ON i.id = t.latest
+    ORDER BY t.cpu_ms DESC NULLS LAST, t.memory_max DESC NULLS LAST, t.latest
+$$;
+COMMENT ON FUNCTION process_top IS
+    'usage of each process of a machine in a window of whole hours, highest CPU usage first';
+
+CREATE VIEW history.process_history AS
+SELECT r.bucket, m.machine_id, m.hostname, p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name,
+    r.cpu_ms, r.cpu_ms_max, r.elapsed_ms, r.memory_avg, r.memory_ms, r.memory_max, r.threads_max, r.read_bytes,
+    r.write_bytes, r.first_ts, r.last_ts, r.machine, r.process, r.bucket_key
+FROM history.process_1h r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine;
+CREATE VIEW history.machine_history AS
+SELECT r.*, m.machine_id, m.hostname FROM history.machine_1m r JOIN machines m ON m.id = r.machine;
+
+CREATE FUNCTION history.process_top(wanted text, from_ts timestamptz, to_ts timestamptz) RETURNS TABLE (
+    pid integer, started_at timestamptz, name text, command_line text, user_name text,
+    cpu_ms bigint, memory_avg double precision, memory_max bigint, threads_max integer, read_bytes bigint,
+    write_bytes bigint
+) LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT * FROM process_top(wanted, from_ts, to_ts) $$;
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION history.process_top SET search_path = %I, pg_temp', current_schema());
+END $$;
