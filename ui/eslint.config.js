@@ -23,7 +23,7 @@ const base = [
   "textMatch.ts",
 ];
 const layers = {
-  "format.ts": ["format.ts"],
+  "format.ts": ["format.ts", "time"],
   "export.ts": ["export.ts"],
   "parseLists.ts": ["parseLists.ts"],
   "searchParams.ts": ["searchParams.ts"],

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { bytes, duration, percent, share } from "./format";
+import { expect, test, vi } from "vitest";
+import { bytes, dateTime, duration, percent, share, timeOfDay } from "./format";
 
 test.each([
   [0, "0 B"],
@@ -25,4 +25,14 @@ test("percent and share", () => {
   expect(share(1, 4)).toBe(25);
   expect(share(1, 0)).toBeNull();
   expect(share(null, 4)).toBeNull();
+});
+
+test("labels have the time zone only if the time is ambiguous", () => {
+  vi.stubEnv("TZ", "Europe/Berlin"); // 2:00 to 3:00 occurs twice on 2025-10-26
+  const [first, second] = ["2025-10-26T00:30:00Z", "2025-10-26T01:30:00Z"];
+  expect([dateTime(first), dateTime(second)].map((label) => label.slice(-5))).toEqual(["GMT+2", "GMT+1"]);
+  expect([timeOfDay(first), timeOfDay(second)].map((label) => label.slice(-5))).toEqual(["GMT+2", "GMT+1"]);
+  expect(dateTime("2025-10-26T02:30:00Z")).not.toContain("GMT");
+  expect(timeOfDay("2025-10-25T23:30:00Z")).not.toContain("GMT");
+  vi.unstubAllEnvs();
 });

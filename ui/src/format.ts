@@ -1,4 +1,5 @@
 // Formats numbers and times for display. A null or undefined value becomes “–”.
+import { zoneSuffix } from "./time/zone";
 
 const binary = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
@@ -64,9 +65,16 @@ export function signedBytes(n: number): string {
   return `${n < 0 ? "−" : "+"}${bytes(Math.abs(n))}`;
 }
 
-/** Formats a date and time in the time zone of the user, to the second. */
-export function dateTime(at: string | number): string {
-  return new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+/** Formats a date and time in the time zone of the user. An ambiguous time has the name of the zone. */
+export function dateTime(at: string | number, timeStyle: "short" | "medium" = "medium"): string {
+  const date = new Date(at);
+  return date.toLocaleString([], { dateStyle: "medium", timeStyle }) + zoneSuffix(date.getTime());
+}
+
+/** Formats the time of a date, like dateTime. */
+export function timeOfDay(at: string | number): string {
+  const date = new Date(at);
+  return date.toLocaleTimeString() + zoneSuffix(date.getTime());
 }
 
 /** Formats a date and time in UTC. */

@@ -4,6 +4,8 @@ import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { useColorScheme } from "../hooks/useColorScheme";
+import { timeOfDay } from "../format";
+import { clocksChange, zoneSuffix } from "../time/zone";
 import { ChartExportMenu } from "./ChartExportMenu";
 import type { ChartData } from "./series";
 
@@ -152,7 +154,7 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
       {
         ...axis,
         size: 24,
-        space: 70,
+        space: (_, __, min, max) => (clocksChange(min * 1000, max * 1000) ? 120 : 70), // labels may have a zone
         values: (_, ticks, __, ___, step) => ticks.map((tick, i) => timeLabel(tick, ticks[i - 1], step)),
       },
       {
@@ -222,7 +224,7 @@ function updateReadout(u: uPlot, latest: Latest, readout: HTMLElement | null) {
       ? `${line.label} ${latest.current.format(value)}`
       : latest.current.format(value);
   });
-  readout.textContent = `${new Date(at * 1000).toLocaleTimeString()} ${values.join("  ")}`;
+  readout.textContent = `${timeOfDay(at * 1000)} ${values.join("  ")}`;
 }
 
 const hours = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
@@ -234,7 +236,7 @@ function timeLabel(at: number, before: number | undefined, step: number): string
   const date = new Date(at * 1000);
   const midnight = date.getHours() + date.getMinutes() + date.getSeconds() === 0;
   if (step >= 86_400 || (midnight && before !== undefined)) return dates.format(date);
-  return (step < 60 ? seconds : hours).format(date);
+  return (step < 60 ? seconds : hours).format(date) + zoneSuffix(at * 1000);
 }
 
 /** Returns the possible steps of the vertical axis. */

@@ -1,6 +1,7 @@
 import { type SyntheticEvent, useState } from "react";
-import { dateTime, utc } from "../format";
-import { type RangeSearch, type SpanName, iso, spanLabels, spanNames, toLocalInput } from "../time/range";
+import { dateTime } from "../format";
+import { type RangeSearch, type SpanName, iso, spanLabels, spanNames } from "../time/range";
+import { LocalTimeInput } from "./LocalTimeInput";
 import { Panel } from "./Panel";
 
 interface TimeRangePickerProps {
@@ -33,41 +34,25 @@ export function TimeRangePicker({ range, onChange }: TimeRangePickerProps) {
 }
 
 function CustomRangeForm({ range, onChange }: TimeRangePickerProps) {
-  const [from, setFrom] = useState(() => toLocalInput(range.from ? Date.parse(range.from) : Date.now() - 3_600_000));
-  const [to, setTo] = useState(() => toLocalInput(range.to ? Date.parse(range.to) : Date.now()));
-  const [begin, end] = [Date.parse(from), Date.parse(to)];
-  const valid = begin < end;
+  const [from, setFrom] = useState(() => (range.from ? Date.parse(range.from) : Date.now() - 3_600_000));
+  const [to, setTo] = useState(() => (range.to ? Date.parse(range.to) : Date.now()));
+  const valid = from < to;
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (valid) onChange({ from: iso(begin), to: iso(end) });
+    if (valid) onChange({ from: iso(from), to: iso(to) });
   };
   return (
     <form onSubmit={submit}>
-      <DateTimeField label="From" value={from} onChange={setFrom} />
-      <DateTimeField label="To" value={to} onChange={setTo} />
+      <div className="field">
+        <LocalTimeInput label="From" value={from} onChange={setFrom} />
+      </div>
+      <div className="field">
+        <LocalTimeInput label="To" value={to} onChange={setTo} />
+      </div>
       {!valid && <p className="wrong">The start must be before the end.</p>}
       <button type="submit" disabled={!valid}>
         Apply
       </button>
     </form>
-  );
-}
-
-function DateTimeField(props: { label: string; value: string; onChange: (value: string) => void }) {
-  const time = Date.parse(props.value);
-  return (
-    <div className="field">
-      <label>
-        {props.label}
-        <input
-          type="datetime-local"
-          step="1"
-          required
-          value={props.value}
-          onChange={(e) => props.onChange(e.target.value)}
-          title={Number.isNaN(time) ? undefined : utc(time)}
-        />
-      </label>
-    </div>
   );
 }

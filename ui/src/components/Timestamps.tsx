@@ -1,12 +1,12 @@
 import { useEffect, useState } from "react";
-import { duration, dateTime, utc } from "../format";
+import { dateTime, duration, timeOfDay, utc } from "../format";
 
 // Instants in the time zone of the user, with UTC on hover.
 
 export function TimeOfDay({ at }: { at: string }) {
   return (
     <time dateTime={at} title={utc(at)}>
-      {new Date(at).toLocaleTimeString()}
+      {timeOfDay(at)}
     </time>
   );
 }
@@ -23,7 +23,7 @@ export function DateTime({ at }: { at: string }) {
 export function ExpiryTime({ at }: { at: string }) {
   return (
     <time dateTime={at} title={utc(at)}>
-      {new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}
+      {dateTime(at, "short")}
     </time>
   );
 }

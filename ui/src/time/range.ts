@@ -34,9 +34,6 @@ export function parseInstant(value: unknown): string | undefined {
 /** Formats milliseconds since 1970 as RFC 3339. */
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** Formats an instant as the value of a datetime-local input, to the second. */
-export const toLocalInput = (ms: number): string => iso(ms - new Date(ms).getTimezoneOffset() * 60_000).slice(0, 19);
-
 /** Parses the range in a URL. Invalid values are ignored. */
 export function parseRange({ span, from, to }: Record<string, unknown>): RangeSearch {
   const [begin, end] = [parseInstant(from), parseInstant(to)];

@@ -1,8 +1,9 @@
 import { Link } from "@tanstack/react-router";
 import type { SnapshotView } from "../../api/client";
+import { LocalTimeInput } from "../../components/LocalTimeInput";
 import { DateTime } from "../../components/Timestamps";
-import { bytes, number, percent, share, utc } from "../../format";
-import { iso, toLocalInput } from "../../time/range";
+import { bytes, number, percent, share } from "../../format";
+import { iso } from "../../time/range";
 
 interface InstantCardProps {
   title: string;
@@ -21,16 +22,11 @@ export function InstantCard({ title, machineId, at, snapshot, onChange }: Instan
     <section className="card" aria-label={title}>
       <div className="heading">
         <h2>{title}</h2>
-        <input
-          type="datetime-local"
-          step="1"
-          aria-label={`${title}: time`}
-          title={utc(at)}
-          value={toLocalInput(Date.parse(at))}
-          onChange={(e) => {
-            const time = Date.parse(e.target.value);
-            if (!Number.isNaN(time)) onChange(iso(time));
-          }}
+        <LocalTimeInput
+          label={`${title}: time`}
+          hideLabel
+          value={Date.parse(at)}
+          onChange={(ms) => onChange(iso(ms))}
         />
         <button type="button" className="plain" onClick={() => move(-60_000)}>
           −1 min
