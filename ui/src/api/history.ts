@@ -118,7 +118,26 @@ export const findQuery = (criteria: FindCriteria) =>
     queryKey: ["find", criteria],
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
-      const params = { query: { ...criteria, limit: 200 } };
-      return unwrap(await client.GET("/api/v1/processes", { params, signal }));
+      let cursor: string | undefined;
+      for (let pages = 1; ; pages++) {
+        const params = { query: { ...criteria, limit: 200, ...(cursor && { cursor }) } };
+        const page = unwrap(await client.GET("/api/v1/processes", { params, signal }));
+        cursor = page.next_cursor ?? undefined;
+        // A page can be empty although the following ones are not.
+        if (page.results.length > 0 || !cursor || pages === maxEmptyPages) return page;
+      }
+    },
+  });
+
+/** The number of empty pages after which a search gives up. */
+const maxEmptyPages = 50;
+
+/** Returns the times nearest to a search at which a matching process ran. */
+export const nearestQuery = (criteria: FindCriteria) =>
+  queryOptions({
+    queryKey: ["nearest", criteria],
+    queryFn: async ({ signal }) => {
+      const params = { query: criteria };
+      return unwrap(await client.GET("/api/v1/processes/nearest", { params, signal }));
     },
   });

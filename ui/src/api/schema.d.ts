@@ -1863,7 +1863,7 @@ export interface components {
             /** @description Points, oldest first. With raw, missing samples mean that nothing changed */
             points: components["schemas"]["ProcessPointView"][];
             /** @enum {string} */
-            resolution: "raw" | "1h" | "3h" | "1d";
+            resolution: "raw" | "1m" | "1h" | "3h" | "1d";
             /** Format: date-time */
             started_at?: string;
             /** Format: date-time */
@@ -1923,12 +1923,12 @@ export interface components {
             cpu_ms_max: number | null;
             /**
              * Format: double
-             * @description Percent of one core while the process was running
+             * @description Percent of one core over interval_ms
              */
             cpu_usage: number | null;
             /**
              * Format: int64
-             * @description Time that the totals cover, in milliseconds
+             * @description Measured time that the totals cover, in milliseconds: of one process, while it was running
              */
             interval_ms: number;
             /**
@@ -1943,11 +1943,16 @@ export interface components {
             memory_max: number | null;
             /**
              * Format: int64
-             * @description Number of processes in the sum
+             * @description Number of different processes in the sum
              */
             processes: number;
             /** Format: int64 */
             read_bytes: number | null;
+            /**
+             * Format: double
+             * @description With name: how many of them ran at once, on average
+             */
+            running_avg?: number;
             /** @description With raw: state of the process, one letter as in ps, or exited */
             state?: string;
             /** Format: int32 */
@@ -3305,8 +3310,8 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. auto: raw up to two hours */
-                resolution?: "auto" | "raw" | "1h" | "3h" | "1d";
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name on one machine. auto: up to two hours the finer one of these */
+                resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description PID of a process. Either pid or name is required */
                 pid?: number;
                 /** @description With pid: start of the process. Default: the latest process with this PID */
@@ -3785,8 +3790,8 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. auto: raw up to two hours */
-                resolution?: "auto" | "raw" | "1h" | "3h" | "1d";
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name on one machine. auto: up to two hours the finer one of these */
+                resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description Name of processes to add up */
                 name: string;
             };

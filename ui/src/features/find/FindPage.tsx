@@ -5,14 +5,17 @@ import { findQuery } from "../../api/history";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { DateTime } from "../../components/Timestamps";
+import { dateTime } from "../../format";
 import { iso } from "../../time/range";
+import { toOffsetIso } from "../../time/zone";
 import { MatchList } from "./MatchList";
-import { type ParsedSearch, parseSearch } from "./parseSearch";
+import { type ClockChange, type ParsedSearch, parseSearch } from "./parseSearch";
 
 const examples = [
   "postgres",
   "postgres yesterday at 3",
   "nginx 2 h ago",
+  "cron between 15:48 and 15:50",
   "python last 3 days",
   "backup.sh monday at 2:30",
   "java 2026-11-01 23:59",
@@ -33,6 +36,7 @@ function Find({ query }: { query: string }) {
         <h1>Find processes</h1>
         {search.text && <SearchSummary search={search} />}
       </div>
+      {search.text && search.clockChange && <ClockChangeNotice text={search.text} change={search.clockChange} />}
       {search.text ? <Results search={search} /> : <Examples />}
     </main>
   );
@@ -57,10 +61,36 @@ function SearchSummary({ search: { text, time } }: { search: ParsedSearch }) {
   );
 }
 
+/** Explains a time that occurs twice, or not at all, because the clocks of the user's time zone are set. */
+function ClockChangeNotice({ text, change }: { text: string; change: ClockChange }) {
+  switch (change.kind) {
+    case "repeated":
+      return (
+        <Notice title="This time occurs twice, because the clocks go back.">
+          The search is for {dateTime(change.shown)}.{" "}
+          <Link to="/find" search={{ q: `${text} ${toOffsetIso(change.other, change.precision)}` }}>
+            Search for {dateTime(change.other)}
+          </Link>
+        </Notice>
+      );
+    case "covered":
+      return (
+        <Notice title="A time in this range occurs twice, because the clocks go back.">The search covers both.</Notice>
+      );
+    case "skipped":
+      return (
+        <Notice title="This time does not exist, because the clocks go forward.">
+          The search is for {dateTime(change.shown)}.
+        </Notice>
+      );
+  }
+}
+
 function Results({ search: { text, time } }: { search: ParsedSearch }) {
   const at = "at" in time ? iso(time.at) : undefined;
   const when = "at" in time ? { time: iso(time.at) } : { from: iso(time.from), to: iso(time.to) };
-  const { data, error, isFetching } = useQuery(findQuery({ text, ...when }));
+  const criteria = { text, ...when };
+  const { data, error, isFetching } = useQuery(findQuery(criteria));
   return (
     <>
       <ProgressBar busy={isFetching} />
@@ -70,7 +100,7 @@ function Results({ search: { text, time } }: { search: ParsedSearch }) {
         </Notice>
       )}
       {!data && !error && <Notice title="Searching…" />}
-      {data && <MatchList answer={data} at={at} />}
+      {data && <MatchList criteria={criteria} answer={data} at={at} />}
     </>
   );
 }

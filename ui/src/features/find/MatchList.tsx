@@ -2,12 +2,15 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Process, ProcessMatch, Usage } from "../../api/client";
 import { machineName } from "../../api/machineName";
+import type { FindCriteria } from "../../api/history";
 import { Notice } from "../../components/Notice";
 import { DateTime } from "../../components/Timestamps";
 import { bytes, cpuTime, percent } from "../../format";
 import { keyOf } from "../../processes/process";
+import { NearestMatches } from "./NearestMatches";
 
 interface MatchListProps {
+  criteria: FindCriteria;
   answer: { results: ProcessMatch[]; next_cursor: string | null; truncated: boolean };
   /** The instant of the search; undefined for a window. */
   at: string | undefined;
@@ -17,11 +20,15 @@ interface MatchListProps {
 const initialProcesses = 5;
 
 /** Lists the machines on which matching processes ran. */
-export function MatchList({ answer, at }: MatchListProps) {
+export function MatchList({ criteria, answer, at }: MatchListProps) {
   if (answer.results.length === 0) {
     return (
       <Notice title="No matching processes at this time.">
-        {answer.next_cursor && "Not all machines were searched. Use a more specific search."}
+        {answer.next_cursor ? (
+          "Not all machines were searched. Use a more specific search."
+        ) : (
+          <NearestMatches criteria={criteria} />
+        )}
       </Notice>
     );
   }

@@ -25,7 +25,8 @@ export function NamePage() {
   const navigate = useNavigate({ from: "/processes/$name" });
   const window = resolveWindow({ span, from, to }, useNow());
   const history = useQuery(processHistoryQuery({ name }, window));
-  const found = useQuery(findQuery({ name, ...roundWindow(window) }));
+  const criteria = { name, ...roundWindow(window) };
+  const found = useQuery(findQuery(criteria));
   const error = history.error ?? found.error;
   const setRange = (search: RangeSearch) => void navigate({ search, resetScroll: false });
   return (
@@ -62,7 +63,7 @@ export function NamePage() {
         onZoom={(begin, end) => setRange(zoomRange(begin, end))}
       />
       <h2 className="page-title">Machines</h2>
-      {found.data && <MatchList answer={found.data} at={undefined} />}
+      {found.data && <MatchList criteria={criteria} answer={found.data} at={undefined} />}
     </main>
   );
 }

@@ -1,16 +1,34 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parseSearch } from "./parseSearch";
 
 // A Monday, in the time zone of the test run.
 const now = new Date(2026, 10, 23, 14, 30).getTime();
 const local = (day: number, hours: number, minutes = 0, seconds = 0) =>
   new Date(2026, 10, day, hours, minutes, seconds).getTime();
+const second = 1000;
+const minute = 60_000;
 const hour = 3_600_000;
 
 describe("an instant", () => {
   for (const [input, text, at] of [
-    ["postgres yesterday at 3", "postgres", local(22, 3)],
     ["postgres yesterday 03:12:05", "postgres", local(22, 3, 12, 5)],
+    ["java now", "java", now],
+    ["java 2026-11-23T03:12:00Z", "java", Date.parse("2026-11-23T03:12:00Z")],
+    ["java 2026-11-23t03:12:00.5-05:00", "java", Date.parse("2026-11-23T08:12:00.500Z")],
+    ["java 2026-11-23T03:12:05", "java", local(23, 3, 12, 5)],
+    ["java 3:12:05 pm on friday", "java", local(20, 15, 12, 5)],
+  ] as [string, string, number][]) {
+    test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { at } }));
+  }
+});
+
+describe("a minute", () => {
+  for (const [input, text, from] of [
+    ["crunch 13:49", "crunch", local(23, 13, 49)],
+    ["crunch 15:49", "crunch", local(22, 15, 49)],
+    ["crunch 15:49 yesterday", "crunch", local(22, 15, 49)],
+    ["crunch at 15:49 on friday", "crunch", local(20, 15, 49)],
+    ["postgres yesterday at 3", "postgres", local(22, 3)],
     ["nginx -g daemon at 3pm", "nginx -g daemon", local(22, 15)],
     ["nginx at 3", "nginx", local(23, 3)],
     ["nginx 12 am", "nginx", local(23, 0)],
@@ -19,14 +37,63 @@ describe("an instant", () => {
     ["java friday at 9", "java", local(20, 9)],
     ["java on monday at 9", "java", local(16, 9)],
     ["java 2026-11-01 23:59", "java", local(1, 23, 59)],
-    ["java 2 h ago", "java", now - 2 * hour],
-    ["java 1.5 hours ago", "java", now - 1.5 * hour],
-    ["java 90min ago", "java", now - 1.5 * hour],
-    ["java now", "java", now],
-    ["java 2026-11-23T03:12:00Z", "java", Date.parse("2026-11-23T03:12:00Z")],
+    ["java 2026-11-23T03:12Z", "java", Date.parse("2026-11-23T03:12:00Z")],
+    ["java 2 h ago", "java", now - 2 * hour - 30 * second],
+    ["java 1.5 hours ago", "java", now - 1.5 * hour - 30 * second],
+    ["java 90min ago", "java", now - 1.5 * hour - 30 * second],
+    ["java 5 min ago", "java", now - 5 * minute - 30 * second],
     ["  Java   AT 3 PM ", "Java", local(22, 15)],
+    ["tar  czf   yesterday  3:00", "tar  czf", local(22, 3)],
   ] as [string, string, number][]) {
-    test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { at } }));
+    test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { from, to: from + minute } }));
+  }
+  test("ends now if it is not over", () => {
+    expect(parseSearch("java 14:30", now + 20 * second)).toEqual({
+      text: "java",
+      time: { from: now, to: now + 20 * second },
+    });
+    expect(parseSearch("java 10 s ago", now)).toEqual({
+      text: "java",
+      time: { from: now - 40 * second, to: now },
+    });
+  });
+});
+
+describe("a range", () => {
+  for (const [input, text, from, to] of [
+    ["crunch between 13:48 and 13:50", "crunch", local(23, 13, 48), local(23, 13, 50)],
+    ["crunch between 15:48 and 15:50", "crunch", local(22, 15, 48), local(22, 15, 50)],
+    ["crunch from 13:48 to 13:50:30", "crunch", local(23, 13, 48), local(23, 13, 50, 30)],
+    ["crunch 13:48-13:50", "crunch", local(23, 13, 48), local(23, 13, 50)],
+    ["crunch 13:48 to 13:50", "crunch", local(23, 13, 48), local(23, 13, 50)],
+    ["crunch 9am – 10am", "crunch", local(23, 9), local(23, 10)],
+    ["crunch between 3 and 5", "crunch", local(23, 3), local(23, 5)],
+    ["crunch between 3 and 4pm", "crunch", local(22, 15), local(22, 16)],
+    ["crunch between 11 and 1pm", "crunch", local(23, 11), local(23, 13)],
+    ["crunch from 14:00 to 15:00", "crunch", local(23, 14), now],
+    ["crunch from 23:00 to 1:00", "crunch", local(22, 23), local(23, 1)],
+    ["crunch from yesterday 23:00 to 1:00", "crunch", local(22, 23), local(23, 1)],
+    ["crunch between 23:00 and 1:00 yesterday", "crunch", local(21, 23), local(22, 1)],
+    ["crunch between 15:48 and 15:50 on friday", "crunch", local(20, 15, 48), local(20, 15, 50)],
+    ["crunch yesterday between 15:48 and 15:50", "crunch", local(22, 15, 48), local(22, 15, 50)],
+    ["crunch on friday from 3 to 4", "crunch", local(20, 3), local(20, 4)],
+    ["crunch from friday 9:00 to monday 10:00", "crunch", local(20, 9), local(23, 10)],
+    ["crunch from 2026-11-20 9:00 to 2026-11-16 10:00", "crunch", local(16, 10), local(20, 9)],
+    ["crunch from thursday 9:00 to friday 10:00", "crunch", local(19, 9), local(20, 10)],
+    ["crunch from 2026-11-01 to 2026-11-03", "crunch", local(1, 0), local(4, 0)],
+    ["crunch from 2026-11-01 23:00 until 2026-11-03", "crunch", local(1, 23), local(4, 0)],
+    ["crunch from 3 h ago to 2 h ago", "crunch", now - 3 * hour, now - 2 * hour],
+    ["crunch from 13:00 to now", "crunch", local(23, 13), now],
+    [
+      "crunch from 2026-11-23T03:00:00Z to 2026-11-23T04:00:00Z",
+      "crunch",
+      Date.UTC(2026, 10, 23, 3),
+      Date.UTC(2026, 10, 23, 4),
+    ],
+    ["mv from a to b between 3:00 and 4:00", "mv from a to b", local(23, 3), local(23, 4)],
+    ["between 13:50 and 13:50", "", local(23, 13, 50), local(23, 13, 51)],
+  ] as [string, string, number, number][]) {
+    test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { from, to } }));
   }
 });
 
@@ -44,8 +111,44 @@ describe("a window", () => {
     ["run at 25", "run at 25", now - 24 * hour, now],
     ["cat unknown", "cat unknown", now - 24 * hour, now],
     ["snow", "snow", now - 24 * hour, now],
+    ["mv from a to b", "mv from a to b", now - 24 * hour, now],
+    ["nginx 1-2", "nginx 1-2", now - 24 * hour, now],
+    ["cp from 25:00 to 26:00", "cp from 25:00 to 26:00", now - 24 * hour, now],
+    ["ticker 5 min", "ticker 5 min", now - 24 * hour, now],
     ["", "", now - 24 * hour, now],
   ] as [string, string, number, number][]) {
     test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { from, to } }));
   }
+});
+
+describe("when clocks are set", () => {
+  // In Berlin, 2:00 to 3:00 occurs twice on 2025-10-26, and is skipped on 2025-03-30.
+  beforeEach(() => vi.stubEnv("TZ", "Europe/Berlin"));
+  afterEach(() => vi.unstubAllEnvs());
+  const first = Date.parse("2025-10-26T00:30:00Z");
+  const other = Date.parse("2025-10-26T01:30:00Z");
+  const skipped = Date.parse("2025-03-30T01:30:00Z");
+
+  for (const [input, time, clockChange] of [
+    [
+      "a 2025-10-26 2:30",
+      { from: first, to: first + minute },
+      { kind: "repeated", shown: first, other, precision: "minute" },
+    ],
+    ["a 2025-10-26T02:30:00", { at: first }, { kind: "repeated", shown: first, other, precision: "second" }],
+    ["a 2025-10-26T02:30+01:00", { from: other, to: other + minute }, undefined],
+    ["a 2025-10-26 3:30", { from: other + hour, to: other + hour + minute }, undefined],
+    ["a 2025-10-26", { from: first - 2.5 * hour, to: first + 22.5 * hour }, undefined],
+    ["a from 2025-10-26 1:00 to 2:30", { from: first - 1.5 * hour, to: other }, { kind: "covered", shown: first }],
+    ["a 2025-10-26 between 2:30 and 4:00", { from: first, to: other + 1.5 * hour }, { kind: "covered", shown: first }],
+    ["a 2025-03-30 2:30", { from: skipped, to: skipped + minute }, { kind: "skipped", shown: skipped }],
+  ] as const) {
+    test(input, () =>
+      expect(parseSearch(input, now)).toEqual({ text: "a", time, ...(clockChange && { clockChange }) }),
+    );
+  }
+  test("the second occurrence is not offered before it", () => {
+    expect(parseSearch("a 2:30", other - minute)).toEqual({ text: "a", time: { from: first, to: first + minute } });
+    expect(parseSearch("a 2:30", other).clockChange?.kind).toBe("repeated");
+  });
 });

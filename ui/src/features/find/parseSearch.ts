@@ -1,12 +1,26 @@
 // Parses the search box: a text, then a time in the time zone of the user.
-// Examples: "postgres yesterday at 3", "nginx 2 h ago", "java last week".
+// Examples: "postgres yesterday at 3", "nginx 2 h ago", "java from 15:48 to 15:50", "java last week".
+import { instantsOf } from "../../time/zone";
 
 /** An instant or a window, in milliseconds since 1970. */
-type SearchTime = { at: number } | { from: number; to: number };
+export type SearchTime = { at: number } | { from: number; to: number };
+
+/**
+ * Why the time is not exactly what was typed: at that time, the clocks of the user's time zone are set.
+ *
+ * repeated: the time occurs twice. `shown` is the one that is searched, and `other` the other one.
+ * covered: a start or an end of a range occurs twice. The range includes both.
+ * skipped: the time does not exist. `shown` is the time that is searched instead.
+ */
+export type ClockChange =
+  | { kind: "repeated"; shown: number; other: number; precision: "minute" | "second" }
+  | { kind: "covered"; shown: number }
+  | { kind: "skipped"; shown: number };
 
 export interface ParsedSearch {
   text: string;
   time: SearchTime;
+  clockChange?: ClockChange;
 }
 
 const second = 1000;
@@ -29,89 +43,263 @@ const units = new Map([
   ["w", week],
   ["week", week],
 ]);
-const unitMs = (name: string) => units.get(name) ?? 0;
 const weekdays = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+
+/** A time of day. Without seconds, it is a minute. */
+interface Clock {
+  hours: number;
+  minutes: number;
+  seconds: number | undefined;
+  half: "am" | "pm" | undefined;
+}
+
+/** A time in a phrase: an instant, a minute around an instant, or a day, a time of day or both. */
+type Point =
+  | { kind: "instant"; at: number }
+  | { kind: "about"; at: number }
+  | { kind: "clock"; date: Date | undefined; clock: Clock; weekday?: boolean }
+  | { kind: "day"; date: Date; weekday?: boolean };
 
 // Parts of the patterns below. Longer units come first, so that "min" is not read as "m".
 const unitPattern = `(${[...units.keys()].sort((a, b) => b.length - a.length).join("|")})s?`;
-const dayPattern = `(?:on\\s+)?(today|yesterday|${weekdays.join("|")}|\\d{4}-\\d{2}-\\d{2})`;
-const clockPattern = "(?:at\\s+)?(\\d{1,2})(?::(\\d{2})(?::(\\d{2}))?)?\\s*(am|pm)?";
-
-type Parser = (groups: string[], now: number) => SearchTime | undefined;
-
-/** Patterns for the end of the text, in order of precedence. A parser returns undefined for an invalid time. */
-const formats: [pattern: string, parse: Parser][] = [
-  ["(\\d{4}-\\d{2}-\\d{2}t\\S+)", ([iso = ""]) => instant(Date.parse(iso.toUpperCase()))],
-  [
-    `${dayPattern}(?:\\s+|,\\s*)${clockPattern}`,
-    ([name = "", ...clock], now) => instant(timeOn(dayOf(name, now), clock)),
-  ],
-  [dayPattern, ([name = ""], now) => wholeDay(dayOf(name, now), now)],
-  [`(\\d+(?:\\.\\d+)?)\\s*${unitPattern}\\s+ago`, ([n, unit = ""], now) => instant(now - Number(n) * unitMs(unit))],
-  [
-    `(?:in\\s+the\\s+|the\\s+)?last\\s+(?:(\\d+(?:\\.\\d+)?)\\s*)?${unitPattern}`,
-    ([n = "1", unit = ""], now) => ({ from: now - Number(n) * unitMs(unit), to: now }),
-  ],
-  ["now", (_, now) => instant(now)],
-  ["(?:at\\s+)(\\d{1,2})()()\\s*(am|pm)?", (clock, now) => instant(latest(clock, now))],
-  ["(?:at\\s+)?(\\d{1,2}):(\\d{2})(?::(\\d{2}))?\\s*(am|pm)?", (clock, now) => instant(latest(clock, now))],
-  ["(\\d{1,2})()()\\s*(am|pm)", (clock, now) => instant(latest(clock, now))],
+const dayPattern = `(?:on )?(today|yesterday|${weekdays.join("|")}|\\d{4}-\\d{2}-\\d{2})`;
+const anyClock = "(?:at )?(\\d{1,2})(?::(\\d{2})(?::(\\d{2}))?)?(?: ?(am|pm))?";
+/** A time of day that is not just a number. */
+const strictClocks = [
+  "at (\\d{1,2})()()(?: ?(am|pm))?",
+  "(?:at )?(\\d{1,2}):(\\d{2})(?::(\\d{2}))?(?: ?(am|pm))?",
+  "(\\d{1,2})()() ?(am|pm)",
 ];
+const isoPattern = "(\\d{4}-\\d{2}-\\d{2})t(\\d{2}):(\\d{2})(?::(\\d{2})(\\.\\d+)?)?(z|[+-]\\d{2}:?\\d{2})?";
 
-const parsers = formats.map(([pattern, parse]): [RegExp, Parser] => [new RegExp(`(?:^|\\s)${pattern}$`, "i"), parse]);
+type Groups = readonly (string | undefined)[];
+type Parser = (groups: Groups, now: number) => Point | undefined;
+
+const points: [RegExp, Parser][] = [
+  [isoPattern, parseIso] as const,
+  [dayPattern, ([name]: Groups, now: number) => wholeDay(name, now)] as const,
+  [`${dayPattern}[ ,] ?${anyClock}`, ([name, ...clock]: Groups, now: number) => onDay(name, clock, now)] as const,
+  ...strictClocks.flatMap(
+    (clock) =>
+      [
+        [
+          `${clock},? ${dayPattern}`,
+          ([h, m, s, half, name]: Groups, now: number) => onDay(name, [h, m, s, half], now),
+        ] as const,
+        [clock, timeOfDay] as const,
+      ] as const,
+  ),
+  [
+    `(\\d+(?:\\.\\d+)?) ?${unitPattern} ago`,
+    ([n, unit]: Groups, now: number): Point => ({ kind: "about", at: now - Number(n) * unitMs(unit) }),
+  ] as const,
+  ["now", (_: Groups, now: number): Point => ({ kind: "instant", at: now })] as const,
+].map(([pattern, parse]) => [new RegExp(`^${pattern}$`), parse]);
+
+const bareClock = new RegExp(`^${anyClock}$`);
+const lastSpan = new RegExp(`^(?:in the |the )?last (?:(\\d+(?:\\.\\d+)?) ?)?${unitPattern}$`);
+const rangeStart = new RegExp(`^(?:${dayPattern},? )?(?:between|from) `);
+const rangeSeparator = / (?:and|to|until|till) | ?[-–] ?/g;
 
 /** Parses a search. Without a time, it covers the last 24 hours. */
 export function parseSearch(input: string, now: number): ParsedSearch {
   const text = input.trim();
-  for (const [pattern, parse] of parsers) {
-    const match = pattern.exec(text);
-    if (!match) continue;
-    // Optional groups are undefined, whatever the type says. Parsers replace them by a default.
-    const groups = match.slice(1).map((group: string | undefined) => group?.toLowerCase()) as string[];
-    const time = parse(groups, now);
-    if (time) return { text: text.slice(0, match.index).trim(), time };
+  // The time is as long as possible, so try to begin with each word from the left.
+  for (const { index } of text.matchAll(/\S+/g)) {
+    const phrase = text.slice(index).toLowerCase().replace(/\s+/g, " ");
+    const found = resolvePoint(parsePoint(phrase, now), now) ?? parseSpan(phrase, now) ?? parseRange(phrase, now);
+    if (found) return { text: text.slice(0, index).trim(), ...found };
   }
   return { text, time: { from: now - day, to: now } };
 }
 
-const instant = (at: number | undefined) => (at === undefined || Number.isNaN(at) ? undefined : { at });
+type Resolved = Pick<ParsedSearch, "time" | "clockChange">;
+
+const unitMs = (name: string | undefined) => units.get(name ?? "") ?? 0;
+
+function parsePoint(phrase: string, now: number): Point | undefined {
+  for (const [pattern, parse] of points) {
+    const groups = pattern.exec(phrase);
+    const point = groups && parse(groups.slice(1), now);
+    if (point) return point;
+  }
+  return undefined;
+}
+
+function parseSpan(phrase: string, now: number): Resolved | undefined {
+  const groups = lastSpan.exec(phrase);
+  return groups ? { time: { from: now - Number(groups[1] ?? 1) * unitMs(groups[2]), to: now } } : undefined;
+}
+
+/** Parses "between A and B", "from A to B", both also after a day, and "A to B" and "A-B". */
+function parseRange(phrase: string, now: number): Resolved | undefined {
+  const start = rangeStart.exec(phrase);
+  const date = start?.[1] === undefined ? undefined : dayOf(start[1], now);
+  if (start?.[1] !== undefined && !date) return undefined;
+  const rest = start ? phrase.slice(start[0].length) : phrase;
+  // After "between" and "from", a number is a time of day.
+  const parse = (part: string) =>
+    parsePoint(part, now) ?? (start ? timeOfDay(bareClock.exec(part)?.slice(1) ?? []) : undefined);
+  for (const separator of rest.matchAll(rangeSeparator)) {
+    const left = parse(rest.slice(0, separator.index));
+    const right = left && parse(rest.slice(separator.index + separator[0].length));
+    if (right) return resolveRange(withDate(left, date), withDate(right, date), now);
+  }
+  return undefined;
+}
+
+const withDate = (point: Point, date: Date | undefined): Point =>
+  point.kind === "clock" && date ? { ...point, date: point.date ?? date } : point;
+
+function timeOfDay(groups: Groups): Point | undefined {
+  const clock = parseClock(groups);
+  return clock && { kind: "clock", date: undefined, clock };
+}
+
+function wholeDay(name: string | undefined, now: number): Point | undefined {
+  const date = dayOf(name, now);
+  return date && { kind: "day", date, weekday: isWeekday(name) };
+}
+
+function onDay(name: string | undefined, groups: Groups, now: number): Point | undefined {
+  const [date, clock] = [dayOf(name, now), parseClock(groups)];
+  return date && clock && { kind: "clock", date, clock, weekday: isWeekday(name) };
+}
+
+const isWeekday = (name: string | undefined) => weekdays.includes(name ?? "");
+
+function parseIso([date, h, m, s, fraction = "", zone]: Groups): Point | undefined {
+  if (!zone) return onDay(date, [h, m, s], 0);
+  const at = Date.parse(`${date ?? ""}T${h ?? ""}:${m ?? ""}:${s ?? "00"}${fraction}${zone.toUpperCase()}`);
+  if (Number.isNaN(at)) return undefined;
+  return s === undefined ? { kind: "about", at: at + minute / 2 } : { kind: "instant", at };
+}
+
+/** Returns the time of day of hours, minutes, seconds, and am or pm; undefined if it is invalid. */
+function parseClock([h, m, s, half]: Groups): Clock | undefined {
+  const [hours, minutes, seconds] = [Number(h), Number(m ?? 0), s ? Number(s) : undefined];
+  if (h === undefined || hours > (half ? 12 : 23) || minutes > 59 || (seconds ?? 0) > 59) return undefined;
+  return { hours, minutes, seconds, half: half === "am" || half === "pm" ? half : undefined };
+}
 
 /** Returns the start of a day; undefined for a date that does not exist. A weekday is the last one before today. */
-function dayOf(name: string, now: number): Date | undefined {
+function dayOf(name: string | undefined, now: number): Date | undefined {
   const date = new Date(now);
   date.setHours(0, 0, 0, 0);
-  const weekday = weekdays.indexOf(name);
+  const weekday = weekdays.indexOf(name ?? "");
   if (weekday >= 0) {
     date.setDate(date.getDate() - (((date.getDay() - weekday + 6) % 7) + 1));
   } else if (name === "yesterday") {
     date.setDate(date.getDate() - 1);
   } else if (name !== "today") {
-    const [year = 0, month = 0, dayOfMonth = 0] = name.split("-").map(Number);
+    const [year = 0, month = 0, dayOfMonth = 0] = (name ?? "").split("-").map(Number);
     date.setFullYear(year, month - 1, dayOfMonth);
+    date.setHours(0, 0, 0, 0);
     if (date.getMonth() !== month - 1 || date.getDate() !== dayOfMonth) return undefined;
   }
   return date;
 }
 
-/** Returns the window of a day up to now; undefined if the day is in the future. */
-function wholeDay(start: Date | undefined, now: number): { from: number; to: number } | undefined {
-  if (!start || start.getTime() >= now) return undefined;
-  const end = new Date(start);
-  end.setDate(end.getDate() + 1);
-  return { from: start.getTime(), to: Math.min(end.getTime(), now) };
+function addDays(date: Date, days: number): Date {
+  const result = new Date(date);
+  result.setDate(result.getDate() + days);
+  result.setHours(0, 0, 0, 0);
+  return result;
 }
 
-/** Returns the time of day given by hours, minutes, seconds, and am or pm; undefined if it is invalid. */
-function timeOn(date: Date | undefined, [h, m, s, half]: (string | undefined)[]): number | undefined {
-  let hours = Number(h);
-  const [minutes, seconds] = [Number(m ?? 0), Number(s ?? 0)];
-  if (!date || hours > (half ? 12 : 23) || minutes > 59 || seconds > 59) return undefined;
-  if (half) hours = (hours % 12) + (half === "pm" ? 12 : 0);
-  return new Date(date).setHours(hours, minutes, seconds, 0);
+/** A time of day on a date. There are two instants if clocks go back, and one that is moved if they go forward. */
+interface Occurrence {
+  first: number;
+  last: number;
+  skipped: boolean;
 }
 
-/** Returns the latest past occurrence of a time of day: today or yesterday. */
-function latest(clock: (string | undefined)[], now: number): number | undefined {
-  const at = timeOn(dayOf("today", now), clock);
-  return at !== undefined && at > now ? timeOn(dayOf("yesterday", now), clock) : at;
+function occurrence(date: Date, { hours, minutes, seconds = 0, half }: Clock): Occurrence {
+  const h = half ? (hours % 12) + (half === "pm" ? 12 : 0) : hours;
+  const moved = new Date(date).setHours(h, minutes, seconds, 0);
+  const instants = instantsOf(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate(), h, minutes, seconds));
+  return { first: instants[0] ?? moved, last: instants.at(-1) ?? moved, skipped: instants.length === 0 };
+}
+
+const today = (now: number) => new Date(new Date(now).setHours(0, 0, 0, 0));
+
+/** Returns the day of the latest past occurrence of a time of day: today or yesterday. */
+const latestDay = (clock: Clock, now: number): Date =>
+  occurrence(today(now), clock).first > now ? addDays(today(now), -1) : today(now);
+
+/** Ends a window that contains the present now. */
+const untilNow = (from: number, to: number, now: number): SearchTime => ({
+  from,
+  to: from < now ? Math.min(to, now) : to,
+});
+
+/** Returns the instant or the window of a time that stands alone; undefined for a day in the future. */
+function resolvePoint(point: Point | undefined, now: number): Resolved | undefined {
+  if (!point) return undefined;
+  switch (point.kind) {
+    case "instant":
+      return { time: { at: point.at } };
+    case "about":
+      return { time: untilNow(point.at - minute / 2, point.at + minute / 2, now) };
+    case "day":
+      if (point.date.getTime() >= now) return undefined;
+      return { time: untilNow(point.date.getTime(), addDays(point.date, 1).getTime(), now) };
+  }
+  const { first, last, skipped } = occurrence(point.date ?? latestDay(point.clock, now), point.clock);
+  const precise = point.clock.seconds !== undefined;
+  const time: SearchTime = precise ? { at: first } : untilNow(first, first + minute, now);
+  if (skipped) return { time, clockChange: { kind: "skipped", shown: first } };
+  if (first === last || last > now) return { time };
+  const precision = precise ? "second" : "minute";
+  return { time, clockChange: { kind: "repeated", shown: first, other: last, precision } };
+}
+
+/** Returns the window between two times. A time without a day is on the day of the other one, or the latest such time. */
+function resolveRange(left: Point, right: Point, now: number): Resolved {
+  let [start, end] = [left, right];
+  if (start.kind === "clock" && end.kind === "clock") start = { ...start, clock: inheritHalf(start.clock, end.clock) };
+  if (start.kind === "clock" && !start.date) {
+    start = { ...start, date: end.kind === "day" ? end.date : latestDay(start.clock, now) };
+    if (end.kind === "clock" && end.date) {
+      const later = occurrence(end.date, start.clock).first > occurrence(end.date, end.clock).last;
+      start = { ...start, date: later ? addDays(end.date, -1) : end.date };
+    }
+  }
+  if (end.kind === "clock" && !end.date) {
+    const from = startOf(start);
+    const date = today(from);
+    end = { ...end, date: occurrence(date, end.clock).last < from ? addDays(date, 1) : date };
+  }
+  // In "from friday to monday", Monday is the one after Friday.
+  if ((end.kind === "day" || end.kind === "clock") && end.weekday && end.date && startOf(end) < startOf(start))
+    end = { ...end, date: addDays(end.date, 7) };
+  let [from, to] = [startOf(start), endOf(end)];
+  if (from > to) [from, to] = [startOf(end), endOf(start)];
+  if (from === to) to += minute;
+  const time = untilNow(from, to, now);
+  for (const point of [start, end]) {
+    if (point.kind !== "clock" || !point.date) continue;
+    const { first, last, skipped } = occurrence(point.date, point.clock);
+    if (skipped) return { time, clockChange: { kind: "skipped", shown: first } };
+    if (first !== last) return { time, clockChange: { kind: "covered", shown: first } };
+  }
+  return { time };
+}
+
+/** In "between 3 and 4pm", both are in the afternoon. */
+function inheritHalf(start: Clock, end: Clock): Clock {
+  if (start.half || !end.half || start.hours > 12) return start;
+  const inherited = { ...start, half: end.half };
+  const date = new Date(2000, 0, 1);
+  return occurrence(date, inherited).first <= occurrence(date, end).first ? inherited : start;
+}
+
+function startOf(point: Point): number {
+  if (point.kind === "clock") return point.date ? occurrence(point.date, point.clock).first : Number.NaN;
+  return point.kind === "day" ? point.date.getTime() : point.at;
+}
+
+function endOf(point: Point): number {
+  if (point.kind === "clock") return point.date ? occurrence(point.date, point.clock).last : Number.NaN;
+  return point.kind === "day" ? addDays(point.date, 1).getTime() : point.at;
 }
