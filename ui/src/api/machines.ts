@@ -1,5 +1,5 @@
-import { keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
-import { type ConfigPatch, type Machine, client, throwOnError, unwrap } from "./client";
+import { type Query, keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { type ConfigPatch, type Machine, type SnapshotView, client, throwOnError, unwrap } from "./client";
 
 /** Lists all machines, page by page. */
 export const machinesQuery = queryOptions({
@@ -30,11 +30,15 @@ export const machineQuery = (machineId: string) =>
     },
   });
 
-/** Returns the newest snapshot at or before an instant, with a flat list of processes. The past does not change. */
+/**
+ * Returns the newest snapshot at or before an instant, with a flat list of processes. The past does not change, but at
+ * the end of the data, newer snapshots may arrive.
+ */
 export const snapshotAtQuery = (machineId: string, at: string) =>
   queryOptions({
     queryKey: ["machines", machineId, "at", at],
-    staleTime: Number.POSITIVE_INFINITY,
+    staleTime: ({ state }: Query<SnapshotView, Error, SnapshotView, string[]>) =>
+      state.data?.next_timestamp === null ? 0 : Number.POSITIVE_INFINITY,
     gcTime: 60_000, // Moving the time slider requests many snapshots.
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {

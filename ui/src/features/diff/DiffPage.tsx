@@ -1,16 +1,18 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { diffQuery } from "../../api/history";
+import { chartQuery, diffQuery } from "../../api/history";
 import { machineName } from "../../api/machineName";
 import { machineQuery, snapshotAtQuery } from "../../api/machines";
 import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
+import { type Gap, findGaps } from "../../charts/gaps";
 import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
 import { type ChangeKind, type Measure, compare } from "../../processes/diff";
 import { keyOf } from "../../processes/process";
+import { dateTime } from "../../format";
 import { ChangeTable, ShortLivedTable } from "./ChangeTables";
 import { InstantCard } from "./InstantCard";
 import { diffCsv } from "./exportCsv";
@@ -52,11 +54,17 @@ function Diff({ machineId }: { machineId: string }) {
   }, [between.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
-  const error = before.error ?? after.error;
+  const gaps = useGapsBetween(machineId, before.data?.timestamp, after.data?.timestamp);
+  const error = before.error ?? after.error ?? between.error;
   const name = machineName(machine, machineId);
   const shortLived = between.data?.passed ?? [];
+  const sameSnapshot = before.data && before.data.timestamp === after.data?.timestamp;
   const unchanged =
-    differences && shortLived.length === 0 && Object.values(differences).every((list) => list.length === 0);
+    differences &&
+    between.data &&
+    !sameSnapshot &&
+    shortLived.length === 0 &&
+    Object.values(differences).every((list) => list.length === 0);
 
   return (
     <main>
@@ -110,6 +118,12 @@ function Diff({ machineId }: { machineId: string }) {
         </Notice>
       )}
       {!differences && !error && <Notice title="Loading…" />}
+      {sameSnapshot && (
+        <Notice title="Both times have the same snapshot.">
+          There is no other snapshot between them, so there is nothing to compare.
+        </Notice>
+      )}
+      {gaps.length > 0 && <GapsNotice gaps={gaps} />}
       {unchanged && <Notice title="No differences." />}
       {differences &&
         sections.map(([kind, title]) => (
@@ -134,5 +148,37 @@ function Diff({ machineId }: { machineId: string }) {
         />
       )}
     </main>
+  );
+}
+
+/** Returns the times between two snapshots at which the machine recorded nothing. */
+function useGapsBetween(machineId: string, begin: string | undefined, end: string | undefined): Gap[] {
+  const [from, to] = [Date.parse(begin ?? ""), Date.parse(end ?? "")];
+  const { data, isPlaceholderData } = useQuery({
+    ...chartQuery(machineId, { from, to, moving: false }),
+    enabled: from < to,
+  });
+  return useMemo(
+    () => (data && from < to && !isPlaceholderData ? findGaps(data.series, data.resolution, { from, to }) : []),
+    [data, isPlaceholderData, from, to],
+  );
+}
+
+/** The number of gaps that are listed. */
+const listedGaps = 5;
+
+function GapsNotice({ gaps }: { gaps: Gap[] }) {
+  return (
+    <Notice title="There are gaps between the two times.">
+      Processes that ran only in a gap are not listed. No data:
+      <ul>
+        {gaps.slice(0, listedGaps).map(({ from, to }) => (
+          <li key={from}>
+            {dateTime(from)} – {dateTime(to)}
+          </li>
+        ))}
+        {gaps.length > listedGaps && <li>and {gaps.length - listedGaps} more</li>}
+      </ul>
+    </Notice>
   );
 }

@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import type { SnapshotView } from "../../api/client";
 import { LocalTimeInput } from "../../components/LocalTimeInput";
 import { DateTime } from "../../components/Timestamps";
-import { bytes, number, percent, share } from "../../format";
+import { bytes, duration, number, percent, share } from "../../format";
 import { iso } from "../../time/range";
 
 interface InstantCardProps {
@@ -40,6 +40,11 @@ export function InstantCard({ title, machineId, at, snapshot, onChange }: Instan
         </Link>
       </div>
       {snapshot && <Summary snapshot={snapshot} />}
+      {snapshot?.in_gap && (
+        <p className="gap" role="status">
+          No data for this time. This is the last snapshot before it ({duration(snapshot.age_ms)} earlier).
+        </p>
+      )}
     </section>
   );
 }

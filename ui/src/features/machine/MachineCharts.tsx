@@ -1,12 +1,14 @@
 import { useMemo } from "react";
 import type { MachineChart, MachineMetrics } from "../../api/client";
 import { Chart, type Line } from "../../charts/Chart";
-import { type Values, rates, withGaps } from "../../charts/series";
+import { type Gap, breakAtGaps } from "../../charts/gaps";
+import { type Values, rates } from "../../charts/series";
 import { bytes, number, percent, rate, share } from "../../format";
 import type { TimeWindow } from "../../time/range";
 
 interface MachineChartsProps {
   chart: MachineChart | undefined;
+  gaps: readonly Gap[];
   /** The metrics of the shown snapshot. */
   metrics: MachineMetrics | undefined;
   window: TimeWindow;
@@ -98,12 +100,12 @@ const definitions: ChartDefinition[] = [
 ];
 
 /** The system metrics of a machine in a window. The titles show the values of the shown snapshot. */
-export function MachineCharts({ chart, metrics, window, mark, onPick, onZoom }: MachineChartsProps) {
+export function MachineCharts({ chart, gaps, metrics, window, mark, onPick, onZoom }: MachineChartsProps) {
   const data = useMemo(() => {
     if (!chart) return undefined;
     const x = chart.timestamps.map((at) => Date.parse(at) / 1000);
-    return definitions.map((definition) => withGaps(x, definition.values(chart)));
-  }, [chart]);
+    return definitions.map((definition) => breakAtGaps(x, definition.values(chart), gaps));
+  }, [chart, gaps]);
   return (
     <div className="charts">
       {definitions.map((definition, i) => (

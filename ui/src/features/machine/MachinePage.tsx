@@ -1,11 +1,11 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useDeferredValue, useEffect, useState } from "react";
 import { useIsAdmin } from "../../api/account";
 import { ApiError } from "../../api/client";
 import { processTrendsQuery } from "../../api/history";
 import { machineName } from "../../api/machineName";
-import { machineQuery } from "../../api/machines";
+import { machineQuery, snapshotAtQuery } from "../../api/machines";
 import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
@@ -16,7 +16,9 @@ import { useDelayElapsed } from "../../hooks/useDelayElapsed";
 import type { LiveSnapshot } from "../../live/socket";
 import { useLive } from "../../live/useLive";
 import { type RangeSearch, iso, resolveWindow, zoomRange } from "../../time/range";
+import { duration } from "../../format";
 import { SettingsButton } from "./AgentSettings";
+import { GapNotice } from "./GapNotice";
 import { ExportRangeMenu } from "./ExportRangeMenu";
 import { LiveBadge } from "./LiveBadge";
 import { MachineCharts } from "./MachineCharts";
@@ -39,6 +41,7 @@ export function MachinePage() {
 function MachineView({ machineId }: { machineId: string }) {
   const { span, from, to } = useSearch({ from: "/machines/$machineId" });
   const navigate = useNavigate({ from: "/machines/$machineId" });
+  const queries = useQueryClient();
   const { at, go, scrub } = useSelectedInstant();
   const isLive = at === undefined;
   const atMs = isLive ? undefined : Date.parse(at);
@@ -46,6 +49,8 @@ function MachineView({ machineId }: { machineId: string }) {
   const live = useLive(machineId, isLive);
   const past = useSnapshotAt(machineId, at);
   const snapshot = useLatestSnapshot(isLive ? live.snapshot : past.error ? null : past.snapshot);
+  // In a gap, the snapshot is not the state at the selected instant.
+  const gap = past.coverage?.in_gap ? past.coverage : undefined;
   const now = useWindowEnd(isLive, live.snapshot);
   const window = resolveWindow({ span, from, to }, now, atMs);
   const chart = useMachineChart(machineId, window, isLive ? live.snapshot : undefined);
@@ -56,6 +61,13 @@ function MachineView({ machineId }: { machineId: string }) {
   const name = machineName(machine, machineId);
   useTitle(name);
 
+  // A millisecond before the shown snapshot, there may be a gap. The snapshot before that is the previous one.
+  const goToPrevious = async () => {
+    if (!snapshot) return;
+    const before = Date.parse(snapshot.timestamp) - 1;
+    const previous = await queries.query(snapshotAtQuery(machineId, iso(before))).catch(() => undefined);
+    go(previous ? Date.parse(previous.timestamp) : before);
+  };
   const setRange = (range: RangeSearch) =>
     void navigate({
       search: (before) => ({ ...before, span: undefined, from: undefined, to: undefined, ...range }),
@@ -66,7 +78,8 @@ function MachineView({ machineId }: { machineId: string }) {
   return (
     <main>
       <MachineHeading name={name}>
-        {isLive ? <LiveBadge status={live.status} machine={machine} /> : <span className="badge past">Past</span>}
+        {isLive && <LiveBadge status={live.status} machine={machine} />}
+        {!isLive && <span className={`badge ${gap ? "off" : "past"}`}>{gap ? "No data" : "Past"}</span>}
         {snapshot && (
           <span className={isLive ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
             {isLive && !machine?.outdated ? (
@@ -74,6 +87,7 @@ function MachineView({ machineId }: { machineId: string }) {
             ) : (
               <DateTime at={snapshot.timestamp} />
             )}
+              {gap && ` (${duration(gap.age_ms)} earlier)`}
           </span>
         )}
         <span className="spacer" />
@@ -93,7 +107,7 @@ function MachineView({ machineId }: { machineId: string }) {
         <div className="facts-row">
           <MachineFacts
             machine={machine}
-            uptimeMs={isLive && machine.outdated ? undefined : snapshot?.metrics.uptime_ms}
+            uptimeMs={gap || (isLive && machine.outdated) ? undefined : snapshot?.metrics.uptime_ms}
           />
           {admin && <SettingsButton machine={machine} />}
         </div>
@@ -107,7 +121,8 @@ function MachineView({ machineId }: { machineId: string }) {
       />
       <MachineCharts
         chart={showCharts ? chart.chart : undefined}
-        metrics={snapshot?.metrics}
+        gaps={chart.gaps}
+        metrics={gap ? undefined : snapshot?.metrics}
         window={window}
         mark={atMs}
         onPick={go}
@@ -118,10 +133,14 @@ function MachineView({ machineId }: { machineId: string }) {
         at={atMs}
         timestamp={snapshot?.timestamp}
         intervalMs={snapshot?.intervalMs ?? 0}
+        next={past.coverage?.next_timestamp}
         chart={chart.chart}
+        gaps={chart.gaps}
         onScrub={scrub}
+        onPrevious={() => void goToPrevious()}
         onGo={go}
       />
+      {gap && snapshot && <GapNotice timestamp={snapshot.timestamp} coverage={gap} onGo={go} />}
       {snapshot && <SystemDetails metrics={snapshot.metrics} />}
       {past.error && (
         <Notice kind="error" title={isNotFound(past.error) ? "No data for this time." : "Could not load the snapshot."}>

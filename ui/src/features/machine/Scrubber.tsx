@@ -1,5 +1,6 @@
 import { memo, useMemo } from "react";
 import type { MachineChart } from "../../api/client";
+import type { Gap } from "../../charts/gaps";
 import { dateTime, utc } from "../../format";
 import { useNow } from "../../hooks/useNow";
 import { type TimeWindow, iso, liveEnd } from "../../time/range";
@@ -11,9 +12,14 @@ interface ScrubberProps {
   /** The timestamp of the shown snapshot. */
   timestamp: string | undefined;
   intervalMs: number;
+  /** The timestamp of the next snapshot; null if there is none, and undefined if it is unknown. */
+  next: string | null | undefined;
   chart: MachineChart | undefined;
+  gaps: readonly Gap[];
   /** Called while the slider moves. */
   onScrub: (at: number | undefined) => void;
+  /** Selects the snapshot before the shown one. */
+  onPrevious: () => void;
   /** Called when an instant is selected by a button. */
   onGo: (at: number | undefined) => void;
 }
@@ -24,12 +30,13 @@ const stepsOf = (key: string): number | undefined =>
 
 /** A slider that moves the whole page through time. */
 export function Scrubber(props: ScrubberProps) {
-  const { window, at, timestamp, intervalMs, chart, onScrub, onGo } = props;
+  const { window, at, timestamp, intervalMs, next, chart, gaps, onScrub, onPrevious, onGo } = props;
   const { from, to } = window;
   const shown = timestamp ? Date.parse(timestamp) : undefined;
   const { live, endsNow } = liveEnd(window, useNow(), intervalMs);
   const value = Math.min(to, Math.max(from, at ?? live ?? to));
-  const move = (next: number) => onScrub(live !== undefined && next >= live - 1000 ? undefined : next);
+  const move = (ms: number) => onScrub(live !== undefined && ms >= live - 1000 ? undefined : ms);
+  const inGap = at !== undefined && gaps.some((gap) => gap.from < at && at < gap.to);
   return (
     <div className="scrubber" role="group" aria-label="Time navigation">
       <button
@@ -38,16 +45,17 @@ export function Scrubber(props: ScrubberProps) {
         disabled={shown === undefined}
         title="Previous snapshot"
         aria-label="Previous snapshot"
-        onClick={() => shown !== undefined && onGo(shown - 1)}
+        onClick={onPrevious}
       >
         ◀
       </button>
       <div className="scrubber-track">
+        <Gaps gaps={gaps} from={from} to={to} />
         <CpuProfile chart={chart} from={from} to={to} />
         <input
           type="range"
           aria-label="Time"
-          aria-valuetext={at === undefined ? "now" : dateTime(at)}
+          aria-valuetext={at === undefined ? "now" : `${dateTime(at)}${inGap ? ", no data" : ""}`}
           title={at === undefined ? undefined : utc(at)}
           min={from}
           max={to}
@@ -65,6 +73,7 @@ export function Scrubber(props: ScrubberProps) {
           <time dateTime={iso(from)} title={utc(from)}>
             {dateTime(from)}
           </time>
+          {gaps.length > 0 && <span className="gap-legend">no data</span>}
           <time dateTime={iso(to)} title={utc(to)}>
             {endsNow ? "now" : dateTime(to)}
           </time>
@@ -73,10 +82,10 @@ export function Scrubber(props: ScrubberProps) {
       <button
         type="button"
         className="plain"
-        disabled={at === undefined || shown === undefined}
+        disabled={at === undefined || next === undefined}
         title="Next snapshot"
         aria-label="Next snapshot"
-        onClick={() => shown !== undefined && onGo(shown + Math.max(intervalMs, 500) * 1.2)}
+        onClick={() => onGo(next ? Date.parse(next) : undefined)}
       >
         ▶
       </button>
@@ -88,6 +97,24 @@ export function Scrubber(props: ScrubberProps) {
       >
         Live
       </button>
+    </div>
+  );
+}
+
+/** Hatched areas behind the slider where there is no data. */
+function Gaps({ gaps, from, to }: { gaps: readonly Gap[]; from: number; to: number }) {
+  const percentOf = (ms: number) => (100 * (Math.min(to, Math.max(from, ms)) - from)) / (to - from);
+  return (
+    <div className="scrubber-gaps" aria-hidden="true">
+      {gaps
+        .filter((gap) => gap.to > from && gap.from < to)
+        .map((gap) => (
+          <span
+            key={gap.from}
+            data-gap={iso(gap.from)}
+            style={{ left: `${percentOf(gap.from)}%`, width: `${percentOf(gap.to) - percentOf(gap.from)}%` }}
+          />
+        ))}
     </div>
   );
 }

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { chartQuery } from "../../api/history";
+import { findGaps } from "../../charts/gaps";
 import { type LivePoint, appendLive } from "../../charts/series";
 import type { LiveSnapshot } from "../../live/socket";
 import type { TimeWindow } from "../../time/range";
@@ -10,7 +11,7 @@ const maxLivePoints = 600;
 
 /** Loads the chart of a machine. Live snapshots extend a chart that has one point per snapshot. */
 export function useMachineChart(machineId: string, window: TimeWindow, snapshot: LiveSnapshot | undefined) {
-  const { data, error, isPending, isPlaceholderData } = useQuery(chartQuery(machineId, window));
+  const { data, dataUpdatedAt, error, isPending, isPlaceholderData } = useQuery(chartQuery(machineId, window));
   const [live, setLive] = useState<LivePoint[]>([]);
   if (snapshot && snapshot.timestamp > (live.at(-1)?.timestamp ?? "")) {
     const end = data?.series.timestamps.at(-1) ?? "";
@@ -21,8 +22,16 @@ export function useMachineChart(machineId: string, window: TimeWindow, snapshot:
     () => (data && window.moving && data.resolution === "raw" ? appendLive(data.series, live) : data?.series),
     [data, window.moving, live],
   );
+  const gaps = useMemo(() => {
+    if (!data || !chart) return [];
+    const last = chart.timestamps.at(-1) ?? data.to;
+    const to = Math.min(Date.parse(data.truncated ? last : data.to), dataUpdatedAt);
+    return findGaps(chart, data.resolution, { from: Date.parse(data.from), to });
+  }, [data, dataUpdatedAt, chart]);
   return {
     chart,
+    /** The times without data. */
+    gaps,
     truncated: data?.truncated ?? false,
     error,
     loading: isPending || isPlaceholderData,

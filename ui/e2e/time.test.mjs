@@ -1,0 +1,170 @@
+// Times: gaps in the data, searches by time, and hours that occur twice when clocks go back.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { collectErrors, newContext, setUp, startBrowser, startServer } from "./harness.mjs";
+import { Machine, post, register } from "./simulate.mjs";
+
+let site;
+let browser;
+let page;
+/** A page in Berlin, where 2:00 to 3:00 occurs twice on 2025-10-26. */
+let berlin;
+const errors = [];
+const minute = 60_000;
+const iso = (ms) => new Date(ms).toISOString();
+
+/** The minute in which "crunch" ran for some seconds. The test then runs half an hour later. */
+const crunchMinute = Math.floor(Date.now() / minute) * minute - 30 * minute;
+/** A machine that recorded for a minute, was off for 20 minutes, and recorded for a minute. */
+const off = { from: crunchMinute - 25 * minute, to: crunchMinute - 5 * minute };
+
+const machineUrl = (search) => `${site.url}/machines/gaps${search}`;
+const instant = () => page.getByTestId("instant").getAttribute("data-timestamp");
+const shows = (ms) => page.locator(`[data-testid="instant"][data-timestamp="${iso(ms)}"]`).waitFor();
+
+before(async () => {
+  [browser, site] = await Promise.all([startBrowser(), startServer({ agent: false })]);
+  const options = { viewport: { width: 1400, height: 1000 }, locale: "en-GB" };
+  const context = await newContext(browser, { ...options, timezoneId: "UTC" });
+  page = await context.newPage();
+  collectErrors(page, errors, /40[14]/);
+  await setUp(page, site);
+  const storageState = await context.storageState();
+  berlin = await (await newContext(browser, { ...options, timezoneId: "Europe/Berlin", storageState })).newPage();
+  collectErrors(berlin, errors, /40[14]/);
+  const machine = new Machine("gaps", 5);
+  await register(site, "gaps");
+  const seconds = Array.from({ length: 60 }, (_, i) => i * 1000);
+  await post(site, "gaps", [
+    ...seconds.map((ms) => machine.snapshot(off.from - 59_000 + ms)),
+    ...seconds.map((ms) => machine.snapshot(off.to + ms, ms === 0 ? { full: true, intervalMs: undefined } : {})),
+  ]);
+  await register(site, "cruncher");
+  const init = { pid: 1, ppid: 0, name: "init" };
+  const crunch = { pid: 4711, ppid: 1, name: "crunch", command_line: "crunch --all" };
+  const ran = Array.from({ length: 11 }, (_, i) => 3 + i * 5).map((second) => ({
+    timestamp: iso(crunchMinute + second * 1000),
+    interval_ms: 5000,
+    processes: second >= 13 && second <= 51 ? [init, crunch] : [init],
+  }));
+  await post(site, "cruncher", ran);
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+  site?.remove();
+});
+
+test("a time in a gap says which snapshot is shown and how old it is", async () => {
+  await page.goto(machineUrl(`?at=${off.from + 10 * minute}`));
+  await page.getByText("No data", { exact: true }).waitFor();
+  await page.getByText("No data for this time.").waitFor();
+  await page.getByText("(10 min earlier)").first().waitFor();
+  assert.equal(await instant(), iso(off.from));
+  assert.equal(await page.getByText("Past", { exact: true }).count(), 0);
+  // The gap is hatched on the timeline, from soon after the last snapshot to the next one.
+  const hatched = page.locator(".scrubber-gaps [data-gap]");
+  await hatched.nth(1).waitFor();
+  const starts = await hatched.evaluateAll((gaps) => gaps.map((gap) => Date.parse(gap.dataset.gap)));
+  assert.ok(starts.includes(off.from + 3000), `${starts.map(iso)}`);
+  const slider = page.getByRole("slider", { name: "Time" });
+  assert.match(await slider.getAttribute("aria-valuetext"), /, no data$/);
+
+  await page.getByRole("button", { name: /^Show the next snapshot, from/ }).click();
+  await shows(off.to);
+  await page.getByText("Past", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Previous snapshot" }).click();
+  await shows(off.from);
+  await page.getByText("Past", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Next snapshot" }).click();
+  await shows(off.to);
+});
+
+test("a comparison in a gap has no verdict", async () => {
+  await page.goto(machineUrl(`/diff?from=${iso(off.from + 5 * minute)}&to=${iso(off.from + 15 * minute)}`));
+  await page.getByText("Both times have the same snapshot.").waitFor();
+  const card = (title) => page.getByRole("region", { name: title, exact: true });
+  await card("Before").getByText("No data for this time.").waitFor();
+  await card("After").getByText("(15 min earlier)").waitFor();
+  assert.equal(await page.getByText("No differences.").count(), 0);
+  // Across the gap, both sides are known, but not what happened in between.
+  await page.goto(machineUrl(`/diff?from=${iso(off.from - 10_000)}&to=${iso(off.to + 10_000)}`));
+  await page.getByText("There are gaps between the two times.").waitFor();
+  assert.equal(await page.getByText("No data for this time.").count(), 0);
+});
+
+test("a search for a minute finds what ran in it, and otherwise the nearest time", async () => {
+  const search = page.getByRole("searchbox", { name: "Find processes" });
+  const find = async (text) => {
+    await search.fill(text);
+    await search.press("Enter");
+    await page.waitForURL((url) => url.searchParams.get("q") === text);
+  };
+  const clock = (ms) => iso(ms).slice(11, 16);
+  const match = page.locator('.match[data-machine="cruncher"] li[data-pid="4711"]');
+  const nothing = page.getByText("No matching processes at this time.");
+  for (const time of [
+    clock(crunchMinute),
+    `${clock(crunchMinute).replace(/^0/, "")}`,
+    `between ${clock(crunchMinute - minute)} and ${clock(crunchMinute + minute)}`,
+    `from ${clock(crunchMinute)} to ${clock(crunchMinute + minute)}`,
+  ]) {
+    await find(`crunch ${time}`);
+    await match.waitFor();
+    await find("crunch now");
+    await nothing.waitFor();
+  }
+  await find(`crunch ${clock(crunchMinute + 2 * minute)}`);
+  const nearest = page.locator('[data-nearest="before"]');
+  await nearest.getByText(/^\(1 min 12 s before\)$/).waitFor();
+  assert.equal(await page.locator('[data-nearest="after"]').count(), 0);
+  await nearest.getByRole("link").click();
+  await page.locator('table.processes tr[data-pid="4711"]').waitFor();
+  await shows(crunchMinute + 48_000);
+  await find(`crunch ${clock(crunchMinute - minute)}`);
+  await page.locator('[data-nearest="after"]').getByText("(13 s after)").waitFor();
+});
+
+test("an hour that occurs twice has the name of the time zone, and fields that are not edited do not change", async () => {
+  const range = { from: "2025-10-26T00:30:00.123Z", to: "2025-10-26T01:30:00.456Z" };
+  const parameters = () => {
+    const { searchParams } = new URL(berlin.url());
+    return { from: searchParams.get("from"), to: searchParams.get("to") };
+  };
+  await berlin.goto(machineUrl(`?from=${range.from}&to=${range.to}`));
+  const button = berlin.getByRole("group", { name: "Time range" }).getByRole("button", { name: /–/ });
+  const label = await button.innerText();
+  const zones = [...label.matchAll(/02:30:00 (\S+)/g)].map(([, zone]) => zone);
+  assert.equal(new Set(zones).size, 2, label);
+  await button.click();
+  assert.equal(await berlin.getByLabel("To", { exact: true }).inputValue(), "2025-10-26T02:30");
+  await berlin.getByRole("button", { name: "Apply", exact: true }).click();
+  await berlin.getByRole("button", { name: "Apply", exact: true }).waitFor();
+  assert.deepEqual(parameters(), range);
+  // An edited field keeps its zone, until the other one is chosen.
+  await berlin.getByLabel("To", { exact: true }).fill("2025-10-26T02:40:00");
+  await berlin.getByRole("button", { name: "Apply", exact: true }).click();
+  await berlin.waitForURL((url) => url.searchParams.get("to") === "2025-10-26T01:40:00.000Z");
+  const choices = berlin.getByRole("group", { name: "To: time zone" }).getByRole("button");
+  assert.deepEqual(await choices.allInnerTexts(), zones);
+  await choices.first().click();
+  await berlin.getByRole("button", { name: "Apply", exact: true }).click();
+  await berlin.waitForURL((url) => url.searchParams.get("to") === "2025-10-26T00:40:00.000Z");
+  assert.equal(parameters().from, range.from);
+});
+
+test("a search in an hour that occurs twice says so", async () => {
+  const asked = () => berlin.getByTestId("search").locator("time").first().getAttribute("datetime");
+  await berlin.goto(`${site.url}/find?q=crunch+2025-10-26+02:30`);
+  await berlin.getByText("This time occurs twice, because the clocks go back.").waitFor();
+  assert.equal(await asked(), "2025-10-26T00:30:00.000Z");
+  await berlin.getByRole("link", { name: /^Search for .* 02:30:00/ }).click();
+  await berlin.waitForURL((url) => url.searchParams.get("q") === "crunch 2025-10-26T02:30+01:00");
+  await berlin.locator('[data-testid="search"] time[datetime="2025-10-26T01:30:00.000Z"]').waitFor();
+  assert.equal(await berlin.getByText("This time occurs twice").count(), 0);
+  await berlin.goto(`${site.url}/find?q=crunch+2025-03-30+02:30`);
+  await berlin.getByText("This time does not exist, because the clocks go forward.").waitFor();
+});
+
+test("there were no errors on the pages", () => assert.deepEqual(errors, []));
