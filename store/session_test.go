@@ -233,6 +233,18 @@ func TestLocaleOfDatabase(t *testing.T) {
 	if got, err := a.User(t.Context(), "irina"); err != nil || got.Name != "IRINA" {
 		t.Errorf("look-up: %+v, %v", got, err)
 	}
+	entry := accounts.Entry{
+		At: storetest.Recent().Std(), Actor: "token ŽLUŤÝ", Action: "token.created", Target: "IRINA",
+	}
+	if err := a.Record(t.Context(), &entry); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := a.Audit(t.Context(), accounts.AuditQuery{
+		Actor: "*žluťý", Target: "irin*", From: entry.At, To: entry.At.Add(time.Second), Limit: 10,
+	})
+	if err != nil || len(entries) != 1 {
+		t.Errorf("audit log: %d entries, %v", len(entries), err)
+	}
 	user.Name = "irina"
 	if err := a.CreateUser(t.Context(), &user); !errors.Is(err, accounts.ErrExists) {
 		t.Errorf("a second user of the same name: %v", err)

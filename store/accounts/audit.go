@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/store/textsearch"
 )
 
 // Entry is an entry of the audit log.
@@ -49,8 +51,8 @@ func (a *Accounts) Record(ctx context.Context, e *Entry) error {
 	return nil
 }
 
-// AuditQuery selects entries of [From, To), the newest first. Empty strings match any value. A text with * (any text)
-// is a pattern of the whole value, in which upper and lower case of a to z are the same.
+// AuditQuery selects entries of [From, To), the newest first. Empty strings match any value. A text with * is a
+// textsearch.Pattern of the whole value.
 type AuditQuery struct {
 	Actor, Action, Target string
 	From, To              time.Time
@@ -62,27 +64,26 @@ type AuditQuery struct {
 func (a *Accounts) Audit(ctx context.Context, q AuditQuery) ([]Entry, error) {
 	sql, args := `SELECT id, at, actor, action, target, detail, address, request_id FROM audit_log
 		WHERE at >= $1 AND at < $2 AND ($3 = 0 OR id < $3)`, []any{q.From, q.To, q.BeforeID}
+	parameter := func(value any) string {
+		args = append(args, value)
+		return fmt.Sprintf("$%d", len(args))
+	}
 	match := func(column, text string) {
 		if text == "" {
 			return
 		}
-		condition := " AND %s = $%d"
 		if strings.Contains(text, "*") {
-			condition = ` AND lower(%s COLLATE "C") LIKE lower($%d COLLATE "C")`
-			text = auditPattern.Replace(text)
+			sql += " AND " + textsearch.Parse(text).Condition(parameter, column)
+		} else {
+			sql += " AND " + column + " = " + parameter(text)
 		}
-		args = append(args, text)
-		sql += fmt.Sprintf(condition, column, len(args))
 	}
 	match("actor", q.Actor)
 	match("action", q.Action)
 	match("target", q.Target)
-	args = append(args, q.Limit)
-	rows, err := a.pool.Query(ctx, fmt.Sprintf("%s ORDER BY id DESC LIMIT $%d", sql, len(args)), args...)
+	sql += " ORDER BY id DESC LIMIT " + parameter(q.Limit)
+	rows, err := a.pool.Query(ctx, sql, args...)
 	return list(rows, err, "read the audit log", func(row pgx.CollectableRow) (e Entry, err error) {
 		return e, row.Scan(&e.ID, &e.At, &e.Actor, &e.Action, &e.Target, &e.Detail, &e.Address, &e.RequestID)
 	})
 }
-
-// auditPattern converts a pattern with * to one of LIKE.
-var auditPattern = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`)

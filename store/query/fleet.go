@@ -5,18 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/textsearch"
 )
 
 // Match selects processes. At least one field must be set, and a process must match all fields that
@@ -32,55 +31,6 @@ type Match struct {
 	Text string
 }
 
-// patternCharacter is a character of a pattern, or one of the wildcards * and ?.
-type patternCharacter struct {
-	character rune
-	wildcard  bool
-}
-
-// parsePattern splits a pattern, with its case folded. [*] and [?] are the characters themselves, as in a shell. A
-// backslash has no meaning, because it is common in the paths of Windows. wildcards is whether the pattern has any.
-func parsePattern(text string) (pattern []patternCharacter, wildcards bool) {
-	rest := foldCase(text)
-	for rest != "" {
-		if strings.HasPrefix(rest, "[*]") || strings.HasPrefix(rest, "[?]") {
-			pattern = append(pattern, patternCharacter{character: rune(rest[1])})
-			rest = rest[len("[*]"):]
-			continue
-		}
-		character, size := utf8.DecodeRuneInString(rest)
-		wildcard := character == '*' || character == '?'
-		pattern = append(pattern, patternCharacter{character, wildcard})
-		wildcards = wildcards || wildcard
-		rest = rest[size:]
-	}
-	return pattern, wildcards
-}
-
-// like returns a pattern for LIKE. If anyCase is true, it has a wildcard for each character outside of ASCII that has
-// several cases.
-func like(text string, anyCase bool) string {
-	pattern, wildcards := parsePattern(text)
-	var b strings.Builder
-	for _, c := range pattern {
-		switch {
-		case c.wildcard && c.character == '*':
-			b.WriteByte('%')
-		case c.wildcard, anyCase && len(otherCases(c.character)) > 0:
-			b.WriteByte('_')
-		case strings.ContainsRune(`\%_`, c.character):
-			b.WriteByte('\\')
-			b.WriteRune(c.character)
-		default:
-			b.WriteRune(c.character)
-		}
-	}
-	if !wildcards {
-		return "%" + b.String() + "%"
-	}
-	return b.String()
-}
-
 // condition returns the condition on processes p. It adds its parameters to those of the query.
 func (m Match) condition(args *[]any) string {
 	parameter := func(value any) string {
@@ -92,34 +42,12 @@ func (m Match) condition(args *[]any) string {
 		conditions = append(conditions, "p.name = "+parameter(m.Name))
 	}
 	if m.Command != "" {
-		conditions = append(conditions, textCondition(m.Command, parameter, "p.command_line"))
+		conditions = append(conditions, textsearch.Parse(m.Command).Condition(parameter, "p.command_line"))
 	}
 	if m.Text != "" {
-		conditions = append(conditions, textCondition(m.Text, parameter, "p.command_line", "p.name"))
+		conditions = append(conditions, textsearch.Parse(m.Text).Condition(parameter, "p.command_line", "p.name"))
 	}
 	return strings.Join(conditions, " AND ")
-}
-
-// textCondition returns the condition that one of the columns matches a text. In the collation C, lower changes only
-// the letters of ASCII. translate takes several times as long, so it comes last and only where it is needed.
-func textCondition(text string, parameter func(any) string, columns ...string) string {
-	var from, to strings.Builder
-	for _, folded := range foldCase(text) {
-		for _, other := range otherCases(folded) {
-			from.WriteRune(other)
-			to.WriteRune(folded)
-		}
-	}
-	match := `lower(%[1]s COLLATE "C") LIKE ` + parameter(like(text, true))
-	if from.Len() > 0 {
-		match += fmt.Sprintf(` AND translate(lower(%%[1]s COLLATE "C"), %s, %s) LIKE %s`,
-			parameter(from.String()), parameter(to.String()), parameter(like(text, false)))
-	}
-	var conditions []string
-	for _, column := range columns {
-		conditions = append(conditions, fmt.Sprintf(match, column))
-	}
-	return "(" + strings.Join(conditions, " OR ") + ")"
 }
 
 // ProcessMatch is a machine and its processes that match.
@@ -267,34 +195,13 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 
 // matcher returns a function that reports whether an identity matches, like condition does.
 func (m Match) matcher() func(*snapshot.Identity) bool {
-	command, text := textMatcher(m.Command), textMatcher(m.Text)
+	command, text := textsearch.Parse(m.Command).Matcher(), textsearch.Parse(m.Text).Matcher()
 	return func(id *snapshot.Identity) bool {
 		if m.Name != "" && id.Name != m.Name {
 			return false
 		}
-		line := foldCase(id.CommandLine)
-		return command(line) && (text(line) || text(foldCase(id.Name)))
-	}
-}
-
-// textMatcher returns a function that matches text with folded case like LIKE does with the pattern of like.
-func textMatcher(text string) func(text string) bool {
-	pattern, wildcards := parsePattern(text)
-	var b strings.Builder
-	for _, c := range pattern {
-		if wildcards && !c.wildcard && strings.ContainsRune(`\*?[`, c.character) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(c.character)
-	}
-	if !wildcards {
-		return func(text string) bool { return strings.Contains(text, b.String()) }
-	}
-	// In path.Match, no wildcard matches a slash, so slashes are replaced by NUL, which no command line contains.
-	glob := strings.ReplaceAll(b.String(), "/", "\x00")
-	return func(text string) bool {
-		matched, err := path.Match(glob, strings.ReplaceAll(text, "/", "\x00"))
-		return err == nil && matched
+		line := textsearch.Fold(id.CommandLine)
+		return command(line) && (text(line) || text(textsearch.Fold(id.Name)))
 	}
 }
 

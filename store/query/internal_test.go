@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
@@ -62,21 +60,6 @@ func TestPlanWindow(t *testing.T) {
 	}
 }
 
-// The pattern of LIKE matches what the matcher in memory matches; see also testFleetSearch.
-func TestLike(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "%%", "NGINX": "%nginx%", "a_b%": `%a\_b\%%`, "*.so": "%.so", "a?c": "a_c",
-		"[*]": "%*%", "a[?]*": "a?%", "[a]": "%[a]%", `\server`: `%\\server%`, `\`: `%\\%`, "Ž": "%Ž%", "ž?日": "Ž_日",
-	} {
-		if got := like(text, false); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
-		}
-	}
-	if got := like("*žk日", true); got != "%_k日" {
-		t.Errorf("in any case: %q", got)
-	}
-}
-
 func TestMatchInMemory(t *testing.T) {
 	for _, test := range []struct {
 		command, text string
@@ -124,24 +107,6 @@ func TestMatchInMemory(t *testing.T) {
 		match := Match{Command: test.command}.matcher()
 		if got := match(&snapshot.Identity{CommandLine: test.text}); got != test.want {
 			t.Errorf("%q in %q: %v, want %v", test.command, test.text, got, test.want)
-		}
-	}
-}
-
-// Case folding is Unicode's simple case folding, except that it does not map other characters to ASCII.
-func TestFoldCase(t *testing.T) {
-	for r := rune(1); r <= unicode.MaxRune; r++ {
-		folded := foldRune(r)
-		if folded != r && !strings.EqualFold(string(folded), string(r)) {
-			t.Errorf("%q is folded to %q", r, folded)
-		}
-		if foldRune(folded) != folded {
-			t.Errorf("%q is not folded in one step", r)
-		}
-		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
-			if ascii := r < utf8.RuneSelf; ascii == (other < utf8.RuneSelf) && foldRune(other) != folded {
-				t.Errorf("%q and %q are folded to %q and %q", r, other, folded, foldRune(other))
-			}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package query
+package textsearch
 
 import (
 	"strings"
@@ -6,20 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// Searches ignore case as defined by Unicode's simple case folding, which maps each character to one character.
-// So ß matches ẞ but not ss, and σ and ς match Σ. İ, which has no simple folding, matches only itself. Characters
-// outside of ASCII never match a letter of ASCII: the Kelvin sign matches only itself, and so does the long s.
-//
-// The database applies the same rules whatever its locale is, because Go chooses the characters that it replaces.
-
-// foldCase returns a text with each character in one form for all its cases.
-func foldCase(text string) string {
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
+// Fold returns a text with each character in one form for all its cases.
+func Fold(text string) string {
+	folded := []byte(text)
+	for i, c := range folded {
+		if c >= utf8.RuneSelf {
 			return strings.Map(foldRune, text)
 		}
+		if 'A' <= c && c <= 'Z' {
+			folded[i] = c - 'A' + 'a'
+		}
 	}
-	return strings.ToLower(text)
+	return string(folded)
 }
 
 // foldRune returns the form that stands for all cases of a character.
