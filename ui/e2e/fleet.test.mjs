@@ -238,6 +238,23 @@ test("a machine that stops reporting is shown as silent after two intervals", as
   await page.locator("tr", { hasText: id }).getByRole("img", { name: "silent" }).waitFor();
 });
 
+test("machines with one host name have different names on all pages", async () => {
+  const twins = ["0123abcd456789abcdef0123456789ab", "production-2"];
+  for (const id of twins) {
+    await register(site, id, { hostname: "twin" });
+    const snapshot = new Machine(id, 5).snapshot(Date.now());
+    snapshot.processes[0].name = "twin-daemon";
+    await post(site, id, [snapshot]);
+  }
+  const names = ["twin (0123abcd)", "twin (production-2)"];
+  await page.goto(`${site.url}/?q=twin`);
+  for (const name of names) await page.locator("table.fleet").getByRole("link", { name, exact: true }).waitFor();
+  await page.goto(`${site.url}/find?q=${encodeURIComponent("twin-daemon last 1 hour")}`);
+  for (const name of names) await page.locator("section.match h2", { hasText: name }).waitFor();
+  await page.goto(`${site.url}/machines/${twins[0]}`);
+  await page.getByRole("heading", { level: 1, name: names[0] }).waitFor();
+});
+
 test("the live view applies changes, renders once per frame, and resynchronizes after a suspend", async () => {
   const sent = [];
   const received = [];
@@ -307,21 +324,6 @@ test("an administrator sees the disk usage and changes the retention", async () 
   await days.fill("3000");
   await page.getByRole("button", { name: "Save" }).click();
   await page.locator(".wrong").first().waitFor();
-});
-
-test("machines with one host name have different names on all pages", async () => {
-  const twins = ["0123abcd456789abcdef0123456789ab", "production-2"];
-  for (const id of twins) {
-    await register(site, id, { hostname: "twin" });
-    await post(site, id, [new Machine(id, 5).snapshot(Date.now())]);
-  }
-  const names = ["twin (0123abcd)", "twin (production-2)"];
-  await page.goto(`${site.url}/?q=twin`);
-  for (const name of names) await page.locator("table.fleet").getByRole("link", { name, exact: true }).waitFor();
-  await page.goto(`${site.url}/find?q=${encodeURIComponent("* last 1 hour")}`);
-  for (const name of names) await page.locator("section.match h2", { hasText: name }).waitFor();
-  await page.goto(`${site.url}/machines/${twins[0]}`);
-  await page.getByRole("heading", { level: 1, name: names[0] }).waitFor();
 });
 
 test("there were no errors on the pages", () => assert.deepEqual(errors, []));
