@@ -16,13 +16,13 @@ type StorageView struct {
 	ProfileReason  string                 `json:"profile_reason" doc:"Why this profile is used"`
 	Bytes          int64                  `json:"bytes" doc:"Size of all relations"`
 	Relations      []backend.RelationSize `json:"relations" nullable:"false" doc:"Relations, largest first"`
-	Oldest         *snapshot.Time         `json:"oldest" format:"date-time" doc:"Start of the oldest partition or chunk of raw data"`
-	ProcessSamples int64                  `json:"process_samples" doc:"Number of processes in all snapshots, whether stored or derived from earlier samples"`
+	Oldest         *snapshot.Time         `json:"oldest" format:"date-time" doc:"Time of the oldest stored snapshot"`
+	ProcessSamples int64                  `json:"process_samples" doc:"Number of processes in all stored snapshots, whether stored or derived from earlier samples"`
 	BytesPerSample *float64               `json:"bytes_per_sample" doc:"bytes divided by process_samples"`
 	Compression    *float64               `json:"compression" doc:"Ratio of uncompressed to compressed size of the compressed chunks"`
 	SamplesPerDay  int64                  `json:"samples_per_day" doc:"Process samples of the last 24 hours"`
-	BytesPerDay    int64                  `json:"bytes_per_day" doc:"Estimated long-term size of the last 24 hours"`
-	BudgetDays     *float64               `json:"budget_days" doc:"Estimated days that fit into the disk budget; null without a budget"`
+	BytesPerDay    *int64                 `json:"bytes_per_day" doc:"Estimated long-term size of the last 24 hours; null if the oldest snapshot is less than 24 hours old"`
+	BudgetDays     *float64               `json:"budget_days" doc:"Estimated days of snapshots that fit into the disk budget, beside the rollups and identities that are stored now; null without a budget or without bytes_per_day"`
 	Retention      backend.Retention      `json:"retention"`
 }
 
@@ -63,7 +63,7 @@ func (a *API) getStorage(ctx context.Context, _ *struct{}) (*response[StorageVie
 		Compression:    nilIfZero(st.Compression),
 		SamplesPerDay:  st.SamplesPerDay,
 		BytesPerDay:    st.BytesPerDay,
-		BudgetDays:     nilIfZero(st.BudgetDays),
+		BudgetDays:     st.BudgetDays,
 		Retention:      st.Retention,
 	}
 	if st.Oldest != 0 {

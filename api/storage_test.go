@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -54,5 +55,28 @@ func testStorageAndRetention(t *testing.T, s *testServer) {
 	)
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", old); got.problem(t).Code != "timestamp_too_old" {
 		t.Errorf("%d %s", got.status, got.text)
+	}
+}
+
+// TestStorageForecast checks that nothing is estimated from less than a day of data, and that the oldest data is the
+// first snapshot.
+func TestStorageForecast(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	if got := s.do(http.MethodPatch, "/api/v1/storage/retention", `{"budget_bytes": 1000000000}`); got.status != 200 {
+		t.Fatal(got.text)
+	}
+	for _, test := range []struct {
+		machineID string
+		age       time.Duration
+		forecast  bool
+	}{{"late", 10 * time.Minute, false}, {"early", 25 * time.Hour, true}} {
+		first := snapshot.TimeOf(time.Now().Add(-test.age))
+		s.postSnapshots(test.machineID, first, 2)
+		st := decode[api.StorageView](t, s.get("/api/v1/storage"))
+		if st.Oldest == nil || *st.Oldest != first || (st.BytesPerDay != nil) != test.forecast ||
+			(st.BudgetDays != nil) != test.forecast {
+			t.Errorf("with data of %s: %+v", test.age, st)
+		}
 	}
 }

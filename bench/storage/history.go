@@ -148,9 +148,13 @@ func (b *bench) sizes(ctx context.Context, logical int) error {
 	if err != nil {
 		return err
 	}
+	var perDay float64
+	if st.BytesPerDay != nil {
+		perDay = float64(*st.BytesPerDay)
+	}
 	b.say(
 		"  bytes per logical sample, everything; in the long run", "%.2f; %.2f (compression %.0f)",
-		float64(st.Bytes)/float64(logical), float64(st.BytesPerDay)/float64(max(st.SamplesPerDay, 1)), st.Compression,
+		float64(st.Bytes)/float64(logical), perDay/float64(max(st.SamplesPerDay, 1)), st.Compression,
 	)
 	for _, size := range st.Relations {
 		if share := float64(size.Bytes) / float64(logical); share > 0.005 {

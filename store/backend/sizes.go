@@ -19,6 +19,10 @@ type RelationSize struct {
 	UncompressedBytes int64  `json:"uncompressed_bytes" doc:"Size of those chunks before compression"`
 }
 
+// estimatedRows is the estimated number of rows of a table, a row c of pg_class. reltuples is that of the last VACUUM
+// or ANALYZE, and -1 before the first one. The number of live tuples is counted, but is lost in a crash.
+const estimatedRows = `greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)`
+
 // PlainTables lists the tables that are neither series nor rollups.
 var PlainTables = []string{"machines", "processes"}
 
@@ -30,7 +34,7 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 		names, tables = append(names, relation), append(tables, tableOf(relation))
 	}
 	rows, err := p.pool.Query(ctx, `
-		SELECT t.name, coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+		SELECT t.name, coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, coalesce(sum(`+estimatedRows+`), 0)::bigint
 		FROM unnest($1::text[], $2::text[]) t(name, parent)
 		LEFT JOIN pg_inherits i ON i.inhparent = t.parent::regclass LEFT JOIN pg_class c ON c.oid = i.inhrelid
 		GROUP BY t.name`, names, tables)
@@ -43,6 +47,16 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 	}
 	return addPlainTables(ctx, p.pool, sizes)
 }
+
+// hypertableRowsSQL selects the estimated number of rows of a hypertable t.relation. The catalog has the number of rows
+// that a chunk had when it was compressed. Late rows are missing until they are compressed. approximate_row_count is 0
+// for compressed chunks without ANALYZE, and compression does not reset the number of live tuples.
+const hypertableRowsSQL = `SELECT sum(CASE WHEN s.chunk_id IS NULL THEN ` + estimatedRows + `
+			ELSE s.numrows_pre_compression END) AS rows
+		FROM _timescaledb_catalog.hypertable h JOIN _timescaledb_catalog.chunk k ON k.hypertable_id = h.id
+		JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', k.schema_name, k.table_name))
+		LEFT JOIN _timescaledb_catalog.compression_chunk_size s ON s.chunk_id = k.id
+		WHERE format('%I.%I', h.schema_name, h.table_name)::regclass = t.relation`
 
 // Sizes implements Backend. TimescaleDB's sizes include compressed and uncompressed chunks.
 func (p *timescale) Sizes(ctx context.Context) ([]RelationSize, error) {
@@ -57,9 +71,10 @@ func (p *timescale) Sizes(ctx context.Context) ([]RelationSize, error) {
 			SELECT r.name, format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)::regclass
 			FROM unnest($2::text[], $3::text[]) r(name, cagg) JOIN timescaledb_information.continuous_aggregates a
 				ON a.view_schema = current_schema() AND a.view_name = r.cagg)
-		SELECT t.name, coalesce(hypertable_size(t.relation), 0), coalesce(approximate_row_count(t.relation), 0),
+		SELECT t.name, coalesce(hypertable_size(t.relation), 0), coalesce(n.rows, 0)::bigint,
 			coalesce(c.after_compression_total_bytes, 0)::bigint, coalesce(c.before_compression_total_bytes, 0)::bigint
-		FROM tables t LEFT JOIN LATERAL hypertable_compression_stats(t.relation) c ON true`, Series, Rollups, caggs)
+		FROM tables t LEFT JOIN LATERAL hypertable_compression_stats(t.relation) c ON true
+		LEFT JOIN LATERAL (`+hypertableRowsSQL+`) n ON true`, Series, Rollups, caggs)
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
 	}
@@ -76,8 +91,8 @@ func (p *timescale) Sizes(ctx context.Context) ([]RelationSize, error) {
 
 // addPlainTables appends the sizes of PlainTables and sorts the list, the largest first.
 func addPlainTables(ctx context.Context, pool *pgxpool.Pool, sizes []RelationSize) ([]RelationSize, error) {
-	rows, err := pool.Query(ctx, `SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint
-		FROM pg_class WHERE relname = ANY($1) AND relnamespace = current_schema()::regnamespace`, PlainTables)
+	rows, err := pool.Query(ctx, `SELECT relname, pg_total_relation_size(oid), `+estimatedRows+`::bigint
+		FROM pg_class c WHERE relname = ANY($1) AND relnamespace = current_schema()::regnamespace`, PlainTables)
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of tables: %w", err)
 	}

@@ -22,13 +22,19 @@ type Storage struct {
 	BytesPerSample float64
 	// SamplesPerDay is the number of process samples in the last 24 hours.
 	SamplesPerDay int64
-	// BytesPerDay is the estimated size of a day at the current rate after compression.
-	BytesPerDay int64
-	// BudgetDays is how many days fit into the disk budget at the current rate, 0 if unknown.
-	BudgetDays float64
-	Oldest     snapshot.Time
-	Retention  backend.Retention
+	// BytesPerDay is the estimated size of a day at the current rate after compression. It is nil if Oldest is less
+	// than minForecastSpan ago.
+	BytesPerDay *int64
+	// BudgetDays is how many days of snapshots fit into the disk budget at the current rate, beside the rollups and
+	// identities that are stored now. It is nil if there is no budget or no BytesPerDay.
+	BudgetDays *float64
+	// Oldest is the time of the oldest stored snapshot, 0 if there is none.
+	Oldest    snapshot.Time
+	Retention backend.Retention
 }
+
+// minForecastSpan is how long there must be data before a day is estimated from it. Usage depends on the time of day.
+const minForecastSpan = 24 * time.Hour
 
 // Storage returns the disk usage.
 func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
@@ -45,47 +51,74 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 		uncompressed += size.UncompressedBytes
 	}
 	now := q.now()
+	if st.Oldest, err = q.oldestSnapshot(ctx); err != nil {
+		return nil, err
+	}
+	// A disk budget drops raw data before its retention ends, but keeps the rollups. A snapshot at midnight is in the
+	// rollup of the day before.
+	stored := max(q.Horizon(), st.Oldest)
 	// Use daily rollups for all raw data, and hourly ones for the last 24 hours.
 	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_sum), 0)::bigint FROM machine_1d WHERE bucket_key >= $1`,
-		backend.StartOfDay(q.Horizon().Std())).Scan(&st.ProcessSamples); err != nil {
+		backend.StartOfDay((stored - 1).Std())).Scan(&st.ProcessSamples); err != nil {
 		return nil, fmt.Errorf("count process samples: %w", err)
 	}
 	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_sum), 0)::bigint FROM machine_1h WHERE bucket_key >= $1`,
 		now.Add(-24*time.Hour)).Scan(&st.SamplesPerDay); err != nil {
 		return nil, fmt.Errorf("count process samples of a day: %w", err)
 	}
-	from, _, err := q.backend.Oldest(ctx, "snapshots")
-	if err != nil {
-		return nil, err
-	}
-	st.Oldest = snapshot.TimeOf(from)
 	if compressed > 0 {
 		st.Compression = float64(uncompressed) / float64(compressed)
 	}
 	if st.ProcessSamples > 0 {
 		st.BytesPerSample = float64(st.Bytes) / float64(st.ProcessSamples)
-		st.BytesPerDay = int64(float64(st.SamplesPerDay) * q.lastingBytesPerSample(st, compressed, uncompressed))
-	}
-	if st.Retention.BudgetBytes > 0 && st.BytesPerDay > 0 {
-		st.BudgetDays = float64(st.Retention.BudgetBytes) / float64(st.BytesPerDay)
+		st.forecast(now, st.Compression)
 	}
 	return st, nil
 }
 
-// lastingBytesPerSample returns the estimated bytes per process sample after everything is compressed at
-// the current ratio.
-func (q *Queries) lastingBytesPerSample(st *Storage, compressed, uncompressed int64) float64 {
-	if compressed == 0 {
-		return st.BytesPerSample
+// forecast sets BytesPerDay and BudgetDays. compression is the compression ratio, 0 if nothing is compressed.
+func (st *Storage) forecast(now time.Time, compression float64) {
+	if snapshot.TimeOf(now).Sub(st.Oldest) < minForecastSpan {
+		return
 	}
-	ratio := float64(compressed) / float64(uncompressed)
-	lasting := 0.0
+	var series, others float64 // bytes after everything is compressed
 	for _, size := range st.Relations {
-		if slices.Contains(backend.PlainTables, size.Relation) {
-			lasting += float64(size.Bytes)
-			continue
+		bytes := float64(size.Bytes)
+		if compression > 0 && !slices.Contains(backend.PlainTables, size.Relation) {
+			bytes = float64(size.CompressedBytes) + float64(size.Bytes-size.CompressedBytes)/compression
 		}
-		lasting += float64(size.CompressedBytes) + float64(size.Bytes-size.CompressedBytes)*ratio
+		if slices.Contains(backend.Series, size.Relation) {
+			series += bytes
+		} else {
+			others += bytes
+		}
 	}
-	return lasting / float64(st.ProcessSamples)
+	share := float64(st.SamplesPerDay) / float64(st.ProcessSamples)
+	perDay := int64((series + others) * share)
+	st.BytesPerDay = &perDay
+	if budget := float64(st.Retention.BudgetBytes); budget > 0 && series*share > 0 {
+		days := max(0, budget-others) / (series * share)
+		st.BudgetDays = &days
+	}
+}
+
+// oldestSnapshot returns the time of the oldest stored snapshot, 0 if there is none.
+func (q *Queries) oldestSnapshot(ctx context.Context) (snapshot.Time, error) {
+	from, to, err := q.backend.Oldest(ctx, "snapshots")
+	if err != nil || from.IsZero() {
+		return 0, err
+	}
+	// Usually, there is one in the oldest partition. The index is by machine and time.
+	const sql = `SELECT min(first.ts) FROM machines m
+		CROSS JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = m.id AND ts >= $1 AND ts < $2 ORDER BY ts LIMIT 1) first`
+	for _, end := range []time.Time{to, q.now().Add(2 * snapshot.MaxClockSkew)} {
+		var oldest *time.Time
+		if err := q.pool.QueryRow(ctx, sql, from, end).Scan(&oldest); err != nil {
+			return 0, fmt.Errorf("read the time of the oldest snapshot: %w", err)
+		}
+		if oldest != nil {
+			return snapshot.TimeOf(*oldest), nil
+		}
+	}
+	return 0, nil
 }

@@ -105,6 +105,18 @@ test("the end of a range in the future is not now", async () => {
   await page.locator(".scrubber-ends").getByText("now", { exact: true }).waitFor();
 });
 
+test("storage has no forecast from less than a day of data", async () => {
+  await page.goto(`${site.url}/admin?tab=storage`);
+  await page.getByText("not enough data for a forecast").waitFor();
+  await page.getByText("profile postgres, nothing is compressed").waitFor();
+  await page.getByText(/of about [1-9]\d* process identities/).waitFor();
+  await post(site, "yesterday", [{ timestamp: iso(begin - 90_000_000), processes: [init] }]);
+  await page.reload();
+  await page.locator("dl.tiles").getByText("after compression").waitFor();
+  const oldest = page.locator("dl.tiles time");
+  assert.equal(await oldest.getAttribute("datetime"), iso(begin - 90_000_000));
+});
+
 test("a pid without a start time is the newest process with this pid", async () => {
   const life = (started, name) => ({ ...init, pid: 77, ppid: 1, started_at: at(started), name, command_line: name });
   await post(site, "reused", [{ timestamp: at(100), processes: [init, life(90, "later-life")] }]);

@@ -16,6 +16,7 @@ export type Usage = Schemas["UsageView"];
 export type ProcessMatch = Schemas["ProcessMatchView"];
 export type NearestMatch = Schemas["NearestMatchView"];
 export type Preferences = Schemas["Preferences"];
+export type Storage = Schemas["StorageView"];
 export type Retention = Schemas["Retention"];
 export type ConfigPatch = Schemas["ConfigPatch"];
 export type LiveMessage = Schemas["LiveMessage"];

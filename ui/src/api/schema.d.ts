@@ -2251,7 +2251,7 @@ export interface components {
         StorageView: {
             /**
              * Format: double
-             * @description Estimated days that fit into the disk budget; null without a budget
+             * @description Estimated days of snapshots that fit into the disk budget, beside the rollups and identities that are stored now; null without a budget or without bytes_per_day
              */
             budget_days: number | null;
             /**
@@ -2261,9 +2261,9 @@ export interface components {
             bytes: number;
             /**
              * Format: int64
-             * @description Estimated long-term size of the last 24 hours
+             * @description Estimated long-term size of the last 24 hours; null if the oldest snapshot is less than 24 hours old
              */
-            bytes_per_day: number;
+            bytes_per_day: number | null;
             /**
              * Format: double
              * @description bytes divided by process_samples
@@ -2276,12 +2276,12 @@ export interface components {
             compression: number | null;
             /**
              * Format: date-time
-             * @description Start of the oldest partition or chunk of raw data
+             * @description Time of the oldest stored snapshot
              */
             oldest: string | null;
             /**
              * Format: int64
-             * @description Number of processes in all snapshots, whether stored or derived from earlier samples
+             * @description Number of processes in all stored snapshots, whether stored or derived from earlier samples
              */
             process_samples: number;
             /**

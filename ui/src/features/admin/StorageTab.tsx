@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { storageQuery } from "../../api/admin";
+import type { Storage } from "../../api/client";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { ScrollRegion } from "../../components/ScrollRegion";
@@ -30,24 +31,21 @@ export function StorageTab() {
           <Tile
             name="Oldest data"
             value={storage.oldest ? <DateTime at={storage.oldest} /> : "–"}
-            detail={`${storage.process_samples.toLocaleString()} process samples`}
+            detail={`${storage.process_samples.toLocaleString()} process samples of ${identitiesOf(storage)}`}
           />
           <Tile
             name="Per process sample"
             value={storage.bytes_per_sample === null ? "–" : `${number(storage.bytes_per_sample, 2)} bytes`}
             detail={
               storage.compression
-                ? `compression ratio ${number(storage.compression, 1)}`
-                : "one process in one snapshot"
+                ? `one process in one snapshot; profile ${storage.profile}, compression ratio ${number(storage.compression, 1)}`
+                : `one process in one snapshot; profile ${storage.profile}, nothing is compressed`
             }
           />
           <Tile
             name="Growth per day"
             value={bytes(storage.bytes_per_day)}
-            detail={
-              `${storage.samples_per_day.toLocaleString()} samples` +
-              (storage.budget_days ? `; the disk budget holds ${number(storage.budget_days)} days` : "")
-            }
+            detail={`${storage.samples_per_day.toLocaleString()} samples in the last 24 hours; ${forecast(storage)}`}
           />
         </dl>
       )}
@@ -76,6 +74,17 @@ export function StorageTab() {
       )}
     </>
   );
+}
+
+/** Returns the number of identities. A process has several if it calls exec or gets another parent. */
+function identitiesOf({ relations }: Storage): string {
+  const rows = relations.find(({ relation }) => relation === "processes")?.rows ?? 0;
+  return `about ${rows.toLocaleString()} process identities`;
+}
+
+function forecast({ bytes_per_day, budget_days }: Storage): string {
+  if (bytes_per_day === null) return "not enough data for a forecast, which needs a day";
+  return budget_days === null ? "after compression" : `the disk budget holds ${number(budget_days)} days`;
 }
 
 function Tile({ name, value, detail }: { name: string; value: ReactNode; detail: string }) {

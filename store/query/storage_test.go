@@ -1,0 +1,162 @@
+package query_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/internal/testwait"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/query"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func storage(t *testing.T, s *store.Store) *query.Storage {
+	t.Helper()
+	st, err := s.Storage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// rowsOf returns the estimated number of rows of a relation.
+func rowsOf(t *testing.T, s *store.Store, relation string) int64 {
+	t.Helper()
+	for _, size := range storage(t, s).Relations {
+		if size.Relation == relation {
+			return size.Rows
+		}
+	}
+	t.Fatalf("no size of %s", relation)
+	return 0
+}
+
+// There is no forecast before there is data of a day, and the oldest data is the first snapshot, not the start of its
+// partition.
+func TestForecastNeedsADayOfData(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		now := time.Now()
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		keep := s.Retention()
+		keep.BudgetBytes = 1 << 40
+		if err := s.SetRetention(t.Context(), keep); err != nil {
+			t.Fatal(err)
+		}
+		if st := storage(t, s); st.Oldest != 0 || st.BytesPerDay != nil || st.BudgetDays != nil {
+			t.Errorf("without data: %+v", st)
+		}
+		post := func(machineID string, at snapshot.Time) {
+			storetest.Write(t, s, machineID, snapshottest.NewMachine(1, 5).Series(at, 2, time.Second, 2).Snapshots...)
+		}
+		recent := snapshot.TimeOf(now.Add(-10 * time.Minute))
+		post("late", recent)
+		if st := storage(t, s); st.Oldest != recent || st.BytesPerDay != nil || st.BudgetDays != nil {
+			t.Errorf("with ten minutes of data: oldest %s, want %s; %+v", st.Oldest, recent, st)
+		}
+		old := snapshot.TimeOf(now.Add(-25 * time.Hour))
+		post("early", old)
+		st := storage(t, s)
+		if st.Oldest != old || st.BytesPerDay == nil || *st.BytesPerDay <= 0 || st.BudgetDays == nil {
+			t.Fatalf("with a day of data: %+v", st)
+		}
+		var others int64 // what a budget never drops
+		for _, size := range st.Relations {
+			if !isSeries(size.Relation) {
+				others += size.Bytes
+			}
+		}
+		// Half of the samples are of the last day, and nothing is compressed.
+		perDay := float64(st.Bytes-others) * float64(st.SamplesPerDay) / float64(st.ProcessSamples)
+		if want := float64(keep.BudgetBytes-others) / perDay; math.Abs(*st.BudgetDays/want-1) > 0.001 {
+			t.Errorf("%f days fit into the budget, want %f", *st.BudgetDays, want)
+		}
+	})
+}
+
+func isSeries(relation string) bool {
+	for _, one := range backend.Series {
+		if one == relation {
+			return true
+		}
+	}
+	return false
+}
+
+// A disk budget drops raw days, but not their rollups. They are no longer a part of the stored samples.
+func TestDroppedDaysAreNotCounted(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		for days := range 4 {
+			at := snapshot.TimeOf(time.Now().Add(-time.Duration(days)*24*time.Hour - 10*time.Minute))
+			series := snapshottest.NewMachine(1, 20).Series(at, 30, time.Second, 4)
+			storetest.Write(t, s, "m", series.Snapshots...)
+		}
+		storetest.RefreshAll(t, db, s)
+		conn := storetest.ConnectAdmin(t, db)
+		today := time.Now().UTC().Truncate(24 * time.Hour)
+		for _, relation := range backend.Series { // as the budget does
+			if db.Detection.Profile == backend.Postgres {
+				var partitions []string
+				if err := conn.QueryRow(t.Context(), `SELECT array_agg(i.inhrelid::regclass::text) FROM pg_inherits i
+					WHERE i.inhparent = $1::text::regclass AND right(i.inhrelid::regclass::text, 8) < $2`,
+					relation, today.Format("20060102")).Scan(&partitions); err != nil {
+					t.Fatal(err)
+				}
+				for _, partition := range partitions {
+					if _, err := conn.Exec(t.Context(), "DROP TABLE "+partition); err != nil {
+						t.Fatal(err)
+					}
+				}
+				continue
+			}
+			if _, err := conn.Exec(t.Context(), `SELECT drop_chunks($1::text::regclass, $2::timestamptz)`, relation,
+				today); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want int64
+		if err := conn.QueryRow(t.Context(), `SELECT coalesce(sum(process_count), 0) FROM snapshots`).Scan(&want); err != nil {
+			t.Fatal(err)
+		}
+		if got := storage(t, s).ProcessSamples; got != want {
+			t.Errorf("%d process samples are stored, want %d", got, want)
+		}
+	})
+}
+
+// The number of rows is known before the first ANALYZE, and compression does not change it. PostgreSQL in WebAssembly
+// does not write the statistics of a session in time, so it needs ANALYZE.
+func TestEstimatedRows(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		at := snapshot.TimeOf(time.Now().Add(-time.Hour))
+		storetest.Write(t, s, "m", snapshottest.NewMachine(1, 300).Series(at, 20, time.Second, 4).Snapshots...)
+		conn := storetest.ConnectAdmin(t, db)
+		if db.Detection.Profile == backend.Timescale {
+			if _, err := conn.Exec(t.Context(), `ANALYZE`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, relation := range []string{"process_samples", "processes"} {
+			var want int64
+			if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM `+relation).Scan(&want); err != nil {
+				t.Fatal(err)
+			}
+			// The statistics of a session are written with a delay.
+			testwait.Until(t, "the rows of "+relation, func() bool { return rowsOf(t, s, relation) == want })
+			if db.Detection.Profile == backend.Timescale && relation == "process_samples" {
+				storetest.CompressAll(t, conn)
+				if got := rowsOf(t, s, relation); got != want {
+					t.Errorf("after compression, %s has %d rows, want %d", relation, got, want)
+				}
+			}
+		}
+	})
+}
