@@ -6,36 +6,41 @@ interface LocalTimeInputProps {
   label: string;
   /** Whether the label is only for screen readers. */
   hideLabel?: boolean;
-  /** The instant in milliseconds since 1970. */
-  value: number;
+  /** The instant in milliseconds since 1970; undefined if the field is empty. */
+  value: number | undefined;
   /** Called with a complete, valid time. */
   onChange: (ms: number) => void;
+  /** Called if the field is cleared. Without it, a value is required. */
+  onClear?: () => void;
 }
+
+const format = (value: number | undefined) => (value === undefined ? "" : toLocalInput(value));
 
 /**
  * An input for a date and time in the time zone of the user, to the second. The instant does not change until the user
  * edits the text. If the time occurs twice because clocks go back, the user can choose one of the two.
  */
-export function LocalTimeInput({ label, hideLabel = false, value, onChange }: LocalTimeInputProps) {
-  const [text, setText] = useState(() => toLocalInput(value));
+export function LocalTimeInput({ label, hideLabel = false, value, onChange, onClear }: LocalTimeInputProps) {
+  const [text, setText] = useState(() => format(value));
   const [lastValue, setLastValue] = useState(value);
   if (value !== lastValue) {
     setLastValue(value);
-    setText(toLocalInput(value));
+    setText(format(value));
   }
   const change = (changed: string) => {
     setText(changed);
     const ms = fromLocalInput(changed, value);
     if (!Number.isNaN(ms)) onChange(ms);
+    else if (changed === "" && value !== undefined) onClear?.();
   };
-  const instants = instantsOf(clockTime(value));
+  const instants = value === undefined ? [] : instantsOf(clockTime(value));
   const input = (
     <input
       type="datetime-local"
       step="1"
-      required
+      required={!onClear}
       aria-label={hideLabel ? label : undefined}
-      title={utc(value)}
+      title={value === undefined ? undefined : utc(value)}
       value={text}
       onChange={(e) => change(e.target.value)}
     />

@@ -40,6 +40,7 @@ test("a field that is changed keeps its time zone", () => {
   expect(fromLocalInput("2025-10-26T02:30:00", Date.parse("2025-12-01T00:00:00Z"))).toBe(second);
   expect(fromLocalInput("2025-03-30T02:30:00", first)).toBe(Date.parse("2025-03-30T01:30:00Z"));
   expect(fromLocalInput("", first)).toBeNaN();
+  expect([fromLocalInput("2025-10-26T02:30:00"), fromLocalInput("")]).toEqual([first, Number.NaN]);
 });
 
 test("RFC 3339 with an offset", () => {

@@ -46,10 +46,11 @@ export const toLocalInput = (ms: number): string => new Date(clockTime(ms)).toIS
  * this instant. If the time occurs twice, the result is the one in the time zone of the instant, or else the first. A
  * time that is skipped is moved forward. Returns NaN for an incomplete value.
  */
-export function fromLocalInput(text: string, filled: number): number {
+export function fromLocalInput(text: string, filled?: number): number {
   const clock = Date.parse(`${text}Z`);
-  if (clock === Math.floor(clockTime(filled) / 1000) * 1000) return filled;
   const instants = instantsOf(clock);
+  if (filled === undefined) return instants[0] ?? Date.parse(text);
+  if (clock === Math.floor(clockTime(filled) / 1000) * 1000) return filled;
   return instants.find((ms) => offset(ms) === offset(filled)) ?? instants[0] ?? Date.parse(text);
 }
 

@@ -1,12 +1,13 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { auditQuery } from "../../api/admin";
+import { LocalTimeInput } from "../../components/LocalTimeInput";
 import { Notice } from "../../components/Notice";
 import { ScrollRegion } from "../../components/ScrollRegion";
 import { TableHead } from "../../components/TableHead";
 import { TimeAgo } from "../../components/Timestamps";
 import { useDebounced } from "../../hooks/useDebounced";
-import { iso, toLocalInput } from "../../time/range";
+import { iso } from "../../time/range";
 import { LoadMore } from "./LoadMore";
 import type { AuditSearch } from "./search";
 
@@ -71,19 +72,13 @@ export function AuditTab() {
           </label>
         ))}
         {times.map(([key, label]) => (
-          <label key={key}>
-            {label}
-            <input
-              type="datetime-local"
-              step="1"
-              value={search[key] ? toLocalInput(Date.parse(search[key])) : ""}
-              onChange={(e) => {
-                const time = Date.parse(e.target.value);
-                if (e.target.value === "" || !Number.isNaN(time))
-                  change({ [key]: e.target.value === "" ? undefined : iso(time) });
-              }}
-            />
-          </label>
+          <LocalTimeInput
+            key={key}
+            label={label}
+            value={search[key] ? Date.parse(search[key]) : undefined}
+            onChange={(ms) => change({ [key]: iso(ms) })}
+            onClear={() => change({ [key]: undefined })}
+          />
         ))}
         {searching && (
           <button

@@ -87,7 +87,7 @@ function MachineView({ machineId }: { machineId: string }) {
             ) : (
               <DateTime at={snapshot.timestamp} />
             )}
-              {gap && ` (${duration(gap.age_ms)} earlier)`}
+            {gap && ` (${duration(gap.age_ms)} earlier)`}
           </span>
         )}
         <span className="spacer" />
