@@ -18,7 +18,7 @@ import (
 )
 
 // walkSteps is the number of random steps. SNAPWATCH_TEST_WALK changes the seed.
-const walkSteps = 30
+const walkSteps = 25
 
 // walk is a random sequence of posts, changes of the retention, drops, refreshes and restarts, with a model of what
 // the rollups must contain: every accepted snapshot, until the rollup's own retention ends.

@@ -169,8 +169,8 @@ func (p *timescale) refresh(ctx context.Context, conn *pgxpool.Conn, rollup stri
 		p.deferWork("another refresh is running", "relation", rollup)
 		return nil
 	}
-	// TimescaleDB before 2.28 computes the end of the data without the offset of the buckets. If all data is in the last
-	// bucket, nothing of the window is left. The view aggregates this bucket itself until the next one has data.
+	// TimescaleDB before 2.28 computes the end of the data without the offset of the buckets. If all data is in the
+	// last bucket, nothing of the window is left. The view aggregates this bucket itself until the next one has data.
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Message == "refresh window too small" {
 		p.deferWork("the window has no data outside of the last bucket", "relation", rollup)
 		return nil
