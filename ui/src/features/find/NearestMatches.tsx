@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { NearestMatch } from "../../api/client";
 import { type FindCriteria, nearestQuery } from "../../api/history";
+import { machineName } from "../../api/machineName";
 import { DateTime } from "../../components/Timestamps";
 import { duration } from "../../format";
 
@@ -39,7 +40,7 @@ function NearestItem({ match, distance, name }: { match: NearestMatch; distance:
       >
         <DateTime at={match.timestamp} />
       </Link>{" "}
-      on {match.hostname || match.machine_id}: {match.name} <span className="number quiet">{match.pid}</span>{" "}
+      on {machineName(match, match.machine_id)}: {match.name} <span className="number quiet">{match.pid}</span>{" "}
       <span className="quiet">({distance})</span>
     </li>
   );
