@@ -1,9 +1,10 @@
 import { useMemo } from "react";
 import type { ProcessPoint } from "../api/client";
 import { bytes, number, percent, rate } from "../format";
+import { hasExited } from "../processes/replay";
 import type { TimeWindow } from "../time/range";
 import { Chart } from "./Chart";
-import { fillIdle, gaugeSeries } from "./processSeries";
+import { fillHeld, fillIdle, gaugeSeries } from "./processSeries";
 
 interface ProcessChartsProps {
   points: ProcessPoint[];
@@ -24,12 +25,13 @@ const perSecond = (key: "read_bytes" | "write_bytes") => (point: ProcessPoint) =
 function toChartData(points: ProcessPoint[], raw: boolean, aggregate: boolean) {
   const rateSeries = (value: (point: ProcessPoint) => number | null) =>
     raw ? fillIdle(points, value) : gaugeSeries(points, [value]);
-  const running = points.filter(({ state }) => state !== "exited");
+  const gauges = raw ? fillHeld : gaugeSeries;
+  const running = points.filter(({ state }) => !hasExited(state));
   const [read, written] = [rateSeries(perSecond("read_bytes")), rateSeries(perSecond("write_bytes"))];
   return {
     cpu: rateSeries((point) => point.cpu_usage),
-    memory: gaugeSeries(running, [(point) => point.memory_max, (point) => point.memory_avg]),
-    threads: gaugeSeries(running, [(point) => (aggregate ? point.processes : point.threads_max)]),
+    memory: gauges(running, [(point) => point.memory_max, (point) => point.memory_avg]),
+    threads: gauges(running, [(point) => (aggregate ? point.processes : point.threads_max)]),
     io: { x: read.x, lines: [...read.lines, ...written.lines] },
   };
 }
@@ -42,7 +44,7 @@ export function ProcessCharts(props: ProcessChartsProps) {
   return (
     <div className="charts four">
       <Chart
-        title="CPU"
+        title={aggregate ? "CPU, sum of all processes" : "CPU"}
         lines={[{ label: "of one core", color: "--accent", fill: true }]}
         data={data.cpu}
         format={percent}
@@ -51,9 +53,9 @@ export function ProcessCharts(props: ProcessChartsProps) {
         {...common}
       />
       <Chart
-        title="Memory"
+        title={aggregate ? "Memory of one process" : "Memory"}
         lines={[
-          { label: "peak", color: "--series-2" },
+          { label: aggregate ? "largest" : "peak", color: "--series-2" },
           { label: "average", color: "--accent", fill: true },
         ]}
         data={data.memory}
