@@ -82,6 +82,15 @@ func testGaps(t *testing.T, s *testServer) {
 		})
 	}
 
+	// A program that sends no intervals, and no values for which they matter.
+	for minute := range 3 {
+		s.postProcesses("no-intervals", at(time.Duration(minute)*time.Minute), 0, "gap-daemon")
+	}
+	between := at(90 * time.Second)
+	if got := decode[api.SnapshotAtView](t, s.get("/api/v1/machines/no-intervals/at?time=%s", between)); got.InGap {
+		t.Errorf("between two snapshots without intervals: %+v", got)
+	}
+
 	diff := func(from, to time.Duration) api.MachineDiff {
 		return decode[api.MachineDiff](t, s.get("/api/v1/machines/gaps/diff?from=%s&to=%s", at(from), at(to)))
 	}

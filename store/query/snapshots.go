@@ -81,8 +81,8 @@ type Coverage struct {
 
 // Coverage returns the coverage of a time at which At returned a state.
 //
-// The state is valid for two of its intervals and a second, the time after which a machine is stale. A later time is
-// still covered if the next snapshot measured it: its interval includes the time, and its CPU usage is known. The first
+// The state is valid for two of its intervals and a second, the time after which a machine is stale, or for ten minutes
+// if its interval is unknown. A later time is still covered if the next snapshot measured it: its interval includes the time, and its CPU usage is known. The first
 // snapshot after a gap may have the gap as its interval, but nothing was measured in it.
 func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapshot.State) (Coverage, error) {
 	defer q.observe("at", time.Now())
@@ -109,7 +109,11 @@ func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapsho
 		}
 	}
 	interval := time.Duration(state.IntervalMS) * time.Millisecond
-	valid := at.Sub(state.Timestamp) <= 2*min(interval, longestInterval)+time.Second
+	tolerance := 2*min(interval, longestInterval) + time.Second
+	if interval == 0 {
+		tolerance = snapshot.MaxRunDuration
+	}
+	valid := at.Sub(state.Timestamp) <= tolerance
 	covered := next != 0 && measured && next.Sub(at) <= time.Duration(intervalMS)*time.Millisecond
 	return Coverage{Next: next, InGap: !valid && !covered}, nil
 }

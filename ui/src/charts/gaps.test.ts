@@ -62,6 +62,11 @@ test("a long interval that was measured is not a gap", () => {
   expect(gapsOf(points, "raw", { from: start, to: start + 1300 * second })).toEqual([]);
 });
 
+test("snapshots without intervals have gaps of more than ten minutes", () => {
+  const points: Point[] = [60, 120, 180, 3600].map((at) => [at, 0, null]);
+  expect(gapsOf(points, "raw", { from: start, to: start + hour })).toEqual([[780, 3600]]);
+});
+
 test("gaps at the start and at the end of what is loaded", () => {
   expect(
     gapsOf(

@@ -25,6 +25,9 @@ const resolutions: Record<string, number> = {
 /** The longest polling interval. A longer interval of a snapshot is the length of a gap. */
 const longestInterval = 3_600_000;
 
+/** How long the values of a snapshot are valid whose interval is unknown. */
+const unknownIntervalTolerance = 600_000;
+
 /** The time that a point of a chart covers, and until when its values are valid if no other point follows. */
 interface Span {
   from: number;
@@ -38,7 +41,7 @@ function spanOf(chart: MachineChart, i: number, width: number): Span {
   // The first snapshot after a gap may have the gap as its interval, but its CPU usage is unknown.
   const measured = chart.cpu_usage_avg[i] !== null && samples <= 1 ? interval : 0;
   const to = Date.parse(chart.timestamps[i] ?? "") + width;
-  const tolerance = 2 * Math.min(interval, longestInterval) + 1000;
+  const tolerance = interval > 0 ? 2 * Math.min(interval, longestInterval) + 1000 : unknownIntervalTolerance;
   return { from: to - Math.max(width, measured), to, valid: to + tolerance };
 }
 
