@@ -81,9 +81,10 @@ type Coverage struct {
 
 // Coverage returns the coverage of a time at which At returned a state.
 //
-// The state is valid for two of its intervals and a second, the time after which a machine is stale, or for ten minutes
-// if its interval is unknown. A later time is still covered if the next snapshot measured it: its interval includes the time, and its CPU usage is known. The first
-// snapshot after a gap may have the gap as its interval, but nothing was measured in it.
+// The state is valid for two of its intervals and a second, the time after which a machine is stale, or for ten
+// minutes if its interval is unknown. A later time is still covered if the next snapshot measured it: its interval
+// includes the time, and its CPU usage is known. The first snapshot after a gap may have the gap as its interval, but
+// nothing was measured in it.
 func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapshot.State) (Coverage, error) {
 	defer q.observe("at", time.Now())
 	machine, err := q.machineKey(ctx, state.MachineID)
