@@ -86,10 +86,14 @@ type MachineChart struct {
 	WriteBytes       []*int64        `json:"write_bytes" nullable:"false"`
 	ReceivedBytes    []*int64        `json:"received_bytes" nullable:"false" doc:"Total of all interfaces except loopback in the bucket"`
 	SentBytes        []*int64        `json:"sent_bytes" nullable:"false"`
+	ReadMS           []*int64        `json:"read_ms" nullable:"false" doc:"Milliseconds that read_bytes covers: the time of the snapshots that have it. Divide by it to get a rate"`
+	WriteMS          []*int64        `json:"write_ms" nullable:"false"`
+	ReceivedMS       []*int64        `json:"received_ms" nullable:"false"`
+	SentMS           []*int64        `json:"sent_ms" nullable:"false"`
 }
 
-// chartColumn maps a column of the machine rollups to a column of a MachineChart. raw is the
-// expression for it over snapshots.
+// chartColumn maps an expression over the machine rollups to a column of a MachineChart. raw is the expression for it
+// over snapshots.
 type chartColumn struct {
 	name, raw string
 	floats    func(*MachineChart) floats
@@ -127,6 +131,17 @@ var chartColumns = []chartColumn{
 	{name: "write_bytes", raw: "write_bytes", ints: func(c *MachineChart) ints { return &c.WriteBytes }},
 	{name: "received_bytes", raw: "received_bytes", ints: func(c *MachineChart) ints { return &c.ReceivedBytes }},
 	{name: "sent_bytes", raw: "sent_bytes", ints: func(c *MachineChart) ints { return &c.SentBytes }},
+	covered("read", func(c *MachineChart) ints { return &c.ReadMS }),
+	covered("write", func(c *MachineChart) ints { return &c.WriteMS }),
+	covered("received", func(c *MachineChart) ints { return &c.ReceivedMS }),
+	covered("sent", func(c *MachineChart) ints { return &c.SentMS }),
+}
+
+// covered returns the column of the time that an amount of bytes covers.
+func covered(amount string, at func(*MachineChart) ints) chartColumn {
+	raw := fmt.Sprintf("CASE WHEN %s_bytes IS NOT NULL THEN interval_ms END", amount)
+	name := fmt.Sprintf("CASE WHEN %[1]s_bytes IS NOT NULL THEN coalesce(%[1]s_ms, interval_ms) END", amount)
+	return chartColumn{name: name, raw: raw, ints: at}
 }
 
 // read appends at most limit rows. more reports whether there are more.

@@ -92,8 +92,14 @@ func (w *groupWrite) insertProcesses(ctx context.Context) error {
 		return nil
 	}
 	rows, err := w.tx.Query(ctx, `
-		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup)
-		SELECT * FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::date[], $10::text[])
+		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup,
+			is_later_identity)
+		SELECT u.*, row_number() OVER (PARTITION BY u.machine, u.pid, u.started_at) > 1 OR EXISTS (
+				SELECT FROM processes p WHERE p.machine = u.machine AND p.pid = u.pid
+					AND p.started_at IS NOT DISTINCT FROM u.started_at)
+		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[],
+			$8::text[], $9::date[], $10::text[])
+			u(machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup)
 		RETURNING machine, pid, identity, started_at, id, last_day`,
 		append(keyColumns(missing),
 			column(missing, func(n newRef) int32 { return *n.sample.PPID }),
