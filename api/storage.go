@@ -23,6 +23,7 @@ type StorageView struct {
 	SamplesPerDay  int64                  `json:"samples_per_day" doc:"Process samples of the last 24 hours"`
 	BytesPerDay    *int64                 `json:"bytes_per_day" doc:"Estimated long-term size of the last 24 hours; null if the oldest snapshot is less than 24 hours old"`
 	BudgetDays     *float64               `json:"budget_days" doc:"Estimated days of snapshots that fit into the disk budget, beside the rollups and identities that are stored now; null without a budget or without bytes_per_day"`
+	RollupsFailed  int64                  `json:"rollups_failed" doc:"Rollups that could not be computed. They are tried again every hour, and their raw data is kept until then"`
 	Retention      backend.Retention      `json:"retention"`
 }
 
@@ -64,6 +65,7 @@ func (a *API) getStorage(ctx context.Context, _ *struct{}) (*response[StorageVie
 		SamplesPerDay:  st.SamplesPerDay,
 		BytesPerDay:    st.BytesPerDay,
 		BudgetDays:     st.BudgetDays,
+		RollupsFailed:  st.RollupsFailed,
 		Retention:      st.Retention,
 	}
 	if st.Oldest != 0 {

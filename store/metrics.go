@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	refreshSeconds                 prometheus.Histogram
 	partitionsAhead, rollupsBehind prometheus.Gauge
+	rollupsFailed                  prometheus.Gauge
 	maintenanceFailures, dropped   prometheus.Counter
 	relationBytes, retention       *prometheus.GaugeVec
 	budgetBytes, oldest            prometheus.Gauge
@@ -38,6 +39,11 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		rollupsBehind: gauge(
 			"snapwatch_store_rollups_behind_seconds",
 			"Time since the end of the oldest hour whose rollups are overdue, 0 if none are.",
+		),
+		rollupsFailed: gauge(
+			"snapwatch_store_rollups_failed",
+			"Buckets of rollups that could not be computed and are tried again later; with TimescaleDB, rollups whose last "+
+				"refresh failed. The raw data that they need is kept.",
 		),
 		dropped: counter(
 			"snapwatch_store_dropped_units_total",
@@ -73,6 +79,7 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		m.refreshSeconds,
 		m.partitionsAhead,
 		m.rollupsBehind,
+		m.rollupsFailed,
 		m.maintenanceFailures,
 		m.dropped,
 		m.relationBytes,

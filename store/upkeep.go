@@ -95,7 +95,11 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err == nil {
 		s.metrics.rollupsBehind.Set(behind.Seconds())
 	}
-	return errors.Join(closeErr, refreshErr, err)
+	failed, failedErr := s.backend.FailedRollups(ctx)
+	if failedErr == nil {
+		s.metrics.rollupsFailed.Set(float64(failed))
+	}
+	return errors.Join(closeErr, refreshErr, err, failedErr)
 }
 
 // measure updates the metrics of disk usage.

@@ -4,6 +4,7 @@ DROP FUNCTION history.machine_buckets, history.machine_merge, history.process_ho
 DROP VIEW machine_1m, machine_1h, machine_3h, machine_1d, process_1h, process_3h, process_1d;
 DROP FUNCTION machine_merge, process_merge, machine_hours, process_hours, machine_buckets, process_hour;
 
+ALTER TABLE rollup_marks DROP COLUMN failed_at;
 
 DO $$
 DECLARE

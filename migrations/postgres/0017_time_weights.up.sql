@@ -319,6 +319,10 @@ CREATE VIEW history.process_1d AS
     SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
         history.process_merge(k.machine, k.bucket, '24 hours') h;
 
+-- A bucket that cannot be computed is set aside for a while, so that it does not stop others.
+ALTER TABLE rollup_marks ADD COLUMN failed_at timestamptz;
+COMMENT ON COLUMN rollup_marks.failed_at IS 'when the bucket could not be computed, the last time';
+
 -- The bucket of a snapshot exactly on the hour is now the hour before it.
 INSERT INTO rollup_marks
 SELECT DISTINCT machine, ts - interval '1 hour', 1, false FROM snapshots

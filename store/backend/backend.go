@@ -39,6 +39,9 @@ type Backend interface {
 	MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error
 	// RefreshRollups updates the rollups that the database does not update by itself.
 	RefreshRollups(ctx context.Context, now time.Time) error
+	// FailedRollups returns how many buckets of rollups could not be computed. They are tried again later, and the raw
+	// data that they need is kept. With TimescaleDB, it is the number of rollups whose last refresh failed.
+	FailedRollups(ctx context.Context) (int64, error)
 	// RolledUpUntil returns the first hour for which reading process_1h costs as much as reading the
 	// samples, because it is not materialized yet. Machine 0 means all machines.
 	RolledUpUntil(ctx context.Context, machine int32, now time.Time) (time.Time, error)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,8 @@ type timescale struct {
 	pool    *pgxpool.Pool
 	logger  *slog.Logger
 	started time.Time
+
+	failed atomic.Int64 // rollups whose last refresh failed
 
 	mu   sync.Mutex
 	keep Retention            // of the last ApplyRetention

@@ -94,10 +94,14 @@ func (p *timescale) RefreshRollups(ctx context.Context, now time.Time) error {
 			}
 			refreshed[one.Relation] = done
 		}
+		p.failed.Store(int64(len(failed)))
 		return errors.Join(failed...)
 	})
 	return err
 }
+
+// FailedRollups implements Backend.
+func (p *timescale) FailedRollups(context.Context) (int64, error) { return p.failed.Load(), nil }
 
 // refreshPolicy refreshes a rollup. If it is not due, only what precedes the window of the job is refreshed: data was
 // late, and since then the window has become shorter.

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	RollupDelay = 2 * time.Minute
 	// rollupBatch is the number of buckets per transaction.
 	rollupBatch = 200
+	// retryFailed is how long after a failure a bucket is computed again.
+	retryFailed = time.Hour
 )
 
 // The values of rollup_marks.level: bucket widths in hours.
@@ -51,14 +54,17 @@ func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 	defer func() {
 		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, rollupLock)
 	}()
+	var failed []error
 	for _, level := range []int{levelHour, levelThreeHours, levelDay} {
 		for more := true; more; {
-			if more, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-RollupDelay)); err != nil {
-				return err
+			var failures []error
+			if more, failures, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-RollupDelay), now); err != nil {
+				return errors.Join(append(failed, err)...)
 			}
+			failed = append(failed, failures...)
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // rollupsOfLevel lists the rollups that are computed together.
@@ -68,21 +74,49 @@ var rollupsOfLevel = map[int][]string{
 	levelDay:        {"machine_1d", "process_1d"},
 }
 
-// refreshSome claims and computes up to rollupBatch buckets of a level that end before now.
+// refreshSome claims and computes up to rollupBatch buckets of a level that end at or before a time. If that fails, it
+// computes each of them alone, and sets those aside that fail. Their errors are failures.
 func (p *postgres) refreshSome(
-	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
-) (more bool, err error) {
-	machines, buckets, err := p.claim(ctx, conn, level, now)
+	ctx context.Context, conn *pgx.Conn, level int, end, now time.Time,
+) (more bool, failures []error, err error) {
+	machines, buckets, err := p.claim(ctx, conn, level, end, now)
 	if err != nil {
-		return false, fmt.Errorf("claim buckets of %d h: %w", level, err)
+		return false, nil, fmt.Errorf("claim buckets of %d h: %w", level, err)
 	}
 	if len(machines) == 0 {
-		return false, nil
+		return false, nil, nil
 	}
 	if err := p.ensureRelations(ctx, rollupsOfLevel[level], buckets); err != nil {
-		return false, err
+		return false, nil, err
 	}
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	more = len(machines) == rollupBatch
+	err = p.compute(ctx, conn, level, machines, buckets)
+	if err == nil {
+		return more, nil, nil
+	}
+	if ctx.Err() != nil || conn.IsClosed() {
+		return false, nil, fmt.Errorf("compute buckets of %d h: %w", level, err)
+	}
+	for i := range machines {
+		err := p.compute(ctx, conn, level, machines[i:i+1], buckets[i:i+1])
+		if err == nil {
+			continue
+		}
+		if _, setErr := conn.Exec(ctx, `UPDATE rollup_marks SET failed_at = $4
+			WHERE machine = $1 AND bucket = $2 AND level = $3 AND claimed`, machines[i], buckets[i], level, now); setErr != nil {
+			return false, failures, fmt.Errorf("set a bucket of %d h aside: %w", level, errors.Join(err, setErr))
+		}
+		failures = append(failures, fmt.Errorf("compute the bucket of %d h of machine %d at %s: %w",
+			level, machines[i], buckets[i].UTC().Format(time.RFC3339), err))
+	}
+	return more, failures, nil
+}
+
+// compute computes claimed buckets of a level in one transaction.
+func (p *postgres) compute(
+	ctx context.Context, conn *pgx.Conn, level int, machines []int32, buckets []time.Time,
+) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, statement := range rollupSQL[level] {
 			if _, err := tx.Exec(ctx, statement, machines, buckets); err != nil {
 				return err
@@ -98,17 +132,22 @@ func (p *postgres) refreshSome(
 		)
 		return err
 	})
-	if err != nil {
-		return false, fmt.Errorf("compute buckets of %d h: %w", level, err)
-	}
-	return len(machines) == rollupBatch, nil
 }
 
-// claim selects dirty buckets and marks them as claimed. It briefly locks the rows of the machines, as
+// FailedRollups implements Backend.
+func (p *postgres) FailedRollups(ctx context.Context) (failed int64, err error) {
+	err = p.pool.QueryRow(ctx, `SELECT count(*) FROM rollup_marks WHERE failed_at IS NOT NULL`).Scan(&failed)
+	if err != nil {
+		return 0, fmt.Errorf("count failed rollups: %w", err)
+	}
+	return failed, nil
+}
+
+// claim selects dirty buckets and marks them as claimed. Those that failed are selected again after retryFailed. It briefly locks the rows of the machines, as
 // writers do. So writers that could not see the claim have committed by then, and later writers mark
 // the bucket as dirty again.
 func (p *postgres) claim(
-	ctx context.Context, conn *pgx.Conn, level int, now time.Time,
+	ctx context.Context, conn *pgx.Conn, level int, end, now time.Time,
 ) (machines []int32, buckets []time.Time, err error) {
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// A coarse bucket waits for all finer ones that it contains.
@@ -117,7 +156,9 @@ func (p *postgres) claim(
 			WHERE level = $1 AND bucket <= $2::timestamptz - make_interval(hours => $1)
 			  AND NOT EXISTS (SELECT FROM rollup_marks f WHERE f.machine = k.machine AND f.level < $1
 				AND f.bucket >= k.bucket AND f.bucket < k.bucket + make_interval(hours => $1))
-			ORDER BY bucket, machine LIMIT $3`, level, now, rollupBatch)
+			  AND NOT EXISTS (SELECT FROM rollup_marks f WHERE f.machine = k.machine AND f.bucket = k.bucket
+				AND f.level = $1 AND f.failed_at > $4)
+			ORDER BY bucket, machine LIMIT $3`, level, end, rollupBatch, now.Add(-retryFailed))
 		if err != nil {
 			return err
 		}

@@ -29,8 +29,10 @@ type Storage struct {
 	// identities that are stored now. It is nil if there is no budget or no BytesPerDay.
 	BudgetDays *float64
 	// Oldest is the time of the oldest stored snapshot, 0 if there is none.
-	Oldest    snapshot.Time
-	Retention backend.Retention
+	Oldest snapshot.Time
+	// RollupsFailed is the number of rollups that could not be computed.
+	RollupsFailed int64
+	Retention     backend.Retention
 }
 
 // minForecastSpan is how long there must be data before a day is estimated from it. Usage depends on the time of day.
@@ -49,6 +51,9 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 		st.Bytes += size.Bytes
 		compressed += size.CompressedBytes
 		uncompressed += size.UncompressedBytes
+	}
+	if st.RollupsFailed, err = q.backend.FailedRollups(ctx); err != nil {
+		return nil, err
 	}
 	now := q.now()
 	if st.Oldest, err = q.oldestSnapshot(ctx); err != nil {

@@ -1332,11 +1332,15 @@ export interface components {
             process_count_max: (number | null)[];
             /** @description Total of all disks in the bucket */
             read_bytes: (number | null)[];
+            /** @description Milliseconds that read_bytes covers: the time of the snapshots that have it. Divide by it to get a rate */
+            read_ms: (number | null)[];
             /** @description Total of all interfaces except loopback in the bucket */
             received_bytes: (number | null)[];
+            received_ms: (number | null)[];
             /** @description Snapshots in each bucket */
             samples: number[];
             sent_bytes: (number | null)[];
+            sent_ms: (number | null)[];
             /** @description Start of each bucket, or time of each snapshot, oldest first. Buckets without data are left out */
             timestamps: string[];
             total_disk: (number | null)[];
@@ -1349,6 +1353,7 @@ export interface components {
             used_swap_avg: (number | null)[];
             used_swap_max: (number | null)[];
             write_bytes: (number | null)[];
+            write_ms: (number | null)[];
         };
         MachineDiff: {
             /** @description Processes that run at from but not at to */
@@ -2294,6 +2299,11 @@ export interface components {
             /** @description Relations, largest first */
             relations: components["schemas"]["RelationSize"][];
             retention: components["schemas"]["Retention"];
+            /**
+             * Format: int64
+             * @description Rollups that could not be computed. They are tried again every hour, and their raw data is kept until then
+             */
+            rollups_failed: number;
             /**
              * Format: int64
              * @description Process samples of the last 24 hours
