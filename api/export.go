@@ -155,7 +155,10 @@ func (e *csvWriter) flush() error {
 }
 
 func (e *csvWriter) write(state *snapshot.State) error {
-	timestamp, interval := state.Timestamp.String(), strconv.FormatInt(state.IntervalMS, 10)
+	timestamp, interval := state.Timestamp.String(), ""
+	if state.IntervalMS > 0 {
+		interval = strconv.FormatInt(state.IntervalMS, 10)
+	}
 	if !e.processes {
 		m := &state.Machine
 		return e.w.Write([]string{timestamp, interval, float(m.CPUUsage), float(m.Load1), float(m.Load5),

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,7 +49,7 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 // ProcessHistoryQuery holds the query parameters of a process history.
 type ProcessHistoryQuery struct {
 	TimeWindow
-	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name on one machine. auto: up to two hours the finer one of these"`
+	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: up to two hours the finest"`
 }
 
 type machineProcessHistoryInput struct {
@@ -154,15 +155,18 @@ func (a *API) nameHistory(
 	case query.ResolutionRaw:
 		return nil, invalidField("resolution", "must be 1m, 1h, 3h or 1d for a name")
 	case query.ResolutionMinute:
-		if machineID == "" || a.store.ProcessResolution(from, to) != query.ResolutionRaw {
-			return nil, invalidField("resolution", "can be 1m only for one machine and up to two hours")
+		if a.store.ProcessResolution(from, to) != query.ResolutionRaw {
+			return nil, invalidField("resolution", "can be 1m only up to two hours")
 		}
-	case query.ResolutionAuto:
-		resolution = a.store.NameResolution(machineID, from, to)
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	points, truncated, err := a.store.NameHistory(ctx, viewOf(ctx), machineID, name, from, to, resolution, maxPoints)
+	points, resolution, truncated, err := a.store.NameHistory(
+		ctx, viewOf(ctx), machineID, name, from, to, resolution, maxPoints,
+	)
+	if errors.Is(err, query.ErrTooManyMachines) {
+		return nil, invalidField("resolution", "can be 1m only if at most four machines ran the processes")
+	}
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}

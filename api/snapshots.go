@@ -22,7 +22,7 @@ type SnapshotView struct {
 	MachineID       string                   `json:"machine_id"`
 	Timestamp       snapshot.Time            `json:"timestamp" format:"date-time"`
 	Kind            snapshot.Kind            `json:"kind" enum:"full,changes" doc:"How the snapshot is stored. The processes here are complete either way"`
-	IntervalMS      int64                    `json:"interval_ms" doc:"Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds"`
+	IntervalMS      *int64                   `json:"interval_ms" doc:"Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds; null if it is unknown, as after a gap"`
 	MachineSnapshot snapshot.MachineSnapshot `json:"machine_snapshot" doc:"System metrics"`
 	Processes       []snapshot.Process       `json:"processes,omitzero" required:"false" nullable:"false" doc:"With include_processes: every process, by PID"`
 	ProcessTree     []*snapshot.Node         `json:"process_tree,omitzero" required:"false" nullable:"false" doc:"With process_tree: every process, nested under its parent"`
@@ -41,7 +41,7 @@ func (o *ProcessOptions) snapshotView(state *snapshot.State, includeProcesses bo
 		MachineID:       state.MachineID,
 		Timestamp:       state.Timestamp,
 		Kind:            state.Kind,
-		IntervalMS:      state.IntervalMS,
+		IntervalMS:      knownInterval(state.IntervalMS),
 		MachineSnapshot: state.Machine,
 	}
 	excluded := func(p snapshot.Process) bool { return slices.Contains(o.Exclude, p.Name) }
@@ -192,4 +192,12 @@ func (a *API) getSnapshotAt(ctx context.Context, in *snapshotAtInput) (*response
 		return nil, a.problemOf(ctx, err)
 	}
 	return &response[SnapshotAtView]{view}, nil
+}
+
+// knownInterval returns an interval, nil if it is unknown.
+func knownInterval(ms int64) *int64 {
+	if ms == 0 {
+		return nil
+	}
+	return &ms
 }

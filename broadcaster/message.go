@@ -47,7 +47,7 @@ type LiveContent struct {
 	// subscribes again.
 	Previous snapshot.Time `json:"previous,omitzero" format:"date-time" doc:"The snapshot that the changes apply to"`
 	// IntervalMS is the interval of the deltas: CPU times and byte counts.
-	IntervalMS int64 `json:"interval_ms,omitzero" doc:"Milliseconds that cpu_ms and the byte counts cover"`
+	IntervalMS int64 `json:"interval_ms,omitzero" doc:"Milliseconds that cpu_ms and the byte counts cover; absent if unknown"`
 	// Processes lists every process, or the new and changed ones. See snapshot.Values.CarryForward.
 	Processes []snapshot.ProcessSample `json:"processes,omitempty" nullable:"false" doc:"Every process, or the changed ones"`
 	Exited    []snapshot.ProcessKey    `json:"exited,omitempty" nullable:"false" doc:"Exited processes"`

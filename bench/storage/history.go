@@ -132,7 +132,7 @@ func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, e
 	for _, relation := range slices.Concat(series, rollups) {
 		age := "12 hours"
 		if slices.Contains(rollups, relation) {
-			age = "3 days"
+			relation, age = relation+"_cagg", "3 days"
 		}
 		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s', older_than => interval '%s') c`, relation, age)); err != nil {
 			return 0, 0, err

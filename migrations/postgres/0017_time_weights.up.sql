@@ -25,7 +25,7 @@ BEGIN
             ADD COLUMN used_disk_ms bigint, ADD COLUMN read_ms bigint, ADD COLUMN write_ms bigint,
             ADD COLUMN received_ms bigint, ADD COLUMN sent_ms bigint', relation);
     END LOOP;
-    -- memory_samples was the number of full snapshots, of which there is one a minute.
+    -- memory_samples was the number of full snapshots, and there is one each minute.
     FOREACH relation IN ARRAY ARRAY['process_1h_done', 'process_3h_done', 'process_1d_done'] LOOP
         EXECUTE format('ALTER TABLE %I RENAME COLUMN memory_samples TO memory_ms', relation);
         EXECUTE format('ALTER TABLE %I ALTER COLUMN memory_ms TYPE bigint USING memory_ms * 60000,

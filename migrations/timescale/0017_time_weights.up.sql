@@ -215,8 +215,8 @@ SELECT set_chunk_time_interval('machine_3h_cagg', INTERVAL '90 days');
 SELECT set_chunk_time_interval('machine_1d_cagg', INTERVAL '90 days');
 SELECT set_chunk_time_interval('process_1d_cagg', INTERVAL '30 days');
 
--- Keep the buckets of the earlier aggregates whose series are gone. All others are computed again by the next refresh.
--- memory_samples was the number of full snapshots, of which there is one a minute.
+-- Keep the buckets of the earlier aggregates if their series are gone. All others are computed again by the next refresh.
+-- memory_samples was the number of full snapshots, and there is one each minute.
 DO $$
 DECLARE
     level record;

@@ -274,7 +274,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		len(limited) != 2 {
 		t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 	}
-	byName, _, err := s.NameHistory(
+	byName, _, _, err := s.NameHistory(
 		t.Context(), query.AllMachines(), "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
 	)
 	if err != nil {

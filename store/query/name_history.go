@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,67 +11,106 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
+// ErrTooManyMachines means that a chart by minute is not possible because too many machines ran the processes.
+var ErrTooManyMachines = errors.New("too many machines for a chart by minute")
+
 const (
 	namePointsSQL = `SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
 		WHERE %s AND r.bucket_key >= $3 AND r.bucket_key < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
-	nameMinutesSQL = `SELECT g.bucket, count(DISTINCT (p.pid, p.started_at)), ` + pointColumns + `
-		FROM generate_series($3::timestamptz, $4::timestamptz - interval '1 ms', interval '1 minute') g(bucket)
-		CROSS JOIN LATERAL process_window($1, g.bucket, g.bucket + interval '1 minute',
-			ARRAY(SELECT id FROM processes WHERE machine = $1 AND name = $2), false) r
+	nameMinutesSQL = `SELECT g.bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
+		FROM unnest($1::integer[]) k(machine)
+		CROSS JOIN generate_series($3::timestamptz, $4::timestamptz - interval '1 ms', interval '1 minute') g(bucket)
+		CROSS JOIN LATERAL process_window(k.machine, g.bucket, g.bucket + interval '1 minute',
+			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $2), true) r
 		JOIN processes p ON p.id = r.process
 		GROUP BY g.bucket ORDER BY g.bucket LIMIT $5`
 	measuredSQL = `SELECT bucket, max(interval_ms) FROM %s WHERE %s AND bucket_key >= $2 AND bucket_key < $3 GROUP BY bucket`
 )
 
-// NameResolution returns the resolution of a chart of all processes with a name, like ProcessResolution. It is never
-// ResolutionRaw. A chart of several machines has no minutes, because that would read all their samples.
-func (q *Queries) NameResolution(machineID string, from, to snapshot.Time) Resolution {
+// nameMinuteMachines is the maximum number of machines of a chart by minute, because it reads all their samples.
+const nameMinuteMachines = 4
+
+// nameResolution returns the resolution of a chart of all processes with a name, like ProcessResolution. It is
+// ResolutionMinute instead of ResolutionRaw, or ResolutionHour if too many machines ran them.
+func (q *Queries) nameResolution(machines []int32, from, to snapshot.Time) Resolution {
 	resolution := q.ProcessResolution(from, to)
 	switch {
 	case resolution != ResolutionRaw:
 		return resolution
-	case machineID == "":
+	case len(machines) > nameMinuteMachines:
 		return ResolutionHour
 	}
 	return ResolutionMinute
 }
 
+// nameMachines returns the machines in the view that ran a process with a name on or after the day of a time, but at
+// most one more than nameMinuteMachines.
+func (q *Queries) nameMachines(ctx context.Context, view View, name string, from snapshot.Time) ([]int32, error) {
+	rows, err := q.pool.Query(ctx, `SELECT m.id FROM machines m WHERE ($3 OR m.tags && $4) AND EXISTS (
+			SELECT FROM processes p WHERE p.machine = m.id AND p.name = $1 AND p.last_day >= $2)
+		LIMIT $5`, name, firstDay(from), view.All, view.tags(), nameMinuteMachines+1)
+	if err != nil {
+		return nil, fmt.Errorf("find the machines of a name: %w", err)
+	}
+	machines, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return nil, fmt.Errorf("find the machines of a name: %w", err)
+	}
+	return machines, nil
+}
+
 // NameHistory returns at most limit points of all processes with a name in (from, to], on one machine or, with an empty
-// id, on all machines of the view. resolution must not be ResolutionRaw, and ResolutionMinute needs a machine.
+// id, on all machines of the view. ResolutionAuto selects a resolution; used is the one selected. resolution must not be
+// ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
-) ([]ProcessPoint, bool, error) {
+) (points []ProcessPoint, used Resolution, more bool, err error) {
 	defer q.observe("name", time.Now())
+	var ran []int32 // the machines, if they are few
 	var machines any = int32(0)
 	of, where := "$1::integer = 0", "$1::integer = 0 AND p.name = $2"
 	switch {
 	case machineID != "":
 		machine, err := q.machineKey(ctx, machineID)
 		if err != nil {
-			return nil, false, err
+			return nil, "", false, err
 		}
+		ran = []int32{machine}
 		machines, of, where = machine, "machine = $1", "r.machine = $1 AND p.machine = $1 AND p.name = $2"
 	case !view.All:
 		keys, err := q.machineKeys(ctx, view)
 		if err != nil {
-			return nil, false, err
+			return nil, "", false, err
 		}
 		machines, of, where = keys, "machine = ANY($1)", "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
 	}
-	begin, sql := from.Std().UTC().Truncate(resolution.Width()), nameMinutesSQL
-	if resolution != ResolutionMinute {
-		sql = fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
+	if machineID == "" {
+		if ran, err = q.nameMachines(ctx, view, name, from); err != nil {
+			return nil, "", false, err
+		}
 	}
-	points, more, err := q.processPoints(ctx, sql, limit, machines, name, begin, to.Std(), limit+1)
+	if resolution == ResolutionAuto {
+		resolution = q.nameResolution(ran, from, to)
+	}
+	begin, sql := from.Std().UTC().Truncate(resolution.Width()), nameMinutesSQL
+	switch {
+	case resolution != ResolutionMinute:
+		sql = fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
+	case len(ran) > nameMinuteMachines:
+		return nil, "", false, ErrTooManyMachines
+	default:
+		machines, of = ran, "machine = ANY($1)"
+	}
+	points, more, err = q.processPoints(ctx, sql, limit, machines, name, begin, to.Std(), limit+1)
 	if err != nil {
-		return nil, false, err
+		return nil, "", false, err
 	}
 	rows, err := q.pool.Query(
 		ctx, fmt.Sprintf(measuredSQL, "machine_"+string(resolution), of), machines, begin, to.Std(),
 	)
 	if err != nil {
-		return nil, false, fmt.Errorf("read the measured time of a name's history: %w", err)
+		return nil, "", false, fmt.Errorf("read the measured time of a name's history: %w", err)
 	}
 	measured := make(map[snapshot.Time]int64)
 	var at time.Time
@@ -79,7 +119,7 @@ func (q *Queries) NameHistory(
 		measured[snapshot.TimeOf(at)] = interval
 		return nil
 	}); err != nil {
-		return nil, false, fmt.Errorf("read the measured time of a name's history: %w", err)
+		return nil, "", false, fmt.Errorf("read the measured time of a name's history: %w", err)
 	}
 	for i := range points {
 		p := &points[i]
@@ -87,5 +127,5 @@ func (q *Queries) NameHistory(
 			p.RunningAvg = rounded(new(float64(*p.runMS) / float64(p.ElapsedMS)))
 		}
 	}
-	return points, more, nil
+	return points, resolution, more, nil
 }

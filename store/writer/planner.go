@@ -134,7 +134,7 @@ func (p *planner) runBefore(
 		}
 	}
 	if before.ts == p.machine.closedSnapshot {
-		before.forget()
+		before.skipHeld()
 	}
 	return before, nil, nil
 }
@@ -163,7 +163,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 	weightMS := row.intervalMS
 	switch {
 	case around.covers(s.Timestamp): // the rows of the next snapshot account for its whole interval
-		before.forget()
+		before.skipHeld()
 		weightMS = 0
 	case schema.HourOf(before.ts) != schema.HourOf(s.Timestamp), inFull && !continues(before, s, row.intervalMS):
 		p.close(before)

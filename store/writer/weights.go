@@ -57,8 +57,8 @@ func (r *run) close() []carriedSample {
 	return samples
 }
 
-// forget drops the time since the last samples of all processes, because other rows account for it.
-func (r *run) forget() {
+// skipHeld drops the time since the last samples of all processes, because other rows account for it.
+func (r *run) skipHeld() {
 	for key, one := range r.processes {
 		one.atMS = r.elapsedMS
 		r.processes[key] = one

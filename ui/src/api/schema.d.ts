@@ -1261,7 +1261,7 @@ export interface components {
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description Milliseconds that cpu_ms and the byte counts cover
+             * @description Milliseconds that cpu_ms and the byte counts cover; absent if unknown
              */
             interval_ms?: number;
             /**
@@ -2161,7 +2161,7 @@ export interface components {
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first
+             * @description Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first. Unknown if the snapshot has no such values and follows a gap
              */
             interval_ms?: number;
             /**
@@ -2196,9 +2196,9 @@ export interface components {
             in_gap: boolean;
             /**
              * Format: int64
-             * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds
+             * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds; null if it is unknown, as after a gap
              */
-            interval_ms: number;
+            interval_ms: number | null;
             /**
              * @description How the snapshot is stored. The processes here are complete either way
              * @enum {string}
@@ -2235,9 +2235,9 @@ export interface components {
             ended?: components["schemas"]["EndedProcesses"];
             /**
              * Format: int64
-             * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds
+             * @description Time that cpu_ms, cpu_usage and byte counts cover, in milliseconds; null if it is unknown, as after a gap
              */
-            interval_ms: number;
+            interval_ms: number | null;
             /**
              * @description How the snapshot is stored. The processes here are complete either way
              * @enum {string}

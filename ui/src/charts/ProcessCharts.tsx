@@ -31,7 +31,7 @@ function toChartData(points: ProcessPoint[], raw: boolean, aggregate: boolean) {
   return {
     cpu: rateSeries((point) => point.cpu_usage),
     memory: gauges(running, [(point) => point.memory_max, (point) => point.memory_avg]),
-    threads: gauges(running, [(point) => (aggregate ? point.processes : point.threads_max)]),
+    threads: gauges(running, [(point) => (aggregate ? (point.running_avg ?? null) : point.threads_max)]),
     io: { x: read.x, lines: [...read.lines, ...written.lines] },
   };
 }

@@ -20,6 +20,10 @@ test("rates", () => expect(rates([10, null, 30], [5000, 5000, 0])).toEqual([2, n
 const chart = {
   timestamps: ["2026-11-23T03:12:00.000Z"],
   interval_ms: [1000],
+  read_ms: [1000],
+  write_ms: [1000],
+  received_ms: [1000],
+  sent_ms: [1000],
   cpu_usage_avg: [5],
   cpu_usage_max: [5],
   load1_avg: [1],

@@ -30,7 +30,7 @@ export function withGaps(x: readonly number[], lines: readonly Values[]): ChartD
 }
 
 /** Converts amounts per interval to amounts per second. */
-export function rates(amounts: readonly (number | null)[], intervalsMs: readonly number[]): Values {
+export function rates(amounts: readonly (number | null)[], intervalsMs: readonly (number | null)[]): Values {
   return amounts.map((amount, i) => {
     const interval = intervalsMs[i];
     return amount === null || !interval ? null : (1000 * amount) / interval;
@@ -84,5 +84,9 @@ export function appendLive(chart: MachineChart, live: readonly LivePoint[]): Mac
     write_bytes: append("write_bytes", disks("write_bytes")),
     received_bytes: append("received_bytes", interfaces("received_bytes")),
     sent_bytes: append("sent_bytes", interfaces("sent_bytes")),
+    read_ms: append("read_ms", (point) => point.intervalMs),
+    write_ms: append("write_ms", (point) => point.intervalMs),
+    received_ms: append("received_ms", (point) => point.intervalMs),
+    sent_ms: append("sent_ms", (point) => point.intervalMs),
   };
 }

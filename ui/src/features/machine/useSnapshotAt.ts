@@ -18,7 +18,7 @@ type Coverage = Pick<SnapshotView, "age_ms" | "in_gap" | "next_timestamp">;
 const withCoverage = (view: SnapshotView): { snapshot: LiveSnapshot; coverage: Coverage } => ({
   snapshot: {
     timestamp: view.timestamp,
-    intervalMs: view.interval_ms,
+    intervalMs: view.interval_ms ?? 0,
     metrics: view.machine_snapshot,
     processes: view.processes ?? [],
     ended: view.ended,
