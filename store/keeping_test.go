@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -520,4 +521,68 @@ func TestUpdateOfTheExtension(t *testing.T) {
 	maintain(t, s)
 	runAllJobs(t, db)
 	compareBuckets(t, before, readBuckets(t, storetest.Connect(t, url)))
+}
+
+// A late post that waits for a chunk does not keep a live post of another machine from being stored.
+func TestLatePostDoesNotDelayLivePosts(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		if db.Detection.Profile == backend.Timescale && !storetest.IsNative() {
+			t.Skip("PGlite has a single session")
+		}
+		s := db.Open(t, nil)
+		at := storetest.Recent().Add(-3 * day)
+		old := snapshottest.NewMachine(1, 5).Series(at, 6, 10*time.Second, 3)
+		storetest.Write(t, s, "late", old.Snapshots[:3]...)
+		conn := storetest.Connect(t, db.URL)
+		table := `process_samples_` + at.Std().UTC().Format("20060102")
+		if db.Detection.Profile == backend.Timescale {
+			if err := conn.QueryRow(t.Context(), `SELECT show_chunks('process_samples')::text`).Scan(&table); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The lock that compression holds while it runs.
+		if _, err := tx.Exec(t.Context(), `LOCK TABLE `+table+` IN EXCLUSIVE MODE`); err != nil {
+			t.Fatal(err)
+		}
+		live := snapshottest.NewMachine(2, 5).Series(storetest.Recent(), 1, time.Second, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends the test if the late post waits for ever
+		defer cancel()
+		results := s.Write(ctx, []*snapshot.Batch{
+			{MachineID: "late", Snapshots: old.Snapshots[3:]}, {MachineID: "live", Snapshots: live.Snapshots},
+		})
+		if results[0].Err == nil {
+			t.Error("the late post was stored although its chunk is locked")
+		}
+		if results[1].Err != nil {
+			t.Errorf("live post: %v", results[1].Err)
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		storetest.Write(t, s, "late", old.Snapshots[3:]...) // the agent tries again
+	})
+}
+
+// Late data that another server accepts after its day was dropped does not change the machine's rollups of that day.
+func TestLateDataBehindTheFloor(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		before := pastDays(t, db, s, 5, "a")
+		keep := s.Retention()
+		keep.BudgetBytes = 1 // nothing fits
+		setRetention(t, s, keep)
+		maintain(t, s)
+		late := snapshottest.NewMachine(99, 5).Series(storetest.Recent().Add(-4*day+10*time.Minute), 1, time.Second, 1)
+		storetest.Write(t, s, "a", late.Snapshots...)
+		maintain(t, s)
+		runAllJobs(t, db)
+		compareBuckets(t, before, readBuckets(t, conn))
+	})
 }

@@ -28,11 +28,14 @@ const (
 	levelDay        = 24
 )
 
-// MarkDirty implements Backend.
+// MarkDirty implements Backend. It does not mark hours before a floor, because a part of their data was dropped. The
+// writer may have accepted the data before another server moved the floor.
 func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO rollup_marks (machine, bucket, level, claimed)
-		SELECT machine, bucket, 1, false FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket) ORDER BY 1, 2
-		ON CONFLICT DO NOTHING`, machines, hours)
+		SELECT machine, bucket, 1, false FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
+		WHERE bucket >= coalesce((SELECT max(f.floor::timestamptz) FROM settings s, jsonb_each_text(s.value::jsonb) f(relation, floor)
+			WHERE s.key = '`+floorsKey+`'), '-infinity')
+		ORDER BY 1, 2 ON CONFLICT DO NOTHING`, machines, hours)
 	return err
 }
 

@@ -32,8 +32,8 @@ func (w *Writer) closeSome(ctx context.Context, hour time.Time) (closed int, err
 	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		group := &groupWrite{writer: w, tx: tx, now: w.now()}
 		rows, err := tx.Query(ctx, `SELECT id, last_snapshot FROM machines
-			WHERE last_snapshot BETWEEN $1 AND $2 AND closed_snapshot IS DISTINCT FROM last_snapshot
-			ORDER BY machine_id LIMIT $3 FOR NO KEY UPDATE`, w.horizon().Std(), hour, closeBatch)
+			WHERE last_snapshot <= $1 AND closed_snapshot IS DISTINCT FROM last_snapshot
+			ORDER BY machine_id LIMIT $2 FOR NO KEY UPDATE`, hour, closeBatch)
 		if err != nil {
 			return err
 		}
@@ -50,6 +50,9 @@ func (w *Writer) closeSome(ctx context.Context, hour time.Time) (closed int, err
 			full, err := group.fullOf(ctx, one.id, one.lastSnapshot)
 			if err != nil {
 				return err
+			}
+			if full == 0 { // its rows were dropped
+				continue
 			}
 			r, err := group.loadRun(ctx, one.id, full, one.lastSnapshot)
 			if err != nil {

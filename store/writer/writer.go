@@ -162,6 +162,11 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	started := time.Now()
 	var group *groupWrite
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if isLate(batches, snapshot.TimeOf(w.now())) {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
+				return err
+			}
+		}
 		group = &groupWrite{
 			writer:  w,
 			tx:      tx,
@@ -187,6 +192,17 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	}
 	w.notifier.add(group.newest)
 	return group.results, nil
+}
+
+// lateLockTimeout is how long late data waits for a lock, for example of a chunk that is being compressed. Live posts
+// wait behind it. The agent retries late data.
+const lateLockTimeout = "500ms"
+
+// isLate reports whether batches have late data. A transaction has either late or live data.
+func isLate(batches []*snapshot.Batch, now snapshot.Time) bool {
+	return slices.ContainsFunc(batches, func(b *snapshot.Batch) bool {
+		return len(b.Snapshots) > 0 && b.Snapshots[0].Timestamp < now.Add(-liveSpan)
+	})
 }
 
 // daysOf returns the days of the snapshots, as midnights in UTC.
