@@ -42,8 +42,8 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		),
 		rollupsFailed: gauge(
 			"snapwatch_store_rollups_failed",
-			"Buckets of rollups that could not be computed and are tried again later; with TimescaleDB, rollups whose last "+
-				"refresh failed. The raw data that they need is kept.",
+			"Buckets of rollups that could not be computed and are tried again later. With TimescaleDB, rollups whose "+
+				"last refresh failed.",
 		),
 		dropped: counter(
 			"snapwatch_store_dropped_units_total",

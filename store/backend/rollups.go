@@ -146,9 +146,9 @@ func (p *postgres) FailedRollups(ctx context.Context) (failed int64, err error) 
 	return failed, nil
 }
 
-// claim selects dirty buckets and marks them as claimed. Those that failed are selected again after retryFailed. It briefly locks the rows of the machines, as
-// writers do. So writers that could not see the claim have committed by then, and later writers mark
-// the bucket as dirty again.
+// claim selects dirty buckets and marks them as claimed. Those that failed are selected again after retryFailed. It
+// briefly locks the rows of the machines, as writers do. So writers that could not see the claim have committed by
+// then, and later writers mark the bucket as dirty again.
 func (p *postgres) claim(
 	ctx context.Context, conn *pgx.Conn, level int, end, now time.Time,
 ) (machines []int32, buckets []time.Time, err error) {

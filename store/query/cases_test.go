@@ -449,7 +449,8 @@ func impossibleAmounts(t *testing.T, s *store.Store, machineID string) {
 			resolution != query.ResolutionMinute && deref(chart.ReadBytes[0]) != math.MaxInt64 {
 			t.Errorf("%s: %d points, %d bytes", resolution, len(chart.Timestamps), deref(chart.ReadBytes[0]))
 		}
-		if other := chartOf(t, s, machineID+"-other", clock(0, 0, 0), clock(24, 0, 0), resolution); len(other.Timestamps) != 1 {
+		other := chartOf(t, s, machineID+"-other", clock(0, 0, 0), clock(24, 0, 0), resolution)
+		if len(other.Timestamps) != 1 {
 			t.Errorf("%s: the chart of the other machine has %d points", resolution, len(other.Timestamps))
 		}
 	}

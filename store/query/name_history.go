@@ -61,8 +61,8 @@ func (q *Queries) nameMachines(ctx context.Context, view View, name string, from
 }
 
 // NameHistory returns at most limit points of all processes with a name in (from, to], on one machine or, with an empty
-// id, on all machines of the view. ResolutionAuto selects a resolution; used is the one selected. resolution must not be
-// ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
+// id, on all machines of the view. ResolutionAuto selects a resolution; used is the one selected. resolution must not
+// be ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
 ) (points []ProcessPoint, used Resolution, more bool, err error) {

@@ -65,10 +65,10 @@ export function ProcessCharts(props: ProcessChartsProps) {
       />
       <Chart
         title={aggregate ? "Processes" : "Threads"}
-        lines={[{ label: aggregate ? "processes" : "threads", color: "--accent", fill: true }]}
+        lines={[{ label: aggregate ? "at once, average" : "threads", color: "--accent", fill: true }]}
         data={data.threads}
-        format={(value) => number(value)}
-        unit="whole"
+        format={(value) => number(value, aggregate ? 1 : 0)}
+        unit={aggregate ? "plain" : "whole"}
         {...common}
       />
       <Chart
