@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -38,7 +39,7 @@ type machineTrendsInput struct {
 // ProcessTrendView is the data of a process's sparkline.
 type ProcessTrendView struct {
 	snapshot.ProcessKey
-	CPUUsage []*float64 `json:"cpu_usage" nullable:"false" doc:"Percent of one core in each of 60 parts of the window, oldest first"`
+	CPUUsage []*float64 `json:"cpu_usage" nullable:"false" doc:"Percent of one core in each of 60 parts of the window, oldest first; null for no data. A sample that covers several parts is spread over them"`
 }
 
 // ProcessTrends is the data of sparklines of processes.
@@ -91,7 +92,9 @@ func (a *API) getProcessTrends(ctx context.Context, in *processTrendsInput) (*re
 	results := views(trends, func(t *query.ProcessTrend) ProcessTrendView {
 		usages := make([]*float64, query.TrendPoints)
 		for i, cpuMS := range t.CPUMS {
-			usages[i] = snapshot.CPUUsage(&cpuMS, int64(to-from)/query.TrendPoints)
+			if cpuMS != nil {
+				usages[i] = new(math.Round(*cpuMS*10_000*query.TrendPoints/float64(to-from)) / 100)
+			}
 		}
 		return ProcessTrendView{t.Key, usages}
 	})

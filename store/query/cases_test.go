@@ -47,6 +47,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a late snapshot without an interval", 0, lateWithoutInterval},
 			{"a process with 600 identities", 0, manyIdentities},
 			{"amounts that no machine can reach", 0, impossibleAmounts},
+			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s := db.Open(t, func(cfg *store.Config) {
@@ -276,9 +277,11 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		}
 		got["trends"] = 0
 		for _, trend := range trends {
+			var sum float64
 			for _, ms := range trend.CPUMS {
-				got["trends"] += ms
+				sum += deref(ms)
 			}
+			got["trends"] += int64(math.Round(sum))
 		}
 		points, _, err := s.ProcessHistory(
 			ctx, machineID, lifetime, window.from, window.to, query.ResolutionRaw, 100)
@@ -457,5 +460,26 @@ func impossibleAmounts(t *testing.T, s *store.Store, machineID string) {
 	if _, _, err := s.Top(t.Context(), query.UsageQuery{View: query.AllMachines(), From: clock(0, 0, 0),
 		To: clock(24, 0, 0), ByName: true, Limit: 10}); err != nil {
 		t.Error(err)
+	}
+}
+
+func sparseTrend(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(14, 1, 0), time.Minute, entry(5, "sh", 30_000, 1<<20)),
+		full(clock(14, 9, 0), 0, entry(5, "sh", -1, 1<<20)),
+		full(clock(14, 10, 0), time.Minute, entry(5, "sh", 0, 1<<20)))
+	trends, err := s.ProcessTrends(t.Context(), machineID, clock(14, 0, 0), clock(14, 10, 0))
+	if err != nil || len(trends) != 1 {
+		t.Fatalf("%+v, %v", trends, err)
+	}
+	for part, ms := range trends[0].CPUMS { // of ten seconds
+		switch {
+		case part < 6:
+			wantNear(t, fmt.Sprintf("part %d", part), ms, 5000)
+		case part < 54 && ms != nil:
+			t.Errorf("part %d, in the gap, has %v ms", part, *ms)
+		case part >= 54 && (ms == nil || *ms != 0):
+			t.Errorf("part %d is %s, want 0", part, showNumber(ms))
+		}
 	}
 }

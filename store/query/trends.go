@@ -55,12 +55,69 @@ func (q *Queries) MachineTrends(
 	return trends, nil
 }
 
-// ProcessTrend is the CPU time in milliseconds that a process used in each of TrendPoints equal parts of
-// a window, the oldest first.
+// ProcessTrend is the CPU time in milliseconds that a process used in each of TrendPoints equal parts of a window, the
+// oldest first. Parts without data are nil. A sample that covers several parts is spread over them.
 type ProcessTrend struct {
 	Key   snapshot.ProcessKey
-	CPUMS [TrendPoints]int64
+	CPUMS [TrendPoints]*float64
 }
+
+// trendWindow divides a window (from, to] into TrendPoints parts.
+type trendWindow struct {
+	from, to snapshot.Time
+	// measured is whether a snapshot covers a part.
+	measured [TrendPoints]bool
+	// isSparse is whether a snapshot covers more than a part.
+	isSparse bool
+	interval map[snapshot.Time]int64 // of the snapshots, in milliseconds
+}
+
+// width returns the length of a part in milliseconds.
+func (w *trendWindow) width() float64 { return float64(w.to-w.from) / TrendPoints }
+
+// shares calls add with each part that the interval before a snapshot overlaps, and the share of the interval in it.
+func (w *trendWindow) shares(at snapshot.Time, add func(part int, share float64)) {
+	interval := float64(w.interval[at])
+	end := float64(at - w.from)
+	begin := max(0, end-interval)
+	for part := int(begin / w.width()); part < TrendPoints && float64(part)*w.width() < end; part++ {
+		first, last := max(begin, float64(part)*w.width()), min(end, float64(part+1)*w.width())
+		if last > first {
+			add(part, (last-first)/interval)
+		}
+	}
+}
+
+// trendWindow reads the intervals of a machine's snapshots in a window.
+func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snapshot.Time) (*trendWindow, error) {
+	w := &trendWindow{from: from, to: to, interval: make(map[snapshot.Time]int64)}
+	rows, err := q.pool.Query(ctx, intervalsSQL, machine, (from + 1).Std(), to.Std())
+	if err != nil {
+		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
+	}
+	var at time.Time
+	var interval int64
+	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
+		ts := snapshot.TimeOf(at)
+		w.interval[ts] = interval
+		w.isSparse = w.isSparse || float64(interval) > w.width()
+		w.shares(ts, func(part int, _ float64) { w.measured[part] = true })
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
+	}
+	return w, nil
+}
+
+const (
+	// A sample's time is the end of its interval, so the parts are open at their start.
+	trendPartsSQL = `SELECT process,
+			least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part,
+			to_bigint(sum(cpu_ms))
+		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2`
+	trendSamplesSQL = `SELECT process, ts, cpu_ms
+		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0`
+)
 
 // ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out
 // processes that used no CPU time.
@@ -74,37 +131,49 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 	if from >= to {
 		return nil, nil
 	}
-	// A sample's time is the end of its interval, so the parts are open at their start.
-	rows, err := q.pool.Query(
-		ctx,
-		`SELECT process, least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part, sum(cpu_ms)::bigint
-		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2`,
-		machine,
-		from.Std(),
-		to.Std(),
-		TrendPoints,
-	)
+	window, err := q.trendWindow(ctx, machine, from, to)
+	if err != nil {
+		return nil, err
+	}
+	spent := make(map[int64]*[TrendPoints]float64)
+	var process, sum int64
+	var part int
+	var at time.Time
+	add := func(part int, ms float64) {
+		if spent[process] == nil {
+			spent[process] = new([TrendPoints]float64)
+		}
+		spent[process][part] += ms
+	}
+	var rows pgx.Rows
+	if window.isSparse {
+		rows, err = q.pool.Query(ctx, trendSamplesSQL, machine, from.Std(), to.Std())
+		if err == nil {
+			_, err = pgx.ForEachRow(rows, []any{&process, &at, &sum}, func() error {
+				window.shares(snapshot.TimeOf(at), func(part int, share float64) { add(part, share*float64(sum)) })
+				return nil
+			})
+		}
+	} else {
+		rows, err = q.pool.Query(ctx, trendPartsSQL, machine, from.Std(), to.Std(), TrendPoints)
+		if err == nil {
+			_, err = pgx.ForEachRow(rows, []any{&process, &part, &sum}, func() error {
+				add(part, float64(sum))
+				return nil
+			})
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
-	spent := make(map[int64]*[TrendPoints]int64)
-	var process, sum int64
-	var part int
-	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &sum}, func() error {
-		if spent[process] == nil {
-			spent[process] = new([TrendPoints]int64)
-		}
-		spent[process][part] = sum
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read the trends of processes: %w", err)
-	}
-	return q.nameTrends(ctx, spent)
+	return q.nameTrends(ctx, spent, &window.measured)
 }
 
 // nameTrends adds the keys of the processes. A join would look up a process for each point, and double
 // the time of the query.
-func (q *Queries) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]int64) ([]ProcessTrend, error) {
+func (q *Queries) nameTrends(
+	ctx context.Context, spent map[int64]*[TrendPoints]float64, measured *[TrendPoints]bool,
+) ([]ProcessTrend, error) {
 	rows, err := q.pool.Query(
 		ctx,
 		`SELECT id, pid, started_at FROM processes WHERE id = ANY($1) ORDER BY pid, started_at`,
@@ -126,8 +195,13 @@ func (q *Queries) nameTrends(ctx context.Context, spent map[int64]*[TrendPoints]
 			trends = append(trends, ProcessTrend{Key: key})
 		}
 		points := &trends[len(trends)-1].CPUMS
-		for part, sum := range spent[id] {
-			points[part] += sum
+		for part, ms := range spent[id] {
+			switch {
+			case points[part] != nil:
+				*points[part] += ms
+			case measured[part] || ms > 0:
+				points[part] = &ms
+			}
 		}
 		return nil
 	}); err != nil {

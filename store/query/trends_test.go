@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -32,8 +33,16 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		t.Errorf("%d processes, want %d", len(trends), len(want))
 	}
 	for _, one := range trends {
-		if one.CPUMS != want[one.Key] {
-			t.Errorf("%v spent %v, want %v", one.Key, one.CPUMS, want[one.Key])
+		var got [query.TrendPoints]int64
+		for part, ms := range one.CPUMS {
+			if ms == nil {
+				t.Errorf("%v has no data in part %d", one.Key, part)
+				continue
+			}
+			got[part] = int64(math.Round(*ms))
+		}
+		if got != want[one.Key] {
+			t.Errorf("%v spent %v, want %v", one.Key, got, want[one.Key])
 		}
 	}
 	if _, err := s.ProcessTrends(t.Context(), "nobody", h.at(0), h.at(1)); !errors.Is(err, snapshot.ErrNoMachine) {

@@ -2025,7 +2025,7 @@ export interface components {
             write_bytes?: number;
         };
         ProcessTrendView: {
-            /** @description Percent of one core in each of 60 parts of the window, oldest first */
+            /** @description Percent of one core in each of 60 parts of the window, oldest first; null for no data. A sample that covers several parts is spread over them */
             cpu_usage: (number | null)[];
             /** Format: int32 */
             pid: number;
@@ -3320,7 +3320,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. 1m: only for a name on one machine. auto: up to two hours the finer one of these */
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: up to two hours the finest */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description PID of a process. Either pid or name is required */
                 pid?: number;
@@ -3800,7 +3800,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. 1m: only for a name on one machine. auto: up to two hours the finer one of these */
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: up to two hours the finest */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description Name of processes to add up */
                 name: string;
