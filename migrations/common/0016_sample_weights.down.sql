@@ -1,6 +1,7 @@
 DROP FUNCTION process_window, to_bigint;
 DROP VIEW history.machines, history.processes, history.snapshots, history.process_samples;
 ALTER TABLE process_samples DROP COLUMN weight_ms, DROP COLUMN memory_mean;
+DROP DOMAIN milliseconds;
 ALTER TABLE machines DROP COLUMN closed_snapshot;
 ALTER TABLE processes DROP COLUMN is_later_identity;
 COMMENT ON COLUMN snapshots.interval_ms IS 'interval that cpu_ms and the byte counts cover, in milliseconds';

@@ -5,7 +5,11 @@
 -- in that time. So the sum of coalesce(memory_mean, memory_usage) * weight_ms over the rows of a process is exact.
 -- At the end of an hour and before a gap, the last snapshot gets a row of every process.
 
-ALTER TABLE process_samples ADD COLUMN weight_ms integer, ADD COLUMN memory_mean bigint;
+-- TimescaleDB compresses integers as differences. Weights have few values and many of them repeat, so a dictionary
+-- takes a seventh of the space. It uses one for types that it does not know, such as a domain.
+CREATE DOMAIN milliseconds AS integer;
+
+ALTER TABLE process_samples ADD COLUMN weight_ms milliseconds, ADD COLUMN memory_mean bigint;
 COMMENT ON COLUMN process_samples.weight_ms IS
     'milliseconds since the process''s previous row, as far as they were measured; null in rows of earlier versions';
 COMMENT ON COLUMN process_samples.memory_mean IS 'mean of memory_usage in weight_ms; null if it is memory_usage';
