@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
@@ -15,6 +13,7 @@ import (
 const (
 	versionWithoutWeights = 15
 	versionOfWeights      = 18
+	latestVersion         = 19
 )
 
 // Rollups whose snapshots were dropped survive the migration that gives them new columns.
@@ -67,10 +66,15 @@ func TestUpgradeKeepsRollups(t *testing.T) {
 			}
 		}
 		step("migrate up", store.MigrateTo(ctx, db.URL, versionOfWeights))
-		if db.Detection.Profile == backend.Timescale { // as the first jobs do
-			for _, relation := range backend.Rollups {
-				execute(`CALL refresh_continuous_aggregate('`+relation+`_cagg', $1::timestamptz, date_bin('1 day', now(), '2000-01-01 00:00:00+00'))`,
-					pgx.QueryExecModeSimpleProtocol, recent)
+		step("migrate to the latest version", store.MigrateTo(ctx, db.URL, latestVersion))
+		if db.Detection.Profile == backend.Timescale {
+			now := time.Now()
+			s := db.Open(t, func(c *store.Config) {
+				c.Now, c.Retention = func() time.Time { return now }, 30*24*time.Hour
+			})
+			for range 3 {
+				now = now.Add(2 * time.Hour) // all refreshes are due
+				step("maintain", s.MaintainOnce(ctx))
 			}
 		}
 		var cpu, load, memory float64

@@ -61,10 +61,11 @@ CREATE FUNCTION process_window(
 ) LANGUAGE sql STABLE AS $$
     WITH bounds AS MATERIALIZED (
         SELECT f.ts AS first_ts, f.full_ts AS first_full, f.interval_ms, l.ts AS last_ts, l.full_ts AS last_full
-        FROM (SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s WHERE s.machine = m AND s.ts > a AND s.ts <= b
-                ORDER BY s.ts LIMIT 1) f,
-            (SELECT s.ts, s.full_ts FROM snapshots s WHERE s.machine = m AND s.ts > a AND s.ts <= b
-                ORDER BY s.ts DESC LIMIT 1) l),
+        -- Snapshots without an interval are not part of the time between those around them.
+        FROM (SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s
+                WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1) f,
+            (SELECT s.ts, s.full_ts FROM snapshots s
+                WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1) l),
     ends AS MATERIALIZED (
         -- The snapshot before the first one, unless there is a gap between them.
         SELECT -1 AS sign, s.full_ts AS run, s.ts AS until, d.first_ts AS seen
@@ -72,6 +73,7 @@ CREATE FUNCTION process_window(
             SELECT i.ts, i.full_ts FROM snapshots i
             WHERE i.machine = m AND i.ts <= a AND i.ts >= least(d.first_full,
                 d.first_ts - d.interval_ms * interval '1.5 ms')
+                AND (i.interval_ms > 0 OR i.ts = d.first_full)
             ORDER BY i.ts DESC LIMIT 1) s
         WHERE include_start
         UNION ALL

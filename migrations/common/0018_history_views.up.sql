@@ -21,13 +21,16 @@ CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz)
     FROM (
         SELECT (max(ARRAY[(extract(epoch FROM h.last_ts) * 1000)::bigint, h.process]))[2] AS latest,
             to_bigint(sum(h.cpu_ms)) AS cpu_ms,
-            coalesce(sum(h.memory_avg * coalesce(h.memory_ms, h.elapsed_ms))
-                / nullif(sum(coalesce(h.memory_ms, h.elapsed_ms)) FILTER (WHERE h.memory_avg IS NOT NULL), 0)
-                    ::double precision, avg(h.memory_avg)) AS memory_avg,
+            coalesce(sum(h.memory_avg * h.memory_time)
+                / nullif(sum(h.memory_time) FILTER (WHERE h.memory_avg IS NOT NULL), 0)::double precision,
+                avg(h.memory_avg)) AS memory_avg,
             max(h.memory_max) AS memory_max, max(h.threads_max) AS threads_max,
             to_bigint(sum(h.read_bytes)) AS read_bytes,
             to_bigint(sum(h.write_bytes)) AS write_bytes
-        FROM process_history h
+        FROM (
+            SELECT *, coalesce(memory_ms, elapsed_ms,
+                (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000) AS memory_time
+            FROM process_history) h
         WHERE h.machine = (SELECT machine_key(wanted))
             AND h.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND h.bucket_key < to_ts
         GROUP BY h.pid, h.started_at) t

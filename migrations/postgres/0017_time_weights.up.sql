@@ -193,17 +193,20 @@ CREATE FUNCTION process_merge(m integer, a timestamptz, width interval)
     SELECT m, a, process,
         to_bigint(sum(cpu_ms)),
         max(cpu_ms_max),
-        coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms))
-            / nullif(sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL),
-            0)::double precision, avg(memory_avg)),
-        nullif(sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL), sum(elapsed_ms))::bigint,
+        coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
+            (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) / nullif(sum(coalesce(memory_ms,
+            elapsed_ms, (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000))
+            FILTER (WHERE memory_avg IS NOT NULL), 0)::double precision, avg(memory_avg)),
+        nullif(sum(coalesce(memory_ms, elapsed_ms,
+            (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) FILTER (WHERE memory_avg IS NOT NULL),
+            sum(elapsed_ms))::bigint,
         max(memory_max),
         max(threads_max),
         to_bigint(sum(read_bytes)),
         to_bigint(sum(write_bytes)),
         min(first_ts),
         max(last_ts),
-        sum(elapsed_ms)::bigint
+        CASE WHEN count(*) = count(elapsed_ms) THEN sum(elapsed_ms)::bigint END
     FROM process_hours(m, a, a + width) GROUP BY process
 $$;
 
@@ -324,10 +327,9 @@ ALTER TABLE rollup_marks ADD COLUMN failed_at timestamptz;
 COMMENT ON COLUMN rollup_marks.failed_at IS 'when the bucket could not be computed, the last time';
 
 -- The bucket of a snapshot exactly on the hour is now the hour before it.
-INSERT INTO rollup_marks
-SELECT DISTINCT machine, ts - interval '1 hour', 1, false FROM snapshots
-WHERE ts = date_bin('1 hour', ts, '2000-01-01 00:00:00+00')
-ON CONFLICT DO NOTHING;
-INSERT INTO rollup_marks SELECT DISTINCT machine, ts, 1, false FROM snapshots
-WHERE ts = date_bin('1 hour', ts, '2000-01-01 00:00:00+00')
+INSERT INTO rollup_marks (machine, bucket, level, claimed)
+SELECT DISTINCT s.machine, s.ts - hours.before, 1, false
+FROM snapshots s CROSS JOIN (VALUES (interval '0'), (interval '1 hour')) hours(before)
+WHERE s.ts = date_bin('1 hour', s.ts, '2000-01-01 00:00:00+00')
+    AND s.ts - hours.before >= (SELECT min(ts) FROM snapshots) -- a bucket before that has lost its snapshots
 ON CONFLICT DO NOTHING;

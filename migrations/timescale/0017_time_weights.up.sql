@@ -73,9 +73,10 @@ WITH (timescaledb.continuous, timescaledb.materialized_only = false, timescaledb
 SELECT machine, time_bucket('1 hour', ts, "offset" => interval '1 ms') AS bucket, process,
     to_bigint(sum(cpu_ms)) AS cpu_ms,
     max(cpu_ms) AS cpu_ms_max,
-    coalesce(sum(coalesce(memory_mean, memory_usage)::double precision * weight_ms)
-        / nullif(sum(weight_ms) FILTER (WHERE coalesce(memory_mean, memory_usage) IS NOT NULL), 0)::double precision,
-        avg(memory_usage) FILTER (WHERE in_full)::double precision, avg(memory_usage)::double precision) AS memory_avg,
+    coalesce(sum(coalesce(memory_mean,
+        memory_usage)::double precision * weight_ms) / nullif(sum(weight_ms) FILTER (WHERE coalesce(memory_mean,
+        memory_usage) IS NOT NULL), 0)::double precision, avg(memory_usage) FILTER (WHERE in_full)::double precision,
+        avg(memory_usage)::double precision) AS memory_avg,
     nullif(sum(weight_ms) FILTER (WHERE coalesce(memory_mean, memory_usage) IS NOT NULL),
         sum(weight_ms)) AS memory_ms,
     max(memory_usage) AS memory_max,
@@ -84,7 +85,7 @@ SELECT machine, time_bucket('1 hour', ts, "offset" => interval '1 ms') AS bucket
     to_bigint(sum(write_bytes)) AS write_bytes,
     min(ts) AS first_ts,
     max(ts) AS last_ts,
-    sum(weight_ms) AS elapsed_ms
+    CASE WHEN count(*) = count(weight_ms) THEN sum(weight_ms) END AS elapsed_ms
 FROM process_samples WHERE state IS DISTINCT FROM 'exited' OR weight_ms > 0 GROUP BY 1, 2, 3 WITH NO DATA;
 
 -- Each further level is computed from the previous one.
@@ -157,10 +158,12 @@ DECLARE
     process_merge CONSTANT text := $merge$
         to_bigint(sum(cpu_ms)) AS cpu_ms,
         max(cpu_ms_max) AS cpu_ms_max,
-        coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms))
-            / nullif(sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL),
-            0)::double precision, avg(memory_avg)) AS memory_avg,
-        nullif(sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL),
+        coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
+            (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) / nullif(sum(coalesce(memory_ms,
+            elapsed_ms, (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000))
+            FILTER (WHERE memory_avg IS NOT NULL), 0)::double precision, avg(memory_avg)) AS memory_avg,
+        nullif(sum(coalesce(memory_ms, elapsed_ms,
+            (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) FILTER (WHERE memory_avg IS NOT NULL),
             sum(elapsed_ms))::bigint AS memory_ms,
         max(memory_max) AS memory_max,
         max(threads_max) AS threads_max,
@@ -168,7 +171,7 @@ DECLARE
         to_bigint(sum(write_bytes)) AS write_bytes,
         min(first_ts) AS first_ts,
         max(last_ts) AS last_ts,
-        sum(elapsed_ms)::bigint AS elapsed_ms $merge$;
+        CASE WHEN count(*) = count(elapsed_ms) THEN sum(elapsed_ms)::bigint END AS elapsed_ms $merge$;
     aggregate CONSTANT text := 'CREATE MATERIALIZED VIEW %1$I WITH (timescaledb.continuous,
         timescaledb.materialized_only = false, timescaledb.create_group_indexes = false) AS
         SELECT machine, time_bucket(%2$L::interval, bucket, "offset" => interval ''1 ms'') AS bucket, %4$s
@@ -215,27 +218,34 @@ SELECT set_chunk_time_interval('machine_3h_cagg', INTERVAL '90 days');
 SELECT set_chunk_time_interval('machine_1d_cagg', INTERVAL '90 days');
 SELECT set_chunk_time_interval('process_1d_cagg', INTERVAL '30 days');
 
--- Keep the buckets of the earlier aggregates if their series are gone. All others are computed again by the next refresh.
--- memory_samples was the number of full snapshots, and there is one each minute.
+-- Keep the buckets of the earlier aggregates if their series are gone. All others are computed again by the next
+-- refresh. memory_samples was the number of full snapshots, and there is one each minute.
 DO $$
 DECLARE
     level record;
     source regclass;
     kept timestamptz;
     target regclass;
+    floors jsonb := '{}';
+    copied bigint;
 BEGIN
-    FOR level IN SELECT * FROM (VALUES ('machine_1m', 'snapshots', interval '1 minute'),
-        ('machine_1h', 'snapshots', '1 hour'), ('machine_3h', 'snapshots', '3 hours'),
-        ('machine_1d', 'snapshots', '1 day'), ('process_1h', 'process_samples', '1 hour'),
-        ('process_3h', 'process_samples', '3 hours'), ('process_1d', 'process_samples', '1 day')) v(name, series, width)
+    FOR level IN SELECT * FROM (VALUES
+        ('machine_1m', 'snapshots', 'snapshots', interval '1 minute'),
+        ('machine_1h', 'machine_1m', 'snapshots', '1 hour'), ('machine_3h', 'machine_1h', 'snapshots', '3 hours'),
+        ('machine_1d', 'machine_3h', 'snapshots', '1 day'),
+        ('process_1h', 'process_samples', 'process_samples', '1 hour'),
+        ('process_3h', 'process_1h', 'process_samples', '3 hours'),
+        ('process_1d', 'process_3h', 'process_samples', '1 day')) v(name, source, series, width)
     LOOP
         SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass INTO target
         FROM timescaledb_information.continuous_aggregates
         WHERE view_schema = current_schema() AND view_name = level.name || '_cagg';
-        -- The first bucket that the series cover completely.
-        SELECT time_bucket(level.width, min(range_start) + level.width) INTO kept
-        FROM timescaledb_information.chunks
-        WHERE hypertable_schema = current_schema() AND hypertable_name = level.series;
+        -- The first bucket that the series cover completely. Chunks before a hole may have few late rows.
+        SELECT time_bucket(level.width, range_start + level.width - interval '1 ms') INTO kept
+        FROM (SELECT range_start, lag(range_end) OVER (ORDER BY range_start) AS previous
+            FROM timescaledb_information.chunks
+            WHERE hypertable_schema = current_schema() AND hypertable_name = level.series) c
+        WHERE previous IS NULL OR previous < range_start ORDER BY range_start DESC LIMIT 1;
         IF level.name LIKE 'machine%' THEN
             EXECUTE format('INSERT INTO %s (machine, bucket,
                 samples, interval_ms, process_count_sum, cpu_usage_avg, cpu_usage_max, load1_avg, load1_max,
@@ -260,7 +270,18 @@ BEGIN
                 write_bytes, first_ts, last_ts, NULL
                 FROM %I WHERE bucket < $1', target, level.name) USING coalesce(kept, 'infinity');
         END IF;
+        GET DIAGNOSTICS copied = ROW_COUNT;
+        IF copied > 0 THEN
+            floors := floors || jsonb_build_object(level.source, kept);
+        END IF;
     END LOOP;
+    -- No refresh may include buckets that were copied: store/backend/floors.go.
+    SELECT jsonb_object_agg(f.key, greatest(f.value::timestamptz, (s.value::jsonb ->> f.key)::timestamptz)) INTO floors
+    FROM jsonb_each_text(floors) f LEFT JOIN settings s ON s.key = 'complete_from' WHERE f.value IS NOT NULL;
+    IF floors IS NOT NULL THEN
+        INSERT INTO settings (key, value) VALUES ('complete_from', floors::text)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+    END IF;
 END $$;
 
 DROP MATERIALIZED VIEW process_1d;
@@ -352,17 +373,20 @@ CREATE FUNCTION process_merge(m integer, a timestamptz, width interval) RETURNS 
     SELECT m, a, process,
         to_bigint(sum(cpu_ms)),
         max(cpu_ms_max),
-        coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms))
-            / nullif(sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL),
-            0)::double precision, avg(memory_avg)),
-        nullif(sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL), sum(elapsed_ms))::bigint,
+        coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
+            (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) / nullif(sum(coalesce(memory_ms,
+            elapsed_ms, (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000))
+            FILTER (WHERE memory_avg IS NOT NULL), 0)::double precision, avg(memory_avg)),
+        nullif(sum(coalesce(memory_ms, elapsed_ms,
+            (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) FILTER (WHERE memory_avg IS NOT NULL),
+            sum(elapsed_ms))::bigint,
         max(memory_max),
         max(threads_max),
         to_bigint(sum(read_bytes)),
         to_bigint(sum(write_bytes)),
         min(first_ts),
         max(last_ts),
-        sum(elapsed_ms)::bigint
+        CASE WHEN count(*) = count(elapsed_ms) THEN sum(elapsed_ms)::bigint END
     FROM process_1h WHERE machine = m AND bucket_key >= a AND bucket_key < a + width GROUP BY process
 $$;
 

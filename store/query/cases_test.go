@@ -45,6 +45,8 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a process that lives two seconds", 0, shortLife},
 			{"the running hour divides by what has passed", clock(14, 1, 45), runningHour},
 			{"a late snapshot without an interval", 0, lateWithoutInterval},
+			{"a late snapshot before one that continues its predecessor", 0, lateBeforeContinuation},
+			{"windows that begin or end at a late snapshot", 0, windowsAtLateSnapshot},
 			{"a process with 600 identities", 0, manyIdentities},
 			{"amounts that no machine can reach", 0, impossibleAmounts},
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
@@ -374,9 +376,9 @@ func lateWithoutInterval(t *testing.T, s *store.Store, machineID string) {
 		busy.CPUUsage = new(50.0)
 		return withCPU(full(clock(14, 0, second), 0, busy), 25)
 	}
-	storetest.Write(t, s, machineID, half(0))
-	storetest.Write(t, s, machineID, half(60))
-	storetest.Write(t, s, machineID, half(30))
+	for _, second := range []int{0, 60, 50, 30, 40, 20} {
+		storetest.Write(t, s, machineID, half(second))
+	}
 	used := topOf(t, s, machineID, clock(14, 0, 0), clock(14, 1, 0))[5]
 	if deref(used.CPUMS) != 30_000 {
 		t.Errorf("%d ms of CPU in a minute, want 30,000", deref(used.CPUMS))
@@ -482,4 +484,30 @@ func sparseTrend(t *testing.T, s *store.Store, machineID string) {
 			t.Errorf("part %d is %s, want 0", part, showNumber(ms))
 		}
 	}
+}
+
+// The next full snapshot already accounts for the time since the last row of an idle process.
+func lateBeforeContinuation(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(14, 0, 5), 5*time.Second, entry(5, "java", 0, 8<<30)),
+		changes(clock(14, 5, 0), 295*time.Second),
+		full(clock(14, 5, 5), 5*time.Second, entry(5, "java", 0, 1<<30)))
+	storetest.Write(t, s, machineID, full(clock(14, 5, 0)+50, 0, entry(5, "java", 0, 1<<30)))
+	wantNear(t, "the average", topOf(t, s, machineID, clock(14, 0, 0), clock(14, 10, 0))[5].MemoryAvg,
+		(300*(8<<30)+5*(1<<30))/305.0)
+}
+
+func windowsAtLateSnapshot(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(14, 0, 10), 10*time.Second, entry(5, "java", 0, 9<<30)),
+		changes(clock(14, 0, 20), 10*time.Second), changes(clock(14, 0, 30), 10*time.Second),
+		changes(clock(14, 0, 40), 10*time.Second, entry(5, "java", 0, 1<<30)),
+		changes(clock(14, 0, 50), 10*time.Second),
+		full(clock(14, 0, 60), 10*time.Second, entry(5, "java", 0, 1<<30)),
+		full(clock(14, 0, 70), 10*time.Second, entry(5, "java", 0, 1<<30)))
+	storetest.Write(t, s, machineID, full(clock(14, 0, 55), 0, entry(5, "java", 0, 1<<30)))
+	wantNear(t, "the average until after it", topOf(t, s, machineID, clock(14, 0, 0), clock(14, 0, 57))[5].MemoryAvg,
+		(30*(9<<30)+20*(1<<30))/50.0)
+	wantNear(t, "the average from then on",
+		topOf(t, s, machineID, clock(14, 0, 57), clock(14, 2, 0))[5].MemoryAvg, 1<<30)
 }

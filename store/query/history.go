@@ -110,10 +110,13 @@ const (
 	processPointsSQL = `SELECT bucket, 1::bigint, ` + pointColumns + `
 		FROM %s r WHERE r.machine = $1 AND r.process = ANY($2) AND r.bucket_key >= $3 AND r.bucket_key < $4
 		GROUP BY bucket ORDER BY bucket LIMIT $5`
+	// memoryTime is the time that an average of memory covers. In rows of earlier versions, it is estimated.
+	memoryTime = `coalesce(r.memory_ms, r.elapsed_ms,
+			(extract(epoch FROM r.last_ts - r.first_ts) * 1000)::bigint + 60000)`
 	// pointColumns are sums over rows of a rollup, or of process_window.
-	pointColumns = `to_bigint(sum(r.cpu_ms)), max(r.cpu_ms_max), sum(r.elapsed_ms)::bigint,
-		coalesce(sum(r.memory_avg * coalesce(r.memory_ms, r.elapsed_ms))
-			/ nullif(sum(coalesce(r.memory_ms, r.elapsed_ms)) FILTER (WHERE r.memory_avg IS NOT NULL), 0)
+	pointColumns = `to_bigint(sum(r.cpu_ms)), max(r.cpu_ms_max), CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms)::bigint END,
+		coalesce(sum(r.memory_avg * ` + memoryTime + `)
+			/ nullif(sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL), 0)
 				::double precision, avg(r.memory_avg)),
 		max(r.memory_max), max(r.threads_max), to_bigint(sum(r.read_bytes)), to_bigint(sum(r.write_bytes)), '',
 		max(r.last_ts)`

@@ -185,10 +185,10 @@ func (p WindowPlan) sums(of scope) (sql string, args []any) {
 			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
 	return `SELECT machine, process, to_bigint(sum(cpu_ms)) AS cpu_ms, max(cpu_ms_max) AS cpu_ms_max,
-		sum(memory_avg * coalesce(memory_ms, elapsed_ms)) AS memory_sum,
-		sum(coalesce(memory_ms, elapsed_ms)) FILTER (WHERE memory_avg IS NOT NULL)::bigint AS memory_ms,
+		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
+		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL)::bigint AS memory_ms,
 		avg(memory_avg) AS memory_plain, max(memory_max) AS memory_max, max(threads_max) AS threads_max,
 		to_bigint(sum(read_bytes)) AS read_bytes, to_bigint(sum(write_bytes)) AS write_bytes,
 		min(first_ts) AS first_ts, max(last_ts) AS last_ts
-		FROM (` + strings.Join(parts, " UNION ALL ") + `) parts GROUP BY machine, process`, args
+		FROM (` + strings.Join(parts, " UNION ALL ") + `) r GROUP BY machine, process`, args
 }

@@ -93,11 +93,12 @@ func (w *groupWrite) neighbours(
 	rows, err := w.tx.Query(
 		ctx,
 		`
-		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.ts, after.full_ts, after.interval_ms
+		SELECT t.ts, e.ts IS NOT NULL, before.ts, before.full_ts, after.full_ts, measured.ts, measured.interval_ms
 		FROM unnest($2::timestamptz[]) t(ts)
 		LEFT JOIN LATERAL (SELECT ts FROM snapshots WHERE machine = $1 AND ts = t.ts AND ts BETWEEN $4 AND $5) e ON true
 		LEFT JOIN LATERAL (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts < t.ts AND ts >= t.ts - interval '1 day' AND ts BETWEEN $4 AND $5 ORDER BY ts DESC LIMIT 1) before ON true
-		LEFT JOIN LATERAL (SELECT ts, full_ts, interval_ms FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true`,
+		LEFT JOIN LATERAL (SELECT full_ts FROM snapshots WHERE machine = $1 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) after ON true
+		LEFT JOIN LATERAL (SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND interval_ms > 0 AND ts > t.ts AND ts <= t.ts + $3::interval AND ts BETWEEN $4 AND $5 ORDER BY ts LIMIT 1) measured ON true`,
 		pgx.QueryExecModeExec,
 		machine.id,
 		late,
@@ -112,13 +113,13 @@ func (w *groupWrite) neighbours(
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		var at time.Time
 		var n neighbour
-		var before, beforeFull, after, afterFull pgtype.Timestamptz
-		var afterInterval *int64
-		err := row.Scan(&at, &n.exists, &before, &beforeFull, &after, &afterFull, &afterInterval)
+		var before, beforeFull, afterFull, measured pgtype.Timestamptz
+		var interval *int64
+		err := row.Scan(&at, &n.exists, &before, &beforeFull, &afterFull, &measured, &interval)
 		n.before, n.beforeFull = snapshot.TimeOf(before.Time), snapshot.TimeOf(beforeFull.Time)
-		n.after, n.afterFull = snapshot.TimeOf(after.Time), snapshot.TimeOf(afterFull.Time)
-		if afterInterval != nil {
-			n.afterIntervalMS = *afterInterval
+		n.afterFull, n.measured = snapshot.TimeOf(afterFull.Time), snapshot.TimeOf(measured.Time)
+		if interval != nil {
+			n.measuredIntervalMS = *interval
 		}
 		found[snapshot.TimeOf(at)] = n
 		return struct{}{}, err

@@ -32,13 +32,20 @@ type planner struct {
 type neighbour struct {
 	exists             bool
 	before, beforeFull snapshot.Time // the previous snapshot and the full one of its run, or 0
-	after, afterFull   snapshot.Time // the next snapshot and the full one of its run, or 0
-	afterIntervalMS    int64
+	afterFull          snapshot.Time // the full snapshot of the next snapshot's run, or 0
+	measured           snapshot.Time // the next snapshot whose interval is known, or 0
+	measuredIntervalMS int64
 }
 
-// covers reports whether the interval of the next snapshot includes a snapshot at ts.
+// covers reports whether a later snapshot already accounts for the time of one at ts: its interval includes ts, or it
+// continues the snapshot before ts.
 func (n neighbour) covers(ts snapshot.Time) bool {
-	return n.after != 0 && n.afterIntervalMS > 0 && int64(n.after-ts) < n.afterIntervalMS-slack(n.afterIntervalMS)
+	if n.measured == 0 {
+		return false
+	}
+	interval := n.measuredIntervalMS
+	return int64(n.measured-ts) < interval-slack(interval) ||
+		n.before != 0 && int64(n.measured-n.before)-interval <= interval/2
 }
 
 func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
@@ -93,7 +100,9 @@ func (p *planner) runBefore(
 	case late && (before == nil || before.ts < around.before || before.ts > s.Timestamp):
 		before = nil
 		if around.before != 0 {
-			if before = p.w.writer.runs.take(p.machine.id, around.before); before == nil {
+			// Another server may have closed a run that still holds time.
+			before = p.w.writer.runs.take(p.machine.id, around.before)
+			if before == nil || before.holdsTime() {
 				before = &run{ts: around.before, fullTS: around.beforeFull}
 			}
 		}

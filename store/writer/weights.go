@@ -57,6 +57,16 @@ func (r *run) close() []carriedSample {
 	return samples
 }
 
+// holdsTime reports whether the last snapshot of the run is not closed.
+func (r *run) holdsTime() bool {
+	for _, one := range r.processes {
+		if one.atMS < r.elapsedMS {
+			return true
+		}
+	}
+	return false
+}
+
 // skipHeld drops the time since the last samples of all processes, because other rows account for it.
 func (r *run) skipHeld() {
 	for key, one := range r.processes {

@@ -85,8 +85,32 @@ func (w *Writer) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.
 		var selected []int
 		selected, pending = nextTransaction(group, pending, snapshot.TimeOf(w.now()))
 		w.writeSelected(ctx, group, selected, results)
+		if err := results[selected[0]].Err; isLockTimeout(err) {
+			pending = refuseLate(group, pending, results, err, snapshot.TimeOf(w.now()))
+		}
 	}
 	return results
+}
+
+// refuseLate sets the error of the pending batches with late data and returns the others. They would wait for the same
+// lock, one transaction after the other, and live batches would wait behind them.
+func refuseLate(
+	group []*snapshot.Batch, pending []int, results []snapshot.WriteResult, err error, now snapshot.Time,
+) (rest []int) {
+	for _, i := range pending {
+		if isLate(group[i:i+1], now) {
+			results[i] = snapshot.WriteResult{Err: err}
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}
+
+// isLockTimeout reports whether a transaction waited too long for a lock.
+func isLockTimeout(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "55P03"
 }
 
 // liveSpan is the maximum age of data that is committed together with the newest.
