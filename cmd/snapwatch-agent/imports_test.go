@@ -40,16 +40,18 @@ var imports = map[string]string{
 
 	// Ingest and the live view use the store through their own interfaces.
 	"ingest":      "internal/histogram internal/problem internal/wake snapshot",
-	"broadcaster": "internal/backoff internal/histogram internal/problem internal/wake snapshot",
+	"broadcaster": "internal/backoff internal/histogram internal/pgsession internal/problem internal/wake snapshot",
 
 	// The store does not depend on HTTP. Writer and queries do not depend on each other.
-	"store/schema":   "snapshot",
-	"store/backend":  "",
-	"store/accounts": "",
-	"store/embedded": "",
-	"store/writer":   "internal/histogram internal/wake snapshot store/backend store/schema",
-	"store/query":    "internal/histogram snapshot store/backend store/schema",
-	"store": "internal/histogram internal/wake migrations snapshot store/accounts store/backend store/query " +
+	"store/schema":       "snapshot",
+	"store/backend":      "",
+	"store/accounts":     "store/textsearch",
+	"store/textsearch":   "",
+	"internal/pgsession": "",
+	"store/embedded":     "",
+	"store/writer":       "internal/histogram internal/wake snapshot store/backend store/schema",
+	"store/query":        "internal/histogram snapshot store/backend store/schema store/textsearch",
+	"store": "internal/histogram internal/pgsession internal/wake migrations snapshot store/accounts store/backend store/query " +
 		"store/writer",
 
 	// auth does not depend on what it protects.
