@@ -51,8 +51,8 @@ var imports = map[string]string{
 	"store/embedded":     "",
 	"store/writer":       "internal/histogram internal/wake snapshot store/backend store/schema",
 	"store/query":        "internal/histogram snapshot store/backend store/schema store/textsearch",
-	"store": "internal/histogram internal/pgsession internal/wake migrations snapshot store/accounts store/backend store/query " +
-		"store/writer",
+	"store": "internal/histogram internal/pgsession internal/wake migrations snapshot store/accounts store/backend " +
+		"store/query store/writer",
 
 	// auth does not depend on what it protects.
 	"auth": "internal/clientaddr store/accounts",
