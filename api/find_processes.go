@@ -110,6 +110,16 @@ func (a *API) findNearest(ctx context.Context, in *ProcessSearch) (*response[Nea
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
+	var machineIDs []string
+	for _, match := range []*query.NearestMatch{before, after} {
+		if match != nil {
+			machineIDs = append(machineIDs, match.MachineID)
+		}
+	}
+	hostnames, shared, err := a.hostnames(ctx, machineIDs)
+	if err != nil {
+		return nil, a.problemOf(ctx, err)
+	}
 	var matches NearestMatches
 	for _, one := range []struct {
 		match *query.NearestMatch
@@ -117,10 +127,6 @@ func (a *API) findNearest(ctx context.Context, in *ProcessSearch) (*response[Nea
 	}{{before, &matches.Before}, {after, &matches.After}} {
 		if one.match == nil {
 			continue
-		}
-		hostnames, shared, err := a.hostnames(ctx, []string{one.match.MachineID})
-		if err != nil {
-			return nil, a.problemOf(ctx, err)
 		}
 		hostname := hostnames[one.match.MachineID]
 		*one.view = &NearestMatchView{

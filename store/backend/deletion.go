@@ -28,7 +28,7 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) error {
 			}
 		}
 	}
-	if err := p.DeleteRollups(ctx, machine); err != nil {
+	if err := p.deleteRollups(ctx, machine); err != nil {
 		return fmt.Errorf("delete rollups of a machine: %w", err)
 	}
 	return nil
@@ -186,7 +186,7 @@ func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
 	}
 	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			if isLockTimeout(err) {
+			if IsLockTimeout(err) {
 				p.logger.Info("a chunk with deleted rows is in use, leaving it to autovacuum", "chunk", one.name)
 				return nil
 			}
@@ -223,7 +223,7 @@ func (p *timescale) Compress(ctx context.Context, now time.Time) error {
 				_, err := tx.Exec(ctx, `SELECT compress_chunk($1::text::regclass, if_not_compressed => true)`, one.name)
 				return err
 			})
-			if isLockTimeout(err) {
+			if IsLockTimeout(err) {
 				p.deferWork("cannot compress a chunk that is in use", "relation", relation, "chunk", one.name)
 				continue
 			}

@@ -281,8 +281,8 @@ func withLockTimeout(ctx context.Context, db interface {
 	})
 }
 
-// isLockTimeout reports whether a lock was not available in time.
-func isLockTimeout(err error) bool {
+// IsLockTimeout reports whether a lock was not available in time.
+func IsLockTimeout(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == "55P03"
 }

@@ -100,7 +100,7 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 		_, err := tx.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
 		return err
 	})
-	if isLockTimeout(err) {
+	if IsLockTimeout(err) {
 		p.deferWork("cannot change the interval of future chunks", "relation", relation)
 		return nil
 	}
@@ -267,7 +267,7 @@ func (p *timescale) dropChunk(ctx context.Context, conn *pgxpool.Conn, relation 
 		)
 		return err
 	})
-	if isLockTimeout(err) {
+	if IsLockTimeout(err) {
 		p.deferWork("chunk is in use", "relation", relation, "from", one.from)
 		return false, nil
 	}

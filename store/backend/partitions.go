@@ -129,7 +129,7 @@ func (p *postgres) CreateAhead(ctx context.Context, now time.Time) (int, error) 
 		days = append(days, StartOfDay(now).AddDate(0, 0, i))
 	}
 	if err := p.ensureRelations(ctx, slices.Concat(Series, Rollups), days); err != nil {
-		p.deferred.Store(isLockTimeout(err))
+		p.deferred.Store(IsLockTimeout(err))
 		return 0, err
 	}
 	return daysAhead, nil
@@ -199,7 +199,7 @@ func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ ti
 		return 0, nil
 	}
 	limit, err := p.prepareDrop(ctx, conn, relation, all[len(all)-1].to)
-	if isLockTimeout(err) {
+	if IsLockTimeout(err) {
 		p.deferWork("cannot check whether rollups are up to date", "relation", relation)
 		return 0, nil
 	}
@@ -214,7 +214,7 @@ func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ ti
 			break
 		}
 		ok, err := p.dropPartition(ctx, conn, relation, partition)
-		if isLockTimeout(err) { // only one partition of a table can be half detached
+		if IsLockTimeout(err) { // only one partition of a table can be half detached
 			p.deferWork("partition is in use", "partition", partition.name)
 			break
 		}

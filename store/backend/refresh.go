@@ -169,7 +169,7 @@ func (p *timescale) firstChunk(ctx context.Context, db querier, rollup string) (
 func (p *timescale) refresh(ctx context.Context, conn *pgxpool.Conn, rollup string, window span) error {
 	_, err := conn.Exec(ctx, fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', '%s'::timestamptz, '%s'::timestamptz)`,
 		aggregateOf(rollup), window.from.UTC().Format(time.RFC3339Nano), window.to.UTC().Format(time.RFC3339Nano)))
-	if isLockTimeout(err) { // a job of TimescaleDB is refreshing it
+	if IsLockTimeout(err) { // a job of TimescaleDB is refreshing it
 		p.deferWork("another refresh is running", "relation", rollup)
 		return nil
 	}

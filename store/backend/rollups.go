@@ -263,8 +263,8 @@ func (p *postgres) RefreshLag(ctx context.Context, now time.Time) (time.Duration
 // ApplyRetention implements Backend. It does nothing, because the server drops partitions itself.
 func (p *postgres) ApplyRetention(context.Context, Retention, time.Time) error { return nil }
 
-// DeleteRollups implements Backend.
-func (p *postgres) DeleteRollups(ctx context.Context, machine int32) error {
+// deleteRollups deletes a machine's rollups and marks.
+func (p *postgres) deleteRollups(ctx context.Context, machine int32) error {
 	for _, relation := range Rollups {
 		if _, err := p.pool.Exec(ctx, `DELETE FROM `+tableOf(relation)+` WHERE machine = $1`, machine); err != nil {
 			return err

@@ -164,6 +164,10 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if total != want {
 		t.Errorf("all names of all machines spent %d, want %d", total, want)
 	}
+	none, _, err := s.Top(t.Context(), query.UsageQuery{From: h.at(0), To: h.at(540), ByName: true, Limit: 10})
+	if err != nil || len(none) != 0 {
+		t.Errorf("an empty view has %+v, %v", none, err)
+	}
 	if _, _, err := s.Top(t.Context(), query.UsageQuery{
 		MachineID: "nobody", From: h.at(0), To: h.at(1), Limit: 1}); !errors.Is(
 		err,
@@ -295,6 +299,12 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	if got != want {
 		t.Errorf("all %s spent %d, want %d", root.Name, got, want)
+	}
+	none, _, _, err := s.NameHistory(
+		t.Context(), query.View{}, "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
+	)
+	if err != nil || len(none) != 0 {
+		t.Errorf("an empty view has %+v, %v", none, err)
 	}
 	if _, err := s.ProcessLifetime(t.Context(), "c", 4_000_000, 0); !errors.Is(err, query.ErrNoProcess) {
 		t.Errorf("an unknown process: %v", err)

@@ -17,15 +17,17 @@ var ErrTooManyMachines = errors.New("too many machines for a chart by minute")
 const (
 	namePointsSQL = `SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
-		WHERE %s AND r.bucket_key >= $3 AND r.bucket_key < $4 GROUP BY bucket ORDER BY bucket LIMIT $5`
+		WHERE %s AND %s AND p.name = $1 AND r.bucket_key >= $2 AND r.bucket_key < $3
+		GROUP BY bucket ORDER BY bucket LIMIT $4`
 	nameMinutesSQL = `SELECT g.bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
-		FROM unnest($1::integer[]) k(machine)
-		CROSS JOIN generate_series($3::timestamptz, $4::timestamptz - interval '1 ms', interval '1 minute') g(bucket)
+		FROM unnest($5::integer[]) k(machine)
+		CROSS JOIN generate_series($2::timestamptz, $3::timestamptz - interval '1 ms', interval '1 minute') g(bucket)
 		CROSS JOIN LATERAL process_window(k.machine, g.bucket, g.bucket + interval '1 minute',
-			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $2), true) r
+			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $1), true) r
 		JOIN processes p ON p.id = r.process
-		GROUP BY g.bucket ORDER BY g.bucket LIMIT $5`
-	measuredSQL = `SELECT bucket, max(interval_ms) FROM %s WHERE %s AND bucket_key >= $2 AND bucket_key < $3 GROUP BY bucket`
+		GROUP BY g.bucket ORDER BY g.bucket LIMIT $4`
+	measuredSQL = `SELECT bucket, max(interval_ms) FROM %s r
+		WHERE %s AND bucket_key >= $1 AND bucket_key < $2 GROUP BY bucket`
 )
 
 // nameMinuteMachines is the maximum number of machines of a chart by minute, because it reads all their samples.
@@ -67,24 +69,11 @@ func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
 ) (points []ProcessPoint, used Resolution, more bool, err error) {
 	defer q.observe("name", time.Now())
-	var ran []int32 // the machines, if they are few
-	var machines any = int32(0)
-	of, where := "$1::integer = 0", "$1::integer = 0 AND p.name = $2"
-	switch {
-	case machineID != "":
-		machine, err := q.machineKey(ctx, machineID)
-		if err != nil {
-			return nil, "", false, err
-		}
-		ran = []int32{machine}
-		machines, of, where = machine, "machine = $1", "r.machine = $1 AND p.machine = $1 AND p.name = $2"
-	case !view.All:
-		keys, err := q.machineKeys(ctx, view)
-		if err != nil {
-			return nil, "", false, err
-		}
-		machines, of, where = keys, "machine = ANY($1)", "r.machine = ANY($1) AND p.machine = ANY($1) AND p.name = $2"
+	of, err := q.scopeOf(ctx, machineID, view)
+	if err != nil {
+		return nil, "", false, err
 	}
+	ran := of.machines // if they are few
 	if machineID == "" {
 		if ran, err = q.nameMachines(ctx, view, name, from); err != nil {
 			return nil, "", false, err
@@ -94,21 +83,24 @@ func (q *Queries) NameHistory(
 		resolution = q.nameResolution(ran, from, to)
 	}
 	begin, sql := from.Std().UTC().Truncate(resolution.Width()), nameMinutesSQL
+	args := []any{name, begin, to.Std(), limit + 1}
 	switch {
 	case resolution != ResolutionMinute:
-		sql = fmt.Sprintf(namePointsSQL, "process_"+string(resolution), where)
+		rollup := "process_" + string(resolution)
+		sql = fmt.Sprintf(namePointsSQL, rollup, of.condition("r", &args), of.condition("p", &args))
 	case len(ran) > nameMinuteMachines:
 		return nil, "", false, ErrTooManyMachines
 	default:
-		machines, of = ran, "machine = ANY($1)"
+		of.machines = ran
+		args = append(args, ran)
 	}
-	points, more, err = q.processPoints(ctx, sql, limit, machines, name, begin, to.Std(), limit+1)
+	points, more, err = q.processPoints(ctx, sql, limit, args...)
 	if err != nil {
 		return nil, "", false, err
 	}
-	rows, err := q.pool.Query(
-		ctx, fmt.Sprintf(measuredSQL, "machine_"+string(resolution), of), machines, begin, to.Std(),
-	)
+	args = []any{begin, to.Std()}
+	sql = fmt.Sprintf(measuredSQL, "machine_"+string(resolution), of.condition("r", &args))
+	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, "", false, fmt.Errorf("read the measured time of a name's history: %w", err)
 	}

@@ -55,21 +55,13 @@ type UsageQuery struct {
 // Top returns the processes with the highest usage, and the window that was read.
 func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, error) {
 	defer q.observe("top", time.Now())
+	of, err := q.scopeOf(ctx, by.MachineID, by.View)
+	if err != nil {
+		return nil, WindowPlan{}, err
+	}
 	var machine int32
-	var of scope
-	switch {
-	case by.MachineID != "":
-		var err error
-		if machine, err = q.machineKey(ctx, by.MachineID); err != nil {
-			return nil, WindowPlan{}, err
-		}
-		of.machines = []int32{machine}
-	case !by.View.All:
-		keys, err := q.machineKeys(ctx, by.View)
-		if err != nil {
-			return nil, WindowPlan{}, err
-		}
-		of.machines = keys
+	if by.MachineID != "" {
+		machine = of.machines[0]
 	}
 	window, err := q.planOf(ctx, machine, by.From, by.To, false)
 	if err != nil {

@@ -121,12 +121,26 @@ type scope struct {
 	processes []int64
 }
 
-// condition returns the SQL condition of the scope on the columns machine and process, and adds its parameters to args.
-func (s scope) condition(args *[]any) string {
+// scopeOf returns the scope of a machine or, with an empty id, of all machines in a view.
+func (q *Queries) scopeOf(ctx context.Context, machineID string, view View) (scope, error) {
+	switch {
+	case machineID != "":
+		machine, err := q.machineKey(ctx, machineID)
+		return scope{machines: []int32{machine}}, err
+	case !view.All:
+		keys, err := q.machineKeys(ctx, view)
+		return scope{machines: append([]int32{}, keys...)}, err // not nil, which would stand for all machines
+	}
+	return scope{}, nil
+}
+
+// condition returns the SQL condition of the scope on the columns machine and process of a table, and adds its
+// parameters to args.
+func (s scope) condition(table string, args *[]any) string {
 	var parts []string
 	add := func(format string, value any) {
 		*args = append(*args, value)
-		parts = append(parts, fmt.Sprintf(format, len(*args)))
+		parts = append(parts, table+"."+fmt.Sprintf(format, len(*args)))
 	}
 	switch {
 	case s.machines == nil:
@@ -178,7 +192,7 @@ func (p WindowPlan) sums(of scope) (sql string, args []any) {
 			parts = append(parts, of.window(one.from, one.to, &args))
 			continue
 		}
-		condition := of.condition(&args)
+		condition := of.condition(one.relation, &args)
 		args = append(args, one.from, one.to)
 		parts = append(parts, fmt.Sprintf(
 			`SELECT machine, %s FROM %s WHERE %s AND bucket_key >= $%d AND bucket_key < $%d`,

@@ -169,12 +169,13 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 		return fault
 	}
 	inFull := s.Kind != snapshot.KindChanges
+	startsHour := schema.HourOf(before.ts) != schema.HourOf(s.Timestamp)
 	weightMS := row.intervalMS
 	switch {
 	case around.covers(s.Timestamp): // the rows of the next snapshot account for its whole interval
 		before.skipHeld()
 		weightMS = 0
-	case schema.HourOf(before.ts) != schema.HourOf(s.Timestamp), inFull && !continues(before, s, row.intervalMS):
+	case startsHour, inFull && !continues(before, s, row.intervalMS):
 		p.close(before)
 	}
 	next := &run{ts: s.Timestamp, fullTS: s.Timestamp, elapsedMS: before.elapsedMS + weightMS}
@@ -182,7 +183,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 		next.processes = make(map[snapshot.ProcessKey]runningProcess, len(s.Processes))
 	} else {
 		next.processes = before.processes
-		if inFull = schema.HourOf(before.ts) != schema.HourOf(s.Timestamp); !inFull {
+		if inFull = startsHour; !inFull {
 			next.fullTS, row.fullTS = before.fullTS, before.fullTS
 		}
 	}
@@ -198,7 +199,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 		delete(next.processes, key)
 	}
 	if inFull && s.Kind == snapshot.KindChanges {
-		row.carried = p.carry(next, s.Processes, weightMS)
+		row.carried = next.carry(s.Processes, weightMS)
 		for i := range row.carried {
 			p.touch(row.carried[i].running.ref, s.Timestamp)
 		}
@@ -238,8 +239,8 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 	return nil
 }
 
-// carry returns samples of the processes of a run that are not listed.
-func (p *planner) carry(r *run, listed []snapshot.ProcessSample, weightMS int64) []carriedSample {
+// carry returns samples of the processes of the run that are not listed.
+func (r *run) carry(listed []snapshot.ProcessSample, weightMS int64) []carriedSample {
 	isListed := make(map[snapshot.ProcessKey]bool, len(listed))
 	for i := range listed {
 		isListed[listed[i].Key()] = true

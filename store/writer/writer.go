@@ -85,7 +85,7 @@ func (w *Writer) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.
 		var selected []int
 		selected, pending = nextTransaction(group, pending, snapshot.TimeOf(w.now()))
 		w.writeSelected(ctx, group, selected, results)
-		if err := results[selected[0]].Err; isLockTimeout(err) {
+		if err := results[selected[0]].Err; backend.IsLockTimeout(err) {
 			pending = refuseLate(group, pending, results, err, snapshot.TimeOf(w.now()))
 		}
 	}
@@ -98,19 +98,13 @@ func refuseLate(
 	group []*snapshot.Batch, pending []int, results []snapshot.WriteResult, err error, now snapshot.Time,
 ) (rest []int) {
 	for _, i := range pending {
-		if isLate(group[i:i+1], now) {
+		if isLate(group[i], now) {
 			results[i] = snapshot.WriteResult{Err: err}
 		} else {
 			rest = append(rest, i)
 		}
 	}
 	return rest
-}
-
-// isLockTimeout reports whether a transaction waited too long for a lock.
-func isLockTimeout(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == "55P03"
 }
 
 // liveSpan is the maximum age of data that is committed together with the newest.
@@ -130,7 +124,7 @@ func nextTransaction(group []*snapshot.Batch, pending []int, now snapshot.Time) 
 		if n := len(batch.Snapshots); n > 0 {
 			first := batch.Snapshots[0].Timestamp
 			batchHour := schema.HourOf(now)
-			if first < now.Add(-liveSpan) {
+			if isLate(batch, now) {
 				batchHour = schema.HourOf(first)
 			}
 			if delayed[batch.MachineID] || seen && first <= last || hasHour && batchHour != hour {
@@ -186,7 +180,9 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	started := time.Now()
 	var group *groupWrite
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if isLate(batches, snapshot.TimeOf(w.now())) {
+		now := w.now()
+		isAnyLate := func(b *snapshot.Batch) bool { return isLate(b, snapshot.TimeOf(now)) }
+		if slices.ContainsFunc(batches, isAnyLate) {
 			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
 				return err
 			}
@@ -194,7 +190,7 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 		group = &groupWrite{
 			writer:  w,
 			tx:      tx,
-			now:     w.now(),
+			now:     now,
 			runs:    make(map[int32]*run),
 			newRefs: make(map[refKey]*processRef),
 			touched: make(map[*processRef]int32),
@@ -222,11 +218,9 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 // wait behind it. The agent retries late data.
 const lateLockTimeout = "500ms"
 
-// isLate reports whether batches have late data. A transaction has either late or live data.
-func isLate(batches []*snapshot.Batch, now snapshot.Time) bool {
-	return slices.ContainsFunc(batches, func(b *snapshot.Batch) bool {
-		return len(b.Snapshots) > 0 && b.Snapshots[0].Timestamp < now.Add(-liveSpan)
-	})
+// isLate reports whether a batch has late data. A transaction has either late or live data.
+func isLate(batch *snapshot.Batch, now snapshot.Time) bool {
+	return len(batch.Snapshots) > 0 && batch.Snapshots[0].Timestamp < now.Add(-liveSpan)
 }
 
 // daysOf returns the days of the snapshots, as midnights in UTC.
