@@ -395,8 +395,8 @@ func TestDeletedMachineAndBudget(t *testing.T) {
 		if n := rawDays(t, conn); n != days {
 			t.Errorf("%d days of samples are left, want %d", n, days)
 		}
-		// Plain PostgreSQL reuses the space.
-		want := size
+		// Plain PostgreSQL reuses the space. Vacuum adds maps of free space, a few pages for each table.
+		want := size + size/100
 		if db.Detection.Profile == backend.Timescale {
 			want = size * 9 / 10
 		}
