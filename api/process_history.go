@@ -73,7 +73,7 @@ type ProcessHistory struct {
 	PID        int32               `json:"pid,omitzero"`
 	StartedAt  *snapshot.Time      `json:"started_at,omitempty" format:"date-time"`
 	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
-	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, missing samples mean that nothing changed"`
+	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, samples between the first and the last are missing where nothing changed"`
 	Truncated  bool                `json:"truncated" doc:"Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution"`
 }
 

@@ -37,6 +37,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		for i, c := range []numbersCase{
 			{"an idle process is in the list of a window that begins after its sample", 0, idleProcessInWindow},
+			{"the history of an idle process begins and ends with its state", 0, idleProcessHistory},
 			{"maxima include the level at the start of a window", 0, levelAtStart},
 			{"average memory of sparse samples", 0, averageMemory},
 			{"average CPU of mixed intervals", 0, averageCPU},
@@ -127,6 +128,53 @@ func idleProcessInWindow(t *testing.T, s *store.Store, machineID string) {
 	}
 	if _, ok := topOf(t, s, machineID, clock(14, 13, 50), to)[66]; ok {
 		t.Error("the process is in a window after its end")
+	}
+}
+
+func idleProcessHistory(t *testing.T, s *store.Store, machineID string) {
+	list := []snapshot.Snapshot{
+		full(clock(14, 13, 0), 10*time.Second, entry(1, "init", 0, 1<<20), entry(66, "idle", 20, 9<<30)),
+	}
+	for second := 10; second <= 50; second += 10 {
+		list = append(list, changes(clock(14, 13, second), 10*time.Second, entry(1, "init", 10, 1<<20)))
+	}
+	list[5].Exited = []snapshot.ProcessKey{{PID: 66, StartedAt: clock(1, 0, 0)}}
+	storetest.Write(t, s, machineID, list...)
+	lifetime, err := s.ProcessLifetime(t.Context(), machineID, 66, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, window := range []struct {
+		from, to snapshot.Time
+		want     []string
+	}{
+		{clock(14, 12, 0), clock(14, 13, 0), []string{"14:13:00 S 20 in 10000"}},
+		{clock(14, 13, 0), clock(14, 13, 9), nil},
+		{clock(14, 13, 15), clock(14, 13, 40), []string{"14:13:20 S 0 in 10000", "14:13:40 S 0 in 10000"}},
+		{clock(14, 13, 15), clock(14, 13, 29), []string{"14:13:20 S 0 in 10000"}},
+		{clock(14, 13, 15), clock(14, 13, 50), []string{"14:13:20 S 0 in 10000", "14:13:50 exited - in 10000"}},
+		{clock(14, 13, 50), clock(14, 20, 0), nil},
+	} {
+		points, more, err := s.ProcessHistory(
+			t.Context(), machineID, lifetime, window.from, window.to, query.ResolutionRaw, 10)
+		if err != nil || more {
+			t.Fatal(more, err)
+		}
+		var got []string
+		for _, p := range points {
+			cpu := "-"
+			if p.CPUMS != nil {
+				cpu = fmt.Sprint(*p.CPUMS)
+			}
+			got = append(got, fmt.Sprintf(
+				"%s %s %s in %d", p.Timestamp.Std().Format(time.TimeOnly), p.State, cpu, p.ElapsedMS))
+			if p.State != "exited" && deref(p.MemoryMax) != 9<<30 {
+				t.Errorf("memory of %+v, want 9 GiB", p)
+			}
+		}
+		if !slices.Equal(got, window.want) {
+			t.Errorf("%s to %s: %q, want %q", window.from, window.to, got, window.want)
+		}
 	}
 }
 

@@ -101,10 +101,28 @@ func (q *Queries) ProcessResolution(from, to snapshot.Time) Resolution {
 }
 
 const (
+	// If the first or last snapshot of the range left the process out, it has the values of the row before that there,
+	// and used nothing, if its usage is known at all.
 	processSamplesSQL = `
 		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads,
 			read_bytes, write_bytes, coalesce(state, ''), NULL::timestamptz
-		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts > $3 AND ts <= $4 ORDER BY ts LIMIT $5`
+		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts > $3 AND ts <= $4
+		UNION ALL
+		SELECT e.ts, 1, CASE WHEN e.interval_ms > 0 THEN l.cpu_ms * 0 END, CASE WHEN e.interval_ms > 0 THEN l.cpu_ms * 0 END,
+			0, l.memory_usage, l.memory_usage, l.threads, CASE WHEN e.interval_ms > 0 THEN l.read_bytes * 0 END,
+			CASE WHEN e.interval_ms > 0 THEN l.write_bytes * 0 END, coalesce(l.state, ''), NULL
+		FROM (
+				(SELECT ts, full_ts, interval_ms FROM snapshots
+					WHERE machine = $1 AND ts > $3 AND ts <= $4 ORDER BY ts LIMIT 1)
+				UNION
+				(SELECT ts, full_ts, interval_ms FROM snapshots
+					WHERE machine = $1 AND ts > $3 AND ts <= $4 ORDER BY ts DESC LIMIT 1)) e
+			CROSS JOIN LATERAL (SELECT s.ts, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes, s.state
+				FROM process_samples s
+				WHERE s.machine = $1 AND s.process = ANY($2) AND s.ts >= e.full_ts AND s.ts <= e.ts
+				ORDER BY s.ts DESC, (s.state = 'exited') NULLS FIRST LIMIT 1) l
+		WHERE l.ts < e.ts AND (l.state IS NULL OR l.state NOT IN ('exited', 'X'))
+		ORDER BY 1 LIMIT $5`
 	intervalsSQL = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
 	// This does not join processes, because the plan might read that whole table.
 	processPointsSQL = `SELECT bucket, 1::bigint, ` + pointColumns + `
@@ -123,7 +141,8 @@ const (
 )
 
 // ProcessHistory returns at most limit points of a process in (from, to]. Samples are sparse: their
-// gauges are valid until the next sample.
+// gauges are valid until the next sample. The first and last snapshots of the range have a point even if they left
+// the process out.
 func (q *Queries) ProcessHistory(
 	ctx context.Context, machineID string, lifetime *ProcessLifetime, from, to snapshot.Time, resolution Resolution,
 	limit int,

@@ -1865,7 +1865,7 @@ export interface components {
             identities?: components["schemas"]["Identity"][];
             /** Format: int32 */
             pid?: number;
-            /** @description Points, oldest first. With raw, missing samples mean that nothing changed */
+            /** @description Points, oldest first. With raw, samples between the first and the last are missing where nothing changed */
             points: components["schemas"]["ProcessPointView"][];
             /** @enum {string} */
             resolution: "raw" | "1m" | "1h" | "3h" | "1d";
