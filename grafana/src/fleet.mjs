@@ -3,6 +3,7 @@ import {
   address,
   inRange,
   labelledMachines,
+  lineForEach,
   lines,
   page,
   processResolution,
@@ -29,8 +30,10 @@ const perMachine = (options, column) =>
     ...options,
     queries: [
       sql(
-        `SELECT r.bucket AS time, m.label AS metric, ${column}
-        FROM machine_\${resolution:raw} r JOIN ${labelledMachines} m ON m.id = r.machine WHERE ${inRange("r.bucket_key")} ORDER BY 1, 2`,
+        lineForEach(
+          `SELECT r.bucket AS time, m.label AS metric, ${column} AS value
+          FROM machine_\${resolution:raw} r JOIN ${labelledMachines} m ON m.id = r.machine WHERE ${inRange("r.bucket_key")}`,
+        ),
         "time_series",
       ),
     ],
@@ -72,19 +75,19 @@ export const fleet = page(
       },
     }),
   )
-  .withPanel(perMachine({ title: "CPU", unit: "percent", min: 0 }, "r.cpu_usage_avg AS cpu"))
+  .withPanel(perMachine({ title: "CPU", unit: "percent", min: 0 }, "r.cpu_usage_avg"))
   .withPanel(
     perMachine(
       { title: "Memory used", unit: "percent", min: 0, max: 100 },
-      "100.0 * r.used_ram_avg / nullif(r.total_ram, 0) AS memory",
+      "100.0 * r.used_ram_avg / nullif(r.total_ram, 0)",
     ),
   )
-  .withPanel(perMachine({ title: "Load average, 1 min", min: 0 }, "r.load1_avg AS load"))
+  .withPanel(perMachine({ title: "Load average, 1 min", min: 0 }, "r.load1_avg"))
   .withPanel(
     perMachine(
       { title: "Network, received and sent", unit: "Bps", min: 0 },
       `1000.0 * r.received_bytes / nullif(coalesce(r.received_ms, r.interval_ms), 0)
-      + 1000.0 * r.sent_bytes / nullif(coalesce(r.sent_ms, r.interval_ms), 0) AS network`,
+      + 1000.0 * r.sent_bytes / nullif(coalesce(r.sent_ms, r.interval_ms), 0)`,
     ),
   )
   .withPanel(

@@ -1,6 +1,7 @@
 // The dashboard of one machine.
 import {
   address,
+  buckets,
   inRange,
   lines,
   machine as machineVariable,
@@ -15,8 +16,9 @@ import {
 /** @param {string} columns */
 const series = (columns) =>
   sql(
-    `SELECT bucket AS time, ${columns} FROM machine_\${resolution:raw}
-    WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND ${inRange("bucket_key")} ORDER BY 1`,
+    `SELECT g.time, ${columns} FROM ${buckets()} LEFT JOIN machine_\${resolution:raw} r
+      ON r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND r.bucket = g.time AND ${inRange("r.bucket_key")}
+    ORDER BY 1`,
     "time_series",
   );
 

@@ -171,6 +171,11 @@ export function processResolution() {
   ).hide(dashboard.VariableHide.HideVariable);
 }
 
+/** SQL for the width of a bucket. @param {'resolution' | 'process_resolution'} variable */
+const width = (variable) =>
+  `CASE '\${${variable}:raw}' WHEN '1m' THEN interval '1 minute' WHEN '1h' THEN interval '1 hour'
+    WHEN '3h' THEN interval '3 hours' ELSE interval '24 hours' END`;
+
 /**
  * SQL for the buckets that overlap the time range. The API returns the same buckets. $__timeFilter would leave out the
  * bucket that contains the start of the range. The column must be bucket_key, which can be 1 ms after the start.
@@ -179,9 +184,31 @@ export function processResolution() {
  * @param {'resolution' | 'process_resolution'} variable
  */
 export const inRange = (column, variable = "resolution") =>
-  `${column} > $__timeFrom()::timestamptz + interval '1 ms' - CASE '\${${variable}:raw}' WHEN '1m' THEN interval '1 minute'
-    WHEN '1h' THEN interval '1 hour' WHEN '3h' THEN interval '3 hours' ELSE interval '24 hours' END
+  `${column} > $__timeFrom()::timestamptz + interval '1 ms' - ${width(variable)}
   AND ${column} < $__timeTo()`;
+
+/**
+ * SQL for the starts of all buckets of the time range, as g.time. A bucket without data has null values, so that lines
+ * break there instead of crossing the gap.
+ *
+ * @param {'resolution' | 'process_resolution'} variable
+ */
+export const buckets = (variable = "resolution") =>
+  `(SELECT generate_series(date_bin(width, $__timeFrom()::timestamptz, '2000-01-01 00:00:00+00'),
+      $__timeTo()::timestamptz - interval '1 ms', width) AS time
+    FROM (SELECT ${width(variable)} AS width) w) g`;
+
+/**
+ * SQL for a line of each metric, with all buckets.
+ *
+ * @param {string} points a query with the columns time, metric and value
+ * @param {'resolution' | 'process_resolution'} variable
+ */
+export const lineForEach = (points, variable = "resolution") =>
+  `WITH points AS (${points})
+  SELECT g.time, m.metric, points.value FROM ${buckets(variable)} CROSS JOIN (SELECT DISTINCT metric FROM points) m
+    LEFT JOIN points ON points.time = g.time AND points.metric = m.metric
+  ORDER BY 1, 2`;
 
 /**
  * SQL for the machines with a label: the host name, with the ID if several machines have that name,

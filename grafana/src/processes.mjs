@@ -1,9 +1,11 @@
 // The dashboard of processes: usage by name over time, the process list of one moment, and changes.
 import {
   address,
+  buckets,
   choice,
   inRange,
   labelledMachines,
+  lineForEach,
   lines,
   machine,
   measuredProcesses,
@@ -56,7 +58,7 @@ const top = (what, order) =>
   });
 
 /** The divisor is the time that was measured: less than the bucket in the running hour, and where data is missing. */
-const cores = "1.0 * sum(r.cpu_ms) / nullif(max(b.interval_ms), 0) AS cores";
+const cores = "1.0 * sum(r.cpu_ms) / nullif(max(b.interval_ms), 0)";
 
 /** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
 
@@ -68,9 +70,10 @@ const ofName = (options, columns) =>
     links: [openInstant],
     queries: [
       sql(
-        `SELECT r.bucket AS time, ${columns} FROM ${measuredProcesses} JOIN processes p ON p.id = r.process
-        WHERE r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring}
-          AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1 ORDER BY 1`,
+        `SELECT g.time, ${columns} FROM ${buckets("process_resolution")}
+          LEFT JOIN (${measuredProcesses} JOIN processes p ON p.id = r.process) ON r.bucket = g.time
+            AND r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring}
+            AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1 ORDER BY 1`,
         "time_series",
       ),
     ],
@@ -84,9 +87,12 @@ const ofNameByMachine = (options, column) =>
     stacked: true,
     queries: [
       sql(
-        `SELECT r.bucket AS time, m.label AS metric, ${column}
-        FROM ${measuredProcesses} JOIN processes p ON p.id = r.process JOIN ${labelledMachines} m ON m.id = r.machine
-        WHERE p.name = \${name:sqlstring} AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1, 2 ORDER BY 1, 2`,
+        lineForEach(
+          `SELECT r.bucket AS time, m.label AS metric, ${column} AS value
+          FROM ${measuredProcesses} JOIN processes p ON p.id = r.process JOIN ${labelledMachines} m ON m.id = r.machine
+          WHERE p.name = \${name:sqlstring} AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1, 2`,
+          "process_resolution",
+        ),
         "time_series",
       ),
     ],
@@ -103,7 +109,12 @@ export const processes = page(
   .withVariable(address())
   .withPanel(top("CPU", "cpu_ms"))
   .withPanel(top("memory", "memory_avg"))
-  .withPanel(ofName({ title: "$name on this machine: CPU", description: "1 means one core in constant use." }, cores))
+  .withPanel(
+    ofName(
+      { title: "$name on this machine: CPU", description: "1 means one core in constant use." },
+      `${cores} AS cores`,
+    ),
+  )
   .withPanel(
     ofName(
       { title: "$name on this machine: memory per process", unit: "bytes" },
@@ -114,12 +125,7 @@ export const processes = page(
   .withPanel(
     ofNameByMachine({ title: "$name on all machines: CPU", description: "1 means one core in constant use." }, cores),
   )
-  .withPanel(
-    ofNameByMachine(
-      { title: "$name on all machines: processes" },
-      "count(DISTINCT (p.pid, p.started_at)) AS processes",
-    ),
-  )
+  .withPanel(ofNameByMachine({ title: "$name on all machines: processes" }, "count(DISTINCT (p.pid, p.started_at))"))
   .withPanel(
     rows({
       title: "All processes at the end of the time range",
