@@ -52,7 +52,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
-	page := query.Range{From: from, To: to - 1, Limit: exportMachinePage}
+	page := query.Range{From: from + 1, To: to, Limit: exportMachinePage}
 	if in.Include == "processes" {
 		page.Limit, page.Processes = exportPage, true
 	}

@@ -59,7 +59,7 @@ type ProcessMatches struct {
 	To         snapshot.Time      `json:"to" format:"date-time" doc:"End of the searched window, or the searched time"`
 	Results    []ProcessMatchView `json:"results" nullable:"false" doc:"Machines, by machine_id"`
 	NextCursor *string            `json:"next_cursor" doc:"Cursor of the next page; null on the last page. Other pages may be short or empty"`
-	Truncated  bool               `json:"truncated" doc:"Whether the machines of this page ran more matching processes than the 10,000 that were searched. Use a more specific search or a smaller limit"`
+	Truncated  bool               `json:"truncated" doc:"Whether the machines of this page ran more than 10,000 matching processes. Those with the least CPU time are left out, of the machines with the most processes"`
 }
 
 func (a *API) registerFindProcesses() {

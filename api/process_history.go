@@ -15,9 +15,9 @@ import (
 type ProcessPointView struct {
 	Timestamp  snapshot.Time `json:"timestamp" format:"date-time" doc:"Start of the point's time, or with raw the time of the sample"`
 	State      string        `json:"state,omitempty" doc:"With raw: state of the process, one letter as in ps, or exited"`
-	IntervalMS int64         `json:"interval_ms" doc:"Measured time that the totals cover, in milliseconds: of one process, while it was running"`
+	IntervalMS int64         `json:"interval_ms" doc:"Measured time that the totals cover, in milliseconds: of one process, while it was running; of processes on machines with different measured times, the time in which cpu_ms makes the sum of their rates"`
 	Processes  int64         `json:"processes" doc:"Number of different processes in the sum"`
-	RunningAvg *float64      `json:"running_avg,omitempty" doc:"With name: how many of them ran at once, on average"`
+	RunningAvg *float64      `json:"running_avg,omitempty" doc:"With name: how many of them ran at once, on average. A process that ended between two snapshots counts until the second"`
 	CPUMS      *int64        `json:"cpu_ms" doc:"CPU time used, in milliseconds"`
 	CPUUsage   *float64      `json:"cpu_usage" doc:"Percent of one core over interval_ms"`
 	CPUMSMax   *int64        `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`

@@ -126,7 +126,7 @@ func expectedRollups(series snapshottest.Series, width time.Duration) map[rollup
 			if sums[key] == nil {
 				sums[key] = &usageSum{}
 			}
-			sums[key].add(&p, series.Snapshots[i].IntervalMS)
+			sums[key].add(&p, runTime(&p, &series.Snapshots[i]))
 		}
 	}
 	expected := make(map[rollupKey]rollup, len(sums))
@@ -134,6 +134,14 @@ func expectedRollups(series snapshottest.Series, width time.Duration) map[rollup
 		expected[key] = s.total()
 	}
 	return expected
+}
+
+// runTime returns the part of a snapshot's interval in which a process ran.
+func runTime(p *snapshot.Process, s *snapshot.Snapshot) int64 {
+	if begin := s.Timestamp - snapshot.Time(s.IntervalMS); p.StartedAt > begin && p.StartedAt < s.Timestamp {
+		return int64(s.Timestamp - p.StartedAt)
+	}
+	return s.IntervalMS
 }
 
 func compareRollups(t *testing.T, what string, got, want map[rollupKey]rollup) {

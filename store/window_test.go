@@ -103,7 +103,7 @@ func expectedWindow(series snapshottest.Series, from, to snapshot.Time) map[roll
 		}
 		inWindow = true
 		for _, p := range slices.Concat(list, series.Ended[i]) {
-			sum(&p).add(&p, s.IntervalMS)
+			sum(&p).add(&p, runTime(&p, s))
 		}
 	}
 	expected := make(map[rollupKey]rollup, len(sums))

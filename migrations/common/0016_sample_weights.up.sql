@@ -25,7 +25,7 @@ ALTER TABLE processes ADD COLUMN is_later_identity boolean NOT NULL DEFAULT fals
 UPDATE processes p SET is_later_identity = true
 WHERE EXISTS (SELECT FROM processes q WHERE q.machine = p.machine AND q.pid = p.pid AND q.id < p.id
     AND q.started_at IS NOT DISTINCT FROM p.started_at);
-CREATE INDEX processes_of_several_identities ON processes (machine) WHERE is_later_identity;
+CREATE INDEX processes_of_several_identities ON processes (machine, last_day) WHERE is_later_identity;
 COMMENT ON COLUMN processes.is_later_identity IS
     'whether the process had another identity before, such as its command line before it called exec';
 
@@ -67,13 +67,15 @@ CREATE FUNCTION process_window(
             (SELECT s.ts, s.full_ts FROM snapshots s
                 WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1) l),
     ends AS MATERIALIZED (
-        -- The snapshot before the first one, unless there is a gap between them.
+        -- The snapshot before the first one, unless there is a gap between them. One without an interval counts if the
+        -- interval of the first one begins with it, because it is then not part of that interval.
         SELECT -1 AS sign, s.full_ts AS run, s.ts AS until, d.first_ts AS seen
         FROM bounds d CROSS JOIN LATERAL (
             SELECT i.ts, i.full_ts FROM snapshots i
             WHERE i.machine = m AND i.ts <= a AND i.ts >= least(d.first_full,
                 d.first_ts - d.interval_ms * interval '1.5 ms')
-                AND (i.interval_ms > 0 OR i.ts = d.first_full)
+                AND (i.interval_ms > 0 OR i.ts = d.first_full
+                    OR i.ts <= d.first_ts - (d.interval_ms - d.interval_ms / 50 - 5) * interval '1 ms')
             ORDER BY i.ts DESC LIMIT 1) s
         WHERE include_start
         UNION ALL

@@ -65,7 +65,7 @@ func (m *Machine) start(now snapshot.Time) {
 	}
 	name := []string{"systemd", "postgres", "nginx", "bash", "kworker/0:1", "java", "sh"}[m.rng.IntN(7)]
 	m.processes = append(m.processes, snapshot.Process{
-		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: now},
+		ProcessKey: snapshot.ProcessKey{PID: pid, StartedAt: now - snapshot.Time(m.rng.Int64N(3000))},
 		Identity: snapshot.Identity{
 			PPID:        ppid,
 			Name:        name,

@@ -50,6 +50,11 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"windows that begin or end at a late snapshot", 0, windowsAtLateSnapshot},
 			{"a process with 600 identities", 0, manyIdentities},
 			{"amounts that no machine can reach", 0, impossibleAmounts},
+			{"a window that begins at a snapshot with an unknown interval", 0, startBeforeEnd},
+			{"a late snapshot before a long interval", 0, lateBeforeLongInterval},
+			{"a process that starts before a gap", 0, startedBeforeGap},
+			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
+			{"a name on machines with different measured times", 0, nameOnTwoMachines},
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
 		} {
 			t.Run(c.name, func(t *testing.T) {

@@ -1,9 +1,7 @@
 package query
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
@@ -139,24 +136,32 @@ func firstDay(at snapshot.Time) time.Time {
 func (q *Queries) matchesOn(
 	ctx context.Context, machines []string, match Match, at snapshot.Time,
 ) ([]*ProcessMatch, error) {
+	seen := make([]*ProcessMatch, len(machines))
+	err := forEach(ctx, len(machines), func(ctx context.Context, i int) (err error) {
+		seen[i], err = q.matchOn(ctx, machines[i], match, at)
+		return err
+	})
+	return seen, err
+}
+
+// forEach calls read for 0 to n-1, fleetReaders of them concurrently. It returns the first error, and then cancels the
+// context of the others.
+func forEach(ctx context.Context, n int, read func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	seen := make([]*ProcessMatch, len(machines))
 	work := make(chan int)
 	var readers sync.WaitGroup
-	for range min(fleetReaders, len(machines)) {
+	for range min(fleetReaders, n) {
 		readers.Go(func() {
 			for i := range work {
-				one, err := q.matchOn(ctx, machines[i], match, at)
-				if err != nil {
+				if err := read(ctx, i); err != nil {
 					cancel(err)
 					return
 				}
-				seen[i] = one
 			}
 		})
 	}
-	for i := range machines {
+	for i := range n {
 		select {
 		case work <- i:
 		case <-ctx.Done():
@@ -164,7 +169,7 @@ func (q *Queries) matchesOn(
 	}
 	close(work)
 	readers.Wait()
-	return seen, context.Cause(ctx)
+	return context.Cause(ctx)
 }
 
 func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at snapshot.Time) (*ProcessMatch, error) {
@@ -203,198 +208,4 @@ func (m Match) matcher() func(*snapshot.Identity) bool {
 		line := textsearch.Fold(id.CommandLine)
 		return command(line) && (text(line) || text(textsearch.Fold(id.Name)))
 	}
-}
-
-// WindowMatches is a page of the matching processes of a time window.
-type WindowMatches struct {
-	// Window is the window that was read.
-	Window WindowPlan
-	// Usages is what the processes used in the window, by machine.
-	Usages []Usage
-	// Truncated is whether the machines of the page have more matching processes than Usages.
-	Truncated bool
-	// Next is the value of FleetPage.After for the next page, "" if there is none.
-	Next string
-}
-
-// FleetWindow returns the matching processes of a time window and what they used in it. A page has
-// page.Limit machines and at most fleetProcesses identities of processes.
-func (q *Queries) FleetWindow(
-	ctx context.Context, match Match, from, to snapshot.Time, page FleetPage,
-) (found WindowMatches, err error) {
-	defer q.observe("fleet_window", time.Now())
-	if found.Window, err = q.planOf(ctx, 0, from, to, false); err != nil {
-		return found, err
-	}
-	machines, err := q.candidates(ctx, page.View, match, from, page.After, page.Limit)
-	if err != nil || len(machines) == 0 || len(found.Window.segments) == 0 {
-		return found, err
-	}
-	if len(machines) == page.Limit {
-		found.Next = machines[len(machines)-1]
-	}
-	args := []any{firstDay(from), machines, to.Std(), fleetProcesses + 1}
-	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
-		WHERE m.machine_id = ANY($2) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $3)
-		AND `+match.condition(&args)+` LIMIT $4`, args...)
-	if err != nil {
-		return found, fmt.Errorf("find processes: %w", err)
-	}
-	ids, keys, err := collectKeys(rows)
-	if err != nil {
-		return found, err
-	}
-	if found.Truncated = len(ids) > fleetProcesses; found.Truncated {
-		ids, keys = ids[:fleetProcesses], keys[:fleetProcesses]
-	}
-	slices.Sort(keys)
-	if len(keys) == 0 {
-		return found, nil
-	}
-	of := scope{machines: slices.Compact(keys), processes: ids}
-	found.Usages, err = q.usages(ctx, found.Window, of, UsageQuery{Order: ByCPU, Limit: fleetProcesses})
-	slices.SortStableFunc(found.Usages, func(a, b Usage) int { return cmp.Compare(a.MachineID, b.MachineID) })
-	return found, err
-}
-
-// fleetProcesses is the maximum number of identities of processes per page.
-const fleetProcesses = 10_000
-
-// NearestMatch is a process that matches, and a time at which it ran.
-type NearestMatch struct {
-	MachineID string
-	snapshot.ProcessKey
-	Name        string
-	CommandLine string
-	// Timestamp is the time of a sample of the process.
-	Timestamp snapshot.Time
-}
-
-// nearestSpans are the lengths of the time spans in which Nearest searches, one after the other. The last one is longer
-// than any retention.
-var nearestSpans = []time.Duration{
-	exactSpan, 24 * time.Hour, 8 * 24 * time.Hour, 64 * 24 * time.Hour, 512 * 24 * time.Hour, 3653 * 24 * time.Hour,
-}
-
-// Nearest returns the last time before a time window, and the first time after it, at which a matching process ran on a
-// machine in the view. They are nil if there is none. The window can be a single time. If more than 10,000 processes
-// match in one of the time spans that it searches, it considers only those that probably ran nearest.
-func (q *Queries) Nearest(
-	ctx context.Context, match Match, from, to snapshot.Time, view View,
-) (before, after *NearestMatch, err error) {
-	defer q.observe("nearest", time.Now())
-	if from < to { // FleetWindow may have searched a longer window
-		window, err := q.planOf(ctx, 0, from, to, false)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(window.segments) > 0 {
-			from, to = min(from, window.From), max(to, window.To)
-		}
-	}
-	latest := snapshot.TimeOf(q.now()).Add(snapshot.MaxClockSkew)
-	from, to = min(from, latest), max(to, latest.Add(-nearestSpans[len(nearestSpans)-1]))
-	for _, span := range nearestSpans {
-		before, err = q.nearestIn(ctx, match, from.Add(-span), from, view, lastBefore)
-		if err != nil {
-			return nil, nil, err
-		}
-		if before != nil {
-			break
-		}
-	}
-	for i, span := range nearestSpans {
-		if to > latest || i > 0 && to.Add(nearestSpans[i-1]) > latest {
-			break
-		}
-		if after, err = q.nearestIn(ctx, match, to, to.Add(span), view, firstAfter); err != nil {
-			return nil, nil, err
-		}
-		if after != nil {
-			break
-		}
-	}
-	return before, after, nil
-}
-
-// nearestDirection holds the parts of the queries of nearestIn that depend on the direction of the search.
-type nearestDirection struct {
-	// processes is the order of the processes, those that probably ran nearest first. $1 is the day on which the window
-	// begins, and $2 is its end.
-	processes string
-	// timestamp is the time of the nearest sample of a process, from its first and last sample in the window, or null.
-	// Its parameter is the time from which the distance is measured. A window of rollups may extend beyond it.
-	timestamp, order string
-}
-
-var (
-	lastBefore = nearestDirection{
-		processes: "least(p.last_day, ($2::timestamptz AT TIME ZONE 'UTC')::date) DESC, p.started_at DESC NULLS LAST",
-		timestamp: "CASE WHEN last_ts <= $%[1]d THEN last_ts WHEN first_ts <= $%[1]d THEN first_ts END",
-		order:     "DESC",
-	}
-	firstAfter = nearestDirection{
-		processes: "greatest(p.started_at, $1)",
-		timestamp: "CASE WHEN first_ts >= $%[1]d THEN first_ts WHEN last_ts >= $%[1]d THEN last_ts END",
-		order:     "ASC",
-	}
-)
-
-// nearestIn returns the nearest match in a time window in a direction, or nil.
-func (q *Queries) nearestIn(
-	ctx context.Context, match Match, from, to snapshot.Time, view View, direction nearestDirection,
-) (*NearestMatch, error) {
-	edge := to
-	if direction == firstAfter {
-		edge = from
-	}
-	// Where only rollups are left, a part of an hour cannot be read, so the window is extended to whole hours.
-	window, err := q.planOf(ctx, 0, from, to, edge >= q.Horizon())
-	if err != nil || len(window.segments) == 0 {
-		return nil, err
-	}
-	args := []any{firstDay(from), to.Std(), view.All, view.tags(), fleetProcesses}
-	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
-		WHERE ($3 OR m.tags && $4) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $2)
-		AND `+match.condition(&args)+` ORDER BY `+direction.processes+` LIMIT $5`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("find processes: %w", err)
-	}
-	ids, keys, err := collectKeys(rows)
-	if err != nil || len(ids) == 0 {
-		return nil, err
-	}
-	slices.Sort(keys)
-	sums, args := window.sums(scope{machines: slices.Compact(keys), processes: ids})
-	args = append(args, edge.Std())
-	timestamp := fmt.Sprintf(direction.timestamp, len(args))
-	var nearest NearestMatch
-	var started pgtype.Timestamptz
-	var at time.Time
-	err = q.pool.QueryRow(ctx, `SELECT m.machine_id, p.pid, p.started_at, p.name, p.command_line, u.at
-		FROM (SELECT process, `+timestamp+` AS at FROM (`+sums+`) used) u
-		JOIN processes p ON p.id = u.process JOIN machines m ON m.id = p.machine
-		WHERE u.at IS NOT NULL ORDER BY u.at `+direction.order+`, u.process LIMIT 1`, args...).
-		Scan(&nearest.MachineID, &nearest.PID, &started, &nearest.Name, &nearest.CommandLine, &at)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the nearest sample of a process: %w", err)
-	}
-	nearest.StartedAt, nearest.Timestamp = snapshot.TimeOf(started.Time), snapshot.TimeOf(at)
-	return &nearest, nil
-}
-
-// collectKeys reads the ids of processes and of their machines.
-func collectKeys(rows pgx.Rows) (processes []int64, machines []int32, err error) {
-	var process int64
-	var machine int32
-	if _, err := pgx.ForEachRow(rows, []any{&process, &machine}, func() error {
-		processes, machines = append(processes, process), append(machines, machine)
-		return nil
-	}); err != nil {
-		return nil, nil, fmt.Errorf("find processes: %w", err)
-	}
-	return processes, machines, nil
 }

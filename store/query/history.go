@@ -22,7 +22,8 @@ type ProcessPoint struct {
 	Processes int64
 	CPUMS     *int64
 	// ElapsedMS is the measured part of the point's time in which the process ran, or for a sum of processes the
-	// measured part of the point's time.
+	// measured part of the point's time. If a sum's machines were measured for different times, it is the time in which
+	// CPUMS makes the sum of their rates.
 	ElapsedMS int64
 	// RunningAvg is how many processes of a sum ran at once on average, nil if unknown.
 	RunningAvg *float64

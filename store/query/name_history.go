@@ -15,19 +15,33 @@ import (
 var ErrTooManyMachines = errors.New("too many machines for a chart by minute")
 
 const (
-	namePointsSQL = `SELECT bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
+	// nameColumns are sums over rows of a rollup, or of process_window, on one machine.
+	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes, to_bigint(sum(r.cpu_ms)) AS cpu_ms,
+		max(r.cpu_ms_max) AS cpu_ms_max, CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms,
+		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
+		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL) AS memory_ms, avg(r.memory_avg) AS memory_plain,
+		max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max, to_bigint(sum(r.read_bytes)) AS read_bytes,
+		to_bigint(sum(r.write_bytes)) AS write_bytes, max(r.last_ts) AS last_ts`
+	nameBucketsSQL = `SELECT r.bucket, r.machine, ` + nameColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
-		WHERE %s AND %s AND p.name = $1 AND r.bucket_key >= $2 AND r.bucket_key < $3
-		GROUP BY bucket ORDER BY bucket LIMIT $4`
-	nameMinutesSQL = `SELECT g.bucket, count(DISTINCT (p.machine, p.pid, p.started_at)), ` + pointColumns + `
+		WHERE %s AND %s AND p.name = $1 AND r.bucket_key >= $2 AND r.bucket_key < $3 GROUP BY r.bucket, r.machine`
+	nameMinutesSQL = `SELECT g.bucket, k.machine, ` + nameColumns + `
 		FROM unnest($5::integer[]) k(machine)
 		CROSS JOIN generate_series($2::timestamptz, $3::timestamptz - interval '1 ms', interval '1 minute') g(bucket)
 		CROSS JOIN LATERAL process_window(k.machine, g.bucket, g.bucket + interval '1 minute',
 			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $1), true) r
-		JOIN processes p ON p.id = r.process
-		GROUP BY g.bucket ORDER BY g.bucket LIMIT $4`
-	measuredSQL = `SELECT bucket, max(interval_ms) FROM %s r
-		WHERE %s AND bucket_key >= $1 AND bucket_key < $2 GROUP BY bucket`
+		JOIN processes p ON p.id = r.process GROUP BY g.bucket, k.machine`
+	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their rates
+	// are added: the point's time is the one in which the CPU time makes the sum of the rates.
+	namePointsSQL = `SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
+		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
+		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
+		coalesce(round(sum(v.cpu_ms) FILTER (WHERE m.interval_ms > 0)
+			/ nullif(sum(v.cpu_ms::numeric / nullif(m.interval_ms, 0)), 0)), max(m.interval_ms), 0)::bigint,
+		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(m.interval_ms, 0)::double precision) END
+		FROM (%s) v LEFT JOIN %s m ON m.machine = v.machine AND m.bucket = v.bucket
+			AND m.bucket_key >= $2 AND m.bucket_key < $3
+		GROUP BY v.bucket ORDER BY v.bucket LIMIT $4`
 )
 
 // nameMinuteMachines is the maximum number of machines of a chart by minute, because it reads all their samples.
@@ -87,37 +101,32 @@ func (q *Queries) NameHistory(
 	switch {
 	case resolution != ResolutionMinute:
 		rollup := "process_" + string(resolution)
-		sql = fmt.Sprintf(namePointsSQL, rollup, of.condition("r", &args), of.condition("p", &args))
+		sql = fmt.Sprintf(nameBucketsSQL, rollup, of.condition("r", &args), of.condition("p", &args))
 	case len(ran) > nameMinuteMachines:
 		return nil, "", false, ErrTooManyMachines
 	default:
 		of.machines = ran
 		args = append(args, ran)
 	}
-	points, more, err = q.processPoints(ctx, sql, limit, args...)
+	rows, err := q.pool.Query(ctx, fmt.Sprintf(namePointsSQL, sql, "machine_"+string(resolution)), args...)
 	if err != nil {
-		return nil, "", false, err
+		return nil, "", false, fmt.Errorf("read a name's history: %w", err)
 	}
-	args = []any{begin, to.Std()}
-	sql = fmt.Sprintf(measuredSQL, "machine_"+string(resolution), of.condition("r", &args))
-	rows, err := q.pool.Query(ctx, sql, args...)
+	points, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
+		var p ProcessPoint
+		var at time.Time
+		err := row.Scan(
+			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes,
+			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg,
+		)
+		p.Timestamp, p.RunningAvg = snapshot.TimeOf(at), rounded(p.RunningAvg)
+		return p, err
+	})
 	if err != nil {
-		return nil, "", false, fmt.Errorf("read the measured time of a name's history: %w", err)
+		return nil, "", false, fmt.Errorf("read a name's history: %w", err)
 	}
-	measured := make(map[snapshot.Time]int64)
-	var at time.Time
-	var interval int64
-	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
-		measured[snapshot.TimeOf(at)] = interval
-		return nil
-	}); err != nil {
-		return nil, "", false, fmt.Errorf("read the measured time of a name's history: %w", err)
+	if len(points) > limit {
+		return points[:limit], resolution, true, nil
 	}
-	for i := range points {
-		p := &points[i]
-		if p.ElapsedMS = measured[p.Timestamp]; p.ElapsedMS > 0 && p.runMS != nil {
-			p.RunningAvg = rounded(new(float64(*p.runMS) / float64(p.ElapsedMS)))
-		}
-	}
-	return points, resolution, more, nil
+	return points, resolution, false, nil
 }

@@ -47,6 +47,8 @@ type UsageQuery struct {
 	View      View
 	From, To  snapshot.Time
 	Order     UsageOrder
+	// Match selects processes. Empty, it stands for all.
+	Match Match
 	// ByName adds up the processes of each name.
 	ByName bool
 	Limit  int
@@ -76,9 +78,9 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 
 // usageSQL returns a statement that merges the identities of each process, or all processes of one name, and selects
 // the first ones. It looks up names only for the selected ones, from the identity that was sampled last. If the limit
-// is small, it only merges processes that have an identity near the top or several identities. No other process can be
-// among the first ones.
-func usageSQL(sums string, q UsageQuery, limit int) string {
+// is small, it only merges processes with several identities, and as many of the others as it selects: those with the
+// highest usage. No other process can be among the first ones. args are the arguments of sums; it adds its own.
+func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
@@ -91,29 +93,29 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 		order = averageMemory
 		each = "coalesce(u.memory_sum / nullif(u.memory_ms, 0), u.memory_plain)"
 	}
-	from := "used u JOIN processes p ON p.id = u.process"
+	with, source := "", "used u JOIN processes p ON p.id = u.process"
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
 		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of
 		// a nested loop. OFFSET 0 keeps it from reading the whole table processes.
-		from = fmt.Sprintf(
+		args = append(args, firstDay(from))
+		with = fmt.Sprintf(`
+		several AS MATERIALIZED (
+			SELECT s.id FROM (
+				SELECT DISTINCT i.machine, i.pid, i.started_at FROM processes i
+				WHERE i.is_later_identity AND i.last_day >= $%d AND i.machine IN (SELECT u.machine FROM used u)) k
+			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid
+				AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s),`, len(args))
+		source = fmt.Sprintf(
 			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p
-			WHERE (u.process IN (
-				SELECT s.id FROM (
-					SELECT DISTINCT f.machine, f.pid, f.started_at FROM (
-						(SELECT u.process FROM used u
-							ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST, u.process LIMIT %d)
-						UNION ALL
-						SELECT i.id FROM processes i
-						WHERE i.is_later_identity AND i.machine IN (SELECT u.machine FROM used u)) front
-					CROSS JOIN LATERAL (
-						SELECT machine, pid, started_at FROM processes WHERE id = front.process OFFSET 0) f) k
-				CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid
-					AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s)) IS TRUE`,
+			WHERE (u.process IN (SELECT id FROM several)) IS TRUE OR (u.process IN (
+				SELECT u.process FROM used u WHERE (u.process IN (SELECT id FROM several)) IS NOT TRUE
+				ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST, u.process LIMIT %d)) IS TRUE`,
 			each,
 			q.Limit,
 		)
 	}
-	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),
+	args = append(args, q.Limit)
+	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),%s
 		ranked AS (
 			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_ms)) AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
 				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
@@ -124,7 +126,8 @@ func usageSQL(sums string, q UsageQuery, limit int) string {
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
 		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
-		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`, sums, latest, processes, order, from, group, limit, columns)
+		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
+		sums, with, latest, processes, order, source, group, len(args), columns), args
 }
 
 // averageMemory is the average memory of rows of WindowPlan.sums.
@@ -133,8 +136,11 @@ const averageMemory = "coalesce(sum(u.memory_sum) / nullif(sum(u.memory_ms), 0):
 // usages returns at most by.Limit usages of a scope, sorted by by.Order.
 func (q *Queries) usages(ctx context.Context, window WindowPlan, of scope, by UsageQuery) ([]Usage, error) {
 	sums, args := window.sums(of)
-	args = append(args, by.Limit)
-	rows, err := q.pool.Query(ctx, usageSQL(sums, by, len(args)), args...)
+	if by.Match != (Match{}) {
+		sums = `SELECT s.* FROM (` + sums + `) s JOIN processes p ON p.id = s.process WHERE ` + by.Match.condition(&args)
+	}
+	sql, args := usageSQL(sums, by, window.From, args)
+	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the usage of processes: %w", err)
 	}

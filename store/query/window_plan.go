@@ -46,6 +46,10 @@ func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, ex
 	} else {
 		from = begin
 	}
+	latest := now
+	if to.After(latest) {
+		latest = to
+	}
 	if exact && to.Before(end) {
 		end = end.Add(-hour)
 	} else if to.Before(rolledUntil) {
@@ -80,7 +84,9 @@ func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, ex
 	if end.Before(to) {
 		list = append(list, segment{raw, end, to})
 	}
-	return newWindowPlan(list...)
+	plan := newWindowPlan(list...)
+	plan.To = min(plan.To, snapshot.TimeOf(latest)) // the running hour ends now
+	return plan
 }
 
 // newWindowPlan returns a plan of the segments that are not empty.
@@ -115,10 +121,13 @@ func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.T
 	return planWindow(from.Std(), to.Std(), rolledUntil, now, q.retention(), exact), nil
 }
 
-// scope selects machines and processes. A nil slice stands for all.
+// scope selects the machines and processes of a window. A nil slice stands for all.
 type scope struct {
 	machines  []int32
 	processes []int64
+	// withoutStart leaves out the state at the start of the window: processes without a sample in it, and the levels
+	// there.
+	withoutStart bool
 }
 
 // scopeOf returns the scope of a machine or, with an empty id, of all machines in a view.
@@ -174,8 +183,8 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 		machines = fmt.Sprintf("(SELECT machine FROM unnest($%d::integer[]) u(machine))", len(*args))
 	}
 	return fmt.Sprintf(
-		`SELECT k.machine, %s FROM %s k CROSS JOIN LATERAL process_window(k.machine, $%d, $%d, $%d::bigint[], true) w`,
-		usageColumns, machines, first, first+1, first+2,
+		`SELECT k.machine, %s FROM %s k CROSS JOIN LATERAL process_window(k.machine, $%d, $%d, $%d::bigint[], %t) w`,
+		usageColumns, machines, first, first+1, first+2, !s.withoutStart,
 	)
 }
 

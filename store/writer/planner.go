@@ -37,15 +37,17 @@ type neighbour struct {
 	measuredIntervalMS int64
 }
 
-// covers reports whether a later snapshot already accounts for the time of one at ts: its interval includes ts, or it
-// continues the snapshot before ts.
+// covers reports whether a later snapshot already accounts for the time of one at ts: its interval includes ts.
 func (n neighbour) covers(ts snapshot.Time) bool {
-	if n.measured == 0 {
-		return false
-	}
 	interval := n.measuredIntervalMS
-	return int64(n.measured-ts) < interval-slack(interval) ||
-		n.before != 0 && int64(n.measured-n.before)-interval <= interval/2
+	return n.measured != 0 && int64(n.measured-ts) < interval-slack(interval)
+}
+
+// isContinued reports whether a later snapshot continues the one before: its rows account for the time since the rows
+// of that.
+func (n neighbour) isContinued() bool {
+	interval := n.measuredIntervalMS
+	return n.measured != 0 && n.before != 0 && int64(n.measured-n.before)-interval <= interval/2
 }
 
 func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
@@ -175,6 +177,8 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 	case around.covers(s.Timestamp): // the rows of the next snapshot account for its whole interval
 		before.skipHeld()
 		weightMS = 0
+	case around.isContinued() && before.ts == around.before: // its rows account for what is held
+		before.skipHeld()
 	case startsHour, inFull && !continues(before, s, row.intervalMS):
 		p.close(before)
 	}
@@ -217,7 +221,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
-		row.weights[k] = p.weigh(before, known, ref, sample.MemoryUsage, weightMS)
+		row.weights[k] = p.weigh(before, known, ref, sample.MemoryUsage, runTime(sample.StartedAt, s.Timestamp, weightMS))
 		if known.ref != nil && s.Kind != snapshot.KindChanges {
 			delete(before.processes, sample.Key()) // what remains is gone
 		}

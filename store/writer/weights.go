@@ -75,7 +75,8 @@ func (r *run) skipHeld() {
 	}
 }
 
-// weigh returns the weight of a sample with the given memory, after intervalMS. before is the run that the snapshot
+// weigh returns the weight of a sample with the given memory, whose process ran for intervalMS since the snapshot before.
+// before is the run that the snapshot
 // follows, and known is the process in it, if it is there.
 func (p *planner) weigh(
 	before *run, known runningProcess, ref *processRef, memory *int64, intervalMS int64,
@@ -99,6 +100,14 @@ func (p *planner) weigh(
 		weight.MemoryMean = &mean
 	}
 	return weight
+}
+
+// runTime returns the part of a snapshot's interval in which a process ran.
+func runTime(startedAt, ts snapshot.Time, intervalMS int64) int64 {
+	if age := int64(ts - startedAt); startedAt != 0 && age > 0 {
+		return min(intervalMS, age)
+	}
+	return intervalMS
 }
 
 // weighExited returns the weight of the last row of a process that is gone.
