@@ -49,7 +49,7 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 // ProcessHistoryQuery holds the query parameters of a process history.
 type ProcessHistoryQuery struct {
 	TimeWindow
-	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: up to two hours the finest"`
+	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: the finest for a name up to two hours, and for one process up to three"`
 }
 
 type machineProcessHistoryInput struct {
@@ -155,8 +155,8 @@ func (a *API) nameHistory(
 	case query.ResolutionRaw:
 		return nil, invalidField("resolution", "must be 1m, 1h, 3h or 1d for a name")
 	case query.ResolutionMinute:
-		if a.store.ProcessResolution(from, to) != query.ResolutionRaw {
-			return nil, invalidField("resolution", "can be 1m only up to two hours")
+		if !a.store.HasNameMinutes(from, to) {
+			return nil, invalidField("resolution", "can be 1m only up to two hours, while the snapshots are kept")
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)

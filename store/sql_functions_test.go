@@ -8,7 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -52,5 +54,42 @@ func TestMachineOfSQLFunctions(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A minute of CPU is in the window of process_top that contains it. Where samples were dropped, whole hours are read.
+func TestWindowsOfProcessTop(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		start := storetest.Recent().Std().UTC().Truncate(time.Hour).Add(-4 * day)
+		spent, memory, ppid := int64(60_000), int64(1<<20), int32(1)
+		storetest.Write(t, s, "m", snapshot.Snapshot{
+			Timestamp: snapshot.TimeOf(start.Add(5 * time.Minute)), Kind: snapshot.KindFull, IntervalMS: 60_000,
+			Processes: []snapshot.ProcessSample{{PID: 5, PPID: &ppid, Name: "sh", CPUMS: &spent, MemoryUsage: &memory}},
+		})
+		storetest.RefreshAll(t, db, s)
+		conn := storetest.Connect(t, db.URL)
+		check := func(when string, from, to time.Duration, want int64) {
+			t.Helper()
+			var got int64
+			if err := conn.QueryRow(t.Context(), `SELECT coalesce(sum(cpu_ms), 0)::bigint FROM process_top('m', $1, $2)`,
+				start.Add(from), start.Add(to)).Scan(&got); err != nil || got != want {
+				t.Errorf("%s, %s to %s: %d ms (%v), want %d", when, from, to, got, err, want)
+			}
+		}
+		check("samples", 0, 5*time.Minute, 60_000)
+		check("samples", 5*time.Minute, 10*time.Minute, 0)
+		check("samples", -time.Hour, time.Hour, 60_000)
+		check("hours", 10*time.Minute, 4*time.Hour, 60_000)
+		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
+		maintain(t, s)
+		if n := rawDays(t, conn); n != 0 {
+			t.Fatalf("%d days of samples are left, want none", n)
+		}
+		check("no samples", 5*time.Minute, 10*time.Minute, 60_000)
+		storetest.Write(t, s, "m", snapshot.Snapshot{Timestamp: snapshot.TimeOf(time.Now()), Kind: snapshot.KindFull})
+		check("later samples", 5*time.Minute, 10*time.Minute, 60_000)
+		check("later samples", 2*day, 2*day+time.Hour, 0)
 	})
 }

@@ -135,7 +135,7 @@ export const machine = page(
   .withPanel(
     rows({
       title: "Processes by CPU",
-      description: "Totals over the hours of the time range.",
+      description: "Totals over the time range. One of more than two hours is extended to whole hours.",
       span: 24,
       queries: [
         sql(

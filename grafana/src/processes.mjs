@@ -46,7 +46,7 @@ const instant = [{ title: "Open in snapwatch", url: "${snapwatch}/machines/${mac
 const top = (what, order) =>
   rows({
     title: `Processes by ${what}`,
-    description: "Totals over the hours of the time range.",
+    description: "Totals over the time range. One of more than two hours is extended to whole hours.",
     queries: [
       sql(
         `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line

@@ -16,6 +16,25 @@ CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz)
     cpu_ms bigint, memory_avg double precision, memory_max bigint, threads_max integer, read_bytes bigint,
     write_bytes bigint
 ) LANGUAGE sql STABLE AS $$
+    WITH target AS MATERIALIZED (
+        -- Samples are read if they are all kept: no rollup is older than the machine's first snapshot.
+        SELECT k.machine, to_ts - from_ts <= interval '2 hours' AND (from_ts >= f.first OR NOT EXISTS (
+            SELECT FROM process_1h r WHERE r.machine = k.machine AND r.bucket_key >= date_trunc('hour', from_ts, 'UTC')
+                AND r.bucket_key < f.first - interval '1 hour')) AS is_exact
+        FROM (SELECT machine_key(wanted) AS machine) k
+            CROSS JOIN LATERAL (SELECT coalesce(min(ts), 'infinity') AS first
+                FROM snapshots WHERE machine = k.machine) f),
+    used AS (
+        SELECT w.process, w.cpu_ms, w.elapsed_ms, w.memory_avg, w.memory_ms, w.memory_max, w.threads_max, w.read_bytes,
+            w.write_bytes, w.first_ts, w.last_ts
+        FROM target t CROSS JOIN LATERAL process_window(t.machine, from_ts, to_ts, NULL, true) w
+        WHERE t.is_exact
+        UNION ALL
+        SELECT r.process, r.cpu_ms, r.elapsed_ms, r.memory_avg, r.memory_ms, r.memory_max, r.threads_max, r.read_bytes,
+            r.write_bytes, r.first_ts, r.last_ts
+        FROM process_1h r
+        WHERE r.machine = (SELECT machine FROM target) AND (SELECT is_exact FROM target) IS NOT TRUE
+            AND r.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND r.bucket_key < to_ts)
     SELECT i.pid, i.started_at, i.name, i.command_line, i.user_name, t.cpu_ms, t.memory_avg, t.memory_max,
         t.threads_max, t.read_bytes, t.write_bytes
     FROM (
@@ -28,17 +47,15 @@ CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz)
             to_bigint(sum(h.read_bytes)) AS read_bytes,
             to_bigint(sum(h.write_bytes)) AS write_bytes
         FROM (
-            SELECT *, coalesce(memory_ms, elapsed_ms,
-                (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000) AS memory_time
-            FROM process_history) h
-        WHERE h.machine = (SELECT machine_key(wanted))
-            AND h.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND h.bucket_key < to_ts
+            SELECT u.*, p.pid, p.started_at, coalesce(u.memory_ms, u.elapsed_ms,
+                (extract(epoch FROM u.last_ts - u.first_ts) * 1000)::bigint + 60000) AS memory_time
+            FROM used u JOIN processes p ON p.id = u.process) h
         GROUP BY h.pid, h.started_at) t
     JOIN processes i ON i.id = t.latest
     ORDER BY t.cpu_ms DESC NULLS LAST, t.memory_max DESC NULLS LAST, t.latest
 $$;
 COMMENT ON FUNCTION process_top IS
-    'usage of each process of a machine in a window of whole hours, highest CPU usage first';
+    'usage of each process of a machine, highest CPU usage first; a window of more than two hours has whole hours';
 
 CREATE VIEW history.process_history AS
 SELECT r.bucket, m.machine_id, m.hostname, p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name,

@@ -45,7 +45,7 @@ func (r Resolution) Width() time.Duration {
 func (q *Queries) MachineResolution(from, to snapshot.Time) Resolution {
 	span, age, keep := to.Sub(from), q.now().Sub(from.Std()), q.retention()
 	switch {
-	case span <= time.Hour && age <= keep.For("snapshots"):
+	case span <= time.Hour && from >= q.Horizon():
 		return ResolutionRaw
 	case span <= 25*time.Hour && age <= keep.For("machine_1m"):
 		return ResolutionMinute

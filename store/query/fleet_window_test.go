@@ -96,7 +96,8 @@ func TestNearestSnapshotContainsTheProcess(t *testing.T) {
 			for _, at := range []snapshot.Time{clock(10, 0, 35), clock(11, 0, 0)} {
 				before, after, err := s.Nearest(t.Context(), query.Match{Name: name}, at, at, query.AllMachines())
 				if err != nil || before == nil || before.Timestamp != want || after != nil {
-					t.Errorf("%s: before %s: %s and %s (%v), want %s", name, at, showNearest(before), showNearest(after), err, want)
+					t.Errorf("%s: before %s: %s and %s (%v), want %s",
+						name, at, showNearest(before), showNearest(after), err, want)
 				}
 			}
 			before, after, err := s.Nearest(

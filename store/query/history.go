@@ -86,12 +86,20 @@ func (q *Queries) ProcessLifetime(
 	return lifetime, nil
 }
 
-// ProcessResolution returns the finest resolution that is still kept and cheap to read in the range.
+// processSpan is the longest range in which every sample of a process is read by default: three hours, with some slack
+// for a range that ends now.
+const processSpan = 3*time.Hour + 6*time.Minute
+
+// ProcessResolution returns the finest resolution for one process that is still kept and cheap to read in the range.
 // Samples are indexed by machine and time, so reading a long range of them reads other processes too.
 func (q *Queries) ProcessResolution(from, to snapshot.Time) Resolution {
+	return q.processResolution(from, to, processSpan)
+}
+
+func (q *Queries) processResolution(from, to snapshot.Time, longest time.Duration) Resolution {
 	span, age, keep := to.Sub(from), q.now().Sub(from.Std()), q.retention()
 	switch {
-	case span <= exactSpan && age <= keep.For("snapshots"):
+	case span <= longest && from >= q.Horizon():
 		return ResolutionRaw
 	case span <= 62*24*time.Hour && age <= keep.For("process_1h"):
 		return ResolutionHour

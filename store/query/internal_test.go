@@ -12,6 +12,7 @@ import (
 
 func TestPlanWindow(t *testing.T) {
 	now := time.Date(2026, 5, 20, 15, 40, 0, 0, time.UTC)
+	horizon := time.Date(2026, 5, 16, 0, 0, 0, 0, time.UTC) // the disk budget has dropped older days
 	keep := backend.Retention{RawDays: 30, MinuteDays: 90, HourDays: 100, ThreeHoursDays: 700, DayDays: 700}
 	for _, test := range []struct {
 		name, from, to string
@@ -30,6 +31,7 @@ func TestPlanWindow(t *testing.T) {
 		{"an exact day", "05-11T00:00", "05-12T00:00", true, "process_1d 11T00:00-12T00:00"},
 		{"when hours are gone", "01-05T13:10", "01-07T05:00", false,
 			"process_1d 05T00:00-07T00:00, process_1h 07T00:00-07T05:00"},
+		{"two hours of a day that was dropped", "05-15T12:10", "05-15T14:10", false, "process_1h 15T12:00-15T15:00"},
 		{"the future", "05-20T15:30", "05-21T15:40", false, "process_samples 20T15:00-21T15:40"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -40,7 +42,10 @@ func TestPlanWindow(t *testing.T) {
 				}
 				return at
 			}
-			got := planWindow(parse(test.from), parse(test.to), now.Truncate(time.Hour), now, keep, test.exact)
+			got := planWindow(parse(test.from), parse(test.to), now.Truncate(time.Hour), horizon, now, keep, test.exact)
+			if got.To.Std().After(now) {
+				t.Errorf("the window ends at %s", got.To)
+			}
 			var parts []string
 			for _, one := range got.segments {
 				parts = append(

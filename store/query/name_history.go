@@ -31,8 +31,8 @@ const (
 		CROSS JOIN LATERAL process_window(k.machine, g.bucket, g.bucket + interval '1 minute',
 			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $1), true) r
 		JOIN processes p ON p.id = r.process GROUP BY g.bucket, k.machine`
-	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their rates
-	// are added: the point's time is the one in which the CPU time makes the sum of the rates.
+	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their
+	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates.
 	namePointsSQL = `SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
@@ -47,13 +47,18 @@ const (
 // nameMinuteMachines is the maximum number of machines of a chart by minute, because it reads all their samples.
 const nameMinuteMachines = 4
 
+// HasNameMinutes reports whether a chart of all processes with a name by minute is possible in a range: the minutes are
+// computed from samples.
+func (q *Queries) HasNameMinutes(from, to snapshot.Time) bool {
+	return q.processResolution(from, to, exactSpan) == ResolutionRaw
+}
+
 // nameResolution returns the resolution of a chart of all processes with a name, like ProcessResolution. It is
 // ResolutionMinute instead of ResolutionRaw, or ResolutionHour if too many machines ran them.
 func (q *Queries) nameResolution(machines []int32, from, to snapshot.Time) Resolution {
-	resolution := q.ProcessResolution(from, to)
 	switch {
-	case resolution != ResolutionRaw:
-		return resolution
+	case !q.HasNameMinutes(from, to):
+		return q.processResolution(from, to, 0)
 	case len(machines) > nameMinuteMachines:
 		return ResolutionHour
 	}

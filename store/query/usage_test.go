@@ -34,7 +34,8 @@ func TestShortListIsTheStartOfTheWhole(t *testing.T) {
 				for limit := 1; limit <= 200; limit += 1 + limit/4 {
 					list := top(limit)
 					if len(list) != min(limit, len(whole)) {
-						t.Fatalf("seed %d: %d processes by %s, want %d of %d", seed, len(list), order, limit, len(whole))
+						t.Fatalf("seed %d: %d processes by %s, want %d of %d",
+							seed, len(list), order, limit, len(whole))
 					}
 					for i := range list {
 						if list[i].PID != whole[i].PID || deref(list[i].CPUMS) != deref(whole[i].CPUMS) {
@@ -76,7 +77,8 @@ func startBeforeEnd(t *testing.T, s *store.Store, machineID string) {
 		full(clock(14, 0, 0), 0, entry(1, "init", -1, 1<<20), entry(66, "huge", -1, 64<<30)),
 		full(clock(14, 1, 0), time.Minute, entry(1, "init", 5, 1<<20)),
 	)
-	if huge, ok := topOf(t, s, machineID, clock(14, 0, 1), clock(14, 5, 0))[66]; !ok || deref(huge.MemoryMax) != 64<<30 {
+	huge, ok := topOf(t, s, machineID, clock(14, 0, 1), clock(14, 5, 0))[66]
+	if !ok || deref(huge.MemoryMax) != 64<<30 {
 		t.Errorf("%+v (%v), want a process of 64 GiB", huge, ok)
 	}
 }
@@ -159,8 +161,8 @@ func nameOnTwoMachines(t *testing.T, s *store.Store, machineID string) {
 	check := func(when string, cores, running float64) {
 		t.Helper()
 		for _, resolution := range []query.Resolution{query.ResolutionHour, query.ResolutionMinute} {
-			points, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(14, 0, 0), clock(15, 0, 0),
-				resolution, 100)
+			points, _, _, err := s.NameHistory(
+				t.Context(), query.AllMachines(), "", name, clock(14, 0, 0), clock(15, 0, 0), resolution, 100)
 			if err != nil || len(points) == 0 {
 				t.Fatalf("%s: %+v, %v", when, points, err)
 			}

@@ -32,23 +32,21 @@ const (
 )
 
 // planWindow covers (from, to] with the coarsest relations: whole days in the middle, whole hours around
-// them, and samples from rolledUntil on, where there are no rollups yet. Unless exact is set, it extends
-// a window of more than two hours to whole hours, at the ends that rollups cover.
-func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, exact bool) WindowPlan {
+// them, and samples from rolledUntil on, where there are no rollups yet. Samples are complete from horizon on. Unless
+// exact is set, it extends a window of more than two hours to whole hours, at the ends that rollups cover.
+func planWindow(
+	from, to, rolledUntil, horizon, now time.Time, keep backend.Retention, exact bool,
+) WindowPlan {
 	from, to = from.UTC(), to.UTC()
-	if to.Sub(from) <= exactSpan && !from.Before(now.Add(-keep.For("snapshots"))) {
-		return newWindowPlan(segment{raw, from, to})
+	if to.Sub(from) <= exactSpan && !from.Before(horizon) {
+		return newWindowPlan(segment{raw, from, to}).until(now)
 	}
 	hour, day := time.Hour, 24*time.Hour
 	begin, end := from.Truncate(hour), ceil(to, hour)
-	if exact && !begin.Equal(from) && from.After(now.Add(-keep.For("snapshots"))) {
+	if exact && !begin.Equal(from) && from.After(horizon) {
 		begin = begin.Add(hour)
 	} else {
 		from = begin
-	}
-	latest := now
-	if to.After(latest) {
-		latest = to
 	}
 	if exact && to.Before(end) {
 		end = end.Add(-hour)
@@ -59,7 +57,7 @@ func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, ex
 		end = rolledUntil
 	}
 	if !end.After(begin) {
-		return newWindowPlan(segment{raw, from, to})
+		return newWindowPlan(segment{raw, from, to}).until(now)
 	}
 	firstDay, lastDay := ceil(begin, day), end.Truncate(day)
 	if latest := now.Add(-dayLag).UTC().Truncate(day).Add(day); lastDay.After(latest) {
@@ -84,9 +82,15 @@ func planWindow(from, to, rolledUntil, now time.Time, keep backend.Retention, ex
 	if end.Before(to) {
 		list = append(list, segment{raw, end, to})
 	}
-	plan := newWindowPlan(list...)
-	plan.To = min(plan.To, snapshot.TimeOf(latest)) // the running hour ends now
-	return plan
+	return newWindowPlan(list...).until(now)
+}
+
+// until ends the plan at a time, because a rate over the future is not true.
+func (p WindowPlan) until(now time.Time) WindowPlan {
+	if end := snapshot.TimeOf(now); p.From < end {
+		p.To = min(p.To, end)
+	}
+	return p
 }
 
 // newWindowPlan returns a plan of the segments that are not empty.
@@ -118,7 +122,7 @@ func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.T
 	if err != nil {
 		return WindowPlan{}, err
 	}
-	return planWindow(from.Std(), to.Std(), rolledUntil, now, q.retention(), exact), nil
+	return planWindow(from.Std(), to.Std(), rolledUntil, q.Horizon().Std(), now, q.retention(), exact), nil
 }
 
 // scope selects the machines and processes of a window. A nil slice stands for all.

@@ -221,7 +221,8 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
-		row.weights[k] = p.weigh(before, known, ref, sample.MemoryUsage, runTime(sample.StartedAt, s.Timestamp, weightMS))
+		ran := runTime(sample.StartedAt, s.Timestamp, weightMS)
+		row.weights[k] = p.weigh(before, known, ref, sample.MemoryUsage, ran)
 		if known.ref != nil && s.Kind != snapshot.KindChanges {
 			delete(before.processes, sample.Key()) // what remains is gone
 		}

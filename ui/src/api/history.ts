@@ -77,9 +77,6 @@ export const diffQuery = (machineId: string, from: string, to: string) =>
     },
   });
 
-/** The longest window, in milliseconds, for which every sample of a process is requested. */
-const longestRaw = 3.1 * 3_600_000;
-
 /** One process, all processes of a name on a machine, or all processes of a name on all machines. */
 export type HistorySubject =
   | { machineId: string; pid: number; startedAt: string | undefined }
@@ -102,9 +99,7 @@ export const processHistoryQuery = (subject: HistorySubject, window: TimeWindow)
         "pid" in subject
           ? { pid: subject.pid, ...(subject.startedAt && { started_at: subject.startedAt }) }
           : { name: subject.name };
-      const raw = "pid" in subject && window.to - window.from <= longestRaw;
-      const query = { ...range, ...which, resolution: raw ? ("raw" as const) : ("auto" as const) };
-      const params = { path: { machine_id: subject.machineId }, query };
+      const params = { path: { machine_id: subject.machineId }, query: { ...range, ...which } };
       return unwrap(await client.GET("/api/v1/machines/{machine_id}/processes/history", { params, signal }));
     },
   });

@@ -1912,7 +1912,7 @@ export interface components {
              * @description End of the searched window, or the searched time
              */
             to: string;
-            /** @description Whether the machines of this page ran more matching processes than the 10,000 that were searched. Use a more specific search or a smaller limit */
+            /** @description Whether the machines of this page ran more than 10,000 matching processes. Those with the least CPU time are left out, of the machines with the most processes */
             truncated: boolean;
         };
         ProcessPointView: {
@@ -1933,7 +1933,7 @@ export interface components {
             cpu_usage: number | null;
             /**
              * Format: int64
-             * @description Measured time that the totals cover, in milliseconds: of one process, while it was running
+             * @description Measured time that the totals cover, in milliseconds: of one process, while it was running; of processes on machines with different measured times, the time in which cpu_ms makes the sum of their rates
              */
             interval_ms: number;
             /**
@@ -1955,7 +1955,7 @@ export interface components {
             read_bytes: number | null;
             /**
              * Format: double
-             * @description With name: how many of them ran at once, on average
+             * @description With name: how many of them ran at once, on average. A process that ended between two snapshots counts until the second
              */
             running_avg?: number;
             /** @description With raw: state of the process, one letter as in ps, or exited */
@@ -3320,7 +3320,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: up to two hours the finest */
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: the finest for a name up to two hours, and for one process up to three */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description PID of a process. Either pid or name is required */
                 pid?: number;
@@ -3800,7 +3800,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: up to two hours the finest */
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: the finest for a name up to two hours, and for one process up to three */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description Name of processes to add up */
                 name: string;
