@@ -76,8 +76,7 @@ func (r *run) skipHeld() {
 }
 
 // weigh returns the weight of a sample with the given memory, whose process ran for intervalMS since the snapshot
-// before. before is the run that the snapshot
-// follows, and known is the process in it, if it is there.
+// before. before is the run that the snapshot follows, and known is the process in it, if it is there.
 func (p *planner) weigh(
 	before *run, known runningProcess, ref *processRef, memory *int64, intervalMS int64,
 ) schema.Weight {

@@ -11,7 +11,7 @@ import { NearestMatches } from "./NearestMatches";
 
 interface MatchListProps {
   criteria: FindCriteria;
-  answer: { results: ProcessMatch[]; next_cursor: string | null; truncated: boolean };
+  answer: { from: string; to: string; results: ProcessMatch[]; next_cursor: string | null; truncated: boolean };
   /** The instant of the search; undefined for a window. */
   at: string | undefined;
 }
@@ -23,17 +23,21 @@ const initialProcesses = 5;
 export function MatchList({ criteria, answer, at }: MatchListProps) {
   if (answer.results.length === 0) {
     return (
-      <Notice title="No matching processes at this time.">
-        {answer.next_cursor ? (
-          "Not all machines were searched. Use a more specific search."
-        ) : (
-          <NearestMatches criteria={criteria} />
-        )}
-      </Notice>
+      <>
+        <SearchedHours criteria={criteria} answer={answer} />
+        <Notice title="No matching processes at this time.">
+          {answer.next_cursor ? (
+            "Not all machines were searched. Use a more specific search."
+          ) : (
+            <NearestMatches criteria={criteria} />
+          )}
+        </Notice>
+      </>
     );
   }
   return (
     <>
+      <SearchedHours criteria={criteria} answer={answer} />
       {answer.results.map((match) => (
         <MachineMatches key={match.machine_id} match={match} name={machineName(match, match.machine_id)} at={at} />
       ))}
@@ -46,6 +50,19 @@ export function MatchList({ criteria, answer, at }: MatchListProps) {
         <Notice title="There are more results.">Use a more specific search or a shorter time range.</Notice>
       )}
     </>
+  );
+}
+
+/** Names the range that was searched, if it is longer than the requested one: long ranges have whole hours. */
+function SearchedHours({ criteria, answer: { from, to } }: Pick<MatchListProps, "criteria" | "answer">) {
+  if (!("from" in criteria)) return null;
+  const isLonger = Date.parse(from) < Date.parse(criteria.from) || Date.parse(to) > Date.parse(criteria.to);
+  return (
+    isLonger && (
+      <p className="quiet">
+        A range of more than two hours is searched in whole hours: from <DateTime at={from} /> to <DateTime at={to} />.
+      </p>
+    )
   );
 }
 
