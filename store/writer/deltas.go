@@ -1,7 +1,9 @@
 package writer
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -19,31 +21,68 @@ func continues(before *run, s *snapshot.Snapshot, intervalMS int64) bool {
 // interval returns the milliseconds that the deltas of a snapshot cover, or 0 if that is unknown: the agent's value, or
 // the time since the previous snapshot, or the polling interval for the first.
 //
-// A snapshot without any delta only gets the time since the previous one if the two are about a polling interval apart.
-// After a gap, it is the first one of an agent that does not know what happened in the gap.
-func (p *planner) interval(s *snapshot.Snapshot, before *run, around neighbour) int64 {
+// The time since the previous snapshot may be a gap. Amounts, such as cpu_ms, can only be those of the whole time.
+// Percentages can be those of its last seconds, so the time must be about as long as the machine's intervals usually
+// are. A snapshot with neither is the first one of an agent that does not know what happened in the gap.
+func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *run, around neighbour) (int64, error) {
 	polling := int64(p.machine.config.PollingInterval * 1000)
 	switch {
 	case s.IntervalMS > 0:
-		return s.IntervalMS
+		return s.IntervalMS, nil
 	case around.covers(s.Timestamp):
-		return 0
-	case before.ts != 0 && before.ts < s.Timestamp:
-		gap := int64(s.Timestamp - before.ts)
-		if gap <= snapshot.MaxIntervalMS && (s.Kind == snapshot.KindChanges || gap <= 2*polling || hasDeltas(s)) {
-			return gap
+		return 0, nil
+	case before.ts == 0 || before.ts >= s.Timestamp:
+		if hasAmounts(s) || hasPercentages(s) {
+			return polling, nil
 		}
-	case hasDeltas(s):
-		return polling
+		return 0, nil
 	}
-	return 0
+	elapsed := int64(s.Timestamp - before.ts)
+	switch {
+	case elapsed > snapshot.MaxIntervalMS:
+		return 0, nil
+	case s.Kind == snapshot.KindChanges || elapsed <= 2*polling || hasAmounts(s):
+		return elapsed, nil
+	case !hasPercentages(s):
+		return 0, nil
+	}
+	usual, err := p.usualSpacing(ctx, before)
+	if err != nil || elapsed > 2*usual {
+		return 0, err
+	}
+	return elapsed, nil
 }
 
-// hasDeltas reports whether a snapshot has any value that depends on its interval.
-func hasDeltas(s *snapshot.Snapshot) bool {
-	if s.Machine.CPUUsage != nil {
-		return true
+// secondSpacing is assumed as the usual time between the snapshots of a machine that has sent one so far.
+const secondSpacing = time.Minute
+
+// usualSpacing returns the usual time between a machine's snapshots, in milliseconds: the shorter of the last two
+// times, so that it is not a single gap. It is 0 if that is longer than any polling interval.
+func (p *planner) usualSpacing(ctx context.Context, before *run) (int64, error) {
+	if err := p.w.loadSpacings(ctx, p.machine.id, before); err != nil {
+		return 0, err
 	}
+	usual := before.spacings[0]
+	if earlier := before.spacings[1]; earlier > 0 {
+		usual = min(usual, earlier)
+	}
+	if usual == 0 {
+		return secondSpacing.Milliseconds(), nil
+	}
+	if usual > snapshot.MaxPollingInterval*1000 {
+		return 0, nil
+	}
+	return usual, nil
+}
+
+// hasPercentages reports whether a snapshot has a CPU usage in percent.
+func hasPercentages(s *snapshot.Snapshot) bool {
+	return s.Machine.CPUUsage != nil ||
+		slices.ContainsFunc(s.Processes, func(one snapshot.ProcessSample) bool { return one.CPUUsage != nil })
+}
+
+// hasAmounts reports whether a snapshot has CPU times or byte counts.
+func hasAmounts(s *snapshot.Snapshot) bool {
 	for i := range s.Machine.Disks {
 		if s.Machine.Disks[i].ReadBytes != nil || s.Machine.Disks[i].WriteBytes != nil {
 			return true
@@ -56,7 +95,7 @@ func hasDeltas(s *snapshot.Snapshot) bool {
 	}
 	for i := range s.Processes {
 		one := &s.Processes[i]
-		if one.CPUMS != nil || one.CPUUsage != nil || one.ReadBytes != nil || one.WriteBytes != nil {
+		if one.CPUMS != nil || one.ReadBytes != nil || one.WriteBytes != nil {
 			return true
 		}
 	}

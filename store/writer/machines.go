@@ -144,6 +144,35 @@ func (w *groupWrite) fullOf(ctx context.Context, machine int32, ts snapshot.Time
 	return snapshot.TimeOf(full), nil
 }
 
+// loadSpacings loads the spacings of a run that are missing.
+func (w *groupWrite) loadSpacings(ctx context.Context, machine int32, r *run) error {
+	known := 0
+	at := r.ts
+	for ; known < len(r.spacings) && r.spacings[known] > 0; known++ {
+		at -= snapshot.Time(r.spacings[known])
+	}
+	if known == len(r.spacings) {
+		return nil
+	}
+	rows, err := w.tx.Query(
+		ctx,
+		`SELECT ts FROM snapshots WHERE machine = $1 AND ts < $2 AND ts >= $3 ORDER BY ts DESC LIMIT $4`,
+		pgx.QueryExecModeExec, machine, at.Std(), at.Std().Add(-maxInterval), len(r.spacings)-known,
+	)
+	if err != nil {
+		return fmt.Errorf("look up the snapshots before a run: %w", err)
+	}
+	var earlier time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&earlier}, func() error {
+		r.spacings[known] = int64(at - snapshot.TimeOf(earlier))
+		at, known = snapshot.TimeOf(earlier), known+1
+		return nil
+	}); err != nil {
+		return fmt.Errorf("look up the snapshots before a run: %w", err)
+	}
+	return nil
+}
+
 // loadRun reads a run that is not in the cache. OFFSET 0 keeps the planner from hashing the whole table processes for a
 // few hundred rows.
 func (w *groupWrite) loadRun(

@@ -72,8 +72,8 @@ func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
 		if p.isLate && before != p.run {
 			p.close(p.run)
 		}
-		if fault := p.add(i, s, before, around); fault != nil {
-			return fault, nil
+		if fault, err := p.add(ctx, i, s, before, around); fault != nil || err != nil {
+			return fault, err
 		}
 		p.isLate = late && !around.covers(s.Timestamp)
 	}
@@ -153,22 +153,28 @@ func (p *planner) runBefore(
 // add plans the rows of one snapshot and extends the run. The first snapshot of a machine in an hour is
 // stored in full even if it contains changes. So the rows of an hour are complete, its rollups are
 // exact, and no run of changes crosses compressed segments or partitions.
-func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour) *snapshot.ValidationError {
+func (p *planner) add(
+	ctx context.Context, i int, s *snapshot.Snapshot, before *run, around neighbour,
+) (*snapshot.ValidationError, error) {
 	if before == nil {
 		before = &run{}
+	}
+	interval, err := p.interval(ctx, s, before, around)
+	if err != nil {
+		return nil, err
 	}
 	row := newSnapshot{
 		batch:      p.index,
 		machine:    p.machine,
 		snapshot:   s,
 		fullTS:     s.Timestamp,
-		intervalMS: p.interval(s, before, around),
+		intervalMS: interval,
 		refs:       make([]*processRef, len(s.Processes)),
 		weights:    make([]schema.Weight, len(s.Processes)),
 		exited:     make([]exitedProcess, len(s.Exited)),
 	}
 	if fault := p.checkDeltas(i, s, row.intervalMS); fault != nil {
-		return fault
+		return fault, nil
 	}
 	inFull := s.Kind != snapshot.KindChanges
 	startsHour := schema.HourOf(before.ts) != schema.HourOf(s.Timestamp)
@@ -183,6 +189,9 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 		p.close(before)
 	}
 	next := &run{ts: s.Timestamp, fullTS: s.Timestamp, elapsedMS: before.elapsedMS + weightMS}
+	if before.ts != 0 {
+		next.spacings = [2]int64{int64(s.Timestamp - before.ts), before.spacings[0]}
+	}
 	if inFull {
 		next.processes = make(map[snapshot.ProcessKey]runningProcess, len(s.Processes))
 	} else {
@@ -197,7 +206,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 			return p.fault(
 				i, snapshot.CodeFullNeeded, fmt.Sprintf("exited[%d]", k),
 				"process %d is not in the previous snapshots; send a full one", key.PID,
-			)
+			), nil
 		}
 		row.exited[k] = exitedProcess{one.ref, weighExited(before, one)}
 		delete(next.processes, key)
@@ -217,7 +226,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 				i, snapshot.CodeFullNeeded, fmt.Sprintf("processes[%d]", k),
 				"process %d is not in the previous snapshots and has no name and ppid; send a full one",
 				sample.PID,
-			)
+			), nil
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
@@ -241,7 +250,7 @@ func (p *planner) add(i int, s *snapshot.Snapshot, before *run, around neighbour
 	row.processes = len(next.processes)
 	p.run = next
 	p.rows = append(p.rows, row)
-	return nil
+	return nil, nil
 }
 
 // carry returns samples of the processes of the run that are not listed.

@@ -20,6 +20,9 @@ type run struct {
 	processes  map[snapshot.ProcessKey]runningProcess
 	// elapsedMS is the sum of intervals up to ts. It has no meaning in itself, only its differences have.
 	elapsedMS int64
+	// spacings are the times between the last three snapshots up to ts in milliseconds, the latest first. They are 0 if
+	// they are not loaded, or there are fewer snapshots.
+	spacings [2]int64
 }
 
 // runningProcess is a process at the end of a run: its row of processes, the gauges of its last sample, and

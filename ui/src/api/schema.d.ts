@@ -2161,7 +2161,7 @@ export interface components {
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first. Unknown if the snapshot has no such values and follows a gap
+             * @description Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first. Unknown after a gap, unless the snapshot has cpu_ms or byte counts: after more than two polling intervals and, if it has usage in percent, more than twice the usual time between the machine's snapshots
              */
             interval_ms?: number;
             /**
