@@ -39,7 +39,7 @@ type machineTrendsInput struct {
 // ProcessTrendView is the data of a process's sparkline.
 type ProcessTrendView struct {
 	snapshot.ProcessKey
-	CPUUsage []*float64 `json:"cpu_usage" nullable:"false" doc:"Percent of one core in each of 60 parts of the window, oldest first; null for no data. A sample that covers several parts is spread over them"`
+	CPUUsage []*float64 `json:"cpu_usage" nullable:"false" doc:"Percent of one core in each of 60 parts of the window, oldest first; null for no data. A sample is spread over the parts that its interval overlaps. The value is the average of the time that was measured"`
 }
 
 // ProcessTrends is the data of sparklines of processes.
@@ -91,9 +91,9 @@ func (a *API) getProcessTrends(ctx context.Context, in *processTrendsInput) (*re
 	}
 	results := views(trends, func(t *query.ProcessTrend) ProcessTrendView {
 		usages := make([]*float64, query.TrendPoints)
-		for i, cpuMS := range t.CPUMS {
-			if cpuMS != nil {
-				usages[i] = new(math.Round(*cpuMS*10_000*query.TrendPoints/float64(to-from)) / 100)
+		for i, usage := range t.CPUUsage {
+			if usage != nil {
+				usages[i] = new(math.Round(*usage*100) / 100)
 			}
 		}
 		return ProcessTrendView{t.Key, usages}

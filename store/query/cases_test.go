@@ -56,6 +56,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
+			{"a trend of a process at one core is 100 % at every interval", 0, steadyTrend},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s := db.Open(t, func(cfg *store.Config) {
@@ -333,10 +334,10 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		got["trends"] = 0
 		for _, trend := range trends {
 			var sum float64
-			for _, ms := range trend.CPUMS {
-				sum += deref(ms)
+			for _, usage := range trend.CPUUsage {
+				sum += deref(usage)
 			}
-			got["trends"] += int64(math.Round(sum))
+			got["trends"] += int64(math.Round(sum * 50)) // of five seconds
 		}
 		points, _, err := s.ProcessHistory(
 			ctx, machineID, lifetime, window.from, window.to, query.ResolutionRaw, 100)
@@ -527,14 +528,35 @@ func sparseTrend(t *testing.T, s *store.Store, machineID string) {
 	if err != nil || len(trends) != 1 {
 		t.Fatalf("%+v, %v", trends, err)
 	}
-	for part, ms := range trends[0].CPUMS { // of ten seconds
+	for part, usage := range trends[0].CPUUsage { // of ten seconds
 		switch {
 		case part < 6:
-			wantNear(t, fmt.Sprintf("part %d", part), ms, 5000)
-		case part < 54 && ms != nil:
-			t.Errorf("part %d, in the gap, has %v ms", part, *ms)
-		case part >= 54 && (ms == nil || *ms != 0):
-			t.Errorf("part %d is %s, want 0", part, showNumber(ms))
+			wantNear(t, fmt.Sprintf("part %d", part), usage, 50)
+		case part < 54 && usage != nil:
+			t.Errorf("part %d, in the gap, has %v %%", part, *usage)
+		case part >= 54 && (usage == nil || *usage != 0):
+			t.Errorf("part %d is %s, want 0", part, showNumber(usage))
+		}
+	}
+}
+
+func steadyTrend(t *testing.T, s *store.Store, machineID string) {
+	for _, every := range []int64{700, 1000, 3000, 5003, 7000, 9999, 10_000, 13_000} {
+		id := fmt.Sprintf("%s-%d", machineID, every)
+		var list []snapshot.Snapshot
+		for at := clock(14, 0, 0); at <= clock(14, 10, 0); at = at.Add(time.Duration(every) * time.Millisecond) {
+			list = append(list, full(at, time.Duration(every)*time.Millisecond, entry(5, "burn", every, 1<<20)))
+		}
+		storetest.Write(t, s, id, list...)
+		// The last part may be measured only at its start.
+		trends, err := s.ProcessTrends(t.Context(), id, clock(14, 0, 0), clock(14, 10, 0))
+		if err != nil || len(trends) != 1 {
+			t.Fatalf("every %d ms: %+v, %v", every, trends, err)
+		}
+		for part, usage := range trends[0].CPUUsage {
+			if part < query.TrendPoints-2 || usage != nil {
+				wantNear(t, fmt.Sprintf("every %d ms, part %d", every, part), usage, 100)
+			}
 		}
 	}
 }

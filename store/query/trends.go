@@ -15,7 +15,8 @@ import (
 // TrendPoints is the number of points of a trend.
 const TrendPoints = 60
 
-// MachineTrend is the last hour of a machine by minute, the oldest first. Minutes without data are nil.
+// MachineTrend is the last hour of a machine by minute, the oldest first. Minutes without data are nil. A sample that
+// covers several minutes is the value of each that has no other.
 type MachineTrend struct {
 	MachineID string
 	CPUUsage  [TrendPoints]*float64
@@ -30,23 +31,28 @@ func (q *Queries) MachineTrends(
 	defer q.observe("machine_trends", time.Now())
 	end := ceil(to.Std().UTC(), time.Minute)
 	begin := end.Add(-TrendPoints * time.Minute)
-	rows, err := q.pool.Query(ctx, `SELECT m.machine_id, r.bucket, r.cpu_usage_avg, r.load1_avg
+	rows, err := q.pool.Query(ctx, `SELECT m.machine_id, r.bucket, r.interval_ms, r.cpu_usage_avg, r.load1_avg
 		FROM machines m LEFT JOIN machine_1m r ON r.machine = m.id AND r.bucket_key >= $2 AND r.bucket_key < $3
-		WHERE m.machine_id = ANY($1) AND ($4 OR m.tags && $5) ORDER BY m.machine_id`, machineIDs, begin, end, view.All, view.tags())
+		WHERE m.machine_id = ANY($1) AND ($4 OR m.tags && $5) ORDER BY m.machine_id, r.bucket`,
+		machineIDs, begin, end, view.All, view.tags())
 	if err != nil {
 		return nil, fmt.Errorf("read the trends of machines: %w", err)
 	}
 	trends := []MachineTrend{}
 	var machineID string
 	var bucket *time.Time
+	var interval *int64
 	var cpu, load *float64
-	if _, err := pgx.ForEachRow(rows, []any{&machineID, &bucket, &cpu, &load}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&machineID, &bucket, &interval, &cpu, &load}, func() error {
 		if n := len(trends); n == 0 || trends[n-1].MachineID != machineID {
 			trends = append(trends, MachineTrend{MachineID: machineID})
 		}
 		if bucket != nil {
-			i := int(bucket.Sub(begin) / time.Minute)
-			trends[len(trends)-1].CPUUsage[i], trends[len(trends)-1].Load1[i] = rounded(cpu), rounded(load)
+			minutes := 1
+			if interval != nil {
+				minutes = int((*interval + 59_999) / 60_000)
+			}
+			trends[len(trends)-1].set(int(bucket.Sub(begin)/time.Minute), minutes, rounded(cpu), rounded(load))
 		}
 		return nil
 	}); err != nil {
@@ -55,42 +61,54 @@ func (q *Queries) MachineTrends(
 	return trends, nil
 }
 
-// ProcessTrend is the CPU time in milliseconds that a process used in each of TrendPoints equal parts of a window, the
-// oldest first. Parts without data are nil. A sample that covers several parts is spread over them.
-type ProcessTrend struct {
-	Key   snapshot.ProcessKey
-	CPUMS [TrendPoints]*float64
+// set sets the values of a minute, and of as many before it as its samples cover and that have none.
+func (t *MachineTrend) set(minute, minutes int, cpu, load *float64) {
+	for i := minute; i >= 0 && i > minute-minutes; i-- {
+		if i < minute && (t.CPUUsage[i] != nil || t.Load1[i] != nil) {
+			return
+		}
+		t.CPUUsage[i], t.Load1[i] = cpu, load
+	}
 }
 
-// trendWindow divides a window (from, to] into TrendPoints parts.
+// ProcessTrend is the CPU usage of a process in percent of one core, in each of TrendPoints equal parts of a window,
+// the oldest first. It is the average of the measured time of a part, and nil if there is none.
+type ProcessTrend struct {
+	Key      snapshot.ProcessKey
+	CPUUsage [TrendPoints]*float64
+}
+
+// trendWindow divides a window (from, to] into TrendPoints parts, and the intervals of snapshots into these parts.
 type trendWindow struct {
 	from, to snapshot.Time
-	// measured is whether a snapshot covers a part.
-	measured [TrendPoints]bool
-	// isSparse is whether a snapshot covers more than a part.
-	isSparse bool
-	interval map[snapshot.Time]int64 // of the snapshots, in milliseconds
+	// measured is how much of each part snapshots cover, in milliseconds.
+	measured [TrendPoints]float64
+	// Each entry of ts, part and share is a share of a snapshot's interval that lies in a part.
+	ts    []time.Time
+	part  []int32
+	share []float64
 }
 
 // width returns the length of a part in milliseconds.
 func (w *trendWindow) width() float64 { return float64(w.to-w.from) / TrendPoints }
 
-// shares calls add with each part that the interval before a snapshot overlaps, and the share of the interval in it.
-func (w *trendWindow) shares(at snapshot.Time, add func(part int, share float64)) {
-	interval := float64(w.interval[at])
-	end := float64(at - w.from)
+// add adds a snapshot.
+func (w *trendWindow) add(at time.Time, intervalMS int64) {
+	interval, end := float64(intervalMS), float64(snapshot.TimeOf(at)-w.from)
 	begin := max(0, end-interval)
 	for part := int(begin / w.width()); part < TrendPoints && float64(part)*w.width() < end; part++ {
 		first, last := max(begin, float64(part)*w.width()), min(end, float64(part+1)*w.width())
-		if last > first {
-			add(part, (last-first)/interval)
+		if last <= first {
+			continue
 		}
+		w.measured[part] = min(w.measured[part]+last-first, w.width())
+		w.ts, w.part, w.share = append(w.ts, at), append(w.part, int32(part)), append(w.share, (last-first)/interval)
 	}
 }
 
 // trendWindow reads the intervals of a machine's snapshots in a window.
 func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snapshot.Time) (*trendWindow, error) {
-	w := &trendWindow{from: from, to: to, interval: make(map[snapshot.Time]int64)}
+	w := &trendWindow{from: from, to: to}
 	rows, err := q.pool.Query(ctx, intervalsSQL, machine, (from + 1).Std(), to.Std())
 	if err != nil {
 		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
@@ -98,10 +116,7 @@ func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snaps
 	var at time.Time
 	var interval int64
 	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
-		ts := snapshot.TimeOf(at)
-		w.interval[ts] = interval
-		w.isSparse = w.isSparse || float64(interval) > w.width()
-		w.shares(ts, func(part int, _ float64) { w.measured[part] = true })
+		w.add(at, interval)
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
@@ -109,15 +124,12 @@ func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snaps
 	return w, nil
 }
 
-const (
-	// A sample's time is the end of its interval, so the parts are open at their start.
-	trendPartsSQL = `SELECT process,
-			least(ceil(extract(epoch FROM ts - $2) * $4 / extract(epoch FROM $3 - $2))::int - 1, $4 - 1) AS part,
-			to_bigint(sum(cpu_ms))
-		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 GROUP BY 1, 2`
-	trendSamplesSQL = `SELECT process, ts, cpu_ms
-		FROM process_samples WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0`
-)
+// trendSQL spreads the CPU time of samples over parts of a window. OFFSET 0 makes the planner read the samples once.
+const trendSQL = `SELECT s.process, w.part, sum(s.cpu_ms * w.share)
+	FROM (SELECT process, ts, cpu_ms FROM process_samples
+		WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 OFFSET 0) s
+	JOIN unnest($4::timestamptz[], $5::integer[], $6::double precision[]) w(ts, part, share) ON w.ts = s.ts
+	GROUP BY 1, 2`
 
 // ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out
 // processes that used no CPU time.
@@ -135,35 +147,21 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 	if err != nil {
 		return nil, err
 	}
+	rows, err := q.pool.Query(ctx, trendSQL, machine, from.Std(), to.Std(), window.ts, window.part, window.share)
+	if err != nil {
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
+	}
 	spent := make(map[int64]*[TrendPoints]float64)
-	var process, sum int64
+	var process int64
 	var part int
-	var at time.Time
-	add := func(part int, ms float64) {
+	var ms float64
+	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &ms}, func() error {
 		if spent[process] == nil {
 			spent[process] = new([TrendPoints]float64)
 		}
-		spent[process][part] += ms
-	}
-	var rows pgx.Rows
-	if window.isSparse {
-		rows, err = q.pool.Query(ctx, trendSamplesSQL, machine, from.Std(), to.Std())
-		if err == nil {
-			_, err = pgx.ForEachRow(rows, []any{&process, &at, &sum}, func() error {
-				window.shares(snapshot.TimeOf(at), func(part int, share float64) { add(part, share*float64(sum)) })
-				return nil
-			})
-		}
-	} else {
-		rows, err = q.pool.Query(ctx, trendPartsSQL, machine, from.Std(), to.Std(), TrendPoints)
-		if err == nil {
-			_, err = pgx.ForEachRow(rows, []any{&process, &part, &sum}, func() error {
-				add(part, float64(sum))
-				return nil
-			})
-		}
-	}
-	if err != nil {
+		spent[process][part] = ms
+		return nil
+	}); err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
 	return q.nameTrends(ctx, spent, &window.measured)
@@ -172,7 +170,7 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 // nameTrends adds the keys of the processes. A join would look up a process for each point, and double
 // the time of the query.
 func (q *Queries) nameTrends(
-	ctx context.Context, spent map[int64]*[TrendPoints]float64, measured *[TrendPoints]bool,
+	ctx context.Context, spent map[int64]*[TrendPoints]float64, measured *[TrendPoints]float64,
 ) ([]ProcessTrend, error) {
 	rows, err := q.pool.Query(
 		ctx,
@@ -194,14 +192,15 @@ func (q *Queries) nameTrends(
 		if n := len(trends); n == 0 || trends[n-1].Key != key { // a process with several identities has several rows
 			trends = append(trends, ProcessTrend{Key: key})
 		}
-		points := &trends[len(trends)-1].CPUMS
+		points := &trends[len(trends)-1].CPUUsage
 		for part, ms := range spent[id] {
-			switch {
-			case points[part] != nil:
-				*points[part] += ms
-			case measured[part] || ms > 0:
-				points[part] = &ms
+			if measured[part] == 0 {
+				continue
 			}
+			if points[part] == nil {
+				points[part] = new(float64)
+			}
+			*points[part] += 100 * ms / measured[part]
 		}
 		return nil
 	}); err != nil {

@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -11,10 +12,11 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/query"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
-	// Sixty parts of a minute with two steps each. A step's time is the end of its interval.
+	// Sixty parts, each of a minute with two steps. A step's time is the end of its interval.
 	trends, err := s.ProcessTrends(t.Context(), "b", h.at(199), h.at(319))
 	if err != nil {
 		t.Fatal(err)
@@ -34,12 +36,12 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	}
 	for _, one := range trends {
 		var got [query.TrendPoints]int64
-		for part, ms := range one.CPUMS {
-			if ms == nil {
+		for part, usage := range one.CPUUsage {
+			if usage == nil {
 				t.Errorf("%v has no data in part %d", one.Key, part)
 				continue
 			}
-			got[part] = int64(math.Round(*ms))
+			got[part] = int64(math.Round(*usage * 600)) // of a minute
 		}
 		if got != want[one.Key] {
 			t.Errorf("%v spent %v, want %v", one.Key, got, want[one.Key])
@@ -72,4 +74,37 @@ func testMachineTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if none, err := s.MachineTrends(t.Context(), query.View{}, []string{"a"}, end); err != nil || len(none) != 0 {
 		t.Errorf("an empty view has %v, %v", none, err)
 	}
+}
+
+// A snapshot of two minutes is the value of both, and a gap has no value.
+func TestMachineTrendOfLongIntervals(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		var list []snapshot.Snapshot
+		for minute := 1; minute <= 59; minute += 2 {
+			if minute < 21 || minute > 31 {
+				one := withCPU(full(clock(14, minute, 30), 2*time.Minute, entry(1, "init", 0, 1<<20)), float64(minute))
+				one.Machine.Load1 = new(float64(minute))
+				list = append(list, one)
+			}
+		}
+		storetest.Write(t, s, "two-minutes", list...)
+		trends, err := s.MachineTrends(t.Context(), query.AllMachines(), []string{"two-minutes"}, clock(14, 60, 0))
+		if err != nil || len(trends) != 1 {
+			t.Fatalf("%+v, %v", trends, err)
+		}
+		for minute := range query.TrendPoints {
+			cpu, load := trends[0].CPUUsage[minute], trends[0].Load1[minute]
+			if minute > 19 && minute < 32 {
+				if cpu != nil || load != nil {
+					t.Errorf("minute %d, in the gap, has %s %%", minute, showNumber(cpu))
+				}
+				continue
+			}
+			want := float64(minute | 1) // of the snapshot that covers it
+			wantNear(t, fmt.Sprintf("CPU usage of minute %d", minute), cpu, want)
+			wantNear(t, fmt.Sprintf("load of minute %d", minute), load, want)
+		}
+	})
 }
