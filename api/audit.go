@@ -41,13 +41,13 @@ type AuditLog struct {
 }
 
 type auditListInput struct {
-	Actor  string `query:"actor" maxLength:"200" example:"ali*" doc:"Only entries of this actor. With * (any text), a pattern in any case"`
-	Action string `query:"action" maxLength:"64" example:"machine.*" doc:"Only entries of this action. With *, a pattern"`
-	Target string `query:"target" maxLength:"200" example:"machine web-1" doc:"Only entries of this target. With *, a pattern"`
-	From   string `query:"from" format:"date-time" doc:"Start of the time window. Default: the oldest entry"`
-	To     string `query:"to" format:"date-time" doc:"End of the time window. Default: now"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of entries on a page"`
-	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
+	Actor  string   `query:"actor" maxLength:"200" example:"ali*" doc:"Only entries of this actor. With * (any text), a pattern in any case"`
+	Action string   `query:"action" maxLength:"64" example:"machine.*" doc:"Only entries of this action. With *, a pattern"`
+	Target string   `query:"target" maxLength:"200" example:"machine web-1" doc:"Only entries of this target. With *, a pattern"`
+	From   timeText `query:"from" doc:"Start of the time window. Default: the oldest entry"`
+	To     timeText `query:"to" doc:"End of the time window. Default: now"`
+	Limit  int      `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of entries on a page"`
+	Cursor string   `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
 }
 
 func (a *API) registerAudit() {

@@ -27,10 +27,10 @@ type ProcessChangeView struct {
 
 type diffInput struct {
 	MachinePath
-	From  string `query:"from" required:"true" format:"date-time" doc:"First time"`
-	To    string `query:"to" required:"true" format:"date-time" doc:"Second time"`
-	Sort  string `query:"sort" enum:"cpu,memory,threads" default:"memory" doc:"Order of the lists: CPU time used, or change of memory or threads"`
-	Limit int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"Maximum length of each list"`
+	From  timeText `query:"from" required:"true" doc:"First time"`
+	To    timeText `query:"to" required:"true" doc:"Second time"`
+	Sort  string   `query:"sort" enum:"cpu,memory,threads" default:"memory" doc:"Order of the lists: CPU time used, or change of memory or threads"`
+	Limit int      `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"Maximum length of each list"`
 }
 
 // MachineDiff compares the processes of a machine at two times.

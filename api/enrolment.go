@@ -58,7 +58,7 @@ type newEnrolmentKey struct {
 	Tags      []string `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags of the machines that enrol with the key"`
 	Uses      *int     `json:"uses,omitempty" minimum:"1" maximum:"100000" doc:"How many machines may enrol with the key. Default: unlimited"`
 	TakesOver bool     `json:"takes_over,omitempty" doc:"Whether the key replaces the token of an enrolled machine, to re-enrol reinstalled machines"`
-	ExpiresAt string   `json:"expires_at,omitempty" format:"date-time" doc:"When the key expires. Default: never"`
+	ExpiresAt timeText `json:"expires_at,omitempty" doc:"When the key expires. Default: never"`
 }
 
 type enrolInput struct {

@@ -15,10 +15,10 @@ import (
 // ProcessSearch holds the query parameters that select processes by name or command line, and by time.
 type ProcessSearch struct {
 	TimeWindow
-	Time    string `query:"time" format:"date-time" doc:"Search at this time instead of in a window"`
-	Name    string `query:"name" maxLength:"255" doc:"Exact name of the processes"`
-	Command string `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves"`
-	Text    string `query:"text" maxLength:"1000" doc:"Part of the name or of the command line, or a pattern as in command"`
+	Time    timeText `query:"time" doc:"Search at this time instead of in a window"`
+	Name    string   `query:"name" maxLength:"255" doc:"Exact name of the processes"`
+	Command string   `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves"`
+	Text    string   `query:"text" maxLength:"1000" doc:"Part of the name or of the command line, or a pattern as in command"`
 }
 
 type findProcessesInput struct {

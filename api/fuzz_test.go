@@ -56,7 +56,7 @@ func FuzzWindow(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, since, from, to string) {
-		begin, end, err := (&TimeWindow{Since: since, From: from, To: to}).parse(now)
+		begin, end, err := (&TimeWindow{Since: since, From: timeText(from), To: timeText(to)}).parse(now)
 		if err != nil {
 			wantProblem(t, err)
 			return

@@ -176,8 +176,10 @@ func testHistory(t *testing.T, s *testServer) {
 		}
 	})
 	t.Run("export", func(t *testing.T) {
+		first, last := series.Snapshots[0].Timestamp, series.Snapshots[59].Timestamp
+		all := fmt.Sprintf("from=%s&to=%s", first-1, last)
 		lines := strings.Split(
-			strings.TrimSpace(s.do(http.MethodGet, "/api/v1/machines/m/export?"+window, "").text), "\n",
+			strings.TrimSpace(s.do(http.MethodGet, "/api/v1/machines/m/export?"+all, "").text), "\n",
 		)
 		if len(lines) != 60 { // three pages of the store
 			t.Fatalf("%d lines, want 60", len(lines))
@@ -195,7 +197,7 @@ func testHistory(t *testing.T, s *testServer) {
 				t.Fatalf("line %d: %s", i, diff)
 			}
 		}
-		table := s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&"+window, "")
+		table := s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&"+all, "")
 		rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
 		want := 1
 		for _, list := range series.Expected {
@@ -204,10 +206,15 @@ func testHistory(t *testing.T, s *testServer) {
 		if err != nil || len(rows) != want || table.header.Get("Content-Type") != "text/csv; charset=utf-8" {
 			t.Errorf("%d rows, want %d (%v)", len(rows), want, err)
 		}
-		table = s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+window, "")
+		table = s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&include=machine&"+all, "")
 		rows, err = csv.NewReader(strings.NewReader(table.text)).ReadAll()
 		if err != nil || len(rows) != 61 {
 			t.Errorf("%d rows without processes (%v)", len(rows), err)
+		}
+		// The window is (from, to], as that of sums over snapshots is.
+		inner := s.get("/api/v1/machines/m/export?include=machine&from=%s&to=%s", first, last-1).text
+		if n := strings.Count(inner, "\n"); n != 58 {
+			t.Errorf("%d lines from the first to just before the last snapshot, want 58", n)
 		}
 	})
 }

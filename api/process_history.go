@@ -55,9 +55,9 @@ type ProcessHistoryQuery struct {
 type machineProcessHistoryInput struct {
 	MachinePath
 	ProcessHistoryQuery
-	PID       int32  `query:"pid" minimum:"1" doc:"PID of a process. Either pid or name is required"`
-	StartedAt string `query:"started_at" format:"date-time" doc:"With pid: start of the process. Default: the latest process with this PID"`
-	Name      string `query:"name" maxLength:"255" doc:"Name of processes to add up"`
+	PID       int32    `query:"pid" minimum:"1" doc:"PID of a process. Either pid or name is required"`
+	StartedAt timeText `query:"started_at" doc:"With pid: start of the process. Default: the latest process with this PID"`
+	Name      string   `query:"name" maxLength:"255" doc:"Name of processes to add up"`
 }
 
 type fleetProcessHistoryInput struct {

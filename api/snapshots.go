@@ -92,19 +92,19 @@ type SnapshotList struct {
 type snapshotListInput struct {
 	MachinePath
 	ProcessOptions
-	IncludeProcesses bool   `query:"include_processes" doc:"Whether to return the processes of each snapshot"`
-	Since            string `query:"since" maxLength:"20" example:"1h" doc:"Length of a window that ends now: a number and s, m, h, d or w"`
-	From             string `query:"from" format:"date-time" doc:"Start of the window"`
-	To               string `query:"to" format:"date-time" doc:"End of the window. Default: now"`
-	Limit            int    `query:"limit" minimum:"1" maximum:"1000" doc:"Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100"`
-	Cursor           string `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
+	IncludeProcesses bool     `query:"include_processes" doc:"Whether to return the processes of each snapshot"`
+	Since            string   `query:"since" maxLength:"20" example:"1h" doc:"Length of a window that ends now: a number and s, m, h, d or w"`
+	From             timeText `query:"from" doc:"Start of the window. Snapshots at the start and at the end are included"`
+	To               timeText `query:"to" doc:"End of the window. Default: now"`
+	Limit            int      `query:"limit" minimum:"1" maximum:"1000" doc:"Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100"`
+	Cursor           string   `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
 }
 
 type snapshotAtInput struct {
 	MachinePath
 	ProcessOptions
-	Time             string `query:"time" required:"true" format:"date-time" doc:"The time"`
-	IncludeProcesses bool   `query:"include_processes" default:"true" doc:"Whether to return the processes"`
+	Time             timeText `query:"time" required:"true" doc:"The time"`
+	IncludeProcesses bool     `query:"include_processes" default:"true" doc:"Whether to return the processes"`
 }
 
 func (a *API) registerSnapshots() {

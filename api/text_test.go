@@ -33,3 +33,27 @@ func TestInvalidText(t *testing.T) {
 		}
 	}
 }
+
+// Times may have lower-case letters, as RFC 3339 allows.
+func TestTimesInRequests(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	for text, want := range map[string]int{
+		"2026-11-25t10:00:00z":          http.StatusOK,
+		"2026-11-25T10:00:00.5%2B05:30": http.StatusOK,
+		"2026-11-25T10:00:60Z":          http.StatusUnprocessableEntity,
+		"2026-11-25T10:00:00%2B24:00":   http.StatusUnprocessableEntity,
+		"2026-11-25T9:00:00Z":           http.StatusUnprocessableEntity,
+		"noon":                          http.StatusUnprocessableEntity,
+	} {
+		for field, path := range map[string]string{
+			"time": "/api/v1/processes?name=x&time=" + text,
+			"from": "/api/v1/processes?name=x&from=" + text,
+		} {
+			response := s.do(http.MethodGet, path, "")
+			if response.status != want || want != http.StatusOK && response.problem(t).Field != field {
+				t.Errorf("%s: %d %s, want %d", path, response.status, response.text, want)
+			}
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -13,9 +15,9 @@ const maxWindow = 3653 * 24 * time.Hour
 
 // TimeWindow holds the query parameters of a time window.
 type TimeWindow struct {
-	Since string `query:"since" maxLength:"20" example:"3h" doc:"Length of a window that ends now: a number and s, m, h, d or w. Default: 1h"`
-	From  string `query:"from" format:"date-time" doc:"Start of the window"`
-	To    string `query:"to" format:"date-time" doc:"End of the window. Default: now"`
+	Since string   `query:"since" maxLength:"20" example:"3h" doc:"Length of a window that ends now: a number and s, m, h, d or w. Default: 1h"`
+	From  timeText `query:"from" doc:"Start of the window"`
+	To    timeText `query:"to" doc:"End of the window. Default: now"`
 }
 
 // parse returns the window. A window before the first snapshot or in the future is valid and has no data.
@@ -81,9 +83,18 @@ func parseSince(text string) (time.Duration, error) {
 	return time.Duration(n) * unit, nil
 }
 
+// timeText is a time in a request. huma's own check of the format date-time refuses times that RFC 3339 allows, such as
+// those with a lower-case t, so only the description of the API has the format.
+type timeText string
+
+// Schema implements huma.SchemaProvider.
+func (timeText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Extensions: map[string]any{"format": "date-time"}}
+}
+
 // parseTime parses a time in RFC 3339. It refuses years that PostgreSQL or JSON cannot represent.
-func parseTime(field, text string) (snapshot.Time, error) {
-	t, err := snapshot.ParseTime(text)
+func parseTime(field string, text timeText) (snapshot.Time, error) {
+	t, err := snapshot.ParseTime(string(text))
 	if err != nil {
 		return 0, invalidField(field, "must be an RFC 3339 time such as 2026-11-23T03:12:00.123Z")
 	}
@@ -94,7 +105,7 @@ func parseTime(field, text string) (snapshot.Time, error) {
 }
 
 // parseOptionalTime is parseTime for an optional time. It returns nil for "".
-func parseOptionalTime(field, text string) (*time.Time, error) {
+func parseOptionalTime(field string, text timeText) (*time.Time, error) {
 	if text == "" {
 		return nil, nil
 	}

@@ -58,7 +58,7 @@ type newToken struct {
 	MachineID string            `json:"machine_id,omitempty" maxLength:"128" pattern:"^[A-Za-z0-9._:-]*$" doc:"Role agent: machine to bind the token to"`
 	Tags      []string          `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Role user: tags of the machines it may read; * for all"`
 	Scopes    []auth.Permission `json:"scopes,omitempty" nullable:"false" minItems:"1" maxItems:"20" enum:"machines.read,machines.change,snapshots.write,config.read,metrics.read,storage.read,storage.change,accounts,audit.read" doc:"Restrict the token to these scopes. Default: everything its role may do"`
-	ExpiresAt string            `json:"expires_at,omitempty" format:"date-time" doc:"When the token expires. Default: never"`
+	ExpiresAt timeText          `json:"expires_at,omitempty" doc:"When the token expires. Default: never"`
 }
 
 type tokenListInput struct {

@@ -25,7 +25,9 @@ func TimeOf(t time.Time) Time {
 // seconds, which Time cannot represent.
 func ParseTime(s string) (Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(s))
-	if _, offset := t.Zone(); err != nil || offset <= -24*60*60 || offset >= 24*60*60 {
+	// time.Parse accepts hours of one digit and fractions with a comma.
+	isStrict := len(s) > 13 && s[13] == ':' && !strings.Contains(s, ",")
+	if _, offset := t.Zone(); err != nil || !isStrict || offset <= -24*60*60 || offset >= 24*60*60 {
 		return 0, fmt.Errorf("%q is not an RFC 3339 time such as 2026-11-23T03:12:00.123Z", clip(s, 64))
 	}
 	return Time(t.UnixMilli()), nil

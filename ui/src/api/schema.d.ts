@@ -3406,7 +3406,7 @@ export interface operations {
                 include_processes?: boolean;
                 /** @description Length of a window that ends now: a number and s, m, h, d or w */
                 since?: string;
-                /** @description Start of the window */
+                /** @description Start of the window. Snapshots at the start and at the end are included */
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
