@@ -11,7 +11,7 @@ CREATE DOMAIN milliseconds AS integer;
 
 ALTER TABLE process_samples ADD COLUMN weight_ms milliseconds, ADD COLUMN memory_mean bigint;
 COMMENT ON COLUMN process_samples.weight_ms IS
-    'milliseconds since the process''s previous row or start, as far as they were measured; null in rows of earlier versions';
+    'milliseconds since the previous row or the start of the process, where measured; null in rows of earlier versions';
 COMMENT ON COLUMN process_samples.memory_mean IS 'mean of memory_usage in weight_ms; null if it is memory_usage';
 COMMENT ON COLUMN snapshots.interval_ms IS
     'interval that cpu_ms and the byte counts cover, in milliseconds; 0 if it is unknown';
