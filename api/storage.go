@@ -21,7 +21,7 @@ type StorageView struct {
 	BytesPerSample *float64               `json:"bytes_per_sample" doc:"bytes divided by process_samples"`
 	Compression    *float64               `json:"compression" doc:"Ratio of uncompressed to compressed size of the compressed chunks"`
 	SamplesPerDay  int64                  `json:"samples_per_day" doc:"Process samples of the last 24 hours"`
-	BytesPerDay    *int64                 `json:"bytes_per_day" doc:"Estimated long-term size of the last 24 hours; null if the oldest snapshot is less than 24 hours old"`
+	BytesPerDay    *int64                 `json:"bytes_per_day" doc:"Estimated size of the samples of the last 24 hours, after compression if anything is compressed; null if the last week has data of fewer than 24 hours"`
 	BudgetDays     *float64               `json:"budget_days" doc:"Estimated days of snapshots that fit into the disk budget, beside the rollups and identities that are stored now; null without a budget or without bytes_per_day"`
 	RollupsFailed  int64                  `json:"rollups_failed" doc:"Rollups that could not be computed. They are tried again every hour, and their raw data is kept until then"`
 	Retention      backend.Retention      `json:"retention"`

@@ -22,8 +22,8 @@ type Storage struct {
 	BytesPerSample float64
 	// SamplesPerDay is the number of process samples in the last 24 hours.
 	SamplesPerDay int64
-	// BytesPerDay is the estimated size of a day at the current rate after compression. It is nil if Oldest is less
-	// than minForecastSpan ago.
+	// BytesPerDay is the estimated size of the samples of the last 24 hours, after compression if anything is compressed.
+	// It is nil if there is data of fewer than minForecastHours.
 	BytesPerDay *int64
 	// BudgetDays is how many days of snapshots fit into the disk budget at the current rate, beside the rollups and
 	// identities that are stored now. It is nil if there is no budget or no BytesPerDay.
@@ -35,8 +35,12 @@ type Storage struct {
 	Retention     backend.Retention
 }
 
-// minForecastSpan is how long there must be data before a day is estimated from it. Usage depends on the time of day.
-const minForecastSpan = 24 * time.Hour
+// A day is only estimated if the last week has data of minForecastHours. Usage depends on the time of day, and a single
+// old snapshot is not a day of data.
+const (
+	minForecastHours = 24
+	forecastDays     = 7
+)
 
 // Storage returns the disk usage.
 func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
@@ -62,30 +66,49 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 	// A disk budget drops raw data before its retention ends, but keeps the rollups. A snapshot at midnight is in the
 	// rollup of the day before.
 	stored := max(q.Horizon(), st.Oldest)
-	// Use daily rollups for all raw data, and hourly ones for the last 24 hours.
 	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_sum), 0)::bigint FROM machine_1d WHERE bucket_key >= $1`,
 		backend.StartOfDay((stored - 1).Std())).Scan(&st.ProcessSamples); err != nil {
 		return nil, fmt.Errorf("count process samples: %w", err)
 	}
-	if err := q.pool.QueryRow(ctx, `SELECT coalesce(sum(process_count_sum), 0)::bigint FROM machine_1h WHERE bucket_key >= $1`,
-		now.Add(-24*time.Hour)).Scan(&st.SamplesPerDay); err != nil {
-		return nil, fmt.Errorf("count process samples of a day: %w", err)
+	if st.SamplesPerDay, err = q.samplesSince(ctx, now.Add(-24*time.Hour)); err != nil {
+		return nil, err
 	}
 	if compressed > 0 {
 		st.Compression = float64(uncompressed) / float64(compressed)
 	}
 	if st.ProcessSamples > 0 {
 		st.BytesPerSample = float64(st.Bytes) / float64(st.ProcessSamples)
-		st.forecast(now, st.Compression)
+		var hours int
+		if err := q.pool.QueryRow(ctx, `SELECT count(DISTINCT bucket) FROM machine_1h WHERE bucket_key >= $1`,
+			now.AddDate(0, 0, -forecastDays)).Scan(&hours); err != nil {
+			return nil, fmt.Errorf("count the hours with data: %w", err)
+		}
+		if hours >= minForecastHours {
+			st.forecast(st.Compression)
+		}
 	}
 	return st, nil
 }
 
-// forecast sets BytesPerDay and BudgetDays. compression is the compression ratio, 0 if nothing is compressed.
-func (st *Storage) forecast(now time.Time, compression float64) {
-	if snapshot.TimeOf(now).Sub(st.Oldest) < minForecastSpan {
-		return
+// samplesSince returns the number of process samples after a time. It adds those until the next minute to the rollups
+// of the minutes until the next hour, and to those of the hours after it.
+func (q *Queries) samplesSince(ctx context.Context, from time.Time) (int64, error) {
+	minute, hour := ceil(from, time.Minute), ceil(from, time.Hour)
+	var samples int64
+	if err := q.pool.QueryRow(ctx, `SELECT (
+			(SELECT coalesce(sum(first.processes), 0) FROM machines m CROSS JOIN LATERAL (
+				SELECT sum(process_count) AS processes FROM snapshots
+				WHERE machine = m.id AND ts > $1 AND ts <= $2) first)
+			+ (SELECT coalesce(sum(process_count_sum), 0) FROM machine_1m WHERE bucket_key >= $2 AND bucket_key < $3)
+			+ (SELECT coalesce(sum(process_count_sum), 0) FROM machine_1h WHERE bucket_key >= $3))::bigint`,
+		from, minute, hour).Scan(&samples); err != nil {
+		return 0, fmt.Errorf("count process samples since %s: %w", from, err)
 	}
+	return samples, nil
+}
+
+// forecast sets BytesPerDay and BudgetDays. compression is the compression ratio, 0 if nothing is compressed.
+func (st *Storage) forecast(compression float64) {
 	var series, others float64 // bytes after everything is compressed
 	for _, size := range st.Relations {
 		bytes := float64(size.Bytes)

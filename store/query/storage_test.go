@@ -35,7 +35,7 @@ func rowsOf(t *testing.T, s *store.Store, relation string) int64 {
 	return 0
 }
 
-// There is no forecast before there is data of a day, and the oldest data is the first snapshot, not the start of its
+// There is no forecast before there is data of 24 hours, and the oldest data is the first snapshot, not the start of its
 // partition.
 func TestForecastNeedsADayOfData(t *testing.T) {
 	t.Parallel()
@@ -60,6 +60,12 @@ func TestForecastNeedsADayOfData(t *testing.T) {
 		}
 		old := snapshot.TimeOf(now.Add(-25 * time.Hour))
 		post("early", old)
+		if st := storage(t, s); st.Oldest != old || st.BytesPerDay != nil || st.BudgetDays != nil {
+			t.Errorf("with ten minutes of data and an old snapshot: %+v", st)
+		}
+		for hour := range 24 {
+			post("early", old.Add(time.Duration(hour)*time.Hour+time.Minute))
+		}
 		st := storage(t, s)
 		if st.Oldest != old || st.BytesPerDay == nil || *st.BytesPerDay <= 0 || st.BudgetDays == nil {
 			t.Fatalf("with a day of data: %+v", st)
@@ -70,10 +76,34 @@ func TestForecastNeedsADayOfData(t *testing.T) {
 				others += size.Bytes
 			}
 		}
-		// Half of the samples are of the last day, and nothing is compressed.
+		// Nothing is compressed.
 		perDay := float64(st.Bytes-others) * float64(st.SamplesPerDay) / float64(st.ProcessSamples)
 		if want := float64(keep.BudgetBytes-others) / perDay; math.Abs(*st.BudgetDays/want-1) > 0.001 {
 			t.Errorf("%f days fit into the budget, want %f", *st.BudgetDays, want)
+		}
+	})
+}
+
+// The samples of the last 24 hours are counted to the millisecond, whatever the time of day.
+func TestSamplesOfTheLastDay(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		now := clock(30, 40, 30).Std()
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		since := snapshot.TimeOf(now.Add(-24 * time.Hour))
+		var list []snapshot.Snapshot
+		for _, ms := range []snapshot.Time{
+			-3_600_000, -60_000, 0, 1, 29_999, 30_000, 30_001, 1_140_000, 1_500_000, 86_399_999,
+		} {
+			list = append(list, full(since+ms, 0, entry(1, "init", 0, 0), entry(5, "sh", 0, 0)))
+		}
+		storetest.Write(t, s, "day", list...)
+		if got := storage(t, s).SamplesPerDay; got != 14 {
+			t.Errorf("%d samples, want 14: of two processes in seven snapshots", got)
+		}
+		storetest.RefreshAll(t, db, s)
+		if got := storage(t, s).SamplesPerDay; got != 14 {
+			t.Errorf("%d samples after a refresh, want 14", got)
 		}
 	})
 }

@@ -2266,7 +2266,7 @@ export interface components {
             bytes: number;
             /**
              * Format: int64
-             * @description Estimated long-term size of the last 24 hours; null if the oldest snapshot is less than 24 hours old
+             * @description Estimated size of the samples of the last 24 hours, after compression if anything is compressed; null if the last week has data of fewer than 24 hours
              */
             bytes_per_day: number | null;
             /**

@@ -45,7 +45,7 @@ export function StorageTab() {
           <Tile
             name="Growth per day"
             value={bytes(storage.bytes_per_day)}
-            detail={`${storage.samples_per_day.toLocaleString()} samples in the last 24 hours; ${forecast(storage)}`}
+            detail={`${storage.samples_per_day.toLocaleString()} samples in the last 24 hours${forecast(storage)}`}
           />
         </dl>
       )}
@@ -82,9 +82,10 @@ function identitiesOf({ relations }: Storage): string {
   return `about ${rows.toLocaleString()} process identities`;
 }
 
-function forecast({ bytes_per_day, budget_days }: Storage): string {
-  if (bytes_per_day === null) return "not enough data for a forecast, which needs a day";
-  return budget_days === null ? "after compression" : `the disk budget holds ${number(budget_days)} days`;
+function forecast({ bytes_per_day, budget_days, compression }: Storage): string {
+  if (bytes_per_day === null) return "; not enough data for a forecast, which needs 24 hours with data";
+  const compressed = compression === null ? "" : ", after compression";
+  return budget_days === null ? compressed : `${compressed}; the disk budget holds ${number(budget_days)} days`;
 }
 
 function Tile({ name, value, detail }: { name: string; value: ReactNode; detail: string }) {
