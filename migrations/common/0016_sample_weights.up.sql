@@ -84,7 +84,9 @@ CREATE FUNCTION process_window(
         SELECT e.sign, s.ts,
             (sum(s.interval_ms) OVER (PARTITION BY e.sign ORDER BY s.ts DESC) - s.interval_ms)::bigint AS ms
         FROM ends e CROSS JOIN LATERAL (
-            SELECT i.ts, i.interval_ms FROM snapshots i WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until) s),
+            SELECT i.ts, i.interval_ms FROM snapshots i
+            WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until
+            OFFSET 0) s), -- so that only the chunks of this time are read
     levels AS (
         SELECT x.process, e.sign * h.ms AS weight_ms, x.memory_usage, x.threads, e.seen,
             -- A process without a row used nothing, if its usage is known at all.
