@@ -185,7 +185,6 @@ func TestLateSnapshotAfterBudget(t *testing.T) {
 		if horizon := s.Horizon(); late.Snapshots[0].Timestamp >= horizon {
 			t.Errorf("a snapshot of a dropped day is accepted: the horizon is %s", horizon)
 		}
-		storetest.Write(t, s, "new", late.Snapshots...) // accepted by a server that has not noticed
 		maintain(t, s)
 		runAllJobs(t, db)
 		compareBuckets(t, before, readBuckets(t, conn))
@@ -565,24 +564,5 @@ func TestLatePostDoesNotDelayLivePosts(t *testing.T) {
 			t.Fatal(err)
 		}
 		storetest.Write(t, s, "late", old.Snapshots[3:]...) // the agent tries again
-	})
-}
-
-// Late data that another server accepts after its day was dropped does not change the machine's rollups of that day.
-func TestLateDataBehindTheFloor(t *testing.T) {
-	t.Parallel()
-	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, nil)
-		conn := storetest.Connect(t, db.URL)
-		before := pastDays(t, db, s, 5, "a")
-		keep := s.Retention()
-		keep.BudgetBytes = 1 // nothing fits
-		setRetention(t, s, keep)
-		maintain(t, s)
-		late := snapshottest.NewMachine(99, 5).Series(storetest.Recent().Add(-4*day+10*time.Minute), 1, time.Second, 1)
-		storetest.Write(t, s, "a", late.Snapshots...)
-		maintain(t, s)
-		runAllJobs(t, db)
-		compareBuckets(t, before, readBuckets(t, conn))
 	})
 }

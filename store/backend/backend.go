@@ -54,9 +54,13 @@ type Backend interface {
 	// DropBefore drops the partitions or chunks of a relation that end at or before cutoff, except those
 	// that are in use or whose rollups are not up to date.
 	DropBefore(ctx context.Context, relation string, cutoff, now time.Time) (dropped int, err error)
-	// CompleteFrom returns the time from which new snapshots reach all rollups. Raw data before it was
-	// dropped, and its rollups do not change any more. It is zero if nothing was dropped.
+	// CompleteFrom returns the time from which all data is stored. Raw data before it was dropped, and its
+	// rollups do not change any more. It is zero if nothing was dropped.
 	CompleteFrom() time.Time
+	// LockAcceptFrom returns the time from which new data reaches all rollups, and keeps it unchanged until the end
+	// of the transaction. It is CompleteFrom or a bucket later. Writers of data that may be dropped call it, and do
+	// not write anything before that time.
+	LockAcceptFrom(ctx context.Context, tx pgx.Tx) (time.Time, error)
 	// LoadFloors reads what CompleteFrom returns. Another server may have dropped data.
 	LoadFloors(ctx context.Context) error
 	// Compress compresses data that is old enough, if the profile compresses.

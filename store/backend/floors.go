@@ -27,15 +27,23 @@ import (
 //
 //   - DropBefore drops a partition or chunk only after everything computed from it is up to date. It moves the floor
 //     first, in a transaction, and drops afterwards.
+//   - The transaction that moves a floor waits for the writers of late data, and then checks again what is up to date
+//     (lockFloors). Writers that begin later read the new floor and refuse what is before it (LockAcceptFrom).
 //   - In the timescale profile, no refresh window begins before the floor of the source, neither that of a job of
 //     TimescaleDB (policiesOf) nor that of a refresh by this server (refreshWindow). Moving a floor shortens the
 //     jobs' windows in the same transaction. DropBefore does not drop while a refresh is running that may have begun
 //     before that.
 //   - In the postgres profile, DropBefore does not drop anything for which rollup_marks has a mark.
-//   - Snapshots before CompleteFrom are refused (query.Queries.Horizon).
+//   - Snapshots before CompleteFrom are neither accepted nor read (query.Queries.Horizon).
+//
+// A bucket is (start, end], so a snapshot exactly at a floor belongs to a bucket before it and is refused as well.
 
-// floorsKey is the key of the floors in the table settings.
-const floorsKey = "complete_from"
+const (
+	// floorsKey is the key of the floors in the table settings.
+	floorsKey = "complete_from"
+	// floorsLock is the advisory lock of the floors. Writers of late data share it. Moving a floor excludes them.
+	floorsLock = 7_265_103
+)
 
 // floors are the floors of relations. A relation that is missing is complete.
 type floors map[string]time.Time
@@ -73,19 +81,17 @@ func dependents(sources map[string]string, relation string) []string {
 	return list
 }
 
-// acceptFrom returns the start of the time for which new data reaches all rollups.
-func (f floors) acceptFrom(sources map[string]string) time.Time {
+// from returns the latest start of the first buckets of all rollups, or zero if nothing was dropped. first returns that
+// of a rollup, for the floor of its source.
+func (f floors) from(sources map[string]string, first func(rollup string, floor time.Time) time.Time) time.Time {
 	var from time.Time
 	for rollup, source := range sources {
 		floor, ok := f[source]
 		if !ok {
 			continue
 		}
-		if slices.Contains(Rollups, source) { // the first bucket must be whole, because data is in all of its rows
-			floor = bucketStart(rollup, floor)
-		}
-		if floor.After(from) {
-			from = floor
+		if start := first(rollup, floor); start.After(from) {
+			from = start
 		}
 	}
 	return from
@@ -136,18 +142,26 @@ func writeSetting(ctx context.Context, tx pgx.Tx, key string, value any) error {
 	return err
 }
 
-// raise moves the floor of a relation forward to t, and returns all floors. It locks the setting until the end of
-// the transaction.
-func raise(ctx context.Context, tx pgx.Tx, relation string, t time.Time) (floors, error) {
+// lockFloors returns the floors, to be moved. It waits until the writers of late data have committed, and lets no other
+// begin before the end of the transaction.
+func lockFloors(ctx context.Context, tx pgx.Tx) (floors, error) {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, floorsLock); err != nil {
+		return nil, err
+	}
 	if err := lockSetting(ctx, tx, floorsKey, "{}"); err != nil {
 		return nil, err
 	}
-	recorded, _, err := readFloors(ctx, tx)
-	if err != nil || !t.After(recorded[relation]) {
-		return recorded, err
+	complete, _, err := readFloors(ctx, tx)
+	return complete, err
+}
+
+// raise moves the floor of a relation forward to t. The floors must be locked.
+func (f floors) raise(ctx context.Context, tx pgx.Tx, relation string, t time.Time) error {
+	if !t.After(f[relation]) {
+		return nil
 	}
-	recorded[relation] = t.UTC()
-	return recorded, writeSetting(ctx, tx, floorsKey, recorded)
+	f[relation] = t.UTC()
+	return writeSetting(ctx, tx, floorsKey, f)
 }
 
 // span is the time [from, to) of a partition or chunk.
@@ -224,25 +238,40 @@ type maintenance struct {
 	logger   *slog.Logger
 	sources  map[string]string
 	deferred atomic.Bool
+	// firstBucket returns the start of the first bucket of a rollup that may be computed, for the floor of its source.
+	firstBucket func(rollup string, floor time.Time) time.Time
 
-	floorsMu   sync.Mutex
-	acceptFrom time.Time
+	floorsMu     sync.Mutex
+	completeFrom time.Time
 }
 
 // CompleteFrom implements Backend.
 func (m *maintenance) CompleteFrom() time.Time {
 	m.floorsMu.Lock()
 	defer m.floorsMu.Unlock()
-	return m.acceptFrom
+	return m.completeFrom
+}
+
+// LockAcceptFrom implements Backend.
+func (m *maintenance) LockAcceptFrom(ctx context.Context, tx pgx.Tx) (time.Time, error) {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, floorsLock); err != nil {
+		return time.Time{}, err
+	}
+	complete, _, err := readFloors(ctx, tx) // not in one statement: it must see what was committed before the lock
+	if err != nil {
+		return time.Time{}, err
+	}
+	m.setFloors(complete)
+	return complete.from(m.sources, m.firstBucket), nil
 }
 
 // setFloors updates the cache of CompleteFrom.
 func (m *maintenance) setFloors(complete floors) {
-	from := complete.acceptFrom(m.sources)
+	from := complete.from(m.sources, bucketStart)
 	m.floorsMu.Lock()
 	defer m.floorsMu.Unlock()
-	if from.After(m.acceptFrom) {
-		m.acceptFrom = from
+	if from.After(m.completeFrom) {
+		m.completeFrom = from
 	}
 }
 

@@ -31,7 +31,7 @@ type timescale struct {
 
 func newTimescale(pool *pgxpool.Pool, logger *slog.Logger, now time.Time) *timescale {
 	return &timescale{
-		maintenance: maintenance{logger: logger, sources: timescaleSources},
+		maintenance: maintenance{logger: logger, sources: timescaleSources, firstBucket: firstRefreshed},
 		pool:        pool, logger: logger, started: now, ran: make(map[string]time.Time),
 	}
 }
@@ -237,15 +237,28 @@ func (p *timescale) prepareDrop(
 		return 0, errors.Join(err, errors.New("drop chunks: no retention was applied yet"))
 	}
 	raiseErr := withLockTimeout(ctx, conn, func(tx pgx.Tx) error {
-		complete, err := raise(ctx, tx, relation, chunks[ready-1].to)
-		if err != nil {
+		var err error
+		if complete, err = lockFloors(ctx, tx); err != nil {
 			return err
 		}
-		p.setFloors(complete)
+		if ready, err = p.countUpToDate(ctx, tx, relation, complete, chunks[:ready]); err != nil || ready == 0 {
+			return err
+		}
+		if err := complete.raise(ctx, tx, relation, chunks[ready-1].to); err != nil {
+			return err
+		}
 		return p.applyPolicies(ctx, tx, keep, complete, now)
 	})
+	if IsLockTimeout(raiseErr) {
+		p.deferWork("keeping chunks while late data is stored", "relation", relation)
+		return 0, err
+	}
 	if raiseErr != nil {
 		return 0, errors.Join(err, fmt.Errorf("exclude chunks of %s from refreshes: %w", relation, raiseErr))
+	}
+	p.setFloors(complete)
+	if ready == 0 {
+		return 0, err
 	}
 	// A refresh that began before may still include the chunks.
 	running, runningErr := p.isRefreshing(ctx, conn)
@@ -254,6 +267,24 @@ func (p *timescale) prepareDrop(
 		return 0, errors.Join(err, runningErr)
 	}
 	return ready, err
+}
+
+// countUpToDate returns how many of the first chunks have rollups that are still up to date, although late data was
+// stored in the meantime. The floors must be locked.
+func (p *timescale) countUpToDate(
+	ctx context.Context, tx pgx.Tx, relation string, complete floors, chunks []span,
+) (n int, err error) {
+	for ; n < len(chunks); n++ {
+		ok, err := p.isUpToDate(ctx, tx, relation, complete, chunks[n])
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			p.deferWork("keeping a chunk in which late data was stored", "relation", relation, "from", chunks[n].from)
+			break
+		}
+	}
+	return n, nil
 }
 
 // dropChunk drops a chunk. It returns false if the chunk is being read. Each chunk has a transaction of its own, so

@@ -36,7 +36,7 @@ type postgres struct {
 
 func newPostgres(pool *pgxpool.Pool, logger *slog.Logger) *postgres {
 	return &postgres{
-		maintenance: maintenance{logger: logger, sources: postgresSources},
+		maintenance: maintenance{logger: logger, sources: postgresSources, firstBucket: bucketStart},
 		pool:        pool, logger: logger, known: make(map[string]bool),
 	}
 }
@@ -184,12 +184,20 @@ func (p *postgres) Compress(context.Context, time.Time) error { return nil }
 
 // DropBefore implements Backend. It detaches partitions concurrently before it drops them, so that
 // running queries can finish and new ones do not wait. See floors.go for the order of its steps.
-func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ time.Time) (int, error) {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("get a connection: %w", err)
+func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ time.Time) (dropped int, err error) {
+	locked, err := exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error {
+		dropped, err = p.dropPartitions(ctx, conn, relation, cutoff)
+		return err
+	})
+	if err == nil && !locked {
+		p.deferWork("another server is refreshing rollups or dropping partitions", "relation", relation)
 	}
-	defer conn.Release()
+	return dropped, err
+}
+
+func (p *postgres) dropPartitions(
+	ctx context.Context, conn *pgxpool.Conn, relation string, cutoff time.Time,
+) (int, error) {
 	all, err := p.partitions(ctx, conn.Conn(), relation)
 	if err != nil {
 		return 0, err
@@ -230,7 +238,7 @@ func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ ti
 }
 
 // prepareDrop moves the floor of a relation to cutoff, or less far if rollups before it are not up to date. It
-// returns the new floor. Its lock on rollup_marks waits for the writers that have already marked an hour.
+// returns the new floor. No rollup is being refreshed meanwhile.
 func (p *postgres) prepareDrop(
 	ctx context.Context, conn *pgxpool.Conn, relation string, cutoff time.Time,
 ) (limit time.Time, err error) {
@@ -239,8 +247,10 @@ func (p *postgres) prepareDrop(
 	if len(rollups) == 0 {
 		return limit, nil
 	}
+	var complete floors
 	err = withLockTimeout(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE rollup_marks IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+		var err error
+		if complete, err = lockFloors(ctx, tx); err != nil {
 			return err
 		}
 		var first *time.Time
@@ -261,12 +271,11 @@ func (p *postgres) prepareDrop(
 		if limit.Before(cutoff) { // the floor is at the end of a partition
 			limit = periodOf(relation).start(limit)
 		}
-		complete, err := raise(ctx, tx, relation, limit)
-		if err == nil {
-			p.setFloors(complete)
-		}
-		return err
+		return complete.raise(ctx, tx, relation, limit)
 	})
+	if err == nil {
+		p.setFloors(complete)
+	}
 	return limit, err
 }
 

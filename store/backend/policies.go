@@ -71,7 +71,7 @@ func policiesOf(keep Retention, complete floors, now time.Time) []policy {
 		one.Start = one.Reach
 		if floor, ok := complete[timescaleSources[rollup]]; ok {
 			// A window that begins after the floor now also does so later. It is changed once an hour.
-			one.Start = min(one.Start, now.Sub(floor).Truncate(time.Hour))
+			one.Start = min(one.Start, now.Sub(firstRefreshed(rollup, floor)).Truncate(time.Hour))
 		}
 		list = append(list, one)
 	}

@@ -50,11 +50,20 @@ func exclusively(ctx context.Context, pool *pgxpool.Pool, do func(*pgxpool.Conn)
 	return true, do(conn)
 }
 
-// refreshWindow returns the largest window of whole buckets within [from, to) that begins at or after the floor of the
-// rollup's source. All refreshes by this server use it.
+// firstRefreshed returns the start of the first bucket of a rollup that a refresh may change, for the floor of its
+// source. That is the second one after the floor: TimescaleDB before 2.28 counts buckets without their offset, and so a
+// refresh also changes the bucket before its window.
+func firstRefreshed(rollup string, floor time.Time) time.Time {
+	return bucketStart(rollup, floor).Add(bucketWidths[rollup])
+}
+
+// refreshWindow returns the largest window of whole buckets within [from, to) that a refresh may change. All refreshes
+// by this server use it.
 func refreshWindow(rollup string, complete floors, from, to time.Time) (span, bool) {
-	if floor := complete[timescaleSources[rollup]]; from.Before(floor) {
-		from = floor
+	if floor, ok := complete[timescaleSources[rollup]]; ok {
+		if first := firstRefreshed(rollup, floor); from.Before(first) {
+			from = first
+		}
 	}
 	window := span{bucketStart(rollup, from), bucketBefore(rollup, to)}
 	return window, window.from.Before(window.to)
@@ -118,7 +127,7 @@ func (p *timescale) refreshPolicy(
 	if start.After(end) {
 		start = end
 	}
-	if window, ok := refreshWindow(one.Relation, complete, first, start); ok {
+	if window, ok := refreshWindow(one.Relation, complete, bucketBefore(one.Relation, first), start); ok {
 		pending, err := p.isPending(ctx, conn, one.Relation, window)
 		if err != nil {
 			return false, err
@@ -165,8 +174,11 @@ func (p *timescale) firstChunk(ctx context.Context, db querier, rollup string) (
 	return time.UnixMicro(*first).UTC(), true, nil
 }
 
-// refresh refreshes a window of whole buckets. CALL does not support parameters in all protocol modes.
+// refresh refreshes a window of whole buckets. CALL does not support parameters in all protocol modes. TimescaleDB
+// omits a bucket at the start that is not whole. Before 2.28 it counts buckets without their offset, so the start has
+// none.
 func (p *timescale) refresh(ctx context.Context, conn *pgxpool.Conn, rollup string, window span) error {
+	window.from = window.from.Add(-bucketOffset)
 	_, err := conn.Exec(ctx, fmt.Sprintf(`CALL refresh_continuous_aggregate('%s', '%s'::timestamptz, '%s'::timestamptz)`,
 		aggregateOf(rollup), window.from.UTC().Format(time.RFC3339Nano), window.to.UTC().Format(time.RFC3339Nano)))
 	if IsLockTimeout(err) { // a job of TimescaleDB is refreshing it
@@ -186,18 +198,19 @@ func (p *timescale) refresh(ctx context.Context, conn *pgxpool.Conn, rollup stri
 }
 
 // isPending reports whether a rollup is not up to date in a window: the source has changed there, or the window was
-// never refreshed.
+// never refreshed. TimescaleDB before 2.28 records the time up to which it has refreshed without the offset.
 func (p *timescale) isPending(ctx context.Context, db querier, rollup string, window span) (bool, error) {
 	var pending bool
 	err := db.QueryRow(ctx, `
-		SELECT coalesce((SELECT watermark < $3 FROM _timescaledb_catalog.continuous_aggs_invalidation_threshold
+		SELECT coalesce((SELECT watermark < $4 FROM _timescaledb_catalog.continuous_aggs_invalidation_threshold
 				WHERE hypertable_id = a.raw_hypertable_id), true)
 			OR EXISTS (SELECT FROM _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log
 				WHERE hypertable_id = a.raw_hypertable_id AND lowest_modified_value < $3 AND greatest_modified_value >= $2)
 			OR EXISTS (SELECT FROM _timescaledb_catalog.continuous_aggs_materialization_invalidation_log
 				WHERE materialization_id = a.mat_hypertable_id AND lowest_modified_value < $3 AND greatest_modified_value >= $2)
 		FROM _timescaledb_catalog.continuous_agg a WHERE a.user_view_schema = current_schema() AND a.user_view_name = $1`,
-		aggregateOf(rollup), window.from.UnixMicro(), window.to.UnixMicro()).Scan(&pending)
+		aggregateOf(rollup), window.from.UnixMicro(), window.to.UnixMicro(),
+		window.to.Add(-bucketOffset).UnixMicro()).Scan(&pending)
 	var ranges bool // some versions move what a refresh has begun to a table
 	if err == nil && !pending {
 		err = db.QueryRow(ctx, `SELECT to_regclass('_timescaledb_catalog.continuous_aggs_materialization_ranges') IS NOT NULL`).
@@ -216,17 +229,13 @@ func (p *timescale) isPending(ctx context.Context, db querier, rollup string, wi
 	return pending, nil
 }
 
-// makeUpToDate refreshes what is computed from [from, to) of a relation, as far as the relation is complete. It
-// returns false if something is still not up to date.
+// makeUpToDate refreshes what is computed from a chunk, as far as its relation is complete. It returns false if
+// something is still not up to date.
 func (p *timescale) makeUpToDate(
 	ctx context.Context, conn *pgxpool.Conn, relation string, complete floors, one span,
 ) (bool, error) {
 	for _, rollup := range dependents(timescaleSources, relation) {
-		from := one.from
-		if floor := complete[relation]; from.Before(floor) {
-			from = floor
-		}
-		changed := span{bucketStart(rollup, from), one.to}
+		changed := changedBy(rollup, complete, one)
 		if !changed.from.Before(changed.to) {
 			continue
 		}
@@ -238,18 +247,44 @@ func (p *timescale) makeUpToDate(
 			continue
 		}
 		// The bucket at the end may extend beyond the end.
-		window, ok := refreshWindow(rollup, complete, bucketBefore(rollup, from), one.to.Add(bucketWidths[rollup]))
+		window, ok := refreshWindow(rollup, complete, changed.from, one.to.Add(bucketWidths[rollup]))
 		if !ok {
 			continue
 		}
 		if err := p.refresh(ctx, conn, rollup, window); err != nil {
 			return false, err
 		}
-		if pending, err = p.isPending(ctx, conn, rollup, changed); err != nil || pending {
+	}
+	return p.isUpToDate(ctx, conn, relation, complete, one)
+}
+
+// isUpToDate reports whether everything that is computed from a chunk is up to date.
+func (p *timescale) isUpToDate(
+	ctx context.Context, db querier, relation string, complete floors, one span,
+) (bool, error) {
+	for _, rollup := range dependents(timescaleSources, relation) {
+		changed := changedBy(rollup, complete, one)
+		if !changed.from.Before(changed.to) {
+			continue
+		}
+		if pending, err := p.isPending(ctx, db, rollup, changed); err != nil || pending {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// changedBy returns the time in which a rollup is computed from a chunk of its source: from the bucket that contains
+// the chunk's start, or the first one that may change, to the instant at the chunk's end. Data of this instant is in
+// the next chunk, but in the same bucket.
+func changedBy(rollup string, complete floors, one span) span {
+	from := bucketBefore(rollup, one.from)
+	if floor, ok := complete[timescaleSources[rollup]]; ok {
+		if first := firstRefreshed(rollup, floor); from.Before(first) {
+			from = first
+		}
+	}
+	return span{from, one.to.Add(bucketOffset)}
 }
 
 // isRefreshing reports whether a refresh is running in another session: a job of TimescaleDB or a manual one.

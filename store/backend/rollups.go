@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -28,13 +29,10 @@ const (
 	levelDay        = 24
 )
 
-// MarkDirty implements Backend. It does not mark hours before a floor, because a part of their data was dropped. The
-// writer may have accepted the data before another server moved the floor.
+// MarkDirty implements Backend.
 func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO rollup_marks (machine, bucket, level, claimed)
 		SELECT machine, bucket, 1, false FROM unnest($1::integer[], $2::timestamptz[]) u(machine, bucket)
-		WHERE bucket >= coalesce((SELECT max(f.floor::timestamptz) FROM settings s, jsonb_each_text(s.value::jsonb) f(relation, floor)
-			WHERE s.key = '`+floorsKey+`'), '-infinity')
 		ORDER BY 1, 2 ON CONFLICT DO NOTHING`, machines, hours)
 	return err
 }
@@ -42,32 +40,24 @@ func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, h
 // RefreshRollups implements Backend. It computes the dirty buckets that have ended. Computing an hour
 // marks the coarser bucket that contains it as dirty.
 func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("get a connection: %w", err)
-	}
-	defer conn.Release()
-	var locked bool
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, rollupLock).Scan(&locked); err != nil {
-		return fmt.Errorf("lock the rollups: %w", err)
-	}
-	if !locked {
-		return nil // another server is refreshing
-	}
-	defer func() {
-		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, rollupLock)
-	}()
-	var failed []error
-	for _, level := range []int{levelHour, levelThreeHours, levelDay} {
-		for more := true; more; {
-			var failures []error
-			if more, failures, err = p.refreshSome(ctx, conn.Conn(), level, now.Add(-RollupDelay), now); err != nil {
-				return errors.Join(append(failed, err)...)
+	_, err := exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error { // otherwise, another server is refreshing
+		var failed []error
+		end := now.Add(-RollupDelay)
+		for _, level := range []int{levelHour, levelThreeHours, levelDay} {
+			for {
+				more, failures, err := p.refreshSome(ctx, conn.Conn(), level, end, now)
+				failed = append(failed, failures...)
+				if err != nil {
+					return errors.Join(append(failed, err)...)
+				}
+				if !more {
+					break
+				}
 			}
-			failed = append(failed, failures...)
 		}
-	}
-	return errors.Join(failed...)
+		return errors.Join(failed...)
+	})
+	return err
 }
 
 // rollupsOfLevel lists the rollups that are computed together.

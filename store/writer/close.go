@@ -46,7 +46,15 @@ func (w *Writer) closeSome(ctx context.Context, hour time.Time) (closed int, err
 		}); err != nil {
 			return err
 		}
+		if len(machines) > 0 {
+			if err := group.lockAcceptFrom(ctx); err != nil {
+				return err
+			}
+		}
 		for _, one := range machines {
+			if one.lastSnapshot < group.acceptFrom {
+				continue
+			}
 			full, err := group.fullOf(ctx, one.id, one.lastSnapshot)
 			if err != nil {
 				return err

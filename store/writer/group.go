@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +20,10 @@ type groupWrite struct {
 	tx       pgx.Tx
 	now      time.Time
 	machines map[string]*machineRow
-	runs     map[int32]*run // to put into the cache after the commit, by machine
+	// acceptFrom is the time before which nothing is written, once it is locked.
+	acceptFrom snapshot.Time
+	isLocked   bool
+	runs       map[int32]*run // to put into the cache after the commit, by machine
 
 	rows     []newSnapshot
 	closings []closing
@@ -78,11 +82,19 @@ func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) err
 	if err := w.lockMachines(ctx, batches); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(batches, w.isLate) {
+		if err := w.lockAcceptFrom(ctx); err != nil {
+			return err
+		}
+	}
 	w.results = make([]snapshot.WriteResult, len(batches))
 	for i, batch := range batches {
 		if err := w.plan(ctx, i, batch); err != nil {
 			return err
 		}
+	}
+	if err := w.checkClosings(ctx); err != nil {
+		return err
 	}
 	if err := w.resolveProcesses(ctx); err != nil {
 		return err
@@ -97,6 +109,47 @@ func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) err
 		return fmt.Errorf("mark hours as dirty: %w", err)
 	}
 	return w.updateMachines(ctx)
+}
+
+func (w *groupWrite) isLate(batch *snapshot.Batch) bool { return isLate(batch, snapshot.TimeOf(w.now)) }
+
+// lockAcceptFrom sets acceptFrom. Data that is older than liveSpan may be dropped, also by another server, so this
+// is required before anything so old is written.
+func (w *groupWrite) lockAcceptFrom(ctx context.Context) error {
+	from, err := w.writer.backend.LockAcceptFrom(ctx, w.tx)
+	if err != nil {
+		return fmt.Errorf("read from when data is accepted: %w", err)
+	}
+	if !from.IsZero() {
+		w.acceptFrom = snapshot.TimeOf(from)
+	}
+	w.isLocked = true
+	return nil
+}
+
+// checkDropped refuses a batch whose snapshots would be in a time that was dropped.
+func (w *groupWrite) checkDropped(batch *snapshot.Batch) *snapshot.ValidationError {
+	if first := batch.Snapshots[0].Timestamp; first < w.acceptFrom {
+		return &snapshot.ValidationError{
+			Code: snapshot.CodeTooOld, MachineID: batch.MachineID, Timestamp: first,
+			ServerTime: snapshot.TimeOf(w.now), Field: "snapshots[0].timestamp",
+			Reason: fmt.Sprintf("%s is before %s; older snapshots have been deleted", first, w.acceptFrom),
+		}
+	}
+	return nil
+}
+
+// checkClosings removes closings of a time that was dropped. A machine may send its first snapshot after days.
+func (w *groupWrite) checkClosings(ctx context.Context) error {
+	old := snapshot.TimeOf(w.now).Add(-liveSpan)
+	isOld := func(c closing) bool { return c.ts < old }
+	if !w.isLocked && slices.ContainsFunc(w.closings, isOld) {
+		if err := w.lockAcceptFrom(ctx); err != nil {
+			return err
+		}
+	}
+	w.closings = slices.DeleteFunc(w.closings, func(c closing) bool { return c.ts < w.acceptFrom })
+	return nil
 }
 
 // markHoursDirty marks the hours with new rows, so that their rollups are refreshed.
@@ -135,6 +188,10 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	}
 	if len(batch.Snapshots) == 0 {
 		return nil
+	}
+	if fault := w.checkDropped(batch); fault != nil {
+		result.Err = fault
+		return nil //nolint:nilerr // an invalid batch does not fail the group
 	}
 	before, err := w.neighbours(ctx, machine, batch)
 	if err != nil {
