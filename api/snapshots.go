@@ -26,7 +26,7 @@ type SnapshotView struct {
 	MachineSnapshot snapshot.MachineSnapshot `json:"machine_snapshot" doc:"System metrics"`
 	Processes       []snapshot.Process       `json:"processes,omitzero" required:"false" nullable:"false" doc:"With include_processes: every process, by PID"`
 	ProcessTree     []*snapshot.Node         `json:"process_tree,omitzero" required:"false" nullable:"false" doc:"With process_tree: every process, nested under its parent"`
-	Ended           *snapshot.EndedProcesses `json:"ended,omitempty" doc:"With processes: the processes that ended in the interval, whatever their names. They are not in the list"`
+	Ended           *snapshot.EndedProcesses `json:"ended,omitempty" doc:"With processes: the processes that ended since the previous snapshot, whatever their names. They are not in the list"`
 }
 
 // ProcessOptions holds the query parameters that select the processes of a snapshot.

@@ -34,7 +34,7 @@ type LiveContent struct {
 
 	Timestamp       snapshot.Time             `json:"timestamp,omitzero" format:"date-time" doc:"Time of the snapshot"`
 	MachineSnapshot *snapshot.MachineSnapshot `json:"machine_snapshot,omitempty" doc:"System metrics"`
-	Ended           *snapshot.EndedProcesses  `json:"ended,omitempty" doc:"The processes that ended in the interval"`
+	Ended           *snapshot.EndedProcesses  `json:"ended,omitempty" doc:"The processes that ended since the previous snapshot"`
 
 	// Fields of a snapshot_message.
 

@@ -87,30 +87,39 @@ type State struct {
 	Machine    MachineSnapshot
 	// Processes is ordered by pid and start time. It is nil if it was not requested.
 	Processes []Process
-	// Ended is about the processes that ended in the interval. It is nil if Processes is.
+	// Ended is about the processes that ended since the previous snapshot. It is nil if Processes is.
 	Ended *EndedProcesses
 }
 
-// EndedProcesses is the sum of the processes that ended in the interval of a snapshot. They are not in its process
-// list, but a part of its CPU usage is theirs.
+// EndedProcesses is the sum of the processes that ended since the previous snapshot. They are not in the process list
+// of the snapshot, but a part of its CPU usage is theirs. The zero value is that of no processes.
 type EndedProcesses struct {
-	Processes int64    `json:"processes" doc:"Number of processes that ended in the interval"`
-	CPUMS     int64    `json:"cpu_ms" doc:"CPU time that they used in the interval, in milliseconds"`
-	CPUUsage  *float64 `json:"cpu_usage" doc:"Percent of one core over the interval"`
+	Processes int64    `json:"processes" doc:"Number of processes that ended since the previous snapshot"`
+	CPUMS     *int64   `json:"cpu_ms" doc:"CPU time that they used in the interval, in milliseconds, without the unknown ones; null if all are unknown"`
+	CPUUsage  *float64 `json:"cpu_usage" doc:"cpu_ms as percent of one core over the interval; null if that is unknown"`
+	Unknown   int64    `json:"unknown,omitempty" doc:"Number of those whose CPU time is unknown"`
 }
 
-// Add adds a process that ended, with its last values. An unknown CPU time adds nothing.
-func (e *EndedProcesses) Add(last *Values) {
-	e.Processes++
-	if last.CPUMS != nil {
-		e.CPUMS += *last.CPUMS
+// Add adds processes that ended. The CPU time is that of their last samples, nil if it is unknown.
+func (e *EndedProcesses) Add(processes int64, cpuMS *int64) {
+	e.Processes += processes
+	switch {
+	case cpuMS == nil:
+		e.Unknown += processes
+	case e.CPUMS == nil:
+		e.CPUMS = new(*cpuMS)
+	default:
+		*e.CPUMS += *cpuMS
 	}
 }
 
 // DeriveCPUUsage computes the CPU usage of every process, and of the ended ones, from their CPU times.
 func (s *State) DeriveCPUUsage() {
 	if s.Ended != nil {
-		s.Ended.CPUUsage = CPUUsage(&s.Ended.CPUMS, s.IntervalMS)
+		if s.Ended.Processes == 0 {
+			s.Ended.CPUMS = new(int64)
+		}
+		s.Ended.CPUUsage = CPUUsage(s.Ended.CPUMS, s.IntervalMS)
 	}
 	for i := range s.Processes {
 		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUMS, s.IntervalMS)

@@ -3,6 +3,8 @@ package snapshot
 import (
 	"cmp"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 )
 
@@ -87,6 +89,15 @@ func (r *Replay) Set(p Process) {
 
 // Remove removes one process.
 func (r *Replay) Remove(key ProcessKey) { delete(r.processes, key) }
+
+// Has reports whether the list has a process.
+func (r *Replay) Has(key ProcessKey) bool {
+	_, ok := r.processes[key]
+	return ok
+}
+
+// Keys returns the keys of all processes, in no particular order.
+func (r *Replay) Keys() iter.Seq[ProcessKey] { return maps.Keys(r.processes) }
 
 // Processes returns a copy of the list, ordered by pid and start time. It is never nil.
 func (r *Replay) Processes() []Process {

@@ -74,58 +74,50 @@ func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int
 	return identities, nil
 }
 
-// replay reconstructs the full process list at each instant from sparse samples. The samples start with
-// the full snapshot of the first instant's run. Both are in order of time and without gaps.
-func replay(instants []instant, samples []sample, identities map[int64]identityRow) [][]snapshot.Process {
+// replay reconstructs the full process list at each instant from sparse samples, and the sum of the processes that
+// ended since the instant before. The samples start with the full snapshot of the first instant's run. Both are in order of
+// time and without gaps. For the first instant, only the ended processes that have a sample are known.
+func replay(
+	instants []instant, samples []sample, identities map[int64]identityRow,
+) ([][]snapshot.Process, []snapshot.EndedProcesses) {
 	var list snapshot.Replay
-	lists := make([][]snapshot.Process, len(instants))
-	var current, full snapshot.Time // the time that the list is at, and the full snapshot of its run
+	lists, ended := make([][]snapshot.Process, len(instants)), make([]snapshot.EndedProcesses, len(instants))
 	for i, at := range instants {
-		for len(samples) > 0 && samples[0].ts <= at.ts {
+		for len(samples) > 0 && samples[0].ts < at.ts { // before the first instant
 			ts := samples[0].ts
-			if ts == at.fullTS {
-				list.Reset()
-				full = ts
-			} else {
-				list.CarryForward()
-			}
-			current = ts
-			for len(samples) > 0 && samples[0].ts == ts {
-				apply(&list, samples[0], identities)
-				samples = samples[1:]
-			}
-		}
-		if full < at.fullTS { // a full snapshot without processes
-			list.Reset()
-			full = at.fullTS
-		}
-		if current < at.ts { // a snapshot without changes
 			list.CarryForward()
-			current = at.ts
+			for ; len(samples) > 0 && samples[0].ts == ts; samples = samples[1:] {
+				apply(&list, &samples[0], identities)
+			}
+		}
+		before := list
+		if at.fullTS == at.ts {
+			list.Reset()
+		} else {
+			list.CarryForward()
+		}
+		gone := make(map[snapshot.ProcessKey]bool)
+		for ; len(samples) > 0 && samples[0].ts == at.ts; samples = samples[1:] {
+			one := &samples[0]
+			if apply(&list, one, identities); schema.IsGone(one.values.State) {
+				gone[identities[one.process].key] = true
+				ended[i].Add(1, one.values.CPUMS)
+			}
+		}
+		if at.fullTS == at.ts { // it has no samples of processes that are missing from it
+			for key := range before.Keys() {
+				if !list.Has(key) && !gone[key] {
+					ended[i].Add(1, nil)
+				}
+			}
 		}
 		lists[i] = list.Processes()
 	}
-	return lists
-}
-
-// ended returns the sum of the processes that ended in the interval of each instant.
-func ended(instants []instant, samples []sample) []snapshot.EndedProcesses {
-	sums := make([]snapshot.EndedProcesses, len(instants))
-	i := 0
-	for k := range samples {
-		one := &samples[k]
-		for i < len(instants) && instants[i].ts < one.ts {
-			i++
-		}
-		if i < len(instants) && instants[i].ts == one.ts && schema.IsGone(one.values.State) {
-			sums[i].Add(&one.values)
-		}
-	}
-	return sums
+	return lists, ended
 }
 
 // apply applies one sample to the list.
-func apply(list *snapshot.Replay, one sample, identities map[int64]identityRow) {
+func apply(list *snapshot.Replay, one *sample, identities map[int64]identityRow) {
 	process := identities[one.process]
 	if schema.IsGone(one.values.State) {
 		list.Remove(process.key)

@@ -144,8 +144,9 @@ var (
 	rangeSQL        = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
 	nextSQL         = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
 		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT 1`
-	atSQL    = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
-	afterSQL = `SELECT * FROM (` + selectSnapshots + ` AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
+	beforeSQL = `SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts < $3 ORDER BY ts DESC LIMIT 1`
+	atSQL     = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
+	afterSQL  = `SELECT * FROM (` + selectSnapshots + ` AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
 )
 
 const (
@@ -213,7 +214,15 @@ func (q *Queries) complete(
 	if !processes {
 		return states, nil
 	}
-	samples, err := q.readSamples(ctx, machine, low.fullTS, high.ts)
+	skip := 0 // instants that are only read to know which processes ended
+	if low.fullTS == low.ts {
+		before, err := q.instantBefore(ctx, machine, low.ts)
+		if err != nil {
+			return nil, err
+		}
+		skip, instants = len(before), append(before, instants...)
+	}
+	samples, err := q.readSamples(ctx, machine, instants[0].fullTS, high.ts)
 	if err != nil {
 		return nil, err
 	}
@@ -221,12 +230,29 @@ func (q *Queries) complete(
 	if err != nil {
 		return nil, err
 	}
-	lists, sums := replay(instants, samples, identities), ended(instants, samples)
+	lists, ended := replay(instants, samples, identities)
 	for i := range states {
-		states[i].Processes, states[i].Ended = lists[i], &sums[i]
+		states[i].Processes, states[i].Ended = lists[skip+i], &ended[skip+i]
 		states[i].DeriveCPUUsage()
 	}
 	return states, nil
+}
+
+// instantBefore returns the last instant before a time, without its metrics, or none.
+func (q *Queries) instantBefore(ctx context.Context, machine int32, ts snapshot.Time) ([]instant, error) {
+	horizon := q.Horizon()
+	// As in At, try a short time span first.
+	for _, from := range []snapshot.Time{max(horizon, ts.Add(-usualGap)), horizon} {
+		var at, full time.Time
+		err := q.pool.QueryRow(ctx, beforeSQL, machine, from.Std(), ts.Std()).Scan(&at, &full)
+		if err == nil {
+			return []instant{{ts: snapshot.TimeOf(at), fullTS: snapshot.TimeOf(full)}}, nil
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return nil, fmt.Errorf("read the snapshot before one of machine %d: %w", machine, err)
+		}
+	}
+	return nil, nil
 }
 
 // readDevices adds the devices of the time span to the snapshots in index.

@@ -3,6 +3,8 @@ package query_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -210,17 +212,30 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 		{PID: 2, StartedAt: start, State: snapshot.StateEnded, CPUMS: new(int64(400))},
 		listed(9, snapshot.StateEnded, 580),
 	}
-	first.Exited = []snapshot.ProcessKey{{PID: 3, StartedAt: start}} // used nothing
+	first.Exited = []snapshot.ProcessKey{{PID: 3, StartedAt: start}} // what it used last is unknown
 	third.Kind, third.Previous = snapshot.KindFull, 0
-	third.Processes = []snapshot.ProcessSample{listed(1, "S", 0), listed(4, snapshot.StateEnded, 20)}
-	storetest.Write(t, s, "ended", full, first, second, third)
+	third.Processes = []snapshot.ProcessSample{listed(1, "S", 0), listed(4, snapshot.StateEnded, 20), listed(5, "S", 0)}
+	fourth, fifth := third, changes(50)
+	fourth.Timestamp, fourth.Processes = at(40), []snapshot.ProcessSample{listed(1, "S", 0), listed(6, "S", 0)}
+	fifth.Exited = []snapshot.ProcessKey{{PID: 6, StartedAt: start}}
+	sixth := fourth
+	sixth.Timestamp, sixth.Processes = at(60), nil
+	storetest.Write(t, s, "ended", full, first, second, third, fourth, fifth, sixth)
 
+	usage := func(v float64) *float64 { return &v }
 	want := []struct {
-		processes, cpuMS int64
-		usage            float64
-		listed           int
-	}{{0, 0, 0, 4}, {3, 980, 9.8, 2}, {0, 0, 0, 2}, {1, 20, 0.2, 1}}
-	states, _, err := s.Snapshots(t.Context(), "ended", query.Range{From: at(0), To: at(30), Limit: 9, Processes: true})
+		processes int64
+		cpuMS     *int64
+		usage     *float64
+		unknown   int64
+		listed    int
+	}{
+		{0, new(int64(0)), usage(0), 0, 4}, {3, new(int64(980)), usage(9.8), 1, 2}, {0, new(int64(0)), usage(0), 0, 2},
+		{1, new(int64(20)), usage(0.2), 0, 2},
+		{1, nil, nil, 1, 2}, // it is only missing from the full snapshot
+		{1, nil, nil, 1, 1}, {1, nil, nil, 1, 0},
+	}
+	states, _, err := s.Snapshots(t.Context(), "ended", query.Range{From: at(0), To: at(60), Limit: 9, Processes: true})
 	if err != nil || len(states) != len(want) {
 		t.Fatalf("%d states, %v", len(states), err)
 	}
@@ -230,9 +245,10 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 			t.Fatal(err)
 		}
 		for _, state := range []*snapshot.State{&states[i], one} {
-			got := state.Ended
-			if got == nil || got.CPUUsage == nil || got.Processes != w.processes || got.CPUMS != w.cpuMS ||
-				*got.CPUUsage != w.usage || len(state.Processes) != w.listed {
+			wanted := snapshot.EndedProcesses{
+				Processes: w.processes, CPUMS: w.cpuMS, CPUUsage: w.usage, Unknown: w.unknown,
+			}
+			if got := state.Ended; !reflect.DeepEqual(got, &wanted) || len(state.Processes) != w.listed {
 				t.Errorf("after %d s: %+v with %d processes, want %+v", 10*i, got, len(state.Processes), w)
 			}
 		}
@@ -240,6 +256,47 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 	if state, err := s.At(t.Context(), "ended", at(10), false); err != nil || state.Ended != nil {
 		t.Errorf("without processes: %+v, %v", state, err)
 	}
+}
+
+// The number of ended processes is that of the comparison with the instant before, and of the reported ones.
+func TestEndedProcessesOfASeries(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		for fullEvery := range 4 {
+			machineID := fmt.Sprint("ended-series-", fullEvery)
+			machine := snapshottest.NewMachine(uint64(fullEvery), 20)
+			machine.ReportEnded, machine.Churn = true, 0.1
+			series := machine.Series(storetest.Recent(), 24, 5*time.Second, fullEvery+1)
+			storetest.Write(t, s, machineID, series.Snapshots...)
+			for i := range series.Snapshots {
+				gone := make(map[snapshot.ProcessKey]bool)
+				if i > 0 {
+					for _, change := range snapshot.CompareProcesses(series.Expected[i-1], series.Expected[i]) {
+						if change.After == nil {
+							gone[change.Before.ProcessKey] = true
+						}
+					}
+				}
+				for _, one := range series.Ended[i] {
+					gone[one.ProcessKey] = true
+				}
+				at := series.Snapshots[i].Timestamp
+				state, err := s.At(t.Context(), machineID, at, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				unknown := int64(len(gone) - len(series.Ended[i]))
+				if got := state.Ended; got.Processes != int64(len(gone)) || got.Unknown != unknown {
+					t.Errorf("%s, %d: %+v, want %d, %d of them unknown", machineID, i, got, len(gone), unknown)
+				}
+				after, err := s.After(t.Context(), machineID, at-1, 1000)
+				if err != nil || len(after) == 0 || !reflect.DeepEqual(after[0].Ended, state.Ended) {
+					t.Errorf("%s, %d: live updates have %+v, want %+v (%v)", machineID, i, after, state.Ended, err)
+				}
+			}
+		}
+	})
 }
 
 func BenchmarkCoverage(b *testing.B) {

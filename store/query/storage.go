@@ -22,8 +22,8 @@ type Storage struct {
 	BytesPerSample float64
 	// SamplesPerDay is the number of process samples in the last 24 hours.
 	SamplesPerDay int64
-	// BytesPerDay is the estimated size of the samples of the last 24 hours, after compression if anything is compressed.
-	// It is nil if there is data of fewer than minForecastHours.
+	// BytesPerDay is the estimated size of the samples of the last 24 hours, after compression if anything is
+	// compressed. It is nil if there is data of fewer than minForecastHours.
 	BytesPerDay *int64
 	// BudgetDays is how many days of snapshots fit into the disk budget at the current rate, beside the rollups and
 	// identities that are stored now. It is nil if there is no budget or no BytesPerDay.

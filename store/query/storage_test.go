@@ -35,8 +35,8 @@ func rowsOf(t *testing.T, s *store.Store, relation string) int64 {
 	return 0
 }
 
-// There is no forecast before there is data of 24 hours, and the oldest data is the first snapshot, not the start of its
-// partition.
+// There is no forecast before there is data of 24 hours, and the oldest data is the first snapshot, not the start of
+// its partition.
 func TestForecastNeedsADayOfData(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {

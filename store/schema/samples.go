@@ -8,8 +8,8 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// StateExited is the state of the last row of a process that exited and used nothing since the row
-// before. A process that used something has snapshot.StateEnded instead.
+// StateExited is the state of the last row of a process that exited without a last sample. What it used since the row
+// before is unknown. A process with a last sample has snapshot.StateEnded instead.
 const StateExited = "exited"
 
 // IsGone reports whether a row with this state is the last one of its process.

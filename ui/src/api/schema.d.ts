@@ -1149,19 +1149,24 @@ export interface components {
         EndedProcesses: {
             /**
              * Format: int64
-             * @description CPU time that they used in the interval, in milliseconds
+             * @description CPU time that they used in the interval, in milliseconds, without the unknown ones; null if all are unknown
              */
-            cpu_ms: number;
+            cpu_ms: number | null;
             /**
              * Format: double
-             * @description Percent of one core over the interval
+             * @description cpu_ms as percent of one core over the interval; null if that is unknown
              */
             cpu_usage: number | null;
             /**
              * Format: int64
-             * @description Number of processes that ended in the interval
+             * @description Number of processes that ended since the previous snapshot
              */
             processes: number;
+            /**
+             * Format: int64
+             * @description Number of those whose CPU time is unknown
+             */
+            unknown?: number;
         };
         EnrolInputBody: {
             /** @description Enrolment key */
@@ -1255,7 +1260,7 @@ export interface components {
             code?: string;
             /** @description error: the message, for people */
             detail?: string;
-            /** @description The processes that ended in the interval */
+            /** @description The processes that ended since the previous snapshot */
             ended?: components["schemas"]["EndedProcesses"];
             /** @description Exited processes */
             exited?: components["schemas"]["ProcessKey"][];
@@ -2190,7 +2195,7 @@ export interface components {
              * @description requested_time minus timestamp, in milliseconds
              */
             age_ms: number;
-            /** @description With processes: the processes that ended in the interval, whatever their names. They are not in the list */
+            /** @description With processes: the processes that ended since the previous snapshot, whatever their names. They are not in the list */
             ended?: components["schemas"]["EndedProcesses"];
             /** @description Whether the machine recorded nothing at requested_time. The snapshot is then from before a gap, and the state at requested_time is unknown */
             in_gap: boolean;
@@ -2231,7 +2236,7 @@ export interface components {
             results: components["schemas"]["SnapshotView"][];
         };
         SnapshotView: {
-            /** @description With processes: the processes that ended in the interval, whatever their names. They are not in the list */
+            /** @description With processes: the processes that ended since the previous snapshot, whatever their names. They are not in the list */
             ended?: components["schemas"]["EndedProcesses"];
             /**
              * Format: int64
