@@ -342,16 +342,20 @@ CREATE VIEW open_1d AS
     SELECT machine, date_bin('1 day', bucket, '2000-01-01 00:00:00+00') AS bucket FROM open_1h;
 COMMENT ON VIEW open_1h IS 'hours whose last snapshot has no row of every process yet';
 
+-- In PL/pgSQL, because the planner would otherwise plan these parts of the views for every read, which takes longer than
+-- most reads.
 CREATE FUNCTION process_hour(m integer, a timestamptz) RETURNS TABLE (
     machine integer, bucket timestamptz, process bigint, cpu_ms bigint, cpu_ms_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz, elapsed_ms bigint
-) LANGUAGE sql STABLE AS $$
-    SELECT m, a, process,
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT m, a, process,
         cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms
-    FROM process_window(m, a, a + interval '1 hour', NULL, false)
-$$;
+    FROM process_window(m, a, a + interval '1 hour', NULL, false);
+END $$;
 
 CREATE VIEW process_1h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
@@ -362,15 +366,18 @@ CREATE VIEW process_1h AS
     WHERE NOT EXISTS (SELECT FROM open_1h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT h.*, h.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
     FROM open_1h k CROSS JOIN LATERAL process_hour(k.machine, k.bucket) h;
 
 CREATE FUNCTION process_merge(m integer, a timestamptz, width interval) RETURNS TABLE (
     machine integer, bucket timestamptz, process bigint, cpu_ms bigint, cpu_ms_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz, elapsed_ms bigint
-) LANGUAGE sql STABLE AS $$
-    SELECT m, a, process,
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT m, a, process,
         to_bigint(sum(cpu_ms)),
         max(cpu_ms_max),
         coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
@@ -387,8 +394,8 @@ CREATE FUNCTION process_merge(m integer, a timestamptz, width interval) RETURNS 
         min(first_ts),
         max(last_ts),
         CASE WHEN count(*) = count(elapsed_ms) THEN sum(elapsed_ms)::bigint END
-    FROM process_1h WHERE machine = m AND bucket_key >= a AND bucket_key < a + width GROUP BY process
-$$;
+    FROM process_1h WHERE machine = m AND bucket_key >= a AND bucket_key < a + width GROUP BY process;
+END $$;
 
 CREATE VIEW process_3h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
@@ -399,7 +406,8 @@ CREATE VIEW process_3h AS
     WHERE NOT EXISTS (SELECT FROM open_3h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT h.*, h.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
     FROM open_3h k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '3 hours') h;
 CREATE VIEW process_1d AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
@@ -410,7 +418,8 @@ CREATE VIEW process_1d AS
     WHERE NOT EXISTS (SELECT FROM open_1d k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT h.*, h.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
     FROM open_1d k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '24 hours') h;
 
 -- The same for readers, who have no access to the tables. These functions have the privileges of their owner.
@@ -446,7 +455,8 @@ CREATE VIEW history.process_1h AS
     WHERE NOT EXISTS (SELECT FROM open_1h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT h.*, h.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
     FROM open_1h k CROSS JOIN LATERAL history.process_hour(k.machine, k.bucket) h;
 CREATE VIEW history.process_3h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
@@ -457,7 +467,8 @@ CREATE VIEW history.process_3h AS
     WHERE NOT EXISTS (SELECT FROM open_3h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT h.*, h.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
     FROM open_3h k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '3 hours') h;
 CREATE VIEW history.process_1d AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
@@ -468,5 +479,6 @@ CREATE VIEW history.process_1d AS
     WHERE NOT EXISTS (SELECT FROM open_1d k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT h.*, h.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
     FROM open_1d k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '24 hours') h;
