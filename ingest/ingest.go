@@ -18,8 +18,8 @@ import (
 
 // Writer commits groups of batches. store.Store implements it.
 type Writer interface {
-	// Write commits a group and returns a result for each batch. It is called concurrently, but never
-	// concurrently for the same machine.
+	// Write commits a group and returns a result for each batch. It is called concurrently, for the same machine
+	// only if a late post follows a live one.
 	Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult
 }
 
@@ -30,7 +30,8 @@ type Config struct {
 	Authorize func(ctx context.Context, machineID string) error
 	// Horizon returns the timestamp of the oldest accepted snapshot. By default there is no limit.
 	Horizon func() snapshot.Time
-	// Writers is the number of groups that are committed concurrently; 2 by default.
+	// Writers is the number of groups of live posts that are committed concurrently, and also that of late posts; 2
+	// by default.
 	Writers int
 	// GroupRows is the number of rows at which a group is full; 20,000 by default.
 	GroupRows int

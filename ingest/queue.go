@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,18 +16,22 @@ import (
 
 // queue holds accepted posts until they are committed in groups.
 //
-// It has one lane per concurrent writer. A machine's posts always go to the same lane, so they are committed
-// in order. While a lane commits one group, posts for the next group wait, so that groups grow under load.
+// It has one lane per concurrent writer, and the same number for late posts, so that live posts never wait behind late
+// ones. A machine's posts go to the same lane, so they are committed in order. While a lane commits one group, posts
+// for the next group wait, so that groups grow under load.
 type queue struct {
 	cfg     Config
 	writer  Writer
 	metrics *metrics
-	lanes   []*lane
+	live    []*lane
+	late    []*lane
 	running sync.WaitGroup // the lanes' goroutines
 
-	mu     sync.Mutex
-	rows   int // of all waiting posts and of the groups that are being committed
-	closed bool
+	mu           sync.Mutex
+	rows         int            // of all waiting posts and of the groups that are being committed
+	lateRows     int            // of those, the rows of posts in late lanes
+	lateMachines map[string]int // how many posts of a machine are in a late lane
+	closed       bool
 }
 
 // lane is the queue of one writer, in order of arrival. It is protected by queue.mu.
@@ -41,23 +46,35 @@ type lane struct {
 // that has disconnected.
 type queuedPost struct {
 	batch  *snapshot.Batch
+	isLate bool // whether it is in a late lane
 	rows   int
 	result chan snapshot.WriteResult
 }
 
 func newQueue(cfg Config, writer Writer, m *metrics) *queue {
-	q := &queue{cfg: cfg, writer: writer, metrics: m}
-	for range cfg.Writers {
-		l := &lane{wake: wake.New(), full: wake.New()}
-		q.lanes = append(q.lanes, l)
-		q.running.Go(func() { q.run(l) })
-	}
+	q := &queue{cfg: cfg, writer: writer, metrics: m, lateMachines: make(map[string]int)}
+	q.live, q.late = q.startLanes(), q.startLanes()
 	return q
 }
 
-// laneOf returns the lane for a machine's posts.
-func (q *queue) laneOf(machineID string) *lane {
-	return q.lanes[xxhash.Sum64String(machineID)%uint64(len(q.lanes))]
+// startLanes starts a lane for each writer.
+func (q *queue) startLanes() []*lane {
+	lanes := make([]*lane, q.cfg.Writers)
+	for i := range lanes {
+		l := &lane{wake: wake.New(), full: wake.New()}
+		lanes[i] = l
+		q.running.Go(func() { q.run(l) })
+	}
+	return lanes
+}
+
+// laneOf returns the lane for a post.
+func (q *queue) laneOf(post *queuedPost) *lane {
+	lanes := q.live
+	if post.isLate {
+		lanes = q.late
+	}
+	return lanes[xxhash.Sum64String(post.batch.MachineID)%uint64(len(lanes))]
 }
 
 // rowsOf returns the number of database rows for a batch, at least 1.
@@ -71,7 +88,8 @@ func rowsOf(batch *snapshot.Batch) int {
 }
 
 // add queues a batch. The returned channel receives the result of its commit. add returns a problem if the
-// queue is full. An empty queue accepts a batch of any size.
+// queue is full. An empty queue accepts a batch of any size. Late posts may fill half of the queue. A live post goes
+// behind the late posts of its machine.
 func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.WriteResult, error) {
 	post := queuedPost{batch: batch, rows: rowsOf(batch), result: make(chan snapshot.WriteResult, 1)}
 	q.mu.Lock()
@@ -81,14 +99,20 @@ func (q *queue) add(batch *snapshot.Batch) (<-chan snapshot.WriteResult, error) 
 			http.StatusServiceUnavailable, "shutting_down", "The server is shutting down. Send the post again.",
 		)
 	}
-	if q.rows > 0 && q.rows+post.rows > q.cfg.QueueRows {
+	post.isLate = batch.IsLate(snapshot.TimeOf(q.cfg.Now())) || q.lateMachines[batch.MachineID] > 0
+	if q.rows > 0 && q.rows+post.rows > q.cfg.QueueRows ||
+		post.isLate && q.lateRows > 0 && q.lateRows+post.rows > q.cfg.QueueRows/2 {
 		q.metrics.queueRefused.Inc()
 		return nil, problem.New(
 			http.StatusServiceUnavailable, "queue_full",
 			"Too many snapshots are waiting to be stored. Send the post again later.",
 		)
 	}
-	l := q.laneOf(batch.MachineID)
+	l := q.laneOf(&post)
+	if post.isLate {
+		q.lateRows += post.rows
+		q.lateMachines[batch.MachineID]++
+	}
 	l.posts = append(l.posts, post)
 	l.rows += post.rows
 	q.rows += post.rows
@@ -105,7 +129,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	for _, l := range q.lanes {
+	for _, l := range slices.Concat(q.live, q.late) {
 		l.wake.Notify()
 		l.full.Notify()
 	}
@@ -167,13 +191,25 @@ func (q *queue) commit(group []queuedPost) {
 	}
 	q.metrics.groupPosts.Observe(float64(len(group)))
 	results := q.writer.Write(ctx, batches)
-	rows := 0
-	for i := range group {
-		group[i].result <- results[i]
-		rows += group[i].rows
-	}
 	q.mu.Lock()
-	q.rows -= rows
+	for i := range group {
+		q.release(&group[i])
+	}
 	q.metrics.queueRows.Set(float64(q.rows))
 	q.mu.Unlock()
+	for i := range group {
+		group[i].result <- results[i]
+	}
+}
+
+// release removes a committed post from the counts.
+func (q *queue) release(post *queuedPost) {
+	q.rows -= post.rows
+	if !post.isLate {
+		return
+	}
+	q.lateRows -= post.rows
+	if q.lateMachines[post.batch.MachineID]--; q.lateMachines[post.batch.MachineID] == 0 {
+		delete(q.lateMachines, post.batch.MachineID)
+	}
 }

@@ -1,5 +1,7 @@
 package snapshot
 
+import "time"
+
 // Kind is the kind of a snapshot.
 type Kind string
 
@@ -15,6 +17,14 @@ type Batch struct {
 	MachineID string `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$" doc:"The agent's stable id of the machine"`
 	// Snapshots is empty in a heartbeat.
 	Snapshots []Snapshot `json:"snapshots,omitempty" nullable:"false" maxItems:"1000" doc:"Oldest first. A post without snapshots is a heartbeat"`
+}
+
+// LiveSpan is the maximum age of the snapshots of a live batch.
+const LiveSpan = 2 * time.Hour
+
+// IsLate reports whether the batch has late snapshots, which were taken more than LiveSpan before now.
+func (b *Batch) IsLate(now Time) bool {
+	return len(b.Snapshots) > 0 && b.Snapshots[0].Timestamp < now.Add(-LiveSpan)
 }
 
 // Snapshot is the state of one machine at one instant, as an agent sends it.

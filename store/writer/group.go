@@ -111,10 +111,10 @@ func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) err
 	return w.updateMachines(ctx)
 }
 
-func (w *groupWrite) isLate(batch *snapshot.Batch) bool { return isLate(batch, snapshot.TimeOf(w.now)) }
+func (w *groupWrite) isLate(batch *snapshot.Batch) bool { return batch.IsLate(snapshot.TimeOf(w.now)) }
 
-// lockAcceptFrom sets acceptFrom. Data that is older than liveSpan may be dropped, also by another server, so this
-// is required before anything so old is written.
+// lockAcceptFrom sets acceptFrom. Data that is older than snapshot.LiveSpan may be dropped, also by another server, so
+// this is required before anything so old is written.
 func (w *groupWrite) lockAcceptFrom(ctx context.Context) error {
 	from, err := w.writer.backend.LockAcceptFrom(ctx, w.tx)
 	if err != nil {
@@ -141,7 +141,7 @@ func (w *groupWrite) checkDropped(batch *snapshot.Batch) *snapshot.ValidationErr
 
 // checkClosings removes closings of a time that was dropped. A machine may send its first snapshot after days.
 func (w *groupWrite) checkClosings(ctx context.Context) error {
-	old := snapshot.TimeOf(w.now).Add(-liveSpan)
+	old := snapshot.TimeOf(w.now).Add(-snapshot.LiveSpan)
 	isOld := func(c closing) bool { return c.ts < old }
 	if !w.isLocked && slices.ContainsFunc(w.closings, isOld) {
 		if err := w.lockAcceptFrom(ctx); err != nil {

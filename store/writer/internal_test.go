@@ -57,3 +57,18 @@ func TestRunCacheKeepsALateRun(t *testing.T) {
 		t.Errorf("%d held, %d in order, %d machines", c.held, c.order.Len(), len(c.byMachine))
 	}
 }
+
+func TestLiveBatchesAreWrittenFirst(t *testing.T) {
+	t.Parallel()
+	now := snapshot.TimeOf(time.Date(2026, 5, 20, 12, 0, 30, 0, time.UTC))
+	batch := func(machineID string, age time.Duration) *snapshot.Batch {
+		return &snapshot.Batch{MachineID: machineID, Snapshots: []snapshot.Snapshot{{Timestamp: now.Add(-age)}}}
+	}
+	order := liveFirst([]*snapshot.Batch{
+		batch("a", 26*time.Hour), batch("b", time.Minute), batch("a", time.Second), {MachineID: "c"},
+		batch("b", 3*time.Hour),
+	}, now)
+	if got := fmt.Sprint(order); got != "[1 3 0 2 4]" {
+		t.Errorf("order %s", got) // the live batch of a stays behind its late one
+	}
+}

@@ -69,6 +69,9 @@ func (w *Writer) EvictRunsBefore(ts snapshot.Time) { w.runs.dropBefore(ts) }
 // Write stores a group of batches and returns a result for each. Acknowledged batches are durable when
 // it returns.
 //
+// Live batches are committed first, so that they do not wait for a lock that late ones need. The batches of a machine
+// are committed in order.
+//
 // An invalid batch does not affect the others. Batches of the same machine that overlap in time are
 // committed one after the other, in separate transactions. If the database rejects the data of a
 // group, Write retries each batch alone.
@@ -77,10 +80,7 @@ func (w *Writer) EvictRunsBefore(ts snapshot.Time) { w.runs.dropBefore(ts) }
 // of a machine's batches, write them from one goroutine.
 func (w *Writer) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.WriteResult {
 	results := make([]snapshot.WriteResult, len(group))
-	pending := make([]int, len(group))
-	for i := range pending {
-		pending[i] = i
-	}
+	pending := liveFirst(group, snapshot.TimeOf(w.now()))
 	for len(pending) > 0 {
 		var selected []int
 		selected, pending = nextTransaction(group, pending, snapshot.TimeOf(w.now()))
@@ -92,13 +92,29 @@ func (w *Writer) Write(ctx context.Context, group []*snapshot.Batch) []snapshot.
 	return results
 }
 
+// liveFirst returns the indices of a group: first those of live batches, then those of late batches and of all later
+// batches of their machines.
+func liveFirst(group []*snapshot.Batch, now snapshot.Time) []int {
+	order, last := make([]int, 0, len(group)), []int(nil)
+	isLast := make(map[string]bool) // by machine
+	for i, batch := range group {
+		if isLast[batch.MachineID] || batch.IsLate(now) {
+			isLast[batch.MachineID] = true
+			last = append(last, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	return append(order, last...)
+}
+
 // refuseLate sets the error of the pending batches with late data and returns the others. They would wait for the same
 // lock, one transaction after the other, and live batches would wait behind them.
 func refuseLate(
 	group []*snapshot.Batch, pending []int, results []snapshot.WriteResult, err error, now snapshot.Time,
 ) (rest []int) {
 	for _, i := range pending {
-		if isLate(group[i], now) {
+		if group[i].IsLate(now) {
 			results[i] = snapshot.WriteResult{Err: err}
 		} else {
 			rest = append(rest, i)
@@ -106,9 +122,6 @@ func refuseLate(
 	}
 	return rest
 }
-
-// liveSpan is the maximum age of data that is committed together with the newest.
-const liveSpan = 2 * time.Hour
 
 // nextTransaction selects the batches that the next transaction commits, in order. It leaves a batch for
 // later if it overlaps with an earlier one of its machine. It also does not mix late data of different
@@ -124,7 +137,7 @@ func nextTransaction(group []*snapshot.Batch, pending []int, now snapshot.Time) 
 		if n := len(batch.Snapshots); n > 0 {
 			first := batch.Snapshots[0].Timestamp
 			batchHour := schema.HourOf(now)
-			if isLate(batch, now) {
+			if batch.IsLate(now) {
 				batchHour = schema.HourOf(first)
 			}
 			if delayed[batch.MachineID] || seen && first <= last || hasHour && batchHour != hour {
@@ -181,7 +194,7 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	var group *groupWrite
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		now := w.now()
-		isAnyLate := func(b *snapshot.Batch) bool { return isLate(b, snapshot.TimeOf(now)) }
+		isAnyLate := func(b *snapshot.Batch) bool { return b.IsLate(snapshot.TimeOf(now)) }
 		if slices.ContainsFunc(batches, isAnyLate) {
 			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
 				return err
@@ -214,14 +227,9 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	return group.results, nil
 }
 
-// lateLockTimeout is how long late data waits for a lock, for example of a chunk that is being compressed. Live posts
-// wait behind it. The agent retries late data.
+// lateLockTimeout is how long late data waits for a lock, for example of a chunk that is being compressed. Other late
+// posts wait behind it. The agent retries late data. A transaction has either late or live data.
 const lateLockTimeout = "500ms"
-
-// isLate reports whether a batch has late data. A transaction has either late or live data.
-func isLate(batch *snapshot.Batch, now snapshot.Time) bool {
-	return len(batch.Snapshots) > 0 && batch.Snapshots[0].Timestamp < now.Add(-liveSpan)
-}
 
 // daysOf returns the days of the snapshots, as midnights in UTC.
 func daysOf(batches []*snapshot.Batch) []time.Time {
