@@ -60,11 +60,14 @@ func (q *Queries) ProcessLifetime(
 	if err != nil {
 		return nil, err
 	}
+	if startedAt == 0 {
+		if startedAt, err = q.newestStart(ctx, machine, pid); err != nil {
+			return nil, err
+		}
+	}
 	rows, err := q.pool.Query(ctx, `
 		SELECT id, started_at, `+schema.IdentityColumns+` FROM processes
-		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM CASE WHEN $3::timestamptz IS NOT NULL THEN $3
-			ELSE (SELECT started_at FROM processes WHERE machine = $1 AND pid = $2
-				ORDER BY started_at DESC NULLS LAST LIMIT 1) END
+		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM $3::timestamptz
 		ORDER BY id DESC`, machine, pid, schema.NullTime(startedAt))
 	if err != nil {
 		return nil, fmt.Errorf("look up a process: %w", err)
