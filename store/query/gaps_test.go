@@ -91,3 +91,38 @@ func TestGapOfPercentages(t *testing.T) {
 		}
 	})
 }
+
+// A snapshot with an unknown interval is valid as long as others of its machine.
+func TestGapAfterUnknownInterval(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		unknown := func(at snapshot.Time) snapshot.Snapshot { return full(at, 0, entry(1, "init", -1, 1<<20)) }
+		var crash, minutes []snapshot.Snapshot
+		for second := range 10 {
+			crash = append(crash, withCPU(full(clock(1, 0, 5*second), 5*time.Second, entry(1, "init", 0, 1<<20)), 25))
+			minutes = append(minutes, unknown(clock(1, second, 0)))
+		}
+		crash = append(crash, unknown(clock(2, 0, 0)), unknown(clock(4, 0, 0)))
+		storetest.Write(t, s, "crash", crash...)
+		storetest.Write(t, s, "minutes", minutes...)
+		storetest.Write(t, s, "alone", unknown(clock(1, 0, 0)))
+		for _, test := range []struct {
+			machineID string
+			at        snapshot.Time
+			want      bool
+		}{
+			{"crash", clock(2, 0, 9), false}, {"crash", clock(2, 9, 0), true}, {"crash", clock(4, 0, 12), true},
+			{"minutes", clock(1, 4, 50), false}, {"minutes", clock(1, 10, 30), false}, {"minutes", clock(1, 12, 0), true},
+			{"alone", clock(1, 0, 10), false}, {"alone", clock(1, 0, 12), true},
+		} {
+			state, err := s.At(t.Context(), test.machineID, test.at, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Coverage(t.Context(), test.at, state); err != nil || got.InGap != test.want {
+				t.Errorf("%s at %s: in a gap: %t (%v), want %t", test.machineID, test.at, got.InGap, err, test.want)
+			}
+		}
+	})
+}

@@ -54,7 +54,8 @@ func TestNewestProcessWasSampledLast(t *testing.T) {
 			for k, started := range []snapshot.Time{test.first, test.second} {
 				one := entry(66, "job", 0, 1<<20)
 				one.StartedAt, one.CommandLine = started, fmt.Sprint("life ", k)
-				storetest.Write(t, s, machineID, full(clock(14, 0, 0).Add(time.Duration(k)*test.gap), 5*time.Second, one))
+				at := clock(14, 0, 0).Add(time.Duration(k) * test.gap)
+				storetest.Write(t, s, machineID, full(at, 5*time.Second, one))
 			}
 			lifetime, err := s.ProcessLifetime(t.Context(), machineID, 66, 0)
 			if err != nil || lifetime.StartedAt != test.second || lifetime.Identities[0].CommandLine != "life 1" {

@@ -81,8 +81,8 @@ type Coverage struct {
 
 // Coverage returns the coverage of a time at which At returned a state.
 //
-// The state is valid for two of its intervals and a second, the time after which a machine is stale, or for ten
-// minutes if its interval is unknown. A later time is still covered if the next snapshot measured it: its interval
+// The state is valid for two of its intervals and a second, the time after which a machine is stale. If its interval is
+// unknown, it is the usual one. A later time is still covered if the next snapshot measured it: its interval
 // includes the time, and its CPU usage is known. The first snapshot after a gap may have the gap as its interval, but
 // nothing was measured in it.
 func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapshot.State) (Coverage, error) {
@@ -110,13 +110,49 @@ func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapsho
 		}
 	}
 	interval := time.Duration(state.IntervalMS) * time.Millisecond
-	tolerance := 2*min(interval, longestInterval) + time.Second
 	if interval == 0 {
-		tolerance = snapshot.MaxRunDuration
+		if interval, err = q.usualInterval(ctx, machine, state.Timestamp); err != nil {
+			return Coverage{}, err
+		}
 	}
-	valid := at.Sub(state.Timestamp) <= tolerance
+	valid := at.Sub(state.Timestamp) <= 2*min(interval, longestInterval)+time.Second
 	covered := next != 0 && measured && next.Sub(at) <= time.Duration(intervalMS)*time.Millisecond
 	return Coverage{Next: next, InGap: !valid && !covered}, nil
+}
+
+// usualInterval returns the usual interval of a machine's snapshots around one whose interval is unknown. It is the
+// shortest one of the two snapshots before it and the two after it, or else the shortest time between them. It is at
+// least the machine's polling interval.
+func (q *Queries) usualInterval(ctx context.Context, machine int32, ts snapshot.Time) (time.Duration, error) {
+	rows, err := q.pool.Query(ctx, aroundSQL, machine, ts.Std(), ts.Add(-usualGap).Std(), ts.Add(usualGap).Std())
+	if err != nil {
+		return 0, fmt.Errorf("read the snapshots around one of machine %d: %w", machine, err)
+	}
+	var polling float64
+	var at, before *time.Time
+	var intervalMS *int64
+	interval, spacing := longestInterval, longestInterval
+	isKnown := false
+	if _, err := pgx.ForEachRow(rows, []any{&polling, &at, &intervalMS}, func() error {
+		if intervalMS != nil && *intervalMS > 0 {
+			interval, isKnown = min(interval, time.Duration(*intervalMS)*time.Millisecond), true
+		}
+		if at != nil && before != nil {
+			spacing = min(spacing, at.Sub(*before))
+		}
+		before = at
+		return nil
+	}); err != nil {
+		return 0, fmt.Errorf("read the snapshots around one of machine %d: %w", machine, err)
+	}
+	usual := time.Duration(polling * float64(time.Second))
+	switch {
+	case isKnown:
+		usual = max(usual, interval)
+	case spacing < longestInterval:
+		usual = max(usual, spacing)
+	}
+	return usual, nil
 }
 
 // longestInterval is the longest polling interval. A longer interval of a snapshot is the length of a gap.
@@ -144,6 +180,11 @@ var (
 	rangeSQL        = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
 	nextSQL         = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
 		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT 1`
+	aroundSQL = `SELECT m.polling_interval, s.ts, s.interval_ms FROM machines m LEFT JOIN (
+			(SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts <= $2 AND ts >= $3 ORDER BY ts DESC LIMIT 3)
+			UNION ALL
+			(SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $4 ORDER BY ts LIMIT 2)) s ON true
+		WHERE m.id = $1 ORDER BY s.ts`
 	beforeSQL = `SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts < $3 ORDER BY ts DESC LIMIT 1`
 	atSQL     = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts DESC LIMIT 1`
 	afterSQL  = `SELECT * FROM (` + selectSnapshots + ` AND ts > $2 ORDER BY ts DESC LIMIT $3) newest ORDER BY ts`
