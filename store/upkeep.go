@@ -158,8 +158,12 @@ func (s *Store) removeDeleted(ctx context.Context) (removed int, err error) {
 		return 0, fmt.Errorf("list deleted machines: %w", err)
 	}
 	for _, machine := range machines {
-		if err := s.backend.DeleteMachine(ctx, machine); err != nil {
+		done, err := s.backend.DeleteMachine(ctx, machine)
+		if err != nil {
 			return len(machines), err
+		}
+		if !done { // again in the next round
+			continue
 		}
 		if err := s.inBatches(ctx, "delete processes of a deleted machine",
 			`DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE machine = $1 LIMIT $2))`, machine); err != nil {

@@ -73,8 +73,9 @@ type Backend interface {
 	Sizes(ctx context.Context) ([]RelationSize, error)
 	// Reclaimable returns the size of deleted rows that still occupy disk space until the next vacuum.
 	Reclaimable(ctx context.Context) (int64, error)
-	// DeleteMachine deletes a machine's rows of the series and its rollups.
-	DeleteMachine(ctx context.Context, machine int32) error
+	// DeleteMachine deletes a machine's rows of the series and its rollups. It returns false if it must be called
+	// again later, because a refresh is running that may add rollups of the machine.
+	DeleteMachine(ctx context.Context, machine int32) (done bool, err error)
 }
 
 // New returns the backend of a profile.

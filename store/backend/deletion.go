@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// DeleteMachine implements Backend. It deletes an hour of a relation per statement, so that each statement is short.
-func (p *postgres) DeleteMachine(ctx context.Context, machine int32) error {
+// DeleteMachine implements Backend. It deletes an hour of a relation per statement, so that each statement is short. It
+// deletes the rollups while none are refreshed: a refresh that has read the machine's rows would add them again.
+func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool, err error) {
 	for _, relation := range Series {
 		for {
 			var first *time.Time
@@ -24,14 +26,18 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) error {
 					pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
 			}
 			if err != nil {
-				return fmt.Errorf("delete %s of a machine: %w", relation, err)
+				return false, fmt.Errorf("delete %s of a machine: %w", relation, err)
 			}
 		}
 	}
-	if err := p.deleteRollups(ctx, machine); err != nil {
-		return fmt.Errorf("delete rollups of a machine: %w", err)
+	done, err = exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error { return p.deleteRollups(ctx, conn, machine) })
+	if err != nil {
+		return false, fmt.Errorf("delete rollups of a machine: %w", err)
 	}
-	return nil
+	if !done {
+		p.deferWork("another server is refreshing rollups of a deleted machine", "machine", machine)
+	}
+	return done, nil
 }
 
 // Reclaimable implements Backend.
@@ -60,26 +66,49 @@ func (p *timescale) Reclaimable(ctx context.Context) (int64, error) {
 // deleted. The rollups are deleted the same way. A DELETE from the hypertable would instead decompress the machine, in
 // some versions of TimescaleDB, and refresh the rollups of all machines for all of the time. Rollups before the floor
 // would remain.
-func (p *timescale) DeleteMachine(ctx context.Context, machine int32) error {
-	for _, relation := range slices.Concat(Series, Rollups) {
+//
+// A refresh that has read the machine's rows adds them again. So the deletion is only done when no refresh was running
+// at the start of a pass over the rollups that found nothing.
+func (p *timescale) DeleteMachine(ctx context.Context, machine int32) (done bool, err error) {
+	if _, err := p.deleteFrom(ctx, slices.Concat(Series, Rollups), machine); err != nil {
+		return false, err
+	}
+	running, err := p.isRefreshing(ctx, p.pool)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	if !running {
+		found, err = p.deleteFrom(ctx, Rollups, machine)
+	}
+	if err == nil && (running || found) {
+		p.deferWork("rollups of a deleted machine are being refreshed", "machine", machine)
+	}
+	return err == nil && !running && !found, err
+}
+
+// deleteFrom deletes a machine's rows of relations, and reports whether there were any.
+func (p *timescale) deleteFrom(ctx context.Context, relations []string, machine int32) (found bool, err error) {
+	for _, relation := range relations {
 		chunks, err := p.chunkTables(ctx, relation, time.Time{})
 		if err != nil {
-			return err
+			return found, err
 		}
 		for _, one := range chunks {
 			deleted, err := p.deleteFromChunk(ctx, &one, machine)
 			if err != nil {
-				return fmt.Errorf("delete %s of a machine: %w", relation, err)
+				return found, fmt.Errorf("delete %s of a machine: %w", relation, err)
 			}
 			if !deleted {
 				continue
 			}
+			found = true
 			if err := p.vacuum(ctx, one); err != nil {
-				return fmt.Errorf("vacuum a chunk of %s: %w", relation, err)
+				return found, fmt.Errorf("vacuum a chunk of %s: %w", relation, err)
 			}
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // deleteFromChunk deletes a machine's rows of a chunk. It returns false if there were none, or the chunk is gone.

@@ -253,13 +253,13 @@ func (p *postgres) RefreshLag(ctx context.Context, now time.Time) (time.Duration
 // ApplyRetention implements Backend. It does nothing, because the server drops partitions itself.
 func (p *postgres) ApplyRetention(context.Context, Retention, time.Time) error { return nil }
 
-// deleteRollups deletes a machine's rollups and marks.
-func (p *postgres) deleteRollups(ctx context.Context, machine int32) error {
+// deleteRollups deletes a machine's rollups and marks. No rollup may be refreshed meanwhile.
+func (p *postgres) deleteRollups(ctx context.Context, conn *pgxpool.Conn, machine int32) error {
 	for _, relation := range Rollups {
-		if _, err := p.pool.Exec(ctx, `DELETE FROM `+tableOf(relation)+` WHERE machine = $1`, machine); err != nil {
+		if _, err := conn.Exec(ctx, `DELETE FROM `+tableOf(relation)+` WHERE machine = $1`, machine); err != nil {
 			return err
 		}
 	}
-	_, err := p.pool.Exec(ctx, `DELETE FROM rollup_marks WHERE machine = $1`, machine)
+	_, err := conn.Exec(ctx, `DELETE FROM rollup_marks WHERE machine = $1`, machine)
 	return err
 }

@@ -49,13 +49,18 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 }
 
 // hypertableRowsSQL selects the estimated number of rows of a hypertable t.relation. The catalog has the number of rows
-// that a chunk had when it was compressed. Late rows are missing until they are compressed. approximate_row_count is 0
-// for compressed chunks without ANALYZE, and compression does not reset the number of live tuples.
+// that a chunk had when it was compressed, and of the compressed rows that they became. What is left of these shows how
+// many were deleted since. Late rows are missing until they are compressed. approximate_row_count is 0 for compressed
+// chunks without ANALYZE, and compression does not reset the number of live tuples.
 const hypertableRowsSQL = `SELECT sum(CASE WHEN s.chunk_id IS NULL THEN ` + estimatedRows + `
-			ELSE s.numrows_pre_compression END) AS rows
+			WHEN z.reltuples < 0 AND pg_stat_get_live_tuples(z.oid) = 0 THEN s.numrows_pre_compression
+			ELSE s.numrows_pre_compression * coalesce(least(1, greatest(z.reltuples, pg_stat_get_live_tuples(z.oid))
+				/ nullif(s.numrows_post_compression, 0)), 1) END) AS rows
 		FROM _timescaledb_catalog.hypertable h JOIN _timescaledb_catalog.chunk k ON k.hypertable_id = h.id
 		JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', k.schema_name, k.table_name))
 		LEFT JOIN _timescaledb_catalog.compression_chunk_size s ON s.chunk_id = k.id
+		LEFT JOIN _timescaledb_catalog.chunk x ON x.id = s.compressed_chunk_id
+		LEFT JOIN pg_class z ON z.oid = to_regclass(quote_ident(x.schema_name) || '.' || quote_ident(x.table_name))
 		WHERE format('%I.%I', h.schema_name, h.table_name)::regclass = t.relation`
 
 // Sizes implements Backend. TimescaleDB's sizes include compressed and uncompressed chunks.
