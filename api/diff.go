@@ -17,12 +17,12 @@ type ProcessChangeView struct {
 	snapshot.ProcessKey
 	snapshot.Identity
 	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time used between the two times, in milliseconds"`
-	MemoryBefore  *int64 `json:"memory_before" doc:"Resident set size at from, in bytes; null if the process was not running"`
-	MemoryAfter   *int64 `json:"memory_after" doc:"Resident set size at to, in bytes; null if the process was not running"`
-	MemoryChange  int64  `json:"memory_change" doc:"memory_after minus memory_before; null values are 0"`
+	MemoryBefore  *int64 `json:"memory_before" doc:"Resident set size at from, in bytes; null if it is unknown or the process was not running"`
+	MemoryAfter   *int64 `json:"memory_after" doc:"Resident set size at to, in bytes; null if it is unknown or the process was not running"`
+	MemoryChange  *int64 `json:"memory_change" doc:"memory_after minus memory_before; 0 while the process was not running; null if one of them is unknown"`
 	ThreadsBefore *int32 `json:"threads_before"`
 	ThreadsAfter  *int32 `json:"threads_after"`
-	ThreadsChange int32  `json:"threads_change" doc:"threads_after minus threads_before; null values are 0"`
+	ThreadsChange *int32 `json:"threads_change" doc:"threads_after minus threads_before; 0 while the process was not running; null if one of them is unknown"`
 }
 
 type diffInput struct {
@@ -43,8 +43,8 @@ type MachineDiff struct {
 	Started []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
 	Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
 	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
-	Grew    []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort, or any CPU time"`
-	Shrank  []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort"`
+	Grew    []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times"`
+	Shrank  []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort at to. With sort=cpu: none"`
 	// Totals are the lengths of the lists without the limit.
 	Totals    DiffTotals `json:"totals" doc:"Number of processes of each kind, with those beyond limit"`
 	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit"`
@@ -152,22 +152,43 @@ func processChangeView(change *query.Change) ProcessChangeView {
 	if change.After != nil {
 		view.MemoryAfter, view.ThreadsAfter = change.After.MemoryUsage, change.After.Threads
 	}
-	view.MemoryChange, view.ThreadsChange = change.MemoryChange(), change.ThreadsChange()
+	view.MemoryChange = changeOf(&change.ProcessChange, func(p *snapshot.Process) *int64 { return p.MemoryUsage })
+	view.ThreadsChange = changeOf(&change.ProcessChange, func(p *snapshot.Process) *int32 { return p.Threads })
 	return view
 }
 
-// difference returns the change of the resource that the lists are sorted by.
+// changeOf returns the change of a value. It is 0 while the process does not run, and the change is nil if it is unknown.
+func changeOf[T int32 | int64](change *snapshot.ProcessChange, value func(*snapshot.Process) *T) *T {
+	var values [2]T
+	for i, process := range []*snapshot.Process{change.Before, change.After} {
+		if process == nil {
+			continue
+		}
+		known := value(process)
+		if known == nil {
+			return nil
+		}
+		values[i] = *known
+	}
+	return new(values[1] - values[0])
+}
+
+// difference returns the change of the resource that the lists are sorted by. An unknown one is 0.
 func (v *ProcessChangeView) difference(sort string) int64 {
 	switch sort {
 	case "cpu":
-		if v.CPUMS == nil {
-			return 0
-		}
-		return *v.CPUMS
+		return valueOrZero(v.CPUMS)
 	case "threads":
-		return int64(v.ThreadsChange)
+		return int64(valueOrZero(v.ThreadsChange))
 	}
-	return v.MemoryChange
+	return valueOrZero(v.MemoryChange)
+}
+
+func valueOrZero[T int32 | int64](v *T) T {
+	if v == nil {
+		return 0
+	}
+	return *v
 }
 
 // magnitude returns the absolute difference. The lists are sorted by it, largest first.

@@ -113,7 +113,8 @@ func TestGapAfterUnknownInterval(t *testing.T) {
 			want      bool
 		}{
 			{"crash", clock(2, 0, 9), false}, {"crash", clock(2, 9, 0), true}, {"crash", clock(4, 0, 12), true},
-			{"minutes", clock(1, 4, 50), false}, {"minutes", clock(1, 10, 30), false}, {"minutes", clock(1, 12, 0), true},
+			{"minutes", clock(1, 4, 50), false}, {"minutes", clock(1, 10, 30), false},
+			{"minutes", clock(1, 12, 0), true},
 			{"alone", clock(1, 0, 10), false}, {"alone", clock(1, 0, 12), true},
 		} {
 			state, err := s.At(t.Context(), test.machineID, test.at, false)

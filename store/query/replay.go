@@ -75,8 +75,8 @@ func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int
 }
 
 // replay reconstructs the full process list at each instant from sparse samples, and the sum of the processes that
-// ended since the instant before. The samples start with the full snapshot of the first instant's run. Both are in order
-// of time and without gaps. For the first instant, only the ended processes that have a sample are known.
+// ended since the instant before. The samples start with the full snapshot of the first instant's run. Both are in
+// order of time and without gaps. For the first instant, only the ended processes that have a sample are known.
 func replay(
 	instants []instant, samples []sample, identities map[int64]identityRow,
 ) ([][]snapshot.Process, []snapshot.EndedProcesses) {

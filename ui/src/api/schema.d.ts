@@ -1365,13 +1365,13 @@ export interface components {
             ended: components["schemas"]["ProcessChangeView"][];
             /** @description Snapshot at from, without processes */
             from: components["schemas"]["SnapshotAtView"];
-            /** @description Processes that run at both times and use more of sort, or any CPU time */
+            /** @description Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times */
             grew: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that started and ended in between */
             passed: components["schemas"]["ProcessChangeView"][];
             /** @description Whether from and to have the same snapshot, so that nothing can be compared */
             same_snapshot: boolean;
-            /** @description Processes that run at both times and use less of sort */
+            /** @description Processes that run at both times and use less of sort at to. With sort=cpu: none */
             shrank: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that run at to but not at from */
             started: components["schemas"]["ProcessChangeView"][];
@@ -1832,19 +1832,19 @@ export interface components {
             cpu_ms: number | null;
             /**
              * Format: int64
-             * @description Resident set size at to, in bytes; null if the process was not running
+             * @description Resident set size at to, in bytes; null if it is unknown or the process was not running
              */
             memory_after: number | null;
             /**
              * Format: int64
-             * @description Resident set size at from, in bytes; null if the process was not running
+             * @description Resident set size at from, in bytes; null if it is unknown or the process was not running
              */
             memory_before: number | null;
             /**
              * Format: int64
-             * @description memory_after minus memory_before; null values are 0
+             * @description memory_after minus memory_before; 0 while the process was not running; null if one of them is unknown
              */
-            memory_change: number;
+            memory_change: number | null;
             name: string;
             /** Format: int32 */
             pid: number;
@@ -1858,9 +1858,9 @@ export interface components {
             threads_before: number | null;
             /**
              * Format: int32
-             * @description threads_after minus threads_before; null values are 0
+             * @description threads_after minus threads_before; 0 while the process was not running; null if one of them is unknown
              */
-            threads_change: number;
+            threads_change: number | null;
             user: string;
         };
         ProcessHistory: {
