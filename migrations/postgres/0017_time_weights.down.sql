@@ -142,3 +142,6 @@ CREATE VIEW history.process_3h AS
 CREATE VIEW history.process_1d AS
     SELECT * FROM process_1d_done d WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL SELECT h.* FROM rollup_dirty_1d k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '1 day') h;
+
+-- Earlier versions do not know from when data is complete.
+DELETE FROM settings WHERE key = 'complete_from';

@@ -125,9 +125,9 @@ CREATE FUNCTION process_hours(m integer, a timestamptz, b timestamptz)
 $$;
 
 -- One bucket of several hours, computed from the hours.
-CREATE FUNCTION machine_merge(m integer, a timestamptz, width interval)
-    RETURNS SETOF machine_1h_done LANGUAGE sql STABLE AS $$
-    SELECT m, a,
+DO $$
+DECLARE
+    machine_merge CONSTANT text := $merge$
         sum(samples)::bigint,
         sum(interval_ms)::bigint,
         sum(process_count_sum)::bigint,
@@ -185,12 +185,8 @@ CREATE FUNCTION machine_merge(m integer, a timestamptz, width interval)
         nullif(sum(coalesce(received_ms, interval_ms)) FILTER (WHERE received_bytes IS NOT NULL),
             sum(interval_ms))::bigint,
         nullif(sum(coalesce(sent_ms, interval_ms)) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint
-    FROM machine_hours(m, a, a + width) HAVING count(*) > 0
-$$;
-
-CREATE FUNCTION process_merge(m integer, a timestamptz, width interval)
-    RETURNS SETOF process_1h_done LANGUAGE sql STABLE AS $$
-    SELECT m, a, process,
+    $merge$;
+    process_merge CONSTANT text := $merge$
         to_bigint(sum(cpu_ms)),
         max(cpu_ms_max),
         coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
@@ -207,8 +203,17 @@ CREATE FUNCTION process_merge(m integer, a timestamptz, width interval)
         min(first_ts),
         max(last_ts),
         CASE WHEN count(*) = count(elapsed_ms) THEN sum(elapsed_ms)::bigint END
-    FROM process_hours(m, a, a + width) GROUP BY process
-$$;
+    $merge$;
+BEGIN
+    EXECUTE 'CREATE FUNCTION machine_merge(m integer, a timestamptz, width interval)
+        RETURNS SETOF machine_1h_done LANGUAGE sql STABLE AS $f$
+        SELECT m, a,' || machine_merge || 'FROM machine_hours(m, a, a + width) HAVING count(*) > 0 $f$';
+    EXECUTE 'CREATE FUNCTION process_merge(m integer, a timestamptz, width interval)
+        RETURNS SETOF process_1h_done LANGUAGE sql STABLE AS $f$
+        SELECT m, a, process,' || process_merge || 'FROM process_hours(m, a, a + width) GROUP BY process $f$';
+    PERFORM set_config('snapwatch.machine_merge', machine_merge, true), -- used below
+        set_config('snapwatch.process_merge', process_merge, true);
+END $$;
 
 CREATE VIEW machine_1m AS
     SELECT *, bucket AS bucket_key FROM machine_1m_done d
@@ -326,10 +331,100 @@ CREATE VIEW history.process_1d AS
 ALTER TABLE rollup_marks ADD COLUMN failed_at timestamptz;
 COMMENT ON COLUMN rollup_marks.failed_at IS 'when the bucket could not be computed, the last time';
 
+-- Find out from when data is complete: store/backend/floors.go.
+DO $$
+DECLARE
+    level record;
+    dropped timestamptz; -- the end of what was dropped of the source
+    floors jsonb := '{}';
+    seam timestamptz; -- the end of what was dropped of the series
+    kept boolean;
+BEGIN
+    FOR level IN SELECT * FROM (VALUES
+        ('machine_1m', 'snapshots', 'snapshots', interval '1 minute'),
+        ('machine_1h', 'snapshots', 'snapshots', '1 hour'),
+        ('machine_3h', 'machine_1h_done', 'machine_1h', '3 hours'),
+        ('machine_1d', 'machine_1h_done', 'machine_1h', '1 day'),
+        ('process_1h', 'process_samples', 'process_samples', '1 hour'),
+        ('process_3h', 'process_1h_done', 'process_1h', '3 hours'),
+        ('process_1d', 'process_1h_done', 'process_1h', '1 day')) v(name, source_table, source, width)
+    LOOP
+        -- Where there are buckets, but no partition of their source, the source was dropped. Other holes had no data.
+        EXECUTE format('WITH partitions AS (
+                SELECT substring(bounds FROM ''FROM \(''''([^'''']*)''''\)'')::timestamptz AS a,
+                    substring(bounds FROM ''TO \(''''([^'''']*)''''\)'')::timestamptz AS b
+                FROM (SELECT pg_get_expr(c.relpartbound, c.oid) AS bounds
+                    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                    WHERE i.inhparent = $1::regclass AND NOT i.inhdetachpending) p
+                WHERE bounds LIKE ''FOR VALUES%%''),
+            holes AS (
+                SELECT coalesce(lag(b) OVER (ORDER BY a), ''-infinity'') AS a, a AS b FROM partitions
+                UNION ALL
+                SELECT coalesce(max(b), ''-infinity''), ''infinity'' FROM partitions)
+            SELECT max(l.bucket) + $2 FROM holes CROSS JOIN LATERAL (
+                SELECT bucket FROM %I WHERE bucket >= a AND bucket < b ORDER BY bucket DESC LIMIT 1) l
+            WHERE a < b', level.name || '_done') INTO dropped USING level.source_table, level.width;
+        dropped := greatest(dropped, (floors ->> level.source)::timestamptz);
+        IF dropped IS NOT NULL THEN
+            floors := floors || jsonb_build_object(level.source, dropped);
+        END IF;
+    END LOOP;
+    IF floors = '{}' THEN
+        RETURN;
+    END IF;
+    INSERT INTO settings (key, value) VALUES ('complete_from', floors::text)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+    -- A snapshot at the end of what was dropped was in the bucket after it, and is now in the bucket before it. That
+    -- one is not computed again, so the snapshot is added to it.
+    FOR level IN SELECT * FROM (VALUES
+        ('machine_1m', interval '1 minute'), ('machine_1h', '1 hour'), ('machine_3h', '3 hours'),
+        ('machine_1d', '1 day'), ('process_1h', '1 hour'), ('process_3h', '3 hours'),
+        ('process_1d', '1 day')) v(name, width)
+    LOOP
+        seam := (floors ->>
+            CASE WHEN level.name LIKE 'machine%' THEN 'snapshots' ELSE 'process_samples' END)::timestamptz;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE bucket >= $1 - interval ''1 day'' AND bucket < $1)',
+            level.name || '_done') INTO kept USING seam; -- so there is a partition
+        kept := kept AND seam = date_bin(level.width, seam, '2000-01-01 00:00:00+00');
+        IF kept AND level.name LIKE 'machine%' THEN
+            EXECUTE format('WITH before AS (
+                    DELETE FROM %1$I t USING snapshots s
+                    WHERE s.ts = $1 AND t.machine = s.machine AND t.bucket = $2 RETURNING t.*)
+                INSERT INTO %1$I SELECT machine, bucket, %2$s FROM (
+                    SELECT * FROM before
+                    UNION ALL
+                    SELECT machine, $2, 1, interval_ms, process_count, cpu_usage, cpu_usage, load1, load1, load5,
+                        load15, used_ram, used_ram, available_ram, total_ram, used_swap, used_swap, total_swap,
+                        used_disk, used_disk, available_disk, total_disk, process_count, process_count, read_bytes,
+                        write_bytes, received_bytes, sent_bytes, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                        NULL, NULL
+                    FROM snapshots WHERE ts = $1) r
+                GROUP BY machine, bucket', level.name || '_done', current_setting('snapwatch.machine_merge'))
+            USING seam, seam - level.width;
+        ELSIF kept THEN
+            EXECUTE format('WITH before AS (
+                    DELETE FROM %1$I t USING process_samples s
+                    WHERE s.ts = $1 AND s.state IS DISTINCT FROM ''exited'' AND t.machine = s.machine
+                        AND t.process = s.process AND t.bucket = $2 RETURNING t.*)
+                INSERT INTO %1$I SELECT machine, bucket, process, %2$s FROM (
+                    SELECT * FROM before
+                    UNION ALL
+                    SELECT machine, $2, process, cpu_ms, cpu_ms, memory_usage, NULL, memory_usage, threads, read_bytes,
+                        write_bytes, ts, ts, NULL
+                    FROM process_samples WHERE ts = $1 AND state IS DISTINCT FROM ''exited'') r
+                GROUP BY machine, bucket, process', level.name || '_done', current_setting('snapwatch.process_merge'))
+            USING seam, seam - level.width;
+        END IF;
+    END LOOP;
+END $$;
+
 -- The bucket of a snapshot exactly on the hour is now the hour before it.
 INSERT INTO rollup_marks (machine, bucket, level, claimed)
 SELECT DISTINCT s.machine, s.ts - hours.before, 1, false
 FROM snapshots s CROSS JOIN (VALUES (interval '0'), (interval '1 hour')) hours(before)
 WHERE s.ts = date_bin('1 hour', s.ts, '2000-01-01 00:00:00+00')
-    AND s.ts - hours.before >= (SELECT min(ts) FROM snapshots) -- a bucket before that has lost its snapshots
+    AND s.ts - hours.before >= coalesce((SELECT max(f.floor::timestamptz)
+        FROM settings c CROSS JOIN jsonb_each_text(c.value::jsonb) f(relation, floor) WHERE c.key = 'complete_from'),
+        '-infinity')
 ON CONFLICT DO NOTHING;

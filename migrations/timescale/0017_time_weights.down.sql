@@ -113,3 +113,6 @@ CREATE VIEW history.machine_1d AS SELECT * FROM machine_1d;
 CREATE VIEW history.process_1h AS SELECT * FROM process_1h;
 CREATE VIEW history.process_3h AS SELECT * FROM process_3h;
 CREATE VIEW history.process_1d AS SELECT * FROM process_1d;
+
+-- Earlier versions do not know from when data is complete.
+DELETE FROM settings WHERE key = 'complete_from';

@@ -182,6 +182,8 @@ BEGIN
     EXECUTE format(aggregate, 'machine_1d_cagg', '1 day', 'machine_3h_cagg', machine_merge, '');
     EXECUTE format(aggregate, 'process_3h_cagg', '3 hours', 'process_1h_cagg', 'process, ' || process_merge, ', 3');
     EXECUTE format(aggregate, 'process_1d_cagg', '1 day', 'process_3h_cagg', 'process, ' || process_merge, ', 3');
+    PERFORM set_config('snapwatch.machine_merge', machine_merge, true), -- used below
+        set_config('snapwatch.process_merge', process_merge, true);
 END $$;
 
 CREATE INDEX machine_1m_cagg_by_machine ON machine_1m_cagg (machine, bucket);
@@ -218,67 +220,146 @@ SELECT set_chunk_time_interval('machine_3h_cagg', INTERVAL '90 days');
 SELECT set_chunk_time_interval('machine_1d_cagg', INTERVAL '90 days');
 SELECT set_chunk_time_interval('process_1d_cagg', INTERVAL '30 days');
 
--- Keep the buckets of the earlier aggregates if their series are gone. All others are computed again by the next
--- refresh. memory_samples was the number of full snapshots, and there is one each minute.
+-- Copy the buckets of the earlier aggregates. Those whose series are kept are computed again by the next refresh. Until
+-- then, they are readable. The last one is left to the view, because TimescaleDB before 2.28 refreshes it only after
+-- the next one. memory_samples was the number of full snapshots, and there is one each minute.
 DO $$
 DECLARE
+    machine_columns CONSTANT text := 'samples, interval_ms, process_count_sum, cpu_usage_avg, cpu_usage_max, load1_avg,
+        load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min, total_ram, used_swap_avg,
+        used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk, process_count_avg,
+        process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms, load5_ms,
+        load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms';
+    process_columns CONSTANT text := 'process, cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max,
+        read_bytes, write_bytes, first_ts, last_ts, elapsed_ms';
     level record;
-    source regclass;
-    kept timestamptz;
+    earlier regclass; -- materialization tables
     target regclass;
+    source regclass;
+    dropped timestamptz; -- the end of what was dropped of the source
+    seam timestamptz; -- the same of the series
+    complete timestamptz; -- from when the source can be computed from the series
     floors jsonb := '{}';
-    copied bigint;
+    first_bucket text;
+    bucket_of_seam timestamptz;
+    kept boolean;
 BEGIN
     FOR level IN SELECT * FROM (VALUES
-        ('machine_1m', 'snapshots', 'snapshots', interval '1 minute'),
-        ('machine_1h', 'machine_1m', 'snapshots', '1 hour'), ('machine_3h', 'machine_1h', 'snapshots', '3 hours'),
-        ('machine_1d', 'machine_3h', 'snapshots', '1 day'),
-        ('process_1h', 'process_samples', 'process_samples', '1 hour'),
-        ('process_3h', 'process_1h', 'process_samples', '3 hours'),
-        ('process_1d', 'process_3h', 'process_samples', '1 day')) v(name, source, series, width)
+        ('machine_1m', 'snapshots', interval '1 minute'), ('machine_1h', 'machine_1m', '1 hour'),
+        ('machine_3h', 'machine_1h', '3 hours'), ('machine_1d', 'machine_3h', '1 day'),
+        ('process_1h', 'process_samples', '1 hour'), ('process_3h', 'process_1h', '3 hours'),
+        ('process_1d', 'process_3h', '1 day')) v(name, source, width)
     LOOP
-        SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass INTO target
-        FROM timescaledb_information.continuous_aggregates
+        source := level.source::regclass;
+        SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+        INTO earlier FROM timescaledb_information.continuous_aggregates
+        WHERE view_schema = current_schema() AND view_name = level.name;
+        SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+        INTO target FROM timescaledb_information.continuous_aggregates
         WHERE view_schema = current_schema() AND view_name = level.name || '_cagg';
-        -- The first bucket that the series cover completely. Chunks before a hole may have few late rows.
-        SELECT time_bucket(level.width, range_start + level.width - interval '1 ms') INTO kept
-        FROM (SELECT range_start, lag(range_end) OVER (ORDER BY range_start) AS previous
+        IF level.source IN ('snapshots', 'process_samples') THEN
+            complete := 'infinity';
+        ELSE
+            SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+            INTO source FROM timescaledb_information.continuous_aggregates
+            WHERE view_schema = current_schema() AND view_name = level.source;
+        END IF;
+
+        -- Where there are buckets, but no chunk of their source, the source was dropped. Other holes had no data.
+        EXECUTE format('WITH chunks AS (
+                SELECT range_start, range_end FROM timescaledb_information.chunks
+                WHERE format(''%%I.%%I'', hypertable_schema, hypertable_name)::regclass = $1),
+            holes AS (
+                SELECT coalesce(lag(range_end) OVER (ORDER BY range_start), ''-infinity'') AS a, range_start AS b
+                FROM chunks
+                UNION ALL
+                SELECT coalesce(max(range_end), ''-infinity''), ''infinity'' FROM chunks)
+            SELECT max(l.bucket) + $3 FROM holes CROSS JOIN LATERAL (
+                SELECT bucket FROM %s WHERE bucket >= a AND bucket < least(b, $2) ORDER BY bucket DESC LIMIT 1) l
+            WHERE a < b', earlier) INTO dropped USING source, complete, level.width;
+        IF level.source IN ('snapshots', 'process_samples') THEN
+            seam := dropped;
+            SELECT coalesce(greatest(dropped, min(range_start)), 'infinity') INTO complete
             FROM timescaledb_information.chunks
-            WHERE hypertable_schema = current_schema() AND hypertable_name = level.series) c
-        WHERE previous IS NULL OR previous < range_start ORDER BY range_start DESC LIMIT 1;
+            WHERE hypertable_schema = current_schema() AND hypertable_name = level.source;
+        END IF;
+        -- No refresh may change a bucket from before this: store/backend/floors.go.
+        IF dropped IS NOT NULL THEN
+            floors := floors || jsonb_build_object(level.source, dropped);
+        END IF;
+
         IF level.name LIKE 'machine%' THEN
-            EXECUTE format('INSERT INTO %s (machine, bucket,
-                samples, interval_ms, process_count_sum, cpu_usage_avg, cpu_usage_max, load1_avg, load1_max,
-                load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min, total_ram, used_swap_avg,
-                used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk,
-                process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes,
-                cpu_usage_ms, load1_ms, load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms,
-                write_ms, received_ms, sent_ms)
+            EXECUTE format('INSERT INTO %1$s (machine, bucket, ' || machine_columns || ')
                 SELECT machine, bucket + interval ''1 ms'',
                 samples, interval_ms, round(process_count_avg * samples)::bigint, cpu_usage_avg, cpu_usage_max,
                 load1_avg, load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min, total_ram,
                 used_swap_avg, used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min,
                 total_disk, process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes,
                 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-                FROM %I WHERE bucket < $1', target, level.name) USING coalesce(kept, 'infinity');
+                FROM %2$s WHERE bucket < greatest($1, (SELECT max(bucket) FROM %2$s))', target, earlier) USING dropped;
         ELSE
-            EXECUTE format('INSERT INTO %s (machine, bucket, process,
-                cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
-                last_ts, elapsed_ms)
+            EXECUTE format('INSERT INTO %1$s (machine, bucket, ' || process_columns || ')
                 SELECT machine, bucket + interval ''1 ms'', process,
                 cpu_ms, cpu_ms_max, memory_avg, memory_samples * 60000, memory_max, threads_max, read_bytes,
                 write_bytes, first_ts, last_ts, NULL
-                FROM %I WHERE bucket < $1', target, level.name) USING coalesce(kept, 'infinity');
+                FROM %2$s WHERE bucket < greatest($1, (SELECT max(bucket) FROM %2$s))', target, earlier) USING dropped;
         END IF;
-        GET DIAGNOSTICS copied = ROW_COUNT;
-        IF copied > 0 THEN
-            floors := floors || jsonb_build_object(level.source, kept);
+
+        -- A refresh begins with the second bucket after the end of what was dropped. So compute the first one here.
+        IF level.source IN ('snapshots', 'process_samples') AND seam + level.width <= now() THEN
+            EXECUTE format('DELETE FROM %s WHERE bucket = $1', target) USING seam + interval '1 ms';
+            SELECT format('INSERT INTO %1$s (machine, bucket, %2$s) SELECT machine, bucket, %2$s FROM (%3$s) d', target,
+                CASE WHEN level.name LIKE 'machine%' THEN machine_columns ELSE process_columns END,
+                replace(trim(trailing ';' FROM pg_get_viewdef(
+                    format('%I.%I', direct_view_schema, direct_view_name)::regclass)), 'FROM ' || level.source,
+                    format('FROM (SELECT * FROM %1$I WHERE ts > $1 AND ts <= $2) %1$I', level.source)))
+            INTO first_bucket FROM _timescaledb_catalog.continuous_agg
+            WHERE user_view_schema = current_schema() AND user_view_name = level.name || '_cagg';
+            EXECUTE first_bucket USING seam, seam + level.width;
         END IF;
+
+        -- A snapshot at the end of what was dropped was in the bucket after it, and is now in the bucket before it.
+        -- That one is not computed again, so the snapshot is added to it.
+        bucket_of_seam := seam - level.width + interval '1 ms';
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE bucket = $1)', target) INTO kept USING bucket_of_seam;
+        kept := kept AND seam = date_bin(level.width, seam, '2000-01-01 00:00:00+00');
+        IF kept AND level.name LIKE 'machine%' THEN
+            EXECUTE format('WITH before AS (
+                    DELETE FROM %1$s t USING snapshots s
+                    WHERE s.ts = $1 AND t.machine = s.machine AND t.bucket = $2 RETURNING t.*)
+                INSERT INTO %1$s (machine, bucket, %2$s)
+                SELECT machine, bucket, %3$s FROM (
+                    SELECT machine, bucket, %2$s FROM before
+                    UNION ALL
+                    SELECT machine, $2, 1, interval_ms, process_count, cpu_usage, cpu_usage, load1, load1, load5,
+                        load15, used_ram, used_ram, available_ram, total_ram, used_swap, used_swap, total_swap,
+                        used_disk, used_disk, available_disk, total_disk, process_count, process_count, read_bytes,
+                        write_bytes, received_bytes, sent_bytes, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                        NULL, NULL
+                    FROM snapshots WHERE ts = $1) r
+                GROUP BY machine, bucket', target, machine_columns, current_setting('snapwatch.machine_merge'))
+            USING seam, bucket_of_seam;
+        ELSIF kept THEN
+            EXECUTE format('WITH before AS (
+                    DELETE FROM %1$s t USING process_samples s
+                    WHERE s.ts = $1 AND s.state IS DISTINCT FROM ''exited'' AND t.machine = s.machine
+                        AND t.process = s.process AND t.bucket = $2 RETURNING t.*)
+                INSERT INTO %1$s (machine, bucket, %2$s)
+                SELECT machine, bucket, process, %3$s FROM (
+                    SELECT machine, bucket, %2$s FROM before
+                    UNION ALL
+                    SELECT machine, $2, process, cpu_ms, cpu_ms, memory_usage, NULL, memory_usage, threads, read_bytes,
+                        write_bytes, ts, ts, NULL
+                    FROM process_samples WHERE ts = $1 AND state IS DISTINCT FROM ''exited'') r
+                GROUP BY machine, bucket, process', target, process_columns, current_setting('snapwatch.process_merge'))
+            USING seam, bucket_of_seam;
+        END IF;
+
+        -- This drops nothing. It makes what was copied part of the aggregate: it sets the time up to which that is
+        -- materialized.
+        PERFORM drop_chunks(format('%I', level.name || '_cagg')::regclass, older_than => timestamptz '0001-01-01');
     END LOOP;
-    -- No refresh may include buckets that were copied: store/backend/floors.go.
-    SELECT jsonb_object_agg(f.key, greatest(f.value::timestamptz, (s.value::jsonb ->> f.key)::timestamptz)) INTO floors
-    FROM jsonb_each_text(floors) f LEFT JOIN settings s ON s.key = 'complete_from' WHERE f.value IS NOT NULL;
-    IF floors IS NOT NULL THEN
+    IF floors <> '{}' THEN
         INSERT INTO settings (key, value) VALUES ('complete_from', floors::text)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value;
     END IF;

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // A rollup bucket is computed again when its source changes, for example when late data arrives. If a part of the
@@ -25,6 +23,7 @@ import (
 // floor only moves forward. Retention, the disk budget and the length of the retention do not move it back. These
 // rules keep the invariant:
 //
+//   - Earlier versions dropped data without recording floors. Migration 0017 finds out what is complete.
 //   - DropBefore drops a partition or chunk only after everything computed from it is up to date. It moves the floor
 //     first, in a transaction, and drops afterwards.
 //   - The transaction that moves a floor waits for the writers of late data, and then checks again what is up to date
@@ -33,7 +32,8 @@ import (
 //     TimescaleDB (policiesOf) nor that of a refresh by this server (refreshWindow). Moving a floor shortens the
 //     jobs' windows in the same transaction. DropBefore does not drop while a refresh is running that may have begun
 //     before that.
-//   - In the postgres profile, DropBefore does not drop anything for which rollup_marks has a mark.
+//   - In the postgres profile, DropBefore does not drop anything for which rollup_marks has a mark. Marks before the
+//     floor are not computed (discardMarks).
 //   - Snapshots before CompleteFrom are neither accepted nor read (query.Queries.Horizon).
 //
 // A bucket is (start, end], so a snapshot exactly at a floor belongs to a bucket before it and is refused as well.
@@ -102,11 +102,11 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// readFloors returns the recorded floors. found is false if none were recorded yet.
-func readFloors(ctx context.Context, db querier) (recorded floors, found bool, err error) {
-	recorded = floors{}
-	found, err = readSetting(ctx, db, floorsKey, &recorded)
-	return recorded, found, err
+// readFloors returns the recorded floors.
+func readFloors(ctx context.Context, db querier) (floors, error) {
+	recorded := floors{}
+	_, err := readSetting(ctx, db, floorsKey, &recorded)
+	return recorded, err
 }
 
 // readSetting decodes a setting of the database. It returns false if there is no such setting.
@@ -151,8 +151,7 @@ func lockFloors(ctx context.Context, tx pgx.Tx) (floors, error) {
 	if err := lockSetting(ctx, tx, floorsKey, "{}"); err != nil {
 		return nil, err
 	}
-	complete, _, err := readFloors(ctx, tx)
-	return complete, err
+	return readFloors(ctx, tx)
 }
 
 // raise moves the floor of a relation forward to t. The floors must be locked.
@@ -166,72 +165,6 @@ func (f floors) raise(ctx context.Context, tx pgx.Tx, relation string, t time.Ti
 
 // span is the time [from, to) of a partition or chunk.
 type span struct{ from, to time.Time }
-
-// rollupReader finds what is left of a rollup.
-type rollupReader interface {
-	// lastBucket returns the start of the last stored bucket of a rollup in [from, to), or false.
-	lastBucket(ctx context.Context, rollup string, from, to time.Time) (time.Time, bool, error)
-	// spans returns the partitions or chunks of a relation, the oldest first.
-	spans(ctx context.Context, relation string) ([]span, error)
-}
-
-// findFloors returns the floors of a database that has not recorded any. Where a rollup has a bucket and its source
-// has no partition, the source was dropped.
-func findFloors(ctx context.Context, db rollupReader, sources map[string]string) (floors, error) {
-	found := floors{}
-	for _, rollup := range Rollups {
-		source := sources[rollup]
-		stored, err := db.spans(ctx, source)
-		if err != nil {
-			return nil, err
-		}
-		gaps := []span{{to: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}
-		for _, one := range stored {
-			last := &gaps[len(gaps)-1]
-			until := last.to
-			last.to = one.from
-			gaps = append(gaps, span{one.to, until})
-		}
-		for _, gap := range slices.Backward(gaps) {
-			if !gap.from.Before(gap.to) {
-				continue
-			}
-			last, ok, err := db.lastBucket(ctx, rollup, gap.from, gap.to)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				continue
-			}
-			if floor := last.Add(bucketWidths[rollup]).UTC(); floor.After(found[source]) {
-				found[source] = floor
-			}
-			break
-		}
-	}
-	return found, nil
-}
-
-// lastBucket returns the start of the last bucket of a table of a rollup in [from, to), or false.
-func lastBucket(ctx context.Context, db querier, table string, from, to time.Time) (time.Time, bool, error) {
-	var last *time.Time
-	err := db.QueryRow(ctx, `SELECT max(bucket) FROM `+table+` WHERE bucket >= $1 AND bucket < $2`, from, to).Scan(&last)
-	if err != nil || last == nil {
-		return time.Time{}, false, err
-	}
-	return *last, true, nil
-}
-
-// recordFloors records the floors that were found, unless another server has recorded some.
-func recordFloors(ctx context.Context, pool *pgxpool.Pool, complete floors) error {
-	text, err := json.Marshal(complete)
-	if err != nil {
-		return err
-	}
-	_, err = pool.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
-		floorsKey, string(text))
-	return err
-}
 
 // maintenance is the part of a backend that both profiles share.
 type maintenance struct {
@@ -257,7 +190,7 @@ func (m *maintenance) LockAcceptFrom(ctx context.Context, tx pgx.Tx) (time.Time,
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, floorsLock); err != nil {
 		return time.Time{}, err
 	}
-	complete, _, err := readFloors(ctx, tx) // not in one statement: it must see what was committed before the lock
+	complete, err := readFloors(ctx, tx) // not in one statement: it must see what was committed before the lock
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -277,7 +210,7 @@ func (m *maintenance) setFloors(complete floors) {
 
 // loadFloors reads the floors that this or another server has moved.
 func (m *maintenance) loadFloors(ctx context.Context, db querier) error {
-	complete, _, err := readFloors(ctx, db)
+	complete, err := readFloors(ctx, db)
 	if err == nil {
 		m.setFloors(complete)
 	}

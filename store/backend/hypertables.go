@@ -213,7 +213,7 @@ func (p *timescale) DropBefore(ctx context.Context, relation string, cutoff, now
 func (p *timescale) prepareDrop(
 	ctx context.Context, conn *pgxpool.Conn, relation string, chunks []span, now time.Time,
 ) (ready int, err error) {
-	complete, _, err := readFloors(ctx, conn)
+	complete, err := readFloors(ctx, conn)
 	if err != nil {
 		return 0, err
 	}
@@ -309,7 +309,7 @@ func (p *timescale) dropChunk(ctx context.Context, conn *pgxpool.Conn, relation 
 	return true, nil
 }
 
-// spans implements rollupReader.
+// spans returns the chunks of a relation, the oldest first.
 func (p *timescale) spans(ctx context.Context, relation string) ([]span, error) {
 	rows, err := p.pool.Query(ctx, `
 		SELECT c.range_start, c.range_end FROM timescaledb_information.chunks c
@@ -330,18 +330,6 @@ func (p *timescale) spans(ctx context.Context, relation string) ([]span, error) 
 		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
 	}
 	return chunks, nil
-}
-
-// lastBucket implements rollupReader. It reads the materialized part, because the view also aggregates its source.
-func (p *timescale) lastBucket(ctx context.Context, rollup string, from, to time.Time) (time.Time, bool, error) {
-	var table string
-	err := p.pool.QueryRow(ctx, `SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
-		FROM timescaledb_information.continuous_aggregates WHERE view_schema = current_schema() AND view_name = $1`,
-		aggregateOf(rollup)).Scan(&table)
-	if err != nil {
-		return time.Time{}, false, err
-	}
-	return lastBucket(ctx, p.pool, table, from, to)
 }
 
 // Oldest implements Backend.

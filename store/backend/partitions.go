@@ -161,23 +161,8 @@ func (p *postgres) create(ctx context.Context, parent, name string, from, to tim
 // KeptFor implements Backend.
 func (p *postgres) KeptFor(keep Retention, relation string) time.Duration { return keep.For(relation) }
 
-// LoadFloors implements Backend. It finds the floors of a database that has not recorded any.
-func (p *postgres) LoadFloors(ctx context.Context) error {
-	_, found, err := readFloors(ctx, p.pool)
-	if err != nil {
-		return err
-	}
-	if !found {
-		complete, err := findFloors(ctx, p, postgresSources)
-		if err != nil {
-			return fmt.Errorf("find out from when data is complete: %w", err)
-		}
-		if err := recordFloors(ctx, p.pool, complete); err != nil {
-			return fmt.Errorf("record from when data is complete: %w", err)
-		}
-	}
-	return p.loadFloors(ctx, p.pool)
-}
+// LoadFloors implements Backend.
+func (p *postgres) LoadFloors(ctx context.Context) error { return p.loadFloors(ctx, p.pool) }
 
 // Compress implements Backend.
 func (p *postgres) Compress(context.Context, time.Time) error { return nil }
@@ -306,34 +291,16 @@ func (p *postgres) dropPartition(
 
 // Oldest implements Backend.
 func (p *postgres) Oldest(ctx context.Context, relation string) (from, to time.Time, err error) {
-	all, err := p.spans(ctx, relation)
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return from, to, fmt.Errorf("get a connection: %w", err)
+	}
+	defer conn.Release()
+	all, err := p.partitions(ctx, conn.Conn(), relation)
 	if err != nil || len(all) == 0 {
 		return from, to, err
 	}
 	return all[0].from, all[0].to, nil
-}
-
-// spans implements rollupReader.
-func (p *postgres) spans(ctx context.Context, relation string) ([]span, error) {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("get a connection: %w", err)
-	}
-	defer conn.Release()
-	all, err := p.partitions(ctx, conn.Conn(), relation)
-	if err != nil {
-		return nil, err
-	}
-	spans := make([]span, len(all))
-	for i := range all {
-		spans[i] = span{all[i].from, all[i].to}
-	}
-	return spans, nil
-}
-
-// lastBucket implements rollupReader.
-func (p *postgres) lastBucket(ctx context.Context, rollup string, from, to time.Time) (time.Time, bool, error) {
-	return lastBucket(ctx, p.pool, tableOf(rollup), from, to)
 }
 
 type partition struct {

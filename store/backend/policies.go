@@ -87,9 +87,6 @@ func (p *timescale) ApplyRetention(ctx context.Context, keep Retention, now time
 	if err := p.setBatchSize(ctx); err != nil {
 		return err
 	}
-	if err := p.initFloors(ctx); err != nil {
-		return err
-	}
 	p.mu.Lock()
 	p.keep = keep
 	p.mu.Unlock()
@@ -97,7 +94,7 @@ func (p *timescale) ApplyRetention(ctx context.Context, keep Retention, now time
 		if err := lockSetting(ctx, tx, floorsKey, "{}"); err != nil {
 			return err
 		}
-		complete, _, err := readFloors(ctx, tx)
+		complete, err := readFloors(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -108,19 +105,6 @@ func (p *timescale) ApplyRetention(ctx context.Context, keep Retention, now time
 		return fmt.Errorf("set the policies of TimescaleDB: %w", err)
 	}
 	return nil
-}
-
-// initFloors records the floors of a database that has none.
-func (p *timescale) initFloors(ctx context.Context) error {
-	_, found, err := readFloors(ctx, p.pool)
-	if err != nil || found {
-		return err
-	}
-	complete, err := findFloors(ctx, p, timescaleSources)
-	if err != nil {
-		return fmt.Errorf("find out from when data is complete: %w", err)
-	}
-	return recordFloors(ctx, p.pool, complete)
 }
 
 // applyPolicies changes the jobs that differ from the policies of a retention. The floors must be locked.

@@ -77,7 +77,7 @@ func refreshWindow(rollup string, complete floors, from, to time.Time) (span, bo
 //   - What has changed between the floor and the start of a job's window.
 func (p *timescale) RefreshRollups(ctx context.Context, now time.Time) error {
 	_, err := exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error {
-		complete, _, err := readFloors(ctx, conn)
+		complete, err := readFloors(ctx, conn)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,6 +42,9 @@ func (p *postgres) MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, h
 // marks the coarser bucket that contains it as dirty.
 func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 	_, err := exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error { // otherwise, another server is refreshing
+		if err := p.discardMarks(ctx, conn); err != nil {
+			return fmt.Errorf("discard marks: %w", err)
+		}
 		var failed []error
 		end := now.Add(-RollupDelay)
 		for _, level := range []int{levelHour, levelThreeHours, levelDay} {
@@ -57,6 +61,27 @@ func (p *postgres) RefreshRollups(ctx context.Context, now time.Time) error {
 		}
 		return errors.Join(failed...)
 	})
+	return err
+}
+
+// discardMarks deletes the marks of buckets that cannot be computed again, because a part of their source was dropped.
+// Late data that an earlier version accepted has such marks.
+func (p *postgres) discardMarks(ctx context.Context, db *pgxpool.Conn) error {
+	complete, err := readFloors(ctx, db)
+	if err != nil {
+		return err
+	}
+	var hours, coarser time.Time
+	for relation, floor := range complete {
+		if hours.Before(floor) { // an hour is computed for all relations of its level, and then for the coarser ones
+			hours = floor
+		}
+		if slices.Contains(Rollups, relation) && coarser.Before(floor) {
+			coarser = floor
+		}
+	}
+	_, err = db.Exec(ctx, `DELETE FROM rollup_marks
+		WHERE bucket < CASE WHEN level = 1 THEN $1::timestamptz ELSE $2 END`, hours, coarser)
 	return err
 }
 
