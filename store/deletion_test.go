@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/internal/testwait"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
@@ -101,4 +102,44 @@ func TestRowsAfterADeletion(t *testing.T) {
 			t.Errorf("%d rows of process_samples, want about %d", got, want)
 		}
 	})
+}
+
+// Deleting a machine makes room: days of other machines stay, although the disk budget is smaller than the database was
+// before.
+func TestBudgetAfterADeletion(t *testing.T) {
+	t.Parallel()
+	db := storetest.Postgres(t)
+	s := db.Open(t, nil)
+	conn := storetest.Connect(t, db.URL)
+	for age := 6; age >= 0; age-- {
+		at := storetest.Recent().Add(-time.Duration(age) * day)
+		for i, machineID := range []string{"a", "b", "c", "d"} {
+			machine := snapshottest.NewMachine(uint64(10*age+i), 100)
+			storetest.Write(t, s, machineID, machine.Series(at, 200, 10*time.Second, 1).Snapshots...)
+		}
+	}
+	storetest.RefreshAll(t, db, s)
+	vacuum := func() {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), `VACUUM ANALYZE`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vacuum()
+	_, before := historyBytes(t, s)
+	days := rawDays(t, conn)
+	if err := s.Delete(t.Context(), "d"); err != nil {
+		t.Fatal(err)
+	}
+	maintain(t, s)
+	vacuum()
+	_, after := historyBytes(t, s)
+	t.Logf("%d bytes before, %d after", before, after)
+	keep := s.Retention()
+	keep.BudgetBytes = before * 9 / 10
+	setRetention(t, s, keep)
+	maintain(t, s)
+	if n := rawDays(t, conn); n != days {
+		t.Errorf("the budget has dropped days of other machines: %d of %d are left", n, days)
+	}
 }

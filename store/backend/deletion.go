@@ -14,6 +14,7 @@ import (
 // DeleteMachine implements Backend. It deletes an hour of a relation per statement, so that each statement is short. It
 // deletes the rollups while none are refreshed: a refresh that has read the machine's rows would add them again.
 func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool, err error) {
+	deleted := make(map[time.Time]bool) // days with deleted rows
 	for _, relation := range Series {
 		for {
 			var first *time.Time
@@ -22,12 +23,18 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 				break
 			}
 			if err == nil {
+				deleted[StartOfDay(*first)] = true
 				_, err = p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
 					pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
 			}
 			if err != nil {
 				return false, fmt.Errorf("delete %s of a machine: %w", relation, err)
 			}
+		}
+	}
+	for day := range deleted {
+		if err := p.compact(ctx, day); err != nil {
+			return false, fmt.Errorf("return the space of deleted rows of %s: %w", day.Format(time.DateOnly), err)
 		}
 	}
 	done, err = exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error { return p.deleteRollups(ctx, conn, machine) })
@@ -38,6 +45,36 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 		p.deferWork("another server is refreshing rollups of a deleted machine", "machine", machine)
 	}
 	return done, nil
+}
+
+// compact rewrites the partitions of the series of a day, if a part of rewriteShare or more is free. A plain vacuum
+// would keep the size of their files, and a day that is over does not need the space again. It does nothing if the day
+// is not over, or if a partition is larger than rewriteBytes or in use.
+func (p *postgres) compact(ctx context.Context, day time.Time) error {
+	for _, relation := range Series {
+		name := relation + "_" + day.Format(daily.layout)
+		var rewrite bool
+		err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2
+				AND (SELECT count(*) FROM `+relation+` WHERE ts >= $4 AND ts < $5)
+					< (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
+			FROM pg_class c WHERE c.oid = to_regclass($1)), false) AND now() > $5::timestamptz + interval '12 hours'`,
+			name, rewriteBytes, rewriteShare, day, daily.next(day)).Scan(&rewrite)
+		if err != nil {
+			return err
+		}
+		if !rewrite {
+			continue
+		}
+		err = vacuumTables(ctx, p.pool, `VACUUM (FULL, ANALYZE) `+name)
+		if IsLockTimeout(err) {
+			p.logger.Info("a partition with deleted rows is in use, leaving it to autovacuum", "partition", name)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Reclaimable implements Backend.
@@ -189,19 +226,10 @@ const (
 
 // vacuum returns the space of deleted rows of a chunk to the file system.
 func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("get a connection: %w", err)
-	}
-	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
-		return err
-	}
-	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`) }()
 	statements := []string{`VACUUM (ANALYZE) ` + one.name}
 	if one.compressed != "" {
 		var rewrite bool
-		err := conn.QueryRow(ctx, `SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2 AND
+		err := p.pool.QueryRow(ctx, `SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2 AND
 				(SELECT count(*) FROM `+one.compressed+`) < (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
 			FROM pg_class c WHERE c.oid = $1::regclass`, one.compressed, rewriteBytes, rewriteShare).Scan(&rewrite)
 		if err != nil {
@@ -213,12 +241,27 @@ func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
 		}
 		statements = append(statements, mode+one.compressed)
 	}
+	err := vacuumTables(ctx, p.pool, statements...)
+	if IsLockTimeout(err) {
+		p.logger.Info("a chunk with deleted rows is in use, leaving it to autovacuum", "chunk", one.name)
+		return nil
+	}
+	return err
+}
+
+// vacuumTables executes statements that must not be in a transaction, and waits for locks only briefly.
+func vacuumTables(ctx context.Context, pool *pgxpool.Pool, statements ...string) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("get a connection: %w", err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
+		return err
+	}
+	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`) }()
 	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			if IsLockTimeout(err) {
-				p.logger.Info("a chunk with deleted rows is in use, leaving it to autovacuum", "chunk", one.name)
-				return nil
-			}
 			return err
 		}
 	}
