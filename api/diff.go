@@ -157,7 +157,8 @@ func processChangeView(change *query.Change) ProcessChangeView {
 	return view
 }
 
-// changeOf returns the change of a value. It is 0 while the process does not run, and the change is nil if it is unknown.
+// changeOf returns the change of a value. It is 0 while the process does not run. The change is nil if the value is
+// unknown.
 func changeOf[T int32 | int64](change *snapshot.ProcessChange, value func(*snapshot.Process) *T) *T {
 	var values [2]T
 	for i, process := range []*snapshot.Process{change.Before, change.After} {

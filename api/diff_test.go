@@ -16,7 +16,8 @@ func TestDiffOfUnknownValues(t *testing.T) {
 	at := recentTime()
 	process := func(pid int32, memory *int64) snapshot.ProcessSample {
 		return snapshot.ProcessSample{
-			PID: pid, PPID: new(int32(0)), Name: "p", CPUMS: new(int64(pid)), MemoryUsage: memory, Threads: new(int32(1)),
+			PID: pid, PPID: new(int32(0)), Name: "p", CPUMS: new(int64(pid)), MemoryUsage: memory,
+			Threads: new(int32(1)),
 		}
 	}
 	const unknown, grew, started = 1, 2, 3
@@ -25,7 +26,8 @@ func TestDiffOfUnknownValues(t *testing.T) {
 		{process(unknown, new(int64(2<<30))), process(grew, new(int64(5))), process(started, new(int64(7)))},
 	} {
 		storetest.Write(t, s.store, "unknown", snapshot.Snapshot{
-			Timestamp: at.Add(time.Duration(i) * time.Minute), Kind: snapshot.KindFull, IntervalMS: 60_000, Processes: list,
+			Timestamp: at.Add(time.Duration(i) * time.Minute), Kind: snapshot.KindFull, IntervalMS: 60_000,
+			Processes: list,
 		})
 	}
 	byMemory := decode[api.MachineDiff](t,

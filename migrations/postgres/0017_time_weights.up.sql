@@ -215,6 +215,8 @@ BEGIN
         set_config('snapwatch.process_merge', process_merge, true);
 END $$;
 
+-- The condition h.machine = k.machine is always true. Without it, the functions would be called for the hours of all
+-- machines if one machine is read.
 CREATE VIEW machine_1m AS
     SELECT *, bucket AS bucket_key FROM machine_1m_done d
     WHERE NOT EXISTS (SELECT FROM rollup_marks k
@@ -222,43 +224,50 @@ CREATE VIEW machine_1m AS
             AND k.level = 1)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
-        machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 minute') h;
+        machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 minute') h
+    WHERE h.machine = k.machine;
 CREATE VIEW machine_1h AS
     SELECT *, bucket AS bucket_key FROM machine_1h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
-        machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 hour') h;
+        machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 hour') h
+    WHERE h.machine = k.machine;
 CREATE VIEW machine_3h AS
     SELECT *, bucket AS bucket_key FROM machine_3h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_3h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_3h k CROSS JOIN LATERAL
-        machine_merge(k.machine, k.bucket, '3 hours') h;
+        machine_merge(k.machine, k.bucket, '3 hours') h
+    WHERE h.machine = k.machine;
 CREATE VIEW machine_1d AS
     SELECT *, bucket AS bucket_key FROM machine_1d_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
-        machine_merge(k.machine, k.bucket, '24 hours') h;
+        machine_merge(k.machine, k.bucket, '24 hours') h
+    WHERE h.machine = k.machine;
 CREATE VIEW process_1h AS
     SELECT *, bucket AS bucket_key FROM process_1h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
-        process_hour(k.machine, k.bucket) h;
+        process_hour(k.machine, k.bucket) h
+    WHERE h.machine = k.machine;
 CREATE VIEW process_3h AS
     SELECT *, bucket AS bucket_key FROM process_3h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_3h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_3h k CROSS JOIN LATERAL
-        process_merge(k.machine, k.bucket, '3 hours') h;
+        process_merge(k.machine, k.bucket, '3 hours') h
+    WHERE h.machine = k.machine;
 CREATE VIEW process_1d AS
     SELECT *, bucket AS bucket_key FROM process_1d_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
-        process_merge(k.machine, k.bucket, '24 hours') h;
+        process_merge(k.machine, k.bucket, '24 hours') h
+    WHERE h.machine = k.machine;
 
 -- The same for readers, who have no access to the tables. These functions have the privileges of their owner.
 CREATE FUNCTION history.machine_buckets(m integer, a timestamptz, b timestamptz, width interval)
@@ -289,43 +298,50 @@ CREATE VIEW history.machine_1m AS
             AND k.level = 1)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
-        history.machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 minute') h;
+        history.machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 minute') h
+    WHERE h.machine = k.machine;
 CREATE VIEW history.machine_1h AS
     SELECT *, bucket AS bucket_key FROM machine_1h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
-        history.machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 hour') h;
+        history.machine_buckets(k.machine, k.bucket, k.bucket + interval '1 hour', '1 hour') h
+    WHERE h.machine = k.machine;
 CREATE VIEW history.machine_3h AS
     SELECT *, bucket AS bucket_key FROM machine_3h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_3h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_3h k CROSS JOIN LATERAL
-        history.machine_merge(k.machine, k.bucket, '3 hours') h;
+        history.machine_merge(k.machine, k.bucket, '3 hours') h
+    WHERE h.machine = k.machine;
 CREATE VIEW history.machine_1d AS
     SELECT *, bucket AS bucket_key FROM machine_1d_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
-        history.machine_merge(k.machine, k.bucket, '24 hours') h;
+        history.machine_merge(k.machine, k.bucket, '24 hours') h
+    WHERE h.machine = k.machine;
 CREATE VIEW history.process_1h AS
     SELECT *, bucket AS bucket_key FROM process_1h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
-        history.process_hour(k.machine, k.bucket) h;
+        history.process_hour(k.machine, k.bucket) h
+    WHERE h.machine = k.machine;
 CREATE VIEW history.process_3h AS
     SELECT *, bucket AS bucket_key FROM process_3h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_3h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_3h k CROSS JOIN LATERAL
-        history.process_merge(k.machine, k.bucket, '3 hours') h;
+        history.process_merge(k.machine, k.bucket, '3 hours') h
+    WHERE h.machine = k.machine;
 CREATE VIEW history.process_1d AS
     SELECT *, bucket AS bucket_key FROM process_1d_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
     SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
-        history.process_merge(k.machine, k.bucket, '24 hours') h;
+        history.process_merge(k.machine, k.bucket, '24 hours') h
+    WHERE h.machine = k.machine;
 
 -- A bucket that cannot be computed is set aside for a while, so that it does not stop others.
 ALTER TABLE rollup_marks ADD COLUMN failed_at timestamptz;
