@@ -55,21 +55,30 @@ func (c ProcessChange) Kind(difference int64) ChangeKind {
 	return ""
 }
 
-// MemoryChange returns the change of MemoryUsage in bytes. Missing and unknown values count as 0.
+// MemoryChange returns the change of MemoryUsage in bytes. It is 0 if that is unknown. A process that does not exist has
+// no memory.
 func (c ProcessChange) MemoryChange() int64 {
 	memory := func(p *Process) *int64 { return p.MemoryUsage }
-	return valueOrZero(c.After, memory) - valueOrZero(c.Before, memory)
+	return change(c, memory)
 }
 
-// ThreadsChange returns the change of Threads. Missing and unknown values count as 0.
+// ThreadsChange returns the change of Threads, like MemoryChange.
 func (c ProcessChange) ThreadsChange() int32 {
 	threads := func(p *Process) *int32 { return p.Threads }
-	return valueOrZero(c.After, threads) - valueOrZero(c.Before, threads)
+	return change(c, threads)
 }
 
-func valueOrZero[T int32 | int64](p *Process, field func(*Process) *T) T {
-	if p == nil || field(p) == nil {
-		return 0
+func change[T int32 | int64](c ProcessChange, field func(*Process) *T) T {
+	var values [2]T
+	for i, p := range []*Process{c.Before, c.After} {
+		if p == nil {
+			continue
+		}
+		value := field(p)
+		if value == nil {
+			return 0
+		}
+		values[i] = *value
 	}
-	return *field(p)
+	return values[1] - values[0]
 }

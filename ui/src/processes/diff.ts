@@ -10,12 +10,17 @@ export type Differences = Record<ChangeKind, Change[]>;
 /** The value that is compared. */
 export type Measure = "memory" | "threads";
 
-const valueOf = (process: Process | undefined, by: Measure) =>
-  (by === "threads" ? process?.threads : process?.memory_usage) ?? 0;
+/** Returns the value of a process. It is 0 while the process does not run, and null if it is unknown. */
+function valueOf(process: Process | undefined, by: Measure): number | null {
+  if (!process) return 0;
+  return by === "threads" ? process.threads : process.memory_usage;
+}
 
-/** Returns the increase of the measure. It is 0 where the process did not run or the value is unknown. */
-export const difference = (change: Change, by: Measure): number =>
-  valueOf(change.after, by) - valueOf(change.before, by);
+/** Returns the increase of the measure, or null if it is unknown. */
+export function difference(change: Change, by: Measure): number | null {
+  const [before, after] = [valueOf(change.before, by), valueOf(change.after, by)];
+  return before === null || after === null ? null : after - before;
+}
 
 /** Returns the process after the change if it is defined, else before. */
 export const newestOf = (change: Change): Process => change.after ?? (change as { before: Process }).before;
@@ -27,14 +32,15 @@ export function compare(before: readonly Process[], after: readonly Process[], b
   const earlier = new Set(before.map(keyOf));
   for (const process of before) {
     const change: Change = { before: process, after: later.get(keyOf(process)) };
-    const more = difference(change, by);
+    const more = difference(change, by) ?? 0;
     if (!change.after) lists.ended.push(change);
     else if (more > 0) lists.grew.push(change);
     else if (more < 0) lists.shrank.push(change);
   }
   for (const process of after)
     if (!earlier.has(keyOf(process))) lists.started.push({ before: undefined, after: process });
+  const sizeOf = (change: Change) => Math.abs(difference(change, by) ?? 0);
   for (const list of Object.values(lists))
-    list.sort((a, b) => Math.abs(difference(b, by)) - Math.abs(difference(a, by)) || newestOf(a).pid - newestOf(b).pid);
+    list.sort((a, b) => sizeOf(b) - sizeOf(a) || newestOf(a).pid - newestOf(b).pid);
   return lists;
 }

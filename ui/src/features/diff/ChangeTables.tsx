@@ -82,6 +82,7 @@ export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: 
     by === "memory" ? bytes(process?.memory_usage) : number(process?.threads);
   const changeOf = (change: Change) => {
     const increase = difference(change, by);
+    if (increase === null) return "–";
     return by === "memory" ? signedBytes(increase) : `${increase < 0 ? "−" : "+"}${Math.abs(increase)}`;
   };
   const before = by === "memory" ? "Memory before" : "Threads before";
@@ -98,7 +99,9 @@ export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: 
                   <ProcessCells machineId={machineId} process={process} at={change.after ? to : from} />
                   <td className="right number">{valueOf(change.before)}</td>
                   <td className="right number">{valueOf(change.after)}</td>
-                  <td className={`right number ${difference(change, by) > 0 ? "more" : "less"}`}>{changeOf(change)}</td>
+                  <td className={`right number ${(difference(change, by) ?? 0) > 0 ? "more" : "less"}`}>
+                    {changeOf(change)}
+                  </td>
                   <td className="right number">{cpuTime(cpuMs.get(keyOf(process)))}</td>
                 </tr>
               );
