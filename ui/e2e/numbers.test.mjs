@@ -65,11 +65,49 @@ test("CPU that no listed process has is a line of its own", async () => {
   const list = page.getByRole("region", { name: "Started and ended in between", exact: true });
   await list.getByText("580 ms").waitFor();
   assert.equal(await list.locator("tbody tr").count(), 2);
-  // The live view has the same line.
-  await page.goto(`${site.url}/machines/brief`);
-  await line.getByText("none").waitFor();
-  await line.getByText("2.0 % CPU").waitFor();
-  assert.equal(await line.innerText(), "Ended in this interval: none\nNot accounted for: 2.0 % CPU");
+  // The live view has the same line. It names processes whose usage is unknown.
+  const now = iso(Date.now());
+  const silent = { ...init, pid: 14, ppid: 1, cpu_ms: undefined, memory_usage: undefined };
+  await post(site, "brief", [
+    { timestamp: now, interval_ms: 1000, machine_snapshot: { ...total, cpu_usage: 1 }, processes: [init, silent] },
+  ]);
+  const report = setInterval(() => void post(site, "brief", []), 1000);
+  try {
+    await page.goto(`${site.url}/machines/brief`);
+    await line.getByText("2.0 % CPU").waitFor();
+    assert.match(await line.innerText(), /Not accounted for: 2\.0 % CPU, including 1 process with unknown usage$/);
+  } finally {
+    clearInterval(report);
+  }
+});
+
+test("the link to processes that ended in an unknown interval leads to them", async () => {
+  const gone = { ...init, pid: 11, ppid: 1, name: "gone", cpu_ms: undefined, state: "X" };
+  await post(site, "unknown", [
+    { timestamp: at(-400), interval_ms: 5000, machine_snapshot: { cpu_usage: 5 }, processes: [init] },
+    { timestamp: at(0), machine_snapshot: {}, processes: [{ ...init, cpu_ms: undefined }, gone] },
+  ]);
+  await page.goto(`${site.url}/machines/unknown?at=${at(0)}`);
+  await page.getByTestId("unlisted-cpu").getByRole("link", { name: "1 process" }).click();
+  await page
+    .getByRole("region", { name: "Started and ended in between", exact: true })
+    .getByText("gone")
+    .first()
+    .waitFor();
+  assert.equal(await page.getByText("Both times have the same snapshot.").count(), 0);
+});
+
+test("unknown memory has not changed, and a process that used no CPU has 0 ms", async () => {
+  const nomem = (memory_usage) => ({ ...init, pid: 2, ppid: 1, name: "nomem", memory_usage });
+  const grower = (memory_usage) => ({ ...init, pid: 3, ppid: 1, name: "grower", memory_usage });
+  await post(site, "memory", [
+    { timestamp: at(0), interval_ms: 60_000, machine_snapshot: {}, processes: [init, nomem(undefined), grower(1e6)] },
+    { timestamp: at(60), interval_ms: 60_000, machine_snapshot: {}, processes: [init, nomem(2e9), grower(3e6)] },
+  ]);
+  await page.goto(`${site.url}/machines/memory/diff?from=${at(0)}&to=${at(60)}`);
+  const grew = page.getByRole("region", { name: "Grew", exact: true });
+  await grew.getByText("0 ms").waitFor();
+  assert.deepEqual(await grew.locator("tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.pid)), ["3"]);
 });
 
 test("a machine that has not sent a snapshot is not up, and old values are not shown as current", async () => {
@@ -86,11 +124,23 @@ test("a machine that has not sent a snapshot is not up, and old values are not s
     assert.doesNotMatch(text, /42|7\.25|1 d/);
     await page.goto(`${site.url}/machines/old`);
     await page.getByText("The last snapshot is old.").waitFor();
-    await page.getByText("Connected", { exact: true }).waitFor();
+    await page.getByText("Outdated", { exact: true }).waitFor();
+    await page.getByText("No current data.").waitFor();
     assert.equal(await page.getByText("up 1 d").count(), 0);
+    assert.doesNotMatch(await page.locator(".charts").innerText(), /42|7\.25/);
+    assert.equal(await page.getByTestId("unlisted-cpu").count(), 0);
   } finally {
     clearInterval(report);
   }
+});
+
+test("a silent machine that never sent a snapshot is not connected", async () => {
+  await register(site, "never");
+  await post(site, "never", []);
+  await page.goto(`${site.url}/machines/never`);
+  await page.getByText("It has not sent a snapshot.").waitFor();
+  await page.getByText("Silent", { exact: true }).waitFor();
+  assert.equal(await page.getByText("Showing the last").count(), 0);
 });
 
 test("the end of a range in the future is not now", async () => {

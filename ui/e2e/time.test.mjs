@@ -87,11 +87,71 @@ test("a comparison in a gap has no verdict", async () => {
   const card = (title) => page.getByRole("region", { name: title, exact: true });
   await card("Before").getByText("No data for this time.").waitFor();
   await card("After").getByText("(15 min earlier)").waitFor();
-  assert.equal(await page.getByText("No differences.").count(), 0);
+  assert.equal(await page.getByText("No differences.", { exact: true }).count(), 0);
   // Across the gap, both sides are known, but not what happened in between.
   await page.goto(machineUrl(`/diff?from=${iso(off.from - 10_000)}&to=${iso(off.to + 10_000)}`));
   await page.getByText("There are gaps between the two times.").waitFor();
   assert.equal(await page.getByText("No data for this time.").count(), 0);
+});
+
+test("a comparison with an end in a gap lists the gap and has no verdict", async () => {
+  const [from, to] = [off.from - 10_000, off.from + 5 * minute];
+  await page.goto(machineUrl(`/diff?from=${iso(from)}&to=${iso(to)}`));
+  const notice = page.getByText("There are gaps between the two times.");
+  await notice.waitFor();
+  const end = new Date(to).toLocaleTimeString("en-GB", { timeZone: "UTC" });
+  await page.locator(".notice li", { hasText: end }).waitFor();
+  assert.equal(await page.getByText("No differences.", { exact: true }).count(), 0);
+});
+
+test("long ranges show a gap of almost two buckets", async () => {
+  const hour = 60 * minute;
+  const hole = Math.floor(crunchMinute / hour) * hour - 10 * hour;
+  const [from, to] = [hole - 20 * hour + 30 * minute, hole + 8 * hour + 30 * minute];
+  const init = { pid: 1, ppid: 0, name: "init" };
+  const snapshot = (ms, known) => ({
+    timestamp: iso(ms),
+    ...(known && { interval_ms: minute }),
+    machine_snapshot: known ? { cpu_usage: 25 } : {},
+    processes: [{ ...init, ...(known && { cpu_ms: 6000 }) }],
+  });
+  const minutes = Array.from({ length: (to - from) / minute + 1 }, (_, i) => from + i * minute);
+  const [first, last] = [hole + 5 * minute, hole + 115 * minute];
+  const recorded = minutes.filter((ms) => ms <= first || ms >= last);
+  await register(site, "hole");
+  for (let i = 0; i < recorded.length; i += 500) {
+    const part = recorded.slice(i, i + 500);
+    await post(
+      site,
+      "hole",
+      part.map((ms) => snapshot(ms, ms !== last && ms !== from)),
+    );
+  }
+  const range = `from=${iso(from)}&to=${iso(to)}`;
+  await page.goto(`${site.url}/machines/hole?${range}`);
+  const hatched = page.locator(".scrubber-gaps [data-gap]");
+  await hatched.first().waitFor();
+  const starts = await hatched.evaluateAll((gaps) => gaps.map((gap) => gap.dataset.gap));
+  assert.deepEqual(starts, [iso(first + 2 * minute + 1000)]);
+  await page.goto(`${site.url}/machines/hole/diff?${range}`);
+  await page.getByText("There are gaps between the two times.").waitFor();
+  const listed = page.locator(".notice li");
+  assert.match(await listed.innerText(), /^about 1 h 47 min between /);
+  assert.equal(await page.getByText("No differences.", { exact: true }).count(), 0);
+});
+
+test("a field of a comparison does not change while the other one is typed", async () => {
+  const day = `${iso(crunchMinute - 2 * 86_400_000).slice(0, 10)}T`;
+  await page.goto(machineUrl(`/diff?from=${day}19:00:00Z&to=${day}20:30:00Z`));
+  const before = page.getByLabel("Before: time");
+  await page.getByLabel("After: time").fill(`${day}01:30:00`);
+  await page.getByText("The first time must be before the second.").waitFor();
+  assert.equal(await before.inputValue(), `${day}19:00`);
+  await page.getByLabel("After: time").fill(`${day}21:30:00`);
+  await page.waitForURL((url) => url.searchParams.get("to") === `${day}21:30:00.000Z`);
+  assert.equal(await before.inputValue(), `${day}19:00`);
+  assert.equal(new URL(page.url()).searchParams.get("from"), `${day}19:00:00.000Z`);
+  assert.equal(await page.getByText("The first time must be before the second.").count(), 0);
 });
 
 test("a search for a minute finds what ran in it, and otherwise the nearest time", async () => {

@@ -14,7 +14,8 @@ interface ChartExportMenuProps {
 export function ChartExportMenu({ title, labels, data, canvas }: ChartExportMenuProps) {
   const exportImage = () => canvas()?.toBlob((blob) => blob && download(`${fileName(title)}.png`, blob));
   const exportTable = () => {
-    const rows = data.x.map((at, i) => [iso(at * 1000), ...data.lines.map((line) => line[i])]);
+    const { x, lines } = data.table ?? data;
+    const rows = x.map((at, i) => [iso(at * 1000), ...lines.map((line) => line[i])]);
     download(`${fileName(title)}.csv`, csv(["time", ...labels], rows));
   };
   return (

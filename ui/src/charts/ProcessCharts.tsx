@@ -4,42 +4,75 @@ import { bytes, number, percent, rate } from "../format";
 import { hasExited } from "../processes/replay";
 import type { TimeWindow } from "../time/range";
 import { Chart } from "./Chart";
-import { fillHeld, fillIdle, gaugeSeries } from "./processSeries";
+import type { Gap } from "./gaps";
+import { bucketSeries, fillHeld, fillIdle, runningSpans } from "./processSeries";
+import { widthOf } from "./spans";
 
 interface ProcessChartsProps {
   points: ProcessPoint[];
   loading: boolean;
-  /** True if the points are sparse samples, false if they are buckets of a rollup. */
-  raw: boolean;
+  /** The time between the points. With raw, they are sparse samples. */
+  resolution: string | undefined;
+  /** When the points were loaded, in milliseconds since 1970. */
+  loadedAt: number;
+  /** The gaps of the machine; undefined if the points are sums over several machines. */
+  gaps: readonly Gap[] | undefined;
+  startedAt?: string | undefined;
   window: TimeWindow;
   mark: number | undefined;
-  /** True if the points are sums over several processes. The number of processes replaces the number of threads. */
+  /** Whether the points are sums over several processes. The number of processes replaces the number of threads. */
   aggregate?: boolean;
   onPick?: ((at: number) => void) | undefined;
   onZoom: (from: number, to: number) => void;
 }
 
-const perSecond = (key: "read_bytes" | "write_bytes") => (point: ProcessPoint) =>
-  point[key] === null || point.interval_ms <= 0 ? null : (1000 * point[key]) / point.interval_ms;
+type Value = (point: ProcessPoint) => number | null;
 
-function toChartData(points: ProcessPoint[], raw: boolean, aggregate: boolean) {
-  const rateSeries = (value: (point: ProcessPoint) => number | null) =>
-    raw ? fillIdle(points, value) : gaugeSeries(points, [value]);
-  const gauges = raw ? fillHeld : gaugeSeries;
-  const running = points.filter(({ state }) => !hasExited(state));
-  const [read, written] = [rateSeries(perSecond("read_bytes")), rateSeries(perSecond("write_bytes"))];
+const perSecond =
+  (key: "read_bytes" | "write_bytes"): Value =>
+  (point) =>
+    point[key] === null || point.interval_ms <= 0 ? null : (1000 * point[key]) / point.interval_ms;
+
+const cpu: Value = (point) => point.cpu_usage;
+const io: Value[] = [perSecond("read_bytes"), perSecond("write_bytes")];
+const memory: Value[] = [(point) => point.memory_max, (point) => point.memory_avg];
+const threads: Value = (point) => point.threads_max;
+const running: Value = (point) => point.running_avg ?? null;
+
+type ProcessHistory = Pick<
+  ProcessChartsProps,
+  "points" | "resolution" | "loadedAt" | "gaps" | "startedAt" | "aggregate"
+>;
+
+function toChartData({ points, resolution, loadedAt, gaps, startedAt, aggregate }: ProcessHistory) {
+  const count = aggregate ? running : threads;
+  const width = widthOf(resolution);
+  if (width > 0) {
+    const started = startedAt === undefined ? undefined : Date.parse(startedAt);
+    const spans = runningSpans(points, { width, gaps, now: loadedAt, startedAt: started });
+    const series = (values: Value[]) => bucketSeries(points, spans, values);
+    return { cpu: series([cpu]), memory: series(memory), threads: series([count]), io: series(io) };
+  }
+  const held = (values: Value[]) => {
+    const alive = points.filter(({ state }) => !hasExited(state));
+    return fillHeld(alive, values, gaps ?? []);
+  };
   return {
-    cpu: rateSeries((point) => point.cpu_usage),
-    memory: gauges(running, [(point) => point.memory_max, (point) => point.memory_avg]),
-    threads: gauges(running, [(point) => (aggregate ? (point.running_avg ?? null) : point.threads_max)]),
-    io: { x: read.x, lines: [...read.lines, ...written.lines] },
+    cpu: fillIdle(points, [cpu], gaps ?? []),
+    memory: held(memory),
+    threads: held([count]),
+    io: fillIdle(points, io, gaps ?? []),
   };
 }
 
 /** The resource usage of a process, or of all processes of a name, in a window. */
 export function ProcessCharts(props: ProcessChartsProps) {
-  const { points, loading, raw, window, mark, aggregate = false, onPick, onZoom } = props;
-  const data = useMemo(() => toChartData(points, raw, aggregate), [points, raw, aggregate]);
+  const { points, resolution, loadedAt, gaps, startedAt, loading, window, mark, aggregate = false } = props;
+  const { onPick, onZoom } = props;
+  const data = useMemo(
+    () => toChartData({ points, resolution, loadedAt, gaps, startedAt, aggregate }),
+    [points, resolution, loadedAt, gaps, startedAt, aggregate],
+  );
   const common = { loading, from: window.from, to: window.to, mark, onPick, onZoom };
   return (
     <div className="charts four">

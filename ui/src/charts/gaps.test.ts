@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
-import { breakAtGaps, findGaps } from "./gaps";
+import { breakAtGaps, drawnSpans, findGaps } from "./gaps";
 
 const start = Date.parse("2026-11-23T03:00:00Z");
 const second = 1000;
@@ -19,8 +19,11 @@ const chartOf = (points: Point[]) =>
   }) as unknown as MachineChart;
 
 /** Returns the gaps in seconds after the start. */
-const gapsOf = (points: Point[], resolution: string, loaded: { from: number; to: number }) =>
-  findGaps(chartOf(points), resolution, loaded).map(({ from, to }) => [(from - start) / second, (to - start) / second]);
+const gapsOf = (points: Point[], resolution: string, loaded: { from: number; to: number }, now = loaded.to) =>
+  findGaps(chartOf(points), resolution, { ...loaded, now }).map(({ from, to }) => [
+    (from - start) / second,
+    (to - start) / second,
+  ]);
 
 test("snapshots without a gap", () => {
   const points: Point[] = [5, 10, 15, 20].map((at) => [at, 5000]);
@@ -119,6 +122,89 @@ test("missing buckets are a gap, unless the interval is longer than a bucket", (
       { from: start, to: start + hour },
     ),
   ).toEqual([]);
+});
+
+/** Buckets of an hour: hours after the start, minutes that were measured, and the interval of snapshots in seconds. */
+const hours = (buckets: [at: number, measured: number][], interval = 60): Point[] =>
+  buckets.map(([at, measured]) => [at * 3600, measured * minute, 5, (measured * 60) / interval]);
+const inHours = (gaps: (number | undefined)[][]) => gaps.map((gap) => gap.map((at = 0) => at / 3600));
+
+test("a gap of almost two buckets", () => {
+  const day = { from: start, to: start + 5 * hour };
+  const points = hours([
+    [0, 60],
+    [1, 5],
+    [2, 5],
+    [3, 60],
+    [4, 60],
+  ]);
+  expect(gapsOf(points, "1h", day)).toEqual([[3600 + 300 + 121, 3 * 3600 - 300]]);
+  const [chart, gaps] = [chartOf(points), findGaps(chartOf(points), "1h", { ...day, now: day.to })];
+  const drawn = drawnSpans(chart, hour, day.to, gaps).map((spans) => spans.map(({ from, to }) => [from, to]));
+  expect(drawn.map((spans) => spans.map((span) => span.map((ms) => (ms - start) / second)))).toEqual([
+    [[0, 3600]],
+    [[3600, 3600 + 421]],
+    [[3 * 3600 - 300, 3 * 3600]],
+    [[3 * 3600, 4 * 3600]],
+    [[4 * 3600, 5 * 3600]],
+  ]);
+});
+
+test("a gap in a bucket, at its end, and over whole buckets", () => {
+  const loaded = { from: start, to: start + 5 * hour };
+  const gaps = (buckets: [number, number][], interval = 5) => inHours(gapsOf(hours(buckets, interval), "1h", loaded));
+  const round = (list: number[][]) => list.map((gap) => gap.map((h) => Math.round(h * 10) / 10));
+  const rest: [number, number][] = [
+    [2, 60],
+    [3, 60],
+    [4, 60],
+  ];
+  expect(round(gaps([[0, 60], [1, 30], ...rest]))).toEqual([[1.3, 1.8]]);
+  expect(round(gaps([[0, 60], [1, 30], ...rest.slice(1)]))).toEqual([[1.5, 3]]);
+  expect(round(gaps([[0, 60], [1, 60], ...rest.slice(1)]))).toEqual([[2, 3]]);
+  // The interval of a snapshot can begin in the bucket before.
+  expect(gaps([[0, 60], [1, 50], [2, 70], ...rest.slice(1)], 600)).toEqual([]);
+  expect(gaps([[0, 60], [1, 59.9], ...rest])).toEqual([]);
+});
+
+test("the bucket that is not over, and the rest of one after which nothing came", () => {
+  const points = hours([
+    [0, 60],
+    [1, 20],
+  ]);
+  expect(gapsOf(points, "1h", { from: start, to: start + hour + 21 * minute })).toEqual([]);
+  expect(gapsOf(points, "1h", { from: start, to: start + 2 * hour })).toEqual([[3600 + 1200 + 121, 7200]]);
+});
+
+test("buckets without intervals", () => {
+  const points: Point[] = [0, 1, 2].map((at) => [at * 3600, 0, null, at === 1 ? 1 : 12]);
+  // A single snapshot is valid for ten minutes.
+  expect(gapsOf(points, "1h", { from: start, to: start + 3 * hour })).toHaveLength(1);
+  const frequent: Point[] = [0, 1, 2].map((at) => [at * 3600, 0, null, 12]);
+  expect(gapsOf(frequent, "1h", { from: start, to: start + 3 * hour })).toEqual([]);
+});
+
+test("a snapshot with an unknown interval is valid for as long as those around it", () => {
+  const points: Point[] = [
+    [5, 5000],
+    [600, 0, null],
+    [1200, 0, null],
+  ];
+  expect(gapsOf(points, "raw", { from: start, to: start + 1205 * second })).toEqual([
+    [16, 600],
+    [611, 1200],
+  ]);
+});
+
+test("an interval that is longer than a bucket is drawn as a whole", () => {
+  const points: Point[] = [
+    [60, 2 * minute, 5, 1],
+    [180, 2 * minute, 5, 1],
+  ];
+  expect(drawnSpans(chartOf(points), minute, start + hour, []).flat()).toEqual([
+    { from: start + minute, to: start + 2 * minute },
+    { from: start + 2 * minute, to: start + 4 * minute },
+  ]);
 });
 
 test("no line is drawn across a gap", () => {

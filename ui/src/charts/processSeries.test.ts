@@ -1,35 +1,117 @@
 import { expect, test } from "vitest";
 import type { ProcessPoint } from "../api/client";
-import { fillHeld, fillIdle } from "./processSeries";
+import { bucketSeries, fillHeld, fillIdle, lastInstant, runningSpans } from "./processSeries";
 
-const at = (second: number, cpu: number) =>
-  ({ timestamp: new Date(1000 * second).toISOString(), cpu_usage: cpu, interval_ms: 5000 }) as ProcessPoint;
+const at = (second: number, cpu: number | null, intervalMs = 5000) =>
+  ({ timestamp: new Date(1000 * second).toISOString(), cpu_usage: cpu, interval_ms: intervalMs }) as ProcessPoint;
 const cpu = (point: ProcessPoint) => point.cpu_usage;
+const gap = (from: number, to: number) => ({ from: 1000 * from, to: 1000 * to });
 
 test("a process is idle between two samples that are far apart", () => {
-  expect(fillIdle([at(0, 5), at(5, 7), at(60, 9)], cpu)).toEqual({
+  expect(fillIdle([at(0, 5), at(5, 7), at(60, 9)], [cpu], [])).toEqual({
     x: [0, 5, 7.5, 57.5, 60],
     lines: [[5, 7, 0, 0, 9]],
   });
 });
-test("a long time without samples is a gap", () => {
-  expect(fillIdle([at(0, 5), at(5, 7), at(600, 9)], cpu).lines).toEqual([[5, 7, null, null, 9]]);
+test("a process is idle for as long as the machine has no gap", () => {
+  expect(fillIdle([at(0, 5), at(5, 7), at(6000, 9)], [cpu], []).lines).toEqual([[5, 7, 0, 0, 9]]);
+  expect(fillHeld([at(0, 5), at(600, 5), at(1200, 5)], [cpu], []).lines[0]).not.toContain(null);
+});
+test("a gap of the machine is a gap, however short", () => {
+  const points = [at(0, 50), at(5, 50), at(105, 50), at(110, 50)];
+  expect(fillIdle(points, [cpu], [gap(16, 105)])).toEqual({
+    x: [0, 5, 7.5, 16, 60.5, 105, 110],
+    lines: [[50, 50, 0, 0, null, 50, 50]],
+  });
+  expect(fillHeld(points, [cpu], [gap(16, 105)]).lines).toEqual([[50, 50, 50, 50, null, 50, 50]]);
+  // A gap of a chart by minute is not exact. It breaks no line between samples that follow each other.
+  expect(fillIdle(points, [cpu], [gap(2, 100)]).lines[0]?.filter((value) => value === null)).toHaveLength(1);
+});
+test("unknown values stay unknown", () => {
+  const io = (point: ProcessPoint) => (point.cpu_usage === null ? null : 2 * point.cpu_usage);
+  expect(fillIdle([at(0, null), at(60, 4)], [cpu, io], [])).toEqual({
+    x: [0, 2.5, 57.5, 60],
+    lines: [
+      [null, null, null, 4],
+      [null, null, null, 8],
+    ],
+  });
+});
+test("a gap before a sample with an unknown interval", () => {
+  expect(fillIdle([at(0, 5), at(100, null, 0), at(105, 6)], [cpu], [gap(11, 100)]).lines).toEqual([
+    [5, 0, 0, null, null, 6],
+  ]);
+});
+test("a gap that is the interval of the sample after it", () => {
+  const points = [at(0, 5), at(100, null, 100_000), at(105, 6)];
+  expect(fillHeld(points, [() => 4], [gap(11, 100)]).lines).toEqual([[4, 4, 4, null, 4, 4]]);
 });
 test("no sample, and a single one", () => {
-  expect(fillIdle([], cpu)).toEqual({ x: [], lines: [[]] });
-  expect(fillIdle([at(3, 1)], cpu)).toEqual({ x: [3], lines: [[1]] });
+  expect(fillIdle([], [cpu], [])).toEqual({ x: [], lines: [[]] });
+  expect(fillIdle([at(3, 1)], [cpu], [])).toEqual({ x: [3], lines: [[1]] });
 });
 test("gauges keep their value while a process is idle", () => {
-  expect(fillHeld([at(0, 5), at(1, 7), at(2, 8), at(62, 9)], [cpu, () => 4])).toEqual({
+  expect(fillHeld([at(0, 5, 1000), at(1, 7, 1000), at(2, 8, 1000), at(62, 9, 1000)], [cpu, () => 4], [])).toEqual({
     x: [0, 1, 2, 2.5, 61.5, 62],
     lines: [
       [5, 7, 8, 8, 8, 9],
       [4, 4, 4, 4, 4, 4],
     ],
   });
-  expect(fillHeld([at(0, 5), at(1, 7), at(600, 9)], [cpu]).lines).toEqual([[5, 7, null, null, 9]]);
 });
-test("a machine with long intervals has no gaps between its samples", () => {
-  const slow = [at(0, 5), at(5, 7), at(600, 9)].map((point) => ({ ...point, interval_ms: 300_000 }));
-  expect(fillIdle(slow, cpu).lines).toEqual([[5, 7, 0, 0, 9]]);
+
+const hour = 3_600_000;
+const minutes = (n: number) => n * 60_000;
+const bucket = (h: number, measured = hour) => at(h * 3600, 15, measured);
+const run = { width: hour, gaps: undefined, now: 1000 * hour };
+const spansIn = (points: ProcessPoint[], options: Partial<Parameters<typeof runningSpans>[1]> = {}) =>
+  runningSpans(points, { ...run, ...options }).map((spans) => spans.map(({ from, to }) => [from / hour, to / hour]));
+
+test("a line is drawn only in buckets in which processes ran", () => {
+  for (const [hours, breaks] of [
+    [[1, 13], 1],
+    [[1, 25, 49, 73], 3],
+    [[0, 1, 2, 5, 6, 7], 1],
+  ] as [number[], number][]) {
+    const points = hours.map((h) => bucket(h));
+    const { x, lines, table } = bucketSeries(points, runningSpans(points, run), [cpu]);
+    expect(lines[0]?.filter((value) => value === null)).toHaveLength(breaks);
+    // Each hour is drawn as a whole, also the first one, which can begin before the range.
+    expect([x[0], x.at(-1)]).toEqual([(hours[0] ?? 0) * 3600, ((hours.at(-1) ?? 0) + 1) * 3600 - 0.001]);
+    expect(table).toEqual({ x: hours.map((h) => h * 3600), lines: [hours.map(() => 15)] });
+  }
+});
+test("a process that ran for a part of a bucket", () => {
+  expect(spansIn([bucket(3, minutes(6))], { startedAt: 3.5 * hour })).toEqual([[[3.5, 3.6]]]);
+  expect(spansIn([bucket(3, minutes(15)), bucket(4), bucket(5, minutes(30))])).toEqual([
+    [[3.75, 4]],
+    [[4, 5]],
+    [[5, 5.5]],
+  ]);
+  expect(spansIn([bucket(3), bucket(4, minutes(30))], { now: 4.5 * hour })).toEqual([[[3, 4]], [[4, 4.5]]]);
+});
+test("the last instant at which a process ran", () => {
+  const last = (points: ProcessPoint[], width: number, end: number) =>
+    Date.parse(lastInstant(points, width, 1000 * end, undefined) ?? "") / 1000;
+  expect(last([at(0, 1), at(60, 2)], 0, 100)).toBe(100);
+  expect(last([at(0, 1), { ...at(60, 2), state: "exited" }], 0, 100)).toBe(0);
+  expect(last([bucket(3), bucket(4, minutes(10))], hour, 9 * 3600)).toBe(4 * 3600 + 600);
+  expect(last([bucket(3), bucket(4)], hour, 4.5 * 3600)).toBe(4.5 * 3600);
+  expect(lastInstant([], hour, 0, undefined)).toBeUndefined();
+});
+test("gaps of the machine are left out", () => {
+  const hole = [gap(4.25 * 3600, 5.5 * 3600)];
+  expect(spansIn([bucket(3), bucket(4, minutes(15)), bucket(5, minutes(30)), bucket(6)], { gaps: hole })).toEqual([
+    [[3, 4]],
+    [[4, 4.25]],
+    [[5.5, 6]],
+    [[6, 7]],
+  ]);
+  // A sum over machines says how much was measured.
+  expect(spansIn([bucket(3), bucket(4, minutes(15)), bucket(5, minutes(30)), bucket(6)])).toEqual([
+    [[3, 4]],
+    [[4, 4.25]],
+    [[5.5, 6]],
+    [[6, 7]],
+  ]);
 });

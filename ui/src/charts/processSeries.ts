@@ -1,55 +1,116 @@
 // Converts the history of a process to chart data.
 import type { ProcessPoint } from "../api/client";
-import { type ChartData, withGaps } from "./series";
+import { hasExited } from "../processes/replay";
+import { iso } from "../time/range";
+import type { Gap } from "./gaps";
+import { type ChartData, steps } from "./series";
+import { type Span, measuredSpans, without } from "./spans";
 
 type Value = (point: ProcessPoint) => number | null;
-
-/** The longest time without a sample, in seconds. Agents send every process once a minute. */
-const longestSilence = 130;
+type Hold = (value: number | null) => number | null;
 
 const seconds = (point: ProcessPoint) => Date.parse(point.timestamp) / 1000;
 
 /**
  * Converts sparse samples. A process without a sample did not change, so this adds a point after a sample and one before
- * the next one. Their value is that of hold, for the sample before. If the time between them is longer than agents are
- * silent and than three of their intervals, it is a gap.
+ * the next one. hold returns their value for that of the sample before. The line breaks in the machine's gaps.
  */
-function fill(points: readonly ProcessPoint[], value: Value, hold: Value): ChartData {
+function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps: readonly Gap[]): ChartData {
   const x: number[] = [];
-  const line: (number | null)[] = [];
-  const times = points.map(seconds);
-  const steps = times.slice(1).map((at, i) => at - (times[i] ?? at));
-  const interval = Math.min(...steps);
+  const lines: (number | null)[][] = values.map(() => []);
+  const add = (at: number, valueOf: (value: Value) => number | null) => {
+    x.push(at);
+    lines.forEach((line, k) => line.push(values[k] ? valueOf(values[k]) : null));
+  };
   let before: ProcessPoint | undefined;
   for (const point of points) {
     const at = seconds(point);
-    const step = before ? at - seconds(before) : 0;
-    if (before && step > 1.5 * interval) {
-      const silence = Math.max(longestSilence, (3 * point.interval_ms) / 1000);
-      const held = step > silence ? null : hold(before);
-      x.push(at - step + interval / 2, at - interval / 2);
-      line.push(held, held);
+    if (before) {
+      const last = seconds(before);
+      const sample = before;
+      const held = (value: Value) => hold(value(sample));
+      const step = at - last;
+      const interval = (point.interval_ms || before.interval_ms) / 1000 || step;
+      // The first sample after a gap can have the gap as its interval, or none.
+      const usual = Math.min(interval, before.interval_ms / 1000 || step);
+      const gap = gaps.find(({ from, to }) => from < 1000 * at && to > 1000 * last);
+      const isIdle = step > 1.5 * interval;
+      if (gap && (point.interval_ms === 0 || step > 1.5 * usual)) {
+        const end = gap.from / 1000;
+        if (end > last + usual / 2) {
+          add(last + usual / 2, held);
+          add(end, held);
+        }
+        add((Math.max(end, x.at(-1) ?? last) + at) / 2, () => null);
+      } else if (isIdle) {
+        add(last + interval / 2, held);
+        add(at - interval / 2, held);
+      }
     }
-    x.push(at);
-    line.push(value(point));
+    add(at, (value) => value(point));
     before = point;
   }
-  return { x, lines: [line] };
+  return { x, lines };
 }
 
-/** Converts sparse samples of a rate. A process without a sample was idle. */
-export const fillIdle = (points: readonly ProcessPoint[], value: Value): ChartData => fill(points, value, () => 0);
+/** Converts sparse samples of a rate. A process without a sample was idle, unless its usage is unknown. */
+export const fillIdle = (points: readonly ProcessPoint[], values: Value[], gaps: readonly Gap[]): ChartData =>
+  fill(points, values, (value) => (value === null ? null : 0), gaps);
 
 /** Converts sparse samples of gauges, which keep their value until the next sample. */
-export function fillHeld(points: readonly ProcessPoint[], values: Value[]): ChartData {
-  const series = values.map((value) => fill(points, value, value));
-  return { x: series[0]?.x ?? [], lines: series.flatMap(({ lines }) => lines) };
+export const fillHeld = (points: readonly ProcessPoint[], values: Value[], gaps: readonly Gap[]): ChartData =>
+  fill(points, values, (value) => value, gaps);
+
+/** The longest missing time in a bucket between two others that is not a gap, in milliseconds. */
+const tolerated = 601_000;
+
+interface Run {
+  /** The length of a bucket, in milliseconds. */
+  width: number;
+  /** The gaps of the machine; undefined if the points are sums over several machines. */
+  gaps: readonly Gap[] | undefined;
+  /** The end of the last bucket, if it is not over. */
+  now: number;
+  /** The start of the process. */
+  startedAt?: number | undefined;
 }
 
-/** Converts gauges of buckets. */
-export function gaugeSeries(points: readonly ProcessPoint[], values: Value[]): ChartData {
-  return withGaps(
-    points.map(seconds),
+/**
+ * Returns when the processes of each bucket ran. interval_ms says for how long, so the first and the last bucket of a
+ * run can be shorter.
+ */
+export function runningSpans(points: readonly ProcessPoint[], { width, gaps, now, startedAt }: Run): Span[][] {
+  const times = new Set(points.map(({ timestamp }) => Date.parse(timestamp)));
+  const buckets = points.map(({ timestamp, interval_ms }) => {
+    const at = Date.parse(timestamp);
+    const isInside = times.has(at - width) && times.has(at + width);
+    return {
+      at,
+      measured: interval_ms > 0 ? interval_ms : width, // unknown
+      tolerance: !isInside ? 1000 : gaps ? Infinity : Math.min(tolerated, Math.max(61_000, width / 6)),
+    };
+  });
+  return measuredSpans(buckets, width, now, startedAt).map((spans) => without(spans, gaps ?? []));
+}
+
+/** Converts buckets. */
+export const bucketSeries = (points: readonly ProcessPoint[], spans: readonly Span[][], values: Value[]): ChartData =>
+  steps(
+    points.map(({ timestamp }) => Date.parse(timestamp)),
+    spans,
     values.map((value) => points.map(value)),
   );
+
+/** Returns the last instant at which a process ran, at the latest the end of the range; undefined if it did not. */
+export function lastInstant(
+  points: readonly ProcessPoint[],
+  width: number,
+  end: number,
+  startedAt: string | undefined,
+): string | undefined {
+  const last = points.at(-1);
+  if (width === 0) return last && (hasExited(last.state) ? points.at(-2)?.timestamp : iso(end));
+  const run = { width, gaps: undefined, now: end, startedAt: startedAt ? Date.parse(startedAt) : undefined };
+  const to = runningSpans(points, run).at(-1)?.at(-1)?.to;
+  return to === undefined ? undefined : iso(Math.min(to, end));
 }

@@ -1,19 +1,6 @@
 import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
-import { rates, withGaps, appendLive } from "./series";
-
-test("a gap is a step that is much longer than the steps around it", () => {
-  expect(withGaps([0, 5, 10, 60, 65, 70], [[1, 2, 3, 4, 5, 6]])).toEqual({
-    x: [0, 5, 10, 35, 60, 65, 70],
-    lines: [[1, 2, 3, null, 4, 5, 6]],
-  });
-});
-test("a change of the interval is not a gap", () =>
-  expect(withGaps([0, 5, 10, 70, 130, 131], [[1, 1, 1, 1, 1, 1]]).x).toEqual([0, 5, 10, 70, 130, 131]));
-test("few points have no gaps", () => {
-  expect(withGaps([], [[]])).toEqual({ x: [], lines: [[]] });
-  expect(withGaps([1, 900], [[1, 2]]).x).toEqual([1, 900]);
-});
+import { rates, appendLive } from "./series";
 
 test("rates", () => expect(rates([10, null, 30], [5000, 5000, 0])).toEqual([2, null, null]));
 

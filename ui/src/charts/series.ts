@@ -1,32 +1,52 @@
 // Converts responses of the API to chart data.
 import type { MachineChart, MachineMetrics } from "../api/client";
+import type { Span } from "./spans";
 
 export type Values = (number | null)[];
 
-/** The points of a chart: x in seconds since 1970, and one list of values per line. */
-export interface ChartData {
+/** Points: x in seconds since 1970, and one list of values per line. */
+interface Points {
   x: number[];
   lines: Values[];
 }
 
+/** The points of a chart. */
+export interface ChartData extends Points {
+  /** What an export contains, if the chart has points that only shape the line. */
+  table?: Points;
+}
+
+/** The distance between the end of a step and the next one, in seconds. Points of a chart are at different times. */
+const stepEnd = 0.001;
+
 /**
- * Inserts a point without values into every gap, so that no line is drawn across it. A gap is a step
- * that is more than three times as long as the steps before and after.
+ * Returns buckets as steps. Each value holds for the spans of its bucket, and the line breaks where there are none. Spans
+ * are in order.
  */
-export function withGaps(x: readonly number[], lines: readonly Values[]): ChartData {
-  const out: ChartData = { x: [], lines: lines.map(() => []) };
-  const steps = x.map((at, i) => (i > 0 ? at - (x[i - 1] ?? at) : 0));
-  x.forEach((at, i) => {
-    const step = steps[i] ?? 0;
-    const usual = Math.max(steps[i - 1] ?? 0, steps[i + 1] ?? 0);
-    if (usual > 0 && step > 3 * usual) {
-      out.x.push(at - step / 2);
-      for (const line of out.lines) line.push(null);
+export function steps(at: readonly number[], spans: readonly Span[][], lines: readonly Values[]): ChartData {
+  const x: number[] = [];
+  const sources: number[] = []; // the bucket of each point, or -1 for a break
+  let end: number | undefined;
+  spans.forEach((parts, i) => {
+    for (const { from, to } of parts) {
+      if (end !== undefined && from > end) {
+        x.push((end + from) / 2000);
+        sources.push(-1);
+      }
+      x.push(from / 1000);
+      sources.push(i);
+      if (to - from > 2) {
+        x.push(to / 1000 - stepEnd);
+        sources.push(i);
+      }
+      end = Math.max(from + 1, to);
     }
-    out.x.push(at);
-    out.lines.forEach((line, k) => line.push(lines[k]?.[i] ?? null));
   });
-  return out;
+  return {
+    x,
+    lines: lines.map((line) => sources.map((i) => line[i] ?? null)),
+    table: { x: at.map((ms) => ms / 1000), lines: lines.map((line) => [...line]) },
+  };
 }
 
 /** Converts amounts per interval to amounts per second. */

@@ -7,6 +7,8 @@ export interface UnlistedCpu {
   ended: EndedProcesses | undefined;
   /** The rest of the machine’s CPU usage, in percent of one core; null if it is not known. */
   rest: number | null;
+  /** The number of processes whose usage is not known, so that it is in the rest. */
+  unknown: number;
 }
 
 const sum = (values: (number | null | undefined)[]): number =>
@@ -25,10 +27,12 @@ export function unlistedCpu(
   const then = metrics.cores?.length ?? 0;
   const cores = then > 0 ? then : cpuCount;
   const total = metrics.cpu_usage;
+  const endedUnknown = ended?.cpu_usage === null ? ended.processes : 0;
+  const unknown = processes.filter(isUnknown).length + endedUnknown;
   if (total === null || total === undefined || !cores || (processes.length > 0 && processes.every(isUnknown)))
-    return { ended, rest: null };
+    return { ended, rest: null, unknown };
   const explained = sum(processes.map((process) => process.cpu_usage)) + (ended?.cpu_usage ?? 0);
-  return { ended, rest: Math.max(0, total * cores - explained) };
+  return { ended, rest: Math.max(0, total * cores - explained), unknown };
 }
 
 const isUnknown = (process: Process) => process.cpu_usage === null;

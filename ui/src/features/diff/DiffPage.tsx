@@ -1,22 +1,22 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useMemo } from "react";
-import { chartQuery, diffQuery } from "../../api/history";
+import { useMemo, useState } from "react";
+import { diffQuery } from "../../api/history";
 import { machineName } from "../../api/machineName";
 import { machineQuery, snapshotAtQuery } from "../../api/machines";
 import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
-import { type Gap, findGaps } from "../../charts/gaps";
 import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
 import { type ChangeKind, type Measure, compare } from "../../processes/diff";
-import { keyOf } from "../../processes/process";
-import { dateTime } from "../../format";
+import { cpuTimes } from "./cpuTimes";
 import { ChangeTable, ShortLivedTable } from "./ChangeTables";
+import { GapsNotice } from "./GapsNotice";
 import { InstantCard } from "./InstantCard";
 import { diffCsv } from "./exportCsv";
 import type { DiffSearch } from "./search";
+import { useGapsBetween } from "./useGapsBetween";
 
 const measures: [Measure, string][] = [
   ["memory", "Memory"],
@@ -48,20 +48,23 @@ function Diff({ machineId }: { machineId: string }) {
     () => before.data && after.data && compare(before.data.processes ?? [], after.data.processes ?? [], by),
     [before.data, after.data, by],
   );
-  const cpuMs = useMemo(() => {
-    const { started = [], ended = [], grew = [], shrank = [] } = between.data ?? {};
-    return new Map([started, ended, grew, shrank].flat().map((change) => [keyOf(change), change.cpu_ms]));
-  }, [between.data]);
+  const cpuMs = useMemo(() => cpuTimes(between.data, after.data?.processes ?? []), [between.data, after.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
-  const gaps = useGapsBetween(machineId, before.data?.timestamp, after.data?.timestamp);
-  const error = before.error ?? after.error ?? between.error;
+  // While a time is typed, it can be on the wrong side of the other one, which must not change then.
+  const [isReversed, setReversed] = useState(false);
+  const select = (times: { from: string; to: string }) => {
+    setReversed(times.from > times.to);
+    if (times.from <= times.to) change(times);
+  };
+  const gaps = useGapsBetween(machineId, before.data?.timestamp, after.data?.in_gap ? end : after.data?.timestamp);
+  const error = before.error ?? after.error ?? between.error ?? gaps.error;
   const name = machineName(machine, machineId);
   const shortLived = between.data?.passed ?? [];
   const sameSnapshot = before.data && before.data.timestamp === after.data?.timestamp;
   const unchanged =
-    differences &&
-    between.data &&
+    differences !== undefined &&
+    between.data !== undefined &&
     !sameSnapshot &&
     shortLived.length === 0 &&
     Object.values(differences).every((list) => list.length === 0);
@@ -102,16 +105,17 @@ function Diff({ machineId }: { machineId: string }) {
           machineId={machineId}
           at={from}
           snapshot={before.data}
-          onChange={(at) => change(at < to ? { from: at } : { from: at, to: at })}
+          onChange={(at) => select({ from: at, to })}
         />
         <InstantCard
           title="After"
           machineId={machineId}
           at={to}
           snapshot={after.data}
-          onChange={(at) => change(at > from ? { to: at } : { from: at, to: at })}
+          onChange={(at) => select({ from, to: at })}
         />
       </div>
+      {isReversed && <Notice kind="error" title="The first time must be before the second." />}
       {error && (
         <Notice kind="error" title="Could not load the snapshots.">
           {error.message}
@@ -123,8 +127,8 @@ function Diff({ machineId }: { machineId: string }) {
           There is no other snapshot between them, so there is nothing to compare.
         </Notice>
       )}
-      {gaps.length > 0 && <GapsNotice gaps={gaps} />}
-      {unchanged && <Notice title="No differences." />}
+      {!sameSnapshot && gaps.list && gaps.list.length > 0 && <GapsNotice gaps={gaps.list} unchanged={unchanged} />}
+      {unchanged && gaps.list?.length === 0 && <Notice title="No differences." />}
       {differences &&
         sections.map(([kind, title]) => (
           <ChangeTable
@@ -148,37 +152,5 @@ function Diff({ machineId }: { machineId: string }) {
         />
       )}
     </main>
-  );
-}
-
-/** Returns the times between two snapshots at which the machine recorded nothing. */
-function useGapsBetween(machineId: string, begin: string | undefined, end: string | undefined): Gap[] {
-  const [from, to] = [Date.parse(begin ?? ""), Date.parse(end ?? "")];
-  const { data, isPlaceholderData } = useQuery({
-    ...chartQuery(machineId, { from, to, moving: false }),
-    enabled: from < to,
-  });
-  return useMemo(
-    () => (data && from < to && !isPlaceholderData ? findGaps(data.series, data.resolution, { from, to }) : []),
-    [data, isPlaceholderData, from, to],
-  );
-}
-
-/** The number of gaps that are listed. */
-const listedGaps = 5;
-
-function GapsNotice({ gaps }: { gaps: Gap[] }) {
-  return (
-    <Notice title="There are gaps between the two times.">
-      Processes that ran only in a gap are not listed. No data:
-      <ul>
-        {gaps.slice(0, listedGaps).map(({ from, to }) => (
-          <li key={from}>
-            {dateTime(from)} – {dateTime(to)}
-          </li>
-        ))}
-        {gaps.length > listedGaps && <li>and {gaps.length - listedGaps} more</li>}
-      </ul>
-    </Notice>
   );
 }

@@ -57,7 +57,9 @@ export function NamePage() {
         aggregate
         loading={history.isPending}
         points={history.data?.points ?? []}
-        raw={false}
+        resolution={history.data?.resolution}
+        loadedAt={history.dataUpdatedAt}
+        gaps={undefined}
         window={window}
         mark={undefined}
         onZoom={(begin, end) => setRange(zoomRange(begin, end))}

@@ -3,6 +3,7 @@ import { memo } from "react";
 import type { Machine } from "../../api/client";
 import { machineName } from "../../api/machineName";
 import { Sparkline } from "../../charts/Sparkline";
+import { sparklineLabel } from "../../charts/sparklineLabel";
 import { Meter } from "../../components/Meter";
 import { TimeAgo } from "../../components/Timestamps";
 import { bytes, duration, number, percent, share } from "../../format";
@@ -14,8 +15,6 @@ interface MachineRowProps {
   index: number;
   trend: { cpu_usage: (number | null)[]; load1: (number | null)[] } | undefined;
 }
-
-const maximum = (values: (number | null)[]) => Math.max(...values.map((value) => value ?? 0));
 
 export const MachineRow = memo(function MachineRow({ machine, index, trend }: MachineRowProps) {
   const latest = currentMetrics(machine);
@@ -37,7 +36,7 @@ export const MachineRow = memo(function MachineRow({ machine, index, trend }: Ma
           <Sparkline
             values={trend.cpu_usage}
             top={100}
-            label={`CPU in the last hour: at most ${percent(maximum(trend.cpu_usage))}`}
+            label={sparklineLabel("CPU in the last hour", trend.cpu_usage, percent)}
           />
         )}
       </td>
@@ -49,7 +48,7 @@ export const MachineRow = memo(function MachineRow({ machine, index, trend }: Ma
           <Sparkline
             values={trend.load1}
             top={machine.cpu_count}
-            label={`Load in the last hour: at most ${number(maximum(trend.load1), 2)}`}
+            label={sparklineLabel("Load in the last hour", trend.load1, (load) => number(load, 2))}
           />
         )}
       </td>

@@ -2,14 +2,17 @@ import { useMemo } from "react";
 import type { MachineChart, MachineMetrics } from "../../api/client";
 import { Chart, type Line } from "../../charts/Chart";
 import { type Gap, breakAtGaps } from "../../charts/gaps";
-import { type Values, rates } from "../../charts/series";
+import { type Values, rates, steps } from "../../charts/series";
+import type { Span } from "../../charts/spans";
 import { bytes, number, percent, rate, share } from "../../format";
 import type { TimeWindow } from "../../time/range";
 
 interface MachineChartsProps {
   chart: MachineChart | undefined;
+  /** When the values of each bucket are drawn; undefined if the points are snapshots. */
+  spans: Span[][] | undefined;
   gaps: readonly Gap[];
-  /** The metrics of the shown snapshot. */
+  /** The metrics of the shown snapshot, if they are those of the selected time. */
   metrics: MachineMetrics | undefined;
   window: TimeWindow;
   mark: number | undefined;
@@ -100,12 +103,15 @@ const definitions: ChartDefinition[] = [
 ];
 
 /** The system metrics of a machine in a window. The titles show the values of the shown snapshot. */
-export function MachineCharts({ chart, gaps, metrics, window, mark, onPick, onZoom }: MachineChartsProps) {
+export function MachineCharts(props: MachineChartsProps) {
+  const { chart, spans, gaps, metrics, window, mark, onPick, onZoom } = props;
   const data = useMemo(() => {
     if (!chart) return undefined;
-    const x = chart.timestamps.map((at) => Date.parse(at) / 1000);
+    const at = chart.timestamps.map((timestamp) => Date.parse(timestamp));
+    if (spans) return definitions.map((definition) => steps(at, spans, definition.values(chart)));
+    const x = at.map((ms) => ms / 1000);
     return definitions.map((definition) => breakAtGaps(x, definition.values(chart), gaps));
-  }, [chart, gaps]);
+  }, [chart, spans, gaps]);
   return (
     <div className="charts">
       {definitions.map((definition, i) => (

@@ -21,11 +21,18 @@ export function MachineNotices({ machine, isLive, unreachable, chartError, chart
       )}
       {isLive && machine?.status === "stale" && (
         <Notice kind="error" title="This machine is silent.">
-          Last seen <TimeAgo at={machine.last_seen} />. Showing the last data received.
+          Last seen <TimeAgo at={machine.last_seen} />.{" "}
+          {machine.last_snapshot ? (
+            <>
+              Its last snapshot is from <DateTime at={machine.last_snapshot} />.
+            </>
+          ) : (
+            "It has not sent a snapshot."
+          )}
         </Notice>
       )}
       {isLive && machine && !machine.enabled && machine.status !== "stale" && (
-        <Notice title="Snapshots are disabled.">The agent only sends heartbeats. Showing the last snapshot.</Notice>
+        <Notice title="Snapshots are disabled.">The agent only sends heartbeats.</Notice>
       )}
       {isLive && machine?.status === "up" && machine.enabled && machine.outdated && machine.last_snapshot && (
         <Notice kind="error" title="The last snapshot is old.">

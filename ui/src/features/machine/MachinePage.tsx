@@ -10,7 +10,7 @@ import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { TimeRangePicker } from "../../components/TimeRangePicker";
-import { DateTime, TimeOfDay } from "../../components/Timestamps";
+import { DateTime, TimeAgo, TimeOfDay } from "../../components/Timestamps";
 import { useDebounced } from "../../hooks/useDebounced";
 import { useDelayElapsed } from "../../hooks/useDelayElapsed";
 import type { LiveSnapshot } from "../../live/socket";
@@ -51,6 +51,8 @@ function MachineView({ machineId }: { machineId: string }) {
   const snapshot = useLatestSnapshot(isLive ? live.snapshot : past.error ? null : past.snapshot);
   // In a gap, the snapshot is not the state at the selected instant.
   const gap = past.coverage?.in_gap ? past.coverage : undefined;
+  const isOutdated = isLive && machine?.outdated === true;
+  const isCurrent = !gap && !isOutdated;
   const now = useWindowEnd(isLive, live.snapshot);
   const window = resolveWindow({ span, from, to }, now, atMs);
   const chart = useMachineChart(machineId, window, isLive ? live.snapshot : undefined);
@@ -82,11 +84,7 @@ function MachineView({ machineId }: { machineId: string }) {
         {!isLive && <span className={`badge ${gap ? "off" : "past"}`}>{gap ? "No data" : "Past"}</span>}
         {snapshot && (
           <span className={isLive ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
-            {isLive && !machine?.outdated ? (
-              <TimeOfDay at={snapshot.timestamp} />
-            ) : (
-              <DateTime at={snapshot.timestamp} />
-            )}
+            {isLive && !isOutdated ? <TimeOfDay at={snapshot.timestamp} /> : <DateTime at={snapshot.timestamp} />}
             {gap && ` (${duration(gap.age_ms)} earlier)`}
           </span>
         )}
@@ -105,10 +103,7 @@ function MachineView({ machineId }: { machineId: string }) {
       <ProgressBar busy={past.busy || chart.loading} />
       {machine && (
         <div className="facts-row">
-          <MachineFacts
-            machine={machine}
-            uptimeMs={gap || (isLive && machine.outdated) ? undefined : snapshot?.metrics.uptime_ms}
-          />
+          <MachineFacts machine={machine} uptimeMs={isCurrent ? snapshot?.metrics.uptime_ms : undefined} />
           {admin && <SettingsButton machine={machine} />}
         </div>
       )}
@@ -121,8 +116,9 @@ function MachineView({ machineId }: { machineId: string }) {
       />
       <MachineCharts
         chart={showCharts ? chart.chart : undefined}
+        spans={chart.spans}
         gaps={chart.gaps}
-        metrics={gap ? undefined : snapshot?.metrics}
+        metrics={isCurrent ? snapshot?.metrics : undefined}
         window={window}
         mark={atMs}
         onPick={go}
@@ -135,13 +131,20 @@ function MachineView({ machineId }: { machineId: string }) {
         intervalMs={snapshot?.intervalMs ?? 0}
         next={past.coverage?.next_timestamp}
         chart={chart.chart}
+        spans={chart.spans}
         gaps={chart.gaps}
         onScrub={scrub}
         onPrevious={() => void goToPrevious()}
         onGo={go}
       />
       {gap && snapshot && <GapNotice timestamp={snapshot.timestamp} coverage={gap} onGo={go} />}
-      {snapshot && <SystemDetails metrics={snapshot.metrics} />}
+      {isOutdated && snapshot && (
+        <Notice title="No current data.">
+          Showing the last snapshot, from <DateTime at={snapshot.timestamp} /> (<TimeAgo at={snapshot.timestamp} />
+          ).
+        </Notice>
+      )}
+      {snapshot && isCurrent && <SystemDetails metrics={snapshot.metrics} />}
       {past.error && (
         <Notice kind="error" title={isNotFound(past.error) ? "No data for this time." : "Could not load the snapshot."}>
           {past.error.message}{" "}
@@ -150,7 +153,7 @@ function MachineView({ machineId }: { machineId: string }) {
           </button>
         </Notice>
       )}
-      {snapshot && <UnlistedCpu machineId={machineId} snapshot={snapshot} cpuCount={machine?.cpu_count} />}
+      {snapshot && isCurrent && <UnlistedCpu machineId={machineId} snapshot={snapshot} cpuCount={machine?.cpu_count} />}
       {snapshot && (
         <ProcessTable
           machineId={machineId}

@@ -1,6 +1,7 @@
 import { memo, useMemo } from "react";
 import type { MachineChart } from "../../api/client";
 import type { Gap } from "../../charts/gaps";
+import type { Span } from "../../charts/spans";
 import { dateTime, utc } from "../../format";
 import { useNow } from "../../hooks/useNow";
 import { type TimeWindow, iso, liveEnd } from "../../time/range";
@@ -15,6 +16,8 @@ interface ScrubberProps {
   /** The timestamp of the next snapshot; null if there is none, and undefined if it is unknown. */
   next: string | null | undefined;
   chart: MachineChart | undefined;
+  /** When the values of each bucket are drawn; undefined if the points are snapshots. */
+  spans: Span[][] | undefined;
   gaps: readonly Gap[];
   /** Called while the slider moves. */
   onScrub: (at: number | undefined) => void;
@@ -30,7 +33,7 @@ const stepsOf = (key: string): number | undefined =>
 
 /** A slider that moves the whole page through time. */
 export function Scrubber(props: ScrubberProps) {
-  const { window, at, timestamp, intervalMs, next, chart, gaps, onScrub, onPrevious, onGo } = props;
+  const { window, at, timestamp, intervalMs, next, chart, spans, gaps, onScrub, onPrevious, onGo } = props;
   const { from, to } = window;
   const shown = timestamp ? Date.parse(timestamp) : undefined;
   const { live, endsNow } = liveEnd(window, useNow(), intervalMs);
@@ -51,7 +54,7 @@ export function Scrubber(props: ScrubberProps) {
       </button>
       <div className="scrubber-track">
         <Gaps gaps={gaps} from={from} to={to} />
-        <CpuProfile chart={chart} from={from} to={to} />
+        <CpuProfile chart={chart} spans={spans} from={from} to={to} />
         <input
           type="range"
           aria-label="Time"
@@ -119,20 +122,30 @@ function Gaps({ gaps, from, to }: { gaps: readonly Gap[]; from: number; to: numb
   );
 }
 
+interface CpuProfileProps {
+  chart: MachineChart | undefined;
+  spans: Span[][] | undefined;
+  from: number;
+  to: number;
+}
+
+/** Returns the middle of the first span of a bucket. */
+const middleOf = ([span]: Span[] = []) => span && (span.from + span.to) / 2;
+
 const profileWidth = 1000;
 const profileHeight = 30;
 
 /** The CPU usage of the machine, behind the slider. */
-const CpuProfile = memo(function CpuProfile(props: { chart: MachineChart | undefined; from: number; to: number }) {
-  const { chart, from, to } = props;
+const CpuProfile = memo(function CpuProfile(props: CpuProfileProps) {
+  const { chart, spans, from, to } = props;
   const path = useMemo(() => {
     const bar = (time: string, i: number) => {
-      const x = ((Date.parse(time) - from) / (to - from)) * profileWidth;
+      const x = (((middleOf(spans?.[i]) ?? Date.parse(time)) - from) / (to - from)) * profileWidth;
       const height = ((chart?.cpu_usage_max[i] ?? 0) / 100) * (profileHeight - 2) + 1;
       return `M${x.toFixed(1)} ${profileHeight}v-${height.toFixed(1)}`;
     };
     return chart?.timestamps.map(bar).join("");
-  }, [chart, from, to]);
+  }, [chart, spans, from, to]);
   return (
     <svg
       className="scrubber-shape"

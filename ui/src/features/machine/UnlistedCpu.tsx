@@ -11,13 +11,16 @@ interface UnlistedCpuProps {
   cpuCount: number | undefined;
 }
 
+const countOf = (processes: number) => `${processes} ${processes === 1 ? "process" : "processes"}`;
+
 /** The CPU usage that no process of the list has: that of ended processes, and the rest. In percent of one core. */
 export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps) {
   const { timestamp, intervalMs, metrics, processes } = snapshot;
-  const { ended, rest } = unlistedCpu(metrics, cpuCount, processes, snapshot.ended);
+  const { ended, rest, unknown } = unlistedCpu(metrics, cpuCount, processes, snapshot.ended);
   const to = Date.parse(timestamp);
-  // The interval is rounded to a millisecond. Two milliseconds later, the snapshot before is the same.
-  const from = to - Math.max(0, intervalMs - 2);
+  // The interval is rounded to a millisecond. Two milliseconds later, the snapshot before is the same. If the interval is
+  // unknown, it is the one a millisecond before.
+  const from = to - Math.max(1, intervalMs - 2);
   return (
     <p className="details" data-testid="unlisted-cpu">
       <span>
@@ -28,12 +31,13 @@ export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps)
           "none"
         ) : (
           <Link to="/machines/$machineId/diff" params={{ machineId }} search={{ from: iso(from), to: timestamp }}>
-            {ended.processes} {ended.processes === 1 ? "process" : "processes"}, {percent(ended.cpu_usage)} CPU
+            {countOf(ended.processes)}, {ended.cpu_usage === null ? "unknown" : percent(ended.cpu_usage)} CPU
           </Link>
         )}
       </span>
       <span title="Interrupts, time taken by the host of a virtual machine, and processes that the agent does not record. The clocks of processes and of cores differ by about one percent.">
         <span className="quiet">Not accounted for:</span> {rest === null ? "–" : `${percent(rest)} CPU`}
+        {rest !== null && unknown > 0 && `, including ${countOf(unknown)} with unknown usage`}
       </span>
     </p>
   );

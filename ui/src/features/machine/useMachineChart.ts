@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { chartQuery } from "../../api/history";
-import { findGaps } from "../../charts/gaps";
+import { drawnSpans, gapsOf } from "../../charts/gaps";
 import { type LivePoint, appendLive } from "../../charts/series";
+import { widthOf } from "../../charts/spans";
 import type { LiveSnapshot } from "../../live/socket";
 import type { TimeWindow } from "../../time/range";
 
@@ -22,14 +23,15 @@ export function useMachineChart(machineId: string, window: TimeWindow, snapshot:
     () => (data && window.moving && data.resolution === "raw" ? appendLive(data.series, live) : data?.series),
     [data, window.moving, live],
   );
-  const gaps = useMemo(() => {
-    if (!data || !chart) return [];
-    const last = chart.timestamps.at(-1) ?? data.to;
-    const to = Math.min(Date.parse(data.truncated ? last : data.to), dataUpdatedAt);
-    return findGaps(chart, data.resolution, { from: Date.parse(data.from), to });
-  }, [data, dataUpdatedAt, chart]);
+  const gaps = useMemo(() => (data && chart ? gapsOf(data, dataUpdatedAt, chart) : []), [data, dataUpdatedAt, chart]);
+  const spans = useMemo(() => {
+    const width = widthOf(data?.resolution);
+    return chart && width > 0 ? drawnSpans(chart, width, dataUpdatedAt, gaps) : undefined;
+  }, [data, dataUpdatedAt, chart, gaps]);
   return {
     chart,
+    /** When the values of each bucket are drawn; undefined if the points are snapshots. */
+    spans,
     /** The times without data. */
     gaps,
     truncated: data?.truncated ?? false,

@@ -1,11 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { ApiError } from "../../api/client";
+import { ApiError, type ProcessPoint } from "../../api/client";
 import { processHistoryQuery } from "../../api/history";
 import { machineName } from "../../api/machineName";
 import { machineQuery, snapshotAtQuery } from "../../api/machines";
 import { ProcessCharts } from "../../charts/ProcessCharts";
+import { lastInstant } from "../../charts/processSeries";
+import { widthOf } from "../../charts/spans";
+import { useGaps } from "../../charts/useGaps";
 import { MachineHeading } from "../../components/MachineHeading";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
@@ -27,6 +30,8 @@ export function ProcessPage() {
   return <ProcessView key={`${machineId} ${pid}`} machineId={machineId} pid={Number(pid)} />;
 }
 
+const noPoints: ProcessPoint[] = [];
+
 function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
   const { started, at, span, from, to } = useSearch({ from: "/machines/$machineId/processes/$pid" });
   const navigate = useNavigate({ from: "/machines/$machineId/processes/$pid" });
@@ -35,11 +40,16 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
   const window = resolveWindow({ span, from, to }, now, atMs);
   const { data: machine } = useQuery(machineQuery(machineId));
   const history = useQuery(processHistoryQuery({ machineId, pid, startedAt: started }, window));
-  const points = history.data?.points ?? [];
+  const gaps = useGaps(machineId, window);
+  const points = useMemo(() => history.data?.points ?? [], [history.data]);
+  const isSilent = gaps.gaps.some((gap) => gap.from <= window.from && gap.to >= Math.min(window.to, now));
+  const error = history.error ?? gaps.error;
   const last = points.at(-1);
   const startedAt = started ?? history.data?.started_at;
   // The relatives are shown at the selected instant, or at the last one when the process ran.
-  const lastRunning = last && (hasExited(last.state) ? points.at(-2)?.timestamp : iso(Math.min(now, window.to)));
+  const width = widthOf(history.data?.resolution);
+  const end = Math.min(now, window.to);
+  const lastRunning = useMemo(() => lastInstant(points, width, end, startedAt), [points, width, end, startedAt]);
   const instant = at ?? lastRunning;
   const snapshot = useQuery({ ...snapshotAtQuery(machineId, instant ?? ""), enabled: instant !== undefined });
   // Without a start time in the URL, it is that of the newest process with this pid, which the history says.
@@ -79,21 +89,26 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
         </p>
       )}
       <ProcessFacts machineId={machineId} pid={pid} identity={identity} startedAt={startedAt} instant={instant} />
-      {history.error && (
+      {error && (
         <Notice kind="error" title="Could not load the history.">
-          {history.error.message}
+          {error.message}
         </Notice>
       )}
-      {history.data && points.length === 0 && (
-        <Notice title="The process did not run at this time.">Select another time range.</Notice>
+      {history.data && !gaps.loading && points.length === 0 && (
+        <Notice title={isSilent ? "No data for this time." : "The process did not run at this time."}>
+          Select another time range.
+        </Notice>
       )}
       {history.data?.truncated && (
         <Notice title="Too many samples for one chart.">Select a shorter time range to see all of them.</Notice>
       )}
       <ProcessCharts
-        points={points}
-        loading={history.isPending}
-        raw={history.data?.resolution === "raw"}
+        points={gaps.loading ? noPoints : points}
+        loading={history.isPending || gaps.loading}
+        resolution={history.data?.resolution}
+        loadedAt={history.dataUpdatedAt}
+        gaps={gaps.gaps}
+        startedAt={startedAt}
         window={window}
         mark={atMs}
         onPick={(ms) => update({ at: iso(ms) })}

@@ -1,6 +1,7 @@
 // The columns of the process table: titles, widths, cells, and values for exports.
 import type { ReactNode } from "react";
 import { Sparkline } from "../../../charts/Sparkline";
+import { sparklineLabel } from "../../../charts/sparklineLabel";
 import { TimeAgo } from "../../../components/Timestamps";
 import { bytes, duration, number, percent, rate, share } from "../../../format";
 import { cgroupLabel } from "../../../processes/cgroup";
@@ -38,8 +39,7 @@ const rateCell = (amount: number | null, context: CellContext) =>
   amount === 0 ? zero("0") : rate(perSecond(amount, context));
 
 function TrendCell({ values }: { values: readonly (number | null)[] }) {
-  const maximum = Math.max(...values.map((value) => value ?? 0));
-  return <Sparkline values={values} top={100} label={`CPU in the last 10 minutes: at most ${percent(maximum)}`} />;
+  return <Sparkline values={values} top={100} label={sparklineLabel("CPU in the last 10 minutes", values, percent)} />;
 }
 
 function StartedCell({ startedAt, at }: { startedAt: string | undefined; at: string | undefined }) {
