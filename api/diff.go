@@ -86,14 +86,12 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*response[MachineDiff
 	view := machineDiff(diff, in.Sort, in.Limit)
 	var options ProcessOptions
 	for _, side := range []struct {
-		at    snapshot.Time
-		state *snapshot.State
-		view  *SnapshotAtView
-	}{{from, &diff.From, &view.From}, {to, &diff.To, &view.To}} {
-		*side.view, err = a.addCoverage(ctx, side.at, side.state, options.snapshotView(side.state, false))
-		if err != nil {
-			return nil, a.problemOf(ctx, err)
-		}
+		at       snapshot.Time
+		state    *snapshot.State
+		coverage *query.Coverage
+		view     *SnapshotAtView
+	}{{from, &diff.From, &diff.FromCoverage, &view.From}, {to, &diff.To, &diff.ToCoverage, &view.To}} {
+		*side.view = snapshotAtView(options.snapshotView(side.state, false), side.at, side.coverage)
 	}
 	return &response[MachineDiff]{view}, nil
 }

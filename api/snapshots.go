@@ -63,24 +63,14 @@ type SnapshotAtView struct {
 	NextTimestamp *snapshot.Time `json:"next_timestamp" format:"date-time" doc:"Timestamp of the first snapshot after requested_time; null if there is none"`
 }
 
-// addCoverage adds how a snapshot relates to the time that it was requested for.
-func (a *API) addCoverage(
-	ctx context.Context, at snapshot.Time, state *snapshot.State, view SnapshotView,
-) (SnapshotAtView, error) {
-	coverage, err := a.store.Coverage(ctx, at, state)
-	if err != nil {
-		return SnapshotAtView{}, err
-	}
+func snapshotAtView(view SnapshotView, at snapshot.Time, coverage *query.Coverage) SnapshotAtView {
 	result := SnapshotAtView{
-		SnapshotView:  view,
-		RequestedTime: at,
-		AgeMS:         int64(at - state.Timestamp),
-		InGap:         coverage.InGap,
+		SnapshotView: view, RequestedTime: at, AgeMS: int64(at - view.Timestamp), InGap: coverage.InGap,
 	}
 	if coverage.Next != 0 {
 		result.NextTimestamp = &coverage.Next
 	}
-	return result, nil
+	return result
 }
 
 // SnapshotList is a page of snapshots.
@@ -183,15 +173,11 @@ func (a *API) getSnapshotAt(ctx context.Context, in *snapshotAtInput) (*response
 		return nil, err
 	}
 	withProcesses := in.IncludeProcesses || in.ProcessTree
-	state, err := a.store.At(ctx, in.MachineID, at, withProcesses)
+	state, coverage, err := a.store.AtWithCoverage(ctx, in.MachineID, at, withProcesses)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	view, err := a.addCoverage(ctx, at, state, in.snapshotView(state, withProcesses))
-	if err != nil {
-		return nil, a.problemOf(ctx, err)
-	}
-	return &response[SnapshotAtView]{view}, nil
+	return &response[SnapshotAtView]{snapshotAtView(in.snapshotView(state, withProcesses), at, &coverage)}, nil
 }
 
 // knownInterval returns an interval, nil if it is unknown.

@@ -55,8 +55,8 @@ func (c ProcessChange) Kind(difference int64) ChangeKind {
 	return ""
 }
 
-// MemoryChange returns the change of MemoryUsage in bytes. It is 0 if that is unknown. A process that does not exist has
-// no memory.
+// MemoryChange returns the change of MemoryUsage in bytes. It is 0 if that is unknown. A process that does not exist
+// has no memory.
 func (c ProcessChange) MemoryChange() int64 {
 	memory := func(p *Process) *int64 { return p.MemoryUsage }
 	return change(c, memory)

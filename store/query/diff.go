@@ -17,8 +17,9 @@ type Change struct {
 
 // Diff is the difference between two states of a machine.
 type Diff struct {
-	From, To snapshot.State // without processes
-	Changes  []Change       // in no particular order
+	From, To                 snapshot.State // without processes
+	FromCoverage, ToCoverage Coverage
+	Changes                  []Change // in no particular order
 }
 
 // Diff compares the processes of a machine at two times, and adds up what they used between them.
@@ -28,19 +29,19 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 	if err != nil {
 		return nil, err
 	}
-	before, err := q.At(ctx, machineID, from, true)
-	if err != nil {
+	at, states, coverages := [2]snapshot.Time{from, to}, [2]*snapshot.State{}, [2]Coverage{}
+	if err := forEach(ctx, len(at), func(ctx context.Context, i int) (err error) {
+		states[i], coverages[i], err = q.AtWithCoverage(ctx, machineID, at[i], true)
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	after, err := q.At(ctx, machineID, to, true)
-	if err != nil {
-		return nil, err
-	}
+	before, after := states[0], states[1]
 	used, err := q.usedBetween(ctx, machine, before.Timestamp, after.Timestamp)
 	if err != nil {
 		return nil, err
 	}
-	diff := &Diff{From: *before, To: *after}
+	diff := &Diff{From: *before, To: *after, FromCoverage: coverages[0], ToCoverage: coverages[1]}
 	diff.From.Processes, diff.To.Processes = nil, nil
 	known := make(map[snapshot.ProcessKey]bool, len(before.Processes))
 	for _, change := range snapshot.CompareProcesses(before.Processes, after.Processes) {

@@ -87,37 +87,84 @@ type Coverage struct {
 // nothing was measured in it.
 func (q *Queries) Coverage(ctx context.Context, at snapshot.Time, state *snapshot.State) (Coverage, error) {
 	defer q.observe("at", time.Now())
-	machine, err := q.machineKey(ctx, state.MachineID)
+	next, err := q.next(ctx, state.MachineID, at)
 	if err != nil {
 		return Coverage{}, err
 	}
-	var next snapshot.Time
-	var intervalMS int64
-	var measured bool
+	return q.coverage(ctx, at, state, next)
+}
+
+// AtWithCoverage returns what At and Coverage return. It reads the next snapshot at the same time as the state.
+func (q *Queries) AtWithCoverage(
+	ctx context.Context, machineID string, at snapshot.Time, processes bool,
+) (*snapshot.State, Coverage, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var next nextSnapshot
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		next, err = q.next(ctx, machineID, at)
+		read <- err
+	}()
+	state, err := q.At(ctx, machineID, at, processes)
+	if err != nil {
+		return nil, Coverage{}, err
+	}
+	if err := <-read; err != nil {
+		return nil, Coverage{}, err
+	}
+	coverage, err := q.coverage(ctx, at, state, next)
+	return state, coverage, err
+}
+
+// nextSnapshot is the first snapshot after a time. Its timestamp is 0 if there is none.
+type nextSnapshot struct {
+	ts         snapshot.Time
+	intervalMS int64
+	isMeasured bool // whether its CPU usage is known
+}
+
+func (q *Queries) next(ctx context.Context, machineID string, at snapshot.Time) (nextSnapshot, error) {
+	machine, err := q.machineKey(ctx, machineID)
+	if err != nil {
+		return nextSnapshot{}, err
+	}
 	// As in At, try a short time span first.
 	for _, until := range []snapshot.Time{at.Add(usualGap), snapshot.TimeOf(q.now()).Add(snapshot.MaxClockSkew)} {
 		if until <= at {
 			break
 		}
+		var one nextSnapshot
 		var ts time.Time
-		err = q.pool.QueryRow(ctx, nextSQL, machine, at.Std(), until.Std()).Scan(&ts, &intervalMS, &measured)
+		err := q.pool.QueryRow(ctx, nextSQL, machine, at.Std(), until.Std()).Scan(&ts, &one.intervalMS, &one.isMeasured)
 		if err == nil {
-			next = snapshot.TimeOf(ts)
-			break
+			one.ts = snapshot.TimeOf(ts)
+			return one, nil
 		}
 		if !errors.Is(err, pgx.ErrNoRows) {
-			return Coverage{}, fmt.Errorf("read the next snapshot of machine %d: %w", machine, err)
+			return nextSnapshot{}, fmt.Errorf("read the next snapshot of machine %d: %w", machine, err)
 		}
 	}
+	return nextSnapshot{}, nil
+}
+
+func (q *Queries) coverage(
+	ctx context.Context, at snapshot.Time, state *snapshot.State, next nextSnapshot,
+) (Coverage, error) {
 	interval := time.Duration(state.IntervalMS) * time.Millisecond
 	if interval == 0 {
+		machine, err := q.machineKey(ctx, state.MachineID)
+		if err != nil {
+			return Coverage{}, err
+		}
 		if interval, err = q.usualInterval(ctx, machine, state.Timestamp); err != nil {
 			return Coverage{}, err
 		}
 	}
-	valid := at.Sub(state.Timestamp) <= 2*min(interval, longestInterval)+time.Second
-	covered := next != 0 && measured && next.Sub(at) <= time.Duration(intervalMS)*time.Millisecond
-	return Coverage{Next: next, InGap: !valid && !covered}, nil
+	isValid := at.Sub(state.Timestamp) <= 2*min(interval, longestInterval)+time.Second
+	isCovered := next.ts != 0 && next.isMeasured && next.ts.Sub(at) <= time.Duration(next.intervalMS)*time.Millisecond
+	return Coverage{Next: next.ts, InGap: !isValid && !isCovered}, nil
 }
 
 // usualInterval returns the usual interval of a machine's snapshots around one whose interval is unknown. It is the
