@@ -12,6 +12,9 @@ import (
 
 func testStorageAndRetention(t *testing.T, s *testServer) {
 	s.postHistory("storage")
+	for hour := range 25 { // a forecast needs a day of data
+		s.postSnapshots("storage-day", recentTime().Add(time.Duration(hour-25)*time.Hour), 1)
+	}
 	st := decode[struct {
 		Profile        string
 		Bytes          int64
