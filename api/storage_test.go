@@ -69,17 +69,21 @@ func TestStorageForecast(t *testing.T) {
 	if got := s.do(http.MethodPatch, "/api/v1/storage/retention", `{"budget_bytes": 1000000000}`); got.status != 200 {
 		t.Fatal(got.text)
 	}
-	for _, test := range []struct {
-		machineID string
-		age       time.Duration
-		forecast  bool
-	}{{"late", 10 * time.Minute, false}, {"early", 25 * time.Hour, true}} {
-		first := snapshot.TimeOf(time.Now().Add(-test.age))
-		s.postSnapshots(test.machineID, first, 2)
+	check := func(what string, first snapshot.Time, forecast bool) {
+		t.Helper()
 		st := decode[api.StorageView](t, s.get("/api/v1/storage"))
-		if st.Oldest == nil || *st.Oldest != first || (st.BytesPerDay != nil) != test.forecast ||
-			(st.BudgetDays != nil) != test.forecast {
-			t.Errorf("with data of %s: %+v", test.age, st)
+		if st.Oldest == nil || *st.Oldest != first || (st.BytesPerDay != nil) != forecast ||
+			(st.BudgetDays != nil) != forecast {
+			t.Errorf("%s: %+v", what, st)
 		}
 	}
+	late, early := recentTime(), recentTime().Add(-25*time.Hour)
+	s.postSnapshots("late", late, 2)
+	check("ten minutes", late, false)
+	s.postSnapshots("early", early, 2)
+	check("ten minutes, and two snapshots of yesterday", early, false)
+	for hour := range 24 {
+		s.postSnapshots("early", early.Add(time.Duration(hour+1)*time.Hour), 1)
+	}
+	check("25 hours", early, true)
 }
