@@ -548,7 +548,7 @@ func TestLatePostDoesNotDelayLivePosts(t *testing.T) {
 		if _, err := tx.Exec(t.Context(), `LOCK TABLE `+table+` IN EXCLUSIVE MODE`); err != nil {
 			t.Fatal(err)
 		}
-		live := snapshottest.NewMachine(2, 5).Series(storetest.Recent(), 1, time.Second, 1)
+		live := snapshottest.NewMachine(2, 5).Series(snapshot.TimeOf(time.Now().Add(-time.Minute)), 1, time.Second, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends the test if the late post waits for ever
 		defer cancel()
 		results := s.Write(ctx, []*snapshot.Batch{

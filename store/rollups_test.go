@@ -220,7 +220,8 @@ func (c *rollupCase) instants(begin snapshot.Time) []snapshottest.Instant {
 		if c.irregular {
 			one.IntervalMS = 1 + rng.Int64N(2*stepMS)
 			if i > 0 && i%c.fullEvery == 0 && rng.IntN(20) == 0 {
-				one.Timestamp += snapshot.Time(rng.Int64N(3_600_000))
+				// After up to two polling intervals, an unknown interval is taken for the time since the last snapshot.
+				one.Timestamp += snapshot.Time(10_000 + rng.Int64N(3_600_000))
 				one.IntervalMS = 0
 			} else if i > 0 {
 				one.Timestamp = instants[i-1].Timestamp + snapshot.Time(one.IntervalMS)
