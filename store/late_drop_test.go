@@ -46,6 +46,16 @@ func dropAllButTheLastDays(t *testing.T, s *store.Store) {
 	maintain(t, s)
 }
 
+// maintainForHours does rounds of maintenance and runs all jobs, two hours of the store's clock apart.
+func maintainForHours(t *testing.T, db storetest.Database, s *store.Store, now *time.Time) {
+	t.Helper()
+	for range 4 {
+		*now = now.Add(2 * time.Hour)
+		maintain(t, s)
+		runAllJobs(t, db)
+	}
+}
+
 // checkInAllRollups fails the test if a rollup has no row of a machine.
 func checkInAllRollups(t *testing.T, conn *pgx.Conn, machineID string) {
 	t.Helper()
@@ -86,11 +96,7 @@ func TestLateSnapshotAtMidnightAfterADrop(t *testing.T) {
 			}
 		}
 		storetest.Write(t, s, "late", lateSnapshot(first))
-		for range 4 {
-			now = now.Add(2 * time.Hour)
-			maintain(t, s)
-			runAllJobs(t, db)
-		}
+		maintainForHours(t, db, s, &now)
 		checkInAllRollups(t, conn, "late")
 	})
 }
@@ -105,11 +111,7 @@ func TestLateSnapshotAtMidnightBeforeADrop(t *testing.T) {
 		pastDays(t, db, s, 6, "a")
 		storetest.Write(t, s, "late", lateSnapshot(backend.StartOfDay(now).Add(-day)))
 		dropAllButTheLastDays(t, s)
-		for range 4 {
-			now = now.Add(2 * time.Hour)
-			maintain(t, s)
-			runAllJobs(t, db)
-		}
+		maintainForHours(t, db, s, &now)
 		checkInAllRollups(t, conn, "late")
 	})
 }
@@ -124,11 +126,7 @@ func TestFirstSnapshotAtMidnight(t *testing.T) {
 		maintain(t, s)
 		storetest.Write(t, s, "first", lateSnapshot(backend.StartOfDay(now).Add(-5*day)))
 		dropAllButTheLastDays(t, s)
-		for range 4 {
-			now = now.Add(2 * time.Hour)
-			maintain(t, s)
-			runAllJobs(t, db)
-		}
+		maintainForHours(t, db, s, &now)
 		checkInAllRollups(t, conn, "first")
 	})
 }
