@@ -53,12 +53,16 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 func (p *postgres) compact(ctx context.Context, day time.Time) error {
 	for _, relation := range Series {
 		name := relation + "_" + day.Format(daily.layout)
-		var rewrite bool
-		err := p.pool.QueryRow(ctx, `SELECT coalesce((SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2
-				AND (SELECT count(*) FROM `+relation+` WHERE ts >= $4 AND ts < $5)
-					< (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
-			FROM pg_class c WHERE c.oid = to_regclass($1)), false) AND now() > $5::timestamptz + interval '12 hours'`,
-			name, rewriteBytes, rewriteShare, day, daily.next(day)).Scan(&rewrite)
+		var isOver bool
+		if err := p.pool.QueryRow(ctx,
+			`SELECT to_regclass($1) IS NOT NULL AND now() > $2::timestamptz + interval '12 hours'`,
+			name, daily.next(day)).Scan(&isOver); err != nil {
+			return err
+		}
+		if !isOver {
+			continue
+		}
+		rewrite, err := isWorthRewriting(ctx, p.pool, name)
 		if err != nil {
 			return err
 		}
@@ -228,10 +232,7 @@ const (
 func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
 	statements := []string{`VACUUM (ANALYZE) ` + one.name}
 	if one.compressed != "" {
-		var rewrite bool
-		err := p.pool.QueryRow(ctx, `SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2 AND
-				(SELECT count(*) FROM `+one.compressed+`) < (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
-			FROM pg_class c WHERE c.oid = $1::regclass`, one.compressed, rewriteBytes, rewriteShare).Scan(&rewrite)
+		rewrite, err := isWorthRewriting(ctx, p.pool, one.compressed)
 		if err != nil {
 			return err
 		}
@@ -247,6 +248,15 @@ func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
 		return nil
 	}
 	return err
+}
+
+// isWorthRewriting reports whether a part of rewriteShare or more of a table's rows was deleted. It is false if the
+// table is larger than rewriteBytes.
+func isWorthRewriting(ctx context.Context, pool *pgxpool.Pool, table string) (rewrite bool, err error) {
+	err = pool.QueryRow(ctx, `SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2 AND
+			(SELECT count(*) FROM `+table+`) < (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
+		FROM pg_class c WHERE c.oid = $1::regclass`, table, rewriteBytes, rewriteShare).Scan(&rewrite)
+	return rewrite, err
 }
 
 // vacuumTables executes statements that must not be in a transaction, and waits for locks only briefly.
