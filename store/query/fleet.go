@@ -65,8 +65,8 @@ type FleetPage struct {
 const (
 	// fleetStride is the number of machines that are searched together.
 	fleetStride = 32
-	// fleetReaders is how many of these are read concurrently.
-	fleetReaders = 4
+	// concurrentReads is how many reads of one request run at the same time.
+	concurrentReads = 4
 	// fleetMaxMachines is the maximum number of machines that are searched for one page.
 	fleetMaxMachines = 512
 )
@@ -144,14 +144,14 @@ func (q *Queries) matchesOn(
 	return seen, err
 }
 
-// forEach calls read for 0 to n-1, fleetReaders of them concurrently. It returns the first error, and then cancels the
-// context of the others.
+// forEach calls read for 0 to n-1, concurrentReads of them at the same time. It returns the first error, and then
+// cancels the context of the others.
 func forEach(ctx context.Context, n int, read func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	work := make(chan int)
 	var readers sync.WaitGroup
-	for range min(fleetReaders, n) {
+	for range min(concurrentReads, n) {
 		readers.Go(func() {
 			for i := range work {
 				if err := read(ctx, i); err != nil {

@@ -129,12 +129,17 @@ const (
 				UNION
 				(SELECT ts, full_ts, interval_ms FROM snapshots
 					WHERE machine = $1 AND ts > $3 AND ts <= $4 ORDER BY ts DESC LIMIT 1)) e
-			CROSS JOIN LATERAL (SELECT s.ts, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes, s.state
+			CROSS JOIN LATERAL ` + lastSampleSQL + ` l
+		WHERE l.ts < e.ts AND ` + isRunningSQL + `
+		ORDER BY 1 LIMIT $5`
+	// lastSampleSQL is the last sample of a process, with the identities $2, on the machine $1 in the run of a snapshot
+	// e.
+	lastSampleSQL = `(SELECT s.ts, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes, s.state
 				FROM process_samples s
 				WHERE s.machine = $1 AND s.process = ANY($2) AND s.ts >= e.full_ts AND s.ts <= e.ts
-				ORDER BY s.ts DESC, (s.state = 'exited') NULLS FIRST LIMIT 1) l
-		WHERE l.ts < e.ts AND (l.state IS NULL OR l.state NOT IN ('exited', 'X'))
-		ORDER BY 1 LIMIT $5`
+				ORDER BY s.ts DESC, (s.state = 'exited') NULLS FIRST LIMIT 1)`
+	// isRunningSQL is whether the process of a last sample l is in the snapshot.
+	isRunningSQL = `(l.state IS NULL OR l.state NOT IN ('exited', 'X'))`
 	intervalsSQL = `SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts`
 	// This does not join processes, because the plan might read that whole table.
 	processPointsSQL = `SELECT bucket, 1::bigint, ` + pointColumns + `
@@ -143,7 +148,7 @@ const (
 	// memoryTime is the time that an average of memory covers. In rows of earlier versions, it is estimated.
 	memoryTime = `coalesce(r.memory_ms, r.elapsed_ms,
 			(extract(epoch FROM r.last_ts - r.first_ts) * 1000)::bigint + 60000)`
-	// pointColumns are sums over rows of a rollup, or of process_window.
+	// pointColumns are sums over rows of a rollup.
 	pointColumns = `to_bigint(sum(r.cpu_ms)), max(r.cpu_ms_max), CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms)::bigint END,
 		coalesce(sum(r.memory_avg * ` + memoryTime + `)
 			/ nullif(sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL), 0)

@@ -15,13 +15,9 @@ import (
 var ErrTooManyMachines = errors.New("too many machines for a chart by minute")
 
 const (
-	// nameColumns are sums over rows of a rollup, or of process_window, on one machine.
-	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes, to_bigint(sum(r.cpu_ms)) AS cpu_ms,
-		max(r.cpu_ms_max) AS cpu_ms_max, CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms,
-		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
-		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL) AS memory_ms, avg(r.memory_avg) AS memory_plain,
-		max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max, to_bigint(sum(r.read_bytes)) AS read_bytes,
-		to_bigint(sum(r.write_bytes)) AS write_bytes, max(r.last_ts) AS last_ts`
+	// nameColumns are sums over the processes of a name on one machine.
+	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes,
+		CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms, ` + usageSums
 	nameBucketsSQL = `SELECT r.bucket, r.machine, ` + nameColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
 		WHERE %s AND %s AND p.name = $1 AND r.bucket_key >= $2 AND r.bucket_key < $3 GROUP BY r.bucket, r.machine`

@@ -149,13 +149,10 @@ func (q *Queries) containing(
 	ctx context.Context, machine int32, process int64, at snapshot.Time,
 ) (snapshot.Time, error) {
 	var ts time.Time
-	err := q.pool.QueryRow(ctx, `SELECT i.ts
-		FROM (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts <= $3 AND ts > $4 ORDER BY ts DESC LIMIT 2) i
-		CROSS JOIN LATERAL (SELECT s.state FROM process_samples s
-			WHERE s.machine = $1 AND s.process = $2 AND s.ts >= i.full_ts AND s.ts <= i.ts
-			ORDER BY s.ts DESC, (s.state = 'exited') NULLS FIRST LIMIT 1) l
-		WHERE l.state IS NULL OR l.state NOT IN ('exited', 'X')
-		ORDER BY i.ts DESC LIMIT 1`, machine, process, at.Std(), at.Add(-usualGap).Std()).Scan(&ts)
+	err := q.pool.QueryRow(ctx, `SELECT e.ts
+		FROM (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts <= $3 AND ts > $4 ORDER BY ts DESC LIMIT 2) e
+		CROSS JOIN LATERAL `+lastSampleSQL+` l WHERE `+isRunningSQL+` ORDER BY e.ts DESC LIMIT 1`,
+		machine, []int64{process}, at.Std(), at.Add(-usualGap).Std()).Scan(&ts)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return at, nil
 	}

@@ -196,8 +196,7 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memory_ms, memory_max, threads_max,
 		read_bytes, write_bytes, first_ts, last_ts`
 
-// sums returns a SELECT that adds up all segments, with a row per machine and process. The average memory of a process
-// is memory_sum / memory_ms, or memory_plain if no time is known.
+// sums returns a SELECT that adds up all segments, with a row per machine and process.
 func (p WindowPlan) sums(of scope) (sql string, args []any) {
 	var parts []string
 	for _, one := range p.segments {
@@ -211,11 +210,14 @@ func (p WindowPlan) sums(of scope) (sql string, args []any) {
 			`SELECT machine, %s FROM %s WHERE %s AND bucket_key >= $%d AND bucket_key < $%d`,
 			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
-	return `SELECT machine, process, to_bigint(sum(cpu_ms)) AS cpu_ms, max(cpu_ms_max) AS cpu_ms_max,
+	return `SELECT r.machine, r.process, ` + usageSums + `, min(r.first_ts) AS first_ts, max(r.last_ts) AS last_ts
+		FROM (` + strings.Join(parts, " UNION ALL ") + `) r GROUP BY r.machine, r.process`, args
+}
+
+// usageSums are sums over rows of process_window or of a rollup of processes, named r. The average memory is
+// memory_sum / memory_ms, or memory_plain if no time is known.
+const usageSums = `to_bigint(sum(r.cpu_ms)) AS cpu_ms, max(r.cpu_ms_max) AS cpu_ms_max,
 		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
 		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL)::bigint AS memory_ms,
-		avg(memory_avg) AS memory_plain, max(memory_max) AS memory_max, max(threads_max) AS threads_max,
-		to_bigint(sum(read_bytes)) AS read_bytes, to_bigint(sum(write_bytes)) AS write_bytes,
-		min(first_ts) AS first_ts, max(last_ts) AS last_ts
-		FROM (` + strings.Join(parts, " UNION ALL ") + `) r GROUP BY machine, process`, args
-}
+		avg(r.memory_avg) AS memory_plain, max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
+		to_bigint(sum(r.read_bytes)) AS read_bytes, to_bigint(sum(r.write_bytes)) AS write_bytes`
