@@ -227,4 +227,51 @@ test("a search in an hour that occurs twice says so", async () => {
   await berlin.getByText("This time does not exist, because the clocks go forward.").waitFor();
 });
 
+test("the labels of charts are not cut off", async () => {
+  /** Records the texts in canvases, with their ends in pixels. */
+  const recordTexts = () => {
+    window.drawnTexts = [];
+    const { prototype } = CanvasRenderingContext2D;
+    const { fillText } = prototype;
+    prototype.fillText = function (text, x, ...rest) {
+      const { actualBoundingBoxLeft: left, actualBoundingBoxRight: right } = this.measureText(text);
+      window.drawnTexts.push({ text, from: x - left, to: x + right, canvas: this.canvas });
+      return fillText.call(this, text, x, ...rest);
+    };
+  };
+  const isInEachChart = (label) => {
+    const charts = [...document.querySelectorAll(".chart canvas")];
+    const labelled = window.drawnTexts.filter(({ text }) => text === label).map(({ canvas }) => canvas);
+    return charts.length > 1 && charts.every((canvas) => labelled.includes(canvas));
+  };
+  // The last label is at the end of the axis.
+  const to = Math.ceil(crunchMinute / (30 * minute)) * 30 * minute;
+  const label = (locale) =>
+    to % 86_400_000 === 0
+      ? new Date(to).toLocaleDateString(locale, { timeZone: "UTC", day: "numeric", month: "short" })
+      : new Date(to).toLocaleTimeString(locale, { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
+  const storageState = await page.context().storageState();
+  for (const [locale, width] of [
+    ["en-GB", 1400],
+    ["en-GB", 390],
+    ["en-US", 390],
+  ]) {
+    const options = { viewport: { width, height: 1000 }, locale, timezoneId: "UTC", storageState };
+    const context = await newContext(browser, options);
+    await context.addInitScript(recordTexts);
+    for (const route of ["machines/gaps", "machines/gaps/processes/1", "processes/nginx"]) {
+      const target = await context.newPage();
+      await target.goto(`${site.url}/${route}?from=${iso(to - 60 * minute)}&to=${iso(to)}`);
+      await target.waitForFunction(isInEachChart, label(locale));
+      const cut = await target.evaluate(() =>
+        window.drawnTexts
+          .filter(({ from, to, canvas }) => from < 0 || to > canvas.width)
+          .map(({ text, from, to, canvas }) => `${text}: ${from} to ${to} of ${canvas.width}`),
+      );
+      assert.deepEqual(cut, [], `${route} at ${width} px`);
+    }
+    await context.close();
+  }
+});
+
 test("there were no errors on the pages", () => assert.deepEqual(errors, []));

@@ -128,7 +128,9 @@ interface Latest {
 
 function options(element: HTMLElement, latest: Latest, readout: { current: HTMLSpanElement | null }): uPlot.Options {
   const color = (name: string) => resolveColor(element, name);
-  const font = "11px system-ui, sans-serif";
+  // A label of the time axis is centered on its tick, which can be at an end of the axis. uPlot asks for the padding
+  // after the labels.
+  const widths = { halfLabel: 0, valueAxis: 0 };
   const axis = {
     stroke: color("--quiet"),
     grid: { stroke: color("--line"), width: 1 },
@@ -139,7 +141,7 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
     width: element.clientWidth,
     height: element.clientHeight,
     legend: { show: false },
-    padding: [6, 6, 0, 0],
+    padding: [6, () => Math.max(6, widths.halfLabel), 0, () => Math.max(0, widths.halfLabel - widths.valueAxis)],
     cursor: {
       sync: { key: "page" },
       y: false,
@@ -155,11 +157,15 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
         ...axis,
         size: 24,
         space: (_, __, min, max) => (clocksChange(min * 1000, max * 1000) ? 120 : 70), // labels may have a zone
-        values: (_, ticks, __, ___, step) => ticks.map((tick, i) => timeLabel(tick, ticks[i - 1], step)),
+        values: (u, ticks, __, ___, step) => {
+          const labels = ticks.map((tick, i) => timeLabel(tick, ticks[i - 1], step));
+          widths.halfLabel = Math.ceil(widestLabel(u, labels) / 2) + 1;
+          return labels;
+        },
       },
       {
         ...axis,
-        size: (_, labels) => axisWidth(labels),
+        size: (_, labels) => (widths.valueAxis = axisWidth(labels)),
         space: 22,
         values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)),
         ...axisSteps(latest.current.unit),
@@ -195,6 +201,17 @@ const scaleTop = (max: number | null, top = 0) => Math.max(top, (max ?? 0) * 1.0
 
 /** Returns the width of the vertical axis in pixels. */
 const axisWidth = (labels: string[] | null) => 14 + 6.2 * Math.max(4, ...(labels ?? []).map((label) => label.length));
+
+const font = "11px system-ui, sans-serif";
+
+/** Returns the width of the widest label in pixels. */
+function widestLabel({ ctx }: uPlot, labels: string[]): number {
+  ctx.save();
+  ctx.font = font;
+  const widths = labels.map((label) => ctx.measureText(label).width);
+  ctx.restore();
+  return Math.max(0, ...widths);
+}
 
 /** Calls onPick for a click, but not at the end of a drag. */
 function addClickListener(u: uPlot, latest: Latest) {
