@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -16,7 +17,11 @@ import (
 type ProcessChangeView struct {
 	snapshot.ProcessKey
 	snapshot.Identity
+	IdentityBefore *snapshot.Identity `json:"identity_before,omitempty" doc:"Identity at from, if the process has another one at to"`
+
 	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time used between the two times, in milliseconds"`
+	ReadBytes     *int64 `json:"read_bytes" doc:"Bytes read between the two times"`
+	WriteBytes    *int64 `json:"write_bytes" doc:"Bytes written between the two times"`
 	MemoryBefore  *int64 `json:"memory_before" doc:"Resident set size at from, in bytes; null if it is unknown or the process was not running"`
 	MemoryAfter   *int64 `json:"memory_after" doc:"Resident set size at to, in bytes; null if it is unknown or the process was not running"`
 	MemoryChange  *int64 `json:"memory_change" doc:"memory_after minus memory_before; 0 while the process was not running; null if one of them is unknown"`
@@ -45,6 +50,8 @@ type MachineDiff struct {
 	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
 	Grew    []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times"`
 	Shrank  []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort at to. With sort=cpu: none"`
+	Active  []ProcessChangeView `json:"active" nullable:"false" doc:"Processes that run at both times, neither grew nor shrank, and used CPU time or did I/O between the two times. Those with the most CPU time are first"`
+	Changed []ProcessChangeView `json:"changed" nullable:"false" doc:"Processes that run at both times with another name, command line, user, parent or control group at to, as after exec. They can also be in another list"`
 	// Totals are the lengths of the lists without the limit.
 	Totals    DiffTotals `json:"totals" doc:"Number of processes of each kind, with those beyond limit"`
 	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit"`
@@ -57,12 +64,15 @@ type DiffTotals struct {
 	Passed  int `json:"passed"`
 	Grew    int `json:"grew"`
 	Shrank  int `json:"shrank"`
+	Active  int `json:"active"`
+	Changed int `json:"changed"`
 }
 
 func (a *API) registerDiff() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/machines/{machine_id}/diff", "get-machine-diff",
 		tagHistory, "Compare a machine's processes at two times",
-		description("Lists the processes that started, ended, grew and shrank.")), a.getDiff)
+		description("Lists the processes that started, ended, grew, shrank, changed their identity, or used CPU time "+
+			"or I/O.")), a.getDiff)
 }
 
 func (a *API) getDiff(ctx context.Context, in *diffInput) (*response[MachineDiff], error) {
@@ -106,26 +116,34 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 		snapshot.ChangeGrew:       &view.Grew,
 		snapshot.ChangeShrank:     &view.Shrank,
 	}
-	for _, list := range lists {
+	all := append(slices.Collect(maps.Values(lists)), &view.Active, &view.Changed)
+	for _, list := range all {
 		*list = []ProcessChangeView{}
 	}
 	for i := range diff.Changes {
 		change := processChangeView(&diff.Changes[i])
-		if list := lists[diff.Changes[i].Kind(change.difference(sort))]; list != nil {
+		switch list := lists[diff.Changes[i].Kind(change.difference(sort))]; {
+		case list != nil:
 			*list = append(*list, change)
+		case valueOrZero(change.CPUMS) > 0 || change.io() > 0:
+			view.Active = append(view.Active, change)
+		}
+		if change.IdentityBefore != nil {
+			view.Changed = append(view.Changed, change)
 		}
 	}
-	for _, list := range lists {
+	for _, list := range all {
 		slices.SortFunc(*list, func(x, y ProcessChangeView) int {
 			return cmp.Or(cmp.Compare(y.magnitude(sort), x.magnitude(sort)),
+				cmp.Compare(valueOrZero(y.CPUMS), valueOrZero(x.CPUMS)), cmp.Compare(y.io(), x.io()),
 				cmp.Compare(x.PID, y.PID), cmp.Compare(x.StartedAt, y.StartedAt))
 		})
 	}
 	view.Totals = DiffTotals{
 		Started: len(view.Started), Ended: len(view.Ended), Passed: len(view.Passed),
-		Grew: len(view.Grew), Shrank: len(view.Shrank),
+		Grew: len(view.Grew), Shrank: len(view.Shrank), Active: len(view.Active), Changed: len(view.Changed),
 	}
-	for _, list := range lists {
+	for _, list := range all {
 		view.Truncated = view.Truncated || len(*list) > limit
 		*list = (*list)[:min(len(*list), limit)]
 	}
@@ -137,12 +155,15 @@ func processChangeView(change *query.Change) ProcessChangeView {
 	if u := change.Used; u != nil {
 		view.ProcessKey = snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}
 		view.Identity = snapshot.Identity{Name: u.Name, CommandLine: u.CommandLine, User: u.User}
-		view.CPUMS = u.CPUMS
+		view.CPUMS, view.ReadBytes, view.WriteBytes = u.CPUMS, u.ReadBytes, u.WriteBytes
 	}
 	for _, process := range []*snapshot.Process{change.Before, change.After} {
 		if process != nil {
 			view.ProcessKey, view.Identity = process.ProcessKey, process.Identity
 		}
+	}
+	if change.IdentityChanged() {
+		view.IdentityBefore = &change.Before.Identity
 	}
 	if change.Before != nil {
 		view.MemoryBefore, view.ThreadsBefore = change.Before.MemoryUsage, change.Before.Threads
@@ -183,6 +204,9 @@ func (v *ProcessChangeView) difference(sort string) int64 {
 	return valueOrZero(v.MemoryChange)
 }
 
+// io returns the number of bytes read and written. Unknown ones are 0.
+func (v *ProcessChangeView) io() int64 { return valueOrZero(v.ReadBytes) + valueOrZero(v.WriteBytes) }
+
 func valueOrZero[T int32 | int64](v *T) T {
 	if v == nil {
 		return 0
@@ -190,7 +214,7 @@ func valueOrZero[T int32 | int64](v *T) T {
 	return *v
 }
 
-// magnitude returns the absolute difference. The lists are sorted by it, largest first.
+// magnitude returns the absolute difference. The lists are sorted by it, and then by the use of CPU and I/O.
 func (v *ProcessChangeView) magnitude(sort string) int64 {
 	difference := v.difference(sort)
 	return max(difference, -difference)

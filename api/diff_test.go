@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -43,5 +44,68 @@ func TestDiffOfUnknownValues(t *testing.T) {
 	if list := byCPU.Grew; len(list) != 2 || list[1].PID != unknown || list[1].MemoryChange != nil ||
 		*list[1].ThreadsChange != 0 {
 		t.Errorf("with CPU time: %+v", list)
+	}
+}
+
+// A process that called exec has changed, and one that only used CPU or did I/O was active.
+func TestDiffOfIdentityAndUse(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	at := recentTime()
+	process := func(pid int32, name, user string, cpuMS, written int64) snapshot.ProcessSample {
+		return snapshot.ProcessSample{
+			PID: pid, PPID: new(int32(0)), Name: name, CommandLine: name + " --all", User: user, CPUMS: &cpuMS,
+			MemoryUsage: new(int64(1000)), Threads: new(int32(1)), ReadBytes: new(int64(0)), WriteBytes: &written,
+		}
+	}
+	const idle, called, setUser, computed, wrote = 1, 2, 3, 4, 5
+	for i, list := range [][]snapshot.ProcessSample{
+		{
+			process(idle, "idle", "root", 0, 0), process(called, "sh", "root", 5, 9),
+			process(setUser, "login", "root", 0, 0), process(computed, "sum", "root", 5, 0),
+			process(wrote, "log", "root", 0, 7),
+		},
+		{
+			process(idle, "idle", "root", 0, 0), process(called, "job", "root", 0, 0),
+			process(setUser, "login", "alice", 0, 0), process(computed, "sum", "root", 40, 0),
+			process(wrote, "log", "root", 0, 6),
+		},
+	} {
+		storetest.Write(t, s.store, "exec", snapshot.Snapshot{
+			Timestamp: at.Add(time.Duration(i) * time.Minute), Kind: snapshot.KindFull, IntervalMS: 60_000,
+			Processes: list,
+		})
+	}
+	pids := func(list []api.ProcessChangeView) (pids []int32) {
+		for i := range list {
+			pids = append(pids, list[i].PID)
+		}
+		return pids
+	}
+	get := func(sort string) api.MachineDiff {
+		return decode[api.MachineDiff](t,
+			s.get("/api/v1/machines/exec/diff?from=%s&to=%s&sort=%s", at, at.Add(time.Minute), sort))
+	}
+	diff := get("memory")
+	if got := pids(diff.Active); !slices.Equal(got, []int32{computed, wrote}) {
+		t.Errorf("active: %v", got)
+	}
+	if one := diff.Active[1]; *one.WriteBytes != 6 || *one.ReadBytes != 0 || one.IdentityBefore != nil {
+		t.Errorf("I/O: %+v", one)
+	}
+	if got := pids(diff.Changed); !slices.Equal(got, []int32{called, setUser}) {
+		t.Fatalf("changed: %v", got)
+	}
+	before := snapshot.Identity{Name: "sh", CommandLine: "sh --all", User: "root"}
+	if one := diff.Changed[0]; one.Name != "job" || *one.IdentityBefore != before {
+		t.Errorf("exec: %+v", one)
+	}
+	if want := (api.DiffTotals{Active: 2, Changed: 2}); diff.Totals != want {
+		t.Errorf("totals: %+v", diff.Totals)
+	}
+	byCPU := get("cpu")
+	if grew, active := pids(byCPU.Grew), pids(byCPU.Active); !slices.Equal(grew, []int32{computed}) ||
+		!slices.Equal(active, []int32{wrote}) {
+		t.Errorf("by CPU: grew %v, active %v", grew, active)
 	}
 }

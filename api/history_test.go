@@ -141,7 +141,7 @@ func testHistory(t *testing.T, s *testServer) {
 		all := decode[api.MachineDiff](t, s.do(http.MethodGet, path, ""))
 		lengths := api.DiffTotals{
 			Started: len(all.Started), Ended: len(all.Ended), Passed: len(all.Passed),
-			Grew: len(all.Grew), Shrank: len(all.Shrank),
+			Grew: len(all.Grew), Shrank: len(all.Shrank), Active: len(all.Active), Changed: len(all.Changed),
 		}
 		if all.Truncated || all.Totals != lengths {
 			t.Errorf("totals %+v of %+v, truncated: %t", all.Totals, lengths, all.Truncated)

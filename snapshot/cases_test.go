@@ -115,6 +115,9 @@ func TestCompare(t *testing.T) {
 				if kind := change.Kind(difference(change)); kind != "" {
 					got[kind] = append(got[kind], pid(change))
 				}
+				if change.IdentityChanged() {
+					got["changed"] = append(got["changed"], pid(change))
+				}
 			}
 			if !maps.EqualFunc(got, test.Want, slices.Equal) {
 				t.Errorf("got %v, want %v", got, test.Want)

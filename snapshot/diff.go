@@ -55,6 +55,11 @@ func (c ProcessChange) Kind(difference int64) ChangeKind {
 	return ""
 }
 
+// IdentityChanged reports whether the process has another identity at the second instant, for example after exec.
+func (c ProcessChange) IdentityChanged() bool {
+	return c.Before != nil && c.After != nil && c.Before.Identity != c.After.Identity
+}
+
 // MemoryChange returns the change of MemoryUsage in bytes. It is 0 if that is unknown. A process that does not exist
 // has no memory.
 func (c ProcessChange) MemoryChange() int64 {

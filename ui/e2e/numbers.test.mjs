@@ -110,6 +110,44 @@ test("unknown memory has not changed, and a process that used no CPU has 0 ms", 
   assert.deepEqual(await grew.locator("tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.pid)), ["3"]);
 });
 
+test("a comparison lists processes that called exec, and those that only used CPU or did I/O", async () => {
+  const one = (pid, name, cpu_ms = 0, write_bytes = 0) => {
+    const idle = { memory_usage: 5e6, threads: 1, read_bytes: 0 };
+    return { ...init, ...idle, pid, ppid: 1, name, command_line: `${name} --all`, cpu_ms, write_bytes };
+  };
+  const snapshot = (second, processes) => ({
+    timestamp: at(second),
+    interval_ms: 60_000,
+    machine_snapshot: {},
+    processes: [init, ...processes],
+  });
+  await post(site, "exec", [
+    snapshot(0, [one(2, "sh"), one(3, "sum"), one(4, "log")]),
+    snapshot(60, [one(2, "job"), one(3, "sum"), one(4, "log")]),
+    snapshot(120, [one(2, "job"), one(3, "sum", 700), one(4, "log", 0, 4096)]),
+    snapshot(180, [one(2, "job"), one(3, "sum"), one(4, "log")]),
+  ]);
+  const compare = (from, to) => page.goto(`${site.url}/machines/exec/diff?from=${at(from)}&to=${at(to)}`);
+  const rowsOf = (title) => page.getByRole("region", { name: title, exact: true }).locator("tbody tr").allInnerTexts();
+  const used = "Ran at both times and used CPU or I/O";
+  const words = (rows) => rows.map((row) => row.split(/\s+/).join(" "));
+  const unchanged = page.getByText("No process started, ended or changed.", { exact: true });
+
+  await compare(0, 60);
+  await page.getByRole("region", { name: "Changed", exact: true }).waitFor();
+  assert.deepEqual(words(await rowsOf("Changed")), ["job job --all 2 Name sh → job Command line sh --all → job --all"]);
+  assert.equal(await unchanged.count(), 0);
+
+  await compare(60, 120);
+  await unchanged.waitFor();
+  await page.getByText("2 processes used CPU or I/O.").waitFor();
+  assert.deepEqual(words(await rowsOf(used)), ["sum sum --all 3 700 ms 0 B 0 B", "log log --all 4 0 ms 0 B 4.0 KiB"]);
+
+  await compare(120, 180);
+  await page.getByText("No use of CPU or I/O was recorded.").waitFor();
+  assert.deepEqual(await rowsOf(used), []);
+});
+
 test("a machine that has not sent a snapshot is not up, and old values are not shown as current", async () => {
   const row = (name) => page.locator("table.fleet tbody tr", { hasText: name });
   await register(site, "new");

@@ -87,7 +87,7 @@ test("a comparison in a gap has no verdict", async () => {
   const card = (title) => page.getByRole("region", { name: title, exact: true });
   await card("Before").getByText("No data for this time.").waitFor();
   await card("After").getByText("(15 min earlier)").waitFor();
-  assert.equal(await page.getByText("No differences.", { exact: true }).count(), 0);
+  assert.equal(await page.getByText("No process started, ended or changed.", { exact: true }).count(), 0);
   // Across the gap, both sides are known, but not what happened in between.
   await page.goto(machineUrl(`/diff?from=${iso(off.from - 10_000)}&to=${iso(off.to + 10_000)}`));
   await page.getByText("There are gaps between the two times.").waitFor();
@@ -101,7 +101,7 @@ test("a comparison with an end in a gap lists the gap and has no verdict", async
   await notice.waitFor();
   const end = new Date(to).toLocaleTimeString("en-GB", { timeZone: "UTC" });
   await page.locator(".notice li", { hasText: end }).waitFor();
-  assert.equal(await page.getByText("No differences.", { exact: true }).count(), 0);
+  assert.equal(await page.getByText("No process started, ended or changed.", { exact: true }).count(), 0);
 });
 
 test("long ranges show a gap of almost two buckets", async () => {
@@ -137,7 +137,7 @@ test("long ranges show a gap of almost two buckets", async () => {
   await page.getByText("There are gaps between the two times.").waitFor();
   const listed = page.locator(".notice li");
   assert.match(await listed.innerText(), /^about 1 h 47 min between /);
-  assert.equal(await page.getByText("No differences.", { exact: true }).count(), 0);
+  assert.equal(await page.getByText("No process started, ended or changed.", { exact: true }).count(), 0);
 });
 
 test("a field of a comparison does not change while the other one is typed", async () => {

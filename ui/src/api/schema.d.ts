@@ -302,7 +302,7 @@ export interface paths {
         };
         /**
          * Compare a machine's processes at two times
-         * @description Lists the processes that started, ended, grew and shrank.
+         * @description Lists the processes that started, ended, grew, shrank, changed their identity, or used CPU time or I/O.
          */
         get: operations["get-machine-diff"];
         put?: never;
@@ -1112,6 +1112,10 @@ export interface components {
         };
         DiffTotals: {
             /** Format: int64 */
+            active: number;
+            /** Format: int64 */
+            changed: number;
+            /** Format: int64 */
             ended: number;
             /** Format: int64 */
             grew: number;
@@ -1361,6 +1365,10 @@ export interface components {
             write_ms: (number | null)[];
         };
         MachineDiff: {
+            /** @description Processes that run at both times, neither grew nor shrank, and used CPU time or did I/O between the two times. Those with the most CPU time are first */
+            active: components["schemas"]["ProcessChangeView"][];
+            /** @description Processes that run at both times with another name, command line, user, parent or control group at to, as after exec. They can also be in another list */
+            changed: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that run at from but not at to */
             ended: components["schemas"]["ProcessChangeView"][];
             /** @description Snapshot at from, without processes */
@@ -1830,6 +1838,8 @@ export interface components {
              * @description CPU time used between the two times, in milliseconds
              */
             cpu_ms: number | null;
+            /** @description Identity at from, if the process has another one at to */
+            identity_before?: components["schemas"]["Identity"];
             /**
              * Format: int64
              * @description Resident set size at to, in bytes; null if it is unknown or the process was not running
@@ -1850,6 +1860,11 @@ export interface components {
             pid: number;
             /** Format: int32 */
             ppid: number;
+            /**
+             * Format: int64
+             * @description Bytes read between the two times
+             */
+            read_bytes: number | null;
             /** Format: date-time */
             started_at?: string;
             /** Format: int32 */
@@ -1862,6 +1877,11 @@ export interface components {
              */
             threads_change: number | null;
             user: string;
+            /**
+             * Format: int64
+             * @description Bytes written between the two times
+             */
+            write_bytes: number | null;
         };
         ProcessHistory: {
             /** Format: date-time */

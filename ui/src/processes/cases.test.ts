@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import diffCases from "../../../snapshot/testdata/cases/diff.json";
 import replayCases from "../../../snapshot/testdata/cases/replay.json";
 import treeCases from "../../../snapshot/testdata/cases/tree.json";
-import { type Differences, compare, newestOf } from "./diff";
+import { type Differences, compare, identityChanges, newestOf } from "./diff";
 import { type Process, keyOf } from "./process";
 import { Replay, type Step } from "./replay";
 import { type Node, prune, tree } from "./tree";
@@ -59,9 +59,20 @@ describe("diff", () => {
           list.map((change) => newestOf(change).pid),
         ]),
       );
-      expect(got).toEqual({ started: [], ended: [], grew: [], shrank: [], ...one.want });
+      expect(got).toEqual({ started: [], ended: [], changed: [], grew: [], shrank: [], ...one.want });
     });
   }
+});
+
+test("what changed in the identity of a process", () => {
+  const before = process({ pid: 7, name: "sh", user: "root", cgroup: "/a" });
+  const after = process({ pid: 7, name: "job", user: "root", ppid: 1 });
+  expect(identityChanges({ before, after })).toEqual([
+    { title: "Name", before: "sh", after: "job" },
+    { title: "Parent", before: "0", after: "1" },
+    { title: "Control group", before: "/a", after: "" },
+  ]);
+  expect(identityChanges({ before: undefined, after })).toEqual([]);
 });
 
 describe("replay", () => {

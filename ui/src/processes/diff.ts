@@ -4,7 +4,7 @@ import { type Process, keyOf } from "./process";
 /** A process at the two instants. At least one is defined. */
 export type Change = { before: Process; after: Process | undefined } | { before: Process | undefined; after: Process };
 
-export type ChangeKind = "started" | "ended" | "grew" | "shrank";
+export type ChangeKind = "started" | "ended" | "changed" | "grew" | "shrank";
 export type Differences = Record<ChangeKind, Change[]>;
 
 /** The value that is compared. */
@@ -25,9 +25,35 @@ export function difference(change: Change, by: Measure): number | null {
 /** Returns the process after the change if it is defined, else before. */
 export const newestOf = (change: Change): Process => change.after ?? (change as { before: Process }).before;
 
-/** Returns the processes that started, ended, grew and shrank, sorted by the size of the difference. */
+/** The parts of the identity of a process, with their titles. */
+const identityParts = [
+  ["name", "Name"],
+  ["command_line", "Command line"],
+  ["user", "User"],
+  ["ppid", "Parent"],
+  ["cgroup", "Control group"],
+] as const;
+
+export interface IdentityChange {
+  title: string;
+  before: string;
+  after: string;
+}
+
+/** Returns what changed in the identity of a process that ran at both instants, for example because of exec. */
+export function identityChanges({ before, after }: Change): IdentityChange[] {
+  if (!before || !after) return [];
+  return identityParts
+    .map(([key, title]) => ({ title, before: String(before[key] ?? ""), after: String(after[key] ?? "") }))
+    .filter((part) => part.before !== part.after);
+}
+
+/**
+ * Returns the processes that started, ended, changed their identity, grew and shrank, sorted by the size of the
+ * difference. A process that changed its identity can also be in another list.
+ */
 export function compare(before: readonly Process[], after: readonly Process[], by: Measure): Differences {
-  const lists: Differences = { started: [], ended: [], grew: [], shrank: [] };
+  const lists: Differences = { started: [], ended: [], changed: [], grew: [], shrank: [] };
   const later = new Map(after.map((process) => [keyOf(process), process]));
   const earlier = new Set(before.map(keyOf));
   for (const process of before) {
@@ -36,6 +62,7 @@ export function compare(before: readonly Process[], after: readonly Process[], b
     if (!change.after) lists.ended.push(change);
     else if (more > 0) lists.grew.push(change);
     else if (more < 0) lists.shrank.push(change);
+    if (identityChanges(change).length > 0) lists.changed.push(change);
   }
   for (const process of after)
     if (!earlier.has(keyOf(process))) lists.started.push({ before: undefined, after: process });

@@ -3,7 +3,7 @@ import { type ReactNode, useState } from "react";
 import { ScrollRegion } from "../../components/ScrollRegion";
 import { TableHead } from "../../components/TableHead";
 import { bytes, cpuTime, number, signedBytes } from "../../format";
-import { type Change, type Measure, difference, newestOf } from "../../processes/diff";
+import { type Change, type Measure, difference, identityChanges, newestOf } from "../../processes/diff";
 import { type Process, keyOf } from "../../processes/process";
 
 /** The number of rows that are shown at first. */
@@ -106,6 +106,72 @@ export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: 
                 </tr>
               );
             })}
+          </tbody>
+        </table>
+      )}
+    </Section>
+  );
+}
+
+type IdentityTableProps = Pick<ChangeTableProps, "title" | "machineId" | "to" | "changes">;
+
+/** Lists the processes whose identity changed, with what it was before. */
+export function IdentityTable({ title, machineId, to, changes }: IdentityTableProps) {
+  if (changes.length === 0) return null;
+  return (
+    <Section title={title} count={changes.length}>
+      {(limit) => (
+        <table className="diff wide-last">
+          <TableHead columns={[...processColumns, { title: "Before → after" }]} />
+          <tbody>
+            {changes.slice(0, limit).map((change) => {
+              const process = newestOf(change);
+              return (
+                <tr key={keyOf(process)} data-pid={process.pid}>
+                  <ProcessCells machineId={machineId} process={process} at={to} />
+                  <td>
+                    {identityChanges(change).map(({ title, before, after }) => (
+                      <div key={title} className="identity-change">
+                        <span className="quiet">{title}</span> <span title={before}>{before || "–"}</span> →{" "}
+                        <span title={after}>{after || "–"}</span>
+                      </div>
+                    ))}
+                  </td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      )}
+    </Section>
+  );
+}
+
+interface UsageTableProps {
+  title: string;
+  machineId: string;
+  to: string;
+  processes: (ProcessIdentity & Pick<Process, "cpu_ms" | "read_bytes" | "write_bytes">)[];
+  total: number;
+}
+
+/** Lists what processes that ran at both instants used in between. */
+export function UsageTable({ title, machineId, to, processes, total }: UsageTableProps) {
+  if (processes.length === 0) return null;
+  return (
+    <Section title={title} count={processes.length} total={total}>
+      {(limit) => (
+        <table className="diff">
+          <TableHead columns={[...processColumns, ...numberColumns(["CPU time", "Read", "Written"])]} />
+          <tbody>
+            {processes.slice(0, limit).map((process) => (
+              <tr key={keyOf(process)} data-pid={process.pid}>
+                <ProcessCells machineId={machineId} process={process} at={to} />
+                <td className="right number">{cpuTime(process.cpu_ms)}</td>
+                <td className="right number">{bytes(process.read_bytes)}</td>
+                <td className="right number">{bytes(process.write_bytes)}</td>
+              </tr>
+            ))}
           </tbody>
         </table>
       )}

@@ -11,7 +11,7 @@ import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
 import { type ChangeKind, type Measure, compare } from "../../processes/diff";
 import { cpuTimes } from "./cpuTimes";
-import { ChangeTable, ShortLivedTable } from "./ChangeTables";
+import { ChangeTable, IdentityTable, ShortLivedTable, UsageTable } from "./ChangeTables";
 import { GapsNotice } from "./GapsNotice";
 import { InstantCard } from "./InstantCard";
 import { diffCsv } from "./exportCsv";
@@ -61,6 +61,9 @@ function Diff({ machineId }: { machineId: string }) {
   const error = before.error ?? after.error ?? between.error ?? gaps.error;
   const name = machineName(machine, machineId);
   const shortLived = between.data?.passed ?? [];
+  // The list is sorted by CPU time, so the processes that used CPU time are those that grew.
+  const used = [...(between.data?.grew ?? []), ...(between.data?.active ?? [])];
+  const usedTotal = (between.data?.totals.grew ?? 0) + (between.data?.totals.active ?? 0);
   const sameSnapshot = before.data && before.data.timestamp === after.data?.timestamp;
   const unchanged =
     differences !== undefined &&
@@ -92,7 +95,7 @@ function Diff({ machineId }: { machineId: string }) {
           className="plain"
           disabled={!differences}
           onClick={() =>
-            differences && download(`${fileName(name, "diff")}.csv`, diffCsv(differences, shortLived, cpuMs))
+            differences && download(`${fileName(name, "diff")}.csv`, diffCsv(differences, between.data, cpuMs))
           }
         >
           Export CSV
@@ -128,7 +131,13 @@ function Diff({ machineId }: { machineId: string }) {
         </Notice>
       )}
       {!sameSnapshot && gaps.list && gaps.list.length > 0 && <GapsNotice gaps={gaps.list} unchanged={unchanged} />}
-      {unchanged && gaps.list?.length === 0 && <Notice title="No differences." />}
+      {unchanged && gaps.list?.length === 0 && (
+        <Notice title="No process started, ended or changed.">
+          The name, command line, user, parent, control group and{" "}
+          {by === "memory" ? "memory usage" : "number of threads"} of each process are the same at both times.{" "}
+          {usedText(usedTotal)}
+        </Notice>
+      )}
       {differences &&
         sections.map(([kind, title]) => (
           <ChangeTable
@@ -142,6 +151,7 @@ function Diff({ machineId }: { machineId: string }) {
             cpuMs={cpuMs}
           />
         ))}
+      {differences && <IdentityTable title="Changed" machineId={machineId} to={end} changes={differences.changed} />}
       {shortLived.length > 0 && (
         <ShortLivedTable
           title="Started and ended in between"
@@ -151,6 +161,19 @@ function Diff({ machineId }: { machineId: string }) {
           total={between.data?.totals.passed}
         />
       )}
+      <UsageTable
+        title="Ran at both times and used CPU or I/O"
+        machineId={machineId}
+        to={end}
+        processes={used}
+        total={usedTotal}
+      />
     </main>
   );
+}
+
+/** Says how many processes used something, although none changed. */
+function usedText(count: number): string {
+  if (count === 0) return "No use of CPU or I/O was recorded.";
+  return count === 1 ? "One process used CPU or I/O." : `${count.toLocaleString()} processes used CPU or I/O.`;
 }

@@ -7,7 +7,7 @@ const listedGaps = 5;
 
 interface GapsNoticeProps {
   gaps: readonly GapBetween[];
-  /** Whether there are no differences outside of the gaps. */
+  /** Whether no process started, ended or changed outside of the gaps. */
   unchanged: boolean;
 }
 
@@ -16,7 +16,7 @@ export function GapsNotice({ gaps, unchanged }: GapsNoticeProps) {
   return (
     <Notice title="There are gaps between the two times.">
       Processes that ran only in a gap are not listed.{" "}
-      {unchanged && "Otherwise, the two snapshots have no differences. "}
+      {unchanged && "Otherwise, no process started, ended or changed. "}
       No data:
       <ul>
         {gaps.slice(0, listedGaps).map((gap) => (

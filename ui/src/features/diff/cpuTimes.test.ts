@@ -9,6 +9,7 @@ const diff = (truncated: boolean) =>
     ended: [process(2, null)],
     grew: [process(3, 700)],
     shrank: [],
+    active: [process(6, null)],
     truncated,
   }) as unknown as MachineDiff;
 
@@ -19,6 +20,7 @@ test("processes that the server leaves out used no CPU, unless that is unknown",
     ["3@", 700],
     ["4@", 0],
     ["2@", null],
+    ["6@", null],
   ]);
   expect(cpuTimes(diff(true), after).has("4@")).toBe(false);
   expect(cpuTimes(undefined, after).size).toBe(0);

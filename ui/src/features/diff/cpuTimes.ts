@@ -8,8 +8,8 @@ import { keyOf } from "../../processes/process";
 export function cpuTimes(diff: MachineDiff | undefined, after: readonly Process[]): Map<string, number | null> {
   const times = new Map<string, number | null>();
   if (!diff) return times;
-  const { started, ended, grew, shrank, truncated } = diff;
+  const { started, ended, grew, shrank, active, truncated } = diff;
   if (!truncated) for (const process of after) if (process.cpu_ms !== null) times.set(keyOf(process), 0);
-  for (const change of [started, ended, grew, shrank].flat()) times.set(keyOf(change), change.cpu_ms);
+  for (const change of [started, ended, grew, shrank, active].flat()) times.set(keyOf(change), change.cpu_ms);
   return times;
 }

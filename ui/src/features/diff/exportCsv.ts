@@ -1,6 +1,7 @@
+import type { MachineDiff } from "../../api/client";
 import { csv } from "../../export";
-import { type ChangeKind, type Differences, newestOf } from "../../processes/diff";
-import { type Process, keyOf } from "../../processes/process";
+import { type Change, type ChangeKind, type Differences, identityChanges, newestOf } from "../../processes/diff";
+import { keyOf } from "../../processes/process";
 
 const header = [
   "change",
@@ -13,16 +14,23 @@ const header = [
   "threads_before",
   "threads_after",
   "cpu_ms",
+  "read_bytes",
+  "write_bytes",
+  "identity_change",
 ];
 
-type ShortLived = Pick<Process, "pid" | "name" | "command_line" | "user" | "cpu_ms">;
+type Usage = MachineDiff["passed"][number];
 
 /** Returns a comparison as a CSV file. cpuMs holds the CPU time in between by process key. */
 export function diffCsv(
   differences: Differences,
-  shortLived: readonly ShortLived[],
+  between: MachineDiff | undefined,
   cpuMs: ReadonlyMap<string, number | null>,
 ): Blob {
+  const { started = [], ended = [], passed = [], grew = [], shrank = [], active = [] } = between ?? {};
+  const io = new Map(
+    [started, ended, grew, shrank, active].flat().map((p) => [keyOf(p), [p.read_bytes, p.write_bytes]]),
+  );
   const changed = (Object.keys(differences) as ChangeKind[]).flatMap((kind) =>
     differences[kind].map((change) => {
       const { before, after } = change;
@@ -38,20 +46,31 @@ export function diffCsv(
         before?.threads,
         after?.threads,
         cpuMs.get(keyOf(p)),
+        ...(io.get(keyOf(p)) ?? [null, null]),
+        kind === "changed" ? describeIdentityChange(change) : null,
       ];
     }),
   );
-  const passed = shortLived.map((p) => [
-    "passed",
-    p.pid,
-    p.name,
-    p.command_line,
-    p.user,
-    null,
-    null,
-    null,
-    null,
-    p.cpu_ms,
-  ]);
-  return csv(header, [...changed, ...passed]);
+  const usage = (kind: string, list: readonly Usage[]) =>
+    list.map((p) => [
+      kind,
+      p.pid,
+      p.name,
+      p.command_line,
+      p.user,
+      null,
+      null,
+      null,
+      null,
+      p.cpu_ms,
+      p.read_bytes,
+      p.write_bytes,
+      null,
+    ]);
+  return csv(header, [...changed, ...usage("passed", passed), ...usage("used", [...grew, ...active])]);
 }
+
+const describeIdentityChange = (change: Change) =>
+  identityChanges(change)
+    .map(({ title, before, after }) => `${title}: ${before} → ${after}`)
+    .join("; ");
