@@ -1,7 +1,7 @@
 // Times: gaps in the data, searches by time, and hours that occur twice when clocks go back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { collectErrors, newContext, setUp, startBrowser, startServer } from "./harness.mjs";
+import { collectErrors, newContext, setUp, startBrowser, startServer, until } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";
 
 let site;
@@ -138,6 +138,42 @@ test("long ranges show a gap of almost two buckets", async () => {
   const listed = page.locator(".notice li");
   assert.match(await listed.innerText(), /^about 1 h 47 min between /);
   assert.equal(await page.getByText("No process started, ended or changed.", { exact: true }).count(), 0);
+});
+
+test("the chart of a name breaks at a short gap of its machine", async () => {
+  const [from, to] = [crunchMinute - 6 * 60 * minute, crunchMinute];
+  const [first, last] = [from + 150 * minute, from + 158 * minute];
+  const minutes = Array.from({ length: (to - from) / minute + 1 }, (_, i) => from + i * minute);
+  const snapshots = minutes
+    .filter((ms) => ms <= first || ms >= last)
+    .map((ms) => ({
+      timestamp: iso(ms),
+      ...(ms !== from && ms !== last && { interval_ms: minute }),
+      machine_snapshot: {},
+      processes: [{ pid: 1, ppid: 0, name: "holed", ...(ms !== from && ms !== last && { cpu_ms: 6000 }) }],
+    }));
+  await register(site, "short-hole");
+  await post(site, "short-hole", snapshots);
+  await page.goto(`${site.url}/processes/holed?from=${iso(from)}&to=${iso(to)}`);
+  /** Reports where the area below the line of the CPU chart is filled. Its color, unlike those of lines, is faint. */
+  const isFilled = (parts) => {
+    const canvas = document.querySelector(".chart canvas");
+    const plot = canvas?.parentElement.querySelector(".u-over");
+    return parts.map((part) => {
+      if (!plot) return undefined;
+      const scale = canvas.width / canvas.clientWidth;
+      const x = Math.round((plot.offsetLeft + part * plot.clientWidth) * scale);
+      const column = canvas.getContext("2d").getImageData(x, 0, 1, canvas.height).data;
+      return column.filter((value, i) => i % 4 === 3 && value > 10 && value < 100).length > canvas.height / 4;
+    });
+  };
+  const part = (ms) => (ms - from) / (to - from);
+  const parts = [part(from + 130 * minute), part(from + 140 * minute), part(first + 5 * minute)];
+  await until("a break in the line", async () => {
+    // One of the first two can be at a vertical line of the grid.
+    const [before, later, inGap] = await page.evaluate(isFilled, parts);
+    return (before || later) && inGap === false;
+  });
 });
 
 test("a field of a comparison does not change while the other one is typed", async () => {

@@ -16,6 +16,7 @@ export type ProcessPoint = Schemas["ProcessPointView"];
 export type MachineDiff = Schemas["MachineDiff"];
 export type Usage = Schemas["UsageView"];
 export type ProcessMatch = Schemas["ProcessMatchView"];
+export type ProcessMatches = Schemas["ProcessMatches"];
 export type NearestMatch = Schemas["NearestMatchView"];
 export type Preferences = Schemas["Preferences"];
 export type Storage = Schemas["StorageView"];

@@ -15,7 +15,7 @@ interface ProcessChartsProps {
   resolution: string | undefined;
   /** When the points were loaded, in milliseconds since 1970. */
   loadedAt: number;
-  /** The gaps of the machine; undefined if the points are sums over several machines. */
+  /** The gaps of the machine, or the common ones of several machines; undefined if they are not known. */
   gaps: readonly Gap[] | undefined;
   startedAt?: string | undefined;
   window: TimeWindow;
@@ -49,7 +49,7 @@ function toChartData({ points, resolution, loadedAt, gaps, startedAt, aggregate 
   const width = widthOf(resolution);
   if (width > 0) {
     const started = startedAt === undefined ? undefined : Date.parse(startedAt);
-    const spans = runningSpans(points, { width, gaps, now: loadedAt, startedAt: started });
+    const spans = runningSpans(points, { width, gaps, aggregate, now: loadedAt, startedAt: started });
     const series = (values: Value[]) => bucketSeries(points, spans, values);
     return { cpu: series([cpu]), memory: series(memory), threads: series([count]), io: series(io) };
   }

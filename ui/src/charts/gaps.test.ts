@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
-import { breakAtGaps, drawnSpans, findGaps } from "./gaps";
+import { breakAtGaps, commonGaps, drawnSpans, findGaps } from "./gaps";
 
 const start = Date.parse("2026-11-23T03:00:00Z");
 const second = 1000;
@@ -215,4 +215,15 @@ test("no line is drawn across a gap", () => {
   const outer = [{ from: -50_000, to: -10_000 }, ...gaps, { from: 76_000, to: 90_000 }];
   expect(breakAtGaps(x, [[1, 2, 3, 4]], outer).x).toEqual([0, 5, 38, 60, 65]);
   expect(breakAtGaps([], [[]], outer)).toEqual({ x: [], lines: [[]] });
+});
+
+test("the common gaps of machines", () => {
+  const gaps = (...list: [number, number][]) => list.map(([from, to]) => ({ from, to }));
+  const first = gaps([0, 5], [10, 20], [30, 40]);
+  expect(commonGaps([first])).toEqual(first);
+  expect(commonGaps([first, gaps([4, 12], [15, 16], [20, 30], [35, 50])])).toEqual(
+    gaps([4, 5], [10, 12], [15, 16], [35, 40]),
+  );
+  expect(commonGaps([first, [], first])).toEqual([]);
+  expect(commonGaps([])).toEqual([]);
 });

@@ -86,6 +86,10 @@ export function findGaps(chart: MachineChart, resolution: string, loaded: Loaded
   return gaps;
 }
 
+/** Returns the times that are in a gap of every machine. */
+export const commonGaps = (machines: readonly (readonly Gap[])[]): Gap[] =>
+  machines.reduce<Gap[]>((common, gaps, i) => (i === 0 ? [...gaps] : without(common, without(common, gaps))), []);
+
 /** Returns the gaps of a machine's history that was loaded at a time, with the chart extended by live snapshots. */
 export function gapsOf(history: MachineHistory, now: number, chart = history.series): Gap[] {
   const last = chart.timestamps.at(-1) ?? history.to;

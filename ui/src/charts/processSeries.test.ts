@@ -107,11 +107,37 @@ test("gaps of the machine are left out", () => {
     [[5.5, 6]],
     [[6, 7]],
   ]);
-  // A sum over machines says how much was measured.
+  // A sum over machines whose gaps are not known says how much was measured.
   expect(spansIn([bucket(3), bucket(4, minutes(15)), bucket(5, minutes(30)), bucket(6)])).toEqual([
     [[3, 4]],
     [[4, 4.25]],
     [[5.5, 6]],
     [[6, 7]],
+  ]);
+});
+test("a sum over processes is drawn like a chart of their machine", () => {
+  const [hole, end] = [4.5 * hour, 4.6 * hour];
+  const points = [bucket(3), bucket(4, minutes(54)), bucket(5), bucket(6, minutes(57))];
+  const gaps = [
+    { from: hole, to: end },
+    { from: 6.25 * hour, to: 6.3 * hour },
+  ];
+  expect(spansIn(points, { gaps, aggregate: true })).toEqual([
+    [[3, 4]],
+    [
+      [4, 4.5],
+      [4.6, 5],
+    ],
+    [[5, 6]],
+    [
+      [6, 6.25],
+      [6.3, 7],
+    ],
+  ]);
+  // Another machine was measured in the hole.
+  expect(spansIn([bucket(3), bucket(4, minutes(45)), bucket(5)], { gaps: [], aggregate: true })).toEqual([
+    [[3, 4]],
+    [[4, 5]],
+    [[5, 6]],
   ]);
 });

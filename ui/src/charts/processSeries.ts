@@ -64,11 +64,19 @@ export const fillHeld = (points: readonly ProcessPoint[], values: Value[], gaps:
 /** The longest missing time in a bucket between two others that is not a gap, in milliseconds. */
 const tolerated = 601_000;
 
+/** Returns how much can be missing in a bucket that is drawn as a whole, in milliseconds. */
+function toleranceOf(isInside: boolean, { width, gaps, aggregate }: Run): number {
+  if (gaps && (isInside || aggregate)) return Infinity;
+  return isInside ? Math.min(tolerated, Math.max(61_000, width / 6)) : 1000;
+}
+
 interface Run {
   /** The length of a bucket, in milliseconds. */
   width: number;
-  /** The gaps of the machine; undefined if the points are sums over several machines. */
+  /** The gaps of the machine, or the common ones of several machines; undefined if they are not known. */
   gaps: readonly Gap[] | undefined;
+  /** Whether the points are sums over several processes. interval_ms is then the measured time of their machines. */
+  aggregate?: boolean | undefined;
   /** The end of the last bucket, if it is not over. */
   now: number;
   /** The start of the process. */
@@ -76,10 +84,11 @@ interface Run {
 }
 
 /**
- * Returns when the processes of each bucket ran. interval_ms says for how long, so the first and the last bucket of a
- * run can be shorter.
+ * Returns when the values of each bucket are drawn: while the process ran, but not in gaps. interval_ms says for how long
+ * it ran, so the first and the last bucket of a run can be shorter.
  */
-export function runningSpans(points: readonly ProcessPoint[], { width, gaps, now, startedAt }: Run): Span[][] {
+export function runningSpans(points: readonly ProcessPoint[], run: Run): Span[][] {
+  const { width, gaps, now, startedAt } = run;
   const times = new Set(points.map(({ timestamp }) => Date.parse(timestamp)));
   const buckets = points.map(({ timestamp, interval_ms }) => {
     const at = Date.parse(timestamp);
@@ -87,7 +96,7 @@ export function runningSpans(points: readonly ProcessPoint[], { width, gaps, now
     return {
       at,
       measured: interval_ms > 0 ? interval_ms : width, // unknown
-      tolerance: !isInside ? 1000 : gaps ? Infinity : Math.min(tolerated, Math.max(61_000, width / 6)),
+      tolerance: toleranceOf(isInside, run),
     };
   });
   return measuredSpans(buckets, width, now, startedAt).map((spans) => without(spans, gaps ?? []));

@@ -1,7 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import type { ProcessMatches } from "../../api/client";
 import { findQuery, processHistoryQuery } from "../../api/history";
 import { ProcessCharts } from "../../charts/ProcessCharts";
+import { useCommonGaps } from "../../charts/useGaps";
 import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { TimeRangePicker } from "../../components/TimeRangePicker";
@@ -18,6 +20,10 @@ function roundWindow({ from, to, moving }: TimeWindow): { from: string; to: stri
   return { from: round(from), to: round(to) };
 }
 
+/** Returns the machines on which the processes ran; none if there are more than on one page. */
+const machinesOf = (found: ProcessMatches | undefined): string[] =>
+  found && !found.next_cursor ? found.results.map((match) => match.machine_id) : [];
+
 /** The total resource usage of all processes of a name, and the machines on which they run. */
 export function NamePage() {
   const { name } = useParams({ from: "/processes/$name" });
@@ -27,6 +33,7 @@ export function NamePage() {
   const history = useQuery(processHistoryQuery({ name }, window));
   const criteria = { name, ...roundWindow(window) };
   const found = useQuery(findQuery(criteria));
+  const gaps = useCommonGaps(machinesOf(found.data), window);
   const error = history.error ?? found.error;
   const setRange = (search: RangeSearch) => void navigate({ search, resetScroll: false });
   return (
@@ -59,7 +66,7 @@ export function NamePage() {
         points={history.data?.points ?? []}
         resolution={history.data?.resolution}
         loadedAt={history.dataUpdatedAt}
-        gaps={undefined}
+        gaps={gaps}
         window={window}
         mark={undefined}
         onZoom={(begin, end) => setRange(zoomRange(begin, end))}
