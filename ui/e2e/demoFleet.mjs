@@ -196,6 +196,6 @@ export async function createDemoFleet(site) {
     end,
     before: minute(backupFrom + 2),
     during: minute((backupFrom + backupTo) / 2),
-    postNext: () => post(site, id, [demoSnapshot(Date.now(), 0, 5000, roll)]),
+    postNext: () => post(site, id, [demoSnapshot(end, end - Date.now(), 5000, roll)]),
   };
 }
