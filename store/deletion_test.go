@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
+	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
@@ -142,4 +145,113 @@ func TestBudgetAfterADeletion(t *testing.T) {
 	if n := rawDays(t, conn); n != days {
 		t.Errorf("the budget has dropped days of other machines: %d of %d are left", n, days)
 	}
+}
+
+// Deleting a machine removes its rows and rollups, does not make the database larger, and does not let the disk
+// budget drop data of other machines.
+func TestDeletedMachineAndBudget(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		// The version of PGlite decompresses what it deletes.
+		old := db.Detection.Profile == backend.Timescale && !storetest.IsNative()
+		processes := 100
+		if old {
+			processes = 5
+		}
+		for age := 5; age >= 0; age-- {
+			for i := range 4 {
+				machine := snapshottest.NewMachine(uint64(10*age+i), processes)
+				at := storetest.Recent().Add(-time.Duration(age) * day)
+				storetest.Write(t, s, fmt.Sprintf("m%d", i), machine.Series(at, 60, 10*time.Second, 1).Snapshots...)
+			}
+		}
+		storetest.RefreshAll(t, db, s)
+		runAllJobs(t, db)
+		if db.Detection.Profile == backend.Timescale {
+			storetest.CompressAll(t, conn)
+		}
+		var gone int32
+		if err := conn.QueryRow(t.Context(), `SELECT id FROM machines WHERE machine_id = 'm1'`).Scan(&gone); err != nil {
+			t.Fatal(err)
+		}
+		before := readBuckets(t, conn)
+		days := rawDays(t, conn)
+		size, total := historyBytes(t, s)
+		if !old {
+			keep := s.Retention()
+			keep.BudgetBytes = total + total/20
+			setRetention(t, s, keep)
+		}
+		if err := s.Delete(t.Context(), "m1"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			maintain(t, s)
+		}
+		runAllJobs(t, db)
+		if n := rawDays(t, conn); n != days {
+			t.Errorf("%d days of samples are left, want %d", n, days)
+		}
+		// Plain PostgreSQL reuses the space. Vacuum adds maps of free space, a few pages for each table.
+		want := size + size/100
+		if db.Detection.Profile == backend.Timescale {
+			want = size * 9 / 10
+		}
+		if after, _ := historyBytes(t, s); after > want && !old {
+			t.Errorf("the size was %d bytes, is %d and should be %d at most", size, after, want)
+		}
+		after := readBuckets(t, conn)
+		for row := range before {
+			if row.machine == gone {
+				delete(before, row)
+			}
+		}
+		compareBuckets(t, before, after)
+		for row := range after {
+			if row.machine == gone {
+				t.Fatalf("%s has rows of a deleted machine", row.relation)
+			}
+		}
+	})
+}
+
+// historyBytes returns the size of the series and rollups, and that of the database.
+func historyBytes(t *testing.T, s *store.Store) (history, total int64) {
+	t.Helper()
+	st, err := s.Storage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range st.Relations {
+		if !slices.Contains(backend.PlainTables, size.Relation) {
+			history += size.Bytes
+		}
+	}
+	return history, st.Bytes
+}
+
+// A deleted machine's rollups are deleted even if the raw data that they were computed from was dropped.
+func TestDeletedMachineWithoutRawData(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		conn := storetest.Connect(t, db.URL)
+		pastDays(t, db, s, 5, "gone", "kept")
+		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
+		maintain(t, s)
+		if err := s.Delete(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		maintain(t, s)
+		runAllJobs(t, db)
+		machines := make(map[int32]bool)
+		for row := range readBuckets(t, conn) {
+			machines[row.machine] = true
+		}
+		if len(machines) != 1 {
+			t.Errorf("rollups of %d machines are left, want those of 1", len(machines))
+		}
+	})
 }

@@ -108,3 +108,45 @@ func TestMachineTrendOfLongIntervals(t *testing.T) {
 		}
 	})
 }
+
+func sparseTrend(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(14, 1, 0), time.Minute, entry(5, "sh", 30_000, 1<<20)),
+		full(clock(14, 9, 0), 0, entry(5, "sh", -1, 1<<20)),
+		full(clock(14, 10, 0), time.Minute, entry(5, "sh", 0, 1<<20)))
+	trends, err := s.ProcessTrends(t.Context(), machineID, clock(14, 0, 0), clock(14, 10, 0))
+	if err != nil || len(trends) != 1 {
+		t.Fatalf("%+v, %v", trends, err)
+	}
+	for part, usage := range trends[0].CPUUsage { // of ten seconds
+		switch {
+		case part < 6:
+			wantNear(t, fmt.Sprintf("part %d", part), usage, 50)
+		case part < 54 && usage != nil:
+			t.Errorf("part %d, in the gap, has %v %%", part, *usage)
+		case part >= 54 && (usage == nil || *usage != 0):
+			t.Errorf("part %d is %s, want 0", part, showNumber(usage))
+		}
+	}
+}
+
+func steadyTrend(t *testing.T, s *store.Store, machineID string) {
+	for _, every := range []int64{700, 1000, 3000, 5003, 7000, 9999, 10_000, 13_000} {
+		id := fmt.Sprintf("%s-%d", machineID, every)
+		var list []snapshot.Snapshot
+		for at := clock(14, 0, 0); at <= clock(14, 10, 0); at = at.Add(time.Duration(every) * time.Millisecond) {
+			list = append(list, full(at, time.Duration(every)*time.Millisecond, entry(5, "burn", every, 1<<20)))
+		}
+		storetest.Write(t, s, id, list...)
+		// The last part may be measured only at its start.
+		trends, err := s.ProcessTrends(t.Context(), id, clock(14, 0, 0), clock(14, 10, 0))
+		if err != nil || len(trends) != 1 {
+			t.Fatalf("every %d ms: %+v, %v", every, trends, err)
+		}
+		for part, usage := range trends[0].CPUUsage {
+			if part < query.TrendPoints-2 || usage != nil {
+				wantNear(t, fmt.Sprintf("every %d ms, part %d", every, part), usage, 100)
+			}
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package query_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+func idleProcessInWindow(t *testing.T, s *store.Store, machineID string) {
+	list := []snapshot.Snapshot{
+		full(clock(14, 13, 0), 10*time.Second, entry(1, "init", 0, 1<<20), entry(66, "idle", 0, 9<<30)),
+	}
+	for second := 10; second <= 50; second += 10 {
+		list = append(list, changes(clock(14, 13, second), 10*time.Second, entry(1, "init", 10, 1<<20)))
+	}
+	list[5].Exited = []snapshot.ProcessKey{{PID: 66, StartedAt: clock(1, 0, 0)}}
+	storetest.Write(t, s, machineID, list...)
+	from, to := clock(14, 13, 15), clock(15, 53, 0)
+	idle, ok := topOf(t, s, machineID, from, to)[66]
+	if !ok || deref(idle.MemoryMax) != 9<<30 || deref(idle.MemoryAvg) != 9<<30 || deref(idle.CPUMS) != 0 ||
+		idle.Last != clock(14, 13, 50) {
+		t.Errorf("the idle process is %+v (%v), want 9 GiB until 14:13:50", idle, ok)
+	}
+	found, err := s.FleetWindow(
+		t.Context(), query.Match{Name: "idle"}, from, to, query.FleetPage{View: query.AllMachines(), Limit: 10},
+	)
+	if err != nil || !slices.ContainsFunc(found.Usages, func(u query.Usage) bool { return u.MachineID == machineID }) {
+		t.Errorf("a search by name finds %+v, %v", found, err)
+	}
+	if _, ok := topOf(t, s, machineID, clock(14, 13, 50), to)[66]; ok {
+		t.Error("the process is in a window after its end")
+	}
+}
+
+func idleProcessHistory(t *testing.T, s *store.Store, machineID string) {
+	list := []snapshot.Snapshot{
+		full(clock(14, 13, 0), 10*time.Second, entry(1, "init", 0, 1<<20), entry(66, "idle", 20, 9<<30)),
+	}
+	for second := 10; second <= 50; second += 10 {
+		list = append(list, changes(clock(14, 13, second), 10*time.Second, entry(1, "init", 10, 1<<20)))
+	}
+	list[5].Exited = []snapshot.ProcessKey{{PID: 66, StartedAt: clock(1, 0, 0)}}
+	storetest.Write(t, s, machineID, list...)
+	lifetime, err := s.ProcessLifetime(t.Context(), machineID, 66, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, window := range []struct {
+		from, to snapshot.Time
+		want     []string
+	}{
+		{clock(14, 12, 0), clock(14, 13, 0), []string{"14:13:00 S 20 in 10000"}},
+		{clock(14, 13, 0), clock(14, 13, 9), nil},
+		{clock(14, 13, 15), clock(14, 13, 40), []string{"14:13:20 S 0 in 10000", "14:13:40 S 0 in 10000"}},
+		{clock(14, 13, 15), clock(14, 13, 29), []string{"14:13:20 S 0 in 10000"}},
+		{clock(14, 13, 15), clock(14, 13, 50), []string{"14:13:20 S 0 in 10000", "14:13:50 exited - in 10000"}},
+		{clock(14, 13, 50), clock(14, 20, 0), nil},
+	} {
+		points, more, err := s.ProcessHistory(
+			t.Context(), machineID, lifetime, window.from, window.to, query.ResolutionRaw, 10)
+		if err != nil || more {
+			t.Fatal(more, err)
+		}
+		var got []string
+		for _, p := range points {
+			cpu := "-"
+			if p.CPUMS != nil {
+				cpu = fmt.Sprint(*p.CPUMS)
+			}
+			got = append(got, fmt.Sprintf(
+				"%s %s %s in %d", p.Timestamp.Std().Format(time.TimeOnly), p.State, cpu, p.ElapsedMS))
+			if p.State != "exited" && deref(p.MemoryMax) != 9<<30 {
+				t.Errorf("memory of %+v, want 9 GiB", p)
+			}
+		}
+		if !slices.Equal(got, window.want) {
+			t.Errorf("%s to %s: %q, want %q", window.from, window.to, got, window.want)
+		}
+	}
+}
+
+func levelAtStart(t *testing.T, s *store.Store, machineID string) {
+	threads := func(s snapshot.ProcessSample, n int32) snapshot.ProcessSample {
+		s.Threads = &n
+		return s
+	}
+	storetest.Write(t, s, machineID,
+		full(clock(14, 0, 10), 5*time.Second, threads(entry(5, "java", 0, 1<<20), 20)),
+		changes(clock(14, 0, 15), 5*time.Second, threads(entry(5, "java", 0, 1<<20), 16)),
+		changes(clock(14, 0, 20), 5*time.Second), changes(clock(14, 0, 25), 5*time.Second))
+	used := topOf(t, s, machineID, clock(14, 0, 13), clock(14, 0, 26))[5]
+	if deref(used.ThreadsMax) != 20 {
+		t.Errorf("%d threads at most, want 20", deref(used.ThreadsMax))
+	}
+}
+
+// A sample at 14:05 that covers a minute is in 14:00 to 14:05, and not in 14:05 to 14:10.
+func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(14, 4, 0), time.Minute, entry(5, "sh", 0, 1<<20)),
+		withCPU(full(clock(14, 5, 0), time.Minute, entry(5, "sh", 60_000, 1<<20)), 50),
+		full(clock(14, 6, 0), time.Minute, entry(5, "sh", 0, 1<<20)),
+		full(clock(14, 12, 0), time.Minute, entry(5, "sh", 0, 1<<20)))
+	ctx := t.Context()
+	lifetime, err := s.ProcessLifetime(ctx, machineID, 5, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, window := range []struct {
+		from, to snapshot.Time
+		want     int64
+	}{{clock(14, 0, 0), clock(14, 5, 0), 60_000}, {clock(14, 5, 0), clock(14, 10, 0), 0}} {
+		what := fmt.Sprintf("%s to %s", window.from, window.to)
+		got := map[string]int64{"top": deref(topOf(t, s, machineID, window.from, window.to)[5].CPUMS)}
+		trends, err := s.ProcessTrends(ctx, machineID, window.from, window.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got["trends"] = 0
+		for _, trend := range trends {
+			var sum float64
+			for _, usage := range trend.CPUUsage {
+				sum += deref(usage)
+			}
+			got["trends"] += int64(math.Round(sum * 50)) // of five seconds
+		}
+		points, _, err := s.ProcessHistory(
+			ctx, machineID, lifetime, window.from, window.to, query.ResolutionRaw, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		minutes, _, _, err := s.NameHistory(
+			ctx, query.AllMachines(), machineID, "sh", window.from, window.to, query.ResolutionMinute, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got["history"], got["name"] = 0, 0
+		for _, p := range points {
+			got["history"] += deref(p.CPUMS)
+		}
+		for _, p := range minutes {
+			got["name"] += deref(p.CPUMS)
+		}
+		diff, err := s.Diff(ctx, machineID, max(window.from, clock(14, 4, 0)), window.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range diff.Changes {
+			if change.Used != nil {
+				got["diff"] += deref(change.Used.CPUMS)
+			}
+		}
+		chart := chartOf(t, s, machineID, window.from, window.to, query.ResolutionMinute)
+		for i := range chart.Timestamps {
+			if chart.CPUUsageAvg[i] != nil {
+				got["metrics"] += int64(*chart.CPUUsageAvg[i] * 1200) // 50 % of a minute on two cores
+			}
+		}
+		for route, ms := range got {
+			if ms != window.want {
+				t.Errorf("%s: %s has %d ms, want %d", what, route, ms, window.want)
+			}
+		}
+	}
+}
+
+func shortLife(t *testing.T, s *store.Store, machineID string) {
+	list := []snapshot.Snapshot{}
+	for second := 1; second <= 10; second++ {
+		processes := []snapshot.ProcessSample{entry(1, "init", 0, 1<<20)}
+		if second == 5 || second == 6 {
+			short := entry(7, "short", 500, 1<<20)
+			short.StartedAt = clock(14, 0, 4)
+			processes = append(processes, short)
+		}
+		list = append(list, full(clock(14, 0, second), time.Second, processes...))
+	}
+	storetest.Write(t, s, machineID, list...)
+	lifetime, err := s.ProcessLifetime(t.Context(), machineID, 7, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, _, err := s.ProcessHistory(
+		t.Context(), machineID, lifetime, clock(14, 0, 0), clock(15, 0, 0), query.ResolutionHour, 10)
+	if err != nil || len(points) != 1 || deref(points[0].CPUMS) != 1000 || points[0].ElapsedMS != 2000 {
+		t.Errorf("%+v (%v), want a second of CPU in two", points, err)
+	}
+}
+
+func runningHour(t *testing.T, s *store.Store, machineID string) {
+	var list []snapshot.Snapshot
+	for second := 5; second <= 105; second += 5 {
+		list = append(list, full(clock(14, 0, second), 5*time.Second, entry(5, "busy", 5000, 1<<20)))
+	}
+	storetest.Write(t, s, machineID, list...)
+	lifetime, err := s.ProcessLifetime(t.Context(), machineID, 5, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, _, err := s.ProcessHistory(
+		t.Context(), machineID, lifetime, clock(14, 0, 0), clock(14, 1, 45), query.ResolutionHour, 10)
+	if err != nil || len(points) != 1 || deref(points[0].CPUMS) != 105_000 || points[0].ElapsedMS != 105_000 {
+		t.Errorf("%+v (%v), want 105 s of CPU in 105 s", points, err)
+	}
+	named, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "busy", clock(14, 0, 0),
+		clock(14, 1, 45), query.ResolutionHour, 10)
+	if err != nil || len(named) != 1 || named[0].ElapsedMS != 105_000 || deref(named[0].RunningAvg) != 1 {
+		t.Errorf("%+v (%v), want one process in 105 s", named, err)
+	}
+}
+
+func windowsAtLateSnapshot(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(14, 0, 10), 10*time.Second, entry(5, "java", 0, 9<<30)),
+		changes(clock(14, 0, 20), 10*time.Second), changes(clock(14, 0, 30), 10*time.Second),
+		changes(clock(14, 0, 40), 10*time.Second, entry(5, "java", 0, 1<<30)),
+		changes(clock(14, 0, 50), 10*time.Second),
+		full(clock(14, 0, 60), 10*time.Second, entry(5, "java", 0, 1<<30)),
+		full(clock(14, 0, 70), 10*time.Second, entry(5, "java", 0, 1<<30)))
+	storetest.Write(t, s, machineID, full(clock(14, 0, 55), 0, entry(5, "java", 0, 1<<30)))
+	wantNear(t, "the average until after it", topOf(t, s, machineID, clock(14, 0, 0), clock(14, 0, 57))[5].MemoryAvg,
+		(30*(9<<30)+20*(1<<30))/50.0)
+	wantNear(t, "the average from then on",
+		topOf(t, s, machineID, clock(14, 0, 57), clock(14, 2, 0))[5].MemoryAvg, 1<<30)
+}
