@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // DeleteMachine implements Backend. It deletes an hour of a relation per statement, so that each statement is short. It
 // deletes the rollups while none are refreshed: a refresh that has read the machine's rows would add them again.
 func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool, err error) {
-	deleted := make(map[time.Time]bool) // days with deleted rows
 	for _, relation := range Series {
+		deleted := make(map[time.Time]int64) // rows by day
 		for {
 			var first *time.Time
 			err := p.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first)
@@ -23,18 +24,21 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 				break
 			}
 			if err == nil {
-				deleted[StartOfDay(*first)] = true
-				_, err = p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+				var tag pgconn.CommandTag
+				tag, err = p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
 					pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
+				deleted[StartOfDay(*first)] += tag.RowsAffected()
 			}
 			if err != nil {
 				return false, fmt.Errorf("delete %s of a machine: %w", relation, err)
 			}
 		}
-	}
-	for day := range deleted {
-		if err := p.compact(ctx, day); err != nil {
-			return false, fmt.Errorf("return the space of deleted rows of %s: %w", day.Format(time.DateOnly), err)
+		for day, rows := range deleted {
+			if err := p.compact(ctx, relation, day, rows); err != nil {
+				return false, fmt.Errorf(
+					"return the space of deleted %s of %s: %w", relation, day.Format(time.DateOnly), err,
+				)
+			}
 		}
 	}
 	done, err = exclusively(ctx, p.pool, func(conn *pgxpool.Conn) error { return p.deleteRollups(ctx, conn, machine) })
@@ -47,38 +51,27 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 	return done, nil
 }
 
-// compact rewrites the partitions of the series of a day, if a part of rewriteShare or more is free. A plain vacuum
-// would keep the size of their files, and a day that is over does not need the space again. It does nothing if the day
-// is not over, or if a partition is larger than rewriteBytes or in use.
-func (p *postgres) compact(ctx context.Context, day time.Time) error {
-	for _, relation := range Series {
-		name := relation + "_" + day.Format(daily.layout)
-		var isOver bool
-		if err := p.pool.QueryRow(ctx,
-			`SELECT to_regclass($1) IS NOT NULL AND now() > $2::timestamptz + interval '12 hours'`,
-			name, daily.next(day)).Scan(&isOver); err != nil {
-			return err
-		}
-		if !isOver {
-			continue
-		}
-		rewrite, err := isWorthRewriting(ctx, p.pool, name)
-		if err != nil {
-			return err
-		}
-		if !rewrite {
-			continue
-		}
-		err = vacuumTables(ctx, p.pool, `VACUUM (FULL, ANALYZE) `+name)
-		if IsLockTimeout(err) {
-			p.logger.Info("a partition with deleted rows is in use, leaving it to autovacuum", "partition", name)
-			continue
-		}
-		if err != nil {
-			return err
-		}
+// compact rewrites the partition of a day after rows of it were deleted, if that is worth it. A plain vacuum would
+// keep the size of its files, and a day that is over does not need the space again. It does nothing if the day is not
+// over or the partition is in use.
+func (p *postgres) compact(ctx context.Context, relation string, day time.Time, deleted int64) error {
+	name := relation + "_" + day.Format(daily.layout)
+	var isOver bool
+	if err := p.pool.QueryRow(ctx,
+		`SELECT to_regclass($1) IS NOT NULL AND now() > $2::timestamptz + interval '12 hours'`,
+		name, daily.next(day)).Scan(&isOver); err != nil || !isOver {
+		return err
 	}
-	return nil
+	rewrite, err := isWorthRewriting(ctx, p.pool, name, deleted)
+	if err != nil || !rewrite {
+		return err
+	}
+	err = vacuumTables(ctx, p.pool, `VACUUM (FULL, ANALYZE) `+name)
+	if IsLockTimeout(err) {
+		p.logger.Info("a partition with deleted rows is in use, leaving it to autovacuum", "partition", name)
+		return nil
+	}
+	return err
 }
 
 // Reclaimable implements Backend.
@@ -140,11 +133,11 @@ func (p *timescale) deleteFrom(ctx context.Context, relations []string, machine 
 			if err != nil {
 				return found, fmt.Errorf("delete %s of a machine: %w", relation, err)
 			}
-			if !deleted {
+			if len(deleted) == 0 {
 				continue
 			}
 			found = true
-			if err := p.vacuum(ctx, one); err != nil {
+			if err := p.vacuum(ctx, one, deleted, slices.Contains(Rollups, relation)); err != nil {
 				return found, fmt.Errorf("vacuum a chunk of %s: %w", relation, err)
 			}
 		}
@@ -152,9 +145,13 @@ func (p *timescale) deleteFrom(ctx context.Context, relations []string, machine 
 	return found, nil
 }
 
-// deleteFromChunk deletes a machine's rows of a chunk. It returns false if there were none, or the chunk is gone.
-func (p *timescale) deleteFromChunk(ctx context.Context, one *chunkTable, machine int32) (deleted bool, err error) {
+// deleteFromChunk deletes a machine's rows of a chunk, and returns how many it deleted of each table. A chunk that is
+// gone has none.
+func (p *timescale) deleteFromChunk(
+	ctx context.Context, one *chunkTable, machine int32,
+) (deleted map[string]int64, err error) {
 	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		deleted = make(map[string]int64)
 		// What is deleted need not be refreshed. Versions before 2.28 lack the setting.
 		if _, err := tx.Exec(ctx, `SELECT set_config(name, 'on', true) FROM pg_settings
 			WHERE name = 'timescaledb.skip_cagg_invalidation'`); err != nil {
@@ -175,7 +172,9 @@ func (p *timescale) deleteFromChunk(ctx context.Context, one *chunkTable, machin
 			if err != nil {
 				return err
 			}
-			deleted = deleted || tag.RowsAffected() > 0
+			if rows := tag.RowsAffected(); rows > 0 {
+				deleted[table] = rows
+			}
 		}
 		return nil
 	})
@@ -221,26 +220,29 @@ func nullTime(t time.Time) *time.Time {
 }
 
 const (
-	// rewriteShare is the share of deleted rows from which a compressed chunk is rewritten. A plain vacuum only
-	// returns space at the end of a table.
+	// rewriteShare is the share of deleted rows from which a table is rewritten. A plain vacuum only returns space at
+	// the end of a table.
 	rewriteShare = 0.1
-	// rewriteBytes is the largest compressed chunk that is rewritten, because it cannot be read meanwhile.
+	// rewriteBytes is the largest table that is rewritten, because it cannot be read meanwhile.
 	rewriteBytes = 256 << 20
 )
 
-// vacuum returns the space of deleted rows of a chunk to the file system.
-func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
-	statements := []string{`VACUUM (ANALYZE) ` + one.name}
-	if one.compressed != "" {
-		rewrite, err := isWorthRewriting(ctx, p.pool, one.compressed)
-		if err != nil {
-			return err
-		}
+// vacuum returns the space of deleted rows of a chunk to the file system. deleted is the number of rows by table. The
+// rows of a series that are not compressed yet are not rewritten, because no snapshot could be stored meanwhile.
+func (p *timescale) vacuum(ctx context.Context, one chunkTable, deleted map[string]int64, isRollup bool) error {
+	var statements []string
+	for table, rows := range deleted {
 		mode := `VACUUM (ANALYZE) `
-		if rewrite {
-			mode = `VACUUM (FULL, ANALYZE) `
+		if isRollup || table == one.compressed {
+			rewrite, err := isWorthRewriting(ctx, p.pool, table, rows)
+			if err != nil {
+				return err
+			}
+			if rewrite {
+				mode = `VACUUM (FULL, ANALYZE) `
+			}
 		}
-		statements = append(statements, mode+one.compressed)
+		statements = append(statements, mode+table)
 	}
 	err := vacuumTables(ctx, p.pool, statements...)
 	if IsLockTimeout(err) {
@@ -252,10 +254,10 @@ func (p *timescale) vacuum(ctx context.Context, one chunkTable) error {
 
 // isWorthRewriting reports whether a part of rewriteShare or more of a table's rows was deleted. It is false if the
 // table is larger than rewriteBytes.
-func isWorthRewriting(ctx context.Context, pool *pgxpool.Pool, table string) (rewrite bool, err error) {
-	err = pool.QueryRow(ctx, `SELECT pg_total_relation_size(c.oid) BETWEEN 1 AND $2 AND
-			(SELECT count(*) FROM `+table+`) < (1 - $3::double precision) * greatest(c.reltuples, pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid))
-		FROM pg_class c WHERE c.oid = $1::regclass`, table, rewriteBytes, rewriteShare).Scan(&rewrite)
+func isWorthRewriting(ctx context.Context, pool *pgxpool.Pool, table string, deleted int64) (rewrite bool, err error) {
+	err = pool.QueryRow(ctx, `SELECT pg_total_relation_size($1::regclass) <= $2 AND
+			(SELECT count(*) FROM `+table+`) * $3::double precision <= (1 - $3) * $4`,
+		table, rewriteBytes, rewriteShare, deleted).Scan(&rewrite)
 	return rewrite, err
 }
 
