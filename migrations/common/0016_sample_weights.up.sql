@@ -51,15 +51,20 @@ COMMENT ON FUNCTION to_bigint IS 'a sum as bigint, or the largest bigint if it i
 --
 -- The weight of the first row after a reaches back to the row before, and no row covers the time after the last one.
 -- So the levels at both ends are read from their runs, and the time before a is subtracted and the time after the last
--- row is added.
+-- row is added. An interval is a day at the most, so the run at a begins less than three days before it. These bounds
+-- keep the scans from being prepared for chunks or partitions that they never read.
+--
+-- In PL/pgSQL with a generic plan, because planning this takes about as long as reading half an hour of samples.
 CREATE FUNCTION process_window(
     m integer, a timestamptz, b timestamptz, only_processes bigint[], include_start boolean
 ) RETURNS TABLE (
     process bigint, cpu_ms bigint, cpu_ms_max bigint, elapsed_ms bigint, memory_avg double precision, memory_ms bigint,
     memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz
-) LANGUAGE sql STABLE AS $$
-    WITH bounds AS MATERIALIZED (
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY WITH bounds AS MATERIALIZED (
         SELECT f.ts AS first_ts, f.full_ts AS first_full, f.interval_ms, l.ts AS last_ts, l.full_ts AS last_full
         -- Snapshots without an interval are not part of the time between those around them.
         FROM (SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s
@@ -72,8 +77,8 @@ CREATE FUNCTION process_window(
         SELECT -1 AS sign, s.full_ts AS run, s.ts AS until, d.first_ts AS seen
         FROM bounds d CROSS JOIN LATERAL (
             SELECT i.ts, i.full_ts FROM snapshots i
-            WHERE i.machine = m AND i.ts <= a AND i.ts >= least(d.first_full,
-                d.first_ts - d.interval_ms * interval '1.5 ms')
+            WHERE i.machine = m AND i.ts <= a AND i.ts > a - interval '3 days'
+                AND i.ts >= least(d.first_full, d.first_ts - d.interval_ms * interval '1.5 ms')
                 AND (i.interval_ms > 0 OR i.ts = d.first_full
                     OR i.ts <= d.first_ts - (d.interval_ms - d.interval_ms / 50 - 5) * interval '1 ms')
             ORDER BY i.ts DESC LIMIT 1) s
@@ -85,7 +90,7 @@ CREATE FUNCTION process_window(
             (sum(s.interval_ms) OVER (PARTITION BY e.sign ORDER BY s.ts DESC) - s.interval_ms)::bigint AS ms
         FROM ends e CROSS JOIN LATERAL (
             SELECT i.ts, i.interval_ms FROM snapshots i
-            WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until
+            WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until AND i.ts > a - interval '3 days' AND i.ts <= b
             OFFSET 0) s), -- so that only the chunks of this time are read
     levels AS (
         SELECT x.process, e.sign * h.ms AS weight_ms, x.memory_usage, x.threads, e.seen,
@@ -100,32 +105,45 @@ CREATE FUNCTION process_window(
                 FROM process_samples s
                     CROSS JOIN LATERAL (SELECT i.pid, i.started_at FROM processes i WHERE i.id = s.process OFFSET 0) p
                 WHERE s.machine = m AND s.ts >= e.run AND s.ts <= e.until
+                    AND s.ts > a - interval '3 days' AND s.ts <= b
                 ORDER BY p.pid, p.started_at, s.ts DESC, (s.state = 'exited') NULLS FIRST) x
             JOIN held h ON h.sign = e.sign AND h.ts = x.ts
         WHERE x.state IS NULL OR x.state NOT IN ('exited', 'X')),
     parts AS (
-        SELECT s.process, s.cpu_ms, s.weight_ms::bigint, s.weight_ms IS NOT NULL AS is_weighted,
-            coalesce(s.memory_mean, s.memory_usage) AS memory, s.memory_usage, s.in_full, s.threads,
-            s.read_bytes, s.write_bytes, s.ts AS first_ts, s.ts AS last_ts
+        -- Samples are added up before the levels join them, so that not every row passes through the UNION. Hardly any
+        -- row lacks a weight or memory, so those are counted, not the others.
+        SELECT s.process, sum(s.cpu_ms) AS cpu_ms, max(s.cpu_ms) AS cpu_ms_max,
+            sum(s.weight_ms) AS elapsed_ms, count(*) FILTER (WHERE s.weight_ms IS NULL) AS unweighted,
+            sum(s.weight_ms) FILTER (WHERE coalesce(s.memory_mean, s.memory_usage) IS NULL) AS without_memory_ms,
+            sum(coalesce(s.memory_mean, s.memory_usage)::double precision * s.weight_ms) AS memory_sum,
+            avg(s.memory_usage) FILTER (WHERE s.weight_ms IS NULL AND s.in_full) AS full_memory,
+            avg(s.memory_usage) FILTER (WHERE s.weight_ms IS NULL OR s.weight_ms = 0) AS plain_memory,
+            max(s.memory_usage) AS memory_max, max(s.threads) AS threads_max,
+            sum(s.read_bytes) AS read_bytes, sum(s.write_bytes) AS write_bytes,
+            min(s.ts) AS first_ts, max(s.ts) AS last_ts
         FROM process_samples s
         WHERE s.machine = m AND s.ts > a AND s.ts <= b AND (s.state IS DISTINCT FROM 'exited' OR s.weight_ms > 0)
+            AND (only_processes IS NULL OR s.process = ANY(only_processes))
+        GROUP BY s.process
         UNION ALL
-        SELECT l.process, l.cpu_ms, l.weight_ms, true, l.memory_usage, l.memory_usage, false, l.threads,
+        SELECT l.process, l.cpu_ms, l.cpu_ms, l.weight_ms, 0, CASE WHEN l.memory_usage IS NULL THEN l.weight_ms END,
+            l.memory_usage::double precision * l.weight_ms, NULL,
+            l.memory_usage, l.memory_usage, l.threads,
             l.read_bytes, l.write_bytes, l.seen, l.seen
-        FROM levels l)
-    SELECT p.process, to_bigint(sum(p.cpu_ms)), max(p.cpu_ms),
-        CASE WHEN bool_and(p.is_weighted) THEN greatest(sum(p.weight_ms), 0)::bigint END,
+        FROM levels l
+        WHERE only_processes IS NULL OR l.process = ANY(only_processes))
+    SELECT p.process, to_bigint(sum(p.cpu_ms)), max(p.cpu_ms_max),
+        CASE WHEN sum(p.unweighted) = 0 THEN greatest(sum(p.elapsed_ms), 0)::bigint END,
         coalesce(
-            CASE WHEN bool_and(p.is_weighted) THEN sum(p.memory::double precision * p.weight_ms)
-                / nullif(sum(p.weight_ms) FILTER (WHERE p.memory IS NOT NULL), 0)::double precision END,
-            avg(p.memory_usage) FILTER (WHERE p.in_full)::double precision, avg(p.memory_usage)::double precision),
-        nullif(CASE WHEN bool_and(p.is_weighted) THEN sum(p.weight_ms) FILTER (WHERE p.memory IS NOT NULL) END,
-            sum(p.weight_ms))::bigint,
-        max(p.memory_usage), max(p.threads),
+            CASE WHEN sum(p.unweighted) = 0 THEN sum(p.memory_sum)
+                / nullif(sum(p.elapsed_ms) - coalesce(sum(p.without_memory_ms), 0), 0)::double precision END,
+            avg(p.full_memory)::double precision, avg(p.plain_memory)::double precision),
+        CASE WHEN sum(p.unweighted) = 0 AND sum(p.without_memory_ms) <> 0
+            THEN nullif(sum(p.elapsed_ms) - sum(p.without_memory_ms), 0)::bigint END,
+        max(p.memory_max), max(p.threads_max),
         to_bigint(sum(p.read_bytes)), to_bigint(sum(p.write_bytes)),
         min(p.first_ts), max(p.last_ts)
     FROM parts p
-    WHERE only_processes IS NULL OR p.process = ANY(only_processes)
-    GROUP BY p.process
-$$;
+    GROUP BY p.process;
+END $$;
 COMMENT ON FUNCTION process_window IS 'usage of each process of a machine in (a, b], from its samples';

@@ -83,7 +83,7 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
-	columns := "m.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
+	columns := "i.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
 		columns = "'', i.name, '', '', 0, NULL::timestamptz"
@@ -93,10 +93,11 @@ func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string
 		order = averageMemory
 		each = "coalesce(u.memory_sum / nullif(u.memory_ms, 0), u.memory_plain)"
 	}
-	with, source := "", "used u JOIN processes p ON p.id = u.process"
+	// OFFSET 0 keeps the planner from reading the whole table processes, which has a row for each process ever seen.
+	with, source := "", `used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
+			WHERE id = u.process OFFSET 0) p`
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
-		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of
-		// a nested loop. OFFSET 0 keeps it from reading the whole table processes.
+		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of a nested loop.
 		args = append(args, firstDay(from))
 		with = fmt.Sprintf(`
 		several AS MATERIALIZED (
@@ -105,8 +106,7 @@ func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string
 				WHERE i.is_later_identity AND i.last_day >= $%d AND i.machine IN (SELECT u.machine FROM used u)) k
 			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid
 				AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s),`, len(args))
-		source = fmt.Sprintf(
-			`used u CROSS JOIN LATERAL (SELECT pid, started_at FROM processes WHERE id = u.process OFFSET 0) p
+		source += fmt.Sprintf(`
 			WHERE (u.process IN (SELECT id FROM several)) IS TRUE OR (u.process IN (
 				SELECT u.process FROM used u WHERE (u.process IN (SELECT id FROM several)) IS NOT TRUE
 				ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST, u.process LIMIT %d)) IS TRUE`,
@@ -125,7 +125,9 @@ func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
-		FROM ranked r JOIN processes i ON i.id = r.latest JOIN machines m ON m.id = i.machine
+		FROM ranked r
+			CROSS JOIN LATERAL (SELECT m.machine_id, p.name, p.command_line, p.user_name, p.pid, p.started_at
+				FROM processes p JOIN machines m ON m.id = p.machine WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
 		sums, with, latest, processes, order, source, group, len(args), columns), args
 }

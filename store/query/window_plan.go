@@ -215,9 +215,9 @@ func (p WindowPlan) sums(of scope) (sql string, args []any) {
 }
 
 // usageSums are sums over rows of process_window or of a rollup of processes, named r. The average memory is
-// memory_sum / memory_ms, or memory_plain if no time is known.
+// memory_sum / memory_ms, or memory_plain if none of the rows covers any time.
 const usageSums = `to_bigint(sum(r.cpu_ms)) AS cpu_ms, max(r.cpu_ms_max) AS cpu_ms_max,
 		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
 		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL)::bigint AS memory_ms,
-		avg(r.memory_avg) AS memory_plain, max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
+		avg(r.memory_avg) FILTER (WHERE coalesce(r.memory_ms, r.elapsed_ms) = 0) AS memory_plain, max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
 		to_bigint(sum(r.read_bytes)) AS read_bytes, to_bigint(sum(r.write_bytes)) AS write_bytes`
