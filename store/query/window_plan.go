@@ -16,6 +16,14 @@ type segment struct {
 	from, to time.Time
 }
 
+// lastKey returns the largest bucket_key of a segment of a rollup, which is at most 1 ms after the start of its bucket.
+// If TimescaleDB was given the segment's end instead, it would read the samples of the following bucket for the part of
+// the rollup that is not materialized, to find that none of them belong to the segment.
+func (s segment) lastKey() time.Time {
+	width := Resolution(strings.TrimPrefix(s.relation, "process_")).Width()
+	return s.to.Add(-width + time.Millisecond)
+}
+
 // WindowPlan is a list of relations that together cover a time window.
 type WindowPlan struct {
 	// From and To are the actual bounds. A long window is extended to whole hours.
@@ -205,9 +213,9 @@ func (p WindowPlan) sums(of scope) (sql string, args []any) {
 			continue
 		}
 		condition := of.condition(one.relation, &args)
-		args = append(args, one.from, one.to)
+		args = append(args, one.from, one.lastKey())
 		parts = append(parts, fmt.Sprintf(
-			`SELECT machine, %s FROM %s WHERE %s AND bucket_key >= $%d AND bucket_key < $%d`,
+			`SELECT machine, %s FROM %s WHERE %s AND bucket_key >= $%d AND bucket_key <= $%d`,
 			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
 	return `SELECT r.machine, r.process, ` + usageSums + `, min(r.first_ts) AS first_ts, max(r.last_ts) AS last_ts
