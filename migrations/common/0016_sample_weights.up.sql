@@ -139,7 +139,7 @@ BEGIN
                 / nullif(sum(p.elapsed_ms) - coalesce(sum(p.without_memory_ms), 0), 0)::double precision END,
             avg(p.full_memory)::double precision, avg(p.plain_memory)::double precision),
         CASE WHEN sum(p.unweighted) = 0 AND sum(p.without_memory_ms) <> 0
-            THEN nullif(sum(p.elapsed_ms) - sum(p.without_memory_ms), 0)::bigint END,
+            THEN (sum(p.elapsed_ms) - sum(p.without_memory_ms))::bigint END,
         max(p.memory_max), max(p.threads_max),
         to_bigint(sum(p.read_bytes)), to_bigint(sum(p.write_bytes)),
         min(p.first_ts), max(p.last_ts)

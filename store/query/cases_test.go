@@ -30,6 +30,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"the history of an idle process begins and ends with its state", 0, idleProcessHistory},
 			{"maxima include the level at the start of a window", 0, levelAtStart},
 			{"average memory of sparse samples", 0, averageMemory},
+			{"memory of an hour that was only known in no time", 0, memoryWithoutTime},
 			{"average CPU of mixed intervals", 0, averageCPU},
 			{"rates after a gap", 0, rateAfterGap},
 			{"a minute of CPU is in the windows that contain it", 0, minuteOfCPU},
@@ -92,6 +93,30 @@ func averageMemory(t *testing.T, s *store.Store, machineID string) {
 	}
 	if err := s.CloseSilent(t.Context(), clock(20, 0, 0).Std()); err != nil {
 		t.Fatal(err)
+	}
+	check("before it is rolled up")
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("after that")
+}
+
+// memoryWithoutTime: in the second hour, memory is only known in a snapshot without an interval. The hour has that
+// value, but it has no weight in the average of both.
+func memoryWithoutTime(t *testing.T, s *store.Store, machineID string) {
+	ended := entry(5, "java", 0, -1)
+	ended.State = "X"
+	storetest.Write(t, s, machineID,
+		full(clock(14, 0, 10), 10*time.Second, entry(5, "java", 0, 100)),
+		full(clock(14, 0, 20), 10*time.Second, entry(5, "java", 0, 100)),
+		full(clock(15, 30, 0), 0, entry(5, "java", -1, 900)),
+		full(clock(15, 30, 10), 10*time.Second, ended))
+	check := func(when string) {
+		t.Helper()
+		wantNear(t, "the average of both hours "+when,
+			topOf(t, s, machineID, clock(13, 0, 0), clock(16, 0, 0))[5].MemoryAvg, 100)
+		wantNear(t, "the average of the second hour "+when,
+			topOf(t, s, machineID, clock(15, 0, 0), clock(16, 0, 0))[5].MemoryAvg, 900)
 	}
 	check("before it is rolled up")
 	if err := s.MaintainOnce(t.Context()); err != nil {
