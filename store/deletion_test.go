@@ -118,7 +118,7 @@ func TestBudgetAfterADeletion(t *testing.T) {
 		at := storetest.Recent().Add(-time.Duration(age) * day)
 		for i, machineID := range []string{"a", "b", "c", "d"} {
 			machine := snapshottest.NewMachine(uint64(10*age+i), 100)
-			storetest.Write(t, s, machineID, machine.Series(at, 200, 10*time.Second, 1).Snapshots...)
+			storetest.Write(t, s, machineID, machine.Series(at, 60, 10*time.Second, 1).Snapshots...)
 		}
 	}
 	storetest.RefreshAll(t, db, s)
