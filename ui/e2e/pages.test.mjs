@@ -103,6 +103,19 @@ test("panels and dialogs are accessible", async () => {
   await page.close();
 });
 
+test("invalid values in a URL are ignored", async () => {
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  for (const route of ["machines/web-1", "machines/web-1/processes/1", "processes/nginx"]) {
+    await page.goto(`${site.url}/${route}?span=30d`);
+    await page.locator(".chart canvas").first().waitFor();
+    assert.equal(new URL(page.url()).search, "", route);
+  }
+  assert.deepEqual(errors, []);
+  await page.close();
+});
+
 test("the first load has at most 250 KB of script", async () => {
   const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);

@@ -1,4 +1,7 @@
 // Helpers that read one value of a page's URL parameters. An invalid value is treated as absent.
+//
+// The router adds what validateSearch of a route returns to the parameters in the URL. The result must therefore have
+// every parameter of the page: undefined replaces an invalid value, an absent key does not.
 
 export function parseText(value: unknown): string | undefined {
   return typeof value === "string" || typeof value === "number" ? String(value) || undefined : undefined;
@@ -20,9 +23,3 @@ export function parseOption<T>(value: unknown, options: readonly T[]): T | undef
 }
 
 export const parseFlag = (value: unknown): true | undefined => (value === true ? true : undefined);
-
-/** Returns the parameters without those that are undefined. */
-export function compact<T extends object>(search: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const entries = Object.entries(search).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
-}

@@ -1,14 +1,28 @@
 import { describe, expect, test } from "vitest";
 import { signInSearch } from "./account/search";
+import { adminSearch } from "./admin/search";
 import { diffSearch } from "./diff/search";
 import { findSearch, nameSearch } from "./find/search";
 import { fleetSearch } from "./fleet/search";
 import { machineSearch } from "./machine/search";
 import { processSearch } from "./process/search";
 
+/** Returns what a page reads: the router keeps the parameters of the URL that the page's function does not return. */
+const inRouter =
+  <Result>(validate: (search: Record<string, unknown>) => Result) =>
+  (search: Record<string, unknown>) => ({ ...search, ...validate(search) });
+const [signIn, machine, fleet] = [inRouter(signInSearch), inRouter(machineSearch), inRouter(fleetSearch)];
+const [process, name, find, diff] = [
+  inRouter(processSearch),
+  inRouter(nameSearch),
+  inRouter(findSearch),
+  inRouter(diffSearch),
+];
+const admin = inRouter(adminSearch);
+
 describe("the sign-in page", () => {
   test("continues only to a local path", () => {
-    expect(signInSearch({ then: "/machines/m?sort=cpu" })).toEqual({ then: "/machines/m?sort=cpu" });
+    expect(signIn({ then: "/machines/m?sort=cpu" })).toEqual({ then: "/machines/m?sort=cpu" });
     for (const invalid of [
       "//evil.example",
       "https://evil.example",
@@ -18,12 +32,12 @@ describe("the sign-in page", () => {
       "",
       5,
     ]) {
-      expect(signInSearch({ then: invalid })).toEqual({});
+      expect(signIn({ then: invalid })).toEqual({});
     }
   });
   test("accepts an error code of the identity provider, but no markup", () => {
-    expect(signInSearch({ failed: "no_role" })).toEqual({ failed: "no_role" });
-    expect(signInSearch({ failed: "<script>" })).toEqual({});
+    expect(signIn({ failed: "no_role" })).toEqual({ failed: "no_role" });
+    expect(signIn({ failed: "<script>" })).toEqual({});
   });
 });
 
@@ -42,7 +56,7 @@ describe("the machine page", () => {
       at: "2026-11-23T03:12:00.000Z",
       span: "1d",
     };
-    expect(machineSearch(state)).toEqual(state);
+    expect(machine(state)).toEqual(state);
   });
   test("ignores invalid values", () => {
     const invalid = {
@@ -59,10 +73,10 @@ describe("the machine page", () => {
       span: "9y",
       from: "x",
     };
-    expect(machineSearch(invalid)).toEqual({});
+    expect(machine(invalid)).toEqual({});
   });
   test("accepts a pid as filter text, a single name as a list, and milliseconds as an instant", () => {
-    expect(machineSearch({ filter: 4711, exclude: "kworker", at: 1000 })).toEqual({
+    expect(machine({ filter: 4711, exclude: "kworker", at: 1000 })).toEqual({
       filter: "4711",
       exclude: ["kworker"],
       at: "1970-01-01T00:00:01.000Z",
@@ -72,27 +86,34 @@ describe("the machine page", () => {
 
 test("the list of machines", () => {
   const state = { q: "web", tag: ["eu"], status: "silent", sort: "cpu", desc: true };
-  expect(fleetSearch(state)).toEqual(state);
-  expect(fleetSearch({ q: "", tag: [], status: "dead", sort: "beauty", desc: 1 })).toEqual({});
+  expect(fleet(state)).toEqual(state);
+  expect(fleet({ q: "", tag: [], status: "dead", sort: "beauty", desc: 1 })).toEqual({});
 });
 
 test("a comparison sorts its two instants, and defaults to the last ten minutes", () => {
-  expect(diffSearch({ from: 2000, to: 1000, by: "threads" })).toEqual({
+  expect(diff({ from: 2000, to: 1000, by: "threads" })).toEqual({
     from: "1970-01-01T00:00:01.000Z",
     to: "1970-01-01T00:00:02.000Z",
     by: "threads",
   });
-  const { from, to } = diffSearch({});
+  const { from, to } = diff({});
   expect(Date.parse(to) - Date.parse(from)).toBe(600_000);
 });
 
 test("the pages of a process, of a process name, and of a search", () => {
-  const process = { started: "1970-01-01T00:00:00.000Z", span: "3h" };
-  expect(processSearch({ started: 0, at: "x", span: "3h" })).toEqual(process);
-  expect([nameSearch({ span: "1h" }), nameSearch({ span: "1w" }), nameSearch({})]).toEqual([
-    { span: "1h" },
-    { span: "1w" },
-    {},
-  ]);
-  expect(findSearch({ q: 443 })).toEqual({ q: "443" });
+  const history = { started: "1970-01-01T00:00:00.000Z", span: "3h" };
+  expect(process({ started: 0, at: "x", span: "3h" })).toEqual(history);
+  expect([name({ span: "1h" }), name({ span: "1w" }), name({})]).toEqual([{ span: "1h" }, { span: "1w" }, {}]);
+  expect(find({ q: 443 })).toEqual({ q: "443" });
+});
+
+test("no page reads an invalid value of the URL", () => {
+  const invalid = { span: "30d", from: "noon", to: "x", at: {}, started: "x", q: {}, tab: "x", actor: {}, action: [] };
+  for (const page of [machine, process, name, find, admin]) {
+    const known = Object.entries(page(invalid)).filter(([key]) => key in page({}));
+    expect(known.filter(([, value]) => value !== undefined)).toEqual([]);
+  }
+  for (const page of [machine, process, name]) expect(page({ span: "12h" })).toEqual({});
+  expect(name({ span: "1h", from: "noon", to: "x" })).toEqual({ span: "1h" });
+  expect(diff({ from: 1000, to: 2000, by: "beauty" }).by).toBeUndefined();
 });

@@ -37,8 +37,9 @@ export const iso = (ms: number): string => new Date(ms).toISOString();
 /** Parses the range in a URL. Invalid values are ignored. */
 export function parseRange({ span, from, to }: Record<string, unknown>): RangeSearch {
   const [begin, end] = [parseInstant(from), parseInstant(to)];
-  if (begin && end && begin < end) return { from: begin, to: end };
-  return spanNames.includes(span as SpanName) && span !== "1h" ? { span: span as SpanName } : {};
+  if (begin && end && begin < end) return { span: undefined, from: begin, to: end };
+  const isKnown = spanNames.includes(span as SpanName) && span !== "1h";
+  return { span: isKnown ? (span as SpanName) : undefined, from: undefined, to: undefined };
 }
 
 /** Returns the window of a range. If the selected instant is before the window, the window is centered on it. */

@@ -1,14 +1,14 @@
 /** The URL parameters of the sign-in page. */
 export interface SignInSearch {
   /** The local path to open after sign-in. */
-  then?: string;
+  then?: string | undefined;
   /** The error code of a failed sign-in through the identity provider. */
-  failed?: string;
+  failed?: string | undefined;
 }
 
 export function signInSearch({ then, failed }: Record<string, unknown>): SignInSearch {
   return {
-    ...(typeof then === "string" && /^\/(?![/\\])/.test(then) && { then }),
-    ...(typeof failed === "string" && /^[a-z_]{1,40}$/.test(failed) && { failed }),
+    then: typeof then === "string" && /^\/(?![/\\])/.test(then) ? then : undefined,
+    failed: typeof failed === "string" && /^[a-z_]{1,40}$/.test(failed) ? failed : undefined,
   };
 }

@@ -1,4 +1,4 @@
-import { compact, parseOption, parseText } from "../../searchParams";
+import { parseOption, parseText } from "../../searchParams";
 import { parseInstant } from "../../time/range";
 
 /** The tabs of the administration page, as they are named in the URL. */
@@ -19,12 +19,12 @@ export interface AdminSearch extends AuditSearch {
 }
 
 export function adminSearch(search: Record<string, unknown>): AdminSearch {
-  return compact({
+  return {
     tab: parseOption(search.tab, adminTabs),
     actor: parseText(search.actor),
     action: parseText(search.action),
     target: parseText(search.target),
     from: parseInstant(search.from),
     to: parseInstant(search.to),
-  });
+  };
 }

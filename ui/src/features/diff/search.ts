@@ -12,5 +12,8 @@ export interface DiffSearch {
 export function diffSearch(search: Record<string, unknown>): DiffSearch {
   const to = parseInstant(search.to) ?? new Date().toISOString();
   const from = parseInstant(search.from) ?? new Date(Date.parse(to) - 600_000).toISOString();
-  return { ...(from <= to ? { from, to } : { from: to, to: from }), ...(search.by === "threads" && { by: "threads" }) };
+  return {
+    ...(from <= to ? { from, to } : { from: to, to: from }),
+    by: search.by === "threads" ? "threads" : undefined,
+  };
 }

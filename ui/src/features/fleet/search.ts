@@ -1,4 +1,4 @@
-import { compact, parseFlag, parseOption, parseText, parseTexts } from "../../searchParams";
+import { parseFlag, parseOption, parseText, parseTexts } from "../../searchParams";
 import { type FleetSortKey, type Status, fleetSortKeys, statuses } from "./filterMachines";
 
 /** The URL parameters of the list of machines: its filters and its order. */
@@ -11,11 +11,11 @@ export interface FleetSearch {
 }
 
 export function fleetSearch(search: Record<string, unknown>): FleetSearch {
-  return compact({
+  return {
     q: parseText(search.q),
     tag: parseTexts(search.tag),
     status: parseOption(search.status, statuses),
     sort: parseOption(search.sort, fleetSortKeys),
     desc: parseFlag(search.desc),
-  });
+  };
 }

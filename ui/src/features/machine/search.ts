@@ -1,5 +1,5 @@
 import { type SortKey, sortKeys } from "../../processes/rows";
-import { compact, parseFlag, parseOption, parsePositive, parseText, parseTexts } from "../../searchParams";
+import { parseFlag, parseOption, parsePositive, parseText, parseTexts } from "../../searchParams";
 import { type RangeSearch, parseInstant, parseRange } from "../../time/range";
 
 /** The URL parameters of a machine's page: the time range, the instant, and how the processes are shown. */
@@ -20,7 +20,7 @@ export interface MachineSearch extends RangeSearch {
 }
 
 export function machineSearch(search: Record<string, unknown>): MachineSearch {
-  return compact({
+  return {
     sort: parseOption(search.sort, sortKeys),
     desc: parseFlag(search.desc),
     filter: parseText(search.filter),
@@ -32,5 +32,5 @@ export function machineSearch(search: Record<string, unknown>): MachineSearch {
     flat: parseFlag(search.flat),
     at: parseInstant(search.at),
     ...parseRange(search),
-  });
+  };
 }

@@ -1,4 +1,3 @@
-import { compact } from "../../searchParams";
 import { type RangeSearch, parseInstant, parseRange } from "../../time/range";
 
 /** The URL parameters of a process's page. A pid can be reused: its start time identifies the process. */
@@ -8,5 +7,5 @@ export interface ProcessSearch extends RangeSearch {
 }
 
 export function processSearch(search: Record<string, unknown>): ProcessSearch {
-  return compact({ started: parseInstant(search.started), at: parseInstant(search.at), ...parseRange(search) });
+  return { started: parseInstant(search.started), at: parseInstant(search.at), ...parseRange(search) };
 }
