@@ -29,7 +29,9 @@ const list = [
 ];
 const collapse = (pids: number[]) => new Set(pids.map((pid) => `${pid}@${started_at}`));
 const shape = (v: Partial<View>, collapsed: number[] = []) =>
-  rows(list, { ...defaultView, ...v }, collapse(collapsed)).map((row) => `${" ".repeat(row.depth)}${row.process.pid}`);
+  rows(list, { ...defaultView, ...v }, collapse(collapsed), 0).map(
+    (row) => `${" ".repeat(row.depth)}${row.process.pid}`,
+  );
 
 describe("the tree", () => {
   test("is shown with its depth", () => expect(shape({})).toEqual(["1", " 2", "  5", "   9", " 3", "  4", "6"]));
@@ -41,7 +43,7 @@ describe("the tree", () => {
     expect(shape({ sort: "name", descending: true })).toEqual(["6", "1", " 2", "  5", "   9", " 3", "  4"]));
   test("hides collapsed subtrees", () => expect(shape({}, [2])).toEqual(["1", " 2", " 3", "  4", "6"]));
   test("only collapsed rows have the sums over their subtrees", () => {
-    expect(rows(list, defaultView, collapse([2]))[1]).toMatchObject({
+    expect(rows(list, defaultView, collapse([2]), 0)[1]).toMatchObject({
       collapsed: true,
       descendants: 2,
       cpu: 93,
@@ -49,13 +51,17 @@ describe("the tree", () => {
       threads: 3,
       read: null,
     });
-    expect(rows(list, defaultView, collapse([]))[1]).toMatchObject({
+    expect(rows(list, defaultView, collapse([]), 0)[1]).toMatchObject({
       collapsed: false,
       descendants: 2,
       cpu: 1,
       memory: 200,
       threads: 1,
     });
+  });
+  test("a collapsed row adds the CPU times of its processes, not their rounded usage", () => {
+    const sleepers = Array.from({ length: 3813 }, (_, i) => ({ ...process(10 + i, 1, "sleeper", 0.02), cpu_ms: 10 }));
+    expect(rows([process(1, 0, "init", 0), ...sleepers], defaultView, collapse([1]), 60_000)[0]?.cpu).toBe(63.55);
   });
   test("a process without children does not collapse", () => expect(shape({}, [9])).toContain("   9"));
   test("all processes with children can be collapsed", () =>
@@ -64,7 +70,7 @@ describe("the tree", () => {
 
 describe("the filter", () => {
   test("keeps the ancestors of matches as context", () => {
-    const kept = rows(list, { ...defaultView, filter: "STRESS" }, new Set());
+    const kept = rows(list, { ...defaultView, filter: "STRESS" }, new Set(), 0);
     expect(kept.map((row) => [row.process.pid, row.contextOnly])).toEqual([
       [1, true],
       [2, true],
@@ -113,7 +119,7 @@ test("5,000 processes take at most 100 ms", () => {
   const many = Array.from({ length: 5000 }, (_, i) => process(i + 1, Math.floor(i / 4), `p${i % 70}`, i % 10));
   const times = Array.from({ length: 10 }, () => {
     const begin = performance.now();
-    expect(rows(many, { ...defaultView, sort: "cpu", descending: true }, new Set())).toHaveLength(5000);
+    expect(rows(many, { ...defaultView, sort: "cpu", descending: true }, new Set(), 0)).toHaveLength(5000);
     return performance.now() - begin;
   });
   expect(Math.min(...times)).toBeLessThan(100);

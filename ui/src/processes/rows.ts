@@ -86,8 +86,16 @@ interface Branch {
   sums: Sums;
 }
 
-/** Returns the rows in order. The values of a collapsed row are the sums over its subtree. */
-export function rows(processes: readonly Process[], view: View, collapsed: ReadonlySet<string>): Row[] {
+/**
+ * Returns the rows in order. The values of a collapsed row are the sums over its subtree. The interval of the snapshot, in
+ * milliseconds, converts CPU times to usage; 0 if it is unknown.
+ */
+export function rows(
+  processes: readonly Process[],
+  view: View,
+  collapsed: ReadonlySet<string>,
+  intervalMs: number,
+): Row[] {
   const matches = matcher(view);
   const excluded = new Set(view.exclude);
   if (view.flat) {
@@ -108,7 +116,7 @@ export function rows(processes: readonly Process[], view: View, collapsed: Reado
   const out: Row[] = [];
   emit(
     (excluded.size ? prune(forest, (process) => !excluded.has(process.name)) : forest).map((node) =>
-      branch(node, matches),
+      branch(node, matches, intervalMs),
     ),
     0,
     isFiltered(view),
@@ -155,9 +163,14 @@ const valuesOf = (p: Process): Sums => ({
   read: p.read_bytes,
   write: p.write_bytes,
 });
+const round = (usage: number | null) => (usage === null ? null : Math.round(100 * usage) / 100);
 const add = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : a + b);
 
-function branch(node: Node, matches: (process: Process) => boolean): Branch {
+/** Returns the CPU usage for sums: not rounded, because the errors of many small processes add up. */
+const exactCpu = (p: Process, intervalMs: number) =>
+  p.cpu_usage === null || p.cpu_ms === null || intervalMs <= 0 ? p.cpu_usage : (100 * p.cpu_ms) / intervalMs;
+
+function branch(node: Node, matches: (process: Process) => boolean, intervalMs: number): Branch {
   const own = valuesOf(node.process);
   const out: Branch = {
     key: keyOf(node.process),
@@ -167,11 +180,11 @@ function branch(node: Node, matches: (process: Process) => boolean): Branch {
     matches: matches(node.process),
     kept: false,
     own,
-    sums: { ...own },
+    sums: { ...own, cpu: exactCpu(node.process, intervalMs) },
   };
   out.kept = out.matches;
   for (const one of node.children) {
-    const child = branch(one, matches);
+    const child = branch(one, matches, intervalMs);
     out.children.push(child);
     out.descendants += 1 + child.descendants;
     out.kept ||= child.kept;
@@ -200,7 +213,7 @@ function emit(
       descendants,
       collapsed: isCollapsed,
       contextOnly: !matches,
-      ...(isCollapsed ? sums : own),
+      ...(isCollapsed ? { ...sums, cpu: round(sums.cpu) } : own),
     });
     if (!isCollapsed) emit(children, depth + 1, filtering, view, collapsed, out);
   }

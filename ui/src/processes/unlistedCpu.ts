@@ -23,6 +23,7 @@ export function unlistedCpu(
   cpuCount: number | undefined,
   processes: readonly Process[],
   ended: EndedProcesses | undefined,
+  intervalMs: number,
 ): UnlistedCpu {
   const then = metrics.cores?.length ?? 0;
   const cores = then > 0 ? then : cpuCount;
@@ -31,7 +32,9 @@ export function unlistedCpu(
   const unknown = processes.filter(isUnknown).length + endedUnknown;
   if (total === null || total === undefined || !cores || (processes.length > 0 && processes.every(isUnknown)))
     return { ended, rest: null, unknown };
-  const explained = sum(processes.map((process) => process.cpu_usage)) + (ended?.cpu_usage ?? 0);
+  // The usage of each process is rounded, so the CPU times are added.
+  const explained =
+    intervalMs > 0 ? (100 * (sum(processes.map((p) => p.cpu_ms)) + (ended?.cpu_ms ?? 0))) / intervalMs : 0;
   return { ended, rest: Math.max(0, total * cores - explained), unknown };
 }
 

@@ -16,7 +16,7 @@ const countOf = (processes: number) => `${processes} ${processes === 1 ? "proces
 /** The CPU usage that no process of the list has: that of ended processes, and the rest. In percent of one core. */
 export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps) {
   const { timestamp, intervalMs, metrics, processes } = snapshot;
-  const { ended, rest, unknown } = unlistedCpu(metrics, cpuCount, processes, snapshot.ended);
+  const { ended, rest, unknown } = unlistedCpu(metrics, cpuCount, processes, snapshot.ended, intervalMs);
   const to = Date.parse(timestamp);
   // The interval is rounded to a millisecond. Two milliseconds later, the snapshot before is the same. If the interval is
   // unknown, it is the one a millisecond before.

@@ -41,7 +41,7 @@ export function ProcessTable(props: ProcessTableProps) {
   const table = useRef<HTMLTableElement>(null);
 
   const columns = useMemo(() => selectColumns(columnIds), [columnIds]);
-  const shown = useMemo(() => rows(processes, view, collapsed), [processes, view, collapsed]);
+  const shown = useMemo(() => rows(processes, view, collapsed, intervalMs), [processes, view, collapsed, intervalMs]);
   const users = useMemo(() => [...new Set(processes.map(({ user }) => user))].filter(Boolean).sort(), [processes]);
   const context = useMemo(
     (): CellContext => ({ trends, totalRam, intervalMs, at }),
