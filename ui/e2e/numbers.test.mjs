@@ -148,6 +148,59 @@ test("a comparison lists processes that called exec, and those that only used CP
   assert.deepEqual(await rowsOf(used), []);
 });
 
+/** The start of the current minute, in milliseconds. */
+const thisMinute = Math.floor(begin / 60_000) * 60_000 + 900_000;
+/** Posts a snapshot of the current minute and of each of the minutes before it. */
+const postMinutes = (id, count, snapshotAt) =>
+  post(
+    site,
+    id,
+    Array.from({ length: count }, (_, i) => thisMinute - (count - 1 - i) * 60_000).map((ms) => ({
+      timestamp: iso(ms),
+      interval_ms: 60_000,
+      ...snapshotAt(ms),
+    })),
+  );
+/** Returns the description of a chart, once it has data. */
+const chartText = async (title) => {
+  const chart = page.getByRole("figure", { name: title, exact: true }).getByRole("img");
+  await page.waitForFunction((element) => element.ariaLabel !== "Loading", await chart.elementHandle());
+  return chart.getAttribute("aria-label");
+};
+
+test("CPU that is not accounted for does not depend on how many small processes there are", async () => {
+  await register(site, "sleepers", { cpu_count: 4 });
+  const sleepers = Array.from({ length: 3813 }, (_, i) => ({ ...init, pid: 1000 + i, ppid: 1, cpu_ms: 10 }));
+  await postMinutes("sleepers", 2, () => ({
+    machine_snapshot: { ...total, cpu_usage: 50 },
+    processes: [init, ...sleepers],
+  }));
+  await page.goto(`${site.url}/machines/sleepers?at=${iso(thisMinute)}`);
+  // 3,813 × 10 ms in 60 s are 63.55 %, and four cores at 50 % are 200 %.
+  await page
+    .getByTestId("unlisted-cpu")
+    .getByText(/136\.[45] % CPU/)
+    .waitFor();
+});
+
+test("the number of processes at once is not rounded up if they are short", async () => {
+  const flash = (ms) => ({ ...init, pid: 5000 + ((ms / 60_000) % 1000), ppid: 1, name: "flash", state: "X" });
+  await postMinutes("short", 30, (ms) => ({
+    machine_snapshot: {},
+    processes: [init, { ...flash(ms), started_at: iso(ms - 3000), cpu_ms: 1000 }],
+  }));
+  await page.goto(`${site.url}/processes/flash?from=${iso(thisMinute - 20 * 60_000)}&to=${iso(thisMinute)}`);
+  assert.equal(await chartText("Processes"), "at once, average: latest 0.05, at most 0.05");
+});
+
+test("the charts of the last hour have no data of a machine that is silent for longer", async () => {
+  const snapshot = { machine_snapshot: { ...total, cpu_usage: 42 }, processes: [init] };
+  await post(site, "quiet", [{ timestamp: iso(begin - 7_200_000), interval_ms: 60_000, ...snapshot }]);
+  await page.goto(`${site.url}/machines/quiet`);
+  await page.getByText("No current data.").waitFor();
+  assert.equal(await chartText("CPU"), "No data");
+});
+
 test("a machine that has not sent a snapshot is not up, and old values are not shown as current", async () => {
   const row = (name) => page.locator("table.fleet tbody tr", { hasText: name });
   await register(site, "new");
@@ -199,7 +252,7 @@ test("storage has no forecast from less than a day of data", async () => {
   await page.goto(`${site.url}/admin?tab=storage`);
   await page.getByText("not enough data for a forecast").waitFor();
   await page.getByText("profile postgres, nothing is compressed").waitFor();
-  await page.getByText(/of about [1-9]\d* process identities/).waitFor();
+  await page.getByText(/of about [1-9][\d,]* process identities/).waitFor();
   await post(site, "yesterday", [{ timestamp: iso(begin - 90_000_000), processes: [init] }]);
   await page.reload();
   const oldest = page.locator(`dl.tiles time[datetime="${iso(begin - 90_000_000)}"]`);

@@ -1,5 +1,6 @@
 // Times: gaps in the data, searches by time, and hours that occur twice when clocks go back.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { collectErrors, newContext, setUp, startBrowser, startServer, until } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";
@@ -174,6 +175,24 @@ test("the chart of a name breaks at a short gap of its machine", async () => {
     const [before, later, inGap] = await page.evaluate(isFilled, parts);
     return (before || later) && inGap === false;
   });
+});
+
+test("the table of a chart has only the times of snapshots", async () => {
+  const isSnapshot = (ms) => (ms >= off.from - 59_000 && ms <= off.from) || (ms >= off.to && ms <= off.to + 59_000);
+  const range = `from=${iso(off.from - minute)}&to=${iso(off.to + minute)}`;
+  for (const route of ["machines/gaps", "machines/gaps/processes/1"]) {
+    await page.goto(`${site.url}/${route}?${range}`);
+    await page.locator(".chart canvas").first().waitFor();
+    await page.getByRole("button", { name: "Export CPU", exact: true }).click();
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByText("Table (CSV)").click()]);
+    const times = readFileSync(await file.path(), "utf8")
+      .trim()
+      .split("\n")
+      .slice(1)
+      .map((line) => Date.parse(line.split(",")[0]));
+    assert.ok(times.length > 1, `${route}: ${times.length} rows`);
+    assert.deepEqual(times.filter((ms) => !isSnapshot(ms) || ms % 1000 !== off.from % 1000).map(iso), [], route);
+  }
 });
 
 test("a field of a comparison does not change while the other one is typed", async () => {

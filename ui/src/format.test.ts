@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { bytes, dateTime, duration, percent, share, timeOfDay } from "./format";
+import { average, bytes, dateTime, duration, percent, share, timeOfDay } from "./format";
 
 test.each([
   [0, "0 B"],
@@ -36,3 +36,13 @@ test("labels have the time zone only if the time is ambiguous", () => {
   expect(timeOfDay("2025-10-25T23:30:00Z")).not.toContain("GMT");
   vi.unstubAllEnvs();
 });
+
+test.each([
+  [0, "0.00"],
+  [0.0003, "0.0003"],
+  [0.05, "0.05"],
+  [0.158, "0.16"],
+  [2, "2.00"],
+  [31.46, "31.5"],
+  [null, "–"],
+])("average(%s)", (n, want) => expect(average(n)).toBe(want));

@@ -25,6 +25,12 @@ export function number(n: number | null | undefined, digits = 0): string {
   return n === null || n === undefined ? "–" : n.toFixed(digits);
 }
 
+/** Formats an average number of things. A small one keeps its digits, so that it is not shown as none. */
+export function average(n: number | null | undefined): string {
+  if (n === null || n === undefined) return "–";
+  return n > 0 && n < 0.1 ? String(Number(n.toPrecision(2))) : n.toFixed(n < 10 ? 2 : 1);
+}
+
 /** Formats a duration in its two largest units: 3 d 4 h. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";

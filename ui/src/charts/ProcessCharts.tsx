@@ -1,6 +1,6 @@
 import { useMemo } from "react";
 import type { ProcessPoint } from "../api/client";
-import { bytes, number, percent, rate } from "../format";
+import { average, bytes, number, percent, rate } from "../format";
 import { hasExited } from "../processes/replay";
 import type { TimeWindow } from "../time/range";
 import { Chart } from "./Chart";
@@ -100,7 +100,7 @@ export function ProcessCharts(props: ProcessChartsProps) {
         title={aggregate ? "Processes" : "Threads"}
         lines={[{ label: aggregate ? "at once, average" : "threads", color: "--accent", fill: true }]}
         data={data.threads}
-        format={(value) => number(value, aggregate ? 1 : 0)}
+        format={aggregate ? average : number}
         unit={aggregate ? "plain" : "whole"}
         {...common}
       />

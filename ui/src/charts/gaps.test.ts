@@ -210,11 +210,11 @@ test("an interval that is longer than a bucket is drawn as a whole", () => {
 test("no line is drawn across a gap", () => {
   const x = [0, 5, 60, 65];
   const gaps = [{ from: 16_000, to: 60_000 }];
-  expect(breakAtGaps(x, [[1, 2, 3, 4]], gaps)).toEqual({ x: [0, 5, 38, 60, 65], lines: [[1, 2, null, 3, 4]] });
+  expect(breakAtGaps(x, [[1, 2, 3, 4]], gaps)).toMatchObject({ x: [0, 5, 38, 60, 65], lines: [[1, 2, null, 3, 4]] });
   // Gaps before the first point and after the last one need no point.
   const outer = [{ from: -50_000, to: -10_000 }, ...gaps, { from: 76_000, to: 90_000 }];
   expect(breakAtGaps(x, [[1, 2, 3, 4]], outer).x).toEqual([0, 5, 38, 60, 65]);
-  expect(breakAtGaps([], [[]], outer)).toEqual({ x: [], lines: [[]] });
+  expect(breakAtGaps([], [[]], outer)).toMatchObject({ x: [], lines: [[]] });
 });
 
 test("the common gaps of machines", () => {
@@ -226,4 +226,24 @@ test("the common gaps of machines", () => {
   );
   expect(commonGaps([first, [], first])).toEqual([]);
   expect(commonGaps([])).toEqual([]);
+});
+
+test("a gap says when the machine still recorded, and an export has no row of a gap", () => {
+  const loaded = { from: start, to: start + 10 * minute, now: start + 10 * minute };
+  const raw = chartOf([
+    [60, minute],
+    [120, minute],
+    [480, minute],
+  ]);
+  expect(findGaps(raw, "raw", loaded).map((gap) => gap.recordedAt)).toEqual([start + 2 * minute]);
+  // Where in its bucket the last snapshot is, is not known.
+  expect(findGaps(raw, "1m", loaded).map((gap) => gap.recordedAt)).toEqual([start + 2 * minute]);
+  const empty = findGaps(chartOf([]), "raw", loaded);
+  expect(empty.map((gap) => gap.recordedAt)).toEqual([undefined]);
+  const x = [60, 120, 480];
+  expect(breakAtGaps(x, [[1, 2, 3]], [{ from: 240_000, to: 420_000 }])).toEqual({
+    x: [60, 120, 330, 480],
+    lines: [[1, 2, null, 3]],
+    table: { x, lines: [[1, 2, 3]] },
+  });
 });

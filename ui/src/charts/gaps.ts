@@ -4,7 +4,13 @@ import type { ChartData, Values } from "./series";
 import { type Bucket, type Span, measuredSpans, widthOf, without } from "./spans";
 
 /** A time without data, in milliseconds since 1970. */
-export type Gap = Span;
+export interface Gap extends Span {
+  /**
+   * An instant at which the machine still recorded: that of the last snapshot before the gap, or the start of its bucket.
+   * It is undefined if nothing before the gap is loaded.
+   */
+  recordedAt?: number | undefined;
+}
 
 /** The part of a chart that is loaded, in milliseconds since 1970. */
 interface Loaded extends Span {
@@ -67,8 +73,9 @@ function spansOf(points: readonly Measurement[], width: number, now: number): Sp
  */
 export function findGaps(chart: MachineChart, resolution: string, loaded: Loaded): Gap[] {
   const gaps: Gap[] = [];
+  let recordedAt: number | undefined;
   const add = (from: number, to: number) => {
-    const gap = { from: Math.max(from, loaded.from), to: Math.min(to, loaded.to) };
+    const gap = { from: Math.max(from, loaded.from), to: Math.min(to, loaded.to), recordedAt };
     if (gap.from < gap.to) gaps.push(gap);
   };
   const points = measurements(chart);
@@ -80,6 +87,7 @@ export function findGaps(chart: MachineChart, resolution: string, loaded: Loaded
       if (valid !== undefined) add(valid, span.from);
       else if (span.from - loaded.from > tolerance) add(loaded.from, span.from);
       valid = span.to + tolerance;
+      recordedAt = points[i]?.at;
     }
   });
   add(valid ?? loaded.from, loaded.to);
@@ -114,7 +122,8 @@ export function drawnSpans(chart: MachineChart, width: number, now: number, gaps
 
 /** Returns the data of a chart with a point without values in each gap, so that no line is drawn across it. */
 export function breakAtGaps(x: readonly number[], lines: readonly Values[], gaps: readonly Gap[]): ChartData {
-  const out: ChartData = { x: [], lines: lines.map(() => []) };
+  const table = { x: [...x], lines: lines.map((line) => [...line]) };
+  const out = { x: [] as number[], lines: lines.map((): Values => []), table };
   let next = 0;
   const isBefore = (gap: Gap | undefined, at: number) => gap !== undefined && middleOf(gap) < at;
   x.forEach((at, i) => {

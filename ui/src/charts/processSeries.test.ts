@@ -1,14 +1,19 @@
 import { expect, test } from "vitest";
-import type { ProcessPoint } from "../api/client";
+import type { MachineChart, ProcessPoint } from "../api/client";
+import { findGaps } from "./gaps";
 import { bucketSeries, fillHeld, fillIdle, lastInstant, runningSpans } from "./processSeries";
 
 const at = (second: number, cpu: number | null, intervalMs = 5000) =>
   ({ timestamp: new Date(1000 * second).toISOString(), cpu_usage: cpu, interval_ms: intervalMs }) as ProcessPoint;
 const cpu = (point: ProcessPoint) => point.cpu_usage;
-const gap = (from: number, to: number) => ({ from: 1000 * from, to: 1000 * to });
+const gap = (from: number, to: number, recordedAt = from) => ({
+  from: 1000 * from,
+  to: 1000 * to,
+  recordedAt: 1000 * recordedAt,
+});
 
 test("a process is idle between two samples that are far apart", () => {
-  expect(fillIdle([at(0, 5), at(5, 7), at(60, 9)], [cpu], [])).toEqual({
+  expect(fillIdle([at(0, 5), at(5, 7), at(60, 9)], [cpu], [])).toMatchObject({
     x: [0, 5, 7.5, 57.5, 60],
     lines: [[5, 7, 0, 0, 9]],
   });
@@ -19,17 +24,45 @@ test("a process is idle for as long as the machine has no gap", () => {
 });
 test("a gap of the machine is a gap, however short", () => {
   const points = [at(0, 50), at(5, 50), at(105, 50), at(110, 50)];
-  expect(fillIdle(points, [cpu], [gap(16, 105)])).toEqual({
-    x: [0, 5, 7.5, 16, 60.5, 105, 110],
-    lines: [[50, 50, 0, 0, null, 50, 50]],
+  expect(fillIdle(points, [cpu], [gap(16, 105, 5)])).toMatchObject({
+    x: [0, 5, 60.5, 105, 110],
+    lines: [[50, 50, null, 50, 50]],
   });
-  expect(fillHeld(points, [cpu], [gap(16, 105)]).lines).toEqual([[50, 50, 50, 50, null, 50, 50]]);
+  expect(fillHeld(points, [cpu], [gap(16, 105, 5)]).lines).toEqual([[50, 50, null, 50, 50]]);
   // A gap of a chart by minute is not exact. It breaks no line between samples that follow each other.
   expect(fillIdle(points, [cpu], [gap(2, 100)]).lines[0]?.filter((value) => value === null)).toHaveLength(1);
 });
+test("a process was idle until the last snapshot before a gap, in which nothing is known", () => {
+  const points = [at(0, 50), at(5, 50), at(105, 50), at(110, 50)];
+  expect(fillIdle(points, [cpu], [gap(41, 105, 30)])).toMatchObject({
+    x: [0, 5, 7.5, 30, 73, 105, 110],
+    lines: [[50, 50, 0, 0, null, 50, 50]],
+  });
+});
+test("a process at 100 % does not fall to 0 % in a gap, whatever the interval", () => {
+  for (const step of [60, 600, 1800]) {
+    const times = [1, 2, 3, 4, 20, 21, 22].map((i) => i * step);
+    const points = times.map((second, i) => at(second, i === 4 ? null : 100, i === 4 ? 0 : 1000 * step));
+    const chart = {
+      timestamps: points.map((point) => point.timestamp),
+      samples: points.map(() => 1),
+      interval_ms: points.map((point) => point.interval_ms),
+      cpu_usage_avg: points.map(cpu),
+    } as unknown as MachineChart;
+    const end = 22 * step * 1000;
+    const { lines } = fillIdle(points, [cpu], findGaps(chart, "raw", { from: 0, to: end, now: end }));
+    expect(lines[0]).toEqual([100, 100, 100, 100, null, null, 100, 100]);
+  }
+});
+test("an export contains the samples, and no points that only shape the line", () => {
+  const points = [at(0, 50), at(5, 50), at(60, 9), at(200, 7)];
+  for (const fill of [fillIdle, fillHeld]) {
+    expect(fill(points, [cpu], [gap(120, 200, 100)]).table).toEqual({ x: [0, 5, 60, 200], lines: [[50, 50, 9, 7]] });
+  }
+});
 test("unknown values stay unknown", () => {
   const io = (point: ProcessPoint) => (point.cpu_usage === null ? null : 2 * point.cpu_usage);
-  expect(fillIdle([at(0, null), at(60, 4)], [cpu, io], [])).toEqual({
+  expect(fillIdle([at(0, null), at(60, 4)], [cpu, io], [])).toMatchObject({
     x: [0, 2.5, 57.5, 60],
     lines: [
       [null, null, null, 4],
@@ -38,26 +71,28 @@ test("unknown values stay unknown", () => {
   });
 });
 test("a gap before a sample with an unknown interval", () => {
-  expect(fillIdle([at(0, 5), at(100, null, 0), at(105, 6)], [cpu], [gap(11, 100)]).lines).toEqual([
-    [5, 0, 0, null, null, 6],
+  expect(fillIdle([at(0, 5), at(100, null, 0), at(105, 6)], [cpu], [gap(11, 100, 0)]).lines).toEqual([
+    [5, null, null, 6],
   ]);
 });
 test("a gap that is the interval of the sample after it", () => {
   const points = [at(0, 5), at(100, null, 100_000), at(105, 6)];
-  expect(fillHeld(points, [() => 4], [gap(11, 100)]).lines).toEqual([[4, 4, 4, null, 4, 4]]);
+  expect(fillHeld(points, [() => 4], [gap(11, 100, 0)]).lines).toEqual([[4, null, 4, 4]]);
 });
 test("no sample, and a single one", () => {
-  expect(fillIdle([], [cpu], [])).toEqual({ x: [], lines: [[]] });
-  expect(fillIdle([at(3, 1)], [cpu], [])).toEqual({ x: [3], lines: [[1]] });
+  expect(fillIdle([], [cpu], [])).toMatchObject({ x: [], lines: [[]] });
+  expect(fillIdle([at(3, 1)], [cpu], [])).toMatchObject({ x: [3], lines: [[1]] });
 });
 test("gauges keep their value while a process is idle", () => {
-  expect(fillHeld([at(0, 5, 1000), at(1, 7, 1000), at(2, 8, 1000), at(62, 9, 1000)], [cpu, () => 4], [])).toEqual({
-    x: [0, 1, 2, 2.5, 61.5, 62],
-    lines: [
-      [5, 7, 8, 8, 8, 9],
-      [4, 4, 4, 4, 4, 4],
-    ],
-  });
+  expect(fillHeld([at(0, 5, 1000), at(1, 7, 1000), at(2, 8, 1000), at(62, 9, 1000)], [cpu, () => 4], [])).toMatchObject(
+    {
+      x: [0, 1, 2, 2.5, 61.5, 62],
+      lines: [
+        [5, 7, 8, 8, 8, 9],
+        [4, 4, 4, 4, 4, 4],
+      ],
+    },
+  );
 });
 
 const hour = 3_600_000;

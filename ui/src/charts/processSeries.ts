@@ -13,7 +13,8 @@ const seconds = (point: ProcessPoint) => Date.parse(point.timestamp) / 1000;
 
 /**
  * Converts sparse samples. A process without a sample did not change, so this adds a point after a sample and one before
- * the next one. hold returns their value for that of the sample before. The line breaks in the machine's gaps.
+ * the next one. hold returns their value for that of the sample before. The line breaks in the machine's gaps: it ends at
+ * the last snapshot before a gap, because nothing is known after that.
  */
 function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps: readonly Gap[]): ChartData {
   const x: number[] = [];
@@ -36,12 +37,12 @@ function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps
       const gap = gaps.find(({ from, to }) => from < 1000 * at && to > 1000 * last);
       const isIdle = step > 1.5 * interval;
       if (gap && (point.interval_ms === 0 || step > 1.5 * usual)) {
-        const end = gap.from / 1000;
+        const end = (gap.recordedAt ?? 0) / 1000;
         if (end > last + usual / 2) {
           add(last + usual / 2, held);
           add(end, held);
         }
-        add((Math.max(end, x.at(-1) ?? last) + at) / 2, () => null);
+        add((Math.max(gap.from / 1000, x.at(-1) ?? last) + at) / 2, () => null);
       } else if (isIdle) {
         add(last + interval / 2, held);
         add(at - interval / 2, held);
@@ -50,7 +51,7 @@ function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps
     add(at, (value) => value(point));
     before = point;
   }
-  return { x, lines };
+  return { x, lines, table: { x: points.map(seconds), lines: values.map((value) => points.map(value)) } };
 }
 
 /** Converts sparse samples of a rate. A process without a sample was idle, unless its usage is unknown. */

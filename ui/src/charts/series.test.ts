@@ -40,7 +40,7 @@ test("live snapshots extend a chart", () => {
       { name: "eth0", sent_bytes: 6 },
     ],
   };
-  const out = appendLive(chart, [
+  const out = appendLive(chart, "2026-11-23T02:12:01.000Z", [
     { timestamp: "2026-11-23T03:12:00.000Z", intervalMs: 1000, metrics },
     { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics },
   ]);
@@ -52,5 +52,10 @@ test("live snapshots extend a chart", () => {
     [1, 6],
   ]);
   expect(chart.timestamps).toHaveLength(1);
-  expect(appendLive(chart, [])).toBe(chart);
+  expect(appendLive(chart, "2026-11-23T02:12:01.000Z", [])).toBe(chart);
+});
+test("a live snapshot from before the range of a chart is not in it", () => {
+  const old = { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics: { cpu_usage: 25 } };
+  const empty = { ...chart, timestamps: [], cpu_usage_avg: [] };
+  expect(appendLive(empty, "2026-11-23T04:12:00Z", [old])).toBe(empty);
 });

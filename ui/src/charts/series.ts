@@ -70,10 +70,13 @@ const sum = (values: (number | null | undefined)[]): number | null =>
     return value === null || value === undefined ? total : (total ?? 0) + value;
   }, null);
 
-/** Appends live snapshots that are newer than the chart. The chart must have one point per snapshot. */
-export function appendLive(chart: MachineChart, live: readonly LivePoint[]): MachineChart {
+/**
+ * Appends live snapshots that are newer than the chart, and not before its range. The chart must have one point per
+ * snapshot.
+ */
+export function appendLive(chart: MachineChart, from: string, live: readonly LivePoint[]): MachineChart {
   const end = chart.timestamps.at(-1) ?? "";
-  const newer = live.filter((point) => point.timestamp > end);
+  const newer = live.filter((point) => point.timestamp > end && Date.parse(point.timestamp) >= Date.parse(from));
   if (newer.length === 0) return chart;
   const append = <K extends keyof MachineChart>(
     key: K,

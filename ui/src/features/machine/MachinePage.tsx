@@ -13,6 +13,7 @@ import { TimeRangePicker } from "../../components/TimeRangePicker";
 import { DateTime, TimeAgo, TimeOfDay } from "../../components/Timestamps";
 import { useDebounced } from "../../hooks/useDebounced";
 import { useDelayElapsed } from "../../hooks/useDelayElapsed";
+import { useNow } from "../../hooks/useNow";
 import type { LiveSnapshot } from "../../live/socket";
 import { useLive } from "../../live/useLive";
 import { type RangeSearch, iso, resolveWindow, zoomRange } from "../../time/range";
@@ -193,13 +194,17 @@ function useLatestSnapshot(snapshot: LiveSnapshot | null | undefined): LiveSnaps
   return snapshot === null ? undefined : (snapshot ?? latest);
 }
 
-/** Returns the end of moving windows. It advances with every live snapshot, and stands still in the past. */
+/**
+ * Returns the end of moving windows. It advances with every live snapshot, and with the time if there is none. It stands
+ * still in the past.
+ */
 function useWindowEnd(isLive: boolean, live: LiveSnapshot | undefined): number {
   const [now, setNow] = useState(Date.now);
+  const clock = useNow();
   useEffect(() => {
     // eslint-disable-next-line react-hooks/set-state-in-effect -- rendering must not read the clock
     if (isLive) setNow(Math.max(Date.now(), live ? Date.parse(live.timestamp) : 0));
-  }, [isLive, live]);
+  }, [isLive, live, clock]);
   return now;
 }
 

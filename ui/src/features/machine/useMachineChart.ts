@@ -20,7 +20,8 @@ export function useMachineChart(machineId: string, window: TimeWindow, snapshot:
     setLive([...newer, snapshot].slice(-maxLivePoints));
   }
   const chart = useMemo(
-    () => (data && window.moving && data.resolution === "raw" ? appendLive(data.series, live) : data?.series),
+    () =>
+      data && window.moving && data.resolution === "raw" ? appendLive(data.series, data.from, live) : data?.series,
     [data, window.moving, live],
   );
   const gaps = useMemo(() => (data && chart ? gapsOf(data, dataUpdatedAt, chart) : []), [data, dataUpdatedAt, chart]);
