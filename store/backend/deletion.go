@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -16,28 +15,13 @@ import (
 // deletes the rollups while none are refreshed: a refresh that has read the machine's rows would add them again.
 func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool, err error) {
 	for _, relation := range Series {
-		deleted := make(map[time.Time]int64) // rows by day
 		for {
-			var first *time.Time
-			err := p.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first)
-			if err == nil && first == nil {
-				break
-			}
-			if err == nil {
-				var tag pgconn.CommandTag
-				tag, err = p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
-					pgx.QueryExecModeExec, machine, *first, first.Add(time.Hour))
-				deleted[StartOfDay(*first)] += tag.RowsAffected()
-			}
+			found, err := p.deleteDay(ctx, relation, machine)
 			if err != nil {
 				return false, fmt.Errorf("delete %s of a machine: %w", relation, err)
 			}
-		}
-		for day, rows := range deleted {
-			if err := p.compact(ctx, relation, day, rows); err != nil {
-				return false, fmt.Errorf(
-					"return the space of deleted %s of %s: %w", relation, day.Format(time.DateOnly), err,
-				)
+			if !found {
+				break
 			}
 		}
 	}
@@ -49,6 +33,44 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 		p.deferWork("another server is refreshing rollups of a deleted machine", "machine", machine)
 	}
 	return done, nil
+}
+
+// deleteDay deletes a machine's rows of its first day in a relation. It returns false if there are none. The last
+// snapshot of the day is deleted after the partition was rewritten, so that a deletion that was interrupted finds the
+// day again.
+func (p *postgres) deleteDay(ctx context.Context, relation string, machine int32) (found bool, err error) {
+	var first *time.Time
+	err = p.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first)
+	if err != nil || first == nil {
+		return false, err
+	}
+	day := StartOfDay(*first)
+	end := daily.next(day)
+	var last time.Time
+	if err := p.pool.QueryRow(ctx, `SELECT max(ts) FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+		machine, day, end).Scan(&last); err != nil {
+		return false, err
+	}
+	var deleted int64
+	remove := func(from, to time.Time) error {
+		tag, err := p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+			pgx.QueryExecModeExec, machine, from, to)
+		deleted += tag.RowsAffected()
+		return err
+	}
+	for from := *first; from.Before(last); from = from.Add(time.Hour) {
+		to := from.Add(time.Hour)
+		if to.After(last) {
+			to = last
+		}
+		if err := remove(from, to); err != nil {
+			return false, err
+		}
+	}
+	if err := p.compact(ctx, relation, day, deleted); err != nil {
+		return false, fmt.Errorf("return the space of deleted rows of %s: %w", day.Format(time.DateOnly), err)
+	}
+	return true, remove(last, end)
 }
 
 // compact rewrites the partition of a day after rows of it were deleted, if that is worth it. A plain vacuum would
@@ -252,11 +274,12 @@ func (p *timescale) vacuum(ctx context.Context, one chunkTable, deleted map[stri
 	return err
 }
 
-// isWorthRewriting reports whether a part of rewriteShare or more of a table's rows was deleted. It is false if the
-// table is larger than rewriteBytes.
+// isWorthRewriting reports whether a part of rewriteShare or more of a table's rows was deleted: now, or earlier, as
+// far as the database's statistics know. It is false if the table is larger than rewriteBytes.
 func isWorthRewriting(ctx context.Context, pool *pgxpool.Pool, table string, deleted int64) (rewrite bool, err error) {
 	err = pool.QueryRow(ctx, `SELECT pg_total_relation_size($1::regclass) <= $2 AND
-			(SELECT count(*) FROM `+table+`) * $3::double precision <= (1 - $3) * $4`,
+			(SELECT count(*) FROM `+table+`) * $3::double precision
+				<= (1 - $3) * greatest($4, pg_stat_get_dead_tuples($1::regclass))`,
 		table, rewriteBytes, rewriteShare, deleted).Scan(&rewrite)
 	return rewrite, err
 }
