@@ -57,6 +57,9 @@ type Backend interface {
 	// CompleteFrom returns the time from which all data is stored. Raw data before it was dropped, and its
 	// rollups do not change any more. It is zero if nothing was dropped.
 	CompleteFrom() time.Time
+	// DroppedBefore returns the time before which data of a relation was dropped, or zero if none was. Extending the
+	// retention does not bring it back.
+	DroppedBefore(relation string) time.Time
 	// LockAcceptFrom returns the time from which new data reaches all rollups, and keeps it unchanged until the end
 	// of the transaction. It is CompleteFrom or a bucket later. Writers of data that may be dropped call it, and do
 	// not write anything before that time.

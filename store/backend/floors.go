@@ -176,6 +176,7 @@ type maintenance struct {
 
 	floorsMu     sync.Mutex
 	completeFrom time.Time
+	known        floors
 }
 
 // CompleteFrom implements Backend.
@@ -183,6 +184,13 @@ func (m *maintenance) CompleteFrom() time.Time {
 	m.floorsMu.Lock()
 	defer m.floorsMu.Unlock()
 	return m.completeFrom
+}
+
+// DroppedBefore implements Backend.
+func (m *maintenance) DroppedBefore(relation string) time.Time {
+	m.floorsMu.Lock()
+	defer m.floorsMu.Unlock()
+	return m.known[relation]
 }
 
 // LockAcceptFrom implements Backend.
@@ -198,13 +206,21 @@ func (m *maintenance) LockAcceptFrom(ctx context.Context, tx pgx.Tx) (time.Time,
 	return complete.from(m.sources, m.firstBucket), nil
 }
 
-// setFloors updates the cache of CompleteFrom.
+// setFloors updates the cache of CompleteFrom and DroppedBefore.
 func (m *maintenance) setFloors(complete floors) {
 	from := complete.from(m.sources, bucketStart)
 	m.floorsMu.Lock()
 	defer m.floorsMu.Unlock()
 	if from.After(m.completeFrom) {
 		m.completeFrom = from
+	}
+	if m.known == nil {
+		m.known = floors{}
+	}
+	for relation, floor := range complete {
+		if floor.After(m.known[relation]) {
+			m.known[relation] = floor
+		}
 	}
 }
 

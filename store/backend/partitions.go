@@ -229,7 +229,7 @@ func (p *postgres) prepareDrop(
 ) (limit time.Time, err error) {
 	limit = cutoff
 	rollups := dependents(postgresSources, relation)
-	if len(rollups) == 0 {
+	if len(rollups) == 0 && !slices.Contains(Rollups, relation) {
 		return limit, nil
 	}
 	var complete floors

@@ -73,6 +73,9 @@ func (p *postgres) discardMarks(ctx context.Context, db *pgxpool.Conn) error {
 	}
 	var hours, coarser time.Time
 	for relation, floor := range complete {
+		if len(dependents(postgresSources, relation)) == 0 {
+			continue
+		}
 		if hours.Before(floor) { // an hour is computed for all relations of its level, and then for the coarser ones
 			hours = floor
 		}

@@ -43,15 +43,16 @@ func (r Resolution) Width() time.Duration {
 // MachineResolution returns the finest resolution that is still kept and has at most about 1,500 points
 // in the range.
 func (q *Queries) MachineResolution(from, to snapshot.Time) Resolution {
-	span, age, keep := to.Sub(from), q.now().Sub(from.Std()), q.retention()
+	span := to.Sub(from)
+	isKept := func(rollup string) bool { return !from.Std().Before(q.keptFrom(rollup)) }
 	switch {
 	case span <= time.Hour && from >= q.Horizon():
 		return ResolutionRaw
-	case span <= 25*time.Hour && age <= keep.For("machine_1m"):
+	case span <= 25*time.Hour && isKept("machine_1m"):
 		return ResolutionMinute
-	case span <= 62*24*time.Hour && age <= keep.For("machine_1h"):
+	case span <= 62*24*time.Hour && isKept("machine_1h"):
 		return ResolutionHour
-	case span <= 186*24*time.Hour && age <= keep.For("machine_3h"):
+	case span <= 186*24*time.Hour && isKept("machine_3h"):
 		return ResolutionThreeHours
 	}
 	return ResolutionDay

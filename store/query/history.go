@@ -100,13 +100,14 @@ func (q *Queries) ProcessResolution(from, to snapshot.Time) Resolution {
 }
 
 func (q *Queries) processResolution(from, to snapshot.Time, longest time.Duration) Resolution {
-	span, age, keep := to.Sub(from), q.now().Sub(from.Std()), q.retention()
+	span := to.Sub(from)
+	isKept := func(rollup string) bool { return !from.Std().Before(q.keptFrom(rollup)) }
 	switch {
 	case span <= longest && from >= q.Horizon():
 		return ResolutionRaw
-	case span <= 62*24*time.Hour && age <= keep.For("process_1h"):
+	case span <= 62*24*time.Hour && isKept("process_1h"):
 		return ResolutionHour
-	case span <= 186*24*time.Hour && age <= keep.For("process_3h"):
+	case span <= 186*24*time.Hour && isKept("process_3h"):
 		return ResolutionThreeHours
 	}
 	return ResolutionDay

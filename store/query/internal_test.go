@@ -7,13 +7,12 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 func TestPlanWindow(t *testing.T) {
 	now := time.Date(2026, 5, 20, 15, 40, 0, 0, time.UTC)
 	horizon := time.Date(2026, 5, 16, 0, 0, 0, 0, time.UTC) // the disk budget has dropped older days
-	keep := backend.Retention{RawDays: 30, MinuteDays: 90, HourDays: 100, ThreeHoursDays: 700, DayDays: 700}
+	hoursFrom := time.Date(2026, 2, 9, 15, 40, 0, 0, time.UTC)
 	for _, test := range []struct {
 		name, from, to string
 		exact          bool
@@ -30,7 +29,13 @@ func TestPlanWindow(t *testing.T) {
 				"process_samples 20T15:00-20T15:40"},
 		{"an exact day", "05-11T00:00", "05-12T00:00", true, "process_1d 11T00:00-12T00:00"},
 		{"when hours are gone", "01-05T13:10", "01-07T05:00", false,
-			"process_1d 05T00:00-07T00:00, process_1h 07T00:00-07T05:00"},
+			"process_1d 05T00:00-08T00:00"},
+		{"three hours of a day whose hours are gone", "01-05T10:00", "01-05T13:00", false,
+			"process_1d 05T00:00-06T00:00"},
+		{"when the first hours are gone", "02-08T13:10", "02-11T05:00", false,
+			"process_1d 08T00:00-11T00:00, process_1h 11T00:00-11T05:00"},
+		{"when the hours of the end's day are gone in part", "02-08T13:10", "02-09T20:00", false,
+			"process_1d 08T00:00-10T00:00"},
 		{"two hours of a day that was dropped", "05-15T12:10", "05-15T14:10", false, "process_1h 15T12:00-15T15:00"},
 		{"the future", "05-20T15:30", "05-21T15:40", false, "process_samples 20T15:00-21T15:40"},
 	} {
@@ -42,7 +47,8 @@ func TestPlanWindow(t *testing.T) {
 				}
 				return at
 			}
-			got := planWindow(parse(test.from), parse(test.to), now.Truncate(time.Hour), horizon, now, keep, test.exact)
+			from, to := parse(test.from), parse(test.to)
+			got := planWindow(from, to, now.Truncate(time.Hour), horizon, hoursFrom, now, test.exact)
 			if got.To.Std().After(now) {
 				t.Errorf("the window ends at %s", got.To)
 			}

@@ -69,6 +69,15 @@ func (q *Queries) Horizon() snapshot.Time {
 	return snapshot.TimeOf(horizon)
 }
 
+// keptFrom returns the time from which a rollup is kept.
+func (q *Queries) keptFrom(rollup string) time.Time {
+	from := q.now().Add(-q.retention().For(rollup))
+	if dropped := q.backend.DroppedBefore(rollup); dropped.After(from) {
+		from = dropped
+	}
+	return from
+}
+
 // machineKey returns the internal key of a machine, or snapshot.ErrNoMachine.
 func (q *Queries) machineKey(ctx context.Context, machineID string) (int32, error) {
 	var machine int32

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/snapshot"
-	"github.com/snapwatch/snapwatch/store/backend"
 )
 
 // segment is a part (from, to] of a window and the relation to read it from.
@@ -39,12 +38,11 @@ const (
 	raw    = "process_samples"
 )
 
-// planWindow covers (from, to] with the coarsest relations: whole days in the middle, whole hours around
-// them, and samples from rolledUntil on, where there are no rollups yet. Samples are complete from horizon on. Unless
-// exact is set, it extends a window of more than two hours to whole hours, at the ends that rollups cover.
-func planWindow(
-	from, to, rolledUntil, horizon, now time.Time, keep backend.Retention, exact bool,
-) WindowPlan {
+// planWindow covers (from, to] with the coarsest relations: whole days in the middle, whole hours around them, and
+// samples from rolledUntil on, where there are no rollups yet. Samples are complete from horizon on, and hours from
+// hoursFrom on. Unless exact is set, it extends a window of more than two hours to whole hours, at the ends that
+// rollups cover. Where there are no hours any more, it extends the window to whole days.
+func planWindow(from, to, rolledUntil, horizon, hoursFrom, now time.Time, exact bool) WindowPlan {
 	from, to = from.UTC(), to.UTC()
 	if to.Sub(from) <= exactSpan && !from.Before(horizon) {
 		return newWindowPlan(segment{raw, from, to}).until(now)
@@ -71,9 +69,22 @@ func planWindow(
 	if latest := now.Add(-dayLag).UTC().Truncate(day).Add(day); lastDay.After(latest) {
 		lastDay = latest
 	}
-	if limit := now.Add(-keep.For("process_1h")); begin.Before(limit) { // the hours have expired
+	if begin.Before(hoursFrom) {
 		begin = begin.Truncate(day)
 		firstDay, from = begin, begin
+		until := ceil(hoursFrom, day)
+		if end.Before(until) {
+			until = ceil(end, day)
+		}
+		if lastDay.Before(until) {
+			lastDay = until
+		}
+		if end.Before(lastDay) {
+			end = lastDay
+		}
+		if to.Before(end) {
+			to = end
+		}
 	}
 	var list []segment
 	if from.Before(begin) {
@@ -130,7 +141,9 @@ func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.T
 	if err != nil {
 		return WindowPlan{}, err
 	}
-	return planWindow(from.Std(), to.Std(), rolledUntil, q.Horizon().Std(), now, q.retention(), exact), nil
+	return planWindow(
+		from.Std(), to.Std(), rolledUntil, q.Horizon().Std(), q.keptFrom("process_1h"), now, exact,
+	), nil
 }
 
 // scope selects the machines and processes of a window. A nil slice stands for all.
@@ -164,7 +177,8 @@ func (s scope) condition(table string, args *[]any) string {
 		parts = append(parts, table+"."+fmt.Sprintf(format, len(*args)))
 	}
 	switch {
-	case s.machines == nil:
+	case s.machines == nil: // the rows of a machine that was deleted are deleted later
+		parts = append(parts, table+".machine IN (SELECT id FROM machines)")
 	case len(s.machines) == 1: // a constant, so that only segments of this machine are decompressed
 		add("machine = $%d", s.machines[0])
 	default:
@@ -172,9 +186,6 @@ func (s scope) condition(table string, args *[]any) string {
 	}
 	if s.processes != nil {
 		add("process = ANY($%d)", s.processes)
-	}
-	if len(parts) == 0 {
-		return "true"
 	}
 	return strings.Join(parts, " AND ")
 }
