@@ -204,7 +204,7 @@ func (a *API) findInWindow(
 			results = append(results, ProcessMatchView{MachineID: machineID})
 		}
 		last := &results[len(results)-1]
-		last.Usages = append(last.Usages, usageView(&found.Usages[i], found.Window))
+		last.Usages = append(last.Usages, usageView(&found.Usages[i]))
 	}
 	return &ProcessMatches{
 		From: found.Window.From, To: found.Window.To, Results: results, NextCursor: findCursor(found.Next),

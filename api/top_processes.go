@@ -21,7 +21,7 @@ type UsageView struct {
 	Name         string         `json:"name"`
 	Processes    int64          `json:"processes" doc:"Number of processes in the sum"`
 	CPUMS        *int64         `json:"cpu_ms" doc:"CPU time used in the window, in milliseconds"`
-	CPUUsage     *float64       `json:"cpu_usage" doc:"Percent of one core over the whole window"`
+	CPUUsage     *float64       `json:"cpu_usage" doc:"Percent of one core over the whole window, or over the time that the samples cover if that is longer: the interval of a sample can begin before the window"`
 	CPUMSMax     *int64         `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`
 	MemoryAvg    *float64       `json:"memory_avg" doc:"Average resident set size while running, in bytes"`
 	MemoryMax    *int64         `json:"memory_max" doc:"Maximum resident set size, in bytes"`
@@ -32,7 +32,7 @@ type UsageView struct {
 	LatestSample snapshot.Time  `json:"latest_sample" format:"date-time" doc:"Last sample in the window. Idle processes are sampled once a minute"`
 }
 
-func usageView(u *query.Usage, window query.WindowPlan) UsageView {
+func usageView(u *query.Usage) UsageView {
 	view := UsageView{
 		MachineID:    u.MachineID,
 		PID:          u.PID,
@@ -41,7 +41,7 @@ func usageView(u *query.Usage, window query.WindowPlan) UsageView {
 		Name:         u.Name,
 		Processes:    u.Processes,
 		CPUMS:        u.CPUMS,
-		CPUUsage:     snapshot.CPUUsage(u.CPUMS, int64(window.To-window.From)),
+		CPUUsage:     u.CPUUsage,
 		CPUMSMax:     u.CPUMSMax,
 		MemoryAvg:    roundedOrNil(u.MemoryAvg),
 		MemoryMax:    u.MemoryMax,
@@ -80,7 +80,7 @@ type machineTopProcessesInput struct {
 
 // TopProcesses lists the processes with the highest usage.
 type TopProcesses struct {
-	From    snapshot.Time `json:"from" format:"date-time" doc:"Start of the window. Windows of more than two hours are extended to whole hours"`
+	From    snapshot.Time `json:"from" format:"date-time" doc:"Start of the window. Windows of more than two hours are extended to whole hours, or to whole days where hours have expired"`
 	To      snapshot.Time `json:"to" format:"date-time" doc:"End of the window"`
 	Results []UsageView   `json:"results" nullable:"false" doc:"Highest usage first"`
 	// Truncated is whether the limit cut the list.
@@ -126,7 +126,7 @@ func (a *API) topProcesses(
 	if truncated {
 		usages = usages[:in.Limit]
 	}
-	results := views(usages, func(u *query.Usage) UsageView { return usageView(u, window) })
+	results := views(usages, usageView)
 	return &response[TopProcesses]{TopProcesses{
 		From: window.From, To: window.To, Results: results, Truncated: truncated,
 	}}, nil

@@ -126,10 +126,14 @@ func (q *Queries) candidates(
 	return machines, nil
 }
 
+// longestHold is the longest time for which a snapshot can hold: until the next one, if that is no more than one and a
+// half of its interval later.
+const longestHold = snapshot.MaxIntervalMS * time.Millisecond * 3 / 2
+
 // firstDay returns the first day on which a process that runs at a time can have its last sample: it has one in each
 // run.
 func firstDay(at snapshot.Time) time.Time {
-	return backend.StartOfDay(at.Add(-snapshot.MaxRunDuration).Std())
+	return backend.StartOfDay(at.Add(-longestHold - snapshot.MaxRunDuration).Std())
 }
 
 // matchesOn returns the matches of each machine at a time, nil where there are none.

@@ -21,7 +21,8 @@ type Usage struct {
 	StartedAt   snapshot.Time
 	Processes   int64 // number of processes in the total
 	CPUMS       *int64
-	CPUMSMax    *int64 // maximum of an interval
+	CPUUsage    *float64 // percent of one core, over the window or the time that the samples cover if that is longer
+	CPUMSMax    *int64   // maximum of an interval
 	MemoryAvg   *float64
 	MemoryMax   *int64
 	ThreadsMax  *int32
@@ -80,13 +81,18 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 // the first ones. It looks up names only for the selected ones, from the identity that was sampled last. If the limit
 // is small, it only merges processes with several identities, and as many of the others as it selects: those with the
 // highest usage. No other process can be among the first ones. args are the arguments of sums; it adds its own.
-func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string, []any) {
+func usageSQL(sums string, q UsageQuery, window WindowPlan, args []any) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "i.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
 		columns = "'', i.name, '', '', 0, NULL::timestamptz"
+	}
+	args = append(args, int64(window.To-window.From))
+	usage := fmt.Sprintf("100 * sum(u.cpu_ms) / greatest($%d::bigint, sum(u.memory_ms))", len(args))
+	if q.ByName {
+		usage = fmt.Sprintf("sum(100 * u.cpu_ms::numeric / greatest($%d::bigint, u.memory_ms))", len(args))
 	}
 	order, each := "sum(u.cpu_ms)", "u.cpu_ms"
 	if q.Order == ByMemory {
@@ -98,7 +104,7 @@ func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string
 			WHERE id = u.process OFFSET 0) p`
 	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
 		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of a nested loop.
-		args = append(args, firstDay(from))
+		args = append(args, firstDay(window.From))
 		with = fmt.Sprintf(`
 		several AS MATERIALIZED (
 			SELECT s.id FROM (
@@ -117,19 +123,20 @@ func usageSQL(sums string, q UsageQuery, from snapshot.Time, args []any) (string
 	args = append(args, q.Limit)
 	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),%s
 		ranked AS (
-			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_ms)) AS cpu_ms, max(u.cpu_ms_max) AS cpu_ms_max,
+			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_ms)) AS cpu_ms,
+				round(%s, 2)::double precision AS cpu_usage, max(u.cpu_ms_max) AS cpu_ms_max,
 				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
 				min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts, %s AS rank
 			FROM %s
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
-		SELECT %s, r.processes, r.cpu_ms, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
+		SELECT %s, r.processes, r.cpu_ms, r.cpu_usage, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
 		FROM ranked r
 			CROSS JOIN LATERAL (SELECT m.machine_id, p.name, p.command_line, p.user_name, p.pid, p.started_at
 				FROM processes p JOIN machines m ON m.id = p.machine WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
-		sums, with, latest, processes, order, source, group, len(args), columns), args
+		sums, with, latest, processes, usage, order, source, group, len(args), columns), args
 }
 
 // averageMemory is the average memory of rows of WindowPlan.sums.
@@ -141,7 +148,7 @@ func (q *Queries) usages(ctx context.Context, window WindowPlan, of scope, by Us
 	if by.Match != (Match{}) {
 		sums = `SELECT s.* FROM (` + sums + `) s JOIN processes p ON p.id = s.process WHERE ` + by.Match.condition(&args)
 	}
-	sql, args := usageSQL(sums, by, window.From, args)
+	sql, args := usageSQL(sums, by, window, args)
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the usage of processes: %w", err)
@@ -157,8 +164,8 @@ func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var u Usage
 	var started, first, last pgtype.Timestamptz
 	err := row.Scan(
-		&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUMSMax,
-		&u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
+		&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUUsage,
+		&u.CPUMSMax, &u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
 	)
 	u.StartedAt = snapshot.TimeOf(started.Time)
 	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
