@@ -120,7 +120,8 @@ BEGIN
             avg(s.memory_usage) FILTER (WHERE s.weight_ms IS NULL OR s.weight_ms = 0) AS plain_memory,
             max(s.memory_usage) AS memory_max, max(s.threads) AS threads_max,
             sum(s.read_bytes) AS read_bytes, sum(s.write_bytes) AS write_bytes,
-            min(s.ts) AS first_ts, max(s.ts) AS last_ts
+            min(s.ts) AS first_ts, max(s.ts) AS last_ts,
+            NOT bool_or(s.state IS DISTINCT FROM 'exited') AS is_level
         FROM process_samples s
         WHERE s.machine = m AND s.ts > a AND s.ts <= b AND (s.state IS DISTINCT FROM 'exited' OR s.weight_ms > 0)
             AND (only_processes IS NULL OR s.process = ANY(only_processes))
@@ -129,10 +130,15 @@ BEGIN
         SELECT l.process, l.cpu_ms, l.cpu_ms, l.weight_ms, 0, CASE WHEN l.memory_usage IS NULL THEN l.weight_ms END,
             l.memory_usage::double precision * l.weight_ms, NULL,
             l.memory_usage, l.memory_usage, l.threads,
-            l.read_bytes, l.write_bytes, l.seen, l.seen
+            l.read_bytes, l.write_bytes, l.seen, l.seen, l.weight_ms <= 0
         FROM levels l
         WHERE only_processes IS NULL OR l.process = ANY(only_processes))
-    SELECT p.process, to_bigint(sum(p.cpu_ms)), max(p.cpu_ms_max),
+    -- A process that a snapshot left out used nothing. If all that did so are before the window, that is not added to
+    -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing.
+    SELECT p.process,
+        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms) ELSE sum(p.cpu_ms) FILTER (WHERE NOT p.is_level) END),
+        CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms_max)
+            ELSE max(p.cpu_ms_max) FILTER (WHERE NOT p.is_level) END,
         CASE WHEN sum(p.unweighted) = 0 THEN greatest(sum(p.elapsed_ms), 0)::bigint END,
         coalesce(
             CASE WHEN sum(p.unweighted) = 0 THEN sum(p.memory_sum)
@@ -141,7 +147,10 @@ BEGIN
         CASE WHEN sum(p.unweighted) = 0 AND sum(p.without_memory_ms) <> 0
             THEN (sum(p.elapsed_ms) - sum(p.without_memory_ms))::bigint END,
         max(p.memory_max), max(p.threads_max),
-        to_bigint(sum(p.read_bytes)), to_bigint(sum(p.write_bytes)),
+        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.read_bytes)
+            ELSE sum(p.read_bytes) FILTER (WHERE NOT p.is_level) END),
+        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.write_bytes)
+            ELSE sum(p.write_bytes) FILTER (WHERE NOT p.is_level) END),
         min(p.first_ts), max(p.last_ts)
     FROM parts p
     GROUP BY p.process;

@@ -31,6 +31,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"maxima include the level at the start of a window", 0, levelAtStart},
 			{"average memory of sparse samples", 0, averageMemory},
 			{"memory of an hour that was only known in no time", 0, memoryWithoutTime},
+			{"a minute in which the CPU time of a process is unknown", 0, unknownCPU},
 			{"average CPU of mixed intervals", 0, averageCPU},
 			{"rates after a gap", 0, rateAfterGap},
 			{"a minute of CPU is in the windows that contain it", 0, minuteOfCPU},
@@ -99,6 +100,25 @@ func averageMemory(t *testing.T, s *store.Store, machineID string) {
 		t.Fatal(err)
 	}
 	check("after that")
+}
+
+// unknownCPU: the amounts of one sample are unknown, so those of its minute are, in all reads.
+func unknownCPU(t *testing.T, s *store.Store, machineID string) {
+	for minute := 1; minute <= 4; minute++ {
+		one := entry(5, "java", 60_000, 100)
+		if minute == 3 {
+			one = entry(5, "java", -1, 100)
+		}
+		storetest.Write(t, s, machineID, full(clock(14, minute, 0), time.Minute, one))
+	}
+	if one := topOf(t, s, machineID, clock(14, 2, 0), clock(14, 3, 0))[5]; one.CPUMS != nil || one.CPUUsage != nil {
+		t.Errorf("the list has %d ms, %s %%", deref(one.CPUMS), showNumber(one.CPUUsage))
+	}
+	points, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "java", clock(14, 2, 0),
+		clock(14, 3, 0), query.ResolutionMinute, 10)
+	if err != nil || len(points) != 1 || points[0].CPUMS != nil {
+		t.Errorf("the history of the name has %+v, %v", points, err)
+	}
 }
 
 // memoryWithoutTime: in the second hour, memory is only known in a snapshot without an interval. The hour has that
@@ -213,6 +233,12 @@ func impossibleAmounts(t *testing.T, s *store.Store, machineID string) {
 			t.Errorf("%s: %v, want an error about %s", what, outcome.Err, field)
 		}
 	}
+	if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: machineID, CPUCount: 2}); err != nil {
+		t.Fatal(err)
+	}
+	percent := entry(5, "postgres", -1, 0)
+	percent.CPUUsage = new(200_000.0)
+	refused("CPU usage", full(clock(14, 0, 1), time.Second, percent), "snapshots[0].processes[0].cpu_usage")
 	refused("CPU time", full(clock(14, 0, 1), time.Second, entry(5, "postgres", snapshot.MaxSafeInteger, 0)),
 		"snapshots[0].processes[0].cpu_ms")
 	writes := entry(5, "postgres", 0, 0)

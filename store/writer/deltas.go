@@ -132,6 +132,8 @@ func (p *planner) checkDeltas(i int, s *snapshot.Snapshot, intervalMS int64) *sn
 		switch one := &s.Processes[k]; {
 		case exceeds(one.CPUMS, cpuLimit):
 			return fault("processes", k, "cpu_ms", cpuLimit)
+		case one.CPUUsage != nil && *one.CPUUsage*float64(intervalMS)/100 > float64(cpuLimit):
+			return fault("processes", k, "cpu_usage", 100*cpuLimit/intervalMS)
 		case exceeds(one.ReadBytes, byteLimit):
 			return fault("processes", k, "read_bytes", byteLimit)
 		case exceeds(one.WriteBytes, byteLimit):
