@@ -36,9 +36,10 @@ func (a *API) registerExport() {
 	op := operation(http.MethodGet, "/api/v1/machines/{machine_id}/export", "export-machine", tagHistory,
 		"Export a machine's snapshots",
 		description("Streams a time window of any length, oldest first. If the connection closes before the end of "+
-			"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, control "+
-			"characters are escaped as \\x…, and values that a spreadsheet would treat as formulas begin with an "+
-			"apostrophe."))
+			"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the "+
+			"processes that ended in an interval are one row without a pid: their state is ended, and cpu_ms is their "+
+			"sum. Control characters are escaped as \\x…, and values that a spreadsheet would treat as formulas begin "+
+			"with an apostrophe."))
 	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "Snapshots",
@@ -133,6 +134,10 @@ func (e *ndjsonWriter) write(state *snapshot.State) error {
 	return err
 }
 
+// csvColumns is the number of columns of a csv with processes, and csvState the index of state. cpu_ms and cpu_usage
+// follow it.
+const csvColumns, csvState = 17, 8
+
 type csvWriter struct {
 	w         *csv.Writer
 	processes bool
@@ -178,6 +183,12 @@ func (e *csvWriter) write(state *snapshot.State) error {
 			integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
 			return err
 		}
+	}
+	if ended := state.Ended; ended != nil && ended.Processes > 0 {
+		row := make([]string, csvColumns)
+		row[0], row[1], row[csvState] = timestamp, interval, "ended"
+		row[csvState+1], row[csvState+2] = integer(ended.CPUMS), float(ended.CPUUsage)
+		return e.w.Write(row)
 	}
 	return nil
 }

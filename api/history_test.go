@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,13 +185,18 @@ func testHistory(t *testing.T, s *testServer) {
 		if len(lines) != 60 { // three pages of the store
 			t.Fatalf("%d lines, want 60", len(lines))
 		}
+		endings := 0 // snapshots
 		for i, line := range lines {
 			var view struct {
 				Timestamp snapshot.Time
 				Processes []snapshot.Process
+				Ended     snapshot.EndedProcesses
 			}
 			if err := json.Unmarshal([]byte(line), &view); err != nil {
 				t.Fatal(err)
+			}
+			if view.Ended.Processes > 0 {
+				endings++
 			}
 			if diff := snapshottest.Diff(view.Processes, series.Expected[i]); diff != "" ||
 				view.Timestamp != series.Snapshots[i].Timestamp {
@@ -199,7 +205,7 @@ func testHistory(t *testing.T, s *testServer) {
 		}
 		table := s.do(http.MethodGet, "/api/v1/machines/m/export?format=csv&"+all, "")
 		rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
-		want := 1
+		want := 1 + endings
 		for _, list := range series.Expected {
 			want += len(list)
 		}
@@ -232,6 +238,28 @@ func TestExportEscapesFormulas(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(table.text)).ReadAll()
 	if err != nil || len(rows) != 2 || rows[1][5] != "'=cmd()" || rows[1][6] != `'@x, "y"` {
 		t.Errorf("%q, %v", rows, err)
+	}
+}
+
+// The CPU time of processes that ended is in the table as well, so that its sum is that of the machine.
+func TestExportOfEndedProcesses(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	at := snapshot.TimeOf(time.Now().Add(-time.Minute))
+	body := fmt.Sprintf(`{"machine_id": "m", "snapshots": [
+		{"timestamp": %q, "interval_ms": 5000, "processes": [{"pid": 1, "ppid": 0, "name": "init", "cpu_ms": 100}]},
+		{"timestamp": %q, "interval_ms": 5000, "processes": [{"pid": 1, "ppid": 0, "name": "init", "cpu_ms": 100},
+			{"pid": 7, "ppid": 1, "name": "job", "cpu_ms": 4000, "state": "X"}]}]}`, at, at.Add(5*time.Second))
+	if got := s.do(http.MethodPost, "/api/v1/snapshots", body); got.status != http.StatusCreated {
+		t.Fatal(got.text)
+	}
+	rows, err := csv.NewReader(strings.NewReader(s.get("/api/v1/machines/m/export?format=csv").text)).ReadAll()
+	if err != nil || len(rows) != 4 {
+		t.Fatalf("%q, %v", rows, err)
+	}
+	column := func(name string) string { return rows[3][slices.Index(rows[0], name)] }
+	if column("state") != "ended" || column("pid") != "" || column("cpu_ms") != "4000" || column("cpu_usage") != "80" {
+		t.Errorf("%q", rows[3])
 	}
 }
 

@@ -322,7 +322,7 @@ export interface paths {
         };
         /**
          * Export a machine's snapshots
-         * @description Streams a time window of any length, oldest first. If the connection closes before the end of the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, control characters are escaped as \x…, and values that a spreadsheet would treat as formulas begin with an apostrophe.
+         * @description Streams a time window of any length, oldest first. If the connection closes before the end of the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the processes that ended in an interval are one row without a pid: their state is ended, and cpu_ms is their sum. Control characters are escaped as \x…, and values that a spreadsheet would treat as formulas begin with an apostrophe.
          */
         get: operations["export-machine"];
         put?: never;
@@ -2411,7 +2411,7 @@ export interface components {
         TopProcesses: {
             /**
              * Format: date-time
-             * @description Start of the window. Windows of more than two hours are extended to whole hours
+             * @description Start of the window. Windows of more than two hours are extended to whole hours, or to whole days where hours have expired
              */
             from: string;
             /** @description Highest usage first */
@@ -2438,7 +2438,7 @@ export interface components {
             cpu_ms_max: number | null;
             /**
              * Format: double
-             * @description Percent of one core over the whole window
+             * @description Percent of one core over the whole window, or over the time that the samples cover if that is longer: the interval of a sample can begin before the window
              */
             cpu_usage: number | null;
             /**
