@@ -136,7 +136,8 @@ BEGIN
     -- A process that a snapshot left out used nothing. If all that did so are before the window, that is not added to
     -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing.
     SELECT p.process,
-        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms) ELSE sum(p.cpu_ms) FILTER (WHERE NOT p.is_level) END),
+        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms)
+            ELSE sum(p.cpu_ms) FILTER (WHERE NOT p.is_level) END),
         CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms_max)
             ELSE max(p.cpu_ms_max) FILTER (WHERE NOT p.is_level) END,
         CASE WHEN sum(p.unweighted) = 0 THEN greatest(sum(p.elapsed_ms), 0)::bigint END,
