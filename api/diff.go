@@ -45,6 +45,9 @@ type MachineDiff struct {
 	// SameSnapshot reports whether the machine has no snapshot after from until to.
 	SameSnapshot bool `json:"same_snapshot" doc:"Whether from and to have the same snapshot, so that nothing can be compared"`
 
+	UnseenProcesses  int64 `json:"unseen_processes" doc:"Upper bound of the processes and threads that started and ended between the two times and are in no snapshot, as far as the agent reported them"`
+	DroppedSnapshots int64 `json:"dropped_snapshots" doc:"Number of snapshots between the two times that the agent reported as dropped"`
+
 	Started []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
 	Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
 	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
@@ -108,7 +111,10 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*response[MachineDiff
 
 // machineDiff returns a comparison without its two snapshots.
 func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
-	view := MachineDiff{SameSnapshot: diff.From.Timestamp == diff.To.Timestamp}
+	view := MachineDiff{
+		SameSnapshot:    diff.From.Timestamp == diff.To.Timestamp,
+		UnseenProcesses: diff.UnseenProcesses, DroppedSnapshots: diff.DroppedSnapshots,
+	}
 	lists := map[snapshot.ChangeKind]*[]ProcessChangeView{
 		snapshot.ChangeStarted:    &view.Started,
 		snapshot.ChangeEnded:      &view.Ended,

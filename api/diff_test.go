@@ -109,3 +109,31 @@ func TestDiffOfIdentityAndUse(t *testing.T) {
 		t.Errorf("by CPU: grew %v, active %v", grew, active)
 	}
 }
+
+// What the agent reported as missing between the two times is added up. What was missing before them is not.
+func TestDiffOfMissedProcesses(t *testing.T) {
+	t.Parallel()
+	s := start(t, api.Config{})
+	at := recentTime()
+	const largest = 1<<53 - 1
+	for i, missed := range []struct{ unseen, dropped *int64 }{
+		{new(int64(7)), new(int64(1))}, {new(int64(5000)), new(int64(3))}, {nil, nil}, {new(int64(2)), new(int64(0))},
+		{new(int64(largest)), nil},
+	} {
+		storetest.Write(t, s.store, "missed", snapshot.Snapshot{
+			Timestamp: at.Add(time.Duration(i) * time.Minute), Kind: snapshot.KindFull, IntervalMS: 60_000,
+			Machine: snapshot.MachineSnapshot{UnseenProcesses: missed.unseen, DroppedSnapshots: missed.dropped},
+		})
+	}
+	for _, c := range []struct {
+		minutes         time.Duration
+		unseen, dropped int64
+	}{{0, 0, 0}, {1, 5000, 3}, {3, 5002, 3}, {4, largest, 3}} {
+		diff := decode[api.MachineDiff](t,
+			s.get("/api/v1/machines/missed/diff?from=%s&to=%s", at, at.Add(c.minutes*time.Minute)))
+		if diff.UnseenProcesses != c.unseen || diff.DroppedSnapshots != c.dropped {
+			t.Errorf("%d minutes: %d unseen processes and %d dropped snapshots, want %d and %d",
+				c.minutes, diff.UnseenProcesses, diff.DroppedSnapshots, c.unseen, c.dropped)
+		}
+	}
+}

@@ -20,6 +20,8 @@ type Diff struct {
 	From, To                 snapshot.State // without processes
 	FromCoverage, ToCoverage Coverage
 	Changes                  []Change // in no particular order
+	// UnseenProcesses and DroppedSnapshots add up what the agent reported as missing in the snapshots between the two.
+	UnseenProcesses, DroppedSnapshots int64
 }
 
 // Diff compares the processes of a machine at two times, and adds up what they used between them.
@@ -30,7 +32,12 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 		return nil, err
 	}
 	at, states, coverages := [2]snapshot.Time{from, to}, [2]*snapshot.State{}, [2]Coverage{}
-	if err := forEach(ctx, len(at), func(ctx context.Context, i int) (err error) {
+	diff := new(Diff)
+	if err := forEach(ctx, len(at)+1, func(ctx context.Context, i int) (err error) {
+		if i == len(at) {
+			row := q.pool.QueryRow(ctx, missedSQL, machine, from.Std(), to.Std())
+			return row.Scan(&diff.UnseenProcesses, &diff.DroppedSnapshots)
+		}
 		states[i], coverages[i], err = q.AtWithCoverage(ctx, machineID, at[i], true)
 		return err
 	}); err != nil {
@@ -41,7 +48,7 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 	if err != nil {
 		return nil, err
 	}
-	diff := &Diff{From: *before, To: *after, FromCoverage: coverages[0], ToCoverage: coverages[1]}
+	diff.From, diff.To, diff.FromCoverage, diff.ToCoverage = *before, *after, coverages[0], coverages[1]
 	diff.From.Processes, diff.To.Processes = nil, nil
 	known := make(map[snapshot.ProcessKey]bool, len(before.Processes))
 	for _, change := range snapshot.CompareProcesses(before.Processes, after.Processes) {
@@ -59,6 +66,11 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 	}
 	return diff, nil
 }
+
+// missedSQL adds up what agents report as missing. A sum is at most the largest amount of a snapshot.
+const missedSQL = `SELECT least(coalesce(sum(unseen_processes), 0), 9007199254740991)::bigint,
+		least(coalesce(sum(dropped_snapshots), 0), 9007199254740991)::bigint
+	FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3`
 
 // usedBetween returns the usage in (from, to] by process.
 func (q *Queries) usedBetween(

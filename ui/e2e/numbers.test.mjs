@@ -110,6 +110,44 @@ test("unknown memory has not changed, and a process that used no CPU has 0 ms", 
   assert.deepEqual(await grew.locator("tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.pid)), ["3"]);
 });
 
+test("a comparison without a known change says what is unknown", async () => {
+  const big = (memory_usage) => ({ ...init, pid: 2, ppid: 1, name: "big", memory_usage });
+  await post(site, "unclear", [
+    { timestamp: at(0), interval_ms: 60_000, machine_snapshot: {}, processes: [init, big(undefined)] },
+    { timestamp: at(60), interval_ms: 60_000, machine_snapshot: {}, processes: [init, big(5e9)] },
+    {
+      timestamp: at(120),
+      interval_ms: 60_000,
+      machine_snapshot: { unseen_processes: 5000, dropped_snapshots: 3 },
+      processes: [init, big(5e9)],
+    },
+    { timestamp: at(180), interval_ms: 60_000, machine_snapshot: {}, processes: [init, big(5e9)] },
+  ]);
+  const compare = (from, to) => page.goto(`${site.url}/machines/unclear/diff?from=${at(from)}&to=${at(to)}`);
+  const verdict = page.getByText("No process started, ended or changed.", { exact: true });
+  const notice = page.locator(".notice", { hasText: "Some differences are unknown." });
+
+  await compare(0, 60);
+  await notice.waitFor();
+  assert.deepEqual(await notice.locator("li").allInnerTexts(), [
+    "The memory usage of 1 process is unknown at one of the two times or at both.",
+  ]);
+  assert.equal(await verdict.count(), 0);
+
+  await compare(60, 120);
+  await notice.getByText("Up to").waitFor();
+  assert.deepEqual(await notice.locator("li").allInnerTexts(), [
+    "Up to 5,000 short-lived processes or threads were not recorded in between.",
+    "3 snapshots in between did not reach the server.",
+  ]);
+  await notice.getByText("No process is known to have started, ended or changed.").waitFor();
+  assert.equal(await verdict.count(), 0);
+
+  await compare(120, 180);
+  await verdict.waitFor();
+  assert.equal(await notice.count(), 0);
+});
+
 test("a comparison lists processes that called exec, and those that only used CPU or did I/O", async () => {
   const one = (pid, name, cpu_ms = 0, write_bytes = 0) => {
     const idle = { memory_usage: 5e6, threads: 1, read_bytes: 0 };

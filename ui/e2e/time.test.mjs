@@ -136,7 +136,7 @@ test("long ranges show a gap of almost two buckets", async () => {
   assert.deepEqual(starts, [iso(first + 2 * minute + 1000)]);
   await page.goto(`${site.url}/machines/hole/diff?${range}`);
   await page.getByText("There are gaps between the two times.").waitFor();
-  const listed = page.locator(".notice li");
+  const listed = page.locator(".notice", { hasText: "There are gaps" }).locator("li");
   assert.match(await listed.innerText(), /^about 1 h 47 min between /);
   assert.equal(await page.getByText("No process started, ended or changed.", { exact: true }).count(), 0);
 });

@@ -1369,6 +1369,11 @@ export interface components {
             active: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that run at both times with another name, command line, user, parent or control group at to, as after exec. They can also be in another list */
             changed: components["schemas"]["ProcessChangeView"][];
+            /**
+             * Format: int64
+             * @description Number of snapshots between the two times that the agent reported as dropped
+             */
+            dropped_snapshots: number;
             /** @description Processes that run at from but not at to */
             ended: components["schemas"]["ProcessChangeView"][];
             /** @description Snapshot at from, without processes */
@@ -1389,6 +1394,11 @@ export interface components {
             totals: components["schemas"]["DiffTotals"];
             /** @description Whether a list has only the first processes, because of limit */
             truncated: boolean;
+            /**
+             * Format: int64
+             * @description Upper bound of the processes and threads that started and ended between the two times and are in no snapshot, as far as the agent reported them
+             */
+            unseen_processes: number;
         };
         MachineList: {
             /** @description Cursor of the next page; null on the last page */

@@ -22,6 +22,13 @@ export function difference(change: Change, by: Measure): number | null {
   return before === null || after === null ? null : after - before;
 }
 
+/** Returns the number of processes at both instants whose measure is unknown at one of them. */
+export function unknownCount(before: readonly Process[], after: readonly Process[], by: Measure): number {
+  const later = new Map(after.map((process) => [keyOf(process), process]));
+  const changes = before.map((process): Change => ({ before: process, after: later.get(keyOf(process)) }));
+  return changes.filter((change) => change.after && difference(change, by) === null).length;
+}
+
 /** Returns the process after the change if it is defined, else before. */
 export const newestOf = (change: Change): Process => change.after ?? (change as { before: Process }).before;
 

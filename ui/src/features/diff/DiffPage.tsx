@@ -9,11 +9,12 @@ import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
-import { type ChangeKind, type Measure, compare } from "../../processes/diff";
+import { type ChangeKind, type Measure, compare, unknownCount } from "../../processes/diff";
 import { cpuTimes } from "./cpuTimes";
 import { ChangeTable, IdentityTable, ShortLivedTable, UsageTable } from "./ChangeTables";
 import { GapsNotice } from "./GapsNotice";
 import { InstantCard } from "./InstantCard";
+import { UnknownNotice } from "./UnknownNotice";
 import { diffCsv } from "./exportCsv";
 import type { DiffSearch } from "./search";
 import { useGapsBetween } from "./useGapsBetween";
@@ -48,6 +49,10 @@ function Diff({ machineId }: { machineId: string }) {
     () => before.data && after.data && compare(before.data.processes ?? [], after.data.processes ?? [], by),
     [before.data, after.data, by],
   );
+  const unknown = useMemo(
+    () => unknownCount(before.data?.processes ?? [], after.data?.processes ?? [], by),
+    [before.data, after.data, by],
+  );
   const cpuMs = useMemo(() => cpuTimes(between.data, after.data?.processes ?? []), [between.data, after.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
@@ -71,6 +76,9 @@ function Diff({ machineId }: { machineId: string }) {
     !sameSnapshot &&
     shortLived.length === 0 &&
     Object.values(differences).every((list) => list.length === 0);
+  const isIncomplete =
+    between.data !== undefined &&
+    (unknown > 0 || between.data.unseen_processes > 0 || between.data.dropped_snapshots > 0);
 
   return (
     <main>
@@ -130,8 +138,13 @@ function Diff({ machineId }: { machineId: string }) {
           There is no other snapshot between them, so there is nothing to compare.
         </Notice>
       )}
-      {!sameSnapshot && gaps.list && gaps.list.length > 0 && <GapsNotice gaps={gaps.list} unchanged={unchanged} />}
-      {unchanged && gaps.list?.length === 0 && (
+      {!sameSnapshot && gaps.list && gaps.list.length > 0 && (
+        <GapsNotice gaps={gaps.list} unchanged={unchanged && !isIncomplete} />
+      )}
+      {!sameSnapshot && differences && isIncomplete && (
+        <UnknownNotice by={by} unknown={unknown} between={between.data} unchanged={unchanged} />
+      )}
+      {unchanged && !isIncomplete && gaps.list?.length === 0 && (
         <Notice title="No process started, ended or changed.">
           The name, command line, user, parent, control group and{" "}
           {by === "memory" ? "memory usage" : "number of threads"} of each process are the same at both times.{" "}

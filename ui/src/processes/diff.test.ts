@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { unknownCount } from "./diff";
+import type { Process } from "./process";
+
+const process = (pid: number, memory_usage: number | null, threads: number | null = 1) =>
+  ({ pid, memory_usage, threads }) as Process;
+
+test("a process is unknown if it ran at both instants and its measure is unknown at one", () => {
+  const before = [process(1, 5), process(2, null), process(3, 7, null), process(4, null), process(5, null)];
+  const after = [process(1, 5), process(2, 9), process(3, null), process(4, null), process(6, null)];
+  expect(unknownCount(before, after, "memory")).toBe(3);
+  expect(unknownCount(before, after, "threads")).toBe(1);
+  expect(unknownCount([], [], "memory")).toBe(0);
+});
