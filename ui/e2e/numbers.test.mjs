@@ -219,6 +219,7 @@ test("CPU that is not accounted for does not depend on how many small processes 
     .getByTestId("unlisted-cpu")
     .getByText(/136\.[45] % CPU/)
     .waitFor();
+  assert.equal(await chartText("Disk"), "No data"); // unknown is not 0 B
 });
 
 test("the number of processes at once is not rounded up if they are short", async () => {

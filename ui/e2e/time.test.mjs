@@ -105,6 +105,16 @@ test("a comparison with an end in a gap lists the gap and has no verdict", async
   assert.equal(await page.getByText("No process started, ended or changed.", { exact: true }).count(), 0);
 });
 
+test("a comparison with an end in the future lists no gap that has not begun", async () => {
+  const from = off.to + 10_000;
+  await page.goto(machineUrl(`/diff?from=${iso(from)}&to=${iso(Date.now() + 86_400_000)}`));
+  const gap = page.locator(".notice", { hasText: "There are gaps" }).locator("li");
+  await gap.waitFor();
+  const text = await gap.innerText();
+  const [begin, end] = text.split(" – ").map((time) => Date.parse(`${time.replace(", ", " ")} UTC`));
+  assert.ok(begin > from && end > begin && end <= Date.now(), text);
+});
+
 test("long ranges show a gap of almost two buckets", async () => {
   const hour = 60 * minute;
   const hole = Math.floor(crunchMinute / hour) * hour - 10 * hour;

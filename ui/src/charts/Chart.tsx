@@ -48,7 +48,7 @@ export function Chart(props: ChartProps) {
   const scheme = useColorScheme();
   const titleId = useId();
   // The plot is created when there is data, so that it does not delay the first paint of the page.
-  const hasData = data.x.length > 0;
+  const hasData = data.lines.some((line) => line.some((value) => value !== null));
   const shape = hasData && lines.map((line) => `${line.label}|${line.color}|${line.fill ?? false}`).join();
 
   // The callbacks of the plot read the props of the latest render.

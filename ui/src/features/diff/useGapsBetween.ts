@@ -27,9 +27,14 @@ function useHistory(machineId: string, range: Span, part = range) {
 
 type LoadedHistory = Pick<ReturnType<typeof useHistory>, "part" | "history" | "loadedAt">;
 
+/** Finds the gaps of a part that is not in the future. */
 const gapsIn = ({ part, history, loadedAt }: LoadedHistory): GapBetween[] =>
   history
-    ? findGaps(history.series, history.resolution, { ...part, now: loadedAt }).map((gap) => ({
+    ? findGaps(history.series, history.resolution, {
+        from: part.from,
+        to: Math.min(part.to, loadedAt),
+        now: loadedAt,
+      }).map((gap) => ({
         ...gap,
         width: widthOf(history.resolution),
       }))
