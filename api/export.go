@@ -134,10 +134,6 @@ func (e *ndjsonWriter) write(state *snapshot.State) error {
 	return err
 }
 
-// csvColumns is the number of columns of a csv with processes, and csvState the index of state. cpu_ms and cpu_usage
-// follow it.
-const csvColumns, csvState = 17, 8
-
 type csvWriter struct {
 	w         *csv.Writer
 	processes bool
@@ -185,10 +181,8 @@ func (e *csvWriter) write(state *snapshot.State) error {
 		}
 	}
 	if ended := state.Ended; ended != nil && ended.Processes > 0 {
-		row := make([]string, csvColumns)
-		row[0], row[1], row[csvState] = timestamp, interval, "ended"
-		row[csvState+1], row[csvState+2] = integer(ended.CPUMS), float(ended.CPUUsage)
-		return e.w.Write(row)
+		return e.w.Write([]string{timestamp, interval, "", "", "", "", "", "", "ended", integer(ended.CPUMS),
+			float(ended.CPUUsage), "", "", "", "", "", ""})
 	}
 	return nil
 }

@@ -44,15 +44,14 @@ func (r Resolution) Width() time.Duration {
 // in the range.
 func (q *Queries) MachineResolution(from, to snapshot.Time) Resolution {
 	span := to.Sub(from)
-	isKept := func(rollup string) bool { return !from.Std().Before(q.keptFrom(rollup)) }
 	switch {
 	case span <= time.Hour && from >= q.Horizon():
 		return ResolutionRaw
-	case span <= 25*time.Hour && isKept("machine_1m"):
+	case span <= 25*time.Hour && q.isKept("machine_1m", from):
 		return ResolutionMinute
-	case span <= 62*24*time.Hour && isKept("machine_1h"):
+	case span <= 62*24*time.Hour && q.isKept("machine_1h", from):
 		return ResolutionHour
-	case span <= 186*24*time.Hour && isKept("machine_3h"):
+	case span <= 186*24*time.Hour && q.isKept("machine_3h", from):
 		return ResolutionThreeHours
 	}
 	return ResolutionDay

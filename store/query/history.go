@@ -101,13 +101,12 @@ func (q *Queries) ProcessResolution(from, to snapshot.Time) Resolution {
 
 func (q *Queries) processResolution(from, to snapshot.Time, longest time.Duration) Resolution {
 	span := to.Sub(from)
-	isKept := func(rollup string) bool { return !from.Std().Before(q.keptFrom(rollup)) }
 	switch {
 	case span <= longest && from >= q.Horizon():
 		return ResolutionRaw
-	case span <= 62*24*time.Hour && isKept("process_1h"):
+	case span <= 62*24*time.Hour && q.isKept("process_1h", from):
 		return ResolutionHour
-	case span <= 186*24*time.Hour && isKept("process_3h"):
+	case span <= 186*24*time.Hour && q.isKept("process_3h", from):
 		return ResolutionThreeHours
 	}
 	return ResolutionDay

@@ -62,17 +62,24 @@ func (q *Queries) observe(kind string, started time.Time) {
 // Horizon returns the time of the oldest snapshots that are kept. Retention and the disk budget determine it. Older
 // snapshots are not accepted.
 func (q *Queries) Horizon() snapshot.Time {
-	horizon := q.now().Add(-q.retention().For("snapshots"))
-	if complete := q.backend.CompleteFrom(); complete.After(horizon) {
-		horizon = complete
-	}
-	return snapshot.TimeOf(horizon)
+	return snapshot.TimeOf(q.keptSince("snapshots", q.backend.CompleteFrom()))
 }
 
 // keptFrom returns the time from which a rollup is kept.
 func (q *Queries) keptFrom(rollup string) time.Time {
-	from := q.now().Add(-q.retention().For(rollup))
-	if dropped := q.backend.DroppedBefore(rollup); dropped.After(from) {
+	return q.keptSince(rollup, q.backend.DroppedBefore(rollup))
+}
+
+// isKept reports whether a rollup is kept from a time on.
+func (q *Queries) isKept(rollup string, from snapshot.Time) bool {
+	return !from.Std().Before(q.keptFrom(rollup))
+}
+
+// keptSince returns the start of the retention of a relation, or the time before which data was dropped, if that is
+// later.
+func (q *Queries) keptSince(relation string, dropped time.Time) time.Time {
+	from := q.now().Add(-q.retention().For(relation))
+	if dropped.After(from) {
 		from = dropped
 	}
 	return from

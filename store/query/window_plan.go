@@ -25,7 +25,7 @@ func (s segment) lastKey() time.Time {
 
 // WindowPlan is a list of relations that together cover a time window.
 type WindowPlan struct {
-	// From and To are the actual bounds. A long window is extended to whole hours.
+	// From and To are the actual bounds. A long window is extended to whole hours, or days where there are no hours.
 	From, To snapshot.Time
 	segments []segment
 }
@@ -238,5 +238,6 @@ func (p WindowPlan) sums(of scope) (sql string, args []any) {
 const usageSums = `to_bigint(sum(r.cpu_ms)) AS cpu_ms, max(r.cpu_ms_max) AS cpu_ms_max,
 		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
 		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL)::bigint AS memory_ms,
-		avg(r.memory_avg) FILTER (WHERE coalesce(r.memory_ms, r.elapsed_ms) = 0) AS memory_plain, max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
+		avg(r.memory_avg) FILTER (WHERE coalesce(r.memory_ms, r.elapsed_ms) = 0) AS memory_plain,
+		max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
 		to_bigint(sum(r.read_bytes)) AS read_bytes, to_bigint(sum(r.write_bytes)) AS write_bytes`
