@@ -210,8 +210,10 @@ func (v *ProcessChangeView) difference(sort string) int64 {
 	return valueOrZero(v.MemoryChange)
 }
 
-// io returns the number of bytes read and written. Unknown ones are 0.
-func (v *ProcessChangeView) io() int64 { return valueOrZero(v.ReadBytes) + valueOrZero(v.WriteBytes) }
+// io returns the number of bytes read and written. Unknown ones are 0. Each may be math.MaxInt64.
+func (v *ProcessChangeView) io() uint64 {
+	return uint64(valueOrZero(v.ReadBytes)) + uint64(valueOrZero(v.WriteBytes))
+}
 
 func valueOrZero[T int32 | int64](v *T) T {
 	if v == nil {

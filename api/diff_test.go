@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -110,10 +111,9 @@ func TestDiffOfIdentityAndUse(t *testing.T) {
 	}
 }
 
-// What the agent reported as missing between the two times is added up. What was missing before them is not.
-func TestDiffOfMissedProcesses(t *testing.T) {
-	t.Parallel()
-	s := start(t, api.Config{})
+// testDiffOfMissedProcesses checks that what the agent reported as missing between the two times is added up. What was
+// missing before them is not.
+func testDiffOfMissedProcesses(t *testing.T, s *testServer) {
 	at := recentTime()
 	const largest = 1<<53 - 1
 	for i, missed := range []struct{ unseen, dropped *int64 }{
@@ -134,6 +134,35 @@ func TestDiffOfMissedProcesses(t *testing.T) {
 		if diff.UnseenProcesses != c.unseen || diff.DroppedSnapshots != c.dropped {
 			t.Errorf("%d minutes: %d unseen processes and %d dropped snapshots, want %d and %d",
 				c.minutes, diff.UnseenProcesses, diff.DroppedSnapshots, c.unseen, c.dropped)
+		}
+	}
+}
+
+// testDiffOfManyProcesses is a case of a list that is cut: 3,814 processes came and went between the two times.
+func testDiffOfManyProcesses(t *testing.T, s *testServer) {
+	const many = 3814
+	at := recentTime()
+	init := snapshot.ProcessSample{PID: 1, PPID: new(int32(0)), Name: "init", CPUMS: new(int64(0))}
+	busy := snapshot.Snapshot{Timestamp: at.Add(5 * time.Second), Kind: snapshot.KindChanges, IntervalMS: 5000}
+	for pid := range int32(many) {
+		busy.Processes = append(busy.Processes, snapshot.ProcessSample{
+			PID: pid + 2, StartedAt: at.Add(time.Second), PPID: new(int32(1)), Name: "short", CPUMS: new(int64(pid)),
+			State: snapshot.StateEnded,
+		})
+	}
+	storetest.Write(t, s.store, "many", snapshot.Snapshot{
+		Timestamp: at, Kind: snapshot.KindFull, IntervalMS: 5000, Processes: []snapshot.ProcessSample{init},
+	}, busy)
+	path := fmt.Sprintf("/api/v1/machines/many/diff?from=%s&to=%s", at, busy.Timestamp)
+	for query, want := range map[string]int{"": 1000, "&limit=3814": many} {
+		diff := decode[api.MachineDiff](t, s.get("%s", path+query))
+		if len(diff.Passed) != want || diff.Truncated != (want < many) ||
+			diff.Totals != (api.DiffTotals{Passed: many}) {
+			t.Errorf("%q: %d processes, truncated: %t, totals %+v; want %d of %d",
+				query, len(diff.Passed), diff.Truncated, diff.Totals, want, many)
+		}
+		if first := diff.Passed[0]; first.PID != many+1 {
+			t.Errorf("%q: the first is pid %d, want the one with the most CPU time", query, first.PID)
 		}
 	}
 }

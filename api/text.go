@@ -3,13 +3,16 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/snapwatch/snapwatch/internal/problem"
 )
@@ -33,8 +36,7 @@ func (a *API) refuseInvalidParameters(c *gin.Context) {
 	}
 }
 
-// refuseInvalidBody is the middleware that checks the texts of a JSON body. JSON with invalid UTF-8 is refused when it
-// is decoded.
+// refuseInvalidBody is the middleware that checks the texts of a JSON body.
 func (a *API) refuseInvalidBody(c *gin.Context) {
 	if c.Request.Body == nil || c.FullPath() == ingestPath {
 		return
@@ -42,16 +44,32 @@ func (a *API) refuseInvalidBody(c *gin.Context) {
 	// A longer body is refused later.
 	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxSmallBody))
 	c.Request.Body = readCloser{io.MultiReader(bytes.NewReader(body), c.Request.Body), c.Request.Body}
-	if err != nil || !bytes.Contains(body, []byte(`\u0000`)) {
+	if err != nil || utf8.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)) {
 		return
 	}
 	var parsed any
 	if err := jsonv2.Unmarshal(body, &parsed); err != nil {
-		return // refused later
+		invalid, ok := errors.AsType[*jsontext.SyntacticError](err)
+		if ok && jsonv2.Unmarshal(body, &parsed, jsontext.AllowInvalidUTF8(true)) == nil {
+			a.abort(c, invalidText(fieldOfPointer(invalid.JSONPointer)))
+		}
+		return // other errors are found later
 	}
 	if field, found := fieldWithNUL("", parsed); found {
 		a.abort(c, invalidText(field))
 	}
+}
+
+// fieldOfPointer converts a JSON pointer, for example /tags/2 to tags[2].
+func fieldOfPointer(pointer jsontext.Pointer) (field string) {
+	for token := range pointer.Tokens() {
+		if n, err := strconv.Atoi(token); err == nil {
+			field += fmt.Sprintf("[%d]", n)
+		} else {
+			field += "." + withoutNUL(token)
+		}
+	}
+	return strings.TrimPrefix(field, ".")
 }
 
 type readCloser struct {

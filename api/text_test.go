@@ -13,8 +13,10 @@ func TestInvalidText(t *testing.T) {
 	s := start(t, api.Config{})
 	for _, test := range []struct{ method, path, body, field string }{
 		{http.MethodPost, "/api/v1/auth/login", `{"name": "a\u0000b", "password": "x"}`, "name"},
+		{http.MethodPost, "/api/v1/auth/login", "{\"name\": \"a\xffb\", \"password\": \"x\"}", "name"},
 		{http.MethodPost, "/api/v1/auth/login", `{"name": "alice", "password": "\u0000"}`, "password"},
 		{http.MethodPost, "/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["a", "\u0000"]}`, "tags[1]"},
+		{http.MethodPost, "/api/v1/tokens", "{\"name\": \"ci\", \"tags\": [\"a\", \"\xff\"]}", "tags[1]"},
 		{http.MethodPost, "/api/v1/tokens", `{"a\u0000b": "ci"}`, "ab"},
 		{http.MethodGet, "/api/v1/machines/a%00b", "", "machine_id"},
 		{http.MethodGet, "/api/v1/machines/a%ffb", "", "machine_id"},
@@ -22,6 +24,8 @@ func TestInvalidText(t *testing.T) {
 		{http.MethodGet, "/api/v1/processes?name=a%00b&time=2026-11-23T03:12:00Z", "", "name"},
 		{http.MethodGet, "/api/v1/processes?name=%ff&time=2026-11-23T03:12:00Z", "", "name"},
 		{http.MethodGet, "/api/v1/audit?actor=%00", "", "actor"},
+		{http.MethodGet, "/api/v1/audit?actor=%ff", "", "actor"},
+		{http.MethodGet, "/api/v1/tokens?machine_id=%00", "", "machine_id"},
 		{http.MethodGet, "/api/v1/tokens?machine_id=%c3%28", "", "machine_id"},
 		{http.MethodGet, "/api/v1/audit?%00=1", "", ""},
 		{http.MethodGet, "/api/v1/users/%00", "", "name"},
