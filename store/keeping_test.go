@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/query"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -180,9 +182,9 @@ func TestLateSnapshotAfterBudget(t *testing.T) {
 		if n := rawDays(t, conn); n > 3 {
 			t.Fatalf("%d days of samples are left, want 3 at most", n)
 		}
-		late := snapshottest.NewMachine(99, 5).Series(storetest.Recent().Add(-4*day-3*time.Hour), 1, time.Second, 1)
-		if horizon := s.Horizon(); late.Snapshots[0].Timestamp >= horizon {
-			t.Errorf("a snapshot of a dropped day is accepted: the horizon is %s", horizon)
+		late := lateSnapshot(time.Now().Add(-4*day - 3*time.Hour))
+		if err := writeOne(t.Context(), s, "new", late); !isTooOld(err) || late.Timestamp >= s.Horizon() {
+			t.Errorf("a snapshot of a dropped day: %v; the horizon is %s", err, s.Horizon())
 		}
 		maintain(t, s)
 		runAllJobs(t, db)
@@ -224,14 +226,19 @@ func TestDaysOutliveFinerRollups(t *testing.T) {
 	})
 }
 
-// Late data that was stored is in all rollups, even if its raw data is dropped in the next round.
+// Late data that was stored is in all rollups, even if its raw data is dropped in the next round, and other machines
+// have sums that are larger than a bigint, in a minute and in an hour.
 func TestLateDataIsRolledUpBeforeItIsDropped(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
-		pastDays(t, db, s, 5, "a", "b")
-		late := snapshottest.NewMachine(99, 5).Series(storetest.Recent().Add(-4*day), 6, 10*time.Second, 3)
+		before := pastDays(t, db, s, 5, "a", "b")
+		past := storetest.Recent().Add(-4 * day)
+		storetest.Write(t, s, "huge-minute", hugeReads(past, 2, 1000)...)
+		storetest.Write(t, s, "huge-hour", hugeReads(past, 1000, 1)...)
+		storetest.Write(t, s, "huge-hour", hugeReads(past.Add(3000*time.Second), 100, 1)...)
+		late := snapshottest.NewMachine(99, 5).Series(past, 100, 10*time.Second, 3)
 		storetest.Write(t, s, "late", late.Snapshots...)
 		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
 		maintain(t, s)
@@ -239,11 +246,19 @@ func TestLateDataIsRolledUpBeforeItIsDropped(t *testing.T) {
 			t.Fatalf("%d days of samples are left, want 3 at most", n)
 		}
 		runAllJobs(t, db)
+		compareBuckets(t, before, readBuckets(t, conn))
 		for _, relation := range []string{"machine_1m", "machine_1h", "machine_3h", "machine_1d"} {
-			var samples *int64
-			if err := conn.QueryRow(t.Context(), `SELECT sum(samples)::bigint FROM `+relation+` r JOIN machines m ON m.id = r.machine
-				WHERE m.machine_id = 'late'`).Scan(&samples); err != nil || samples == nil || *samples != 6 {
-				t.Errorf("%s has %s of 6 late snapshots (%v)", relation, show(samples), err)
+			for machineID, want := range map[string]int64{"late": 100, "huge-minute": 2, "huge-hour": 1100} {
+				var samples, read *int64
+				if err := conn.QueryRow(t.Context(), `SELECT sum(samples)::bigint, max(read_bytes) FROM `+relation+` r
+					JOIN machines m ON m.id = r.machine WHERE m.machine_id = $1`, machineID).Scan(&samples, &read); err != nil ||
+					samples == nil || *samples != want {
+					t.Errorf("%s has %s of %d snapshots of %s (%v)", relation, show(samples), want, machineID, err)
+				}
+				isHuge := machineID == "huge-minute" || machineID == "huge-hour" && relation != "machine_1m"
+				if isHuge && (read == nil || *read != math.MaxInt64) {
+					t.Errorf("%s: %s read %s bytes, want the largest bigint", relation, machineID, show(read))
+				}
 			}
 		}
 		for _, relation := range []string{"process_1h", "process_3h", "process_1d"} {
@@ -254,6 +269,24 @@ func TestLateDataIsRolledUpBeforeItIsDropped(t *testing.T) {
 			}
 		}
 	})
+}
+
+// hugeReads returns n snapshots, three seconds apart, in which each of some disks has read 2^53 - 1 bytes. That is
+// possible in the interval of a day.
+func hugeReads(at snapshot.Time, n, disks int) []snapshot.Snapshot {
+	list := make([]snapshot.Snapshot, n)
+	read := int64(snapshot.MaxSafeInteger)
+	for i := range list {
+		list[i] = snapshot.Snapshot{
+			Timestamp: at.Add(time.Duration(3*i) * time.Second), Kind: snapshot.KindFull,
+			IntervalMS: day.Milliseconds(),
+		}
+		for disk := range disks {
+			list[i].Machine.Disks = append(list[i].Machine.Disks,
+				snapshot.Disk{Mount: fmt.Sprintf("/%d", disk), ReadBytes: &read})
+		}
+	}
+	return list
 }
 
 // Raw data whose rollups cannot be computed is not dropped. Other relations are.
@@ -332,6 +365,12 @@ func TestLateDataAtTheHorizon(t *testing.T) {
 			if err != nil || samples == nil || *samples != 150 {
 				t.Errorf("%s has %s of 150 snapshots (%v)", relation, show(samples), err)
 			}
+		}
+		now := snapshot.TimeOf(time.Now())
+		list, _, err := s.Top(t.Context(), query.UsageQuery{
+			MachineID: "m", From: now.Add(-61 * day), To: now, Order: query.ByCPU, Limit: 20})
+		if err != nil || len(list) < 3 {
+			t.Errorf("%d processes of 61 days, want 3 at least (%v)", len(list), err)
 		}
 	})
 }

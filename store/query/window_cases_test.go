@@ -94,7 +94,8 @@ func levelAtStart(t *testing.T, s *store.Store, machineID string) {
 	storetest.Write(t, s, machineID,
 		full(clock(14, 0, 10), 5*time.Second, threads(entry(5, "java", 0, 1<<20), 20)),
 		changes(clock(14, 0, 15), 5*time.Second, threads(entry(5, "java", 0, 1<<20), 16)),
-		changes(clock(14, 0, 20), 5*time.Second), changes(clock(14, 0, 25), 5*time.Second))
+		changes(clock(14, 0, 20), 5*time.Second, threads(entry(5, "java", 0, 1<<20), 16)),
+		changes(clock(14, 0, 25), 5*time.Second, threads(entry(5, "java", 0, 1<<20), 16)))
 	used := topOf(t, s, machineID, clock(14, 0, 13), clock(14, 0, 26))[5]
 	if deref(used.ThreadsMax) != 20 {
 		t.Errorf("%d threads at most, want 20", deref(used.ThreadsMax))
