@@ -12,7 +12,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// A long query delays the compression and the drop of what it reads. It does not delay other readers.
+// A long query delays the compression and the drop of what it reads. It delays neither other readers nor live posts of
+// another machine. A late post may be refused for a moment.
 func TestLongReaderDelaysMaintenance(t *testing.T) {
 	t.Parallel()
 	url := storetest.NativeTimescaleURL(t)
@@ -38,22 +39,49 @@ func TestLongReaderDelaysMaintenance(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `SELECT count(*) FROM process_samples`); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(4 * time.Hour)                               // all jobs are overdue
-	readWhileMaintaining(t, s, series.Snapshots[59].Timestamp) // ends although the reader is still there
+	now = now.Add(4 * time.Hour) // all jobs are overdue
+	// Late posts wait for the compression, which waits for the reader.
+	stop, late := make(chan struct{}), make(chan error, 1)
+	go func() { late <- postLate(t.Context(), s, old.Add(20*time.Minute), stop) }()
+	today := snapshot.TimeOf(now.Truncate(time.Second))
+	useWhileMaintaining(t, s, series.Snapshots[59].Timestamp, today) // ends although the reader is still there
+	close(stop)
+	if err := <-late; err != nil {
+		t.Errorf("late post: %v", err)
+	}
 	if n := compressed(); n != 0 {
 		t.Errorf("%d chunks were compressed while they were read", n)
 	}
 	setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})
 	maintain(t, s)
-	if n := rawDays(t, conn); n != 1 {
-		t.Errorf("%d days of samples while they are read, want 1", n)
+	if n := rawDays(t, conn); n != 2 {
+		t.Errorf("%d days of samples while they are read, want that and today", n)
 	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	maintain(t, s)
-	if n := rawDays(t, conn); n != 0 {
-		t.Errorf("%d days of samples after the reader has finished, want 0", n)
+	if n := rawDays(t, conn); n != 1 {
+		t.Errorf("%d days of samples after the reader has finished, want today", n)
+	}
+}
+
+// postLate posts late snapshots of a machine, from a time on, until stop is closed. Like an agent, it retries after a
+// lock could not be acquired.
+func postLate(ctx context.Context, s *store.Store, at snapshot.Time, stop <-chan struct{}) error {
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+			err := writeOne(ctx, s, "late", lateSnapshot(at.Std()))
+			switch {
+			case err == nil:
+				at++
+			case !backend.IsLockTimeout(err):
+				return err
+			}
+		}
 	}
 }
 

@@ -211,7 +211,7 @@ func TestDropDoesNotBlockReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = now.Add(20 * 24 * time.Hour)
-	readWhileMaintaining(t, s, snapshot.TimeOf(now))
+	useWhileMaintaining(t, s, snapshot.TimeOf(now), snapshot.TimeOf(now))
 	if tag, err := tx.Exec(t.Context(), `FETCH ALL FROM c`); err != nil || tag.RowsAffected() < 900 {
 		t.Errorf("the old reader got %d rows, %v", tag.RowsAffected(), err)
 	}
@@ -232,8 +232,9 @@ func TestDropDoesNotBlockReaders(t *testing.T) {
 	})
 }
 
-// readWhileMaintaining does a round of maintenance and reads the newest snapshot of a machine until it ends.
-func readWhileMaintaining(t *testing.T, s *store.Store, at snapshot.Time) {
+// useWhileMaintaining does a round of maintenance. Until it ends, the newest snapshot of the machine m is read, and
+// another machine posts live snapshots.
+func useWhileMaintaining(t *testing.T, s *store.Store, at, now snapshot.Time) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends the test if something waits for its reader
 	defer cancel()
@@ -249,6 +250,10 @@ func readWhileMaintaining(t *testing.T, s *store.Store, at snapshot.Time) {
 		default:
 			if _, err := s.At(ctx, "m", at, true); err != nil {
 				t.Fatal(err)
+			}
+			now++
+			if err := writeOne(ctx, s, "live", lateSnapshot(now.Std())); err != nil {
+				t.Fatalf("live post: %v", err)
 			}
 		}
 	}
