@@ -93,6 +93,10 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":9007199254740992}`),
 			"snapshots[0].processes[1].cpu_ms", 0,
 		},
+		"memory that no machine has": {
+			full(`{"pid":2,"ppid":1,"name":"a","memory_usage":9007199254740991}`),
+			"snapshots[0].processes[1].memory_usage", 0,
+		},
 		"pid overflows": {full(`{"pid":99999999999,"ppid":1,"name":"a"}`), "snapshots[0].processes[1].pid", 0},
 		"pid is text":   {full(`{"pid":"2","ppid":1,"name":"a"}`), "snapshots[0].processes[1].pid", 0},
 		"no name":       {full(`{"pid":2,"ppid":1}`), "snapshots[0].processes[1].name", 0},

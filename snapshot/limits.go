@@ -17,11 +17,23 @@ const (
 	MaxCommandLineBytes  = 32_768    // length of a command line
 	MaxSafeInteger       = 1<<53 - 1 // byte counts and durations, because JavaScript rounds larger integers
 	MaxUsage             = 6_553_600 // CPU usage of a process in percent of one core: 65,536 cores
-	MaxLoad              = 1_000_000 // load averages
-	MinPollingInterval   = 0.5       // seconds
-	MaxPollingInterval   = 3600      // seconds
-	MaxIntervalMS        = 86_400_000
-	MaxNamePatterns      = 100 // patterns in a machine's exclude and include, each
+	// MaxMemoryBytes limits the memory of a process. It is 16 times that of the largest machines. The memory of the
+	// machine is no limit. The system counts a page for each address that it is mapped to, as with merged pages (KSM)
+	// and with several mappings of one heap. It also counts persistent memory, which is not part of the machine's. And
+	// a container can report less memory than its host has.
+	MaxMemoryBytes     = 1 << 50
+	MaxLoad            = 1_000_000 // load averages
+	MinPollingInterval = 0.5       // seconds
+	MaxPollingInterval = 3600      // seconds
+	MaxIntervalMS      = 86_400_000
+	MaxNamePatterns    = 100 // patterns in a machine's exclude and include, each
+
+	// The CPU times and byte counts of a snapshot are limited by what the machine can do in its interval, with a wide
+	// margin. Without a limit, the amounts of a single row could outweigh all others of a machine.
+	MaxBytesPerSecond = 1 << 40
+	// DeltaMargin is added to the interval: an agent can report what a process used before the interval, if it could
+	// not read it earlier.
+	DeltaMargin = 10 * time.Minute
 
 	// MaxClockSkew is how far a timestamp may be ahead of the server's clock.
 	MaxClockSkew = 10 * time.Minute
@@ -53,6 +65,9 @@ func Limits() []Limit {
 		{"`command_line`", MaxCommandLineBytes, "bytes"},
 		{"Byte counts and durations", int64(MaxSafeInteger), ""},
 		{"`cpu_usage` of a process", MaxUsage, "percent of one core"},
+		{"`cpu_ms` of a process for each core of the machine", "`interval_ms` plus " + DeltaMargin.String(), ""},
+		{"Byte counts for each second of `interval_ms` plus " + DeltaMargin.String(), MaxBytesPerSecond, "bytes"},
+		{"`memory_usage` of a process", MaxMemoryBytes, "bytes"},
 		{"Load averages", MaxLoad, ""},
 		{"`polling_interval`, minimum", MinPollingInterval, "seconds"},
 		{"`polling_interval`, maximum", MaxPollingInterval, "seconds"},

@@ -126,7 +126,7 @@ func (v *validator) checkProcess(p *ProcessSample, kind Kind, seen map[ProcessKe
 	}
 	v.integer("cpu_ms", p.CPUMS)
 	v.number("cpu_usage", p.CPUUsage, MaxUsage)
-	v.integer("memory_usage", p.MemoryUsage)
+	v.integerUpTo("memory_usage", p.MemoryUsage, MaxMemoryBytes)
 	v.integer("read_bytes", p.ReadBytes)
 	v.integer("write_bytes", p.WriteBytes)
 	if p.Threads != nil && *p.Threads < 0 {

@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// checkMetrics checks the system metrics of a snapshot.
+// checkMetrics checks the system metrics of a snapshot. Sizes are not compared with each other: the system reports them
+// one after the other, so more can be used than there is for a moment.
 func (v *validator) checkMetrics(m *MachineSnapshot) {
 	v.number("machine_snapshot.cpu_usage", m.CPUUsage, 100)
 	v.number("machine_snapshot.load1", m.Load1, MaxLoad)

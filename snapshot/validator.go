@@ -85,9 +85,11 @@ func (v *validator) text(field, s string, limit int) {
 	}
 }
 
-func (v *validator) integer(field string, n *int64) {
-	if n != nil && (*n < 0 || *n > MaxSafeInteger) {
-		v.fail(field, "must be from 0 to %d", int64(MaxSafeInteger))
+func (v *validator) integer(field string, n *int64) { v.integerUpTo(field, n, MaxSafeInteger) }
+
+func (v *validator) integerUpTo(field string, n *int64, limit int64) {
+	if n != nil && (*n < 0 || *n > limit) {
+		v.fail(field, "must be from 0 to %d", limit)
 	}
 }
 

@@ -272,7 +272,7 @@ func TestLateDataIsRolledUpBeforeItIsDropped(t *testing.T) {
 }
 
 // hugeReads returns n snapshots, three seconds apart, in which each of some disks has read 2^53 - 1 bytes. That is
-// possible in the interval of a day.
+// possible in the interval of a day. The sizes are as large.
 func hugeReads(at snapshot.Time, n, disks int) []snapshot.Snapshot {
 	list := make([]snapshot.Snapshot, n)
 	read := int64(snapshot.MaxSafeInteger)
@@ -280,6 +280,11 @@ func hugeReads(at snapshot.Time, n, disks int) []snapshot.Snapshot {
 		list[i] = snapshot.Snapshot{
 			Timestamp: at.Add(time.Duration(3*i) * time.Second), Kind: snapshot.KindFull,
 			IntervalMS: day.Milliseconds(),
+			Machine: snapshot.MachineSnapshot{
+				TotalRAM: &read, UsedRAM: &read, AvailableRAM: &read, TotalSwap: &read, UsedSwap: &read,
+				TotalDisk: &read, UsedDisk: &read, AvailableDisk: &read, UptimeMS: &read, UnseenProcesses: &read,
+				DroppedSnapshots: &read,
+			},
 		}
 		for disk := range disks {
 			list[i].Machine.Disks = append(list[i].Machine.Disks,

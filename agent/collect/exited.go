@@ -106,7 +106,7 @@ func lastEntry(p *exits.Process, key snapshot.ProcessKey, before *totals, option
 // onlyEntry returns the entry of an exited process that was in no sample. It contains the usage of its whole life.
 func onlyEntry(p *exits.Process, key snapshot.ProcessKey, options Options) snapshot.Process {
 	out := lastEntry(p, key, &totals{identity: p.Identity}, options)
-	out.MemoryUsage = &p.PeakMemory
+	out.MemoryUsage = memory(&p.PeakMemory)
 	if out.Name == "" {
 		out.Name = "?"
 	}

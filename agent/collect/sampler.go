@@ -166,7 +166,7 @@ func (s *Sampler) forkedSincePrevious() int64 {
 func (s *Sampler) fill(out *snapshot.Process, p *procfs.Process, n *numbers, first bool) (started int64) {
 	out.ProcessKey, out.Identity = p.ProcessKey, p.Identity
 	n.gauges.memory, n.gauges.threads, n.gauges.openFiles = p.Memory, p.Threads, p.OpenFiles
-	out.State, out.MemoryUsage, out.Threads = p.State, &n.gauges.memory, &n.gauges.threads
+	out.State, out.MemoryUsage, out.Threads = p.State, memory(&n.gauges.memory), &n.gauges.threads
 	if p.OpenFiles != procfs.Unknown {
 		out.OpenFiles = &n.gauges.openFiles
 	}
@@ -191,6 +191,14 @@ func (s *Sampler) fill(out *snapshot.Process, p *procfs.Process, n *numbers, fir
 		identity:   p.Identity,
 	}
 	return started
+}
+
+// memory returns the memory of a process, or nil if it is more than a snapshot may have.
+func memory(bytes *int64) *int64 {
+	if *bytes > snapshot.MaxMemoryBytes {
+		return nil
+	}
+	return bytes
 }
 
 // delta stores the increase of a total in out and returns out. It returns nil if a total is unknown.

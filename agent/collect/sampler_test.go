@@ -62,3 +62,38 @@ func TestUnseenProcessesAreAnUpperBound(t *testing.T) {
 		t.Errorf("%d unseen processes, want none: nothing has started", n)
 	}
 }
+
+// The server refuses a snapshot with a value beyond its limits, so such a value is left out.
+func TestImpossibleValuesAreLeftOut(t *testing.T) {
+	init := procfs.Process{
+		ProcessKey: snapshot.ProcessKey{PID: 1, StartedAt: 1}, Identity: snapshot.Identity{Name: "init"}, Threads: 1,
+	}
+	huge := init
+	huge.PID, huge.Memory = 2, snapshot.MaxSafeInteger
+	s := New(Sources{
+		Processes: &lists{list: [][]procfs.Process{{init, huge}}, onRead: func() {}}, Forks: func() int64 { return 1 },
+	}, testlog.Logger())
+	defer s.Close()
+	s.system.boot = uint64(time.Now().Add(time.Hour).Unix()) // the clock was set back
+	sample, err := s.Sample(t.Context(), time.Now(), Options{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sample.Machine.UptimeMS != nil {
+		t.Errorf("the uptime is %d ms", *sample.Machine.UptimeMS)
+	}
+	one := snapshot.Snapshot{Timestamp: 1, Machine: sample.Machine}
+	for i := range sample.Processes {
+		one.Processes = append(one.Processes, sample.Processes[i].Sample(true))
+	}
+	if one.Processes[0].MemoryUsage == nil || one.Processes[1].MemoryUsage != nil {
+		t.Errorf("the memory is %v and %v, want one that is known", one.Processes[0], one.Processes[1])
+	}
+	batch := snapshot.Batch{MachineID: "m", Snapshots: []snapshot.Snapshot{one}}
+	if err := batch.Validate(); err != nil {
+		t.Error(err)
+	}
+	if m := s.system.read(t.Context(), Options{}, true); m.UptimeMS == nil {
+		t.Error("the uptime is unknown after the boot time was read again")
+	}
+}

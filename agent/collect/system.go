@@ -44,19 +44,17 @@ func (r *systemReader) read(ctx context.Context, options Options, refresh bool) 
 	if avg, err := load.AvgWithContext(ctx); err == nil {
 		m.Load1, m.Load5, m.Load15 = &avg.Load1, &avg.Load5, &avg.Load15
 	}
-	if r.boot == 0 {
+	if refresh || r.boot == 0 { // it moves when the clock is set
 		r.boot, _ = host.BootTimeWithContext(ctx)
 	}
 	if r.boot != 0 {
-		uptime := time.Since(time.Unix(int64(r.boot), 0)).Milliseconds()
-		m.UptimeMS = &uptime
+		m.UptimeMS = clean.Size(uint64(time.Since(time.Unix(int64(r.boot), 0)).Milliseconds()))
 	}
 	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
-		m.TotalRAM, m.UsedRAM = new(clean.Counter(ram.Total)), new(clean.Counter(ram.Used))
-		m.AvailableRAM = new(clean.Counter(ram.Available))
+		m.TotalRAM, m.UsedRAM, m.AvailableRAM = clean.Size(ram.Total), clean.Size(ram.Used), clean.Size(ram.Available)
 	}
 	if swap, err := mem.SwapMemoryWithContext(ctx); err == nil {
-		m.TotalSwap, m.UsedSwap = new(clean.Counter(swap.Total)), new(clean.Counter(swap.Used))
+		m.TotalSwap, m.UsedSwap = clean.Size(swap.Total), clean.Size(swap.Used)
 	}
 	if refresh || r.partitions == nil {
 		r.partitions, _ = disk.PartitionsWithContext(ctx, false)
@@ -189,6 +187,11 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 	before := r.disks
 	r.disks = counters
 	var total, used, available int64
+	addKnown := func(sum, size *int64) {
+		if size != nil {
+			*sum += *size
+		}
+	}
 	seen := make(map[string]bool, len(partitions))
 	for _, partition := range partitions {
 		if len(m.Disks) == snapshot.MaxDevices {
@@ -206,8 +209,8 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 		d := snapshot.Disk{
 			Device: clean.Text(partition.Device, snapshot.MaxTextBytes),
 			Mount:  clean.Text(partition.Mountpoint, snapshot.MaxPathBytes),
-			Total:  new(clean.Counter(usage.Total)),
-			Used:   new(clean.Counter(usage.Used)),
+			Total:  clean.Size(usage.Total),
+			Used:   clean.Size(usage.Used),
 		}
 		name := filepath.Base(partition.Device)
 		if now, ok := counters[name]; ok {
@@ -217,10 +220,13 @@ func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapsho
 			}
 		}
 		m.Disks = append(m.Disks, d)
-		total, used, available = total+*d.Total, used+*d.Used, available+clean.Counter(usage.Free)
+		addKnown(&total, d.Total)
+		addKnown(&used, d.Used)
+		addKnown(&available, clean.Size(usage.Free))
 	}
 	if len(m.Disks) > 0 {
-		m.TotalDisk, m.UsedDisk, m.AvailableDisk = &total, &used, &available
+		m.TotalDisk, m.UsedDisk = clean.Size(uint64(total)), clean.Size(uint64(used))
+		m.AvailableDisk = clean.Size(uint64(available))
 	}
 }
 

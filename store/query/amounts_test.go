@@ -92,7 +92,8 @@ func possibleAmounts(t *testing.T, s *store.Store) {
 }
 
 // amountsOfAName: a snapshot in which 1,100 processes named postgres have used 2^53 - 1 ms each is refused. One that an
-// earlier version has stored does not keep the usage of names and of other machines from being read.
+// earlier version has stored, with as much memory, does not keep the usage of names and of other machines from being
+// read.
 func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 	const machineID, other = "postgres", "postgres-other"
 	crowd := func(cpuMS int64) snapshot.Snapshot {
@@ -106,7 +107,7 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 
 	storetest.Write(t, s, machineID, crowd(1))
 	storetest.Write(t, s, other, full(clock(14, 0, 1), time.Second, entry(5, other, 500, 1<<20)))
-	if _, err := storetest.Connect(t, db.URL).Exec(t.Context(), `UPDATE process_samples SET cpu_ms = $1
+	if _, err := storetest.Connect(t, db.URL).Exec(t.Context(), `UPDATE process_samples SET cpu_ms = $1, memory_usage = $1
 		WHERE machine = machine_key($2)`, int64(snapshot.MaxSafeInteger), machineID); err != nil {
 		t.Fatal(err)
 	}
@@ -115,18 +116,20 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 		for of, want := range map[string]map[string]int64{
 			"": {"postgres": math.MaxInt64, other: 500}, machineID: {"postgres": math.MaxInt64}, other: {other: 500},
 		} {
-			list, _, err := s.Top(t.Context(), query.UsageQuery{MachineID: of, View: query.AllMachines(), From: from,
-				To: to, Order: query.ByCPU, ByName: true, Limit: 1000})
-			if err != nil {
-				t.Fatalf("%s, machine %q: %v", when, of, err)
-			}
-			got := make(map[string]int64)
-			for i := range list {
-				got[list[i].Name] = deref(list[i].CPUMS)
-			}
-			for name, ms := range want {
-				if got[name] != ms {
-					t.Errorf("%s, machine %q: %s used %d ms, want %d", when, of, name, got[name], ms)
+			for _, order := range []query.UsageOrder{query.ByCPU, query.ByMemory} {
+				list, _, err := s.Top(t.Context(), query.UsageQuery{MachineID: of, View: query.AllMachines(),
+					From: from, To: to, Order: order, ByName: true, Limit: 1000})
+				if err != nil {
+					t.Fatalf("%s, machine %q, by %s: %v", when, of, order, err)
+				}
+				got := make(map[string]int64)
+				for i := range list {
+					got[list[i].Name] = deref(list[i].CPUMS)
+				}
+				for name, ms := range want {
+					if got[name] != ms {
+						t.Errorf("%s, machine %q, by %s: %s used %d ms, want %d", when, of, order, name, got[name], ms)
+					}
 				}
 			}
 		}

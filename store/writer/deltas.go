@@ -102,25 +102,18 @@ func hasAmounts(s *snapshot.Snapshot) bool {
 	return false
 }
 
-// A machine can do no more than maxCores and maxBytesPerSecond allow. They have a wide margin. Without a limit, the
-// amounts of a single row could outweigh all others of a machine.
-const (
-	maxCores          = 65_536 // if the number of cores is unknown
-	maxBytesPerSecond = 1 << 40
-	// deltaMargin is added to the interval: an agent can report what a process used before the interval, if it could
-	// not read it earlier.
-	deltaMargin = 10 * time.Minute
-)
+// maxCores is assumed as the number of cores if that is unknown.
+const maxCores = snapshot.MaxUsage / 100
 
 // checkDeltas refuses amounts that the machine cannot reach in the snapshot's interval.
 func (p *planner) checkDeltas(i int, s *snapshot.Snapshot, intervalMS int64) *snapshot.ValidationError {
-	elapsedMS := intervalMS + deltaMargin.Milliseconds()
+	elapsedMS := intervalMS + snapshot.DeltaMargin.Milliseconds()
 	cores := int64(maxCores)
 	if p.machine.cpuCount > 0 {
 		cores = int64(p.machine.cpuCount)
 	}
 	cpuLimit := min(elapsedMS*cores, snapshot.MaxSafeInteger)
-	byteLimit := min(elapsedMS/1000*maxBytesPerSecond, snapshot.MaxSafeInteger)
+	byteLimit := min(elapsedMS/1000*snapshot.MaxBytesPerSecond, snapshot.MaxSafeInteger)
 	fault := func(list string, k int, field string, limit int64) *snapshot.ValidationError {
 		fault := p.fault(i, snapshot.CodeInvalidField, fmt.Sprintf("%s[%d].%s", list, k, field),
 			"must be at most %d, which is the limit of a machine with %d cores in %d ms", limit, cores, elapsedMS)

@@ -19,5 +19,13 @@ func Text(s string, limit int) string {
 	return s
 }
 
+// Size converts a size. It returns nil for one above snapshot.MaxSafeInteger, such as a difference that is less than 0.
+func Size(n uint64) *int64 {
+	if n > snapshot.MaxSafeInteger {
+		return nil
+	}
+	return new(int64(n))
+}
+
 // Counter converts a counter or a size. A value above snapshot.MaxSafeInteger becomes snapshot.MaxSafeInteger.
 func Counter(n uint64) int64 { return int64(min(n, snapshot.MaxSafeInteger)) }

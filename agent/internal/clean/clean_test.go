@@ -26,6 +26,16 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	if got := clean.Size(snapshot.MaxSafeInteger); got == nil || *got != snapshot.MaxSafeInteger {
+		t.Errorf("Size(MaxSafeInteger) = %v", got)
+	}
+	total, free := uint64(1<<30), uint64(2<<30)
+	if got := clean.Size(total - free); got != nil {
+		t.Errorf("Size of less than nothing = %d", *got)
+	}
+}
+
 func TestCounter(t *testing.T) {
 	if got := clean.Counter(7); got != 7 {
 		t.Errorf("Counter(7) = %d", got)
