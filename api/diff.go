@@ -48,6 +48,9 @@ type MachineDiff struct {
 	UnseenProcesses  int64 `json:"unseen_processes" doc:"Upper bound of the processes and threads that started and ended between the two times and are in no snapshot, as far as the agent reported them"`
 	DroppedSnapshots int64 `json:"dropped_snapshots" doc:"Number of snapshots between the two times that the agent reported as dropped"`
 
+	UnknownCPUProcesses int `json:"unknown_cpu_processes" doc:"Number of processes that run at both times whose CPU time between them is unknown"`
+	UnknownIOProcesses  int `json:"unknown_io_processes" doc:"Number of processes that run at both times whose I/O between them is unknown"`
+
 	Started []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
 	Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
 	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
@@ -128,6 +131,14 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 	}
 	for i := range diff.Changes {
 		change := processChangeView(&diff.Changes[i])
+		if diff.Changes[i].Before != nil && diff.Changes[i].After != nil && !view.SameSnapshot {
+			if change.CPUMS == nil {
+				view.UnknownCPUProcesses++
+			}
+			if change.ReadBytes == nil || change.WriteBytes == nil {
+				view.UnknownIOProcesses++
+			}
+		}
 		switch list := lists[diff.Changes[i].Kind(change.difference(sort))]; {
 		case list != nil:
 			*list = append(*list, change)

@@ -111,6 +111,40 @@ func TestDiffOfIdentityAndUse(t *testing.T) {
 	}
 }
 
+// testDiffOfUnknownUse checks that processes that ran all the time are counted if their use is unknown, also if a changes
+// snapshot leaves them out.
+func testDiffOfUnknownUse(t *testing.T, s *testServer) {
+	at := recentTime()
+	process := func(pid int32, cpuMS, read, written *int64) snapshot.ProcessSample {
+		return snapshot.ProcessSample{
+			PID: pid, PPID: new(int32(0)), Name: "p", CPUMS: cpuMS, ReadBytes: read, WriteBytes: written,
+		}
+	}
+	known := new(int64(0))
+	for i, one := range []snapshot.Snapshot{
+		{Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{
+			process(1, known, known, known), process(2, nil, known, known), process(3, known, nil, nil),
+			process(4, nil, nil, nil), process(5, known, known, nil), process(6, nil, nil, nil),
+		}},
+		{
+			Kind: snapshot.KindChanges, Previous: at, Exited: []snapshot.ProcessKey{{PID: 6}},
+			Processes: []snapshot.ProcessSample{process(7, nil, nil, nil)},
+		},
+	} {
+		one.Timestamp, one.IntervalMS = at.Add(time.Duration(i)*time.Minute), 60_000
+		storetest.Write(t, s.store, "unknown-use", one)
+	}
+	diff := decode[api.MachineDiff](t,
+		s.get("/api/v1/machines/unknown-use/diff?from=%s&to=%s", at, at.Add(time.Minute)))
+	if diff.UnknownCPUProcesses != 2 || diff.UnknownIOProcesses != 3 {
+		t.Errorf("unknown CPU of %d processes, I/O of %d", diff.UnknownCPUProcesses, diff.UnknownIOProcesses)
+	}
+	same := decode[api.MachineDiff](t, s.get("/api/v1/machines/unknown-use/diff?from=%s&to=%s", at, at))
+	if same.UnknownCPUProcesses != 0 || same.UnknownIOProcesses != 0 {
+		t.Errorf("of one snapshot: %+v", same)
+	}
+}
+
 // testDiffOfMissedProcesses checks that what the agent reported as missing between the two times is added up. What was
 // missing before them is not.
 func testDiffOfMissedProcesses(t *testing.T, s *testServer) {

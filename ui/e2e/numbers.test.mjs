@@ -97,6 +97,44 @@ test("the link to processes that ended in an unknown interval leads to them", as
   assert.equal(await page.getByText("Both times have the same snapshot.").count(), 0);
 });
 
+test("after a gap, the usage of idle processes is unknown until they are measured, and sums leave it out", async () => {
+  const one = (pid, ppid, values) => ({ ...init, pid, ppid, name: `p${pid}`, cpu_ms: undefined, ...values });
+  await register(site, "resumed", { cpu_count: 2 });
+  await post(site, "resumed", [
+    { timestamp: at(-600), interval_ms: 1000, machine_snapshot: { ...total, cpu_usage: 0 }, processes: [init] },
+    { timestamp: at(0), machine_snapshot: total, processes: [one(1, 0), one(2, 1), one(3, 1)] },
+    {
+      timestamp: at(1),
+      kind: "changes",
+      previous: at(0),
+      interval_ms: 1000,
+      machine_snapshot: { ...total, cpu_usage: 10 },
+      processes: [{ ...one(3, 1), cpu_ms: 120, read_bytes: 2048, write_bytes: 0 }],
+    },
+  ]);
+  const table = page.locator("table.processes");
+  const reason = page.getByTestId("unknown-usage");
+  const cells = (pid) => table.locator(`tr[data-pid="${pid}"] td`).allInnerTexts();
+  await page.goto(`${site.url}/machines/resumed?at=${at(1)}`);
+  await reason.getByText("CPU usage for 2 of 3 processes, I/O for 2 of 3 processes. Not measured").waitFor();
+  assert.equal((await cells(2))[3], "–");
+  assert.equal((await cells(3))[3], "12.0");
+  assert.match(
+    await table.locator('tr[data-pid="2"] td [title]').nth(1).getAttribute("title"),
+    /^Unknown\. Not measured/,
+  );
+  await page.getByRole("button", { name: "Collapse all" }).click();
+  await table.getByText("+2").waitFor();
+  const sums = await cells(1);
+  assert.deepEqual([sums[3], sums[7], sums[8]], ["≥\u00a012.0", "≥\u00a02.0 KiB/s", "≥\u00a00"]);
+  await page.getByRole("button", { name: "Show as list" }).click();
+  await table.locator('tr[data-pid="2"]').waitFor();
+  assert.equal((await cells(2))[3], "–");
+  // The first snapshot after the gap has nothing to compare with.
+  await page.goto(`${site.url}/machines/resumed?at=${at(0)}`);
+  await reason.getByText("3 of 3 processes. There is no snapshot shortly before this one").waitFor();
+});
+
 test("unknown memory has not changed, and a process that used no CPU has 0 ms", async () => {
   const nomem = (memory_usage) => ({ ...init, pid: 2, ppid: 1, name: "nomem", memory_usage });
   const grower = (memory_usage) => ({ ...init, pid: 3, ppid: 1, name: "grower", memory_usage });
@@ -157,7 +195,7 @@ test("a comparison lists processes that called exec, and those that only used CP
     timestamp: at(second),
     interval_ms: 60_000,
     machine_snapshot: {},
-    processes: [init, ...processes],
+    processes: [{ ...init, read_bytes: 0, write_bytes: 0 }, ...processes],
   });
   await post(site, "exec", [
     snapshot(0, [one(2, "sh"), one(3, "sum"), one(4, "log")]),
@@ -184,6 +222,64 @@ test("a comparison lists processes that called exec, and those that only used CP
   await compare(120, 180);
   await page.getByText("No use of CPU or I/O was recorded.").waitFor();
   assert.deepEqual(await rowsOf(used), []);
+});
+
+test("a comparison says whose use of CPU and I/O is unknown", async () => {
+  const one = (pid, values) => ({ ...init, pid, ppid: 1, name: `p${pid}`, ...values });
+  const known = { cpu_ms: 0, read_bytes: 0, write_bytes: 0 };
+  const unknown = { cpu_ms: undefined };
+  const list = (cpu_ms) => [one(1, known), one(2, { ...known, cpu_ms }), one(3, unknown), one(4, unknown)];
+  const snapshot = (second, processes) => ({
+    timestamp: at(second),
+    interval_ms: 60_000,
+    machine_snapshot: {},
+    processes,
+  });
+  await post(site, "unmeasured", [snapshot(0, list(0)), snapshot(60, list(0)), snapshot(120, list(40))]);
+  const section = page.getByRole("region", { name: "Ran at both times and used CPU or I/O", exact: true });
+  const unchanged = page.getByText("No process started, ended or changed.", { exact: true });
+  const note = section.getByText("CPU time and I/O are unknown for 2 processes.");
+
+  await page.goto(`${site.url}/machines/unmeasured/diff?from=${at(0)}&to=${at(60)}`);
+  await unchanged.waitFor();
+  await note.waitFor();
+  assert.equal(await page.getByText("No use of CPU or I/O was recorded.").count(), 0);
+  assert.equal(await section.locator("tbody").count(), 0);
+
+  await page.goto(`${site.url}/machines/unmeasured/diff?from=${at(60)}&to=${at(120)}`);
+  await page.getByText("One process used CPU or I/O.").waitFor();
+  await note.waitFor();
+  assert.equal(await section.locator("tbody tr").count(), 1);
+});
+
+test("a long command line does not displace the one before it", async () => {
+  const job = (command_line) => ({ ...init, pid: 2, ppid: 1, name: "java", command_line, memory_usage: 5e6 });
+  const [before, after] = ["java -jar before.jar", `java -cp ${"/opt/app/lib/some.jar:".repeat(200)} Main`];
+  await post(site, "long", [
+    { timestamp: at(0), interval_ms: 60_000, machine_snapshot: {}, processes: [init, job(before)] },
+    { timestamp: at(60), interval_ms: 60_000, machine_snapshot: {}, processes: [init, job(after)] },
+    { timestamp: at(120), interval_ms: 60_000, machine_snapshot: {}, processes: [init, job(before)] },
+  ]);
+  const viewport = page.viewportSize();
+  for (const width of [viewport.width, 390]) {
+    await page.setViewportSize({ width, height: viewport.height });
+    for (const [from, to] of [
+      [0, 60],
+      [60, 120],
+    ]) {
+      await page.goto(`${site.url}/machines/long/diff?from=${at(from)}&to=${at(to)}`);
+      const changed = page.getByRole("region", { name: "Changed", exact: true });
+      for (const text of [before, after]) {
+        const part = changed.locator(`td [title="${text}"]`);
+        await part.scrollIntoViewIfNeeded();
+        const box = await part.boundingBox();
+        assert.ok(box.width >= 100 && box.x >= 0 && box.x + box.width <= width, `${text.slice(0, 20)} at ${width} px`);
+        await part.click(); // shows all of it
+        assert.ok(await part.evaluate((element) => element.scrollWidth <= element.clientWidth));
+      }
+    }
+  }
+  await page.setViewportSize(viewport);
 });
 
 /** The start of the current minute, in milliseconds. */

@@ -1396,6 +1396,16 @@ export interface components {
             truncated: boolean;
             /**
              * Format: int64
+             * @description Number of processes that run at both times whose CPU time between them is unknown
+             */
+            unknown_cpu_processes: number;
+            /**
+             * Format: int64
+             * @description Number of processes that run at both times whose I/O between them is unknown
+             */
+            unknown_io_processes: number;
+            /**
+             * Format: int64
              * @description Upper bound of the processes and threads that started and ended between the two times and are in no snapshot, as far as the agent reported them
              */
             unseen_processes: number;

@@ -52,7 +52,7 @@ describe("tree", () => {
 describe("diff", () => {
   for (const one of diffCases) {
     test(one.name, () => {
-      const lists = compare(one.before.map(process), one.after.map(process), one.by as "memory" | "threads");
+      const { lists } = compare(one.before.map(process), one.after.map(process), one.by as "memory" | "threads");
       const got = Object.fromEntries(
         Object.entries(lists satisfies Differences).map(([kind, list]) => [
           kind,

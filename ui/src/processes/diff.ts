@@ -7,6 +7,13 @@ export type Change = { before: Process; after: Process | undefined } | { before:
 export type ChangeKind = "started" | "ended" | "changed" | "grew" | "shrank";
 export type Differences = Record<ChangeKind, Change[]>;
 
+/** The result of a comparison. */
+export interface Comparison {
+  lists: Differences;
+  /** The number of processes at both instants whose measure is unknown at one of them. */
+  unknown: number;
+}
+
 /** The value that is compared. */
 export type Measure = "memory" | "threads";
 
@@ -20,13 +27,6 @@ function valueOf(process: Process | undefined, by: Measure): number | null {
 export function difference(change: Change, by: Measure): number | null {
   const [before, after] = [valueOf(change.before, by), valueOf(change.after, by)];
   return before === null || after === null ? null : after - before;
-}
-
-/** Returns the number of processes at both instants whose measure is unknown at one of them. */
-export function unknownCount(before: readonly Process[], after: readonly Process[], by: Measure): number {
-  const later = new Map(after.map((process) => [keyOf(process), process]));
-  const changes = before.map((process): Change => ({ before: process, after: later.get(keyOf(process)) }));
-  return changes.filter((change) => change.after && difference(change, by) === null).length;
 }
 
 /** Returns the process after the change if it is defined, else before. */
@@ -59,14 +59,16 @@ export function identityChanges({ before, after }: Change): IdentityChange[] {
  * Returns the processes that started, ended, changed their identity, grew and shrank, sorted by the size of the
  * difference. A process that changed its identity can also be in another list.
  */
-export function compare(before: readonly Process[], after: readonly Process[], by: Measure): Differences {
+export function compare(before: readonly Process[], after: readonly Process[], by: Measure): Comparison {
   const lists: Differences = { started: [], ended: [], changed: [], grew: [], shrank: [] };
+  let unknown = 0;
   const later = new Map(after.map((process) => [keyOf(process), process]));
   const earlier = new Set(before.map(keyOf));
   for (const process of before) {
     const change: Change = { before: process, after: later.get(keyOf(process)) };
-    const more = difference(change, by) ?? 0;
+    const more = difference(change, by);
     if (!change.after) lists.ended.push(change);
+    else if (more === null) unknown++;
     else if (more > 0) lists.grew.push(change);
     else if (more < 0) lists.shrank.push(change);
     if (identityChanges(change).length > 0) lists.changed.push(change);
@@ -76,5 +78,5 @@ export function compare(before: readonly Process[], after: readonly Process[], b
   const sizeOf = (change: Change) => Math.abs(difference(change, by) ?? 0);
   for (const list of Object.values(lists))
     list.sort((a, b) => sizeOf(b) - sizeOf(a) || newestOf(a).pid - newestOf(b).pid);
-  return lists;
+  return { lists, unknown };
 }

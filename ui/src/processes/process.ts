@@ -14,3 +14,7 @@ export function byPid(a: Process, b: Process): number {
 
 /** Compares by code units: much faster than localeCompare, and independent of the locale. */
 export const compareStrings = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Converts a CPU time to usage in percent of one core, not rounded; null if the time or the interval is unknown. */
+export const cpuUsage = (cpuMs: number | null, intervalMs: number): number | null =>
+  cpuMs === null || intervalMs <= 0 ? null : (100 * cpuMs) / intervalMs;

@@ -63,6 +63,12 @@ describe("the tree", () => {
     const sleepers = Array.from({ length: 3813 }, (_, i) => ({ ...process(10 + i, 1, "sleeper", 0.02), cpu_ms: 10 }));
     expect(rows([process(1, 0, "init", 0), ...sleepers], defaultView, collapse([1]), 60_000)[0]?.cpu).toBe(63.55);
   });
+  test("a collapsed row says how many values its sums leave out", () => {
+    const [init] = rows([...list, process(7, 2, "idle", null)], defaultView, collapse([1]), 0);
+    expect(init?.cpu).toBe(108);
+    expect(init?.unknown).toEqual({ cpu: 1, memory: 0, threads: 0, files: 7, read: 7, write: 7 });
+    expect(rows(list, defaultView, collapse([]), 0)[0]?.unknown).toBeUndefined();
+  });
   test("a process without children does not collapse", () => expect(shape({}, [9])).toContain("   9"));
   test("all processes with children can be collapsed", () =>
     expect(parentKeys(list)).toEqual([...collapse([1, 2, 5, 3])]));

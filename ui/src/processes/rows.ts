@@ -1,6 +1,6 @@
 // Computes the rows of the process table from the processes of a snapshot: filters, order and collapsed subtrees.
 import { textMatch } from "../textMatch";
-import { type Process, compareStrings, keyOf } from "./process";
+import { type Process, compareStrings, cpuUsage, keyOf } from "./process";
 import { type Node, prune, tree } from "./tree";
 
 export const sortKeys = [
@@ -63,6 +63,9 @@ export interface Sums {
   write: number | null;
 }
 
+/** How many values a sum leaves out because they are unknown. */
+export type UnknownCounts = Record<keyof Sums, number>;
+
 export interface Row extends Sums {
   key: string;
   process: Process;
@@ -70,6 +73,8 @@ export interface Row extends Sums {
   /** The number of descendants. */
   descendants: number;
   collapsed: boolean;
+  /** What the sums of a collapsed row leave out. */
+  unknown?: UnknownCounts;
   /** Shown only because a descendant matches the filters. */
   contextOnly: boolean;
 }
@@ -84,6 +89,7 @@ interface Branch {
   kept: boolean;
   own: Sums;
   sums: Sums;
+  unknown: UnknownCounts;
 }
 
 /**
@@ -166,12 +172,19 @@ const valuesOf = (p: Process): Sums => ({
 const round = (usage: number | null) => (usage === null ? null : Math.round(100 * usage) / 100);
 const add = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : a + b);
 
-/** Returns the CPU usage for sums: not rounded, because the errors of many small processes add up. */
-const exactCpu = (p: Process, intervalMs: number) =>
-  p.cpu_usage === null || p.cpu_ms === null || intervalMs <= 0 ? p.cpu_usage : (100 * p.cpu_ms) / intervalMs;
+const unknownIn = (values: Sums): UnknownCounts => ({
+  cpu: Number(values.cpu === null),
+  memory: Number(values.memory === null),
+  threads: Number(values.threads === null),
+  files: Number(values.files === null),
+  read: Number(values.read === null),
+  write: Number(values.write === null),
+});
 
 function branch(node: Node, matches: (process: Process) => boolean, intervalMs: number): Branch {
   const own = valuesOf(node.process);
+  // The CPU usage is not rounded, because the errors of many small processes add up.
+  const cpu = own.cpu === null ? null : (cpuUsage(node.process.cpu_ms, intervalMs) ?? own.cpu);
   const out: Branch = {
     key: keyOf(node.process),
     process: node.process,
@@ -180,7 +193,8 @@ function branch(node: Node, matches: (process: Process) => boolean, intervalMs: 
     matches: matches(node.process),
     kept: false,
     own,
-    sums: { ...own, cpu: exactCpu(node.process, intervalMs) },
+    sums: { ...own, cpu },
+    unknown: unknownIn(own),
   };
   out.kept = out.matches;
   for (const one of node.children) {
@@ -188,7 +202,10 @@ function branch(node: Node, matches: (process: Process) => boolean, intervalMs: 
     out.children.push(child);
     out.descendants += 1 + child.descendants;
     out.kept ||= child.kept;
-    for (const key of Object.keys(own) as (keyof Sums)[]) out.sums[key] = add(out.sums[key], child.sums[key]);
+    for (const key of Object.keys(own) as (keyof Sums)[]) {
+      out.sums[key] = add(out.sums[key], child.sums[key]);
+      out.unknown[key] += child.unknown[key];
+    }
   }
   return out;
 }
@@ -203,7 +220,7 @@ function emit(
 ) {
   // Siblings are sorted by the sums over their subtrees: a shell with a busy child comes first.
   const siblings = branches.filter((b) => b.kept).sort((a, b) => compare(a.process, a.sums, b.process, b.sums, view));
-  for (const { key, process, children, descendants, matches, own, sums } of siblings) {
+  for (const { key, process, children, descendants, matches, own, sums, unknown } of siblings) {
     // While a filter is active, matches inside collapsed subtrees are shown.
     const isCollapsed = collapsed.has(key) && !filtering && children.length > 0;
     out.push({
@@ -213,7 +230,7 @@ function emit(
       descendants,
       collapsed: isCollapsed,
       contextOnly: !matches,
-      ...(isCollapsed ? { ...sums, cpu: round(sums.cpu) } : own),
+      ...(isCollapsed ? { ...sums, cpu: round(sums.cpu), unknown } : own),
     });
     if (!isCollapsed) emit(children, depth + 1, filtering, view, collapsed, out);
   }

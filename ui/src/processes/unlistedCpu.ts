@@ -1,6 +1,6 @@
 // The CPU usage of a machine that no process of the list has.
 import type { EndedProcesses, MachineMetrics } from "../api/client";
-import type { Process } from "./process";
+import { type Process, cpuUsage } from "./process";
 
 export interface UnlistedCpu {
   /** The processes that ended in the interval; undefined if they are not known. */
@@ -33,9 +33,8 @@ export function unlistedCpu(
   if (total === null || total === undefined || !cores || (processes.length > 0 && processes.every(isUnknown)))
     return { ended, rest: null, unknown };
   // The usage of each process is rounded, so the CPU times are added.
-  const explained =
-    intervalMs > 0 ? (100 * (sum(processes.map((p) => p.cpu_ms)) + (ended?.cpu_ms ?? 0))) / intervalMs : 0;
-  return { ended, rest: Math.max(0, total * cores - explained), unknown };
+  const explained = cpuUsage(sum([...processes.map((p) => p.cpu_ms), ended?.cpu_ms]), intervalMs);
+  return { ended, rest: Math.max(0, total * cores - (explained ?? 0)), unknown };
 }
 
 const isUnknown = (process: Process) => process.cpu_usage === null;

@@ -3,8 +3,16 @@ import { type ReactNode, useState } from "react";
 import { ScrollRegion } from "../../components/ScrollRegion";
 import { TableHead } from "../../components/TableHead";
 import { bytes, cpuTime, number, signedBytes } from "../../format";
-import { type Change, type Measure, difference, identityChanges, newestOf } from "../../processes/diff";
+import {
+  type Change,
+  type IdentityChange,
+  type Measure,
+  difference,
+  identityChanges,
+  newestOf,
+} from "../../processes/diff";
 import { type Process, keyOf } from "../../processes/process";
+import { excerpts } from "./excerpts";
 
 /** The number of rows that are shown at first. */
 const initialRows = 20;
@@ -14,11 +22,13 @@ interface SectionProps {
   count: number;
   /** The number of processes if the server has sent only the first ones. */
   total?: number | undefined;
+  /** A sentence above the list. */
+  note?: string | undefined;
   /** Renders this many rows. */
   children: (limit: number) => ReactNode;
 }
 
-function Section({ title, count, total = count, children }: SectionProps) {
+function Section({ title, count, total = count, note, children }: SectionProps) {
   const [all, setAll] = useState(false);
   return (
     <section aria-label={title} className="diff-list">
@@ -28,7 +38,8 @@ function Section({ title, count, total = count, children }: SectionProps) {
           {total > count ? `${count.toLocaleString()} of ${total.toLocaleString()}` : count.toLocaleString()}
         </span>
       </div>
-      <ScrollRegion label={`${title}: list`}>{children(all ? count : initialRows)}</ScrollRegion>
+      {note && <p className="quiet">{note}</p>}
+      {count > 0 && <ScrollRegion label={`${title}: list`}>{children(all ? count : initialRows)}</ScrollRegion>}
       {count > initialRows && (
         <button type="button" className="plain" onClick={() => setAll(!all)}>
           {all ? "Show fewer" : total > count ? `Show ${count.toLocaleString()}` : `Show all ${count.toLocaleString()}`}
@@ -113,6 +124,31 @@ export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: 
   );
 }
 
+/** A text that is cut off to one line. A click shows all of it. */
+function CutText({ text, excerpt }: { text: string; excerpt: string }) {
+  return (
+    <details className="cut-text">
+      <summary title={text}>
+        <span className="excerpt">{excerpt || "–"}</span>
+        <span className="whole">{text || "–"}</span>
+      </summary>
+    </details>
+  );
+}
+
+/** A part of an identity on two lines, so that a long value does not displace the other one. */
+function ChangedPart({ title, before, after }: IdentityChange) {
+  const [excerptBefore, excerptAfter] = excerpts(before, after);
+  return (
+    <div className="identity-change">
+      <span className="quiet">{title}</span>
+      <CutText text={before} excerpt={excerptBefore} />
+      <span className="quiet arrow">→</span>
+      <CutText text={after} excerpt={excerptAfter} />
+    </div>
+  );
+}
+
 type IdentityTableProps = Pick<ChangeTableProps, "title" | "machineId" | "to" | "changes">;
 
 /** Lists the processes whose identity changed, with what it was before. */
@@ -130,11 +166,8 @@ export function IdentityTable({ title, machineId, to, changes }: IdentityTablePr
                 <tr key={keyOf(process)} data-pid={process.pid}>
                   <ProcessCells machineId={machineId} process={process} at={to} />
                   <td>
-                    {identityChanges(change).map(({ title, before, after }) => (
-                      <div key={title} className="identity-change">
-                        <span className="quiet">{title}</span> <span title={before}>{before || "–"}</span> →{" "}
-                        <span title={after}>{after || "–"}</span>
-                      </div>
+                    {identityChanges(change).map((part) => (
+                      <ChangedPart key={part.title} {...part} />
                     ))}
                   </td>
                 </tr>
@@ -153,13 +186,15 @@ interface UsageTableProps {
   to: string;
   processes: (ProcessIdentity & Pick<Process, "cpu_ms" | "read_bytes" | "write_bytes">)[];
   total: number;
+  /** Says what is unknown. */
+  unknown: string | undefined;
 }
 
 /** Lists what processes that ran at both instants used in between. */
-export function UsageTable({ title, machineId, to, processes, total }: UsageTableProps) {
-  if (processes.length === 0) return null;
+export function UsageTable({ title, machineId, to, processes, total, unknown }: UsageTableProps) {
+  if (processes.length === 0 && unknown === undefined) return null;
   return (
-    <Section title={title} count={processes.length} total={total}>
+    <Section title={title} count={processes.length} total={total} note={unknown}>
       {(limit) => (
         <table className="diff">
           <TableHead columns={[...processColumns, ...numberColumns(["CPU time", "Read", "Written"])]} />

@@ -9,7 +9,7 @@ import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
-import { type ChangeKind, type Measure, compare, unknownCount } from "../../processes/diff";
+import { type ChangeKind, type Measure, compare } from "../../processes/diff";
 import { cpuTimes } from "./cpuTimes";
 import { ChangeTable, IdentityTable, ShortLivedTable, UsageTable } from "./ChangeTables";
 import { GapsNotice } from "./GapsNotice";
@@ -17,6 +17,7 @@ import { InstantCard } from "./InstantCard";
 import { UnknownNotice } from "./UnknownNotice";
 import { diffCsv } from "./exportCsv";
 import type { DiffSearch } from "./search";
+import { unknownUsageText } from "./unknownUsageText";
 import { useGapsBetween } from "./useGapsBetween";
 
 const measures: [Measure, string][] = [
@@ -45,14 +46,12 @@ function Diff({ machineId }: { machineId: string }) {
   const before = useQuery(snapshotAtQuery(machineId, begin));
   const after = useQuery(snapshotAtQuery(machineId, end));
   const between = useQuery(diffQuery(machineId, begin, end));
-  const differences = useMemo(
+  const comparison = useMemo(
     () => before.data && after.data && compare(before.data.processes ?? [], after.data.processes ?? [], by),
     [before.data, after.data, by],
   );
-  const unknown = useMemo(
-    () => unknownCount(before.data?.processes ?? [], after.data?.processes ?? [], by),
-    [before.data, after.data, by],
-  );
+  const differences = comparison?.lists;
+  const unknown = comparison?.unknown ?? 0;
   const cpuMs = useMemo(() => cpuTimes(between.data, after.data?.processes ?? []), [between.data, after.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
@@ -69,6 +68,7 @@ function Diff({ machineId }: { machineId: string }) {
   // The list is sorted by CPU time, so the processes that used CPU time are those that grew.
   const used = [...(between.data?.grew ?? []), ...(between.data?.active ?? [])];
   const usedTotal = (between.data?.totals.grew ?? 0) + (between.data?.totals.active ?? 0);
+  const unknownUsage = between.data && unknownUsageText(between.data);
   const sameSnapshot = before.data && before.data.timestamp === after.data?.timestamp;
   const unchanged =
     differences !== undefined &&
@@ -148,7 +148,7 @@ function Diff({ machineId }: { machineId: string }) {
         <Notice title="No process started, ended or changed.">
           The name, command line, user, parent, control group and{" "}
           {by === "memory" ? "memory usage" : "number of threads"} of each process are the same at both times.{" "}
-          {usedText(usedTotal)}
+          {usedText(usedTotal, unknownUsage)}
         </Notice>
       )}
       {differences &&
@@ -180,13 +180,14 @@ function Diff({ machineId }: { machineId: string }) {
         to={end}
         processes={used}
         total={usedTotal}
+        unknown={unknownUsage}
       />
     </main>
   );
 }
 
-/** Says how many processes used something, although none changed. */
-function usedText(count: number): string {
-  if (count === 0) return "No use of CPU or I/O was recorded.";
+/** Says how many processes used something, although none changed. Unknown usage is described beside the list. */
+function usedText(count: number, unknown: string | undefined): string {
+  if (count === 0) return unknown === undefined ? "No use of CPU or I/O was recorded." : "";
   return count === 1 ? "One process used CPU or I/O." : `${count.toLocaleString()} processes used CPU or I/O.`;
 }

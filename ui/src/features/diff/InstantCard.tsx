@@ -53,7 +53,7 @@ function Summary({ snapshot: { timestamp, processes, machine_snapshot: metrics }
   return (
     <p className="number">
       <DateTime at={timestamp} /> · {processes?.length} processes · CPU {percent(metrics.cpu_usage)} · memory{" "}
-      {bytes(metrics.used_ram)} ({percent(share(metrics.used_ram, metrics.total_ram))}) · load{" "}
+      {bytes(metrics.used_ram)} ({percent(share(metrics.used_ram, metrics.total_ram))}) · load&nbsp;
       {number(metrics.load1, 2)}
     </p>
   );

@@ -129,10 +129,15 @@ function ProcessLink(props: { machineId: string; process: Process | Usage; at: s
   );
 }
 
+/** Formats a value, or says that it is unknown. */
+const known = (value: number | null, name: string, format: (value: number) => string) =>
+  value === null ? `unknown ${name}` : format(value);
+
 function ProcessSummary({ process }: { process: Process }) {
   return (
     <>
-      {process.user} · {percent(process.cpu_usage)} CPU · {bytes(process.memory_usage)}
+      {process.user} · {known(process.cpu_usage, "CPU", (value) => `${percent(value)} CPU`)} ·{" "}
+      {known(process.memory_usage, "memory", bytes)}
     </>
   );
 }
@@ -140,8 +145,9 @@ function ProcessSummary({ process }: { process: Process }) {
 function UsageSummary({ usage }: { usage: Usage }) {
   return (
     <>
-      <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> · {cpuTime(usage.cpu_ms)} CPU time ·
-      up to {bytes(usage.memory_max)}
+      <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> ·{" "}
+      {known(usage.cpu_ms, "CPU time", (value) => `${cpuTime(value)} CPU time`)} ·{" "}
+      {known(usage.memory_max, "memory", (value) => `up to ${bytes(value)}`)}
     </>
   );
 }

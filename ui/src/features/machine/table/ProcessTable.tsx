@@ -4,6 +4,7 @@ import { Notice } from "../../../components/Notice";
 import { copyText } from "../../../export";
 import type { Process } from "../../../processes/process";
 import { type Row, type SortKey, isFiltered, parentKeys, rows } from "../../../processes/rows";
+import { unknownUsage } from "../../../processes/unknownUsage";
 import { ColumnPanel } from "./ColumnPanel";
 import { ExportMenu } from "./ExportMenu";
 import { FilterChips, FilterPanel } from "./FilterPanel";
@@ -42,6 +43,7 @@ export function ProcessTable(props: ProcessTableProps) {
 
   const columns = useMemo(() => selectColumns(columnIds), [columnIds]);
   const shown = useMemo(() => rows(processes, view, collapsed, intervalMs), [processes, view, collapsed, intervalMs]);
+  const unknown = useMemo(() => unknownUsage(processes, intervalMs), [processes, intervalMs]);
   const users = useMemo(() => [...new Set(processes.map(({ user }) => user))].filter(Boolean).sort(), [processes]);
   const context = useMemo(
     (): CellContext => ({ trends, totalRam, intervalMs, at }),
@@ -145,6 +147,11 @@ export function ProcessTable(props: ProcessTableProps) {
         <ExportMenu machine={machine} timestamp={timestamp} rows={shown} context={context} onCopied={setMessage} />
         <PlainButton label="Keyboard shortcuts" onClick={() => setHelpOpen(true)} />
       </div>
+      {unknown && (
+        <p className="details quiet" data-testid="unknown-usage">
+          {unknown}
+        </p>
+      )}
       <ProcessGrid
         ref={table}
         machineId={machineId}

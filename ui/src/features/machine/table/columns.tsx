@@ -5,7 +5,8 @@ import { sparklineLabel } from "../../../charts/sparklineLabel";
 import { TimeAgo } from "../../../components/Timestamps";
 import { bytes, duration, number, percent, rate, share } from "../../../format";
 import { cgroupLabel } from "../../../processes/cgroup";
-import type { Row, SortKey } from "../../../processes/rows";
+import type { Row, SortKey, Sums } from "../../../processes/rows";
+import { whyUnknown } from "../../../processes/unknownUsage";
 
 /** The data that cells need besides the row. */
 export interface CellContext {
@@ -30,13 +31,34 @@ export interface Column {
   value?: (row: Row, context: CellContext) => string | number | null;
 }
 
+/** A dash for an unknown value, with the reason on hover. */
+const unknownCell = ({ intervalMs }: CellContext) => <span title={`Unknown. ${whyUnknown(intervalMs)}`}>–</span>;
+
+/** Renders a value. If a sum leaves out unknown values, the result is "at least", as "≥". */
+function sumCell(row: Row, key: keyof Sums, context: CellContext, known: ReactNode): ReactNode {
+  const unknown = row.unknown?.[key] ?? 0;
+  if (row[key] === null) return unknownCell(context);
+  if (unknown === 0) return known;
+  return (
+    <span title={`The sum leaves out ${unknown} of ${row.descendants + 1} processes. Their values are unknown.`}>
+      ≥&nbsp;{known}
+    </span>
+  );
+}
+
 const zero = (text: string) => <span className="quiet">{text}</span>;
 
 const perSecond = (amount: number | null, { intervalMs }: CellContext) =>
   amount === null || intervalMs <= 0 ? null : (1000 * amount) / intervalMs;
 
-const rateCell = (amount: number | null, context: CellContext) =>
-  amount === 0 ? zero("0") : rate(perSecond(amount, context));
+const cpuText = (cpu: number | null) =>
+  cpu === 0 ? zero("0.0") : <span className={cpu !== null && cpu >= 50 ? "hot" : ""}>{number(cpu, 1)}</span>;
+
+function rateCell(row: Row, key: "read" | "write", context: CellContext): ReactNode {
+  if (row[key] === 0) return sumCell(row, key, context, zero("0"));
+  const perSec = perSecond(row[key], context);
+  return perSec === null ? unknownCell(context) : sumCell(row, key, context, rate(perSec));
+}
 
 function TrendCell({ values }: { values: readonly (number | null)[] }) {
   return <Sparkline values={values} top={100} label={sparklineLabel("CPU in the last 10 minutes", values, percent)} />;
@@ -83,8 +105,7 @@ export const columns: Column[] = [
     width: 5,
     right: true,
     sort: "cpu",
-    cell: ({ cpu }) =>
-      cpu === 0 ? zero("0.0") : <span className={cpu !== null && cpu >= 50 ? "hot" : ""}>{number(cpu, 1)}</span>,
+    cell: (row, context) => sumCell(row, "cpu", context, cpuText(row.cpu)),
     value: ({ cpu }) => cpu,
   },
   {
@@ -101,10 +122,10 @@ export const columns: Column[] = [
     id: "memory",
     label: "Memory",
     title: "Resident set size",
-    width: 5.6,
+    width: 6,
     right: true,
     sort: "memory",
-    cell: ({ memory }) => bytes(memory),
+    cell: (row, context) => sumCell(row, "memory", context, bytes(row.memory)),
     value: ({ memory }) => memory,
   },
   {
@@ -114,7 +135,7 @@ export const columns: Column[] = [
     width: 4.6,
     right: true,
     sort: "memory",
-    cell: ({ memory }, { totalRam }) => number(share(memory, totalRam), 1),
+    cell: (row, context) => sumCell(row, "memory", context, number(share(row.memory, context.totalRam), 1)),
     value: ({ memory }, { totalRam }) => share(memory, totalRam),
   },
   {
@@ -123,7 +144,7 @@ export const columns: Column[] = [
     width: 5,
     right: true,
     sort: "threads",
-    cell: ({ threads }) => number(threads),
+    cell: (row, context) => sumCell(row, "threads", context, number(row.threads)),
     value: ({ threads }) => threads,
   },
   {
@@ -133,27 +154,27 @@ export const columns: Column[] = [
     width: 4.2,
     right: true,
     sort: "files",
-    cell: ({ files }) => number(files),
+    cell: (row, context) => sumCell(row, "files", context, number(row.files)),
     value: ({ files }) => files,
   },
   {
     id: "read",
     label: "Read",
     title: "Bytes read per second",
-    width: 6,
+    width: 7.4,
     right: true,
     sort: "read",
-    cell: ({ read }, context) => rateCell(read, context),
+    cell: (row, context) => rateCell(row, "read", context),
     value: ({ read }, context) => perSecond(read, context),
   },
   {
     id: "write",
     label: "Written",
     title: "Bytes written per second",
-    width: 6,
+    width: 7.4,
     right: true,
     sort: "write",
-    cell: ({ write }, context) => rateCell(write, context),
+    cell: (row, context) => rateCell(row, "write", context),
     value: ({ write }, context) => perSecond(write, context),
   },
   {
