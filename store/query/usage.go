@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,10 +79,9 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 }
 
 // usageSQL returns a statement that merges the identities of each process, or all processes of one name, and selects
-// the first ones. It looks up names only for the selected ones, from the identity that was sampled last. If the limit
-// is small, it only merges processes with several identities, and as many of the others as it selects: those with the
-// highest usage. No other process can be among the first ones. args are the arguments of sums; it adds its own.
-func usageSQL(sums string, q UsageQuery, window WindowPlan, args []any) (string, []any) {
+// the first ones, and its arguments. It looks up names only for the selected ones, from the identity that was sampled
+// last.
+func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "i.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
@@ -89,46 +89,26 @@ func usageSQL(sums string, q UsageQuery, window WindowPlan, args []any) (string,
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
 		columns = "'', i.name, '', '', 0, NULL::timestamptz"
 	}
-	args = append(args, int64(window.To-window.From))
-	usage := fmt.Sprintf("100 * sum(u.cpu_ms) / greatest($%d::bigint, sum(u.memory_ms))", len(args))
-	if q.ByName {
-		usage = fmt.Sprintf("sum(100 * u.cpu_ms::numeric / greatest($%d::bigint, u.memory_ms))", len(args))
-	}
-	order, each := "sum(u.cpu_ms)", "u.cpu_ms"
+	order := "sum(u.cpu_ms)"
 	if q.Order == ByMemory {
 		order = averageMemory
-		each = "coalesce(u.memory_sum / nullif(u.memory_ms, 0), u.memory_plain)"
+	}
+	with, args := usedSQL(window, of, q)
+	args = append(args, int64(window.To-window.From), q.Limit)
+	usage := fmt.Sprintf("100 * sum(u.cpu_ms) / greatest($%d::bigint, sum(u.memory_ms))", len(args)-1)
+	if q.ByName {
+		usage = fmt.Sprintf("sum(100 * u.cpu_ms::numeric / greatest($%d::bigint, u.memory_ms))", len(args)-1)
 	}
 	// OFFSET 0 keeps the planner from reading the whole table processes, which has a row for each process ever seen.
-	with, source := "", `used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
-			WHERE id = u.process OFFSET 0) p`
-	if !q.ByName && q.Limit > 0 && q.Limit <= 200 {
-		// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of a nested loop.
-		args = append(args, firstDay(window.From))
-		with = fmt.Sprintf(`
-		several AS MATERIALIZED (
-			SELECT s.id FROM (
-				SELECT DISTINCT i.machine, i.pid, i.started_at FROM processes i
-				WHERE i.is_later_identity AND i.last_day >= $%d AND i.machine IN (SELECT u.machine FROM used u)) k
-			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid
-				AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s),`, len(args))
-		source += fmt.Sprintf(`
-			WHERE (u.process IN (SELECT id FROM several)) IS TRUE OR (u.process IN (
-				SELECT u.process FROM used u WHERE (u.process IN (SELECT id FROM several)) IS NOT TRUE
-				ORDER BY %s DESC NULLS LAST, u.memory_max DESC NULLS LAST, u.process LIMIT %d)) IS TRUE`,
-			each,
-			q.Limit,
-		)
-	}
-	args = append(args, q.Limit)
-	return fmt.Sprintf(`WITH used AS MATERIALIZED (%s),%s
+	return fmt.Sprintf(`WITH %s,
 		ranked AS (
 			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_ms)) AS cpu_ms,
 				round(%s, 2)::double precision AS cpu_usage, max(u.cpu_ms_max) AS cpu_ms_max,
 				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
 				min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts, %s AS rank
-			FROM %s
+			FROM used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
+				WHERE id = u.process OFFSET 0) p
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_usage, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
@@ -136,7 +116,54 @@ func usageSQL(sums string, q UsageQuery, window WindowPlan, args []any) (string,
 			CROSS JOIN LATERAL (SELECT m.machine_id, p.name, p.command_line, p.user_name, p.pid, p.started_at
 				FROM processes p JOIN machines m ON m.id = p.machine WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
-		sums, with, latest, processes, usage, order, source, group, len(args), columns), args
+		with, latest, processes, usage, order, group, len(args), columns), args
+}
+
+// shortList is the largest limit for which processes are selected before all their values are added up.
+const shortList = 200
+
+// usedSQL returns the part of a statement that defines the table "used", with what each process used in a window, and
+// its arguments. For a short list, it has only the processes that can be in it: those with several identities, and as
+// many of the others as the limit, those with the highest usage. Then only two columns of every process are added up.
+func usedSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
+	sampled, parts, args := window.parts(of)
+	matching := func(sql string) string {
+		if q.Match == (Match{}) {
+			return sql
+		}
+		return `SELECT s.* FROM (` + sql + `) s JOIN processes p ON p.id = s.process WHERE ` + q.Match.condition(&args)
+	}
+	if q.ByName || q.Limit <= 0 || q.Limit > shortList {
+		return `used AS MATERIALIZED (` + matching(sumsOf(append(parts, sampled...), "true")) + `)`, args
+	}
+	var with string
+	if len(sampled) > 0 {
+		with = `sampled AS MATERIALIZED (` + strings.Join(sampled, " UNION ALL ") + `),`
+		parts = append(parts, "SELECT * FROM sampled")
+	}
+	usage := "sum(r.cpu_ms)"
+	if q.Order == ByMemory {
+		usage = "coalesce(" + memorySum + " / nullif(" + memoryMS + ", 0), " + memoryPlain + ")"
+	}
+	every := matching(`SELECT r.machine, r.process, ` + usage + ` AS usage, max(r.memory_max) AS memory_max
+			FROM (` + strings.Join(parts, " UNION ALL ") + `) r GROUP BY r.machine, r.process`)
+	args = append(args, firstDay(window.From), q.Limit)
+	// The planner expects few rows. IS TRUE makes it look up processes in a hash table instead of a nested loop.
+	return with + fmt.Sprintf(`
+		every AS MATERIALIZED (%s),
+		several AS MATERIALIZED (
+			SELECT s.id FROM (
+				SELECT DISTINCT i.machine, i.pid, i.started_at FROM processes i
+				WHERE i.is_later_identity AND i.last_day >= $%d AND i.machine IN (SELECT e.machine FROM every e)) k
+			CROSS JOIN LATERAL (SELECT id FROM processes WHERE machine = k.machine AND pid = k.pid
+				AND started_at IS NOT DISTINCT FROM k.started_at OFFSET 0) s),
+		selected AS MATERIALIZED (
+			SELECT e.process FROM every e WHERE (e.process IN (SELECT id FROM several)) IS TRUE
+			UNION ALL (
+				SELECT e.process FROM every e WHERE (e.process IN (SELECT id FROM several)) IS NOT TRUE
+				ORDER BY e.usage DESC NULLS LAST, e.memory_max DESC NULLS LAST, e.process LIMIT $%d)),
+		used AS (%s)`, every, len(args)-1, len(args),
+		sumsOf(parts, "r.process = ANY(ARRAY(SELECT process FROM selected))")), args
 }
 
 // averageMemory is the average memory of rows of WindowPlan.sums.
@@ -144,11 +171,7 @@ const averageMemory = "coalesce(sum(u.memory_sum) / nullif(sum(u.memory_ms), 0):
 
 // usages returns at most by.Limit usages of a scope, sorted by by.Order.
 func (q *Queries) usages(ctx context.Context, window WindowPlan, of scope, by UsageQuery) ([]Usage, error) {
-	sums, args := window.sums(of)
-	if by.Match != (Match{}) {
-		sums = `SELECT s.* FROM (` + sums + `) s JOIN processes p ON p.id = s.process WHERE ` + by.Match.condition(&args)
-	}
-	sql, args := usageSQL(sums, by, window, args)
+	sql, args := usageSQL(window, of, by)
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the usage of processes: %w", err)

@@ -215,29 +215,46 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memory_ms, memory_max, threads_max,
 		read_bytes, write_bytes, first_ts, last_ts`
 
-// sums returns a SELECT that adds up all segments, with a row per machine and process.
-func (p WindowPlan) sums(of scope) (sql string, args []any) {
-	var parts []string
-	for _, one := range p.segments {
+// parts returns SELECTs of the rows of all segments: those read from samples, and those of rollups. Their columns are
+// machine and usageColumns.
+func (p WindowPlan) parts(of scope) (sampled, rolledUp []string, args []any) {
+	for i, one := range p.segments {
 		if one.relation == raw {
-			parts = append(parts, of.window(one.from, one.to, &args))
+			// The hour before has the state at the start of a later segment.
+			after := of
+			after.withoutStart = of.withoutStart || i > 0
+			sampled = append(sampled, after.window(one.from, one.to, &args))
 			continue
 		}
 		condition := of.condition(one.relation, &args)
 		args = append(args, one.from, one.lastKey())
-		parts = append(parts, fmt.Sprintf(
+		rolledUp = append(rolledUp, fmt.Sprintf(
 			`SELECT machine, %s FROM %s WHERE %s AND bucket_key >= $%d AND bucket_key <= $%d`,
 			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
-	return `SELECT r.machine, r.process, ` + usageSums + `, min(r.first_ts) AS first_ts, max(r.last_ts) AS last_ts
-		FROM (` + strings.Join(parts, " UNION ALL ") + `) r GROUP BY r.machine, r.process`, args
+	return sampled, rolledUp, args
 }
 
-// usageSums are sums over rows of process_window or of a rollup of processes, named r. The average memory is
-// memory_sum / memory_ms, or memory_plain if none of the rows covers any time.
-const usageSums = `to_bigint(sum(r.cpu_ms)) AS cpu_ms, max(r.cpu_ms_max) AS cpu_ms_max,
-		sum(r.memory_avg * ` + memoryTime + `) AS memory_sum,
-		sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL)::bigint AS memory_ms,
-		avg(r.memory_avg) FILTER (WHERE coalesce(r.memory_ms, r.elapsed_ms) = 0) AS memory_plain,
+// sums returns a SELECT that adds up all segments, with a row per machine and process.
+func (p WindowPlan) sums(of scope) (sql string, args []any) {
+	sampled, rolledUp, args := p.parts(of)
+	return sumsOf(append(rolledUp, sampled...), "true"), args
+}
+
+// sumsOf returns a SELECT that adds up the rows of parts that meet a condition, with a row per machine and process.
+func sumsOf(parts []string, condition string) string {
+	return `SELECT r.machine, r.process, ` + usageSums + `, min(r.first_ts) AS first_ts, max(r.last_ts) AS last_ts
+		FROM (` + strings.Join(parts, " UNION ALL ") + `) r WHERE ` + condition + ` GROUP BY r.machine, r.process`
+}
+
+// Sums over rows of process_window or of a rollup of processes, named r. The average memory is memory_sum / memory_ms,
+// or memory_plain if none of the rows covers any time.
+const (
+	memorySum   = "sum(r.memory_avg * " + memoryTime + ")"
+	memoryMS    = "sum(" + memoryTime + ") FILTER (WHERE r.memory_avg IS NOT NULL)::bigint"
+	memoryPlain = "avg(r.memory_avg) FILTER (WHERE coalesce(r.memory_ms, r.elapsed_ms) = 0)"
+	usageSums   = `to_bigint(sum(r.cpu_ms)) AS cpu_ms, max(r.cpu_ms_max) AS cpu_ms_max,
+		` + memorySum + ` AS memory_sum, ` + memoryMS + ` AS memory_ms, ` + memoryPlain + ` AS memory_plain,
 		max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
 		to_bigint(sum(r.read_bytes)) AS read_bytes, to_bigint(sum(r.write_bytes)) AS write_bytes`
+)
