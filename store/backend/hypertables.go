@@ -129,12 +129,12 @@ func (p *timescale) RolledUpUntil(ctx context.Context, _ int32, now time.Time) (
 		return hour.Add(-2 * time.Hour), nil
 	}
 	if watermark.Before(hour) {
-		return watermark, nil
+		return watermark.Truncate(time.Hour), nil
 	}
 	return hour, nil
 }
 
-// watermark returns the time up to which process_1h is materialized, zero if nothing is.
+// watermark returns the time up to which process_1h is materialized, zero if nothing is. It is 1 ms after a full hour.
 func (p *timescale) watermark(ctx context.Context) (time.Time, error) {
 	var watermark *time.Time
 	err := p.pool.QueryRow(ctx, `SELECT _timescaledb_functions.to_timestamp(_timescaledb_functions.cagg_watermark(mat_hypertable_id))

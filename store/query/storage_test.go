@@ -91,19 +91,28 @@ func TestSamplesOfTheLastDay(t *testing.T) {
 		now := clock(30, 40, 30).Std()
 		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		since := snapshot.TimeOf(now.Add(-24 * time.Hour))
-		var list []snapshot.Snapshot
+		var series []snapshot.Snapshot
 		for _, ms := range []snapshot.Time{
 			-3_600_000, -60_000, 0, 1, 29_999, 30_000, 30_001, 1_140_000, 1_500_000, 86_399_999,
 		} {
-			list = append(list, full(since+ms, 0, entry(1, "init", 0, 0), entry(5, "sh", 0, 0)))
+			series = append(series, full(since+ms, 0, entry(1, "init", 0, 0), entry(5, "sh", 0, 0)))
 		}
-		storetest.Write(t, s, "day", list...)
+		storetest.Write(t, s, "day", series...)
 		if got := storage(t, s).SamplesPerDay; got != 14 {
 			t.Errorf("%d samples, want 14: of two processes in seven snapshots", got)
 		}
 		storetest.RefreshAll(t, db, s)
 		if got := storage(t, s).SamplesPerDay; got != 14 {
 			t.Errorf("%d samples after a refresh, want 14", got)
+		}
+		// The first millisecond after the hours that are rolled up belongs to the next hour.
+		hour := snapshot.TimeOf(now.Truncate(time.Hour).Add(time.Hour))
+		now = hour.Std().Add(70 * time.Minute)
+		storetest.Write(t, s, "day", full(hour+1, time.Second, entry(5, "sh", 700, 0)))
+		list, window, err := s.Top(t.Context(), query.UsageQuery{
+			MachineID: "day", From: hour.Add(-150 * time.Minute), To: hour.Add(5 * time.Minute), Limit: 1})
+		if err != nil || len(list) != 1 || deref(list[0].CPUMS) != 700 {
+			t.Errorf("%+v in %+v, %v, want 700 ms of CPU", list, window, err)
 		}
 	})
 }
