@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { clocksChange, fromLocalInput, instantsOf, occursTwice, toLocalInput, toOffsetIso } from "./zone";
+import { clocksChange, fromLocalInput, instantsOf, occursTwice, toLocalInput, toOffsetIso, zoneOffset } from "./zone";
 
 // In Berlin, 2:00 to 3:00 occurs twice on 2025-10-26, and is skipped on 2025-03-30.
 beforeEach(() => vi.stubEnv("TZ", "Europe/Berlin"));
@@ -50,4 +50,21 @@ test("RFC 3339 with an offset", () => {
   ]);
   vi.stubEnv("TZ", "America/St_Johns");
   expect(toOffsetIso(Date.parse("2025-01-01T12:00:00Z"), "minute")).toBe("2025-01-01T08:30-03:30");
+});
+
+test("the offset of a time zone label", () => {
+  const offset = (label: string) => {
+    const ms = zoneOffset(label, first);
+    return ms === undefined ? undefined : ms / hour;
+  };
+  expect(["UTC", "GMT", "z", "GMT+2", "gmt-3:30", "UTC\u22125", "+05:30"].map(offset)).toEqual([
+    0, 0, 0, 2, -3.5, -5, 5.5,
+  ]);
+  expect([offset("CEST"), offset("CET"), offset("EST"), offset("java"), offset("")]).toEqual([
+    2,
+    1,
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

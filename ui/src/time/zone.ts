@@ -30,9 +30,23 @@ export const occursTwice = (ms: number): boolean => instantsOf(clockTime(ms)).le
 export const clocksChange = (from: number, to: number): boolean => offset(from - day / 8) !== offset(to + day / 8);
 
 /** Returns the name of the time zone at an instant, such as CEST or GMT+2. */
-export function zoneName(ms: number): string {
-  const parts = new Intl.DateTimeFormat([], { timeZoneName: "short" }).formatToParts(ms);
+export function zoneName(ms: number, locale?: string): string {
+  const parts = new Intl.DateTimeFormat(locale, { timeZoneName: "short" }).formatToParts(ms);
   return parts.find(({ type }) => type === "timeZoneName")?.value ?? "";
+}
+
+/** Returns the time zone of a label such as GMT+2, UTC or CEST, in milliseconds east of UTC; undefined if it is none. */
+export function zoneOffset(label: string, near: number): number | undefined {
+  const text = label.toLowerCase();
+  const [, sign, hours = "0", minutes = "0"] =
+    /^(?:utc|gmt|z)?(?:([+\u2212-])(\d{1,2})(?::?(\d{2}))?)?$/.exec(text) ?? [];
+  if (sign !== undefined) return (sign === "+" ? 1 : -1) * (Number(hours) * 60 + Number(minutes)) * minute;
+  if (text === "utc" || text === "gmt" || text === "z") return 0;
+  const quarters = [0, 1, 2, 3].map((n) => near - n * 91 * day);
+  const match = quarters.find((ms) =>
+    [undefined, "en-US", "en-GB"].some((locale) => zoneName(ms, locale).toLowerCase() === text),
+  );
+  return match === undefined ? undefined : -offset(match);
 }
 
 /** Returns the name of the zone with a space before it, if the time is ambiguous without it. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { dateTime, timeOfDay, utc } from "../../format";
 import { parseSearch } from "./parseSearch";
 
 // A Monday, in the time zone of the test run.
@@ -33,6 +34,8 @@ describe("a minute", () => {
     ["nginx at 3", "nginx", local(23, 3)],
     ["nginx 12 am", "nginx", local(23, 0)],
     ["03:12", "", local(23, 3, 12)],
+    ["java 3 Nov 2026 3:12", "java", local(3, 3, 12)],
+    ["java Nov 3, 2026, 3:12 PM", "java", local(3, 15, 12)],
     ["java 18:00", "java", local(22, 18)],
     ["java friday at 9", "java", local(20, 9)],
     ["java on monday at 9", "java", local(16, 9)],
@@ -110,6 +113,10 @@ describe("a window", () => {
     ["backup 2026-02-31", "backup 2026-02-31", now - 24 * hour, now],
     ["run at 25", "run at 25", now - 24 * hour, now],
     ["cat unknown", "cat unknown", now - 24 * hour, now],
+    ["postgres 3 Nov 2026", "postgres", local(3, 0), local(4, 0)],
+    ["postgres Nov 3", "postgres", local(3, 0), local(4, 0)],
+    ["java est", "java est", now - 24 * hour, now],
+    ["python 3.11", "python 3.11", now - 24 * hour, now],
     ["snow", "snow", now - 24 * hour, now],
     ["mv from a to b", "mv from a to b", now - 24 * hour, now],
     ["nginx 1-2", "nginx 1-2", now - 24 * hour, now],
@@ -147,6 +154,28 @@ describe("when clocks are set", () => {
       expect(parseSearch(input, now)).toEqual({ text: "a", time, ...(clockChange && { clockChange }) }),
     );
   }
+  test("times as pages print them are the same minute", () => {
+    // Most of a day in steps of 29 minutes and 7 seconds, with the hour that occurs twice.
+    for (let at = first - 8 * hour + 123; at < first + 12 * hour; at += 29 * minute + 7 * second) {
+      const thatMinute = Math.floor(at / minute) * minute;
+      const printed = [dateTime(at), dateTime(at, "short"), utc(at), timeOfDay(at), new Date(at).toISOString()];
+      for (const text of printed) {
+        // A time of day is the latest before now.
+        const found = parseSearch(`java ${text}`, at + hour);
+        const start = "at" in found.time ? found.time.at : found.time.from;
+        expect([text, found.text, Math.floor(start / minute) * minute]).toEqual([text, "java", thatMinute]);
+        expect(found.clockChange).toBeUndefined();
+      }
+      const end = at + 2 * hour;
+      expect(parseSearch(`java ${dateTime(at)} – ${dateTime(end)}`, end + hour).time).toEqual({
+        from: Math.floor(at / second) * second,
+        to: Math.floor(end / second) * second,
+      });
+    }
+    expect(parseSearch("a 25 Oct 2025 14:31 GMT+2", now).time).toMatchObject({ from: Date.UTC(2025, 9, 25, 12, 31) });
+    expect(parseSearch("a 26 Oct 2025 2:30", now).clockChange?.kind).toBe("repeated");
+    expect(parseSearch("a 26 Oct 2025 2:30 CET", now).time).toMatchObject({ from: other });
+  });
   test("the second occurrence is not offered before it", () => {
     expect(parseSearch("a 2:30", other - minute)).toEqual({ text: "a", time: { from: first, to: first + minute } });
     expect(parseSearch("a 2:30", other).clockChange?.kind).toBe("repeated");

@@ -1,6 +1,7 @@
 // Parses the search box: a text, then a time in the time zone of the user.
 // Examples: "postgres yesterday at 3", "nginx 2 h ago", "java from 15:48 to 15:50", "java last week".
-import { instantsOf } from "../../time/zone";
+import { type PrintedTime, parsePrinted } from "../../time/printed";
+import { instantsOf, zoneOffset } from "../../time/zone";
 
 /** An instant or a window, in milliseconds since 1970. */
 export type SearchTime = { at: number } | { from: number; to: number };
@@ -51,6 +52,9 @@ interface Clock {
   minutes: number;
   seconds: number | undefined;
   half: "am" | "pm" | undefined;
+  milliseconds?: number;
+  /** The time zone, in milliseconds east of UTC; undefined for that of the user. */
+  zone?: number | undefined;
 }
 
 /** A time in a phrase: an instant, a minute around an instant, or a day, a time of day or both. */
@@ -70,7 +74,7 @@ const strictClocks = [
   "(?:at )?(\\d{1,2}):(\\d{2})(?::(\\d{2}))?(?: ?(am|pm))?",
   "(\\d{1,2})()() ?(am|pm)",
 ];
-const isoPattern = "(\\d{4}-\\d{2}-\\d{2})t(\\d{2}):(\\d{2})(?::(\\d{2})(\\.\\d+)?)?(z|[+-]\\d{2}:?\\d{2})?";
+const isoPattern = "(\\d{4}-\\d{2}-\\d{2})[t ](\\d{2}):(\\d{2})(?::(\\d{2})(\\.\\d+)?)?(z|[+-]\\d{2}:?\\d{2})?";
 
 type Groups = readonly (string | undefined)[];
 type Parser = (groups: Groups, now: number) => Point | undefined;
@@ -90,8 +94,11 @@ const points: [RegExp, Parser][] = [
       ] as const,
   ),
   [
-    `(\\d+(?:\\.\\d+)?) ?${unitPattern} ago`,
-    ([n, unit]: Groups, now: number): Point => ({ kind: "about", at: now - Number(n) * unitMs(unit) }),
+    `(\\d+(?:\\.\\d+)?) ?${unitPattern}(?: (\\d+) ?${unitPattern})? ago`,
+    ([n, unit, more = "0", smaller]: Groups, now: number): Point => ({
+      kind: "about",
+      at: now - Number(n) * unitMs(unit) - Number(more) * unitMs(smaller),
+    }),
   ] as const,
   ["now", (_: Groups, now: number): Point => ({ kind: "instant", at: now })] as const,
 ].map(([pattern, parse]) => [new RegExp(`^${pattern}$`), parse]);
@@ -118,6 +125,27 @@ type Resolved = Pick<ParsedSearch, "time" | "clockChange">;
 const unitMs = (name: string | undefined) => units.get(name ?? "") ?? 0;
 
 function parsePoint(phrase: string, now: number): Point | undefined {
+  const point = parsePhrase(phrase, now) ?? printedPoint(parsePrinted(phrase), now);
+  if (point) return point;
+  // A time of day may have the label of a time zone after it.
+  const space = phrase.lastIndexOf(" ");
+  const rest = phrase.slice(0, Math.max(0, space));
+  const local = parsePhrase(rest, now) ?? printedPoint(parsePrinted(rest), now);
+  if (local?.kind !== "clock") return undefined;
+  const zone = zoneOffset(phrase.slice(space + 1), (local.date ?? new Date(now)).getTime());
+  return zone === undefined ? undefined : { ...local, clock: { ...local.clock, zone } };
+}
+
+/** Returns the point of a time that is written as pages print it. */
+function printedPoint(printed: PrintedTime | undefined, now: number): Point | undefined {
+  if (!printed) return undefined;
+  const date = printed.date && calendarDay(printed.date, now);
+  if (printed.date && !date) return undefined;
+  if (printed.clock) return { kind: "clock", date, clock: { ...printed.clock, half: undefined } };
+  return date && { kind: "day", date };
+}
+
+function parsePhrase(phrase: string, now: number): Point | undefined {
   for (const [pattern, parse] of points) {
     const groups = pattern.exec(phrase);
     const point = groups && parse(groups.slice(1), now);
@@ -169,11 +197,14 @@ function onDay(name: string | undefined, groups: Groups, now: number): Point | u
 const isWeekday = (name: string | undefined) => weekdays.includes(name ?? "");
 
 function parseIso([date, h, m, s, fraction = "", zone]: Groups): Point | undefined {
-  if (!zone) return onDay(date, [h, m, s], 0);
+  if (!zone) return withMilliseconds(onDay(date, [h, m, s], 0), Number(`0${fraction}`) * second);
   const at = Date.parse(`${date ?? ""}T${h ?? ""}:${m ?? ""}:${s ?? "00"}${fraction}${zone.toUpperCase()}`);
   if (Number.isNaN(at)) return undefined;
   return s === undefined ? { kind: "about", at: at + minute / 2 } : { kind: "instant", at };
 }
+
+const withMilliseconds = (point: Point | undefined, milliseconds: number): Point | undefined =>
+  point?.kind === "clock" && milliseconds > 0 ? { ...point, clock: { ...point.clock, milliseconds } } : point;
 
 /** Returns the time of day of hours, minutes, seconds, and am or pm; undefined if it is invalid. */
 function parseClock([h, m, s, half]: Groups): Clock | undefined {
@@ -200,6 +231,17 @@ function dayOf(name: string | undefined, now: number): Date | undefined {
   return date;
 }
 
+/** Returns the start of a day; undefined if it does not exist. Without a year, it is the latest such day. */
+function calendarDay(
+  { year, month, day: dayOfMonth }: NonNullable<PrintedTime["date"]>,
+  now: number,
+): Date | undefined {
+  const inYear = (one: number) => dayOf(`${one}-${month + 1}-${dayOfMonth}`, now);
+  if (year !== undefined) return inYear(year);
+  const thisYear = new Date(now).getFullYear();
+  return [thisYear, thisYear - 1].map(inYear).find((date) => date && date.getTime() <= now);
+}
+
 function addDays(date: Date, days: number): Date {
   const result = new Date(date);
   result.setDate(result.getDate() + days);
@@ -214,10 +256,13 @@ interface Occurrence {
   skipped: boolean;
 }
 
-function occurrence(date: Date, { hours, minutes, seconds = 0, half }: Clock): Occurrence {
+function occurrence(date: Date, { hours, minutes, seconds = 0, half, milliseconds = 0, zone }: Clock): Occurrence {
   const h = half ? (hours % 12) + (half === "pm" ? 12 : 0) : hours;
-  const moved = new Date(date).setHours(h, minutes, seconds, 0);
-  const instants = instantsOf(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate(), h, minutes, seconds));
+  const time = [h, minutes, seconds, milliseconds] as const;
+  const clock = Date.UTC(date.getFullYear(), date.getMonth(), date.getDate(), ...time);
+  if (zone !== undefined) return { first: clock - zone, last: clock - zone, skipped: false };
+  const moved = new Date(date).setHours(...time);
+  const instants = instantsOf(clock);
   return { first: instants[0] ?? moved, last: instants.at(-1) ?? moved, skipped: instants.length === 0 };
 }
 
