@@ -107,7 +107,43 @@ func TestRowsAfterADeletion(t *testing.T) {
 		if got < want*9/10 || got > want*11/10 {
 			t.Errorf("%d rows of process_samples, want about %d", got, want)
 		}
+		if db.Detection.Profile == backend.Timescale {
+			compareSizes(t, conn, st.Relations)
+		}
 	})
+}
+
+// compareSizes compares the sizes of hypertables with those that the functions of TimescaleDB return.
+func compareSizes(t *testing.T, conn *pgx.Conn, sizes []backend.RelationSize) {
+	t.Helper()
+	compressed := 0
+	for _, size := range sizes {
+		if slices.Contains(backend.PlainTables, size.Relation) {
+			continue
+		}
+		name := size.Relation
+		if slices.Contains(backend.Rollups, name) {
+			name += "_cagg"
+		}
+		want := size
+		if err := conn.QueryRow(t.Context(), `SELECT hypertable_size(h.relation),
+				coalesce(c.after_compression_total_bytes, 0), coalesce(c.before_compression_total_bytes, 0)
+			FROM (SELECT coalesce((SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+				FROM timescaledb_information.continuous_aggregates WHERE view_name = $1), $1)::regclass AS relation) h
+			LEFT JOIN LATERAL hypertable_compression_stats(h.relation) c ON true`, name).
+			Scan(&want.Bytes, &want.CompressedBytes, &want.UncompressedBytes); err != nil {
+			t.Fatal(err)
+		}
+		if size != want {
+			t.Errorf("the size is %+v, want %+v", size, want)
+		}
+		if size.CompressedBytes > 0 {
+			compressed++
+		}
+	}
+	if compressed < len(backend.Rollups) {
+		t.Errorf("only %d relations have compressed chunks", compressed)
+	}
 }
 
 // The space of a deleted machine's rows counts as free for the budget, also if the server is stopped in the middle of

@@ -145,23 +145,21 @@ func (p *timescale) DeleteMachine(ctx context.Context, machine int32) (done bool
 
 // deleteFrom deletes a machine's rows of relations, and reports whether there were any.
 func (p *timescale) deleteFrom(ctx context.Context, relations []string, machine int32) (found bool, err error) {
-	for _, relation := range relations {
-		chunks, err := p.chunkTables(ctx, relation, time.Time{})
+	chunks, err := p.chunkTables(ctx, relations, time.Time{})
+	if err != nil {
+		return false, err
+	}
+	for _, one := range chunks {
+		deleted, err := p.deleteFromChunk(ctx, &one, machine)
 		if err != nil {
-			return found, err
+			return found, fmt.Errorf("delete %s of a machine: %w", one.relation, err)
 		}
-		for _, one := range chunks {
-			deleted, err := p.deleteFromChunk(ctx, &one, machine)
-			if err != nil {
-				return found, fmt.Errorf("delete %s of a machine: %w", relation, err)
-			}
-			if len(deleted) == 0 {
-				continue
-			}
-			found = true
-			if err := p.vacuum(ctx, one, deleted, slices.Contains(Rollups, relation)); err != nil {
-				return found, fmt.Errorf("vacuum a chunk of %s: %w", relation, err)
-			}
+		if len(deleted) == 0 {
+			continue
+		}
+		found = true
+		if err := p.vacuum(ctx, one, deleted); err != nil {
+			return found, fmt.Errorf("vacuum a chunk of %s: %w", one.relation, err)
 		}
 	}
 	return found, nil
@@ -203,33 +201,35 @@ func (p *timescale) deleteFromChunk(
 	return deleted, err
 }
 
-// chunkTable is a chunk and the table with its compressed rows.
-type chunkTable struct{ name, compressed string }
+// chunkTable is a chunk of a relation and the table with its compressed rows.
+type chunkTable struct{ relation, name, compressed string }
 
-// chunkTables returns the chunks of a relation, the oldest first. If endedBy is not zero, it only returns those that
-// ended by then and have rows that are not compressed.
-func (p *timescale) chunkTables(ctx context.Context, relation string, endedBy time.Time) ([]chunkTable, error) {
+// chunkTables returns the chunks of relations, the oldest of each relation first. If endedBy is not zero, it only
+// returns those that ended by then and have rows that are not compressed.
+func (p *timescale) chunkTables(ctx context.Context, relations []string, endedBy time.Time) ([]chunkTable, error) {
 	rows, err := p.pool.Query(ctx, `
-		SELECT format('%I.%I', c.chunk_schema, c.chunk_name), coalesce(s.compress_relid::regclass::text, '')
+		SELECT r.relation, format('%I.%I', c.chunk_schema, c.chunk_name), coalesce(s.compress_relid::regclass::text, '')
 		FROM timescaledb_information.chunks c
 		JOIN _timescaledb_catalog.chunk k ON k.schema_name = c.chunk_schema AND k.table_name = c.chunk_name
 		LEFT JOIN _timescaledb_catalog.compression_settings s ON s.relid = format('%I.%I', c.chunk_schema, c.chunk_name)::regclass
 		LEFT JOIN timescaledb_information.continuous_aggregates a
 			ON a.materialization_hypertable_schema = c.hypertable_schema
 			AND a.materialization_hypertable_name = c.hypertable_name
-		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema() AND coalesce(a.view_name, c.hypertable_name) = $1
-			AND ($2::timestamptz IS NULL OR c.range_end <= $2 AND k.status <> 1 AND k.status & 4 = 0)
-		ORDER BY c.range_start`, aggregateOf(relation), nullTime(endedBy))
+		JOIN unnest($1::text[], $2::text[]) WITH ORDINALITY r(relation, view, n)
+			ON r.view = coalesce(a.view_name, c.hypertable_name)
+		WHERE coalesce(a.view_schema, c.hypertable_schema) = current_schema()
+			AND ($3::timestamptz IS NULL OR c.range_end <= $3 AND k.status <> 1 AND k.status & 4 = 0)
+		ORDER BY r.n, c.range_start`, relations, aggregatesOf(relations), nullTime(endedBy))
 	if err != nil {
-		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+		return nil, fmt.Errorf("list chunks: %w", err)
 	}
 	chunks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (chunkTable, error) {
 		var one chunkTable
-		err := row.Scan(&one.name, &one.compressed)
+		err := row.Scan(&one.relation, &one.name, &one.compressed)
 		return one, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list chunks of %s: %w", relation, err)
+		return nil, fmt.Errorf("list chunks: %w", err)
 	}
 	return chunks, nil
 }
@@ -251,7 +251,8 @@ const (
 
 // vacuum returns the space of deleted rows of a chunk to the file system. deleted is the number of rows by table. The
 // rows of a series that are not compressed yet are not rewritten, because no snapshot could be stored meanwhile.
-func (p *timescale) vacuum(ctx context.Context, one chunkTable, deleted map[string]int64, isRollup bool) error {
+func (p *timescale) vacuum(ctx context.Context, one chunkTable, deleted map[string]int64) error {
+	isRollup := slices.Contains(Rollups, one.relation)
 	var statements []string
 	for table, rows := range deleted {
 		mode := `VACUUM (ANALYZE) `
@@ -315,28 +316,20 @@ const (
 // does not wait for readers: TimescaleDB's own job blocks late data, and then new readers, for as long as the longest
 // query takes.
 func (p *timescale) Compress(ctx context.Context, now time.Time) error {
-	var failed []error
-	for _, relation := range slices.Concat(Series, Rollups) {
-		after := compressAfter
-		if slices.Contains(Rollups, relation) {
-			after = compressRollupsAfter
-		}
-		chunks, err := p.chunkTables(ctx, relation, now.Add(-after))
-		if err != nil {
+	series, seriesErr := p.chunkTables(ctx, Series, now.Add(-compressAfter))
+	rollups, rollupsErr := p.chunkTables(ctx, Rollups, now.Add(-compressRollupsAfter))
+	failed := []error{seriesErr, rollupsErr}
+	for _, one := range slices.Concat(series, rollups) {
+		err := withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `SELECT compress_chunk($1::text::regclass, if_not_compressed => true)`, one.name)
 			return err
+		})
+		if IsLockTimeout(err) {
+			p.deferWork("cannot compress a chunk that is in use", "relation", one.relation, "chunk", one.name)
+			continue
 		}
-		for _, one := range chunks {
-			err := withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
-				_, err := tx.Exec(ctx, `SELECT compress_chunk($1::text::regclass, if_not_compressed => true)`, one.name)
-				return err
-			})
-			if IsLockTimeout(err) {
-				p.deferWork("cannot compress a chunk that is in use", "relation", relation, "chunk", one.name)
-				continue
-			}
-			if err != nil {
-				failed = append(failed, fmt.Errorf("compress a chunk of %s: %w", relation, err))
-			}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("compress a chunk of %s: %w", one.relation, err))
 		}
 	}
 	return errors.Join(failed...)

@@ -29,6 +29,15 @@ func aggregateOf(relation string) string {
 	return relation
 }
 
+// aggregatesOf returns the hypertables or continuous aggregates of relations.
+func aggregatesOf(relations []string) []string {
+	names := make([]string, len(relations))
+	for i, relation := range relations {
+		names[i] = aggregateOf(relation)
+	}
+	return names
+}
+
 // exclusively calls do on a connection that holds the lock for refreshing and dropping. If another server holds it,
 // exclusively returns false.
 func exclusively(ctx context.Context, pool *pgxpool.Pool, do func(*pgxpool.Conn) error) (bool, error) {
