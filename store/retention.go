@@ -14,28 +14,65 @@ import (
 
 const retentionKey = "retention"
 
-// Retention returns the retention in effect: the one of SetRetention, or else of Config, or else the
-// profile's default.
+// Retention returns the retention in effect, which is stored in the database.
 func (s *Store) Retention() backend.Retention { return *s.keep.Load() }
+
+// openRetention loads the retention, and stores the one of Config if the database has none. So all servers of a
+// database have the same retention. It logs a warning if Config has another one.
+func (s *Store) openRetention(ctx context.Context) error {
+	configured := backend.DefaultRetention(s.backend.Name())
+	if s.cfg.Retention > 0 {
+		configured = configured.WithRaw(s.cfg.Retention)
+	}
+	err := s.loadRetention(ctx)
+	if errors.Is(err, pgx.ErrNoRows) {
+		if err := configured.Check(); err != nil {
+			return fmt.Errorf("retention: %w", err)
+		}
+		err = s.storeRetention(ctx, configured, `DO NOTHING`) // another server may have stored one in the meantime
+		if err == nil {
+			err = s.loadRetention(ctx)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if keep := s.Retention(); s.cfg.Retention > 0 && keep.RawDays != configured.RawDays {
+		s.logger.Warn(
+			"ignoring --retention: the retention is stored in the database since the first start; change it on the "+
+				"storage page or with PATCH /api/v1/storage/retention, and remove the flag",
+			"raw_days", keep.RawDays, "flag_days", configured.RawDays,
+		)
+	}
+	return nil
+}
 
 // loadRetention reads the setting from the database, because another server may have changed it.
 func (s *Store) loadRetention(ctx context.Context) error {
-	keep := backend.DefaultRetention(s.backend.Name())
-	if s.cfg.Retention > 0 {
-		keep = keep.WithRaw(s.cfg.Retention)
-	}
 	var text []byte
-	err := s.pool.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, retentionKey).Scan(&text)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	if err := s.pool.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, retentionKey).Scan(&text); err != nil {
 		return fmt.Errorf("read the retention: %w", err)
 	}
-	if err == nil {
-		if err := json.Unmarshal(text, &keep); err != nil {
-			return fmt.Errorf("read the retention: %w", err)
-		}
+	keep := backend.DefaultRetention(s.backend.Name())
+	if err := json.Unmarshal(text, &keep); err != nil {
+		return fmt.Errorf("read the retention: %w", err)
 	}
 	s.keep.Store(&keep)
 	s.metrics.setRetention(keep)
+	return nil
+}
+
+// storeRetention writes the setting. onConflict is what to do if the database has one.
+func (s *Store) storeRetention(ctx context.Context, keep backend.Retention, onConflict string) error {
+	text, err := json.Marshal(keep)
+	if err == nil {
+		_, err = s.pool.Exec(
+			ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) `+onConflict, retentionKey, string(text),
+		)
+	}
+	if err != nil {
+		return fmt.Errorf("write the retention: %w", err)
+	}
 	return nil
 }
 
@@ -45,13 +82,8 @@ func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error 
 	if err := keep.Check(); err != nil {
 		return err
 	}
-	text, err := json.Marshal(keep)
-	if err != nil {
-		return fmt.Errorf("write the retention: %w", err)
-	}
-	if _, err := s.pool.Exec(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2)
-		ON CONFLICT (key) DO UPDATE SET value = $2`, retentionKey, string(text)); err != nil {
-		return fmt.Errorf("write the retention: %w", err)
+	if err := s.storeRetention(ctx, keep, `DO UPDATE SET value = excluded.value`); err != nil {
+		return err
 	}
 	s.keep.Store(&keep)
 	s.metrics.setRetention(keep)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -21,8 +22,24 @@ func TestRetentionIsASetting(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, func(c *store.Config) { c.Retention = 0 })
-		if got, want := s.Retention(), backend.DefaultRetention(db.Detection.Profile); got != want {
-			t.Errorf("%+v, want %+v", got, want)
+		standard := backend.DefaultRetention(db.Detection.Profile)
+		if got := s.Retention(); got != standard {
+			t.Errorf("%+v, want %+v", got, standard)
+		}
+		old := snapshot.TimeOf(time.Now().Add(-10 * 24 * time.Hour))
+		storetest.Write(t, s, "old", snapshot.Snapshot{Timestamp: old, Kind: snapshot.KindFull})
+		short, warnings := openWithFlag(t, db, 7)
+		if got := short.Retention(); got != standard || !strings.Contains(warnings, "ignoring --retention") {
+			t.Errorf("a server with a flag of its own keeps %+v and logged %q", got, warnings)
+		}
+		if err := short.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.At(t.Context(), "old", old, false); err != nil {
+			t.Errorf("a server with a flag of its own dropped data: %v", err)
+		}
+		if _, warnings := openWithFlag(t, db, standard.RawDays); warnings != "" {
+			t.Errorf("a flag with the stored value logged %q", warnings)
 		}
 		keep := backend.Retention{
 			RawDays:        7,
@@ -59,7 +76,40 @@ func TestRetentionIsASetting(t *testing.T) {
 		if s.Retention() != keep {
 			t.Error("a rejected change took effect")
 		}
+		// A database of an earlier version has no retention. It gets the one of its first start.
+		if _, err := storetest.Connect(t, db.URL).Exec(t.Context(), `DELETE FROM settings WHERE key = 'retention'`); err != nil {
+			t.Fatal(err)
+		}
+		cfg := store.Config{DatabaseURL: db.URL, Detection: db.Detection, Retention: 3651 * 24 * time.Hour}
+		if _, err := store.Open(t.Context(), cfg, storetest.Logger(), newRegistry()); err == nil {
+			t.Error("a retention of 3651 days was stored")
+		}
+		first, warnings := openWithFlag(t, db, 20)
+		second, _ := openWithFlag(t, db, 0)
+		if want := standard.WithRaw(20 * 24 * time.Hour); first.Retention() != want || second.Retention() != want ||
+			warnings != "" {
+			t.Errorf("the first server keeps %+v and logged %q, a later one keeps %+v",
+				first.Retention(), warnings, second.Retention())
+		}
 	})
+}
+
+// openWithFlag opens a store as a server with --retention does, and returns what it logged.
+func openWithFlag(t *testing.T, db storetest.Database, days int) (*store.Store, string) {
+	t.Helper()
+	var log strings.Builder
+	s, err := store.Open(
+		t.Context(),
+		store.Config{
+			DatabaseURL: db.URL, Detection: db.Detection, Retention: time.Duration(days) * 24 * time.Hour,
+		},
+		slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), newRegistry(),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, log.String()
 }
 
 // Only expired data is dropped, in both profiles.

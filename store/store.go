@@ -27,8 +27,8 @@ type Config struct {
 	DatabaseURL string
 	// Detection is the result of Migrate.
 	Detection Detection
-	// Retention is how long snapshots are kept, in whole days, until SetRetention overrides it. The
-	// default is that of the profile.
+	// Retention is how long snapshots are kept, in whole days, if the database has no retention yet. Open stores it.
+	// The default is that of the profile.
 	Retention time.Duration
 	// MaxConns bounds the connection pool. The default is 10.
 	MaxConns int32
@@ -84,7 +84,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 		pool.Close()
 		return nil, err
 	}
-	if err := errors.Join(s.Ping(ctx), s.loadRetention(ctx)); err != nil {
+	if err := errors.Join(s.Ping(ctx), s.openRetention(ctx)); err != nil {
 		pool.Close()
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func (s *server) openStore(ctx context.Context) error {
 	s.store, err = store.Open(ctx, store.Config{
 		DatabaseURL: s.databaseURL,
 		Detection:   detection,
-		Retention:   s.server.Retention,
+		Retention:   s.server.Retention.Duration(),
 		MaxConns:    s.server.MaxConns,
 	}, s.logger, s.registry)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -73,6 +74,27 @@ func checkFresh(t *testing.T, path string, generate func() (string, error)) stri
 		t.Errorf("%s is stale: run go generate ./internal/config", path)
 	}
 	return string(text)
+}
+
+func TestDays(t *testing.T) {
+	for text, want := range map[string]int{
+		"0": 0, "7": 7, "7d": 7, "168h": 7, "1h": 1, "25h": 2, "3650d": 3650, "": -1, "d": -1, "-1": -1,
+		"-1h": -1, "1w": -1, "99999999999999999999": -1, "2562047h": -1, "long": -1,
+	} {
+		got := config.Days(-1)
+		if err := got.UnmarshalText([]byte(text)); int(got) != want || (err == nil) != (want >= 0) {
+			t.Errorf("%q is %d days (%v), want %d", text, got, err, want)
+		}
+	}
+	var settings config.Server
+	parser, err := kong.New(&settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = parser.Parse([]string{"--retention", "7d"})
+	if got := settings.Retention.Duration(); err != nil || got != 168*time.Hour {
+		t.Errorf("--retention 7d is %s (%v)", got, err)
+	}
 }
 
 func TestLog(t *testing.T) {

@@ -68,8 +68,8 @@ var timescaleTemplate = sync.OnceValues(func() (string, error) {
 	return file, os.Rename(unfinished, file)
 })
 
-// prepareTemplate migrates a database and creates the policies of the retention that Open sets, which
-// takes longer than most tests.
+// prepareTemplate migrates a database and creates the policies of the retention that Open sets, which takes longer than
+// most tests. It removes the retention itself, so that a test can set another one.
 func prepareTemplate(url string) error {
 	ctx := context.Background()
 	if _, err := store.Migrate(ctx, url, backend.Timescale); err != nil {
@@ -84,17 +84,20 @@ func prepareTemplate(url string) error {
 	if err := s.MaintainOnce(ctx); err != nil {
 		return err
 	}
-	return dropUnusedDatabases(ctx, url)
+	return finishTemplate(ctx, url)
 }
 
-// dropUnusedDatabases drops the databases that a cluster has besides the one at url. Without their files, half of all
-// files, a copy of the template starts a quarter faster.
-func dropUnusedDatabases(ctx context.Context, url string) error {
+// finishTemplate removes the retention, and the databases that a cluster has besides the one at url. Without their
+// files, half of all files, a copy of the template starts a quarter faster.
+func finishTemplate(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, `DELETE FROM settings WHERE key = 'retention'`); err != nil {
+		return err
+	}
 	if _, err := conn.Exec(ctx, `UPDATE pg_database SET datistemplate = false`); err != nil {
 		return err
 	}
