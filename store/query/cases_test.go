@@ -43,6 +43,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a process that starts before a gap", 0, startedBeforeGap},
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
+			{"a restarted agent does not measure the time before its first snapshot", 0, restartedAgent},
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
 			{"a trend of a process at one core is 100 % at every interval", 0, steadyTrend},
 		} {

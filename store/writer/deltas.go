@@ -23,7 +23,8 @@ func continues(before *run, s *snapshot.Snapshot, intervalMS int64) bool {
 //
 // The time since the previous snapshot may be a gap. Amounts, such as cpu_ms, can only be those of the whole time.
 // Percentages can be those of its last seconds, so the time must be about as long as the machine's intervals usually
-// are. A snapshot with neither is the first one of an agent that does not know what happened in the gap.
+// are. A full snapshot with neither says nothing about the time before it. If recent snapshots of the machine have
+// usage, it is the first one of a restarted agent.
 func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *run, around neighbour) (int64, error) {
 	polling := int64(p.machine.config.PollingInterval * 1000)
 	switch {
@@ -41,10 +42,19 @@ func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *ru
 	switch {
 	case elapsed > snapshot.MaxIntervalMS:
 		return 0, nil
-	case s.Kind == snapshot.KindChanges || elapsed <= 2*polling || hasAmounts(s):
+	case s.Kind == snapshot.KindChanges || hasAmounts(s):
 		return elapsed, nil
 	case !hasPercentages(s):
-		return 0, nil
+		if elapsed > 2*polling {
+			return 0, nil
+		}
+		since := s.Timestamp.Add(-restartWindow) - snapshot.Time(2*polling)
+		if err := p.w.loadLastUsage(ctx, p.machine.id, before, since); err != nil || before.lastUsage >= since {
+			return 0, err
+		}
+		return elapsed, nil
+	case elapsed <= 2*polling:
+		return elapsed, nil
 	}
 	usual, err := p.usualSpacing(ctx, before)
 	if err != nil || elapsed > 2*usual {
@@ -52,6 +62,10 @@ func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *ru
 	}
 	return elapsed, nil
 }
+
+// A full snapshot without usage is the first one of a restarted agent if a snapshot with usage precedes it by at most
+// restartWindow and two polling intervals. It is that long because an agent can restart several times in a row.
+const restartWindow = 10 * time.Minute
 
 // secondSpacing is assumed as the usual time between the snapshots of a machine that has sent one so far.
 const secondSpacing = time.Minute
@@ -73,6 +87,14 @@ func (p *planner) usualSpacing(ctx context.Context, before *run) (int64, error) 
 		return 0, nil
 	}
 	return usual, nil
+}
+
+// usageAfter records in a run whether its last snapshot has usage. before is the run that the snapshot follows.
+func (r *run) usageAfter(before *run, s *snapshot.Snapshot) {
+	r.lastUsage, r.usageLoaded = before.lastUsage, before.usageLoaded || before.ts == 0
+	if hasAmounts(s) || hasPercentages(s) {
+		r.lastUsage, r.usageLoaded = s.Timestamp, true
+	}
 }
 
 // hasPercentages reports whether a snapshot has a CPU usage in percent.

@@ -173,6 +173,24 @@ func (w *groupWrite) loadSpacings(ctx context.Context, machine int32, r *run) er
 	return nil
 }
 
+// loadLastUsage loads lastUsage of a run if it is not loaded. It looks back to a time.
+func (w *groupWrite) loadLastUsage(ctx context.Context, machine int32, r *run, since snapshot.Time) error {
+	if r.usageLoaded {
+		return nil
+	}
+	var last pgtype.Timestamptz
+	err := w.tx.QueryRow(ctx, `SELECT greatest(
+		(SELECT max(ts) FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 AND (cpu_usage IS NOT NULL
+			OR coalesce(read_bytes, write_bytes, received_bytes, sent_bytes) IS NOT NULL)),
+		(SELECT max(ts) FROM process_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3
+			AND coalesce(cpu_ms, read_bytes, write_bytes) IS NOT NULL))`, machine, since.Std(), r.ts.Std()).Scan(&last)
+	if err != nil {
+		return fmt.Errorf("look up the last usage of a machine: %w", err)
+	}
+	r.lastUsage, r.usageLoaded = snapshot.TimeOf(last.Time), true
+	return nil
+}
+
 // loadRun reads a run that is not in the cache. OFFSET 0 keeps the planner from hashing the whole table processes for a
 // few hundred rows.
 func (w *groupWrite) loadRun(

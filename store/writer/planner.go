@@ -192,6 +192,7 @@ func (p *planner) add(
 	if before.ts != 0 {
 		next.spacings = [2]int64{int64(s.Timestamp - before.ts), before.spacings[0]}
 	}
+	next.usageAfter(before, s)
 	if inFull {
 		next.processes = make(map[snapshot.ProcessKey]runningProcess, len(s.Processes))
 	} else {

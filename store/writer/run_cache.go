@@ -23,6 +23,10 @@ type run struct {
 	// spacings are the times between the last three snapshots up to ts in milliseconds, the latest first. They are 0 if
 	// they are not loaded, or there are fewer snapshots.
 	spacings [2]int64
+	// lastUsage is the time of the last snapshot up to ts with usage: CPU times, byte counts or percentages. It is 0 if
+	// there was none lately. It is valid if usageLoaded.
+	lastUsage   snapshot.Time
+	usageLoaded bool
 }
 
 // runningProcess is a process at the end of a run: its row of processes, the gauges of its last sample, and
