@@ -221,7 +221,7 @@ export const labelledMachines = `(SELECT id, machine_id, CASE WHEN hostname = ''
 
 /** SQL for the rows of processes, as r, with the time that the machine measured in each bucket, as b.interval_ms. */
 export const measuredProcesses = `process_\${process_resolution:raw} r
-  JOIN (SELECT machine, bucket_key, interval_ms FROM machine_\${process_resolution:raw}
+  LEFT JOIN (SELECT machine, bucket_key, interval_ms FROM machine_\${process_resolution:raw}
     WHERE ${inRange("bucket_key", "process_resolution")}) b ON b.machine = r.machine AND b.bucket_key = r.bucket_key`;
 
 /** @param {string} uid @param {string} title @param {string} description */

@@ -57,8 +57,11 @@ const top = (what, order) =>
     columns: topColumns,
   });
 
-/** The divisor is the time that was measured: less than the bucket in the running hour, and where data is missing. */
-const cores = "1.0 * sum(r.cpu_ms) / nullif(max(b.interval_ms), 0)";
+/**
+ * The divisor is the time that was measured: less than the bucket in the running hour, and where data is missing. It is
+ * at least what a process ran, because late data can be missing in the rollups of machines for some minutes.
+ */
+const cores = "1.0 * sum(r.cpu_ms) / nullif(greatest(max(b.interval_ms), max(r.elapsed_ms)), 0)";
 
 /** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
 

@@ -80,6 +80,7 @@ func TestHistory(t *testing.T) {
 			storetest.CompressAll(t, conn)
 			run("compressed")
 		}
+		t.Run("name of late data", func(t *testing.T) { testNameOfLateData(t, s, conn, db, h) })
 	})
 }
 

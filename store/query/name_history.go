@@ -17,8 +17,11 @@ var ErrTooManyMachines = errors.New("too many machines for a chart by minute")
 const (
 	// nameColumns are sums over the processes of a name on one machine.
 	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes,
-		CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms, ` + usageSums
-	nameBucketsSQL = `SELECT r.bucket, r.machine, ` + nameColumns + `
+		CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms,
+		max(r.elapsed_ms) AS longest_ms, ` + usageSums
+	// nameMeasuredSQL is the time that was measured in each bucket.
+	nameMeasuredSQL = `SELECT machine, bucket, interval_ms FROM %s WHERE bucket_key >= $2 AND bucket_key < $3`
+	nameBucketsSQL  = `SELECT r.bucket, r.machine, ` + nameColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
 		WHERE %s AND %s AND p.name = $1 AND r.bucket_key >= $2 AND r.bucket_key < $3 GROUP BY r.bucket, r.machine`
 	nameMinutesSQL = `SELECT g.bucket, k.machine, ` + nameColumns + `
@@ -27,16 +30,22 @@ const (
 		CROSS JOIN LATERAL process_window(k.machine, g.bucket, g.bucket + interval '1 minute',
 			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $1), true) r
 		JOIN processes p ON p.id = r.process GROUP BY g.bucket, k.machine`
+	// nameMeasuredMinutesSQL reads the samples, as nameMinutesSQL does, because machine_1m can lack late data.
+	nameMeasuredMinutesSQL = `SELECT machine, sum(interval_ms) AS interval_ms,
+			date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket
+		FROM snapshots WHERE machine = ANY($5::integer[]) AND ts > $2 AND ts <= $3::timestamptz + interval '1 minute'
+		GROUP BY 1, 3`
 	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their
-	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates.
+	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates. With TimescaleDB,
+	// late data can be in the rollups of processes before it is in those of machines. What a process ran was measured.
 	namePointsSQL = `SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
-		coalesce(round(sum(v.cpu_ms) FILTER (WHERE m.interval_ms > 0)
-			/ nullif(sum(v.cpu_ms::numeric / nullif(m.interval_ms, 0)), 0)), max(m.interval_ms), 0)::bigint,
-		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(m.interval_ms, 0)::double precision) END
-		FROM (%s) v LEFT JOIN %s m ON m.machine = v.machine AND m.bucket = v.bucket
-			AND m.bucket_key >= $2 AND m.bucket_key < $3
+		coalesce(round(sum(v.cpu_ms) FILTER (WHERE v.measured_ms > 0)
+			/ nullif(sum(v.cpu_ms::numeric / nullif(v.measured_ms, 0)), 0)), max(v.measured_ms), 0)::bigint,
+		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(v.measured_ms, 0)::double precision) END
+		FROM (SELECT u.*, greatest(m.interval_ms, u.longest_ms) AS measured_ms
+			FROM (%s) u LEFT JOIN (%s) m ON m.machine = u.machine AND m.bucket = u.bucket) v
 		GROUP BY v.bucket ORDER BY v.bucket LIMIT $4`
 )
 
@@ -97,19 +106,21 @@ func (q *Queries) NameHistory(
 	if resolution == ResolutionAuto {
 		resolution = q.nameResolution(ran, from, to)
 	}
-	begin, sql := from.Std().UTC().Truncate(resolution.Width()), nameMinutesSQL
+	begin := from.Std().UTC().Truncate(resolution.Width())
+	sql, measured := nameMinutesSQL, nameMeasuredMinutesSQL
 	args := []any{name, begin, to.Std(), limit + 1}
 	switch {
 	case resolution != ResolutionMinute:
 		rollup := "process_" + string(resolution)
 		sql = fmt.Sprintf(nameBucketsSQL, rollup, of.condition("r", &args), of.condition("p", &args))
+		measured = fmt.Sprintf(nameMeasuredSQL, "machine_"+string(resolution))
 	case len(ran) > nameMinuteMachines:
 		return nil, "", false, ErrTooManyMachines
 	default:
 		of.machines = ran
 		args = append(args, ran)
 	}
-	rows, err := q.pool.Query(ctx, fmt.Sprintf(namePointsSQL, sql, "machine_"+string(resolution)), args...)
+	rows, err := q.pool.Query(ctx, fmt.Sprintf(namePointsSQL, sql, measured), args...)
 	if err != nil {
 		return nil, "", false, fmt.Errorf("read a name's history: %w", err)
 	}
