@@ -26,6 +26,8 @@ type ProcessPointView struct {
 	ThreadsMax *int32        `json:"threads_max"`
 	ReadBytes  *int64        `json:"read_bytes"`
 	WriteBytes *int64        `json:"write_bytes"`
+
+	MachinesMeasured int64 `json:"machines_measured,omitzero" doc:"With name: how many of machines were measured in the time of the point. The sums lack the others"`
 }
 
 func processPointView(p *query.ProcessPoint) ProcessPointView {
@@ -43,6 +45,8 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 		ThreadsMax: p.ThreadsMax,
 		ReadBytes:  p.ReadBytes,
 		WriteBytes: p.WriteBytes,
+
+		MachinesMeasured: p.MachinesMeasured,
 	}
 }
 
@@ -74,6 +78,7 @@ type ProcessHistory struct {
 	StartedAt  *snapshot.Time      `json:"started_at,omitempty" format:"date-time"`
 	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
 	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, samples between the first and the last are missing where nothing changed"`
+	Machines   int64               `json:"machines,omitzero" doc:"With name: number of machines that ran the processes in the range"`
 	Truncated  bool                `json:"truncated" doc:"Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution"`
 }
 
@@ -170,11 +175,15 @@ func (a *API) nameHistory(
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
-	return &response[ProcessHistory]{ProcessHistory{
+	history := ProcessHistory{
 		From:       from,
 		To:         to,
 		Resolution: resolution,
 		Points:     views(points, processPointView),
 		Truncated:  truncated,
-	}}, nil
+	}
+	if len(points) > 0 {
+		history.Machines = points[0].Machines
+	}
+	return &response[ProcessHistory]{history}, nil
 }

@@ -34,6 +34,9 @@ type ProcessPoint struct {
 	ReadBytes  *int64
 	WriteBytes *int64
 	State      string // only of samples
+	// Machines is how many machines ran the processes of a name in the whole range, and MachinesMeasured how many of
+	// them were measured in the point's time. Both are only set for a name.
+	Machines, MachinesMeasured int64
 
 	runMS *int64        // sum of the times in which the processes ran
 	last  snapshot.Time // time of the last sample

@@ -38,14 +38,23 @@ const (
 	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their
 	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates. With TimescaleDB,
 	// late data can be in the rollups of processes before it is in those of machines. What a process ran was measured.
-	namePointsSQL = `SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
+	// The last two columns are the machines that ran the processes in any bucket, and how many of them were measured in
+	// this one.
+	namePointsSQL = `WITH u AS (%s), ran AS (SELECT DISTINCT machine FROM u),
+		m AS (SELECT m.machine, m.bucket, m.interval_ms FROM (%s) m JOIN ran ON ran.machine = m.machine),
+		measured AS (SELECT bucket, count(*) AS machines FROM (
+			SELECT bucket, machine FROM m WHERE interval_ms > 0
+			UNION SELECT bucket, machine FROM u WHERE longest_ms > 0) one GROUP BY bucket)
+		SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
 		coalesce(round(sum(v.cpu_ms) FILTER (WHERE v.measured_ms > 0)
 			/ nullif(sum(v.cpu_ms::numeric / nullif(v.measured_ms, 0)), 0)), max(v.measured_ms), 0)::bigint,
-		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(v.measured_ms, 0)::double precision) END
+		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(v.measured_ms, 0)::double precision) END,
+		(SELECT count(*) FROM ran), coalesce(max(measured.machines), 0)
 		FROM (SELECT u.*, greatest(m.interval_ms, u.longest_ms) AS measured_ms
-			FROM (%s) u LEFT JOIN (%s) m ON m.machine = u.machine AND m.bucket = u.bucket) v
+			FROM u LEFT JOIN m ON m.machine = u.machine AND m.bucket = u.bucket) v
+			LEFT JOIN measured ON measured.bucket = v.bucket
 		GROUP BY v.bucket ORDER BY v.bucket LIMIT $4`
 )
 
@@ -129,7 +138,7 @@ func (q *Queries) NameHistory(
 		var at time.Time
 		err := row.Scan(
 			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes,
-			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg,
+			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg, &p.Machines, &p.MachinesMeasured,
 		)
 		p.Timestamp, p.RunningAvg = snapshot.TimeOf(at), rounded(p.RunningAvg)
 		return p, err

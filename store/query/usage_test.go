@@ -176,6 +176,16 @@ func nameOnTwoMachines(t *testing.T, s *store.Store, machineID string) {
 	check("on one of two machines", 1, 1)
 	storetest.Write(t, s, machineID+"-half", series(59, entry(5, name, 30_000, 1<<20))...)
 	check("on two of three machines", 1.5, 2)
+	minutes, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(14, 0, 0), clock(15, 0, 0),
+		query.ResolutionMinute, 100)
+	if err != nil || len(minutes) < 59 {
+		t.Fatalf("%d minutes, %v", len(minutes), err)
+	}
+	for i, p := range minutes[:59] {
+		if want := int64(1 + min(1, max(0, 10-i))); p.Machines != 2 || p.MachinesMeasured != want {
+			t.Errorf("minute %d: %d of %d machines were measured, want %d of 2", i, p.MachinesMeasured, p.Machines, want)
+		}
+	}
 	// An interval that no agent has changes the rate of its own machine only.
 	storetest.Write(t, s, machineID+"-wrong", full(clock(14, 1, 0), 24*time.Hour, entry(5, name, 0, 1<<20)))
 	check("with an interval of a day", 1.5, 2.542) // it ran for 13 h 1 min of it

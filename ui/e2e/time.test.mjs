@@ -292,6 +292,45 @@ test("a search in an hour that occurs twice says so", async () => {
   await berlin.getByText("This time does not exist, because the clocks go forward.").waitFor();
 });
 
+test("the page of a name says when only some of its machines were measured", async () => {
+  const minutes = (from, to) => Array.from({ length: to - from }, (_, i) => crunchMinute + (from + i - 40) * minute);
+  const snapshot = (ms) => ({
+    timestamp: iso(ms),
+    interval_ms: minute,
+    processes: [{ pid: 9, ppid: 0, name: "pair", cpu_ms: 30_000, memory_usage: 1e6 }],
+  });
+  await post(site, "pair-1", minutes(0, 30).map(snapshot));
+  await post(site, "pair-2", [...minutes(0, 10), ...minutes(20, 30)].map(snapshot));
+  const range = (from, to) =>
+    `from=${iso(crunchMinute + (from - 41) * minute)}&to=${iso(crunchMinute + (to - 41) * minute)}`;
+  await page.goto(`${site.url}/processes/pair?${range(0, 30)}`);
+  const notice = page.locator(".notice", { hasText: "Some machines were not measured all the time." });
+  await notice.waitFor();
+  const clock = (m) => iso(crunchMinute + (m - 41) * minute).slice(11, 16);
+  const [time, ...others] = await notice.locator("li").allInnerTexts();
+  assert.deepEqual(others, []);
+  assert.match(time, new RegExp(`, ${clock(10)} – .*, ${clock(20)}: 1 of 2 machines were measured$`));
+  assert.equal(await page.locator(".chart-hatched").count(), 3);
+  const box = await page.locator(".chart-hatched").first().boundingBox();
+  const chart = await page.locator(".chart .u-over").first().boundingBox();
+  assert.ok(Math.abs(box.width - chart.width / 3) < 3, `${box.width} of ${chart.width} px`);
+  await page.goto(`${site.url}/processes/pair?${range(0, 10)}`);
+  await page.locator(".match").nth(1).waitFor();
+  assert.equal(await notice.count(), 0);
+});
+
+test("a time that the page shows can be pasted into the search", async () => {
+  await page.goto(machineUrl(`?at=${crunchMinute + 30_000}`));
+  const shown = await page.getByTestId("instant").locator("time").innerText();
+  const search = page.getByRole("searchbox", { name: "Find processes" });
+  await search.fill(`init ${shown}`);
+  await search.press("Enter");
+  const found = page.locator('[data-testid="search"] time');
+  await found.waitFor();
+  assert.equal(await found.innerText(), shown);
+  assert.equal(await page.locator('[data-testid="search"] strong').innerText(), "init");
+});
+
 test("the labels of charts are not cut off", async () => {
   /** Records the texts in canvases, with their ends in pixels. */
   const recordTexts = () => {

@@ -13,6 +13,7 @@ export type ProcessKey = Schemas["ProcessKey"];
 export type MachineHistory = Schemas["MachineMetrics"];
 export type MachineChart = Schemas["MachineChart"];
 export type ProcessPoint = Schemas["ProcessPointView"];
+export type ProcessHistory = Schemas["ProcessHistory"];
 export type MachineDiff = Schemas["MachineDiff"];
 export type Usage = Schemas["UsageView"];
 export type ProcessMatch = Schemas["ProcessMatchView"];

@@ -1908,6 +1908,11 @@ export interface components {
             from: string;
             /** @description Names and command lines that the process had, newest first */
             identities?: components["schemas"]["Identity"][];
+            /**
+             * Format: int64
+             * @description With name: number of machines that ran the processes in the range
+             */
+            machines?: number;
             /** Format: int32 */
             pid?: number;
             /** @description Points, oldest first. With raw, samples between the first and the last are missing where nothing changed */
@@ -1981,6 +1986,11 @@ export interface components {
              * @description Measured time that the totals cover, in milliseconds: of one process, while it was running; of processes on machines with different measured times, the time in which cpu_ms makes the sum of their rates
              */
             interval_ms: number;
+            /**
+             * Format: int64
+             * @description With name: how many of machines were measured in the time of the point. The sums lack the others
+             */
+            machines_measured?: number;
             /**
              * Format: double
              * @description Average resident set size, in bytes

@@ -8,6 +8,7 @@ import { timeOfDay } from "../format";
 import { clocksChange, zoneSuffix } from "../time/zone";
 import { ChartExportMenu } from "./ChartExportMenu";
 import type { ChartData } from "./series";
+import type { Span } from "./spans";
 
 export interface Line {
   label: string;
@@ -33,6 +34,8 @@ export interface ChartProps {
   top?: number | undefined;
   /** The selected instant, in milliseconds since 1970. */
   mark?: number | undefined;
+  /** The times in which the data is incomplete. */
+  hatched?: readonly Span[] | undefined;
   onPick?: ((at: number) => void) | undefined;
   onZoom?: ((from: number, to: number) => void) | undefined;
 }
@@ -41,7 +44,7 @@ export interface ChartProps {
 const minDrag = 6;
 
 export function Chart(props: ChartProps) {
-  const { title, children, lines, data, from, to, format, loading, mark } = props;
+  const { title, children, lines, data, from, to, format, loading, mark, hatched } = props;
   const container = useRef<HTMLDivElement>(null);
   const readout = useRef<HTMLSpanElement>(null);
   const plot = useRef<uPlot>(undefined);
@@ -80,8 +83,10 @@ export function Chart(props: ChartProps) {
   }, [data, from, to, shape, scheme]);
 
   useLayoutEffect(() => {
-    if (plot.current) placeMark(plot.current, mark);
-  }, [mark, from, to, data, shape, scheme]);
+    if (!plot.current) return;
+    placeMark(plot.current, mark);
+    placeHatching(plot.current, hatched);
+  }, [mark, hatched, from, to, data, shape, scheme]);
 
   return (
     <figure className="chart" aria-labelledby={titleId}>
@@ -180,7 +185,12 @@ function options(element: HTMLElement, latest: Latest, readout: { current: HTMLS
     ],
     hooks: {
       ready: [(u) => addClickListener(u, latest)],
-      setSize: [(u) => placeMark(u, latest.current.mark)],
+      setSize: [
+        (u) => {
+          placeMark(u, latest.current.mark);
+          placeHatching(u, latest.current.hatched);
+        },
+      ],
       setCursor: [(u) => updateReadout(u, latest, readout.current)],
       setSelect: [
         (u) => {
@@ -273,6 +283,20 @@ function placeMark(u: uPlot, mark: number | undefined) {
   const x = mark === undefined ? -1 : u.valToPos(mark / 1000, "x");
   line.hidden = x < 0 || x > u.over.clientWidth;
   line.style.translate = `${x}px 0`;
+}
+
+/** Hatches the times in which the data is incomplete, under the chart. */
+function placeHatching(u: uPlot, spans: readonly Span[] = []) {
+  for (const old of u.under.querySelectorAll(".chart-hatched")) old.remove();
+  for (const { from, to } of spans) {
+    const [left, right] = [from, to].map((ms) => Math.max(0, Math.min(u.over.clientWidth, u.valToPos(ms / 1000, "x"))));
+    if (left === undefined || right === undefined || right <= left) continue;
+    const area = document.createElement("div");
+    area.className = "chart-hatched";
+    area.style.left = `${left}px`;
+    area.style.width = `${right - left}px`;
+    u.under.append(area);
+  }
 }
 
 /** Returns the value of a CSS variable in the current color scheme, for use in a canvas. */

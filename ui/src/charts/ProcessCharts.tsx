@@ -6,7 +6,7 @@ import type { TimeWindow } from "../time/range";
 import { Chart } from "./Chart";
 import type { Gap } from "./gaps";
 import { bucketSeries, fillHeld, fillIdle, runningSpans } from "./processSeries";
-import { widthOf } from "./spans";
+import { type Span, widthOf } from "./spans";
 
 interface ProcessChartsProps {
   points: ProcessPoint[];
@@ -22,6 +22,8 @@ interface ProcessChartsProps {
   mark: number | undefined;
   /** Whether the points are sums over several processes. The number of processes replaces the number of threads. */
   aggregate?: boolean;
+  /** The times in which the sums are incomplete. */
+  incomplete?: readonly Span[];
   onPick?: ((at: number) => void) | undefined;
   onZoom: (from: number, to: number) => void;
 }
@@ -68,12 +70,12 @@ function toChartData({ points, resolution, loadedAt, gaps, startedAt, aggregate 
 /** The resource usage of a process, or of all processes of a name, in a window. */
 export function ProcessCharts(props: ProcessChartsProps) {
   const { points, resolution, loadedAt, gaps, startedAt, loading, window, mark, aggregate = false } = props;
-  const { onPick, onZoom } = props;
+  const { onPick, onZoom, incomplete } = props;
   const data = useMemo(
     () => toChartData({ points, resolution, loadedAt, gaps, startedAt, aggregate }),
     [points, resolution, loadedAt, gaps, startedAt, aggregate],
   );
-  const common = { loading, from: window.from, to: window.to, mark, onPick, onZoom };
+  const common = { loading, from: window.from, to: window.to, mark, hatched: incomplete, onPick, onZoom };
   return (
     <div className="charts four">
       <Chart

@@ -53,7 +53,9 @@ const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
 /** Returns the pattern of the text between two parts. Commas, dots and spaces can be missing between words. */
 function literal(text: string): string {
   if (/^,?\s?(at)?\s?$/.test(text)) return "(?:,? at |, ?| )";
-  return [...normalize(text)].map((char) => (char === " " || char === "," ? `${char}?` : escape(char))).join("");
+  return Array.from(normalize(text))
+    .map((char) => (char === " " || char === "," ? `${char}?` : escape(char)))
+    .join("");
 }
 
 const hourKey = (hour: string | number, period: string | undefined) => `${Number(hour)} ${period ?? ""}`;
@@ -118,7 +120,7 @@ const cache = new Map<Locale, LocaleFormats>();
 function formatsOf(locale: Locale): LocaleFormats {
   const known = cache.get(locale);
   if (known) return known;
-  const digits = [...new Intl.NumberFormat(locale, { useGrouping: false }).format(9_876_543_210)];
+  const digits = Array.from(new Intl.NumberFormat(locale, { useGrouping: false }).format(9_876_543_210));
   const built = {
     formats: [
       ...printed.filter((options) => isDistinct(locale, options)).map((options) => build(locale, options)),
@@ -133,7 +135,7 @@ function formatsOf(locale: Locale): LocaleFormats {
 /** Parses a date, a time of day, or both. Returns undefined for another text. The default is the user's locale. */
 export function parsePrinted(text: string, locale?: string): PrintedTime | undefined {
   const { formats, digits } = formatsOf(locale);
-  const normalized = normalize([...text].map((char) => digits.get(char) ?? char).join(""));
+  const normalized = normalize(Array.from(text, (char) => digits.get(char) ?? char).join(""));
   for (const { pattern, groups, months, hours } of formats) {
     const found = pattern.exec(normalized);
     if (!found) continue;

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
 import type { ProcessMatches } from "../../api/client";
 import { findQuery, processHistoryQuery } from "../../api/history";
 import { ProcessCharts } from "../../charts/ProcessCharts";
@@ -10,6 +11,8 @@ import { TimeRangePicker } from "../../components/TimeRangePicker";
 import { useNow } from "../../hooks/useNow";
 import { type RangeSearch, type TimeWindow, iso, resolveWindow, zoomRange } from "../../time/range";
 import { MatchList } from "./MatchList";
+import { UnmeasuredNotice } from "./UnmeasuredNotice";
+import { unmeasured } from "./unmeasured";
 
 /** How often the list of machines is reloaded while the window moves, in milliseconds. */
 const reloadInterval = 300_000;
@@ -34,6 +37,10 @@ export function NamePage() {
   const criteria = { name, ...roundWindow(window) };
   const found = useQuery(findQuery(criteria));
   const gaps = useCommonGaps(machinesOf(found.data), window);
+  const incomplete = useMemo(
+    () => (history.data ? unmeasured(history.data, history.dataUpdatedAt) : []),
+    [history.data, history.dataUpdatedAt],
+  );
   const error = history.error ?? found.error;
   const setRange = (search: RangeSearch) => void navigate({ search, resetScroll: false });
   return (
@@ -60,8 +67,10 @@ export function NamePage() {
       {history.data?.truncated && (
         <Notice title="Too many points for one chart.">Select a shorter time range to see all of them.</Notice>
       )}
+      <UnmeasuredNotice times={incomplete} machines={history.data?.machines ?? 0} />
       <ProcessCharts
         aggregate
+        incomplete={incomplete}
         loading={history.isPending}
         points={history.data?.points ?? []}
         resolution={history.data?.resolution}
