@@ -177,7 +177,7 @@ func TestBudgetAfterADeletion(t *testing.T) {
 				t.Fatal(err)
 			}
 			if isStopped {
-				stopDeletion(t, db, s, conn)
+				stopDeletion(t, db, s)
 				s.Close()
 				s = db.Open(t, nil)
 			}
@@ -197,7 +197,7 @@ func TestBudgetAfterADeletion(t *testing.T) {
 }
 
 // stopDeletion runs the maintenance of a database until it waits for rows of today to be deleted, and cancels it.
-func stopDeletion(t *testing.T, db storetest.Database, s *store.Store, conn *pgx.Conn) {
+func stopDeletion(t *testing.T, db storetest.Database, s *store.Store) {
 	t.Helper()
 	tx, err := storetest.Connect(t, db.URL).Begin(t.Context())
 	if err != nil {
@@ -212,11 +212,12 @@ func stopDeletion(t *testing.T, db storetest.Database, s *store.Store, conn *pgx
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.MaintainOnce(ctx) }()
+	// Queries in the same database would keep deleted rows from being removed while they run.
+	watcher, name := storetest.Connect(t, storetest.URL(t)), tx.Conn().Config().Database
 	testwait.Until(t, "the deletion waits for a row", func() bool {
 		var waiting bool
-		err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DELETE FROM process_samples%')`).
-			Scan(&waiting)
+		err := watcher.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = $1 AND wait_event_type = 'Lock' AND query LIKE 'DELETE FROM process_samples%')`, name).Scan(&waiting)
 		return err == nil && waiting
 	})
 	cancel()
