@@ -44,6 +44,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
 			{"a restarted agent does not measure the time before its first snapshot", 0, restartedAgent},
+			{"timestamps at half speed after a clock was set back", 0, clockSetBack},
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
 			{"a trend of a process at one core is 100 % at every interval", 0, steadyTrend},
 		} {

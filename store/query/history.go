@@ -38,8 +38,7 @@ type ProcessPoint struct {
 	// them were measured in the point's time. Both are only set for a name.
 	Machines, MachinesMeasured int64
 
-	runMS *int64        // sum of the times in which the processes ran
-	last  snapshot.Time // time of the last sample
+	runMS *int64 // sum of the times in which the processes ran
 }
 
 // IdentityVersion is an identity that a process had. A process gets a new one when it calls exec.
@@ -120,12 +119,12 @@ const (
 	// and used nothing, if its usage is known at all.
 	processSamplesSQL = `
 		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads,
-			read_bytes, write_bytes, coalesce(state, ''), NULL::timestamptz
+			read_bytes, write_bytes, coalesce(state, '')
 		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts > $3 AND ts <= $4
 		UNION ALL
 		SELECT e.ts, 1, CASE WHEN e.interval_ms > 0 THEN l.cpu_ms * 0 END, CASE WHEN e.interval_ms > 0 THEN l.cpu_ms * 0 END,
 			0, l.memory_usage, l.memory_usage, l.threads, CASE WHEN e.interval_ms > 0 THEN l.read_bytes * 0 END,
-			CASE WHEN e.interval_ms > 0 THEN l.write_bytes * 0 END, coalesce(l.state, ''), NULL
+			CASE WHEN e.interval_ms > 0 THEN l.write_bytes * 0 END, coalesce(l.state, '')
 		FROM (
 				(SELECT ts, full_ts, interval_ms FROM snapshots
 					WHERE machine = $1 AND ts > $3 AND ts <= $4 ORDER BY ts LIMIT 1)
@@ -156,8 +155,7 @@ const (
 		coalesce(sum(r.memory_avg * ` + memoryTime + `)
 			/ nullif(sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL), 0)
 				::double precision, avg(r.memory_avg)),
-		max(r.memory_max), max(r.threads_max), to_bigint(sum(r.read_bytes)), to_bigint(sum(r.write_bytes)), '',
-		max(r.last_ts)`
+		max(r.memory_max), max(r.threads_max), to_bigint(sum(r.read_bytes)), to_bigint(sum(r.write_bytes)), ''`
 )
 
 // ProcessHistory returns at most limit points of a process in (from, to]. Samples are sparse: their
@@ -231,12 +229,11 @@ func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args
 	points, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
 		var p ProcessPoint
 		var at time.Time
-		var last pgtype.Timestamptz
 		err := row.Scan(
 			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.runMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax,
-			&p.ReadBytes, &p.WriteBytes, &p.State, &last,
+			&p.ReadBytes, &p.WriteBytes, &p.State,
 		)
-		p.Timestamp, p.last = snapshot.TimeOf(at), snapshot.TimeOf(last.Time)
+		p.Timestamp = snapshot.TimeOf(at)
 		return p, err
 	})
 	if err != nil {
@@ -248,8 +245,8 @@ func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args
 	return points, false, nil
 }
 
-// clip sets ElapsedMS of a bucket to the measured time in which the process ran. The interval of its first sample can
-// begin before the process did.
+// clip sets ElapsedMS of a bucket to the measured time in which the process ran. That can be longer than the time
+// between its first and last timestamps: after a clock is set back, timestamps go slower than time.
 func (p *ProcessPoint) clip(resolution Resolution, started snapshot.Time, now time.Time) {
 	if p.runMS == nil { // stored by an earlier version
 		begin, end := max(p.Timestamp, started), min(p.Timestamp.Add(resolution.Width()), snapshot.TimeOf(now))
@@ -257,7 +254,4 @@ func (p *ProcessPoint) clip(resolution Resolution, started snapshot.Time, now ti
 		return
 	}
 	p.ElapsedMS = *p.runMS
-	if life := int64(p.last - started); started != 0 && life > 0 {
-		p.ElapsedMS = min(p.ElapsedMS, life)
-	}
 }

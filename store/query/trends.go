@@ -81,7 +81,7 @@ type ProcessTrend struct {
 // trendWindow divides a window (from, to] into TrendPoints parts, and the intervals of snapshots into these parts.
 type trendWindow struct {
 	from, to snapshot.Time
-	// measured is how much of each part snapshots cover, in milliseconds.
+	// measured is how much time snapshots cover in each part, in milliseconds.
 	measured [TrendPoints]float64
 	// Each entry of ts, part and share is a share of a snapshot's interval that lies in a part.
 	ts    []time.Time
@@ -101,7 +101,8 @@ func (w *trendWindow) add(at time.Time, intervalMS int64) {
 		if last <= first {
 			continue
 		}
-		w.measured[part] = min(w.measured[part]+last-first, w.width())
+		// The sum can exceed the part: after a clock is set back, timestamps go slower than time.
+		w.measured[part] += last - first
 		w.ts, w.part, w.share = append(w.ts, at), append(w.part, int32(part)), append(w.share, (last-first)/interval)
 	}
 }

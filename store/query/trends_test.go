@@ -150,3 +150,46 @@ func steadyTrend(t *testing.T, s *store.Store, machineID string) {
 		}
 	}
 }
+
+// clockSetBack: for ten minutes, the agent's timestamps go at half speed, because the clock was set back. Processes at
+// one core have 100 % in all reads, also one that started in that time.
+func clockSetBack(t *testing.T, s *store.Store, machineID string) {
+	var list []snapshot.Snapshot
+	const interval = 5 * time.Second
+	started := clock(14, 11, 0)
+	for at := clock(14, 0, 5); at <= clock(14, 40, 0); at = at.Add(interval) {
+		short := entry(7, "short", interval.Milliseconds(), 1<<20)
+		short.StartedAt = started
+		one := full(at, interval, entry(5, "burn", interval.Milliseconds(), 1<<20))
+		if at > started && at <= clock(14, 15, 0) {
+			if at.Sub(started) < interval {
+				short.CPUMS = new(at.Sub(started).Milliseconds())
+			}
+			one.Processes = append(one.Processes, short)
+		}
+		list = append(list, one)
+		if at >= clock(14, 10, 0) && at < clock(14, 20, 0) {
+			at = at.Add(-interval / 2)
+		}
+	}
+	storetest.Write(t, s, machineID, list...)
+	for pid, name := range map[int32]string{5: "burn", 7: "short"} {
+		p := hourOf(t, s, machineID, pid)
+		wantNear(t, "the hour of "+name, new(float64(deref(p.CPUMS))/float64(p.ElapsedMS)), 1)
+		from, to := clock(14, 12, 0), clock(14, 14, 0)
+		wantNear(t, "the window of "+name, topOf(t, s, machineID, from, to)[pid].CPUUsage, 100)
+	}
+	for _, minutes := range [][2]int{{9, 21}, {12, 14}, {0, 40}} {
+		trends, err := s.ProcessTrends(t.Context(), machineID, clock(14, minutes[0], 0), clock(14, minutes[1], 0))
+		if err != nil || len(trends) != 2 {
+			t.Fatalf("%+v, %v", trends, err)
+		}
+		for _, one := range trends {
+			for part, usage := range one.CPUUsage {
+				if one.Key.PID == 5 || minutes[0] == 12 { // it ran all the time
+					wantNear(t, fmt.Sprintf("pid %d, part %d, minute %d", one.Key.PID, part, minutes[0]), usage, 100)
+				}
+			}
+		}
+	}
+}
