@@ -111,8 +111,8 @@ func TestDiffOfIdentityAndUse(t *testing.T) {
 	}
 }
 
-// testDiffOfUnknownUse checks that processes that ran all the time are counted if their use is unknown, also if a changes
-// snapshot leaves them out.
+// testDiffOfUnknownUse checks that processes that ran all the time are counted if their use is unknown, also if a
+// changes snapshot leaves them out.
 func testDiffOfUnknownUse(t *testing.T, s *testServer) {
 	at := recentTime()
 	process := func(pid int32, cpuMS, read, written *int64) snapshot.ProcessSample {

@@ -183,7 +183,8 @@ func nameOnTwoMachines(t *testing.T, s *store.Store, machineID string) {
 	}
 	for i, p := range minutes[:59] {
 		if want := int64(1 + min(1, max(0, 10-i))); p.Machines != 2 || p.MachinesMeasured != want {
-			t.Errorf("minute %d: %d of %d machines were measured, want %d of 2", i, p.MachinesMeasured, p.Machines, want)
+			t.Errorf("minute %d: %d of %d machines were measured, want %d of 2",
+				i, p.MachinesMeasured, p.Machines, want)
 		}
 	}
 	// An interval that no agent has changes the rate of its own machine only.
