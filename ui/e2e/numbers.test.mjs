@@ -1,6 +1,7 @@
 // What the pages say about numbers: what a list or a sum leaves out, and what is not known. The machines are simulated.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { assertAccessible } from "./axe.mjs";
 import { collectErrors, newContext, setUp, startBrowser, startServer } from "./harness.mjs";
 import { post, register } from "./simulate.mjs";
 
@@ -277,6 +278,7 @@ test("a long command line does not displace the one before it", async () => {
         await part.click(); // shows all of it
         assert.ok(await part.evaluate((element) => element.scrollWidth <= element.clientWidth));
       }
+      await assertAccessible(page, `changed processes at ${width} px`);
     }
   }
   await page.setViewportSize(viewport);
