@@ -43,7 +43,8 @@ const emptyPage = Buffer.alloc(65_536); // the unit in which the memory of WebAs
 
 function* pages(pglite) {
   const { buffer } = pglite.HEAPU8;
-  for (let at = 0; at < buffer.byteLength; at += emptyPage.length) yield [at, Buffer.from(buffer, at, emptyPage.length)];
+  for (let at = 0; at < buffer.byteLength; at += emptyPage.length)
+    yield [at, Buffer.from(buffer, at, emptyPage.length)];
 }
 
 // copy copies the contents of a node: the bytes of a file, or the nodes of a directory by name.
