@@ -51,15 +51,15 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 // chunkSizesSQL selects the sizes of the chunks of a hypertable t.relation, and their estimated number of rows. The
 // catalog has the sizes of a chunk before and after it was compressed, its number of rows then, and that of the
 // compressed rows that they became. What is left of these shows how many were deleted since. Late rows are missing
-// until they are compressed. approximate_row_count is 0 for compressed chunks without ANALYZE, and compression does not
-// reset the number of live tuples.
+// until they are compressed. approximate_row_count is 0 for compressed chunks without ANALYZE. The number of live tuples
+// is wrong if a chunk is vacuumed within a second after it was compressed, and compression does not reset it.
 const chunkSizesSQL = `SELECT sum(pg_total_relation_size(c.oid) + coalesce(pg_total_relation_size(z.oid), 0)) AS bytes,
 			sum(s.compressed_heap_size + s.compressed_toast_size + s.compressed_index_size) AS compressed,
 			sum(s.uncompressed_heap_size + s.uncompressed_toast_size + s.uncompressed_index_size) AS uncompressed,
 			sum(CASE WHEN s.chunk_id IS NULL THEN ` + estimatedRows + `
-			WHEN z.reltuples < 0 AND pg_stat_get_live_tuples(z.oid) = 0 THEN s.numrows_pre_compression
-			ELSE s.numrows_pre_compression * coalesce(least(1, greatest(z.reltuples, pg_stat_get_live_tuples(z.oid))
-				/ nullif(s.numrows_post_compression, 0)), 1) END) AS rows
+			WHEN z.reltuples < 0 THEN s.numrows_pre_compression
+			ELSE s.numrows_pre_compression
+				* coalesce(least(1, z.reltuples / nullif(s.numrows_post_compression, 0)), 1) END) AS rows
 		FROM _timescaledb_catalog.hypertable h JOIN _timescaledb_catalog.chunk k ON k.hypertable_id = h.id
 		JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', k.schema_name, k.table_name))
 		LEFT JOIN _timescaledb_catalog.compression_chunk_size s ON s.chunk_id = k.id
