@@ -51,8 +51,8 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 // chunkSizesSQL selects the sizes of the chunks of a hypertable t.relation, and their estimated number of rows. The
 // catalog has the sizes of a chunk before and after it was compressed, its number of rows then, and that of the
 // compressed rows that they became. What is left of these shows how many were deleted since. Late rows are missing
-// until they are compressed. approximate_row_count is 0 for compressed chunks without ANALYZE. The number of live tuples
-// is wrong if a chunk is vacuumed within a second after it was compressed, and compression does not reset it.
+// until they are compressed. approximate_row_count is 0 for compressed chunks without ANALYZE. The number of live
+// tuples is wrong if a chunk is vacuumed within a second after it was compressed, and compression does not reset it.
 const chunkSizesSQL = `SELECT sum(pg_total_relation_size(c.oid) + coalesce(pg_total_relation_size(z.oid), 0)) AS bytes,
 			sum(s.compressed_heap_size + s.compressed_toast_size + s.compressed_index_size) AS compressed,
 			sum(s.uncompressed_heap_size + s.uncompressed_toast_size + s.uncompressed_index_size) AS uncompressed,
