@@ -1,8 +1,9 @@
 // What the pages say about numbers: what a list or a sum leaves out, and what is not known. The machines are simulated.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { assertAccessible } from "./axe.mjs";
-import { collectErrors, newContext, setUp, startBrowser, startServer } from "./harness.mjs";
+import { collectErrors, newContext, setUp, startBrowser, startServer, until } from "./harness.mjs";
 import { post, register } from "./simulate.mjs";
 
 let site;
@@ -80,6 +81,37 @@ test("CPU that no listed process has is a line of its own", async () => {
   } finally {
     clearInterval(report);
   }
+});
+
+test("the CPU usage of ended processes says for how many it is unknown", async () => {
+  await register(site, "partly", { cpu_count: 4 });
+  const ended = Array.from({ length: 12 }, (_, i) => ({
+    ...init,
+    pid: 100 + i,
+    ppid: 1,
+    name: "true",
+    state: "X",
+    cpu_ms: i < 3 ? undefined : 80,
+  }));
+  await post(site, "partly", [
+    { timestamp: at(0), interval_ms: 1000, machine_snapshot: { ...total, cpu_usage: 0 }, processes: [init] },
+    {
+      timestamp: at(1),
+      kind: "changes",
+      previous: at(0),
+      interval_ms: 1000,
+      machine_snapshot: { ...total, cpu_usage: 50 },
+      processes: ended,
+    },
+  ]);
+  const line = page.getByTestId("unlisted-cpu");
+  await page.goto(`${site.url}/machines/partly?at=${at(1)}`);
+  await line.getByText("128.0 % CPU").waitFor(); // needs the number of cores
+  assert.equal(
+    await line.innerText(),
+    "Ended in this interval: 12 processes, ≥\u00a072.0 % CPU, unknown for 3\n" +
+      "Not accounted for: 128.0 % CPU, including 3 processes with unknown usage",
+  );
 });
 
 test("the link to processes that ended in an unknown interval leads to them", async () => {
@@ -223,6 +255,43 @@ test("a comparison lists processes that called exec, and those that only used CP
   await compare(120, 180);
   await page.getByText("No use of CPU or I/O was recorded.").waitFor();
   assert.deepEqual(await rowsOf(used), []);
+});
+
+test("a comparison can be exported once all of it has loaded", async () => {
+  const passing = (pid) => ({ ...init, pid, ppid: 1, name: "passing", state: "X", cpu_ms: 70 });
+  const snapshot = (minute, processes) => ({
+    timestamp: at(60 * minute),
+    interval_ms: 60_000,
+    machine_snapshot: total,
+    processes: [init, ...processes],
+  });
+  await post(site, "export", [
+    snapshot(0, []),
+    snapshot(1, [passing(31)]),
+    snapshot(2, []),
+    snapshot(3, [passing(32), passing(33)]),
+  ]);
+  const held = [];
+  const isComparison = (url) => url.pathname === "/api/v1/machines/export/diff";
+  await page.route(isComparison, (route) => void held.push(route));
+  const button = page.getByRole("button", { name: "Export CSV" });
+  /** Waits for a comparison and exports it. Returns the pids of the processes that came and went. */
+  const exported = async () => {
+    await until("the comparison", () => held.length > 0);
+    await page.getByRole("region", { name: "After" }).getByText("1 processes").waitFor();
+    assert.equal(await button.isDisabled(), true);
+    await held.pop().continue();
+    await page.locator("button:enabled", { hasText: "Export CSV" }).waitFor();
+    const [file] = await Promise.all([page.waitForEvent("download"), button.click()]);
+    const rows = readFileSync(await file.path(), "utf8").split("\r\n");
+    return rows.filter((row) => row.startsWith("passed,")).map((row) => Number(row.split(",")[1]));
+  };
+  await page.goto(`${site.url}/machines/export/diff?from=${at(0)}&to=${at(120)}`);
+  assert.deepEqual(await exported(), [31]);
+  // While another time loads, the page shows the previous comparison.
+  await page.getByRole("region", { name: "After" }).getByRole("button", { name: "+1 min" }).click();
+  assert.deepEqual((await exported()).sort(), [31, 32, 33]);
+  await page.unroute(isComparison);
 });
 
 test("a comparison says whose use of CPU and I/O is unknown", async () => {

@@ -28,6 +28,9 @@ test("the rest includes processes whose usage is unknown", () => {
   expect([some.rest, some.unknown]).toEqual([6, 2]);
   const gone = unlistedCpu({ cpu_usage: 5 }, 2, using(4), { processes: 3, cpu_ms: null, cpu_usage: null }, 1000);
   expect([gone.rest, gone.unknown]).toEqual([6, 3]);
+  const partly = { processes: 12, cpu_ms: 720, cpu_usage: 72, unknown: 3 };
+  const rest = unlistedCpu({ cpu_usage: 50 }, 4, using(0, null), partly, 1000);
+  expect([rest.rest, rest.unknown]).toEqual([128, 4]);
 });
 test("small processes are added before they are rounded", () => {
   const sleepers = using(...Array.from({ length: 3813 }, () => 0.02)).map((one) => ({ ...one, cpu_ms: 10 }));

@@ -28,8 +28,7 @@ export function unlistedCpu(
   const then = metrics.cores?.length ?? 0;
   const cores = then > 0 ? then : cpuCount;
   const total = metrics.cpu_usage;
-  const endedUnknown = ended?.cpu_usage === null ? ended.processes : 0;
-  const unknown = processes.filter(isUnknown).length + endedUnknown;
+  const unknown = processes.filter(isUnknown).length + unknownOf(ended);
   if (total === null || total === undefined || !cores || (processes.length > 0 && processes.every(isUnknown)))
     return { ended, rest: null, unknown };
   // The usage of each process is rounded, so the CPU times are added.
@@ -38,3 +37,7 @@ export function unlistedCpu(
 }
 
 const isUnknown = (process: Process) => process.cpu_usage === null;
+
+/** Returns the number of ended processes whose usage is not known. */
+const unknownOf = (ended: EndedProcesses | undefined): number =>
+  ended?.cpu_usage === null ? ended.processes : (ended?.unknown ?? 0);

@@ -51,6 +51,9 @@ function Diff({ machineId }: { machineId: string }) {
     [before.data, after.data, by],
   );
   const differences = comparison?.lists;
+  // While other times load, the data is that of the previous ones.
+  const isComplete =
+    begin === from && end === to && [before, after, between].every((one) => one.data && !one.isPlaceholderData);
   const unknown = comparison?.unknown ?? 0;
   const cpuMs = useMemo(() => cpuTimes(between.data, after.data?.processes ?? []), [between.data, after.data]);
   const change = (change: Partial<DiffSearch>) =>
@@ -101,7 +104,7 @@ function Diff({ machineId }: { machineId: string }) {
         <button
           type="button"
           className="plain"
-          disabled={!differences}
+          disabled={!isComplete}
           onClick={() =>
             differences && download(`${fileName(name, "diff")}.csv`, diffCsv(differences, between.data, cpuMs))
           }

@@ -1,4 +1,5 @@
 import { Link } from "@tanstack/react-router";
+import type { EndedProcesses } from "../../api/client";
 import { percent } from "../../format";
 import type { LiveSnapshot } from "../../live/socket";
 import { unlistedCpu } from "../../processes/unlistedCpu";
@@ -11,7 +12,14 @@ interface UnlistedCpuProps {
   cpuCount: number | undefined;
 }
 
-const countOf = (processes: number) => `${processes} ${processes === 1 ? "process" : "processes"}`;
+const countOf = (processes: number) => `${processes.toLocaleString()} ${processes === 1 ? "process" : "processes"}`;
+
+/** Describes ended processes. If the sum of their CPU usage leaves out unknown ones, it is "at least", as "≥". */
+function endedText({ processes, cpu_usage, unknown = 0 }: EndedProcesses): string {
+  if (cpu_usage === null) return `${countOf(processes)}, unknown CPU`;
+  const sum = `${percent(cpu_usage)} CPU`;
+  return `${countOf(processes)}, ${unknown > 0 ? `≥\u00a0${sum}, unknown for ${unknown.toLocaleString()}` : sum}`;
+}
 
 /** The CPU usage that no process of the list has: that of ended processes, and the rest. In percent of one core. */
 export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps) {
@@ -31,7 +39,7 @@ export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps)
           "none"
         ) : (
           <Link to="/machines/$machineId/diff" params={{ machineId }} search={{ from: iso(from), to: timestamp }}>
-            {countOf(ended.processes)}, {ended.cpu_usage === null ? "unknown" : percent(ended.cpu_usage)} CPU
+            {endedText(ended)}
           </Link>
         )}
       </span>
