@@ -60,6 +60,9 @@ test("the offset of a time zone label", () => {
   expect(["UTC", "GMT", "z", "GMT+2", "gmt-3:30", "UTC\u22125", "+05:30"].map(offset)).toEqual([
     0, 0, 0, 2, -3.5, -5, 5.5,
   ]);
+  expect(["+14:00", "-0930", "GMT+12:45"].map(offset)).toEqual([14, -9.5, 12.75]);
+  for (const label of ["-06:03", "+99", "+24:00", "GMT+14:15", "+05:60", "+05:75"])
+    expect([label, offset(label)]).toEqual([label, undefined]);
   expect([offset("CEST"), offset("CET"), offset("EST"), offset("java"), offset("")]).toEqual([
     2,
     1,

@@ -35,12 +35,18 @@ export function zoneName(ms: number, locale?: string): string {
   return parts.find(({ type }) => type === "timeZoneName")?.value ?? "";
 }
 
+/** The largest distance of a time zone from UTC, in minutes. All offsets are whole quarters of an hour. */
+const largestOffset = 14 * 60;
+
 /** Returns the time zone of a label such as GMT+2, UTC or CEST, in milliseconds east of UTC; undefined if it is none. */
 export function zoneOffset(label: string, near: number): number | undefined {
   const text = label.toLowerCase();
   const [, sign, hours = "0", minutes = "0"] =
     /^(?:utc|gmt|z)?(?:([+\u2212-])(\d{1,2})(?::?(\d{2}))?)?$/.exec(text) ?? [];
-  if (sign !== undefined) return (sign === "+" ? 1 : -1) * (Number(hours) * 60 + Number(minutes)) * minute;
+  if (sign !== undefined) {
+    const east = (sign === "+" ? 1 : -1) * (Number(hours) * 60 + Number(minutes));
+    return Number(minutes) > 59 || east % 15 !== 0 || Math.abs(east) > largestOffset ? undefined : east * minute;
+  }
   if (text === "utc" || text === "gmt" || text === "z") return 0;
   const quarters = [0, 1, 2, 3].map((n) => near - n * 91 * day);
   const match = quarters.find((ms) =>

@@ -69,6 +69,9 @@ describe("a range", () => {
     ["crunch from 13:48 to 13:50:30", "crunch", local(23, 13, 48), local(23, 13, 50, 30)],
     ["crunch 13:48-13:50", "crunch", local(23, 13, 48), local(23, 13, 50)],
     ["crunch 13:48 to 13:50", "crunch", local(23, 13, 48), local(23, 13, 50)],
+    ["crunch 6:00 -6:03", "crunch", local(23, 6), local(23, 6, 3)],
+    ["crunch 06:00 -07:00", "crunch", local(23, 6), local(23, 7)],
+    ["crunch 2026-11-20 06:00-06:03", "crunch", local(20, 6), local(20, 6, 3)],
     ["crunch 9am – 10am", "crunch", local(23, 9), local(23, 10)],
     ["crunch between 3 and 5", "crunch", local(23, 3), local(23, 5)],
     ["crunch between 3 and 4pm", "crunch", local(22, 15), local(22, 16)],
@@ -116,6 +119,9 @@ describe("a window", () => {
     ["postgres 3 Nov 2026", "postgres", local(3, 0), local(4, 0)],
     ["postgres Nov 3", "postgres", local(3, 0), local(4, 0)],
     ["java est", "java est", now - 24 * hour, now],
+    ["java 13:00 +99", "java 13:00 +99", now - 24 * hour, now],
+    ["java 13:00 +24:00", "java 13:00 +24:00", now - 24 * hour, now],
+    ["java 2026-11-20T13:00:00+23:00", "java 2026-11-20T13:00:00+23:00", now - 24 * hour, now],
     ["python 3.11", "python 3.11", now - 24 * hour, now],
     ["snow", "snow", now - 24 * hour, now],
     ["mv from a to b", "mv from a to b", now - 24 * hour, now],
@@ -125,6 +131,25 @@ describe("a window", () => {
     ["", "", now - 24 * hour, now],
   ] as [string, string, number, number][]) {
     test(input, () => expect(parseSearch(input, now)).toEqual({ text, time: { from, to } }));
+  }
+});
+
+describe("in another time zone", () => {
+  // 17:00 on 26 November.
+  beforeEach(() => vi.stubEnv("TZ", "America/Los_Angeles"));
+  afterEach(() => vi.unstubAllEnvs());
+  const evening = Date.UTC(2026, 10, 27, 1);
+  const utcTime = (day: number, hours: number, minutes: number) => Date.UTC(2026, 10, day, hours, minutes);
+  for (const [input, from, to] of [
+    ["a 00:30 UTC", utcTime(27, 0, 30), utcTime(27, 0, 31)],
+    ["a 01:30 UTC", utcTime(26, 1, 30), utcTime(26, 1, 31)],
+    ["a 02:30 GMT+2", utcTime(27, 0, 30), utcTime(27, 0, 31)],
+    ["a 16:30 -0800", utcTime(27, 0, 30), utcTime(27, 0, 31)],
+    ["a from 00:10 UTC to 00:40 UTC", utcTime(27, 0, 10), utcTime(27, 0, 40)],
+    ["a from 23:30 UTC to 00:40 UTC", utcTime(26, 23, 30), utcTime(27, 0, 40)],
+    ["a Nov 25, 2026, 6:00 AM -07:00", utcTime(25, 13, 0), utcTime(25, 13, 1)],
+  ] as const) {
+    test(input, () => expect(parseSearch(input, evening)).toEqual({ text: "a", time: { from, to } }));
   }
 });
 

@@ -132,7 +132,10 @@ function parsePoint(phrase: string, now: number): Point | undefined {
   const rest = phrase.slice(0, Math.max(0, space));
   const local = parsePhrase(rest, now) ?? printedPoint(parsePrinted(rest), now);
   if (local?.kind !== "clock") return undefined;
-  const zone = zoneOffset(phrase.slice(space + 1), (local.date ?? new Date(now)).getTime());
+  const label = phrase.slice(space + 1);
+  // "6:00 -7:00" is a range.
+  if (!local.date && /^-\d+:/.test(label)) return undefined;
+  const zone = zoneOffset(label, (local.date ?? new Date(now)).getTime());
   return zone === undefined ? undefined : { ...local, clock: { ...local.clock, zone } };
 }
 
@@ -198,6 +201,7 @@ const isWeekday = (name: string | undefined) => weekdays.includes(name ?? "");
 
 function parseIso([date, h, m, s, fraction = "", zone]: Groups): Point | undefined {
   if (!zone) return withMilliseconds(onDay(date, [h, m, s], 0), Number(`0${fraction}`) * second);
+  if (zoneOffset(zone, 0) === undefined) return undefined;
   const at = Date.parse(`${date ?? ""}T${h ?? ""}:${m ?? ""}:${s ?? "00"}${fraction}${zone.toUpperCase()}`);
   if (Number.isNaN(at)) return undefined;
   return s === undefined ? { kind: "about", at: at + minute / 2 } : { kind: "instant", at };
@@ -266,11 +270,18 @@ function occurrence(date: Date, { hours, minutes, seconds = 0, half, millisecond
   return { first: instants[0] ?? moved, last: instants.at(-1) ?? moved, skipped: instants.length === 0 };
 }
 
-const today = (now: number) => new Date(new Date(now).setHours(0, 0, 0, 0));
+/** Returns the day that it is at an instant in a time zone; undefined is that of the user. */
+function dayAt(ms: number, zone: number | undefined): Date {
+  if (zone === undefined) return new Date(new Date(ms).setHours(0, 0, 0, 0));
+  const there = new Date(ms + zone);
+  return new Date(there.getUTCFullYear(), there.getUTCMonth(), there.getUTCDate());
+}
 
 /** Returns the day of the latest past occurrence of a time of day: today or yesterday. */
-const latestDay = (clock: Clock, now: number): Date =>
-  occurrence(today(now), clock).first > now ? addDays(today(now), -1) : today(now);
+function latestDay(clock: Clock, now: number): Date {
+  const today = dayAt(now, clock.zone);
+  return occurrence(today, clock).first > now ? addDays(today, -1) : today;
+}
 
 /** Ends a window that contains the present now. */
 const untilNow = (from: number, to: number, now: number): SearchTime => ({
@@ -312,7 +323,7 @@ function resolveRange(left: Point, right: Point, now: number): Resolved {
   }
   if (end.kind === "clock" && !end.date) {
     const from = startOf(start);
-    const date = today(from);
+    const date = dayAt(from, end.clock.zone);
     end = { ...end, date: occurrence(date, end.clock).last < from ? addDays(date, 1) : date };
   }
   // In "from friday to monday", Monday is the one after Friday.
