@@ -1,18 +1,20 @@
 import { expect, test } from "vitest";
 import type { ProcessHistory } from "../../api/client";
+import { widthOf } from "../../charts/spans";
 import { unmeasured } from "./unmeasured";
 
 const minute = 60_000;
 const start = Date.parse("2026-11-23T03:00:00Z");
 
-/** A history by minute with the number of machines that were measured. */
-const history = (measured: (number | undefined)[]) => ({
-  resolution: "1m" as const,
+/** A history with the number of machines that were measured. There is no point where it is null. */
+const history = (measured: (number | undefined | null)[], resolution: "1m" | "1h" | "1d" = "1m") => ({
+  resolution,
   machines: 3,
-  points: measured.map((machines_measured, i) => ({
-    timestamp: new Date(start + i * minute).toISOString(),
-    machines_measured,
-  })) as ProcessHistory["points"],
+  points: measured.flatMap((machines_measured, i) =>
+    machines_measured === null
+      ? []
+      : [{ timestamp: new Date(start + i * widthOf(resolution)).toISOString(), machines_measured }],
+  ) as ProcessHistory["points"],
 });
 const inMinutes = (list: ReturnType<typeof unmeasured>) =>
   list.map(({ from, to, machines }) => [(from - start) / minute, (to - start) / minute, machines]);
@@ -25,6 +27,26 @@ test("times in which not all machines were measured", () => {
     [4, 6, 0],
   ]);
   expect(unmeasured({ resolution: "1h", points: [] }, later)).toEqual([]);
+});
+
+test("a time is not interrupted by minutes in which the processes did not run", () => {
+  const measured = [3, null, 2, null, null, 1, null, 2, null, 3, null, 2, null];
+  expect(inMinutes(unmeasured(history(measured), start + 60 * minute))).toEqual([
+    [2, 8, 1],
+    [11, 12, 2],
+  ]);
+});
+
+test("a machine that is away now is missing in a running bucket, once enough of it has passed", () => {
+  const found = (resolution: "1h" | "1d", measured: number[], minutes: number) =>
+    inMinutes(unmeasured(history(measured, resolution), start + minutes * minute));
+  expect(found("1h", [3, 2], 90)).toEqual([[60, 90, 2]]);
+  expect(found("1h", [3, 2], 72)).toEqual([[60, 72, 2]]);
+  expect(found("1h", [3, 2], 71)).toEqual([]);
+  expect(found("1h", [2, 2], 71)).toEqual([[0, 60, 2]]);
+  expect(found("1h", [3, 2], 120)).toEqual([[60, 120, 2]]);
+  expect(found("1h", [3, 3], 90)).toEqual([]);
+  expect(found("1d", [2, 1], 1470)).toEqual([[0, 1470, 1]]);
 });
 
 test("the newest snapshots may not have arrived yet", () => {

@@ -14,8 +14,15 @@ export interface Unmeasured {
 const delay = 120_000;
 
 /**
+ * How much of a bucket that is not over must have passed, in milliseconds. The API counts a machine as measured if it
+ * misses less than a twentieth of the time, so that a machine that is a little late is counted.
+ */
+const enough = 600_000;
+
+/**
  * Returns the times of a history that was loaded at an instant. The end of the history is left out, because machines may
- * still send its snapshots.
+ * still send its snapshots. Times with no point are unknown: the processes did not run on a machine that was measured.
+ * They are included between two points that are, because nothing shows that all machines were measured again.
  */
 export function unmeasured(
   { points, machines = 0, resolution }: Pick<ProcessHistory, "points" | "machines" | "resolution">,
@@ -23,14 +30,19 @@ export function unmeasured(
 ): Unmeasured[] {
   const width = widthOf(resolution);
   const list: Unmeasured[] = [];
+  let last: Unmeasured | undefined;
   for (const { timestamp, machines_measured: measured = 0 } of points) {
     const from = Date.parse(timestamp);
-    if (measured >= machines || from + width > now - delay) continue;
-    const last = list.at(-1);
-    if (last?.to === from) {
-      last.to = from + width;
+    if (from + Math.min(width, enough) > now - delay) break;
+    const to = Math.min(from + width, now);
+    if (measured >= machines) last = undefined;
+    else if (last) {
+      last.to = to;
       last.machines = Math.min(last.machines, measured);
-    } else list.push({ from, to: from + width, machines: measured });
+    } else {
+      last = { from, to, machines: measured };
+      list.push(last);
+    }
   }
   return list;
 }
