@@ -49,6 +49,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a trend of a process at one core is 100 % at every interval", 0, steadyTrend},
 		} {
 			t.Run(c.name, func(t *testing.T) {
+			{"a trend is empty where the CPU time of a process is unknown", 0, unknownTrend},
 				s := db.Open(t, func(cfg *store.Config) {
 					if c.now != 0 {
 						cfg.Now = func() time.Time { return c.now.Std() }

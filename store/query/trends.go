@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -72,7 +73,7 @@ func (t *MachineTrend) set(minute, minutes int, cpu, load *float64) {
 }
 
 // ProcessTrend is the CPU usage of a process in percent of one core, in each of TrendPoints equal parts of a window,
-// the oldest first. It is the average of the measured time of a part, and nil if there is none.
+// the oldest first. It is the average of the time of a part in which it was measured, and nil if there is none.
 type ProcessTrend struct {
 	Key      snapshot.ProcessKey
 	CPUUsage [TrendPoints]*float64
@@ -80,7 +81,8 @@ type ProcessTrend struct {
 
 // trendWindow divides a window (from, to] into TrendPoints parts, and the intervals of snapshots into these parts.
 type trendWindow struct {
-	from, to snapshot.Time
+	from, to  snapshot.Time
+	snapshots []trendSnapshot
 	// measured is how much time snapshots cover in each part, in milliseconds.
 	measured [TrendPoints]float64
 	// Each entry of ts, part and share is a share of a snapshot's interval that lies in a part.
@@ -89,13 +91,21 @@ type trendWindow struct {
 	share []float64
 }
 
+// trendSnapshot is a snapshot in a trendWindow.
+type trendSnapshot struct {
+	at, full time.Time // full is the start of its run
+	interval float64
+	// Its shares are those from first until last of the window.
+	first, last int
+}
+
 // width returns the length of a part in milliseconds.
 func (w *trendWindow) width() float64 { return float64(w.to-w.from) / TrendPoints }
 
 // add adds a snapshot.
-func (w *trendWindow) add(at time.Time, intervalMS int64) {
+func (w *trendWindow) add(at, full time.Time, intervalMS int64) {
 	interval, end := float64(intervalMS), float64(snapshot.TimeOf(at)-w.from)
-	begin := max(0, end-interval)
+	begin, before := max(0, end-interval), len(w.ts)
 	for part := int(begin / w.width()); part < TrendPoints && float64(part)*w.width() < end; part++ {
 		first, last := max(begin, float64(part)*w.width()), min(end, float64(part+1)*w.width())
 		if last <= first {
@@ -105,19 +115,21 @@ func (w *trendWindow) add(at time.Time, intervalMS int64) {
 		w.measured[part] += last - first
 		w.ts, w.part, w.share = append(w.ts, at), append(w.part, int32(part)), append(w.share, (last-first)/interval)
 	}
+	w.snapshots = append(w.snapshots, trendSnapshot{at, full, interval, before, len(w.ts)})
 }
 
 // trendWindow reads the intervals of a machine's snapshots in a window.
 func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snapshot.Time) (*trendWindow, error) {
 	w := &trendWindow{from: from, to: to}
-	rows, err := q.pool.Query(ctx, intervalsSQL, machine, (from + 1).Std(), to.Std())
+	rows, err := q.pool.Query(ctx, `SELECT ts, full_ts, interval_ms FROM snapshots
+		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts`, machine, from.Std(), to.Std())
 	if err != nil {
 		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
 	}
-	var at time.Time
+	var at, full time.Time
 	var interval int64
-	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
-		w.add(at, interval)
+	if _, err := pgx.ForEachRow(rows, []any{&at, &full, &interval}, func() error {
+		w.add(at, full, interval)
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
@@ -125,12 +137,57 @@ func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snaps
 	return w, nil
 }
 
-// trendSQL spreads the CPU time of samples over parts of a window. OFFSET 0 makes the planner read the samples once.
-const trendSQL = `SELECT s.process, w.part, sum(s.cpu_ms * w.share)
+// trendSQL spreads the CPU time of samples over parts of a window. The last columns are the times of the first and last
+// sample with an unknown CPU time. OFFSET 0 makes the planner read the samples once.
+const trendSQL = `SELECT s.process, w.part, sum(s.cpu_ms * w.share), min(s.ts) FILTER (WHERE s.cpu_ms IS NULL),
+		max(s.ts) FILTER (WHERE s.cpu_ms IS NULL)
 	FROM (SELECT process, ts, cpu_ms FROM process_samples
-		WHERE machine = $1 AND ts > $2 AND ts <= $3 AND cpu_ms > 0 OFFSET 0) s
-	JOIN unnest($4::timestamptz[], $5::integer[], $6::double precision[]) w(ts, part, share) ON w.ts = s.ts
+		WHERE machine = $1 AND ts >= $2 AND ts <= $3
+			AND (cpu_ms > 0 OR cpu_ms IS NULL AND state IS DISTINCT FROM 'exited') OFFSET 0) s
+	LEFT JOIN unnest($4::timestamptz[], $5::integer[], $6::double precision[]) w(ts, part, share) ON w.ts = s.ts
 	GROUP BY 1, 2`
+
+// spentTime is the CPU time of processes by identity, in each part of a window.
+type spentTime struct {
+	ms map[int64]*[TrendPoints]float64
+	// The CPU time of the identities in unknown is unknown in some samples from first until last.
+	unknown     map[int64]bool
+	first, last time.Time
+}
+
+func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) (*spentTime, error) {
+	rows, err := q.pool.Query(ctx, trendSQL, machine, w.snapshots[0].full, w.to.Std(), w.ts, w.part, w.share)
+	if err != nil {
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
+	}
+	spent := &spentTime{ms: make(map[int64]*[TrendPoints]float64), unknown: make(map[int64]bool)}
+	var process int64
+	var part *int
+	var ms *float64
+	var first, last *time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &ms, &first, &last}, func() error {
+		if part != nil && ms != nil {
+			if spent.ms[process] == nil {
+				spent.ms[process] = new([TrendPoints]float64)
+			}
+			spent.ms[process][*part] = *ms
+		}
+		if first == nil {
+			return nil
+		}
+		if len(spent.unknown) == 0 || first.Before(spent.first) {
+			spent.first = *first
+		}
+		if last.After(spent.last) {
+			spent.last = *last
+		}
+		spent.unknown[process] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the trends of processes: %w", err)
+	}
+	return spent, nil
+}
 
 // ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out
 // processes that used no CPU time.
@@ -145,33 +202,25 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 		return nil, nil
 	}
 	window, err := q.trendWindow(ctx, machine, from, to)
+	if err != nil || len(window.snapshots) == 0 {
+		return nil, err
+	}
+	spent, err := q.spentTime(ctx, machine, window)
+	if err != nil || len(spent.ms) == 0 {
+		return nil, err
+	}
+	unknown, err := q.unknownTime(ctx, machine, window, spent)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.pool.Query(ctx, trendSQL, machine, from.Std(), to.Std(), window.ts, window.part, window.share)
-	if err != nil {
-		return nil, fmt.Errorf("read the trends of processes: %w", err)
-	}
-	spent := make(map[int64]*[TrendPoints]float64)
-	var process int64
-	var part int
-	var ms float64
-	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &ms}, func() error {
-		if spent[process] == nil {
-			spent[process] = new([TrendPoints]float64)
-		}
-		spent[process][part] = ms
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read the trends of processes: %w", err)
-	}
-	return q.nameTrends(ctx, spent, &window.measured)
+	return q.nameTrends(ctx, spent.ms, unknown, &window.measured)
 }
 
 // nameTrends adds the keys of the processes. A join would look up a process for each point, and double
 // the time of the query.
 func (q *Queries) nameTrends(
-	ctx context.Context, spent map[int64]*[TrendPoints]float64, measured *[TrendPoints]float64,
+	ctx context.Context, spent map[int64]*[TrendPoints]float64, unknown map[snapshot.ProcessKey]*[TrendPoints]float64,
+	measured *[TrendPoints]float64,
 ) ([]ProcessTrend, error) {
 	rows, err := q.pool.Query(
 		ctx,
@@ -184,24 +233,25 @@ func (q *Queries) nameTrends(
 	trends := make([]ProcessTrend, 0, len(spent))
 	var id int64
 	var pid int32
-	var started *time.Time
+	var started pgtype.Timestamptz
 	if _, err := pgx.ForEachRow(rows, []any{&id, &pid, &started}, func() error {
-		key := snapshot.ProcessKey{PID: pid}
-		if started != nil {
-			key.StartedAt = snapshot.TimeOf(*started)
-		}
+		key := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
 		if n := len(trends); n == 0 || trends[n-1].Key != key { // a process with several identities has several rows
 			trends = append(trends, ProcessTrend{Key: key})
 		}
 		points := &trends[len(trends)-1].CPUUsage
 		for part, ms := range spent[id] {
-			if measured[part] == 0 {
+			known := measured[part]
+			if without := unknown[key]; without != nil {
+				known -= without[part]
+			}
+			if known < 0.5 { // the rest are errors of rounding
 				continue
 			}
 			if points[part] == nil {
 				points[part] = new(float64)
 			}
-			*points[part] += 100 * ms / measured[part]
+			*points[part] += 100 * ms / known
 		}
 		return nil
 	}); err != nil {

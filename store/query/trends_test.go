@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -192,4 +194,99 @@ func clockSetBack(t *testing.T, s *store.Store, machineID string) {
 			}
 		}
 	}
+}
+
+// unknownTrend: the CPU time of a process is unknown in a snapshot, and in those after it that leave the process out.
+func unknownTrend(t *testing.T, s *store.Store, machineID string) {
+	for seed := range uint64(12) {
+		id := fmt.Sprintf("%s-%d", machineID, seed)
+		rng := rand.New(rand.NewPCG(seed, 7))
+		list := seriesOfUnknownCPU(rng)
+		storetest.Write(t, s, id, list...)
+		begin := 1 + rng.IntN(15) // the window has a snapshot in each part
+		from := list[begin-1].Timestamp
+		trends, err := s.ProcessTrends(t.Context(), id, from, list[begin+59].Timestamp)
+		if err != nil || len(trends) == 0 {
+			t.Fatalf("%+v, %v", trends, err)
+		}
+		for part := range query.TrendPoints {
+			state, err := s.At(t.Context(), id, list[begin+part].Timestamp, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range trends {
+				want := new(float64)
+				processes := state.Processes
+				for _, sample := range list[begin+part].Processes {
+					if sample.Ended() {
+						ended := snapshot.Process{ProcessKey: sample.Key(), Values: sample.Values(state.IntervalMS)}
+						processes = append(processes, ended)
+					}
+				}
+				if i := slices.IndexFunc(processes, func(p snapshot.Process) bool {
+					return p.ProcessKey == one.Key
+				}); i >= 0 {
+					want = snapshot.CPUUsage(processes[i].CPUMS, state.IntervalMS)
+				}
+				if state.IntervalMS == 0 {
+					want = nil
+				}
+				got := one.CPUUsage[part]
+				if (got == nil) != (want == nil) || math.Abs(deref(got)-deref(want)) > 0.01 {
+					t.Errorf("%s: pid %d, part %d from snapshot %d: %s %%, want %s",
+						id, one.Key.PID, part, begin, showNumber(got), showNumber(want))
+				}
+			}
+		}
+	}
+}
+
+// seriesOfUnknownCPU returns 75 snapshots, one every ten seconds. The CPU time of some processes is unknown, and they
+// call exec, end, and start again.
+func seriesOfUnknownCPU(rng *rand.Rand) (list []snapshot.Snapshot) {
+	const interval = 10 * time.Second
+	started, called, listed := make(map[int32]int), make(map[int32]int), make(map[int32]bool)
+	for step := range 75 {
+		one := full(clock(14, 0, 10*step), interval)
+		restarted := step > 0 && rng.IntN(25) == 0
+		switch {
+		case restarted:
+			one.IntervalMS = 0
+		case step > 0 && rng.IntN(7) > 0:
+			one.Kind, one.Previous = snapshot.KindChanges, list[step-1].Timestamp
+		}
+		for pid := int32(1); pid <= 6; pid++ {
+			sample := entry(pid, "worker", rng.Int64N(5000), 1<<20+rng.Int64N(1<<20))
+			sample.StartedAt = clock(13, started[pid], 0)
+			if rng.IntN(4) == 0 {
+				*sample.CPUMS = 0
+			}
+			if rng.IntN(5) == 0 || restarted {
+				sample.CPUMS = nil
+			}
+			if rng.IntN(8) == 0 {
+				called[pid]++
+			}
+			sample.CommandLine = fmt.Sprintf("worker %d", called[pid])
+			isChange, was := one.Kind == snapshot.KindChanges, listed[pid]
+			switch n := rng.IntN(20); {
+			case n == 0: // it ends, and the next one starts later
+				if isChange && was {
+					one.Exited = append(one.Exited, sample.Key())
+				}
+				listed[pid] = false
+				started[pid]++
+			case n == 1 && isChange:
+				sample.State = snapshot.StateEnded
+				one.Processes = append(one.Processes, sample)
+				listed[pid] = false
+				started[pid]++
+			case !isChange || n < 9:
+				one.Processes = append(one.Processes, sample)
+				listed[pid] = true
+			}
+		}
+		list = append(list, one)
+	}
+	return list
 }
