@@ -19,7 +19,7 @@ type ProcessChangeView struct {
 	snapshot.Identity
 	IdentityBefore *snapshot.Identity `json:"identity_before,omitempty" doc:"Identity at from, if the process has another one at to"`
 
-	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time used between the two times, in milliseconds"`
+	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time used between the two times, in milliseconds, without the snapshots in which it is unknown"`
 	ReadBytes     *int64 `json:"read_bytes" doc:"Bytes read between the two times"`
 	WriteBytes    *int64 `json:"write_bytes" doc:"Bytes written between the two times"`
 	MemoryBefore  *int64 `json:"memory_before" doc:"Resident set size at from, in bytes; null if it is unknown or the process was not running"`
@@ -48,8 +48,8 @@ type MachineDiff struct {
 	UnseenProcesses  int64 `json:"unseen_processes" doc:"Upper bound of the processes and threads that started and ended between the two times and are in no snapshot, as far as the agent reported them"`
 	DroppedSnapshots int64 `json:"dropped_snapshots" doc:"Number of snapshots between the two times that the agent reported as dropped"`
 
-	UnknownCPUProcesses int `json:"unknown_cpu_processes" doc:"Number of processes that run at both times whose CPU time between them is unknown"`
-	UnknownIOProcesses  int `json:"unknown_io_processes" doc:"Number of processes that run at both times whose I/O between them is unknown"`
+	UnknownCPUProcesses int `json:"unknown_cpu_processes" doc:"Number of processes that run at both times and have no known CPU time between them"`
+	UnknownIOProcesses  int `json:"unknown_io_processes" doc:"Number of processes that run at both times and have no known number of bytes read or written between them"`
 
 	Started []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
 	Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
@@ -170,8 +170,7 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 func processChangeView(change *query.Change) ProcessChangeView {
 	var view ProcessChangeView
 	if u := change.Used; u != nil {
-		view.ProcessKey = snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}
-		view.Identity = snapshot.Identity{Name: u.Name, CommandLine: u.CommandLine, User: u.User}
+		view.ProcessKey, view.Identity = u.ProcessKey, u.Identity
 		view.CPUMS, view.ReadBytes, view.WriteBytes = u.CPUMS, u.ReadBytes, u.WriteBytes
 	}
 	for _, process := range []*snapshot.Process{change.Before, change.After} {

@@ -15,7 +15,7 @@ func TestDiffOfHugeAmounts(t *testing.T) {
 	process := snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: 5}}
 	diff := query.Diff{Changes: []query.Change{{
 		ProcessChange: snapshot.ProcessChange{Before: &process, After: &process},
-		Used:          &query.Usage{PID: 5, ReadBytes: &largest, WriteBytes: &largest},
+		Used:          &query.Usage{ProcessKey: process.ProcessKey, ReadBytes: &largest, WriteBytes: &largest},
 	}}}
 	if view := machineDiff(&diff, "memory", 1000); view.Totals.Active != 1 {
 		t.Errorf("%+v, want one active process", view.Totals)

@@ -180,8 +180,8 @@ func testDiffOfManyProcesses(t *testing.T, s *testServer) {
 	busy := snapshot.Snapshot{Timestamp: at.Add(5 * time.Second), Kind: snapshot.KindChanges, IntervalMS: 5000}
 	for pid := range int32(many) {
 		busy.Processes = append(busy.Processes, snapshot.ProcessSample{
-			PID: pid + 2, StartedAt: at.Add(time.Second), PPID: new(int32(1)), Name: "short", CPUMS: new(int64(pid)),
-			State: snapshot.StateEnded,
+			PID: pid + 2, StartedAt: at.Add(time.Second), PPID: new(int32(1)), Name: "short", CommandLine: "short 1",
+			User: "root", Cgroup: "/short.service", CPUMS: new(int64(pid)), State: snapshot.StateEnded,
 		})
 	}
 	storetest.Write(t, s.store, "many", snapshot.Snapshot{
@@ -195,7 +195,11 @@ func testDiffOfManyProcesses(t *testing.T, s *testServer) {
 			t.Errorf("%q: %d processes, truncated: %t, totals %+v; want %d of %d",
 				query, len(diff.Passed), diff.Truncated, diff.Totals, want, many)
 		}
-		if first := diff.Passed[0]; first.PID != many+1 {
+		first := diff.Passed[0]
+		if want := busy.Processes[0].Identity(); first.Identity != want {
+			t.Errorf("%q: %+v, want %+v", query, first.Identity, want)
+		}
+		if first.PID != many+1 {
 			t.Errorf("%q: the first is pid %d, want the one with the most CPU time", query, first.PID)
 		}
 	}

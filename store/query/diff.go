@@ -85,7 +85,7 @@ func (q *Queries) usedBetween(
 	)
 	used := make(map[snapshot.ProcessKey]*Usage, len(list))
 	for i := range list {
-		used[snapshot.ProcessKey{PID: list[i].PID, StartedAt: list[i].StartedAt}] = &list[i]
+		used[list[i].ProcessKey] = &list[i]
 	}
 	return used, err
 }

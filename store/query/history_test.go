@@ -202,7 +202,7 @@ func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			case change.Before != nil:
 				key = change.Before.ProcessKey
 			default:
-				key = snapshot.ProcessKey{PID: change.Used.PID, StartedAt: change.Used.StartedAt}
+				key = change.Used.ProcessKey
 			}
 			seen[key] = true
 			b, wasThere := before[key]

@@ -10,25 +10,25 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // Usage is what a process, or all processes of one name, used in a time window.
 type Usage struct {
-	MachineID   string // empty for a total of machines
-	Name        string
-	CommandLine string // this and the next three are empty for a total of processes
-	User        string
-	PID         int32
-	StartedAt   snapshot.Time
-	Processes   int64 // number of processes in the total
-	CPUMS       *int64
-	CPUUsage    *float64 // percent of one core, over the window or the time that the samples cover if that is longer
-	CPUMSMax    *int64   // maximum of an interval
-	MemoryAvg   *float64
-	MemoryMax   *int64
-	ThreadsMax  *int32
-	ReadBytes   *int64
-	WriteBytes  *int64
+	MachineID string // empty for a total of machines
+	// A total of processes has only a name.
+	snapshot.ProcessKey
+	snapshot.Identity
+
+	Processes  int64 // number of processes in the total
+	CPUMS      *int64
+	CPUUsage   *float64 // percent of one core, over the window or the time that the samples cover if that is longer
+	CPUMSMax   *int64   // maximum of an interval
+	MemoryAvg  *float64
+	MemoryMax  *int64
+	ThreadsMax *int32
+	ReadBytes  *int64
+	WriteBytes *int64
 	// First and Last are the times of the first and last sample in the window.
 	First, Last snapshot.Time
 }
@@ -84,10 +84,10 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
-	columns := "i.machine_id, i.name, i.command_line, i.user_name, i.pid, i.started_at"
+	columns := "i.machine_id, i.pid, i.started_at, " + schema.IdentityColumns
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
-		columns = "'', i.name, '', '', 0, NULL::timestamptz"
+		columns = "'', 0, NULL::timestamptz, 0, i.name, '', '', ''"
 	}
 	order := "sum(u.cpu_ms)"
 	if q.Order == ByMemory {
@@ -113,7 +113,7 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_usage, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
 		FROM ranked r
-			CROSS JOIN LATERAL (SELECT m.machine_id, p.name, p.command_line, p.user_name, p.pid, p.started_at
+			CROSS JOIN LATERAL (SELECT m.machine_id, p.pid, p.started_at, `+schema.IdentityColumns+`
 				FROM processes p JOIN machines m ON m.id = p.machine WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
 		with, latest, processes, usage, order, group, len(args), columns), args
@@ -186,10 +186,9 @@ func (q *Queries) usages(ctx context.Context, window WindowPlan, of scope, by Us
 func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var u Usage
 	var started, first, last pgtype.Timestamptz
-	err := row.Scan(
-		&u.MachineID, &u.Name, &u.CommandLine, &u.User, &u.PID, &started, &u.Processes, &u.CPUMS, &u.CPUUsage,
-		&u.CPUMSMax, &u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
-	)
+	dest := append([]any{&u.MachineID, &u.PID, &started}, schema.IdentityDest(&u.Identity)...)
+	err := row.Scan(append(dest, &u.Processes, &u.CPUMS, &u.CPUUsage, &u.CPUMSMax, &u.MemoryAvg, &u.MemoryMax,
+		&u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last)...)
 	u.StartedAt = snapshot.TimeOf(started.Time)
 	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
 	return u, err

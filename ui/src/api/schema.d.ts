@@ -1396,12 +1396,12 @@ export interface components {
             truncated: boolean;
             /**
              * Format: int64
-             * @description Number of processes that run at both times whose CPU time between them is unknown
+             * @description Number of processes that run at both times and have no known CPU time between them
              */
             unknown_cpu_processes: number;
             /**
              * Format: int64
-             * @description Number of processes that run at both times whose I/O between them is unknown
+             * @description Number of processes that run at both times and have no known number of bytes read or written between them
              */
             unknown_io_processes: number;
             /**
@@ -1855,7 +1855,7 @@ export interface components {
             command_line: string;
             /**
              * Format: int64
-             * @description CPU time used between the two times, in milliseconds
+             * @description CPU time used between the two times, in milliseconds, without the snapshots in which it is unknown
              */
             cpu_ms: number | null;
             /** @description Identity at from, if the process has another one at to */
