@@ -27,7 +27,7 @@ type ProcessPointView struct {
 	ReadBytes  *int64        `json:"read_bytes"`
 	WriteBytes *int64        `json:"write_bytes"`
 
-	MachinesMeasured int64 `json:"machines_measured,omitzero" doc:"With name: how many of machines were measured in the time of the point. The sums lack the others"`
+	MachinesMeasured int64 `json:"machines_measured,omitzero" doc:"With name: how many of machines were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others"`
 }
 
 func processPointView(p *query.ProcessPoint) ProcessPointView {
@@ -53,7 +53,7 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 // ProcessHistoryQuery holds the query parameters of a process history.
 type ProcessHistoryQuery struct {
 	TimeWindow
-	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: the finest for a name up to two hours, and for one process up to three"`
+	Resolution string `query:"resolution" enum:"auto,raw,1m,1h,3h,1d" default:"auto" doc:"Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran; a sample counts in the minute of its snapshot. auto: the finest for a name up to two hours, and for one process up to three; for a name, 1h if one of the machines takes snapshots more than a minute apart"`
 }
 
 type machineProcessHistoryInput struct {

@@ -43,13 +43,16 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a process that starts before a gap", 0, startedBeforeGap},
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
+			{"a name on a machine with a gap", 0, nameOnMachineWithGap},
+			{"a name in the running hour", clock(14, 45, 0), nameInRunningHour},
+			{"a name on machines with intervals longer than a minute", 0, nameOfLongIntervals},
 			{"a restarted agent does not measure the time before its first snapshot", 0, restartedAgent},
 			{"timestamps at half speed after a clock was set back", 0, clockSetBack},
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
+			{"a trend is empty where the CPU time of a process is unknown", 0, unknownTrend},
 			{"a trend of a process at one core is 100 % at every interval", 0, steadyTrend},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-			{"a trend is empty where the CPU time of a process is unknown", 0, unknownTrend},
 				s := db.Open(t, func(cfg *store.Config) {
 					if c.now != 0 {
 						cfg.Now = func() time.Time { return c.now.Std() }

@@ -19,8 +19,8 @@ const (
 	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes,
 		CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms,
 		max(r.elapsed_ms) AS longest_ms, ` + usageSums
-	// nameMeasuredSQL is the time that was measured in each bucket.
-	nameMeasuredSQL = `SELECT machine, bucket, interval_ms FROM %s WHERE bucket_key >= $2 AND bucket_key < $3`
+	// nameMeasuredSQL is the time that was measured in each bucket, and the number of snapshots.
+	nameMeasuredSQL = `SELECT machine, bucket, interval_ms, samples FROM %s WHERE bucket_key >= $2 AND bucket_key < $3`
 	nameBucketsSQL  = `SELECT r.bucket, r.machine, ` + nameColumns + `
 		FROM %s r JOIN processes p ON p.id = r.process
 		WHERE %s AND %s AND p.name = $1 AND r.bucket_key >= $2 AND r.bucket_key < $3 GROUP BY r.bucket, r.machine`
@@ -32,19 +32,22 @@ const (
 		JOIN processes p ON p.id = r.process GROUP BY g.bucket, k.machine`
 	// nameMeasuredMinutesSQL reads the samples, as nameMinutesSQL does, because machine_1m can lack late data.
 	nameMeasuredMinutesSQL = `SELECT machine, sum(interval_ms) AS interval_ms,
-			date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket
+			date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket, count(*) AS samples
 		FROM snapshots WHERE machine = ANY($5::integer[]) AND ts > $2 AND ts <= $3::timestamptz + interval '1 minute'
 		GROUP BY 1, 3`
 	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their
 	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates. With TimescaleDB,
 	// late data can be in the rollups of processes before it is in those of machines. What a process ran was measured.
 	// The last two columns are the machines that ran the processes in any bucket, and how many of them were measured in
-	// this one.
+	// this one: for at least 0.95 times as long as the longest-measured one. The interval of a snapshot can begin in
+	// the bucket before, so one interval may be missing.
 	namePointsSQL = `WITH u AS (%s), ran AS (SELECT DISTINCT machine FROM u),
-		m AS (SELECT m.machine, m.bucket, m.interval_ms FROM (%s) m JOIN ran ON ran.machine = m.machine),
+		m AS (SELECT m.* FROM (%s) m JOIN ran ON ran.machine = m.machine),
 		measured AS (SELECT bucket, count(*) AS machines FROM (
-			SELECT bucket, machine FROM m WHERE interval_ms > 0
-			UNION SELECT bucket, machine FROM u WHERE longest_ms > 0) one GROUP BY bucket)
+			SELECT bucket, ms, ms / nullif(samples, 0) AS mean_ms, max(ms) OVER (PARTITION BY bucket) AS longest_ms FROM (
+				SELECT bucket, greatest(m.interval_ms, u.longest_ms) AS ms, m.samples
+				FROM m FULL JOIN u USING (bucket, machine)) v WHERE ms > 0) v
+			WHERE ms + coalesce(mean_ms, 0) >= 0.95 * least(longest_ms, %d) GROUP BY bucket)
 		SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
@@ -68,16 +71,32 @@ func (q *Queries) HasNameMinutes(from, to snapshot.Time) bool {
 }
 
 // nameResolution returns the resolution of a chart of all processes with a name, like ProcessResolution. It is
-// ResolutionMinute instead of ResolutionRaw, or ResolutionHour if too many machines ran them.
-func (q *Queries) nameResolution(machines []int32, from, to snapshot.Time) Resolution {
+// ResolutionMinute instead of ResolutionRaw, or ResolutionHour if too many machines ran them, or if one of them has no
+// snapshot in most minutes.
+func (q *Queries) nameResolution(
+	ctx context.Context, machines []int32, from, to snapshot.Time,
+) (resolution Resolution, err error) {
 	switch {
 	case !q.HasNameMinutes(from, to):
-		return q.processResolution(from, to, 0)
+		return q.processResolution(from, to, 0), nil
 	case len(machines) > nameMinuteMachines:
-		return ResolutionHour
+		return ResolutionHour, nil
 	}
-	return ResolutionMinute
+	var long bool
+	if err := q.pool.QueryRow(ctx, longIntervalsSQL, machines, from.Std(), to.Std()).Scan(&long); err != nil {
+		return "", fmt.Errorf("read the intervals of a name's machines: %w", err)
+	}
+	if long {
+		return ResolutionHour, nil
+	}
+	return ResolutionMinute, nil
 }
+
+// longIntervalsSQL is whether a machine takes a snapshot less often than each minute. Agents do not keep an interval to
+// the millisecond.
+const longIntervalsSQL = `SELECT EXISTS (SELECT FROM snapshots
+	WHERE machine = ANY($1::integer[]) AND ts > $2 AND ts <= $3 AND interval_ms > 0
+	GROUP BY machine HAVING percentile_disc(0.5) WITHIN GROUP (ORDER BY interval_ms) > 61000)`
 
 // nameMachines returns the machines in the view that ran a process with a name on or after the day of a time, but at
 // most one more than nameMinuteMachines.
@@ -113,7 +132,9 @@ func (q *Queries) NameHistory(
 		}
 	}
 	if resolution == ResolutionAuto {
-		resolution = q.nameResolution(ran, from, to)
+		if resolution, err = q.nameResolution(ctx, ran, from, to); err != nil {
+			return nil, "", false, err
+		}
 	}
 	begin := from.Std().UTC().Truncate(resolution.Width())
 	sql, measured := nameMinutesSQL, nameMeasuredMinutesSQL
@@ -129,7 +150,8 @@ func (q *Queries) NameHistory(
 		of.machines = ran
 		args = append(args, ran)
 	}
-	rows, err := q.pool.Query(ctx, fmt.Sprintf(namePointsSQL, sql, measured), args...)
+	sql = fmt.Sprintf(namePointsSQL, sql, measured, resolution.Width().Milliseconds())
+	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, "", false, fmt.Errorf("read a name's history: %w", err)
 	}

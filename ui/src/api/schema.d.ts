@@ -1988,7 +1988,7 @@ export interface components {
             interval_ms: number;
             /**
              * Format: int64
-             * @description With name: how many of machines were measured in the time of the point. The sums lack the others
+             * @description With name: how many of machines were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others
              */
             machines_measured?: number;
             /**
@@ -3375,7 +3375,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: the finest for a name up to two hours, and for one process up to three */
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran; a sample counts in the minute of its snapshot. auto: the finest for a name up to two hours, and for one process up to three; for a name, 1h if one of the machines takes snapshots more than a minute apart */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description PID of a process. Either pid or name is required */
                 pid?: number;
@@ -3855,7 +3855,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran. auto: the finest for a name up to two hours, and for one process up to three */
+                /** @description Time between points. raw: every sample of one process. 1m: only for a name that at most four machines ran; a sample counts in the minute of its snapshot. auto: the finest for a name up to two hours, and for one process up to three; for a name, 1h if one of the machines takes snapshots more than a minute apart */
                 resolution?: "auto" | "raw" | "1m" | "1h" | "3h" | "1d";
                 /** @description Name of processes to add up */
                 name: string;

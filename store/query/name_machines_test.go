@@ -1,0 +1,152 @@
+package query_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store"
+	"github.com/snapwatch/snapwatch/store/query"
+	"github.com/snapwatch/snapwatch/store/storetest"
+)
+
+// namePoints returns the history of a name on all machines, and its resolution.
+func namePoints(
+	t *testing.T, s *store.Store, name string, from, to snapshot.Time, resolution query.Resolution,
+) ([]query.ProcessPoint, query.Resolution) {
+	t.Helper()
+	points, used, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, from, to, resolution, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return points, used
+}
+
+// nameOnMachineWithGap: one of two machines has no data for a part of some hours, and of a day. It was not measured
+// then. The phase of an interval in a minute or an hour does not matter.
+func nameOnMachineWithGap(t *testing.T, s *store.Store, machineID string) {
+	const s13, m1, m5, m25 = 13 * time.Second, time.Minute, 5 * time.Minute, 25 * time.Minute
+	for i, c := range []struct {
+		every, phase time.Duration
+		gap, length  time.Duration // after 10:00
+		want         string        // of each hour
+	}{
+		{s13, 3 * time.Second, 65 * time.Minute, 110 * time.Minute, "2112"},
+		{s13, 0, 70 * time.Minute, 4 * time.Minute, "2122"},
+		{m1, 30 * time.Second, 65 * time.Minute, 110 * time.Minute, "2112"},
+		{m1, 0, 100 * time.Minute, 40 * time.Minute, "2112"},
+		{m1, 20 * time.Second, 130 * time.Minute, 200 * time.Minute, "2211"},
+		{m5, 2 * time.Minute, 65 * time.Minute, 110 * time.Minute, "2112"},
+		{m5, 0, 0, 0, "2222"},
+		{m5, 299 * time.Second, 0, 0, "2222"},
+		{m25, 7 * time.Minute, 0, 0, "2222"},
+		{m25, 7 * time.Minute, 65 * time.Minute, 110 * time.Minute, "2112"},
+	} {
+		name := fmt.Sprintf("%s-%d", machineID, i)
+		begin := clock(10, 0, 0)
+		series := func(every, phase time.Duration) (list []snapshot.Snapshot) {
+			var last snapshot.Time
+			for at := begin.Add(phase); at <= clock(14, 0, 0); at = at.Add(every) {
+				switch {
+				case phase == c.phase && at > begin.Add(c.gap) && at <= begin.Add(c.gap+c.length):
+				case last != 0 && last != at.Add(-every):
+					list, last = append(list, full(at, 0, entry(5, name, -1, 1<<20))), at
+				default:
+					list, last = append(list, full(at, every, entry(5, name, every.Milliseconds(), 1<<20))), at
+				}
+			}
+			return list
+		}
+		storetest.Write(t, s, name+"-whole", series(30*time.Second, 7*time.Second)...)
+		storetest.Write(t, s, name+"-gap", series(c.every, c.phase)...)
+		hours, _ := namePoints(t, s, name, begin, clock(14, 0, 0), query.ResolutionHour)
+		var got string
+		for _, p := range hours {
+			got += fmt.Sprint(p.MachinesMeasured)
+		}
+		if got != c.want {
+			t.Errorf("every %s from %s, gap of %s at %s: %s machines in each hour, want %s",
+				c.every, c.phase, c.length, c.gap, got, c.want)
+		}
+		days, _ := namePoints(t, s, name, begin, clock(14, 0, 0), query.ResolutionDay)
+		if want := min(1, int64(c.length/(12*time.Minute))); len(days) != 1 || days[0].MachinesMeasured != 2-want {
+			t.Errorf("every %s from %s, gap of %s: %d machines on the day, want %d",
+				c.every, c.phase, c.length, days[0].MachinesMeasured, 2-want)
+		}
+		if c.every > m1 {
+			continue
+		}
+		minutes, used := namePoints(t, s, name, begin, begin.Add(time.Hour), query.ResolutionAuto)
+		if len(minutes) != 60 || used != query.ResolutionMinute {
+			t.Fatalf("%d points of %s", len(minutes), used)
+		}
+		for _, p := range minutes {
+			if p.MachinesMeasured != 2 {
+				t.Errorf("every %s from %s: %d machines in the minute from %s, want 2",
+					c.every, c.phase, p.MachinesMeasured, p.Timestamp)
+			}
+		}
+	}
+}
+
+// nameInRunningHour: a machine that stopped ten minutes ago was not measured in the running hour.
+func nameInRunningHour(t *testing.T, s *store.Store, machineID string) {
+	for id, minutes := range map[string]int{machineID: 45, machineID + "-stopped": 35, machineID + "-late": 44} {
+		var list []snapshot.Snapshot
+		for minute := 1; minute <= minutes; minute++ {
+			list = append(list, full(clock(14, minute, 0), time.Minute, entry(5, machineID, 60_000, 1<<20)))
+		}
+		storetest.Write(t, s, id, list...)
+	}
+	points, _ := namePoints(t, s, machineID, clock(14, 0, 0), clock(14, 45, 0), query.ResolutionHour)
+	if len(points) != 1 || points[0].Machines != 3 || points[0].MachinesMeasured != 2 {
+		t.Errorf("%+v, want two of three machines", points)
+	}
+}
+
+// nameOfLongIntervals: a machine with a snapshot every five minutes has no sample in most minutes, so the hour is
+// shown. One interval that is long is no reason, and neither are intervals that are a bit too long.
+func nameOfLongIntervals(t *testing.T, s *store.Store, machineID string) {
+	series := func(name string, every time.Duration) (list []snapshot.Snapshot) {
+		for at := clock(13, 0, 0).Add(every); at <= clock(15, 0, 0); at = at.Add(every) {
+			list = append(list, full(at, every, entry(5, name, every.Milliseconds()/2, 1<<20)))
+		}
+		return list
+	}
+	for i, c := range []struct {
+		every []time.Duration
+		want  query.Resolution
+	}{
+		{[]time.Duration{time.Minute}, query.ResolutionMinute},
+		{[]time.Duration{time.Minute + 12*time.Millisecond, 5 * time.Second}, query.ResolutionMinute},
+		{[]time.Duration{5 * time.Minute}, query.ResolutionHour},
+		{[]time.Duration{time.Minute, 5 * time.Minute}, query.ResolutionHour},
+		{[]time.Duration{5 * time.Second, 90 * time.Second}, query.ResolutionHour},
+	} {
+		name := fmt.Sprintf("%s-%d", machineID, i)
+		for k, every := range c.every {
+			list := series(name, every)
+			if every <= time.Minute {
+				list = append(list, full(clock(15, 20, 0), 20*time.Minute, entry(5, name, 600_000, 1<<20)))
+			}
+			storetest.Write(t, s, fmt.Sprintf("%s-%d", name, k), list...)
+		}
+		points, used := namePoints(t, s, name, clock(14, 10, 0), clock(15, 0, 0), query.ResolutionAuto)
+		if used != c.want {
+			t.Errorf("every %v: by %s, want %s", c.every, used, c.want)
+		}
+		if used != query.ResolutionHour {
+			continue
+		}
+		n := float64(len(c.every))
+		for _, p := range points {
+			cores := float64(deref(p.CPUMS)) / float64(p.ElapsedMS)
+			wantNear(t, fmt.Sprintf("the cores every %v", c.every), &cores, n/2)
+			wantNear(t, fmt.Sprintf("the processes at once every %v", c.every), p.RunningAvg, n)
+			if p.MachinesMeasured != int64(n) {
+				t.Errorf("every %v: %d machines were measured, want %v", c.every, p.MachinesMeasured, n)
+			}
+		}
+	}
+}
