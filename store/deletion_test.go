@@ -196,6 +196,54 @@ func TestBudgetAfterADeletion(t *testing.T) {
 	}
 }
 
+// The space of deleted rows is returned even if a query that began before their deletion runs while a partition is
+// rewritten.
+func TestDeletionBesideAReader(t *testing.T) {
+	t.Parallel()
+	db := storetest.Postgres(t)
+	s := db.Open(t, nil)
+	at := storetest.Recent().Add(-2 * day)
+	for i, machineID := range []string{"a", "b"} {
+		storetest.Write(t, s, machineID,
+			snapshottest.NewMachine(uint64(i), 100).Series(at, 60, 10*time.Second, 1).Snapshots...)
+	}
+	reader, err := storetest.Connect(t, db.URL).BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Rollback(t.Context()) }()
+	read := func() (file uint32, bytes int64) { // as they are now, whatever the isolation
+		partition := "process_samples_" + at.Std().UTC().Format("20060102")
+		if err := reader.QueryRow(t.Context(), `SELECT pg_relation_filenode($1::text::regclass),
+			pg_table_size($1::text::regclass)`, partition).Scan(&file, &bytes); err != nil {
+			t.Fatal(err)
+		}
+		return file, bytes
+	}
+	file, before := read()
+	if err := s.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.MaintainOnce(t.Context()) }()
+	testwait.Until(t, "the partition is rewritten", func() bool {
+		now, _ := read()
+		return now != file
+	})
+	if err := reader.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if reader, err = storetest.Connect(t, db.URL).Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, after := read(); after > before*6/10 {
+		t.Errorf("the partition has %d bytes, want about half of %d", after, before)
+	}
+}
+
 // stopDeletion runs the maintenance of a database until it waits for rows of today to be deleted, and cancels it.
 func stopDeletion(t *testing.T, db storetest.Database, s *store.Store) {
 	t.Helper()

@@ -88,7 +88,7 @@ func (p *postgres) compact(ctx context.Context, relation string, day time.Time, 
 	if err != nil || !rewrite {
 		return err
 	}
-	err = vacuumTables(ctx, p.pool, `VACUUM (FULL, ANALYZE) `+name)
+	err = rewriteTable(ctx, p.pool, name)
 	if IsLockTimeout(err) {
 		p.logger.Info("a partition with deleted rows is in use, leaving it to autovacuum", "partition", name)
 		return nil
@@ -253,26 +253,26 @@ const (
 // rows of a series that are not compressed yet are not rewritten, because no snapshot could be stored meanwhile.
 func (p *timescale) vacuum(ctx context.Context, one chunkTable, deleted map[string]int64) error {
 	isRollup := slices.Contains(Rollups, one.relation)
-	var statements []string
 	for table, rows := range deleted {
-		mode := `VACUUM (ANALYZE) `
+		var rewrite bool
+		var err error
 		if isRollup || table == one.compressed {
-			rewrite, err := isWorthRewriting(ctx, p.pool, table, rows)
-			if err != nil {
+			if rewrite, err = isWorthRewriting(ctx, p.pool, table, rows); err != nil {
 				return err
 			}
-			if rewrite {
-				mode = `VACUUM (FULL, ANALYZE) `
-			}
 		}
-		statements = append(statements, mode+table)
+		if rewrite {
+			err = rewriteTable(ctx, p.pool, table)
+		} else {
+			err = vacuumTable(ctx, p.pool, `VACUUM (ANALYZE) `+table)
+		}
+		if IsLockTimeout(err) {
+			p.logger.Info("a chunk with deleted rows is in use, leaving it to autovacuum", "chunk", one.name)
+		} else if err != nil {
+			return err
+		}
 	}
-	err := vacuumTables(ctx, p.pool, statements...)
-	if IsLockTimeout(err) {
-		p.logger.Info("a chunk with deleted rows is in use, leaving it to autovacuum", "chunk", one.name)
-		return nil
-	}
-	return err
+	return nil
 }
 
 // isWorthRewriting reports whether a part of rewriteShare or more of a table's rows was deleted: now, or earlier, as
@@ -285,8 +285,43 @@ func isWorthRewriting(ctx context.Context, pool *pgxpool.Pool, table string, del
 	return rewrite, err
 }
 
-// vacuumTables executes statements that must not be in a transaction, and waits for locks only briefly.
-func vacuumTables(ctx context.Context, pool *pgxpool.Pool, statements ...string) error {
+const (
+	// rewriteAttempts is how often a table is rewritten while queries can still see its deleted rows.
+	rewriteAttempts = 3
+	// rewriteAgainBytes is the smallest table that is rewritten more than once.
+	rewriteAgainBytes = 256 << 10
+)
+
+// rewriteTable writes the files of a table again, without deleted rows. PostgreSQL keeps those that a query that is
+// running in the database can still see. The table is then hardly smaller, and is written again a second later. The
+// database's statistics of deleted rows are too late to be of use here.
+func rewriteTable(ctx context.Context, pool *pgxpool.Pool, table string) error {
+	size := func() (bytes int64, err error) {
+		err = pool.QueryRow(ctx, `SELECT pg_relation_size($1::text::regclass)`, table).Scan(&bytes)
+		return bytes, err
+	}
+	before, err := size()
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		if err := vacuumTable(ctx, pool, `VACUUM (FULL, ANALYZE) `+table); err != nil || attempt == rewriteAttempts {
+			return err
+		}
+		after, err := size()
+		if err != nil || before < rewriteAgainBytes || float64(after) < float64(before)*(1-rewriteShare/2) {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// vacuumTable executes a statement that must not be in a transaction, and waits for locks only briefly.
+func vacuumTable(ctx context.Context, pool *pgxpool.Pool, statement string) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("get a connection: %w", err)
@@ -296,12 +331,8 @@ func vacuumTables(ctx context.Context, pool *pgxpool.Pool, statements ...string)
 		return err
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`) }()
-	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = conn.Exec(ctx, statement)
+	return err
 }
 
 const (
