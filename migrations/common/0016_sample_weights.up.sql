@@ -46,8 +46,8 @@ COMMENT ON FUNCTION to_bigint IS 'a sum as bigint, or the largest bigint if it i
 
 -- What each process of a machine used in (a, b], computed from its samples. only_processes limits the result to these
 -- processes, unless it is null. With include_start, the window begins with the state at a: the result has processes
--- that ended before the first snapshot, and maxima include the levels at a. An hour does not need it, because its first
--- snapshot has a row of every process.
+-- that ended before the first snapshot, and maxima include the levels at a. Hours do without it: their first snapshot
+-- has a row of every process that still runs.
 --
 -- The weight of the first row after a reaches back to the row before, and no row covers the time after the last one.
 -- So the levels at both ends are read from their runs, and the time before a is subtracted and the time after the last

@@ -39,6 +39,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"windows that begin or end at a late snapshot", 0, windowsAtLateSnapshot},
 			{"a process with 600 identities", 0, manyIdentities},
 			{"a window that begins at a snapshot with an unknown interval", 0, startBeforeEnd},
+			{"an hour without snapshots before those that are read from samples", clock(17, 10, 0), startOfLastHours},
 			{"a late snapshot before a long interval", 0, lateBeforeLongInterval},
 			{"a process that starts before a gap", 0, startedBeforeGap},
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},

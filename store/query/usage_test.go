@@ -83,6 +83,17 @@ func startBeforeEnd(t *testing.T, s *store.Store, machineID string) {
 	}
 }
 
+func startOfLastHours(t *testing.T, s *store.Store, machineID string) {
+	storetest.Write(t, s, machineID,
+		full(clock(12, 30, 0), 3*time.Hour, entry(1, "init", 5, 1<<20), entry(66, "huge", 0, 64<<30)),
+		full(clock(15, 30, 0), 3*time.Hour, entry(1, "init", 5, 1<<20)),
+	)
+	huge, ok := topOf(t, s, machineID, clock(14, 0, 0), clock(16, 30, 0))[66]
+	if !ok || deref(huge.MemoryMax) != 64<<30 {
+		t.Errorf("%+v (%v), want a process of 64 GiB", huge, ok)
+	}
+}
+
 func lateBeforeLongInterval(t *testing.T, s *store.Store, machineID string) {
 	for _, one := range []snapshot.Snapshot{
 		full(clock(14, 0, 10), 10*time.Second, entry(5, "java", 10_000, 8<<30)),

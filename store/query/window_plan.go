@@ -218,12 +218,9 @@ const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memor
 // parts returns SELECTs of the rows of all segments: those read from samples, and those of rollups. Their columns are
 // machine and usageColumns.
 func (p WindowPlan) parts(of scope) (sampled, rolledUp []string, args []any) {
-	for i, one := range p.segments {
+	for _, one := range p.segments {
 		if one.relation == raw {
-			// The hour before has the state at the start of a later segment.
-			after := of
-			after.withoutStart = of.withoutStart || i > 0
-			sampled = append(sampled, after.window(one.from, one.to, &args))
+			sampled = append(sampled, of.window(one.from, one.to, &args))
 			continue
 		}
 		condition := of.condition(one.relation, &args)
