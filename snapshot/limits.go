@@ -66,7 +66,10 @@ func Limits() []Limit {
 		{"Byte counts and durations", int64(MaxSafeInteger), ""},
 		{"`cpu_usage` of a process", MaxUsage, "percent of one core"},
 		{"`cpu_ms` of a process for each core of the machine", "`interval_ms` plus " + DeltaMargin.String(), ""},
-		{"Byte counts for each second of `interval_ms` plus " + DeltaMargin.String(), int64(MaxBytesPerSecond), "bytes"},
+		{
+			"Byte counts for each second of `interval_ms` plus " + DeltaMargin.String(),
+			int64(MaxBytesPerSecond), "bytes",
+		},
 		{"`memory_usage` of a process", int64(MaxMemoryBytes), "bytes"},
 		{"Load averages", MaxLoad, ""},
 		{"`polling_interval`, minimum", MinPollingInterval, "seconds"},
