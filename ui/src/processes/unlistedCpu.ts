@@ -16,7 +16,8 @@ const sum = (values: (number | null | undefined)[]): number =>
 
 /**
  * Compares the CPU usage of a machine with that of its processes. The usage of the machine is a percentage of all
- * cores, that of a process is a percentage of one core. The clocks differ, so the sum may be higher: the rest is then 0.
+ * cores, that of a process is a percentage of one core. The clocks differ, so the sum may be higher: the rest is then
+ * 0.
  */
 export function unlistedCpu(
   metrics: MachineMetrics,

@@ -12,8 +12,8 @@ const offset = (ms: number) => new Date(ms).getTimezoneOffset() * minute;
 export const clockTime = (ms: number): number => ms - offset(ms);
 
 /**
- * Returns the instants at which clocks show a time (see clockTime), the earliest first. There are two if the hour occurs
- * twice, and none if it is skipped.
+ * Returns the instants at which clocks show a time (see clockTime), the earliest first. There are two if the hour
+ * occurs twice, and none if it is skipped.
  */
 export function instantsOf(clock: number): number[] {
   const offsets = new Set([offset(clock - day), offset(clock + day)]);
@@ -38,7 +38,7 @@ export function zoneName(ms: number, locale?: string): string {
 /** The largest distance of a time zone from UTC, in minutes. All offsets are whole quarters of an hour. */
 const largestOffset = 14 * 60;
 
-/** Returns the time zone of a label such as GMT+2, UTC or CEST, in milliseconds east of UTC; undefined if it is none. */
+/** Returns the time zone of a label such as GMT+2, UTC or CEST, in milliseconds east of UTC; undefined if none. */
 export function zoneOffset(label: string, near: number): number | undefined {
   const text = label.toLowerCase();
   const [, sign, hours = "0", minutes = "0"] =

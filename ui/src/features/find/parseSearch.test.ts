@@ -144,6 +144,7 @@ describe("in another time zone", () => {
     ["a 00:30 UTC", utcTime(27, 0, 30), utcTime(27, 0, 31)],
     ["a 01:30 UTC", utcTime(26, 1, 30), utcTime(26, 1, 31)],
     ["a 02:30 GMT+2", utcTime(27, 0, 30), utcTime(27, 0, 31)],
+    ["a from 16:10 -08:00 to 16:40 -08:00", utcTime(27, 0, 10), utcTime(27, 0, 40)],
     ["a 16:30 -0800", utcTime(27, 0, 30), utcTime(27, 0, 31)],
     ["a from 00:10 UTC to 00:40 UTC", utcTime(27, 0, 10), utcTime(27, 0, 40)],
     ["a from 23:30 UTC to 00:40 UTC", utcTime(26, 23, 30), utcTime(27, 0, 40)],

@@ -106,6 +106,7 @@ const points: [RegExp, Parser][] = [
 const bareClock = new RegExp(`^${anyClock}$`);
 const lastSpan = new RegExp(`^(?:in the |the )?last (?:(\\d+(?:\\.\\d+)?) ?)?${unitPattern}$`);
 const rangeStart = new RegExp(`^(?:${dayPattern},? )?(?:between|from) `);
+const dashedRange = new RegExp(`^(?:${strictClocks.join("|")}) -\\d{1,2}:\\d{2}$`);
 const rangeSeparator = / (?:and|to|until|till) | ?[-–] ?/g;
 
 /** Parses a search. Without a time, it covers the last 24 hours. */
@@ -114,7 +115,9 @@ export function parseSearch(input: string, now: number): ParsedSearch {
   // The time is as long as possible, so try to begin with each word from the left.
   for (const { index } of text.matchAll(/\S+/g)) {
     const phrase = text.slice(index).toLowerCase().replace(/\s+/g, " ");
-    const found = resolvePoint(parsePoint(phrase, now), now) ?? parseSpan(phrase, now) ?? parseRange(phrase, now);
+    // "6:00 -7:00" is a range, although -7:00 can be a time zone.
+    const point = dashedRange.test(phrase) ? undefined : parsePoint(phrase, now);
+    const found = resolvePoint(point, now) ?? parseSpan(phrase, now) ?? parseRange(phrase, now);
     if (found) return { text: text.slice(0, index).trim(), ...found };
   }
   return { text, time: { from: now - day, to: now } };
@@ -132,10 +135,7 @@ function parsePoint(phrase: string, now: number): Point | undefined {
   const rest = phrase.slice(0, Math.max(0, space));
   const local = parsePhrase(rest, now) ?? printedPoint(parsePrinted(rest), now);
   if (local?.kind !== "clock") return undefined;
-  const label = phrase.slice(space + 1);
-  // "6:00 -7:00" is a range.
-  if (!local.date && /^-\d+:/.test(label)) return undefined;
-  const zone = zoneOffset(label, (local.date ?? new Date(now)).getTime());
+  const zone = zoneOffset(phrase.slice(space + 1), (local.date ?? new Date(now)).getTime());
   return zone === undefined ? undefined : { ...local, clock: { ...local.clock, zone } };
 }
 
@@ -310,7 +310,7 @@ function resolvePoint(point: Point | undefined, now: number): Resolved | undefin
   return { time, clockChange: { kind: "repeated", shown: first, other: last, precision } };
 }
 
-/** Returns the window between two times. A time without a day is on the day of the other one, or the latest such time. */
+/** Returns the window between two times. A time without a day is on the day of the other, or the latest such time. */
 function resolveRange(left: Point, right: Point, now: number): Resolved {
   let [start, end] = [left, right];
   if (start.kind === "clock" && end.kind === "clock") start = { ...start, clock: inheritHalf(start.clock, end.clock) };

@@ -20,9 +20,9 @@ const delay = 120_000;
 const enough = 600_000;
 
 /**
- * Returns the times of a history that was loaded at an instant. The end of the history is left out, because machines may
- * still send its snapshots. Times with no point are unknown: the processes did not run on a machine that was measured.
- * They are included between two points that are, because nothing shows that all machines were measured again.
+ * Returns the times of a history that was loaded at an instant. The end of the history is left out, because machines
+ * may still send its snapshots. A time without points, in which the processes did not run on the measured machines, is
+ * included if it is between two such times: nothing shows that all machines were measured in it.
  */
 export function unmeasured(
   { points, machines = 0, resolution }: Pick<ProcessHistory, "points" | "machines" | "resolution">,

@@ -26,8 +26,8 @@ export function UnlistedCpu({ machineId, snapshot, cpuCount }: UnlistedCpuProps)
   const { timestamp, intervalMs, metrics, processes } = snapshot;
   const { ended, rest, unknown } = unlistedCpu(metrics, cpuCount, processes, snapshot.ended, intervalMs);
   const to = Date.parse(timestamp);
-  // The interval is rounded to a millisecond. Two milliseconds later, the snapshot before is the same. If the interval is
-  // unknown, it is the one a millisecond before.
+  // The interval is rounded to a millisecond. Two milliseconds later, the snapshot before is the same. If the interval
+  // is unknown, it is the one a millisecond before.
   const from = to - Math.max(1, intervalMs - 2);
   return (
     <p className="details" data-testid="unlisted-cpu">
