@@ -91,15 +91,16 @@ func possibleAmounts(t *testing.T, s *store.Store) {
 	}
 }
 
-// amountsOfAName: a snapshot in which 1,100 processes named postgres have used 2^53 - 1 ms each is refused. One that an
+// amountsOfAName: a snapshot in which 1,100 processes of one name have used 2^53 - 1 ms each is refused. One that an
 // earlier version has stored, with as much memory, does not keep the usage of names and of other machines from being
 // read.
 func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
-	const machineID, other = "postgres", "postgres-other"
+	// No other test has machines with this name.
+	const machineID, name, other = "crowd", "postgres: crowd", "crowd-other"
 	crowd := func(cpuMS int64) snapshot.Snapshot {
 		one := full(clock(14, 0, 1), time.Second)
 		for pid := range int32(1100) {
-			one.Processes = append(one.Processes, entry(pid+1, "postgres", cpuMS, 1<<20))
+			one.Processes = append(one.Processes, entry(pid+1, name, cpuMS, 1<<20))
 		}
 		return one
 	}
@@ -114,7 +115,7 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 	check := func(when string, from, to snapshot.Time) {
 		t.Helper()
 		for of, want := range map[string]map[string]int64{
-			"": {"postgres": math.MaxInt64, other: 500}, machineID: {"postgres": math.MaxInt64}, other: {other: 500},
+			"": {name: math.MaxInt64, other: 500}, machineID: {name: math.MaxInt64}, other: {other: 500},
 		} {
 			for _, order := range []query.UsageOrder{query.ByCPU, query.ByMemory} {
 				list, _, err := s.Top(t.Context(), query.UsageQuery{MachineID: of, View: query.AllMachines(),
@@ -135,7 +136,7 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 		}
 		for _, resolution := range []query.Resolution{query.ResolutionMinute, query.ResolutionHour} {
 			points, _, _, err := s.NameHistory(
-				t.Context(), query.AllMachines(), "", "postgres", from, to, resolution, 100)
+				t.Context(), query.AllMachines(), "", name, from, to, resolution, 100)
 			if err != nil || len(points) == 0 || deref(points[0].CPUMS) != math.MaxInt64 {
 				t.Errorf("%s: %d points of %s (%v)", when, len(points), resolution, err)
 			}
