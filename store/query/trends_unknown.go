@@ -58,12 +58,10 @@ func (q *Queries) unknownTime(
 	var isUnknown, isGone bool
 	if _, err := pgx.ForEachRow(rows, []any{&pid, &started, &at, &isUnknown, &isGone}, func() error {
 		key := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
-		if span != nil && span.key == key {
-			if span.until.IsZero() || at.Before(span.until) {
+		if span != nil {
+			if span.key == key && (span.until.IsZero() || at.Before(span.until)) {
 				span.until = at
 			}
-		}
-		if span != nil {
 			w.addUnknown(unknown, span)
 			span = nil
 		}
