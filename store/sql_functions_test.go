@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,8 +69,28 @@ func TestWindowsOfProcessTop(t *testing.T) {
 			Timestamp: snapshot.TimeOf(start.Add(5 * time.Minute)), Kind: snapshot.KindFull, IntervalMS: 60_000,
 			Processes: []snapshot.ProcessSample{{PID: 5, PPID: &ppid, Name: "sh", CPUMS: &spent, MemoryUsage: &memory}},
 		})
+		const edge = 3 * time.Hour
+		for _, one := range []struct {
+			at   time.Duration
+			pid  int32
+			name string
+		}{{edge - 10*time.Second, 6, "gone"}, {edge + 10*time.Second, 5, "sh"}} {
+			storetest.Write(t, s, "edge", snapshot.Snapshot{
+				Timestamp: snapshot.TimeOf(start.Add(one.at)), Kind: snapshot.KindFull, IntervalMS: 20_000,
+				Processes: []snapshot.ProcessSample{{PID: one.pid, PPID: &ppid, Name: one.name, MemoryUsage: &memory}},
+			})
+		}
 		storetest.RefreshAll(t, db, s)
 		conn := storetest.Connect(t, db.URL)
+		for _, length := range []time.Duration{time.Hour, 4 * time.Hour} {
+			var names []string
+			if err := conn.QueryRow(t.Context(), `SELECT array_agg(name ORDER BY name) FROM process_top('edge', $1, $2)`,
+				start.Add(edge), start.Add(edge+length)).Scan(&names); err != nil ||
+				!slices.Equal(names, []string{"gone", "sh"}) {
+				t.Errorf("%s from the end of the first hour: %q (%v), want the process at its start as well",
+					length, names, err)
+			}
+		}
 		check := func(when string, from, to time.Duration, want int64) {
 			t.Helper()
 			var got int64

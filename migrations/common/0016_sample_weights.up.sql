@@ -47,7 +47,8 @@ COMMENT ON FUNCTION to_bigint IS 'a sum as bigint, or the largest bigint if it i
 -- What each process of a machine used in (a, b], computed from its samples. only_processes limits the result to these
 -- processes, unless it is null. With include_start, the window begins with the state at a: the result has processes
 -- that ended before the first snapshot, and maxima include the levels at a. Hours do without it: their first snapshot
--- has a row of every process that still runs.
+-- has a row of every process that still runs. If b is a, the result is only the state at a, without usage; its first_ts
+-- is the first snapshot after a. It is added to rollups from a on.
 --
 -- The weight of the first row after a reaches back to the row before, and no row covers the time after the last one.
 -- So the levels at both ends are read from their runs, and the time before a is subtracted and the time after the last
@@ -68,9 +69,11 @@ BEGIN
         SELECT f.ts AS first_ts, f.full_ts AS first_full, f.interval_ms, l.ts AS last_ts, l.full_ts AS last_full
         -- Snapshots without an interval are not part of the time between those around them.
         FROM (SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s
-                WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1) f,
-            (SELECT s.ts, s.full_ts FROM snapshots s
-                WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1) l),
+                WHERE s.machine = m AND s.ts > a AND s.ts <= CASE WHEN a = b THEN b + interval '1 day' ELSE b END
+                    AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1) f
+            LEFT JOIN (SELECT s.ts, s.full_ts FROM snapshots s
+                WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1) l
+                ON true),
     ends AS MATERIALIZED (
         -- The snapshot before the first one, unless there is a gap between them. One without an interval counts if the
         -- interval of the first one begins with it, because it is then not part of that interval.
@@ -84,7 +87,7 @@ BEGIN
             ORDER BY i.ts DESC LIMIT 1) s
         WHERE include_start
         UNION ALL
-        SELECT 1, last_full, last_ts, last_ts FROM bounds),
+        SELECT 1, last_full, last_ts, last_ts FROM bounds WHERE last_ts IS NOT NULL),
     held AS MATERIALIZED (
         SELECT e.sign, s.ts,
             (sum(s.interval_ms) OVER (PARTITION BY e.sign ORDER BY s.ts DESC) - s.interval_ms)::bigint AS ms
@@ -93,7 +96,7 @@ BEGIN
             WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until AND i.ts > a - interval '3 days' AND i.ts <= b
             OFFSET 0) s), -- so that only the chunks of this time are read
     levels AS (
-        SELECT x.process, e.sign * h.ms AS weight_ms, x.memory_usage, x.threads, e.seen,
+        SELECT x.process, e.sign, e.sign * h.ms AS weight_ms, x.memory_usage, x.threads, e.seen,
             -- A process without a row used nothing, if its usage is known at all.
             CASE WHEN x.cpu_ms IS NOT NULL THEN 0 END AS cpu_ms,
             CASE WHEN x.read_bytes IS NOT NULL THEN 0 END AS read_bytes,
@@ -121,7 +124,8 @@ BEGIN
             max(s.memory_usage) AS memory_max, max(s.threads) AS threads_max,
             sum(s.read_bytes) AS read_bytes, sum(s.write_bytes) AS write_bytes,
             min(s.ts) AS first_ts, max(s.ts) AS last_ts,
-            NOT bool_or(s.state IS DISTINCT FROM 'exited') AS is_level
+            NOT bool_or(s.state IS DISTINCT FROM 'exited') AS is_level,
+            NOT bool_or(s.state IS DISTINCT FROM 'exited' OR s.ts > (SELECT d.first_ts FROM bounds d)) AS is_start
         FROM process_samples s
         WHERE s.machine = m AND s.ts > a AND s.ts <= b AND (s.state IS DISTINCT FROM 'exited' OR s.weight_ms > 0)
             AND (only_processes IS NULL OR s.process = ANY(only_processes))
@@ -130,16 +134,17 @@ BEGIN
         SELECT l.process, l.cpu_ms, l.cpu_ms, l.weight_ms, 0, CASE WHEN l.memory_usage IS NULL THEN l.weight_ms END,
             l.memory_usage::double precision * l.weight_ms, NULL,
             l.memory_usage, l.memory_usage, l.threads,
-            l.read_bytes, l.write_bytes, l.seen, l.seen, l.weight_ms <= 0
+            l.read_bytes, l.write_bytes, l.seen, l.seen, l.weight_ms <= 0, l.sign = -1
         FROM levels l
         WHERE only_processes IS NULL OR l.process = ANY(only_processes))
     -- A process that a snapshot left out used nothing. If all that did so are before the window, that is not added to
-    -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing.
+    -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing. What a
+    -- process used that was gone at the first snapshot is unknown.
     SELECT p.process,
-        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms)
-            ELSE sum(p.cpu_ms) FILTER (WHERE NOT p.is_level) END),
-        CASE WHEN bool_and(p.is_level) THEN max(p.cpu_ms_max)
-            ELSE max(p.cpu_ms_max) FILTER (WHERE NOT p.is_level) END,
+        to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.cpu_ms) FILTER (WHERE NOT p.is_level)
+            WHEN NOT bool_and(p.is_start) THEN max(p.cpu_ms) END),
+        CASE WHEN NOT bool_and(p.is_level) THEN max(p.cpu_ms_max) FILTER (WHERE NOT p.is_level)
+            WHEN NOT bool_and(p.is_start) THEN max(p.cpu_ms_max) END,
         CASE WHEN sum(p.unweighted) = 0 THEN greatest(sum(p.elapsed_ms), 0)::bigint END,
         coalesce(
             CASE WHEN sum(p.unweighted) = 0 THEN sum(p.memory_sum)
@@ -148,10 +153,10 @@ BEGIN
         CASE WHEN sum(p.unweighted) = 0 AND sum(p.without_memory_ms) <> 0
             THEN (sum(p.elapsed_ms) - sum(p.without_memory_ms))::bigint END,
         max(p.memory_max), max(p.threads_max),
-        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.read_bytes)
-            ELSE sum(p.read_bytes) FILTER (WHERE NOT p.is_level) END),
-        to_bigint(CASE WHEN bool_and(p.is_level) THEN max(p.write_bytes)
-            ELSE sum(p.write_bytes) FILTER (WHERE NOT p.is_level) END),
+        to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.read_bytes) FILTER (WHERE NOT p.is_level)
+            WHEN NOT bool_and(p.is_start) THEN max(p.read_bytes) END),
+        to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.write_bytes) FILTER (WHERE NOT p.is_level)
+            WHEN NOT bool_and(p.is_start) THEN max(p.write_bytes) END),
         min(p.first_ts), max(p.last_ts)
     FROM parts p
     GROUP BY p.process;

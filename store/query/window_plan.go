@@ -211,6 +211,14 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 	)
 }
 
+// start returns an SQL query for the state at the start of a window that is read from rollups, unless the window has no
+// snapshot, and adds its parameters to args.
+func (s scope) start(from snapshot.Time, to snapshot.Time, args *[]any) string {
+	sql := s.window(from.Std(), from.Std(), args)
+	*args = append(*args, to.Std())
+	return fmt.Sprintf(`%s WHERE w.first_ts <= $%d`, sql, len(*args))
+}
+
 // usageColumns are the columns of process_window and of the rollups of processes.
 const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memory_ms, memory_max, threads_max,
 		read_bytes, write_bytes, first_ts, last_ts`
@@ -218,6 +226,9 @@ const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memor
 // parts returns SELECTs of the rows of all segments: those read from samples, and those of rollups. Their columns are
 // machine and usageColumns.
 func (p WindowPlan) parts(of scope) (sampled, rolledUp []string, args []any) {
+	if len(p.segments) > 0 && p.segments[0].relation != raw && !of.withoutStart {
+		sampled = append(sampled, of.start(p.From, p.To, &args))
+	}
 	for _, one := range p.segments {
 		if one.relation == raw {
 			sampled = append(sampled, of.window(one.from, one.to, &args))
