@@ -17,17 +17,15 @@ GO_BUILD = $(PLAIN) go build -trimpath -buildvcs=auto \
 LINT_TOOL = go tool -modfile=deploy/lint/go.mod
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
-# Fuzz targets for input from outside, as folder:target. make test runs each for two seconds.
+# Fuzz targets for input from outside, as folder:target. make test runs each for a second.
 FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat agent/exits:FuzzParseExits \
 	agent/delivery/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest \
 	auth:FuzzSecrets
-# Packages with benchmarks. make test runs each benchmark once, so that it keeps working.
-BENCHMARKED = $(addprefix ./,$(sort $(dir $(shell git grep -l '^func Benchmark' -- '*_test.go'))))
 # Systems that the agent is built for, besides linux/amd64.
 SYSTEMS = linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: up build test lint lint-go lint-words lint-ui audit test-go test-systems test-delivery test-benchmarks \
-	test-fuzz test-ui bench bench-agent bench-storage generate require-up require-test
+.PHONY: up build test lint lint-go lint-words lint-ui audit test-go test-systems test-delivery test-fuzz \
+	test-ui bench bench-agent bench-storage generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -64,7 +62,7 @@ test: export SNAPWATCH_TEST_LOGS := $(CURDIR)/bin/logs
 test: require-test
 	$(MAKE) -j3 build lint store/storetest/timescale/node_modules
 	rm -rf bin/logs && mkdir -p bin/logs
-	$(MAKE) -j3 test-go test-ui test-systems test-delivery test-fuzz test-benchmarks
+	$(MAKE) -j3 test-go test-ui test-systems test-delivery test-fuzz
 	deploy/check/secrets.sh bin/logs
 
 lint: lint-go lint-words lint-ui
@@ -88,9 +86,11 @@ audit:
 	cd ui && npm audit --omit=dev
 
 # With -trimpath, a clone in another folder finds its packages in the compiler's cache. The packages that take longest
-# come first, so that none of them is left alone at the end. golangci-lint runs go vet.
+# come first, so that none of them is left alone at the end. golangci-lint runs go vet. Each benchmark runs once, so that
+# it keeps working.
 test-go: store/storetest/timescale/node_modules grafana/node_modules
-	go test -trimpath -vet=off -race -count=1 -timeout 15m ./store/... ./cmd/... ./api/... ./...
+	go test -trimpath -vet=off -race -count=1 -timeout 15m -bench . -benchtime 1x \
+		./store/... ./cmd/... ./api/... ./...
 
 test-systems:
 	@for system in $(SYSTEMS); do \
@@ -104,14 +104,11 @@ test-systems:
 test-delivery:
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 
-test-benchmarks:
-	$(PLAIN) go test -trimpath -run '^$$' -bench . -benchtime 1x $(BENCHMARKED)
-
 test-fuzz:
 	@mkdir -p bin
 	@for target in $(FUZZ); do \
-		echo "fuzzing $$target for 2 s"; \
-		go test -trimpath ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 2s -parallel 1 >bin/fuzz.log 2>&1 \
+		echo "fuzzing $$target for a second"; \
+		go test -trimpath ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 1s -parallel 1 >bin/fuzz.log 2>&1 \
 			|| { cat bin/fuzz.log; exit 1; }; \
 	done
 

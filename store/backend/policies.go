@@ -35,7 +35,9 @@ type policy struct {
 	Start time.Duration `json:"start"`
 	After time.Duration `json:"after"`
 	Every time.Duration `json:"every"`
-	Job   int32         `json:"job"` // 0 if the window is too short for a job
+	// Batch is the number of buckets that the job refreshes in a transaction.
+	Batch int   `json:"batch"`
+	Job   int32 `json:"job"` // 0 if the window is too short for a job
 }
 
 // reach returns how long late data of a rollup is refreshed. Snapshots are accepted as long as raw data is kept. The
@@ -60,11 +62,11 @@ func policiesOf(keep Retention, complete floors, now time.Time) []policy {
 	for _, rollup := range Rollups {
 		one := policy{
 			Relation: rollup, Kind: "refresh",
-			Reach: keep.reach(rollup), After: 10 * time.Minute, Every: 10 * time.Minute,
+			Reach: keep.reach(rollup), After: 10 * time.Minute, Every: 10 * time.Minute, Batch: 10,
 		}
 		switch rollup {
 		case "machine_1m":
-			one.After, one.Every = time.Minute, 5*time.Minute
+			one.After, one.Every, one.Batch = time.Minute, 5*time.Minute, 60 // minutes are small
 		case "machine_1h", "process_1h":
 			one.Every = 5 * time.Minute
 		}
@@ -202,11 +204,8 @@ func (o *policy) removeOther(ctx context.Context, tx pgx.Tx) error {
 func (o *policy) apply(ctx context.Context, tx pgx.Tx) error {
 	if o.Job != 0 && o.hasJob() {
 		// A change keeps the schedule of the job.
-		tag, err := tx.Exec(ctx, `SELECT alter_job(job_id, schedule_interval => $2::interval,
-				config => config || jsonb_build_object('start_offset', $3::interval::text, 'end_offset', $4::interval::text))
-			FROM timescaledb_information.jobs
-			WHERE job_id = $1 AND proc_name = 'policy_refresh_continuous_aggregate'`, o.Job, o.Every, o.Start, o.After)
-		if err != nil || tag.RowsAffected() > 0 {
+		changed, err := o.change(ctx, tx)
+		if err != nil || changed {
 			return err
 		}
 	}
@@ -218,6 +217,21 @@ func (o *policy) apply(ctx context.Context, tx pgx.Tx) error {
 	if !o.hasJob() {
 		return nil
 	}
-	return tx.QueryRow(ctx, `SELECT add_continuous_aggregate_policy($1::text::regclass, start_offset => $2::interval,
+	err := tx.QueryRow(ctx, `SELECT add_continuous_aggregate_policy($1::text::regclass, start_offset => $2::interval,
 		end_offset => $3::interval, schedule_interval => $4::interval)`, name, o.Start, o.After, o.Every).Scan(&o.Job)
+	if err != nil {
+		return err
+	}
+	_, err = o.change(ctx, tx)
+	return err
+}
+
+// change changes the job of a policy, and reports whether it exists.
+func (o *policy) change(ctx context.Context, tx pgx.Tx) (bool, error) {
+	tag, err := tx.Exec(ctx, `SELECT alter_job(job_id, schedule_interval => $2::interval,
+			config => config || jsonb_build_object(
+				'start_offset', $3::interval::text, 'end_offset', $4::interval::text, 'buckets_per_batch', $5::integer))
+		FROM timescaledb_information.jobs
+		WHERE job_id = $1 AND proc_name = 'policy_refresh_continuous_aggregate'`, o.Job, o.Every, o.Start, o.After, o.Batch)
+	return tag.RowsAffected() > 0, err
 }

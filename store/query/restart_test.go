@@ -30,7 +30,7 @@ func TestSnapshotsWithoutUsage(t *testing.T) {
 		make func(snapshot.Time) snapshot.Snapshot
 		want time.Duration
 	}
-	for i, c := range []struct {
+	cases := []struct {
 		name  string
 		steps []step
 	}{
@@ -45,36 +45,38 @@ func TestSnapshotsWithoutUsage(t *testing.T) {
 			{0, machineOnly, 5 * s}, {5 * s, machineOnly, 5 * s}, {14 * s, none, 0}, {19 * s, machineOnly, 5 * s}}},
 		{"bytes of the machine only", []step{
 			{0, bytesOnly, 5 * s}, {5 * s, bytesOnly, 5 * s}, {14 * s, none, 0}, {19 * s, bytesOnly, 5 * s}}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
-				// In one batch, each on its own, and each after a restart of the server.
-				for how := range 3 {
-					machineID := fmt.Sprintf("no-usage-%d-%d", i, how)
-					writer := db.Open(t, nil)
-					var batch []snapshot.Snapshot
-					for k, step := range c.steps {
-						batch = append(batch, step.make(clock(1, 0, 0).Add(step.at)))
-						if how == 0 && k < len(c.steps)-1 {
-							continue
-						}
-						if how == 2 {
-							writer = db.Open(t, nil)
-						}
-						storetest.Write(t, writer, machineID, batch...)
-						batch = nil
+	}
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		for how, when := range []string{"in one batch", "each on its own", "each after a restart of the server"} {
+			writer := db.Open(t, nil)
+			machineID := func(i int) string { return fmt.Sprintf("no-usage-%d-%d", i, how) }
+			batches := make([][]snapshot.Snapshot, len(cases))
+			for k := range 5 {
+				if how == 2 {
+					writer = db.Open(t, nil)
+				}
+				for i, c := range cases {
+					if k >= len(c.steps) {
+						continue
 					}
-					for _, step := range c.steps {
-						state, err := writer.At(t.Context(), machineID, clock(1, 0, 0).Add(step.at), false)
-						if err != nil || state.IntervalMS != step.want.Milliseconds() {
-							t.Errorf("%s: the interval at %s is %d ms (%v), want %s",
-								machineID, step.at, state.IntervalMS, err, step.want)
-						}
+					batches[i] = append(batches[i], c.steps[k].make(clock(1, 0, 0).Add(c.steps[k].at)))
+					if how > 0 || k == len(c.steps)-1 {
+						storetest.Write(t, writer, machineID(i), batches[i]...)
+						batches[i] = nil
 					}
 				}
-			})
-		})
-	}
+			}
+			for i, c := range cases {
+				for _, step := range c.steps {
+					state, err := writer.At(t.Context(), machineID(i), clock(1, 0, 0).Add(step.at), false)
+					if err != nil || state.IntervalMS != step.want.Milliseconds() {
+						t.Errorf("%s, %s: the interval at %s is %d ms (%v), want %s",
+							c.name, when, step.at, state.IntervalMS, err, step.want)
+					}
+				}
+			}
+		}
+	})
 }
 
 // restartedAgent: a process at one core has 100 % in every time that was measured. The time since the last snapshot is
