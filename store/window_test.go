@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,8 +43,48 @@ func TestWindowsOfSparseRowsAreExact(t *testing.T) {
 				compareRollups(t, fmt.Sprintf("%s: %+v: %s to %s", machineID, c, from, to),
 					readWindow(t, conn, machineID, from, to), expectedWindow(series, from, to))
 			}
+			compareStarts(t, fmt.Sprintf("%s: %+v", machineID, c), conn, machineID, series)
 		}
 	})
+}
+
+// compareStarts compares the states at the starts of hours with the full lists.
+func compareStarts(t *testing.T, what string, conn *pgx.Conn, machineID string, series snapshottest.Series) {
+	t.Helper()
+	var before snapshot.Time
+	want := make(map[string]bool)
+	for i, list := range series.Expected {
+		s := &series.Snapshots[i]
+		hour := snapshot.TimeOf(s.Timestamp.Std().Truncate(time.Hour))
+		if i > 0 && before <= hour && hour < s.Timestamp && s.IntervalMS > 0 {
+			rows, err := conn.Query(t.Context(), `SELECT concat_ws(' ', p.pid, p.name, r.memory_usage, r.threads,
+					(extract(epoch FROM r.first_ts) * 1000)::bigint)
+				FROM process_start(machine_key($1), $2) r JOIN processes p ON p.id = r.process`, machineID, hour.Std())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil || len(got) != len(want) {
+				t.Errorf("%s: %d processes at %s (%v), want %d", what, len(got), hour, err, len(want))
+			}
+			for _, one := range got {
+				if key := strings.TrimSuffix(one, fmt.Sprint(" ", int64(s.Timestamp))); !want[key] {
+					t.Errorf("%s: %q at %s, want one of %v", what, one, hour, want)
+				}
+			}
+		}
+		before, want = s.Timestamp, make(map[string]bool)
+		for _, p := range list {
+			key := fmt.Sprint(p.PID, " ", p.Name)
+			if p.MemoryUsage != nil {
+				key += fmt.Sprint(" ", *p.MemoryUsage)
+			}
+			if p.Threads != nil {
+				key += fmt.Sprint(" ", *p.Threads)
+			}
+			want[key] = true
+		}
+	}
 }
 
 // readWindow reads (from, to]. The bucket of its keys is zero.

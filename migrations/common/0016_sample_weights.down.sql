@@ -1,4 +1,4 @@
-DROP FUNCTION process_window, to_bigint;
+DROP FUNCTION process_window, process_start, state_of_run, snapshot_before, to_bigint;
 DROP VIEW history.machines, history.processes, history.snapshots, history.process_samples;
 ALTER TABLE process_samples DROP COLUMN weight_ms, DROP COLUMN memory_mean;
 DROP DOMAIN milliseconds;

@@ -44,18 +44,75 @@ CREATE FUNCTION to_bigint(total numeric) RETURNS bigint LANGUAGE sql IMMUTABLE P
 $$;
 COMMENT ON FUNCTION to_bigint IS 'a sum as bigint, or the largest bigint if it is larger';
 
+-- The last snapshot until a, unless there is a gap between it and the first one after a, which the other arguments
+-- describe. A snapshot without an interval counts if the interval of the first one begins with it, because it is then
+-- not part of that interval.
+CREATE FUNCTION snapshot_before(
+    m integer, a timestamptz, first_ts timestamptz, first_full timestamptz, first_interval_ms bigint
+) RETURNS TABLE (ts timestamptz, full_ts timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT i.ts, i.full_ts FROM snapshots i
+    WHERE i.machine = m AND i.ts <= a AND i.ts > a - interval '3 days'
+        AND i.ts >= least(first_full, first_ts - first_interval_ms * interval '1.5 ms')
+        AND (i.interval_ms > 0 OR i.ts = first_full
+            OR i.ts <= first_ts - (first_interval_ms - first_interval_ms / 50 - 5) * interval '1 ms')
+    ORDER BY i.ts DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION snapshot_before IS 'last snapshot of a machine until a, unless a gap follows';
+
+-- The state at the start a of an hour: the processes in the last snapshot of the hour before, which has a row of each.
+-- A window of whole hours begins with it. first_ts is the first snapshot after a. An interval is a day at the most.
+CREATE FUNCTION process_start(m integer, a timestamptz) RETURNS TABLE (
+    process bigint, memory_usage bigint, threads integer, first_ts timestamptz
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    after timestamptz;
+    before timestamptz; -- a variable, so that TimescaleDB compares it while it decompresses
+BEGIN
+    SELECT f.ts, b.ts INTO after, before
+    FROM (SELECT i.ts, i.full_ts, i.interval_ms FROM snapshots i
+            WHERE i.machine = m AND i.ts > a AND i.ts <= a + interval '1 day' AND i.interval_ms > 0
+            ORDER BY i.ts LIMIT 1) f
+        CROSS JOIN LATERAL snapshot_before(m, a, f.ts, f.full_ts, f.interval_ms) b;
+    RETURN QUERY SELECT s.process, s.memory_usage, s.threads, after FROM process_samples s
+    WHERE s.machine = m AND s.ts = before AND (s.state IS NULL OR s.state NOT IN ('exited', 'X'));
+END $$;
+COMMENT ON FUNCTION process_start IS 'processes of a machine at the start of an hour';
+
+-- The state that a run of snapshots [run, until] ends with: the last row of each process that has not ended, and for how
+-- long it has been valid. A process without a row used nothing, if its usage is known at all.
+CREATE FUNCTION state_of_run(m integer, run timestamptz, until timestamptz) RETURNS TABLE (
+    process bigint, held_ms bigint, memory_usage bigint, threads integer, cpu_ms bigint, read_bytes bigint,
+    write_bytes bigint
+) LANGUAGE sql STABLE AS $$
+    SELECT x.process, h.ms, x.memory_usage, x.threads, CASE WHEN x.cpu_ms IS NOT NULL THEN 0::bigint END,
+        CASE WHEN x.read_bytes IS NOT NULL THEN 0::bigint END, CASE WHEN x.write_bytes IS NOT NULL THEN 0::bigint END
+    FROM (
+        SELECT DISTINCT ON (p.pid, p.started_at) s.process, s.ts, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes,
+            s.write_bytes, s.state
+        FROM process_samples s
+            CROSS JOIN LATERAL (SELECT i.pid, i.started_at FROM processes i WHERE i.id = s.process OFFSET 0) p
+        WHERE s.machine = m AND s.ts >= run AND s.ts <= until
+        ORDER BY p.pid, p.started_at, s.ts DESC, (s.state = 'exited') NULLS FIRST) x
+    JOIN (
+        SELECT s.ts, (sum(s.interval_ms) OVER (ORDER BY s.ts DESC) - s.interval_ms)::bigint AS ms
+        FROM snapshots s WHERE s.machine = m AND s.ts >= run AND s.ts <= until) h ON h.ts = x.ts
+    WHERE x.state IS NULL OR x.state NOT IN ('exited', 'X')
+$$;
+COMMENT ON FUNCTION state_of_run IS 'processes at the end of a run of snapshots, and since when their values are valid';
+
 -- What each process of a machine used in (a, b], computed from its samples. only_processes limits the result to these
 -- processes, unless it is null. With include_start, the window begins with the state at a: the result has processes
 -- that ended before the first snapshot, and maxima include the levels at a. Hours do without it: their first snapshot
--- has a row of every process that still runs. If b is a, the result is only the state at a, without usage; its first_ts
--- is the first snapshot after a. It is added to rollups from a on.
+-- has a row of every process that still runs.
 --
 -- The weight of the first row after a reaches back to the row before, and no row covers the time after the last one.
 -- So the levels at both ends are read from their runs, and the time before a is subtracted and the time after the last
--- row is added. An interval is a day at the most, so the run at a begins less than three days before it. These bounds
--- keep the scans from being prepared for chunks or partitions that they never read.
+-- row is added.
 --
--- In PL/pgSQL with a generic plan, because planning this takes about as long as reading half an hour of samples.
+-- In PL/pgSQL with a generic plan, because planning this takes about as long as reading half an hour of samples. The
+-- bounds of the runs are variables: TimescaleDB then compares them while it decompresses, and neither profile prepares
+-- the chunks or partitions of other times.
 CREATE FUNCTION process_window(
     m integer, a timestamptz, b timestamptz, only_processes bigint[], include_start boolean
 ) RETURNS TABLE (
@@ -64,54 +121,28 @@ CREATE FUNCTION process_window(
     first_ts timestamptz, last_ts timestamptz
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
+DECLARE
+    first_snapshot timestamptz;
+    first_full timestamptz;
+    first_interval_ms bigint;
+    last_snapshot timestamptz;
+    last_full timestamptz;
+    start_snapshot timestamptz;
+    start_full timestamptz;
 BEGIN
-    RETURN QUERY WITH bounds AS MATERIALIZED (
-        SELECT f.ts AS first_ts, f.full_ts AS first_full, f.interval_ms, l.ts AS last_ts, l.full_ts AS last_full
-        -- Snapshots without an interval are not part of the time between those around them.
-        FROM (SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s
-                WHERE s.machine = m AND s.ts > a AND s.ts <= CASE WHEN a = b THEN b + interval '1 day' ELSE b END
-                    AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1) f
-            LEFT JOIN (SELECT s.ts, s.full_ts FROM snapshots s
-                WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1) l
-                ON true),
-    ends AS MATERIALIZED (
-        -- The snapshot before the first one, unless there is a gap between them. One without an interval counts if the
-        -- interval of the first one begins with it, because it is then not part of that interval.
-        SELECT -1 AS sign, s.full_ts AS run, s.ts AS until, d.first_ts AS seen
-        FROM bounds d CROSS JOIN LATERAL (
-            SELECT i.ts, i.full_ts FROM snapshots i
-            WHERE i.machine = m AND i.ts <= a AND i.ts > a - interval '3 days'
-                AND i.ts >= least(d.first_full, d.first_ts - d.interval_ms * interval '1.5 ms')
-                AND (i.interval_ms > 0 OR i.ts = d.first_full
-                    OR i.ts <= d.first_ts - (d.interval_ms - d.interval_ms / 50 - 5) * interval '1 ms')
-            ORDER BY i.ts DESC LIMIT 1) s
-        WHERE include_start
+    -- Snapshots without an interval are not part of the time between those around them.
+    SELECT s.ts, s.full_ts, s.interval_ms INTO first_snapshot, first_full, first_interval_ms FROM snapshots s
+    WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1;
+    SELECT s.ts, s.full_ts INTO last_snapshot, last_full FROM snapshots s
+    WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1;
+    IF include_start THEN
+        SELECT s.ts, s.full_ts INTO start_snapshot, start_full
+        FROM snapshot_before(m, a, first_snapshot, first_full, first_interval_ms) s;
+    END IF;
+    RETURN QUERY WITH levels AS (
+        SELECT -1 AS sign, first_snapshot AS seen, s.* FROM state_of_run(m, start_full, start_snapshot) s
         UNION ALL
-        SELECT 1, last_full, last_ts, last_ts FROM bounds WHERE last_ts IS NOT NULL),
-    held AS MATERIALIZED (
-        SELECT e.sign, s.ts,
-            (sum(s.interval_ms) OVER (PARTITION BY e.sign ORDER BY s.ts DESC) - s.interval_ms)::bigint AS ms
-        FROM ends e CROSS JOIN LATERAL (
-            SELECT i.ts, i.interval_ms FROM snapshots i
-            WHERE i.machine = m AND i.ts >= e.run AND i.ts <= e.until AND i.ts > a - interval '3 days' AND i.ts <= b
-            OFFSET 0) s), -- so that only the chunks of this time are read
-    levels AS (
-        SELECT x.process, e.sign, e.sign * h.ms AS weight_ms, x.memory_usage, x.threads, e.seen,
-            -- A process without a row used nothing, if its usage is known at all.
-            CASE WHEN x.cpu_ms IS NOT NULL THEN 0 END AS cpu_ms,
-            CASE WHEN x.read_bytes IS NOT NULL THEN 0 END AS read_bytes,
-            CASE WHEN x.write_bytes IS NOT NULL THEN 0 END AS write_bytes
-        FROM ends e
-            CROSS JOIN LATERAL (
-                SELECT DISTINCT ON (p.pid, p.started_at) s.process, s.ts, s.cpu_ms, s.memory_usage,
-                    s.threads, s.read_bytes, s.write_bytes, s.state
-                FROM process_samples s
-                    CROSS JOIN LATERAL (SELECT i.pid, i.started_at FROM processes i WHERE i.id = s.process OFFSET 0) p
-                WHERE s.machine = m AND s.ts >= e.run AND s.ts <= e.until
-                    AND s.ts > a - interval '3 days' AND s.ts <= b
-                ORDER BY p.pid, p.started_at, s.ts DESC, (s.state = 'exited') NULLS FIRST) x
-            JOIN held h ON h.sign = e.sign AND h.ts = x.ts
-        WHERE x.state IS NULL OR x.state NOT IN ('exited', 'X')),
+        SELECT 1, last_snapshot, s.* FROM state_of_run(m, last_full, last_snapshot) s),
     parts AS (
         -- Samples are added up before the levels join them, so that not every row passes through the UNION. Hardly any
         -- row lacks a weight or memory, so those are counted, not the others.
@@ -125,16 +156,17 @@ BEGIN
             sum(s.read_bytes) AS read_bytes, sum(s.write_bytes) AS write_bytes,
             min(s.ts) AS first_ts, max(s.ts) AS last_ts,
             NOT bool_or(s.state IS DISTINCT FROM 'exited') AS is_level,
-            NOT bool_or(s.state IS DISTINCT FROM 'exited' OR s.ts > (SELECT d.first_ts FROM bounds d)) AS is_start
+            NOT bool_or(s.state IS DISTINCT FROM 'exited') AND max(s.ts) <= first_snapshot AS is_start
         FROM process_samples s
         WHERE s.machine = m AND s.ts > a AND s.ts <= b AND (s.state IS DISTINCT FROM 'exited' OR s.weight_ms > 0)
             AND (only_processes IS NULL OR s.process = ANY(only_processes))
         GROUP BY s.process
         UNION ALL
-        SELECT l.process, l.cpu_ms, l.cpu_ms, l.weight_ms, 0, CASE WHEN l.memory_usage IS NULL THEN l.weight_ms END,
-            l.memory_usage::double precision * l.weight_ms, NULL,
+        SELECT l.process, l.cpu_ms, l.cpu_ms, l.sign * l.held_ms, 0,
+            CASE WHEN l.memory_usage IS NULL THEN l.sign * l.held_ms END,
+            l.memory_usage::double precision * l.sign * l.held_ms, NULL,
             l.memory_usage, l.memory_usage, l.threads,
-            l.read_bytes, l.write_bytes, l.seen, l.seen, l.weight_ms <= 0, l.sign = -1
+            l.read_bytes, l.write_bytes, l.seen, l.seen, l.sign * l.held_ms <= 0, l.sign = -1
         FROM levels l
         WHERE only_processes IS NULL OR l.process = ANY(only_processes))
     -- A process that a snapshot left out used nothing. If all that did so are before the window, that is not added to

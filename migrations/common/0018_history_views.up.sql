@@ -36,11 +36,8 @@ CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz)
         WHERE r.machine = (SELECT machine FROM target) AND (SELECT is_exact FROM target) IS NOT TRUE
             AND r.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND r.bucket_key < to_ts
         UNION ALL
-        -- The state at the start of the first hour.
-        SELECT w.process, w.cpu_ms, w.elapsed_ms, w.memory_avg, w.memory_ms, w.memory_max, w.threads_max, w.read_bytes,
-            w.write_bytes, w.first_ts, w.last_ts
-        FROM target t CROSS JOIN LATERAL process_window(t.machine,
-            date_trunc('hour', from_ts, 'UTC'), date_trunc('hour', from_ts, 'UTC'), NULL, true) w
+        SELECT w.process, NULL, 0, w.memory_usage, NULL, w.memory_usage, w.threads, NULL, NULL, w.first_ts, w.first_ts
+        FROM target t CROSS JOIN LATERAL process_start(t.machine, date_trunc('hour', from_ts, 'UTC')) w
         WHERE NOT t.is_exact
             AND w.first_ts <= date_trunc('hour', to_ts - interval '1 microsecond', 'UTC') + interval '1 hour')
     SELECT i.pid, i.started_at, i.name, i.command_line, i.user_name, t.cpu_ms, t.memory_avg, t.memory_max,

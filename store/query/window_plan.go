@@ -194,29 +194,39 @@ func (s scope) condition(table string, args *[]any) string {
 func (s scope) window(from, to time.Time, args *[]any) string {
 	*args = append(*args, from, to, s.processes)
 	first := len(*args) - 2
-	var machines string
-	switch {
-	case s.machines == nil:
-		machines = fmt.Sprintf("(SELECT id AS machine FROM machines WHERE last_snapshot > $%d)", first)
-	case len(s.machines) == 1:
-		*args = append(*args, s.machines[0])
-		machines = fmt.Sprintf("(SELECT $%d::integer AS machine)", len(*args))
-	default:
-		*args = append(*args, s.machines)
-		machines = fmt.Sprintf("(SELECT machine FROM unnest($%d::integer[]) u(machine))", len(*args))
-	}
 	return fmt.Sprintf(
 		`SELECT k.machine, %s FROM %s k CROSS JOIN LATERAL process_window(k.machine, $%d, $%d, $%d::bigint[], %t) w`,
-		usageColumns, machines, first, first+1, first+2, !s.withoutStart,
+		usageColumns, s.machinesSince(first, args), first, first+1, first+2, !s.withoutStart,
 	)
 }
 
 // start returns an SQL query for the state at the start of a window that is read from rollups, unless the window has no
-// snapshot, and adds its parameters to args.
-func (s scope) start(from snapshot.Time, to snapshot.Time, args *[]any) string {
-	sql := s.window(from.Std(), from.Std(), args)
-	*args = append(*args, to.Std())
-	return fmt.Sprintf(`%s WHERE w.first_ts <= $%d`, sql, len(*args))
+// snapshot, and adds its parameters to args. What a process used there is unknown.
+func (s scope) start(from, to snapshot.Time, args *[]any) string {
+	*args = append(*args, from.Std(), to.Std(), s.processes)
+	first := len(*args) - 2
+	return fmt.Sprintf(`SELECT k.machine, w.process, NULL::bigint AS cpu_ms, NULL::bigint AS cpu_ms_max,
+			0::bigint AS elapsed_ms, w.memory_usage::double precision AS memory_avg, NULL::bigint AS memory_ms,
+			w.memory_usage AS memory_max, w.threads AS threads_max, NULL::bigint AS read_bytes,
+			NULL::bigint AS write_bytes, w.first_ts, w.first_ts AS last_ts
+		FROM %s k CROSS JOIN LATERAL process_start(k.machine, $%d) w
+		WHERE w.first_ts <= $%d AND ($%[4]d::bigint[] IS NULL OR w.process = ANY($%[4]d))`,
+		s.machinesSince(first, args), first, first+1, first+2)
+}
+
+// machinesSince returns an SQL table of the machines of the scope, and adds its parameters to args. If the scope has all
+// machines, it leaves out those without snapshots after a time, which is a parameter.
+func (s scope) machinesSince(after int, args *[]any) string {
+	switch {
+	case s.machines == nil:
+		return fmt.Sprintf("(SELECT id AS machine FROM machines WHERE last_snapshot > $%d)", after)
+	case len(s.machines) == 1:
+		*args = append(*args, s.machines[0])
+		return fmt.Sprintf("(SELECT $%d::integer AS machine)", len(*args))
+	default:
+		*args = append(*args, s.machines)
+		return fmt.Sprintf("(SELECT machine FROM unnest($%d::integer[]) u(machine))", len(*args))
+	}
 }
 
 // usageColumns are the columns of process_window and of the rollups of processes.
