@@ -59,7 +59,7 @@ func compareStarts(t *testing.T, what string, conn *pgx.Conn, machineID string, 
 		if i > 0 && before <= hour && hour < s.Timestamp && s.IntervalMS > 0 {
 			rows, err := conn.Query(t.Context(), `SELECT concat_ws(' ', p.pid, p.name, r.memory_usage, r.threads,
 					(extract(epoch FROM r.first_ts) * 1000)::bigint)
-				FROM process_start(machine_key($1), $2) r JOIN processes p ON p.id = r.process`, machineID, hour.Std())
+				FROM process_start(machine_key($1), $2, $2) r JOIN processes p ON p.id = r.process`, machineID, hour.Std())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,8 +49,8 @@ COMMENT ON FUNCTION to_bigint IS 'a sum as bigint, or the largest bigint if it i
 -- not part of that interval.
 CREATE FUNCTION snapshot_before(
     m integer, a timestamptz, first_ts timestamptz, first_full timestamptz, first_interval_ms bigint
-) RETURNS TABLE (ts timestamptz, full_ts timestamptz) LANGUAGE sql STABLE AS $$
-    SELECT i.ts, i.full_ts FROM snapshots i
+) RETURNS TABLE (ts timestamptz, full_ts timestamptz, process_count integer) LANGUAGE sql STABLE AS $$
+    SELECT i.ts, i.full_ts, i.process_count FROM snapshots i
     WHERE i.machine = m AND i.ts <= a AND i.ts > a - interval '3 days'
         AND i.ts >= least(first_full, first_ts - first_interval_ms * interval '1.5 ms')
         AND (i.interval_ms > 0 OR i.ts = first_full
@@ -58,26 +58,6 @@ CREATE FUNCTION snapshot_before(
     ORDER BY i.ts DESC LIMIT 1
 $$;
 COMMENT ON FUNCTION snapshot_before IS 'last snapshot of a machine until a, unless a gap follows';
-
--- The state at the start a of an hour: the processes in the last snapshot of the hour before, which has a row of each.
--- A window of whole hours begins with it. first_ts is the first snapshot after a. An interval is a day at the most.
-CREATE FUNCTION process_start(m integer, a timestamptz) RETURNS TABLE (
-    process bigint, memory_usage bigint, threads integer, first_ts timestamptz
-) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
-#variable_conflict use_column
-DECLARE
-    after timestamptz;
-    before timestamptz; -- a variable, so that TimescaleDB compares it while it decompresses
-BEGIN
-    SELECT f.ts, b.ts INTO after, before
-    FROM (SELECT i.ts, i.full_ts, i.interval_ms FROM snapshots i
-            WHERE i.machine = m AND i.ts > a AND i.ts <= a + interval '1 day' AND i.interval_ms > 0
-            ORDER BY i.ts LIMIT 1) f
-        CROSS JOIN LATERAL snapshot_before(m, a, f.ts, f.full_ts, f.interval_ms) b;
-    RETURN QUERY SELECT s.process, s.memory_usage, s.threads, after FROM process_samples s
-    WHERE s.machine = m AND s.ts = before AND (s.state IS NULL OR s.state NOT IN ('exited', 'X'));
-END $$;
-COMMENT ON FUNCTION process_start IS 'processes of a machine at the start of an hour';
 
 -- The state that a run of snapshots [run, until] ends with: the last row of each process that has not ended, and for how
 -- long it has been valid. A process without a row used nothing, if its usage is known at all.
@@ -100,6 +80,38 @@ CREATE FUNCTION state_of_run(m integer, run timestamptz, until timestamptz) RETU
     WHERE x.state IS NULL OR x.state NOT IN ('exited', 'X')
 $$;
 COMMENT ON FUNCTION state_of_run IS 'processes at the end of a run of snapshots, and since when their values are valid';
+
+-- The state at the start a of an hour: the processes in the last snapshot of the hour before, which has a row of each.
+-- A window of whole hours begins with it. first_ts is the first snapshot after a. An interval is a day at the most.
+-- There is no such state if the last snapshot is after since: a window that began there has read it.
+CREATE FUNCTION process_start(m integer, a timestamptz, since timestamptz) RETURNS TABLE (
+    process bigint, memory_usage bigint, threads integer, first_ts timestamptz
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    after timestamptz;
+    before timestamptz; -- a variable, so that TimescaleDB compares it while it decompresses
+    run timestamptz;
+    processes integer;
+    found bigint;
+BEGIN
+    SELECT f.ts, b.ts, b.full_ts, b.process_count INTO after, before, run, processes
+    FROM (SELECT i.ts, i.full_ts, i.interval_ms FROM snapshots i
+            WHERE i.machine = m AND i.ts > a AND i.ts <= a + interval '1 day' AND i.interval_ms > 0
+            ORDER BY i.ts LIMIT 1) f
+        CROSS JOIN LATERAL snapshot_before(m, a, f.ts, f.full_ts, f.interval_ms) b
+    WHERE b.ts <= since;
+    RETURN QUERY SELECT s.process, s.memory_usage, s.threads, after FROM process_samples s
+    WHERE s.machine = m AND s.ts = before AND (s.state IS NULL OR s.state NOT IN ('exited', 'X'));
+    GET DIAGNOSTICS found = ROW_COUNT;
+    -- Late snapshots within an interval do not get a row of every process, and neither did those of earlier versions.
+    IF found < processes THEN
+        RETURN QUERY SELECT s.process, s.memory_usage, s.threads, after FROM state_of_run(m, run, before) s
+        WHERE s.held_ms > 0 OR s.process NOT IN (SELECT i.process FROM process_samples i
+            WHERE i.machine = m AND i.ts = before AND (i.state IS NULL OR i.state NOT IN ('exited', 'X')));
+    END IF;
+END $$;
+COMMENT ON FUNCTION process_start IS 'processes of a machine at the start of an hour';
 
 -- What each process of a machine used in (a, b], computed from its samples. only_processes limits the result to these
 -- processes, unless it is null. With include_start, the window begins with the state at a: the result has processes

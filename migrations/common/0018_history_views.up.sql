@@ -37,7 +37,8 @@ CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz)
             AND r.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND r.bucket_key < to_ts
         UNION ALL
         SELECT w.process, NULL, 0, w.memory_usage, NULL, w.memory_usage, w.threads, NULL, NULL, w.first_ts, w.first_ts
-        FROM target t CROSS JOIN LATERAL process_start(t.machine, date_trunc('hour', from_ts, 'UTC')) w
+        FROM target t CROSS JOIN LATERAL process_start(t.machine,
+            date_trunc('hour', from_ts, 'UTC'), date_trunc('hour', from_ts, 'UTC')) w
         WHERE NOT t.is_exact
             AND w.first_ts <= date_trunc('hour', to_ts - interval '1 microsecond', 'UTC') + interval '1 hour')
     SELECT i.pid, i.started_at, i.name, i.command_line, i.user_name, t.cpu_ms, t.memory_avg, t.memory_max,

@@ -38,8 +38,8 @@ func TestStateOfYesterday(t *testing.T) {
 		for _, machineID := range []string{"", "hourly"} {
 			points, _, _, err := s.NameHistory(
 				t.Context(), query.AllMachines(), machineID, "idle", from, to, query.ResolutionMinute, 100)
-			if err != nil || len(points) != 1 {
-				t.Errorf("the history of its name on %q has %+v, %v", machineID, points, err)
+			if err != nil || len(points) != 0 {
+				t.Errorf("the history of its name on %q has %+v (%v), though no sample of it", machineID, points, err)
 			}
 		}
 	})

@@ -200,18 +200,18 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 	)
 }
 
-// start returns an SQL query for the state at the start of a window that is read from rollups, unless the window has no
-// snapshot, and adds its parameters to args. What a process used there is unknown.
-func (s scope) start(from, to snapshot.Time, args *[]any) string {
-	*args = append(*args, from.Std(), to.Std(), s.processes)
-	first := len(*args) - 2
+// start returns an SQL query for the state at the start of a window, from the first full hour on, and adds its parameters
+// to args. It has no rows if the window has no snapshot, or one before that hour. What a process used there is unknown.
+func (s scope) start(from, hour, to time.Time, args *[]any) string {
+	*args = append(*args, from, hour, to, s.processes)
+	first := len(*args) - 3
 	return fmt.Sprintf(`SELECT k.machine, w.process, NULL::bigint AS cpu_ms, NULL::bigint AS cpu_ms_max,
 			0::bigint AS elapsed_ms, w.memory_usage::double precision AS memory_avg, NULL::bigint AS memory_ms,
 			w.memory_usage AS memory_max, w.threads AS threads_max, NULL::bigint AS read_bytes,
 			NULL::bigint AS write_bytes, w.first_ts, w.first_ts AS last_ts
-		FROM %s k CROSS JOIN LATERAL process_start(k.machine, $%d) w
-		WHERE w.first_ts <= $%d AND ($%[4]d::bigint[] IS NULL OR w.process = ANY($%[4]d))`,
-		s.machinesSince(first, args), first, first+1, first+2)
+		FROM %s k CROSS JOIN LATERAL process_start(k.machine, $%[3]d, $%[2]d) w
+		WHERE w.first_ts <= $%[4]d AND ($%[5]d::bigint[] IS NULL OR w.process = ANY($%[5]d))`,
+		s.machinesSince(first, args), first, first+1, first+2, first+3)
 }
 
 // machinesSince returns an SQL table of the machines of the scope, and adds its parameters to args. If the scope has all
@@ -236,8 +236,8 @@ const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memor
 // parts returns SELECTs of the rows of all segments: those read from samples, and those of rollups. Their columns are
 // machine and usageColumns.
 func (p WindowPlan) parts(of scope) (sampled, rolledUp []string, args []any) {
-	if len(p.segments) > 0 && p.segments[0].relation != raw && !of.withoutStart {
-		sampled = append(sampled, of.start(p.From, p.To, &args))
+	if hour, ok := p.firstHour(); ok && !of.withoutStart {
+		sampled = append(sampled, of.start(p.From.Std(), hour, p.To.Std(), &args))
 	}
 	for _, one := range p.segments {
 		if one.relation == raw {
@@ -251,6 +251,16 @@ func (p WindowPlan) parts(of scope) (sampled, rolledUp []string, args []any) {
 			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
 	return sampled, rolledUp, args
+}
+
+// firstHour returns the start of the first rollup.
+func (p WindowPlan) firstHour() (time.Time, bool) {
+	for _, one := range p.segments {
+		if one.relation != raw {
+			return one.from, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // sums returns a SELECT that adds up all segments, with a row per machine and process.
