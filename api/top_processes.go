@@ -28,8 +28,8 @@ type UsageView struct {
 	ThreadsMax   *int32         `json:"threads_max"`
 	ReadBytes    *int64         `json:"read_bytes"`
 	WriteBytes   *int64         `json:"write_bytes"`
-	FirstSample  snapshot.Time  `json:"first_sample" format:"date-time" doc:"First sample in the window"`
-	LatestSample snapshot.Time  `json:"latest_sample" format:"date-time" doc:"Last sample in the window. Idle processes are sampled once a minute"`
+	FirstSample  snapshot.Time  `json:"first_sample" format:"date-time" doc:"First sample in the window, or the one before it if the process was gone at the first snapshot in it"`
+	LatestSample snapshot.Time  `json:"latest_sample" format:"date-time" doc:"Last sample in the window, or the one before it. Idle processes are sampled once a minute"`
 }
 
 func usageView(u *query.Usage) UsageView {

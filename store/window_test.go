@@ -58,8 +58,8 @@ func compareStarts(t *testing.T, what string, conn *pgx.Conn, machineID string, 
 		hour := snapshot.TimeOf(s.Timestamp.Std().Truncate(time.Hour))
 		if i > 0 && before <= hour && hour < s.Timestamp && s.IntervalMS > 0 {
 			rows, err := conn.Query(t.Context(), `SELECT concat_ws(' ', p.pid, p.name, r.memory_usage, r.threads,
-					(extract(epoch FROM r.first_ts) * 1000)::bigint)
-				FROM process_start(machine_key($1), $2, $2) r JOIN processes p ON p.id = r.process`, machineID, hour.Std())
+					(extract(epoch FROM r.ts) * 1000)::bigint)
+				FROM process_start(machine_key($1), $2, $2, 'infinity') r JOIN processes p ON p.id = r.process`, machineID, hour.Std())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func compareStarts(t *testing.T, what string, conn *pgx.Conn, machineID string, 
 				t.Errorf("%s: %d processes at %s (%v), want %d", what, len(got), hour, err, len(want))
 			}
 			for _, one := range got {
-				if key := strings.TrimSuffix(one, fmt.Sprint(" ", int64(s.Timestamp))); !want[key] {
+				if key := strings.TrimSuffix(one, fmt.Sprint(" ", int64(before))); !want[key] {
 					t.Errorf("%s: %q at %s, want one of %v", what, one, hour, want)
 				}
 			}

@@ -82,31 +82,30 @@ $$;
 COMMENT ON FUNCTION state_of_run IS 'processes at the end of a run of snapshots, and since when their values are valid';
 
 -- The state at the start a of an hour: the processes in the last snapshot of the hour before, which has a row of each.
--- A window of whole hours begins with it. first_ts is the first snapshot after a. An interval is a day at the most.
--- There is no such state if the last snapshot is after since: a window that began there has read it.
-CREATE FUNCTION process_start(m integer, a timestamptz, since timestamptz) RETURNS TABLE (
-    process bigint, memory_usage bigint, threads integer, first_ts timestamptz
+-- A window of whole hours begins with it. ts is that snapshot. The window (since, until] has no such state if the
+-- snapshot is in it, or if it has no snapshot after a. An interval is a day at the most.
+CREATE FUNCTION process_start(m integer, a timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
+    process bigint, memory_usage bigint, threads integer, ts timestamptz
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
-    after timestamptz;
     before timestamptz; -- a variable, so that TimescaleDB compares it while it decompresses
     run timestamptz;
     processes integer;
     found bigint;
 BEGIN
-    SELECT f.ts, b.ts, b.full_ts, b.process_count INTO after, before, run, processes
+    SELECT b.ts, b.full_ts, b.process_count INTO before, run, processes
     FROM (SELECT i.ts, i.full_ts, i.interval_ms FROM snapshots i
-            WHERE i.machine = m AND i.ts > a AND i.ts <= a + interval '1 day' AND i.interval_ms > 0
-            ORDER BY i.ts LIMIT 1) f
+            WHERE i.machine = m AND i.ts > a AND i.ts <= least(until, a + interval '1 day')
+                AND i.interval_ms > 0 ORDER BY i.ts LIMIT 1) f
         CROSS JOIN LATERAL snapshot_before(m, a, f.ts, f.full_ts, f.interval_ms) b
     WHERE b.ts <= since;
-    RETURN QUERY SELECT s.process, s.memory_usage, s.threads, after FROM process_samples s
+    RETURN QUERY SELECT s.process, s.memory_usage, s.threads, before FROM process_samples s
     WHERE s.machine = m AND s.ts = before AND (s.state IS NULL OR s.state NOT IN ('exited', 'X'));
     GET DIAGNOSTICS found = ROW_COUNT;
     -- Late snapshots within an interval do not get a row of every process, and neither did those of earlier versions.
     IF found < processes THEN
-        RETURN QUERY SELECT s.process, s.memory_usage, s.threads, after FROM state_of_run(m, run, before) s
+        RETURN QUERY SELECT s.process, s.memory_usage, s.threads, before FROM state_of_run(m, run, before) s
         WHERE s.held_ms > 0 OR s.process NOT IN (SELECT i.process FROM process_samples i
             WHERE i.machine = m AND i.ts = before AND (i.state IS NULL OR i.state NOT IN ('exited', 'X')));
     END IF;
@@ -167,7 +166,7 @@ BEGIN
             max(s.memory_usage) AS memory_max, max(s.threads) AS threads_max,
             sum(s.read_bytes) AS read_bytes, sum(s.write_bytes) AS write_bytes,
             min(s.ts) AS first_ts, max(s.ts) AS last_ts,
-            NOT bool_or(s.state IS DISTINCT FROM 'exited') AS is_level,
+            0 AS sign, NOT bool_or(s.state IS DISTINCT FROM 'exited') AS is_level,
             NOT bool_or(s.state IS DISTINCT FROM 'exited') AND max(s.ts) <= first_snapshot AS is_start
         FROM process_samples s
         WHERE s.machine = m AND s.ts > a AND s.ts <= b AND (s.state IS DISTINCT FROM 'exited' OR s.weight_ms > 0)
@@ -178,12 +177,12 @@ BEGIN
             CASE WHEN l.memory_usage IS NULL THEN l.sign * l.held_ms END,
             l.memory_usage::double precision * l.sign * l.held_ms, NULL,
             l.memory_usage, l.memory_usage, l.threads,
-            l.read_bytes, l.write_bytes, l.seen, l.seen, l.sign * l.held_ms <= 0, l.sign = -1
+            l.read_bytes, l.write_bytes, l.seen, l.seen, l.sign, l.sign * l.held_ms <= 0, l.sign = -1
         FROM levels l
         WHERE only_processes IS NULL OR l.process = ANY(only_processes))
     -- A process that a snapshot left out used nothing. If all that did so are before the window, that is not added to
     -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing. What a
-    -- process used that was gone at the first snapshot is unknown.
+    -- process used that was gone at the first snapshot is unknown, and its only sample is the one before the window.
     SELECT p.process,
         to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.cpu_ms) FILTER (WHERE NOT p.is_level)
             WHEN NOT bool_and(p.is_start) THEN max(p.cpu_ms) END),
@@ -201,7 +200,8 @@ BEGIN
             WHEN NOT bool_and(p.is_start) THEN max(p.read_bytes) END),
         to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.write_bytes) FILTER (WHERE NOT p.is_level)
             WHEN NOT bool_and(p.is_start) THEN max(p.write_bytes) END),
-        min(p.first_ts), max(p.last_ts)
+        CASE WHEN bool_and(p.sign = -1) THEN start_snapshot ELSE min(p.first_ts) END,
+        CASE WHEN bool_and(p.sign = -1) THEN start_snapshot ELSE max(p.last_ts) END
     FROM parts p
     GROUP BY p.process;
 END $$;

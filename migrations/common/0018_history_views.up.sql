@@ -36,11 +36,11 @@ CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz)
         WHERE r.machine = (SELECT machine FROM target) AND (SELECT is_exact FROM target) IS NOT TRUE
             AND r.bucket_key >= date_trunc('hour', from_ts, 'UTC') AND r.bucket_key < to_ts
         UNION ALL
-        SELECT w.process, NULL, 0, w.memory_usage, NULL, w.memory_usage, w.threads, NULL, NULL, w.first_ts, w.first_ts
+        SELECT w.process, NULL, 0, w.memory_usage, NULL, w.memory_usage, w.threads, NULL, NULL, w.ts, w.ts
         FROM target t CROSS JOIN LATERAL process_start(t.machine,
-            date_trunc('hour', from_ts, 'UTC'), date_trunc('hour', from_ts, 'UTC')) w
-        WHERE NOT t.is_exact
-            AND w.first_ts <= date_trunc('hour', to_ts - interval '1 microsecond', 'UTC') + interval '1 hour')
+            date_trunc('hour', from_ts, 'UTC'), date_trunc('hour', from_ts, 'UTC'),
+            date_trunc('hour', to_ts - interval '1 microsecond', 'UTC') + interval '1 hour') w
+        WHERE NOT t.is_exact)
     SELECT i.pid, i.started_at, i.name, i.command_line, i.user_name, t.cpu_ms, t.memory_avg, t.memory_max,
         t.threads_max, t.read_bytes, t.write_bytes
     FROM (

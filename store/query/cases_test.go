@@ -36,6 +36,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a process that lives two seconds", 0, shortLife},
 			{"the running hour divides by what has passed", clock(14, 1, 45), runningHour},
 			{"a late snapshot without an interval", 0, lateWithoutInterval},
+			{"late snapshots inside an interval count nothing twice", 0, lateInsideInterval},
 			{"a late snapshot before one that continues its predecessor", 0, lateBeforeContinuation},
 			{"windows that begin or end at a late snapshot", 0, windowsAtLateSnapshot},
 			{"a process with 600 identities", 0, manyIdentities},

@@ -88,6 +88,16 @@ func TestNearestSnapshotContainsTheProcess(t *testing.T) {
 		storetest.Write(t, s, "reported", reported...)
 		storetest.Write(t, s, "missing", missing...)
 		storetest.Write(t, s, "with-usage", withUsage...)
+		rare := entry(5, "rare", 10, 1<<20)
+		rareEnded := rare
+		rareEnded.State = snapshot.StateEnded
+		storetest.Write(t, s, "every three hours", full(clock(4, 0, 0), 3*time.Hour, rare),
+			full(clock(7, 0, 0), 3*time.Hour, rareEnded))
+		before, _, err := s.Nearest(
+			t.Context(), query.Match{Name: "rare"}, clock(8, 0, 0), clock(8, 0, 0), query.AllMachines())
+		if err != nil || before == nil || before.Timestamp != clock(4, 0, 0) {
+			t.Errorf("of a machine polled every three hours: %s (%v), want 04:00", showNearest(before), err)
+		}
 		storetest.Write(t, s, "short-lived", shortLived(clock(10, 0, 30), 1, 1, "short-lived")...)
 		for name, want := range map[string]snapshot.Time{
 			"reported": clock(10, 0, 20), "missing": clock(10, 0, 20), "with-usage": clock(10, 0, 20),

@@ -31,9 +31,7 @@ const (
 			ARRAY(SELECT id FROM processes WHERE machine = k.machine AND name = $1), true) r
 		JOIN processes p ON p.id = r.process
 		-- As in the hours, a process that is gone at the first snapshot of a minute is not in it.
-		WHERE r.elapsed_ms IS DISTINCT FROM 0 OR r.cpu_ms IS NOT NULL OR EXISTS (SELECT FROM process_samples s
-			WHERE s.machine = k.machine AND s.process = r.process AND s.ts = r.first_ts)
-		GROUP BY g.bucket, k.machine`
+		WHERE r.last_ts > g.bucket GROUP BY g.bucket, k.machine`
 	// nameMeasuredMinutesSQL reads the samples, as nameMinutesSQL does, because machine_1m can lack late data.
 	nameMeasuredMinutesSQL = `SELECT machine, sum(interval_ms) AS interval_ms,
 			date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket, count(*) AS samples

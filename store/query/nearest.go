@@ -152,7 +152,7 @@ func (q *Queries) containing(
 	err := q.pool.QueryRow(ctx, `SELECT e.ts
 		FROM (SELECT ts, full_ts FROM snapshots WHERE machine = $1 AND ts <= $3 AND ts > $4 ORDER BY ts DESC LIMIT 2) e
 		CROSS JOIN LATERAL `+lastSampleSQL+` l WHERE `+isRunningSQL+` ORDER BY e.ts DESC LIMIT 1`,
-		machine, []int64{process}, at.Std(), at.Add(-usualGap).Std()).Scan(&ts)
+		machine, []int64{process}, at.Std(), at.Add(-2*snapshot.MaxIntervalMS*time.Millisecond).Std()).Scan(&ts)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return at, nil
 	}

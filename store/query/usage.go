@@ -29,7 +29,8 @@ type Usage struct {
 	ThreadsMax *int32
 	ReadBytes  *int64
 	WriteBytes *int64
-	// First and Last are the times of the first and last sample in the window.
+	// First and Last are the times of the first and last sample in the window. They are those of the last sample before
+	// the window if the process was gone at the first snapshot in it.
 	First, Last snapshot.Time
 }
 
@@ -106,7 +107,8 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 				round(%s, 2)::double precision AS cpu_usage, max(u.cpu_ms_max) AS cpu_ms_max,
 				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
-				min(u.first_ts) AS first_ts, max(u.last_ts) AS last_ts, %s AS rank
+				coalesce(min(u.first_ts), max(u.last_ts)) AS first_ts, max(u.last_ts) AS last_ts,
+				%s AS rank
 			FROM used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
 				WHERE id = u.process OFFSET 0) p
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)

@@ -200,22 +200,23 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 	)
 }
 
-// start returns an SQL query for the state at the start of a window, from the first full hour on, and adds its parameters
-// to args. It has no rows if the window has no snapshot, or one before that hour. What a process used there is unknown.
+// start returns an SQL query for the state at the start of a window, whose first full hour is given, and adds its
+// parameters to args. It has no rows if the window has no snapshot, or one before that hour. What a process used there
+// is unknown. Its time is that of the snapshot before the window, and not one of its first sample in the window.
 func (s scope) start(from, hour, to time.Time, args *[]any) string {
 	*args = append(*args, from, hour, to, s.processes)
 	first := len(*args) - 3
 	return fmt.Sprintf(`SELECT k.machine, w.process, NULL::bigint AS cpu_ms, NULL::bigint AS cpu_ms_max,
 			0::bigint AS elapsed_ms, w.memory_usage::double precision AS memory_avg, NULL::bigint AS memory_ms,
 			w.memory_usage AS memory_max, w.threads AS threads_max, NULL::bigint AS read_bytes,
-			NULL::bigint AS write_bytes, w.first_ts, w.first_ts AS last_ts
-		FROM %s k CROSS JOIN LATERAL process_start(k.machine, $%[3]d, $%[2]d) w
-		WHERE w.first_ts <= $%[4]d AND ($%[5]d::bigint[] IS NULL OR w.process = ANY($%[5]d))`,
+			NULL::bigint AS write_bytes, NULL::timestamptz AS first_ts, w.ts AS last_ts
+		FROM %s k CROSS JOIN LATERAL process_start(k.machine, $%[3]d, $%[2]d, $%[4]d) w
+		WHERE $%[5]d::bigint[] IS NULL OR w.process = ANY($%[5]d)`,
 		s.machinesSince(first, args), first, first+1, first+2, first+3)
 }
 
-// machinesSince returns an SQL table of the machines of the scope, and adds its parameters to args. If the scope has all
-// machines, it leaves out those without snapshots after a time, which is a parameter.
+// machinesSince returns an SQL table of the machines of the scope, and adds its parameters to args. If the scope has
+// all machines, it leaves out those without snapshots after a time, which is a parameter.
 func (s scope) machinesSince(after int, args *[]any) string {
 	switch {
 	case s.machines == nil:

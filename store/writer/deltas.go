@@ -19,7 +19,8 @@ func continues(before *run, s *snapshot.Snapshot, intervalMS int64) bool {
 }
 
 // interval returns the milliseconds that the deltas of a snapshot cover, or 0 if that is unknown: the agent's value, or
-// the time since the previous snapshot, or the polling interval for the first.
+// the time since the previous snapshot, or the polling interval for the first. It is 0 if the interval of a stored
+// snapshot covers that time.
 //
 // The time since the previous snapshot may be a gap. Amounts, such as cpu_ms, can only be those of the whole time.
 // Percentages can be those of its last seconds, so the time must be about as long as the machine's intervals usually
@@ -28,10 +29,10 @@ func continues(before *run, s *snapshot.Snapshot, intervalMS int64) bool {
 func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *run, around neighbour) (int64, error) {
 	polling := int64(p.machine.config.PollingInterval * 1000)
 	switch {
-	case s.IntervalMS > 0:
-		return s.IntervalMS, nil
 	case around.covers(s.Timestamp):
 		return 0, nil
+	case s.IntervalMS > 0:
+		return s.IntervalMS, nil
 	case before.ts == 0 || before.ts >= s.Timestamp:
 		if hasAmounts(s) || hasPercentages(s) {
 			return polling, nil
@@ -95,6 +96,26 @@ func (r *run) usageAfter(before *run, s *snapshot.Snapshot) {
 	if hasAmounts(s) || hasPercentages(s) {
 		r.lastUsage, r.usageLoaded = s.Timestamp, true
 	}
+}
+
+// withoutAmounts returns a copy of a snapshot without CPU times and byte counts, except those of processes that ended.
+func withoutAmounts(s *snapshot.Snapshot) *snapshot.Snapshot {
+	c := *s
+	c.Processes = slices.Clone(s.Processes)
+	for i := range c.Processes {
+		if one := &c.Processes[i]; !one.Ended() {
+			one.CPUMS, one.ReadBytes, one.WriteBytes = nil, nil, nil
+		}
+	}
+	c.Machine.Disks = slices.Clone(s.Machine.Disks)
+	for i := range c.Machine.Disks {
+		c.Machine.Disks[i].ReadBytes, c.Machine.Disks[i].WriteBytes = nil, nil
+	}
+	c.Machine.Interfaces = slices.Clone(s.Machine.Interfaces)
+	for i := range c.Machine.Interfaces {
+		c.Machine.Interfaces[i].ReceivedBytes, c.Machine.Interfaces[i].SentBytes = nil, nil
+	}
+	return &c
 }
 
 // hasPercentages reports whether a snapshot has a CPU usage in percent.

@@ -173,8 +173,11 @@ func (p *planner) add(
 		weights:    make([]schema.Weight, len(s.Processes)),
 		exited:     make([]exitedProcess, len(s.Exited)),
 	}
-	if fault := p.checkDeltas(i, s, row.intervalMS); fault != nil {
+	if fault := p.checkDeltas(i, s, max(row.intervalMS, s.IntervalMS)); fault != nil {
 		return fault, nil
+	}
+	if around.covers(s.Timestamp) {
+		row.snapshot = withoutAmounts(s) // those of the next snapshot include them
 	}
 	inFull := s.Kind != snapshot.KindChanges
 	startsHour := schema.HourOf(before.ts) != schema.HourOf(s.Timestamp)

@@ -2473,12 +2473,12 @@ export interface components {
             cpu_usage: number | null;
             /**
              * Format: date-time
-             * @description First sample in the window
+             * @description First sample in the window, or the one before it if the process was gone at the first snapshot in it
              */
             first_sample: string;
             /**
              * Format: date-time
-             * @description Last sample in the window. Idle processes are sampled once a minute
+             * @description Last sample in the window, or the one before it. Idle processes are sampled once a minute
              */
             latest_sample: string;
             /** @description Absent in sums over several machines */
