@@ -7,7 +7,9 @@ const hour = 3_600_000;
 test("an instant is in RFC 3339 or in milliseconds", () => {
   expect(parseInstant(1000)).toBe("1970-01-01T00:00:01.000Z");
   expect(parseInstant("2026-11-23T04:12:00+01:00")).toBe("2026-11-23T03:12:00.000Z");
-  expect([parseInstant("noon"), parseInstant(1e300), parseInstant({})]).toEqual([undefined, undefined, undefined]);
+  expect(parseInstant("0000-01-01T00:00:00Z")).toBe("0000-01-01T00:00:00.000Z");
+  for (const value of ["noon", 1e300, 8.6e15, "-000001-12-31T23:59:59Z", "+010000-01-01T00:00:00Z", {}])
+    expect(parseInstant(value)).toBeUndefined();
 });
 
 test("invalid ranges in a URL are ignored", () => {

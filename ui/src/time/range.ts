@@ -22,13 +22,17 @@ export interface TimeWindow {
   moving: boolean;
 }
 
+/** Reports whether an instant can be written in RFC 3339: the year has four digits. */
+export const isWritable = (ms: number): boolean =>
+  ms >= Date.parse("0000-01-01T00:00:00Z") && ms <= Date.parse("9999-12-31T23:59:59.999Z");
+
 /**
  * Parses an instant in RFC 3339 or in milliseconds since 1970, which Grafana uses in links.
  * Returns undefined for any other value.
  */
 export function parseInstant(value: unknown): string | undefined {
   const time = typeof value === "number" ? value : typeof value === "string" ? Date.parse(value) : Number.NaN;
-  return Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : undefined;
+  return isWritable(time) ? new Date(time).toISOString() : undefined;
 }
 
 /** Formats milliseconds since 1970 as RFC 3339. */

@@ -1,6 +1,7 @@
 // Parses the search box: a text, then a time in the time zone of the user.
 // Examples: "postgres yesterday at 3", "nginx 2 h ago", "java from 15:48 to 15:50", "java last week".
 import { type PrintedTime, parsePrinted } from "../../time/printed";
+import { isWritable } from "../../time/range";
 import { instantsOf, zoneOffset } from "../../time/zone";
 
 /** An instant or a window, in milliseconds since 1970. */
@@ -95,10 +96,8 @@ const points: [RegExp, Parser][] = [
   ),
   [
     `(\\d+(?:\\.\\d+)?) ?${unitPattern}(?: (\\d+) ?${unitPattern})? ago`,
-    ([n, unit, more = "0", smaller]: Groups, now: number): Point => ({
-      kind: "about",
-      at: now - Number(n) * unitMs(unit) - Number(more) * unitMs(smaller),
-    }),
+    ([n, unit, more = "0", smaller]: Groups, now: number) =>
+      about(now - Number(n) * unitMs(unit) - Number(more) * unitMs(smaller)),
   ] as const,
   ["now", (_: Groups, now: number): Point => ({ kind: "instant", at: now })] as const,
 ].map(([pattern, parse]) => [new RegExp(`^${pattern}$`), parse]);
@@ -106,7 +105,8 @@ const points: [RegExp, Parser][] = [
 const bareClock = new RegExp(`^${anyClock}$`);
 const lastSpan = new RegExp(`^(?:in the |the )?last (?:(\\d+(?:\\.\\d+)?) ?)?${unitPattern}$`);
 const rangeStart = new RegExp(`^(?:${dayPattern},? )?(?:between|from) `);
-const dashedRange = new RegExp(`^(?:${strictClocks.join("|")}) -\\d{1,2}:\\d{2}$`);
+const dashedClocks = new RegExp(`^(?:${strictClocks.join("|")}) -\\d{1,2}:\\d{2}$`);
+const dashedPoints = /^(.+?)(?<!\dt\d{2}:\d{2}| ?[ap]m) ?-\d{1,2}:\d{2}$/;
 const rangeSeparator = / (?:and|to|until|till) | ?[-–] ?/g;
 
 /** Parses a search. Without a time, it covers the last 24 hours. */
@@ -115,13 +115,27 @@ export function parseSearch(input: string, now: number): ParsedSearch {
   // The time is as long as possible, so try to begin with each word from the left.
   for (const { index } of text.matchAll(/\S+/g)) {
     const phrase = text.slice(index).toLowerCase().replace(/\s+/g, " ");
-    // "6:00 -7:00" is a range, although -7:00 can be a time zone.
-    const point = dashedRange.test(phrase) ? undefined : parsePoint(phrase, now);
+    const point = isDashedRange(phrase, now) ? undefined : parsePoint(phrase, now);
     const found = resolvePoint(point, now) ?? parseSpan(phrase, now) ?? parseRange(phrase, now);
-    if (found) return { text: text.slice(0, index).trim(), ...found };
+    if (found && isSearchable(found.time)) return { text: text.slice(0, index).trim(), ...found };
   }
   return { text, time: { from: now - day, to: now } };
 }
+
+/**
+ * Reports whether a phrase is a range whose end could be a time zone: "6:00 -7:00", or after a day a minute such as
+ * "2026-11-20 9:00 -10:00". After a day, a time with T, seconds, am or pm has a time zone.
+ */
+function isDashedRange(phrase: string, now: number): boolean {
+  if (dashedClocks.test(phrase)) return true;
+  const start = dashedPoints.exec(phrase)?.[1];
+  const point = start === undefined ? undefined : parsePoint(start, now);
+  return point?.kind === "clock" && point.clock.seconds === undefined && point.clock.zone === undefined;
+}
+
+/** Reports whether the API can be asked for a time. */
+const isSearchable = (time: SearchTime) =>
+  "at" in time ? isWritable(time.at) : isWritable(time.from) && isWritable(time.to);
 
 type Resolved = Pick<ParsedSearch, "time" | "clockChange">;
 
@@ -181,6 +195,9 @@ function parseRange(phrase: string, now: number): Resolved | undefined {
 
 const withDate = (point: Point, date: Date | undefined): Point =>
   point.kind === "clock" && date ? { ...point, date: point.date ?? date } : point;
+
+/** Returns a minute around an instant; undefined if no date can have it. */
+const about = (at: number): Point | undefined => (isWritable(at) ? { kind: "about", at } : undefined);
 
 function timeOfDay(groups: Groups): Point | undefined {
   const clock = parseClock(groups);
