@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import type { ProcessMatches } from "../../api/client";
 import { findQuery, processHistoryQuery } from "../../api/history";
 import { ProcessCharts } from "../../charts/ProcessCharts";
 import { useCommonGaps } from "../../charts/useGaps";
@@ -11,6 +10,7 @@ import { TimeRangePicker } from "../../components/TimeRangePicker";
 import { useNow } from "../../hooks/useNow";
 import { type RangeSearch, type TimeWindow, iso, resolveWindow, zoomRange } from "../../time/range";
 import { MatchList } from "./MatchList";
+import { machinesOf } from "./machinesOf";
 import { UnmeasuredNotice } from "./UnmeasuredNotice";
 import { unmeasured } from "./unmeasured";
 
@@ -22,10 +22,6 @@ function roundWindow({ from, to, moving }: TimeWindow): { from: string; to: stri
   const round = (ms: number) => iso(moving ? Math.ceil(ms / reloadInterval) * reloadInterval : ms);
   return { from: round(from), to: round(to) };
 }
-
-/** Returns the machines on which the processes ran; none if there are more than on one page. */
-const machinesOf = (found: ProcessMatches | undefined): string[] =>
-  found && !found.next_cursor ? found.results.map((match) => match.machine_id) : [];
 
 /** The total resource usage of all processes of a name, and the machines on which they run. */
 export function NamePage() {
