@@ -6,8 +6,10 @@ import type { FindCriteria } from "../../api/history";
 import { Notice } from "../../components/Notice";
 import { DateTime } from "../../components/Timestamps";
 import { bytes, cpuTime, percent } from "../../format";
+import { useNow } from "../../hooks/useNow";
 import { keyOf } from "../../processes/process";
 import { NearestMatches } from "./NearestMatches";
+import { isExtended } from "./searchedRange";
 
 interface MatchListProps {
   criteria: FindCriteria;
@@ -21,11 +23,14 @@ const initialProcesses = 5;
 
 /** Lists the machines on which matching processes ran. */
 export function MatchList({ criteria, answer, at }: MatchListProps) {
+  const now = useNow();
   if (answer.results.length === 0) {
     return (
       <>
         <SearchedHours criteria={criteria} answer={answer} />
-        <Notice title="No matching processes at this time.">
+        <Notice
+          title={Date.parse(answer.from) > now ? "This time is in the future." : "No matching processes at this time."}
+        >
           {answer.next_cursor ? (
             "Not all machines were searched. Use a more specific search."
           ) : (
@@ -55,10 +60,9 @@ export function MatchList({ criteria, answer, at }: MatchListProps) {
 
 /** Names the range that was searched, if it is longer than the requested one: long ranges have whole hours. */
 function SearchedHours({ criteria, answer: { from, to } }: Pick<MatchListProps, "criteria" | "answer">) {
-  if (!("from" in criteria)) return null;
-  const isLonger = Date.parse(from) < Date.parse(criteria.from) || Date.parse(to) > Date.parse(criteria.to);
   return (
-    isLonger && (
+    "from" in criteria &&
+    isExtended(criteria, { from, to }) && (
       <p className="quiet">
         A range of more than two hours is searched in whole hours: from <DateTime at={from} /> to <DateTime at={to} />.
       </p>

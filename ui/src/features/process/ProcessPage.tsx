@@ -95,9 +95,7 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
         </Notice>
       )}
       {history.data && !gaps.loading && points.length === 0 && (
-        <Notice title={isSilent ? "No data for this time." : "The process did not run at this time."}>
-          Select another time range.
-        </Notice>
+        <Notice title={emptyTitle(window.from > now, isSilent)}>Select another time range.</Notice>
       )}
       {history.data?.truncated && (
         <Notice title="Too many samples for one chart.">Select a shorter time range to see all of them.</Notice>
@@ -130,6 +128,12 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
       <IdentityList identities={history.data?.identities ?? []} />
     </main>
   );
+}
+
+/** Returns why a range has no data of the process. */
+function emptyTitle(isFuture: boolean, isSilent: boolean): string {
+  if (isFuture) return "This time range is in the future.";
+  return isSilent ? "No data for this time." : "The process did not run at this time.";
 }
 
 function ProcessNotFound({ machineId }: { machineId: string }) {
