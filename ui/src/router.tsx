@@ -10,7 +10,7 @@ import { FleetPage } from "./features/fleet/FleetPage";
 import { fleetSearch } from "./features/fleet/search";
 import { MachinePage } from "./features/machine/MachinePage";
 import { machineSearch } from "./features/machine/search";
-import { processSearch } from "./features/process/search";
+import { latestSnapshotSearch, processSearch } from "./features/process/search";
 
 const root = createRootRoute({ component: Layout, notFoundComponent: NotFound });
 
@@ -52,6 +52,12 @@ const process = createRoute({
   component: lazyRouteComponent(() => import("./features/process/ProcessPage"), "ProcessPage"),
   validateSearch: processSearch,
 });
+const latestSnapshot = createRoute({
+  getParentRoute: () => root,
+  path: "/machines/$machineId/processes/$pid/latest",
+  component: lazyRouteComponent(() => import("./features/process/LatestSnapshotPage"), "LatestSnapshotPage"),
+  validateSearch: latestSnapshotSearch,
+});
 const name = createRoute({
   getParentRoute: () => root,
   path: "/processes/$name",
@@ -82,7 +88,19 @@ const account = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([fleet, machine, diff, process, name, find, signIn, setup, account, admin]),
+  routeTree: root.addChildren([
+    fleet,
+    machine,
+    diff,
+    process,
+    latestSnapshot,
+    name,
+    find,
+    signIn,
+    setup,
+    account,
+    admin,
+  ]),
 });
 
 declare module "@tanstack/react-router" {

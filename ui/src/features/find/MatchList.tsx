@@ -117,15 +117,33 @@ function MachineMatches({ match, name, at }: { match: ProcessMatch; name: string
 /** Reports whether a match is the usage in a window, and not the state at an instant. */
 const isUsage = (process: Process | Usage): process is Usage => "cpu_ms_max" in process;
 
-function ProcessLink(props: { machineId: string; process: Process | Usage; at: string | undefined }) {
-  const { machineId, process } = props;
-  const at = props.at ?? (isUsage(process) ? process.latest_sample : undefined);
+interface ProcessLinkProps {
+  machineId: string;
+  process: Process | Usage;
+  /** The instant of the search; undefined for a window. */
+  at: string | undefined;
+}
+
+/** Leads to the machine at the instant of the search, or at the last snapshot with the process. */
+function ProcessLink({ machineId, process, at }: ProcessLinkProps) {
   if (process.pid === undefined) return null;
+  const pid = String(process.pid);
+  if (isUsage(process))
+    return (
+      <Link
+        to="/machines/$machineId/processes/$pid/latest"
+        params={{ machineId, pid }}
+        search={{ at: process.latest_sample, started: process.started_at }}
+        title="View the machine with this process"
+      >
+        {process.name}
+      </Link>
+    );
   return (
     <Link
       to="/machines/$machineId"
       params={{ machineId }}
-      search={{ at, filter: String(process.pid) }}
+      search={{ at, filter: pid }}
       title="View the machine at this time"
     >
       {process.name}

@@ -9,3 +9,10 @@ export interface ProcessSearch extends RangeSearch {
 export function processSearch(search: Record<string, unknown>): ProcessSearch {
   return { started: parseInstant(search.started), at: parseInstant(search.at), ...parseRange(search) };
 }
+
+/** The URL parameters of the link to a process's latest snapshot: at is the time of its latest sample. */
+export type LatestSnapshotSearch = Pick<ProcessSearch, "started" | "at">;
+
+export function latestSnapshotSearch(search: Record<string, unknown>): LatestSnapshotSearch {
+  return { started: parseInstant(search.started), at: parseInstant(search.at) };
+}
