@@ -27,6 +27,8 @@ type ProcessPointView struct {
 	ReadBytes  *int64        `json:"read_bytes"`
 	WriteBytes *int64        `json:"write_bytes"`
 
+	UnknownCPU       int64 `json:"unknown_cpu_processes,omitzero" doc:"With name: how many of the processes have unknown CPU time. The sum leaves it out. Absent if there are none"`
+	UnknownIO        int64 `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
 	MachinesMeasured int64 `json:"machines_measured,omitzero" doc:"With name: how many of machines were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others"`
 }
 
@@ -46,6 +48,8 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 		ReadBytes:  p.ReadBytes,
 		WriteBytes: p.WriteBytes,
 
+		UnknownCPU:       p.UnknownCPU,
+		UnknownIO:        p.UnknownIO,
 		MachinesMeasured: p.MachinesMeasured,
 	}
 }

@@ -20,6 +20,8 @@ type UsageView struct {
 	User         string         `json:"user,omitempty"`
 	Name         string         `json:"name"`
 	Processes    int64          `json:"processes" doc:"Number of processes in the sum"`
+	UnknownCPU   int64          `json:"unknown_cpu_processes,omitzero" doc:"In sums over processes of one name: how many of them have unknown CPU time. The sum leaves it out. Absent if there are none"`
+	UnknownIO    int64          `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
 	CPUMS        *int64         `json:"cpu_ms" doc:"CPU time used in the window, in milliseconds"`
 	CPUUsage     *float64       `json:"cpu_usage" doc:"Percent of one core over the whole window, or over the time that the samples cover if that is longer: the interval of a sample can begin before the window"`
 	CPUMSMax     *int64         `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`
@@ -40,6 +42,8 @@ func usageView(u *query.Usage) UsageView {
 		User:         u.User,
 		Name:         u.Name,
 		Processes:    u.Processes,
+		UnknownCPU:   u.UnknownCPU,
+		UnknownIO:    u.UnknownIO,
 		CPUMS:        u.CPUMS,
 		CPUUsage:     u.CPUUsage,
 		CPUMSMax:     u.CPUMSMax,

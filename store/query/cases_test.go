@@ -47,6 +47,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
 			{"a name on a machine with a gap", 0, nameOnMachineWithGap},
+			{"a name with processes of unknown usage", 0, nameOfUnknownUsage},
 			{"a name in the running hour", clock(14, 45, 0), nameInRunningHour},
 			{"a name on machines with intervals longer than a minute", 0, nameOfLongIntervals},
 			{"a restarted agent does not measure the time before its first snapshot", 0, restartedAgent},

@@ -37,6 +37,9 @@ type ProcessPoint struct {
 	// Machines is how many machines ran the processes of a name in the whole range, and MachinesMeasured how many of
 	// them were measured in the point's time. Both are only set for a name.
 	Machines, MachinesMeasured int64
+	// UnknownCPU and UnknownIO are how many of the processes of a name have unknown CPU time or I/O in the time of the
+	// point. The sums leave it out. Both are only set for a name.
+	UnknownCPU, UnknownIO int64
 
 	runMS *int64 // sum of the times in which the processes ran
 }

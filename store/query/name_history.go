@@ -18,7 +18,10 @@ const (
 	// nameColumns are sums over the processes of a name on one machine.
 	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes,
 		CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms,
-		max(r.elapsed_ms) AS longest_ms, ` + usageSums
+		max(r.elapsed_ms) AS longest_ms,
+		count(DISTINCT (p.pid, p.started_at)) FILTER (WHERE r.cpu_ms IS NULL) AS unknown_cpu_processes,
+		count(DISTINCT (p.pid, p.started_at)) FILTER (WHERE r.read_bytes IS NULL OR r.write_bytes IS NULL)
+			AS unknown_io_processes, ` + usageSums
 	// nameMeasuredSQL is the time that was measured in each bucket, and the number of snapshots.
 	nameMeasuredSQL = `SELECT machine, bucket, interval_ms, samples FROM %s WHERE bucket_key >= $2 AND bucket_key < $3`
 	nameBucketsSQL  = `SELECT r.bucket, r.machine, ` + nameColumns + `
@@ -40,9 +43,9 @@ const (
 	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their
 	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates. With TimescaleDB,
 	// late data can be in the rollups of processes before it is in those of machines. What a process ran was measured.
-	// The last two columns are the machines that ran the processes in any bucket, and how many of them were measured in
-	// this one: for at least 0.95 times as long as the longest-measured one. The interval of a snapshot can begin in
-	// the bucket before, so one interval may be missing.
+	// The columns after run_ms are the machines that ran the processes in any bucket, and how many of them were
+	// measured in this one: for at least 0.95 times as long as the longest-measured one. The interval of a snapshot can
+	// begin in the bucket before, so one interval may be missing.
 	namePointsSQL = `WITH u AS (%s), ran AS (SELECT DISTINCT machine FROM u),
 		m AS (SELECT m.* FROM (%s) m JOIN ran ON ran.machine = m.machine),
 		measured AS (SELECT bucket, count(*) AS machines FROM (
@@ -56,7 +59,8 @@ const (
 		coalesce(round(sum(v.cpu_ms) FILTER (WHERE v.measured_ms > 0)
 			/ nullif(sum(v.cpu_ms::numeric / nullif(v.measured_ms, 0)), 0)), max(v.measured_ms), 0)::bigint,
 		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(v.measured_ms, 0)::double precision) END,
-		(SELECT count(*) FROM ran), coalesce(max(measured.machines), 0)
+		(SELECT count(*) FROM ran), coalesce(max(measured.machines), 0),
+		sum(v.unknown_cpu_processes)::bigint, sum(v.unknown_io_processes)::bigint
 		FROM (SELECT u.*, greatest(m.interval_ms, u.longest_ms) AS measured_ms
 			FROM u LEFT JOIN m ON m.machine = u.machine AND m.bucket = u.bucket) v
 			LEFT JOIN measured ON measured.bucket = v.bucket
@@ -163,6 +167,7 @@ func (q *Queries) NameHistory(
 		err := row.Scan(
 			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes,
 			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg, &p.Machines, &p.MachinesMeasured,
+			&p.UnknownCPU, &p.UnknownIO,
 		)
 		p.Timestamp, p.RunningAvg = snapshot.TimeOf(at), rounded(p.RunningAvg)
 		return p, err

@@ -90,6 +90,51 @@ func nameOnMachineWithGap(t *testing.T, s *store.Store, machineID string) {
 	}
 }
 
+// nameOfUnknownUsage: the sums of a name leave out the unknown CPU time and I/O of some processes, and count those.
+func nameOfUnknownUsage(t *testing.T, s *store.Store, machineID string) {
+	withIO := func(p snapshot.ProcessSample) snapshot.ProcessSample {
+		p.ReadBytes, p.WriteBytes = new(int64(60_000)), new(int64(0))
+		return p
+	}
+	series := func(processes ...snapshot.ProcessSample) (list []snapshot.Snapshot) {
+		for at := clock(9, 59, 30); at < clock(14, 0, 0); at = at.Add(time.Minute) {
+			list = append(list, full(at, time.Minute, processes...))
+		}
+		return list
+	}
+	name := machineID
+	unreadable := withIO(entry(7, name, -1, 1<<20))
+	unreadable.WriteBytes = nil
+	storetest.Write(t, s, machineID+"-a", series(withIO(entry(5, name, 60_000, 1<<20)))...)
+	storetest.Write(t, s, machineID+"-b",
+		series(entry(5, name, -1, 1<<20), entry(6, name, 30_000, 1<<20), unreadable)...)
+	for _, resolution := range []query.Resolution{
+		query.ResolutionMinute, query.ResolutionHour, query.ResolutionThreeHours, query.ResolutionDay,
+	} {
+		points, _ := namePoints(t, s, name, clock(12, 0, 0), clock(13, 0, 0), resolution)
+		if len(points) == 0 {
+			t.Fatalf("%s: no points", resolution)
+		}
+		for _, p := range points {
+			if p.Processes != 4 || p.UnknownCPU != 2 || p.UnknownIO != 3 ||
+				2*deref(p.CPUMS) != 3*p.ElapsedMS {
+				t.Errorf("%s: CPU of %d, I/O of %d of %d processes is unknown, sum %d ms, want 2, 3 of 4, %d",
+					resolution, p.UnknownCPU, p.UnknownIO, p.Processes, deref(p.CPUMS), 3*p.ElapsedMS/2)
+			}
+		}
+	}
+	for _, from := range []snapshot.Time{clock(12, 0, 0), clock(10, 0, 0)} { // from samples, and from rollups
+		for byName, want := range map[bool]int64{true: 2, false: 0} {
+			list, _, err := s.Top(t.Context(), query.UsageQuery{
+				MachineID: machineID + "-b", From: from, To: clock(13, 0, 0), Order: query.ByCPU, ByName: byName,
+				Limit: 10})
+			if err != nil || len(list) == 0 || list[0].UnknownCPU != want || list[0].UnknownIO != want*3/2 {
+				t.Errorf("top from %s, by name %t: %+v, %v; want unknown CPU of %d", from, byName, list, err, want)
+			}
+		}
+	}
+}
+
 // nameInRunningHour: a machine that stopped ten minutes ago was not measured in the running hour.
 func nameInRunningHour(t *testing.T, s *store.Store, machineID string) {
 	for id, minutes := range map[string]int{machineID: 45, machineID + "-stopped": 35, machineID + "-late": 44} {

@@ -32,6 +32,8 @@ type Usage struct {
 	// First and Last are the times of the first and last sample in the window. They are those of the last sample before
 	// the window if the process was gone at the first snapshot in it.
 	First, Last snapshot.Time
+	// UnknownCPU and UnknownIO are how many processes of a total have unknown CPU time or I/O, which it leaves out.
+	UnknownCPU, UnknownIO int64
 }
 
 // UsageOrder is the value that usages are sorted by, the largest first.
@@ -84,10 +86,13 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 // last.
 func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
+	unknownCPU, unknownIO := "0::bigint", "0::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
 	columns := "i.machine_id, i.pid, i.started_at, " + schema.IdentityColumns
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
+		unknownCPU = processes + " FILTER (WHERE u.cpu_ms IS NULL)"
+		unknownIO = processes + " FILTER (WHERE u.read_bytes IS NULL OR u.write_bytes IS NULL)"
 		columns = "'', 0, NULL::timestamptz, 0, i.name, '', '', ''"
 	}
 	order := "sum(u.cpu_ms)"
@@ -108,17 +113,17 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
 				coalesce(min(u.first_ts), max(u.last_ts)) AS first_ts, max(u.last_ts) AS last_ts,
-				%s AS rank
+				%s AS unknown_cpu_processes, %s AS unknown_io_processes, %s AS rank
 			FROM used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
 				WHERE id = u.process OFFSET 0) p
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
 		SELECT %s, r.processes, r.cpu_ms, r.cpu_usage, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
-			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts
+			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts, r.unknown_cpu_processes, r.unknown_io_processes
 		FROM ranked r
 			CROSS JOIN LATERAL (SELECT m.machine_id, p.pid, p.started_at, `+schema.IdentityColumns+`
 				FROM processes p JOIN machines m ON m.id = p.machine WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
-		with, latest, processes, usage, order, group, len(args), columns), args
+		with, latest, processes, usage, unknownCPU, unknownIO, order, group, len(args), columns), args
 }
 
 // shortList is the largest limit for which processes are selected before all their values are added up.
@@ -190,7 +195,7 @@ func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var started, first, last pgtype.Timestamptz
 	dest := append([]any{&u.MachineID, &u.PID, &started}, schema.IdentityDest(&u.Identity)...)
 	err := row.Scan(append(dest, &u.Processes, &u.CPUMS, &u.CPUUsage, &u.CPUMSMax, &u.MemoryAvg, &u.MemoryMax,
-		&u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last)...)
+		&u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last, &u.UnknownCPU, &u.UnknownIO)...)
 	u.StartedAt = snapshot.TimeOf(started.Time)
 	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
 	return u, err

@@ -2022,6 +2022,16 @@ export interface components {
              * @description Start of the point's time, or with raw the time of the sample
              */
             timestamp: string;
+            /**
+             * Format: int64
+             * @description With name: how many of the processes have unknown CPU time. The sum leaves it out. Absent if there are none
+             */
+            unknown_cpu_processes?: number;
+            /**
+             * Format: int64
+             * @description As unknown_cpu_processes, of read_bytes and write_bytes
+             */
+            unknown_io_processes?: number;
             /** Format: int64 */
             write_bytes: number | null;
         };
@@ -2510,6 +2520,16 @@ export interface components {
             started_at?: string;
             /** Format: int32 */
             threads_max: number | null;
+            /**
+             * Format: int64
+             * @description In sums over processes of one name: how many of them have unknown CPU time. The sum leaves it out. Absent if there are none
+             */
+            unknown_cpu_processes?: number;
+            /**
+             * Format: int64
+             * @description As unknown_cpu_processes, of read_bytes and write_bytes
+             */
+            unknown_io_processes?: number;
             user?: string;
             /** Format: int64 */
             write_bytes: number | null;
