@@ -399,6 +399,36 @@ test("the number of processes at once is not rounded up if they are short", asyn
   assert.equal(await chartText("Processes"), "at once, average: latest 0.05, at most 0.05");
 });
 
+test("the sums of a name say that they leave out unknown CPU and I/O", async () => {
+  const series = (values) =>
+    Array.from({ length: 5 }, (_, minute) => ({
+      timestamp: at(60 * minute),
+      interval_ms: 60_000,
+      machine_snapshot: total,
+      processes: [init, { ...init, pid: 2, ppid: 1, name: "halfknown", ...values }],
+    }));
+  await register(site, "known");
+  await post(site, "known", series({ cpu_ms: 60_000, read_bytes: 0, write_bytes: 0 }));
+  await register(site, "unreadable");
+  await post(site, "unreadable", series({ cpu_ms: undefined }));
+  await page.goto(`${site.url}/processes/halfknown?from=${at(0)}&to=${at(240)}`);
+  const notice = page.getByText("The usage of some processes is unknown.");
+  await notice.waitFor();
+  assert.deepEqual(
+    (await page.locator(".notice li").allInnerTexts()).map((text) => text.split(" between")[0]),
+    ["CPU of 1 process", "I/O of 1 process"],
+  );
+  const figure = page.getByRole("figure", { name: "CPU, sum of all processes", exact: true });
+  const label = await figure.getByRole("img").getAttribute("aria-label");
+  assert.equal(label, "of one core: latest ≥\u00a0100.0 %, maximum ≥\u00a0100.0 %");
+  await figure.getByRole("button", { name: /^Export/ }).click();
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByText("Table (CSV)").click()]);
+  const [header, row] = readFileSync(await file.path(), "utf8").split("\r\n");
+  assert.equal(header, "time,of one core,unknown processes");
+  assert.match(row, /,100,1$/);
+  await assertAccessible(page, "the page of a name with unknown usage");
+});
+
 test("the charts of the last hour have no data of a machine that is silent for longer", async () => {
   const snapshot = { machine_snapshot: { ...total, cpu_usage: 42 }, processes: [init] };
   await post(site, "quiet", [{ timestamp: iso(begin - 7_200_000), interval_ms: 60_000, ...snapshot }]);

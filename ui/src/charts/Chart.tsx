@@ -7,7 +7,7 @@ import { useColorScheme } from "../hooks/useColorScheme";
 import { timeOfDay } from "../format";
 import { clocksChange, zoneSuffix } from "../time/zone";
 import { ChartExportMenu } from "./ChartExportMenu";
-import type { ChartData } from "./series";
+import { type ChartData, summary, valueText } from "./series";
 import type { Span } from "./spans";
 
 export interface Line {
@@ -50,6 +50,7 @@ export function Chart(props: ChartProps) {
   const plot = useRef<uPlot>(undefined);
   const scheme = useColorScheme();
   const titleId = useId();
+  const labels = lines.map((line) => line.label);
   // The plot is created when there is data, so that it does not delay the first paint of the page.
   const hasData = data.lines.some((line) => line.some((value) => value !== null));
   const shape = hasData && lines.map((line) => `${line.label}|${line.color}|${line.fill ?? false}`).join();
@@ -98,7 +99,7 @@ export function Chart(props: ChartProps) {
         <span className="chart-readout number" ref={readout} aria-hidden="true" />
         <ChartExportMenu
           title={title}
-          labels={lines.map((line) => line.label)}
+          labels={labels}
           data={data}
           canvas={() => container.current?.querySelector("canvas")}
         />
@@ -106,25 +107,13 @@ export function Chart(props: ChartProps) {
       <div
         className="chart-place"
         role="img"
-        aria-label={hasData ? summary(lines, data, format) : loading ? "Loading" : "No data"}
+        aria-label={hasData ? summary(labels, data, format) : loading ? "Loading" : "No data"}
         ref={container}
       >
         {!hasData && !loading && <span className="quiet">No data for this time</span>}
       </div>
     </figure>
   );
-}
-
-/** Describes the chart in words: the latest and the largest value of each line. */
-function summary(lines: Line[], data: ChartData, format: (value: number | null) => string): string {
-  return lines
-    .map(({ label }, i) => {
-      const known = (data.lines[i] ?? []).filter((value) => value !== null);
-      return known.length === 0
-        ? `${label}: no data`
-        : `${label}: latest ${format(known.at(-1) ?? null)}, at most ${format(known.reduce((a, b) => Math.max(a, b)))}`;
-    })
-    .join("; ");
 }
 
 interface Latest {
@@ -245,11 +234,10 @@ function updateReadout(u: uPlot, latest: Latest, readout: HTMLElement | null) {
     readout.textContent = "";
     return;
   }
-  const values = latest.current.lines.map((line, i) => {
-    const value = u.data[i + 1]?.[index] ?? null;
-    return latest.current.lines.length > 1
-      ? `${line.label} ${latest.current.format(value)}`
-      : latest.current.format(value);
+  const { lines, data, format } = latest.current;
+  const values = lines.map((line, i) => {
+    const value = valueText(data, u.data[i + 1]?.[index] ?? null, index, format);
+    return lines.length > 1 ? `${line.label} ${value}` : value;
   });
   readout.textContent = `${timeOfDay(at * 1000)} ${values.join("  ")}`;
 }

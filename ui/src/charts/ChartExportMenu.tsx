@@ -1,7 +1,6 @@
 import { Menu, MenuItem } from "../components/Menu";
 import { csv, download, fileName } from "../export";
-import { iso } from "../time/range";
-import type { ChartData } from "./series";
+import { type ChartData, tableOf } from "./series";
 
 interface ChartExportMenuProps {
   title: string;
@@ -13,11 +12,7 @@ interface ChartExportMenuProps {
 /** Exports a chart as an image or as a table. */
 export function ChartExportMenu({ title, labels, data, canvas }: ChartExportMenuProps) {
   const exportImage = () => canvas()?.toBlob((blob) => blob && download(`${fileName(title)}.png`, blob));
-  const exportTable = () => {
-    const { x, lines } = data.table ?? data;
-    const rows = x.map((at, i) => [iso(at * 1000), ...lines.map((line) => line[i])]);
-    download(`${fileName(title)}.csv`, csv(["time", ...labels], rows));
-  };
+  const exportTable = () => download(`${fileName(title)}.csv`, csv(...tableOf(labels, data)));
   return (
     <Menu label={`Export ${title}`} symbol="⋯">
       <MenuItem onSelect={exportImage}>Image (PNG)</MenuItem>

@@ -29,6 +29,7 @@ interface ProcessChartsProps {
 }
 
 type Value = (point: ProcessPoint) => number | null;
+type UnknownCount = (point: ProcessPoint) => number | undefined;
 
 const perSecond =
   (key: "read_bytes" | "write_bytes"): Value =>
@@ -52,8 +53,13 @@ function toChartData({ points, resolution, loadedAt, gaps, startedAt, aggregate 
   if (width > 0) {
     const started = startedAt === undefined ? undefined : Date.parse(startedAt);
     const spans = runningSpans(points, { width, gaps, aggregate, now: loadedAt, startedAt: started });
-    const series = (values: Value[]) => bucketSeries(points, spans, values);
-    return { cpu: series([cpu]), memory: series(memory), threads: series([count]), io: series(io) };
+    const series = (values: Value[], unknown?: UnknownCount) => bucketSeries(points, spans, values, unknown);
+    return {
+      cpu: series([cpu], (point) => point.unknown_cpu_processes),
+      memory: series(memory),
+      threads: series([count]),
+      io: series(io, (point) => point.unknown_io_processes),
+    };
   }
   const held = (values: Value[]) => {
     const alive = points.filter(({ state }) => !hasExited(state));

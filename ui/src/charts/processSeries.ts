@@ -103,13 +103,28 @@ export function runningSpans(points: readonly ProcessPoint[], run: Run): Span[][
   return measuredSpans(buckets, width, now, startedAt).map((spans) => without(spans, gaps ?? []));
 }
 
-/** Converts buckets. */
-export const bucketSeries = (points: readonly ProcessPoint[], spans: readonly Span[][], values: Value[]): ChartData =>
-  steps(
-    points.map(({ timestamp }) => Date.parse(timestamp)),
+/** Converts buckets. unknown returns how many processes have an unknown value, which sums leave out. */
+export function bucketSeries(
+  points: readonly ProcessPoint[],
+  spans: readonly Span[][],
+  values: Value[],
+  unknown?: (point: ProcessPoint) => number | undefined,
+): ChartData {
+  const at = points.map(({ timestamp }) => Date.parse(timestamp));
+  const series = steps(
+    at,
     spans,
     values.map((value) => points.map(value)),
   );
+  if (!unknown || !points.some(unknown)) return series;
+  // The counts are at the same points as the values.
+  const counts = steps(at, spans, [points.map((point) => unknown(point) ?? 0)]);
+  return {
+    ...series,
+    unknown: counts.lines[0],
+    ...(series.table && { table: { ...series.table, unknown: counts.table?.lines[0] } }),
+  };
+}
 
 /** Returns the last instant at which a process ran, at the latest the end of the range; undefined if it did not. */
 export function lastInstant(

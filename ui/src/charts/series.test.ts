@@ -1,8 +1,23 @@
 import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
-import { rates, appendLive } from "./series";
+import { appendLive, rates, summary, tableOf } from "./series";
 
 test("rates", () => expect(rates([10, null, 30], [5000, 5000, 0])).toEqual([2, null, null]));
+
+test("values that leave out unknown ones begin with ≥ and are marked in the table", () => {
+  const known = { x: [0, 60], lines: [[1, 3]] };
+  const some = { ...known, unknown: [0, 2] };
+  const format = (value: number | null) => `${value} %`;
+  expect(summary(["CPU"], known, format)).toBe("CPU: latest 3 %, at most 3 %");
+  expect(summary(["CPU"], some, format)).toBe("CPU: latest ≥\u00a03 %, maximum ≥\u00a03 %");
+  expect(summary(["CPU"], { ...known, lines: [[null, null]] }, format)).toBe("CPU: no data");
+  const rows = [
+    ["1970-01-01T00:00:00.000Z", 1],
+    ["1970-01-01T00:01:00.000Z", 3],
+  ];
+  expect(tableOf(["CPU"], known)).toEqual([["time", "CPU"], rows]);
+  expect(tableOf(["CPU"], some)).toEqual([["time", "CPU", "unknown processes"], rows.map((row, i) => [...row, 2 * i])]);
+});
 
 const chart = {
   timestamps: ["2026-11-23T03:12:00.000Z"],

@@ -1,5 +1,6 @@
 // Converts responses of the API to chart data.
 import type { MachineChart, MachineMetrics } from "../api/client";
+import { iso } from "../time/range";
 import type { Span } from "./spans";
 
 export type Values = (number | null)[];
@@ -8,12 +9,50 @@ export type Values = (number | null)[];
 interface Points {
   x: number[];
   lines: Values[];
+  /** How many processes the values of each point leave out, because theirs are unknown. Absent if there are none. */
+  unknown?: Values | undefined;
 }
 
 /** The points of a chart. */
 export interface ChartData extends Points {
   /** What an export contains, if the chart has points that only shape the line. */
   table?: Points;
+}
+
+type Format = (value: number | null) => string;
+
+/** Formats the value of a point. If it leaves out unknown values, it is "at least", as "≥". */
+export const valueText = ({ unknown }: ChartData, value: number | null, point: number, format: Format): string =>
+  (value !== null && unknown?.[point] ? "≥\u00a0" : "") + format(value);
+
+/** Describes the lines of a chart in words: the latest and the largest value of each. */
+export function summary(labels: readonly string[], data: ChartData, format: Format): string {
+  return labels
+    .map((label, i) => {
+      const line = data.lines[i] ?? [];
+      const latest = line.findLastIndex((value) => value !== null);
+      if (latest < 0) return `${label}: no data`;
+      const largest = format(line.reduce<number>((a, b) => Math.max(a, b ?? a), -Infinity));
+      const isBound = line.some((value, k) => value !== null && data.unknown?.[k]);
+      return (
+        `${label}: latest ${valueText(data, line[latest] ?? null, latest, format)}, ` +
+        (isBound ? `maximum ≥\u00a0${largest}` : `at most ${largest}`)
+      );
+    })
+    .join("; ");
+}
+
+/** Returns the header and the rows of a table of the points. */
+export function tableOf(
+  labels: readonly string[],
+  data: ChartData,
+): [string[], (string | number | null | undefined)[][]] {
+  const { x, lines, unknown } = data.table ?? data;
+  const columns = unknown ? [...lines, unknown] : lines;
+  return [
+    ["time", ...labels, ...(unknown ? ["unknown processes"] : [])],
+    x.map((at, i) => [iso(at * 1000), ...columns.map((line) => line[i])]),
+  ];
 }
 
 /** The distance between the end of a step and the next one, in seconds. Points of a chart are at different times. */

@@ -11,7 +11,9 @@ import { useNow } from "../../hooks/useNow";
 import { type RangeSearch, type TimeWindow, iso, resolveWindow, zoomRange } from "../../time/range";
 import { MatchList } from "./MatchList";
 import { machinesOf } from "./machinesOf";
+import { UnknownUsageNotice } from "./UnknownUsageNotice";
 import { UnmeasuredNotice } from "./UnmeasuredNotice";
+import { unknownUsage } from "./unknownUsage";
 import { unmeasured } from "./unmeasured";
 
 /** How often the list of machines is reloaded while the window moves, in milliseconds. */
@@ -64,6 +66,7 @@ export function NamePage() {
         <Notice title="Too many points for one chart.">Select a shorter time range to see all of them.</Notice>
       )}
       <UnmeasuredNotice times={incomplete} machines={history.data?.machines ?? 0} />
+      <UnknownUsageNotice unknown={history.data ? unknownUsage(history.data) : []} />
       <ProcessCharts
         aggregate
         incomplete={incomplete}
