@@ -37,8 +37,9 @@ func (a *API) registerExport() {
 		"Export a machine's snapshots",
 		description("Streams a time window of any length, oldest first. If the connection closes before the end of "+
 			"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the "+
-			"processes that ended in an interval are one row without a pid: their state is ended, and cpu_ms is their "+
-			"sum. Control characters are escaped as \\x…, and values that a spreadsheet would treat as formulas begin "+
+			"processes that ended in an interval are one row without a pid: their state is ended, ended_processes is "+
+			"their number, and cpu_ms is their sum. The sum leaves out unknown_cpu_processes of them, whose CPU time "+
+			"is unknown. Control characters are escaped as \\x…, and values that a spreadsheet would treat as formulas begin "+
 			"with an apostrophe."))
 	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	op.Responses = map[string]*huma.Response{"200": {
@@ -142,8 +143,8 @@ type csvWriter struct {
 func (e *csvWriter) begin() error {
 	if e.processes {
 		return e.w.Write([]string{"timestamp", "interval_ms", "pid", "started_at", "ppid", "name", "command_line",
-			"user", "state", "cpu_ms", "cpu_usage", "memory_usage", "threads", "read_bytes", "write_bytes",
-			"open_files", "cgroup"})
+			"user", "state", "cpu_ms", "cpu_usage", "ended_processes", "unknown_cpu_processes",
+			"memory_usage", "threads", "read_bytes", "write_bytes", "open_files", "cgroup"})
 	}
 	return e.w.Write([]string{"timestamp", "interval_ms", "cpu_usage", "load1", "load5", "load15", "uptime_ms",
 		"total_ram", "used_ram", "available_ram", "total_swap", "used_swap",
@@ -175,14 +176,14 @@ func (e *csvWriter) write(state *snapshot.State) error {
 		}
 		if err := e.w.Write([]string{timestamp, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)),
 			csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State, integer(p.CPUMS), float(p.CPUUsage),
-			integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes),
+			"", "", integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes),
 			integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
 			return err
 		}
 	}
 	if ended := state.Ended; ended != nil && ended.Processes > 0 {
 		return e.w.Write([]string{timestamp, interval, "", "", "", "", "", "", "ended", integer(ended.CPUMS),
-			float(ended.CPUUsage), "", "", "", "", "", ""})
+			float(ended.CPUUsage), integer(&ended.Processes), integer(&ended.Unknown), "", "", "", "", "", ""})
 	}
 	return nil
 }

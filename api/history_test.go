@@ -249,7 +249,8 @@ func TestExportOfEndedProcesses(t *testing.T) {
 	body := fmt.Sprintf(`{"machine_id": "m", "snapshots": [
 		{"timestamp": %q, "interval_ms": 5000, "processes": [{"pid": 1, "ppid": 0, "name": "init", "cpu_ms": 100}]},
 		{"timestamp": %q, "interval_ms": 5000, "processes": [{"pid": 1, "ppid": 0, "name": "init", "cpu_ms": 100},
-			{"pid": 7, "ppid": 1, "name": "job", "cpu_ms": 4000, "state": "X"}]}]}`, at, at.Add(5*time.Second))
+			{"pid": 7, "ppid": 1, "name": "job", "cpu_ms": 4000, "state": "X"},
+			{"pid": 8, "ppid": 1, "name": "job", "state": "X"}]}]}`, at, at.Add(5*time.Second))
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", body); got.status != http.StatusCreated {
 		t.Fatal(got.text)
 	}
@@ -257,9 +258,13 @@ func TestExportOfEndedProcesses(t *testing.T) {
 	if err != nil || len(rows) != 4 {
 		t.Fatalf("%q, %v", rows, err)
 	}
-	column := func(name string) string { return rows[3][slices.Index(rows[0], name)] }
-	if column("state") != "ended" || column("pid") != "" || column("cpu_ms") != "4000" || column("cpu_usage") != "80" {
-		t.Errorf("%q", rows[3])
+	for name, want := range map[string]string{
+		"state": "ended", "pid": "", "cpu_ms": "4000", "cpu_usage": "80",
+		"ended_processes": "2", "unknown_cpu_processes": "1", "memory_usage": "",
+	} {
+		if i := slices.Index(rows[0], name); i < 0 || rows[3][i] != want {
+			t.Errorf("%s of %q and %q: want %q", name, rows[0], rows[3], want)
+		}
 	}
 }
 

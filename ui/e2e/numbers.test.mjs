@@ -160,6 +160,17 @@ test("after a gap, the usage of idle processes is unknown until they are measure
   await table.getByText("+2").waitFor();
   const sums = await cells(1);
   assert.deepEqual([sums[3], sums[7], sums[8]], ["≥\u00a012.0", "≥\u00a02.0 KiB/s", "≥\u00a00"]);
+  await page.getByRole("button", { name: "Export", exact: true }).click();
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByText("Table (CSV)").click()]);
+  const [header, row] = readFileSync(await file.path(), "utf8").split("\r\n");
+  const exported = (column) => row.split(",")[header.split(",").indexOf(column)];
+  assert.deepEqual(["processes", "cpu", "memory", "read", "write"].map(exported), [
+    "3",
+    "≥12",
+    "3000000",
+    "≥2048",
+    "≥0",
+  ]);
   await page.getByRole("button", { name: "Show as list" }).click();
   await table.locator('tr[data-pid="2"]').waitFor();
   assert.equal((await cells(2))[3], "–");

@@ -322,7 +322,7 @@ export interface paths {
         };
         /**
          * Export a machine's snapshots
-         * @description Streams a time window of any length, oldest first. If the connection closes before the end of the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the processes that ended in an interval are one row without a pid: their state is ended, and cpu_ms is their sum. Control characters are escaped as \x…, and values that a spreadsheet would treat as formulas begin with an apostrophe.
+         * @description Streams a time window of any length, oldest first. If the connection closes before the end of the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the processes that ended in an interval are one row without a pid: their state is ended, ended_processes is their number, and cpu_ms is their sum. The sum leaves out unknown_cpu_processes of them, whose CPU time is unknown. Control characters are escaped as \x…, and values that a spreadsheet would treat as formulas begin with an apostrophe.
          */
         get: operations["export-machine"];
         put?: never;

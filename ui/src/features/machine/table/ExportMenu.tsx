@@ -15,10 +15,18 @@ interface ExportMenuProps {
 function toCsv(rows: Row[], timestamp: string, context: CellContext): Blob {
   const exported = columns.filter(({ value }) => value);
   return csv(
-    ["time", "pid", "name", "command_line", ...exported.map(({ id }) => id)],
+    ["time", "pid", "name", "command_line", "processes", ...exported.map(({ id }) => id)],
     rows.map((row) => {
       const { pid, name, command_line } = row.process;
-      return [timestamp, pid, name, command_line, ...exported.map(({ value }) => value?.(row, context) ?? null)];
+      const processes = row.collapsed ? row.descendants + 1 : 1; // in the sums of the row
+      return [
+        timestamp,
+        pid,
+        name,
+        command_line,
+        processes,
+        ...exported.map(({ value }) => value?.(row, context) ?? null),
+      ];
     }),
   );
 }

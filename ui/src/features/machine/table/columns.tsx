@@ -46,6 +46,10 @@ function sumCell(row: Row, key: keyof Sums, context: CellContext, known: ReactNo
   );
 }
 
+/** Returns a value for an export, like sumCell. */
+const sumValue = (row: Row, key: keyof Sums, value: number | null) =>
+  value !== null && row.unknown?.[key] ? `≥${value}` : value;
+
 const zero = (text: string) => <span className="quiet">{text}</span>;
 
 const perSecond = (amount: number | null, { intervalMs }: CellContext) =>
@@ -106,7 +110,7 @@ export const columns: Column[] = [
     right: true,
     sort: "cpu",
     cell: (row, context) => sumCell(row, "cpu", context, cpuText(row.cpu)),
-    value: ({ cpu }) => cpu,
+    value: (row) => sumValue(row, "cpu", row.cpu),
   },
   {
     id: "trend",
@@ -126,7 +130,7 @@ export const columns: Column[] = [
     right: true,
     sort: "memory",
     cell: (row, context) => sumCell(row, "memory", context, bytes(row.memory)),
-    value: ({ memory }) => memory,
+    value: (row) => sumValue(row, "memory", row.memory),
   },
   {
     id: "share",
@@ -136,7 +140,7 @@ export const columns: Column[] = [
     right: true,
     sort: "memory",
     cell: (row, context) => sumCell(row, "memory", context, number(share(row.memory, context.totalRam), 1)),
-    value: ({ memory }, { totalRam }) => share(memory, totalRam),
+    value: (row, { totalRam }) => sumValue(row, "memory", share(row.memory, totalRam)),
   },
   {
     id: "threads",
@@ -145,7 +149,7 @@ export const columns: Column[] = [
     right: true,
     sort: "threads",
     cell: (row, context) => sumCell(row, "threads", context, number(row.threads)),
-    value: ({ threads }) => threads,
+    value: (row) => sumValue(row, "threads", row.threads),
   },
   {
     id: "files",
@@ -155,7 +159,7 @@ export const columns: Column[] = [
     right: true,
     sort: "files",
     cell: (row, context) => sumCell(row, "files", context, number(row.files)),
-    value: ({ files }) => files,
+    value: (row) => sumValue(row, "files", row.files),
   },
   {
     id: "read",
@@ -165,7 +169,7 @@ export const columns: Column[] = [
     right: true,
     sort: "read",
     cell: (row, context) => rateCell(row, "read", context),
-    value: ({ read }, context) => perSecond(read, context),
+    value: (row, context) => sumValue(row, "read", perSecond(row.read, context)),
   },
   {
     id: "write",
@@ -175,7 +179,7 @@ export const columns: Column[] = [
     right: true,
     sort: "write",
     cell: (row, context) => rateCell(row, "write", context),
-    value: ({ write }, context) => perSecond(write, context),
+    value: (row, context) => sumValue(row, "write", perSecond(row.write, context)),
   },
   {
     id: "started",
