@@ -165,7 +165,20 @@ test("the chart of a name breaks at a short gap of its machine", async () => {
     }));
   await register(site, "short-hole");
   await post(site, "short-hole", snapshots);
+  // On another machine, which has no gap, such a process ended before the range.
+  // It is in the list, but not in the chart. Both begin with a whole hour.
+  const init = { pid: 1, ppid: 0, name: "init" };
+  const begin = Math.floor(from / (60 * minute)) * 60 * minute;
+  const whole = Array.from({ length: (to - begin) / minute + 1 }, (_, i) => begin + (i - 0.5) * minute).map((ms) => ({
+    timestamp: iso(ms),
+    interval_ms: minute,
+    machine_snapshot: {},
+    processes: ms < begin ? [init, { pid: 2, ppid: 1, name: "holed" }] : [init],
+  }));
+  await register(site, "whole");
+  await post(site, "whole", whole);
   await page.goto(`${site.url}/processes/holed?from=${iso(from)}&to=${iso(to)}`);
+  await page.locator('.match[data-machine="whole"]').waitFor();
   /** Reports where the area below the line of the CPU chart is filled. Its color, unlike those of lines, is faint. */
   const isFilled = (parts) => {
     const canvas = document.querySelector(".chart canvas");
