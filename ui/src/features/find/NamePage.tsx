@@ -19,10 +19,10 @@ import { unmeasured } from "./unmeasured";
 /** How often the list of machines is reloaded while the window moves, in milliseconds. */
 const reloadInterval = 300_000;
 
-/** Rounds the ends of a moving window up to the reload interval, so that the list is not reloaded more often. */
-function roundWindow({ from, to, moving }: TimeWindow): { from: string; to: string } {
-  const round = (ms: number) => iso(moving ? Math.ceil(ms / reloadInterval) * reloadInterval : ms);
-  return { from: round(from), to: round(to) };
+/** Extends a moving window to multiples of the reload interval, so that the list is not reloaded more often. */
+function extendWindow({ from, to, moving }: TimeWindow): { from: string; to: string } {
+  const unit = moving ? reloadInterval : 1;
+  return { from: iso(Math.floor(from / unit) * unit), to: iso(Math.ceil(to / unit) * unit) };
 }
 
 /** The total resource usage of all processes of a name, and the machines on which they run. */
@@ -32,7 +32,7 @@ export function NamePage() {
   const navigate = useNavigate({ from: "/processes/$name" });
   const window = resolveWindow({ span, from, to }, useNow());
   const history = useQuery(processHistoryQuery({ name }, window));
-  const criteria = { name, ...roundWindow(window) };
+  const criteria = { name, ...extendWindow(window) };
   const found = useQuery(findQuery(criteria));
   const gaps = useCommonGaps(machinesOf(found.data), window);
   const incomplete = useMemo(
