@@ -39,8 +39,8 @@ func (a *API) registerExport() {
 			"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the "+
 			"processes that ended in an interval are one row without a pid: their state is ended, ended_processes is "+
 			"their number, and cpu_ms is their sum. The sum leaves out unknown_cpu_processes of them, whose CPU time "+
-			"is unknown. Control characters are escaped as \\x…, and values that a spreadsheet would treat as formulas begin "+
-			"with an apostrophe."))
+			"is unknown. Control characters are escaped as \\x…, and values that a spreadsheet would treat as "+
+			"formulas begin with an apostrophe."))
 	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "Snapshots",
