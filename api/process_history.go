@@ -73,6 +73,12 @@ type fleetProcessHistoryInput struct {
 	Name string `query:"name" required:"true" minLength:"1" maxLength:"255" doc:"Name of processes to add up"`
 }
 
+// UnmeasuredView is the time of a missing point in which not all machines were measured.
+type UnmeasuredView struct {
+	Timestamp        snapshot.Time `json:"timestamp" format:"date-time" doc:"Start of the time, which is as long as that of a point"`
+	MachinesMeasured int64         `json:"machines_measured" doc:"How many of machines were measured"`
+}
+
 // ProcessHistory is the history of a process, or of all processes with one name.
 type ProcessHistory struct {
 	From       snapshot.Time       `json:"from" format:"date-time"`
@@ -83,6 +89,7 @@ type ProcessHistory struct {
 	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
 	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, samples between the first and the last are missing where nothing changed"`
 	Machines   int64               `json:"machines,omitzero" doc:"With name: number of machines that ran the processes in the range"`
+	Unmeasured []UnmeasuredView    `json:"unmeasured,omitempty" nullable:"false" doc:"With name: times without a point in which not all machines were measured. The processes may have run on the others. The time before a machine's first snapshot in the range is not included"`
 	Truncated  bool                `json:"truncated" doc:"Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution"`
 }
 
@@ -170,7 +177,7 @@ func (a *API) nameHistory(
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	points, resolution, truncated, err := a.store.NameHistory(
+	points, unmeasured, resolution, truncated, err := a.store.NameHistory(
 		ctx, viewOf(ctx), machineID, name, from, to, resolution, maxPoints,
 	)
 	if errors.Is(err, query.ErrTooManyMachines) {
@@ -188,6 +195,9 @@ func (a *API) nameHistory(
 	}
 	if len(points) > 0 {
 		history.Machines = points[0].Machines
+	}
+	for _, one := range unmeasured {
+		history.Unmeasured = append(history.Unmeasured, UnmeasuredView(one))
 	}
 	return &response[ProcessHistory]{history}, nil
 }

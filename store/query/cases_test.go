@@ -47,6 +47,8 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"the running hour of all machines ends now", clock(14, 15, 0), runningHourOfFleet},
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
 			{"a name on a machine with a gap", 0, nameOnMachineWithGap},
+			{"a name on a machine that is away", 0, nameOnMachineThatIsAway},
+			{"a name between snapshots with long intervals", 0, nameBetweenSnapshots},
 			{"a name with processes of unknown usage", 0, nameOfUnknownUsage},
 			{"a name in the running hour", clock(14, 45, 0), nameInRunningHour},
 			{"a name on machines with intervals longer than a minute", 0, nameOfLongIntervals},
@@ -120,7 +122,7 @@ func unknownCPU(t *testing.T, s *store.Store, machineID string) {
 	if one := topOf(t, s, machineID, clock(14, 2, 0), clock(14, 3, 0))[5]; one.CPUMS != nil || one.CPUUsage != nil {
 		t.Errorf("the list has %d ms, %s %%", deref(one.CPUMS), showNumber(one.CPUUsage))
 	}
-	points, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "java", clock(14, 2, 0),
+	points, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "java", clock(14, 2, 0),
 		clock(14, 3, 0), query.ResolutionMinute, 10)
 	if err != nil || len(points) != 1 || points[0].CPUMS != nil {
 		t.Errorf("the history of the name has %+v, %v", points, err)

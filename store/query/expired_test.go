@@ -107,7 +107,7 @@ func TestFleetAfterADeletion(t *testing.T) {
 				t.Errorf("by name %t: %+v, %v", byName, top, err)
 			}
 		}
-		points, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", "postgres", clock(0, 0, 0),
+		points, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", "postgres", clock(0, 0, 0),
 			clock(22, 0, 0), query.ResolutionHour, 100)
 		if err != nil || len(points) != 19 || points[0].Processes != 1 || deref(points[0].CPUMS) != 1000 {
 			t.Errorf("the history of a name: %+v, %v", points, err)

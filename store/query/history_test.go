@@ -279,7 +279,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		len(limited) != 2 {
 		t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 	}
-	byName, _, _, err := s.NameHistory(
+	byName, _, _, _, err := s.NameHistory(
 		t.Context(), query.AllMachines(), "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
 	)
 	if err != nil {
@@ -301,7 +301,7 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if got != want {
 		t.Errorf("all %s spent %d, want %d", root.Name, got, want)
 	}
-	none, _, _, err := s.NameHistory(
+	none, _, _, _, err := s.NameHistory(
 		t.Context(), query.View{}, "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
 	)
 	if err != nil || len(none) != 0 {

@@ -36,7 +36,7 @@ func TestStateOfYesterday(t *testing.T) {
 			t.Errorf("the search of an instant has %+v, %v", at, err)
 		}
 		for _, machineID := range []string{"", "hourly"} {
-			points, _, _, err := s.NameHistory(
+			points, _, _, _, err := s.NameHistory(
 				t.Context(), query.AllMachines(), machineID, "idle", from, to, query.ResolutionMinute, 100)
 			if err != nil || len(points) != 0 {
 				t.Errorf("the history of its name on %q has %+v (%v), though no sample of it", machineID, points, err)

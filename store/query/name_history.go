@@ -44,15 +44,25 @@ const (
 	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates. With TimescaleDB,
 	// late data can be in the rollups of processes before it is in those of machines. What a process ran was measured.
 	// The columns after run_ms are the machines that ran the processes in any bucket, and how many of them were
-	// measured in this one: for at least 0.95 times as long as the longest-measured one. The interval of a snapshot can
-	// begin in the bucket before, so one interval may be missing.
-	namePointsSQL = `WITH u AS (%s), ran AS (SELECT DISTINCT machine FROM u),
-		m AS (SELECT m.* FROM (%s) m JOIN ran ON ran.machine = m.machine),
-		measured AS (SELECT bucket, count(*) AS machines FROM (
-			SELECT bucket, ms, ms / nullif(samples, 0) AS mean_ms, max(ms) OVER (PARTITION BY bucket) AS longest_ms FROM (
-				SELECT bucket, greatest(m.interval_ms, u.longest_ms) AS ms, m.samples
+	// measured in this one: for at least 0.95 times as long as the longest-measured one. The interval of a snapshot
+	// can begin in the bucket before, so one interval may be missing. Buckets without the processes are rows of no
+	// processes if they lack a machine that was measured earlier in the range. A bucket without a snapshot does not
+	// lack it if the interval of a later snapshot reaches back to the bucket, or may still do so.
+	namePointsSQL = `WITH u AS (%[1]s), ran AS (SELECT DISTINCT machine FROM u),
+		m AS (SELECT m.* FROM (%[2]s) m JOIN ran ON ran.machine = m.machine),
+		complete AS (SELECT bucket, machine FROM (
+			SELECT bucket, machine, ms, ms / nullif(samples, 0) AS mean_ms,
+				max(ms) OVER (PARTITION BY bucket) AS longest_ms
+			FROM (SELECT bucket, machine, greatest(m.interval_ms, u.longest_ms) AS ms, m.samples
 				FROM m FULL JOIN u USING (bucket, machine)) v WHERE ms > 0) v
-			WHERE ms + coalesce(mean_ms, 0) >= 0.95 * least(longest_ms, %d) GROUP BY bucket)
+			WHERE ms + coalesce(mean_ms, 0) >= 0.95 * least(longest_ms, %[3]d)),
+		measured AS (SELECT bucket, count(*) AS machines FROM complete GROUP BY bucket),
+		reached AS (SELECT bucket, count(*) AS machines FROM (SELECT bucket, machine FROM complete UNION
+			SELECT m.bucket + i * interval '%[3]d ms', m.machine
+			FROM m CROSS JOIN LATERAL generate_series(-floor(1.02 * m.interval_ms / m.samples / %[3]d)::integer,
+				floor(0.98 * m.interval_ms / m.samples / %[3]d)::integer) i
+			WHERE m.samples > 0 AND 1.02 * m.interval_ms / m.samples >= %[3]d AND i <> 0) v GROUP BY bucket),
+		begun AS (SELECT min(bucket) AS bucket FROM m GROUP BY machine)
 		SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
@@ -64,7 +74,15 @@ const (
 		FROM (SELECT u.*, greatest(m.interval_ms, u.longest_ms) AS measured_ms
 			FROM u LEFT JOIN m ON m.machine = u.machine AND m.bucket = u.bucket) v
 			LEFT JOIN measured ON measured.bucket = v.bucket
-		GROUP BY v.bucket ORDER BY v.bucket LIMIT $4`
+		GROUP BY v.bucket
+		UNION ALL
+		SELECT g.bucket, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, (SELECT count(*) FROM ran),
+			coalesce(reached.machines, 0), 0, 0
+		FROM generate_series($2::timestamptz, $3::timestamptz - interval '1 ms', interval '%[3]d ms') g(bucket)
+			LEFT JOIN reached ON reached.bucket = g.bucket
+		WHERE g.bucket NOT IN (SELECT bucket FROM u)
+			AND coalesce(reached.machines, 0) < (SELECT count(*) FROM begun WHERE begun.bucket < g.bucket)
+		ORDER BY 1 LIMIT $4`
 )
 
 // nameMinuteMachines is the maximum number of machines of a chart by minute, because it reads all their samples.
@@ -120,26 +138,33 @@ func (q *Queries) nameMachines(ctx context.Context, view View, name string, from
 	return machines, nil
 }
 
-// NameHistory returns at most limit points of all processes with a name in (from, to], on one machine or, with an empty
-// id, on all machines of the view. ResolutionAuto selects a resolution; used is the one selected. resolution must not
-// be ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
+// UnmeasuredTime is the time of a point that a history does not have, in which not all machines were measured.
+type UnmeasuredTime struct {
+	Timestamp        snapshot.Time // start
+	MachinesMeasured int64
+}
+
+// NameHistory returns at most limit points and unmeasured times of all processes with a name in (from, to], on one
+// machine or, with an empty id, on all machines of the view. ResolutionAuto selects a resolution; used is the one
+// selected. resolution must not be ResolutionRaw. It returns ErrTooManyMachines if there are too many for
+// ResolutionMinute.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
-) (points []ProcessPoint, used Resolution, more bool, err error) {
+) (points []ProcessPoint, unmeasured []UnmeasuredTime, used Resolution, more bool, err error) {
 	defer q.observe("name", time.Now())
 	of, err := q.scopeOf(ctx, machineID, view)
 	if err != nil {
-		return nil, "", false, err
+		return nil, nil, "", false, err
 	}
 	ran := of.machines // if they are few
 	if machineID == "" {
 		if ran, err = q.nameMachines(ctx, view, name, from); err != nil {
-			return nil, "", false, err
+			return nil, nil, "", false, err
 		}
 	}
 	if resolution == ResolutionAuto {
 		if resolution, err = q.nameResolution(ctx, ran, from, to); err != nil {
-			return nil, "", false, err
+			return nil, nil, "", false, err
 		}
 	}
 	begin := from.Std().UTC().Truncate(resolution.Width())
@@ -151,7 +176,7 @@ func (q *Queries) NameHistory(
 		sql = fmt.Sprintf(nameBucketsSQL, rollup, of.condition("r", &args), of.condition("p", &args))
 		measured = fmt.Sprintf(nameMeasuredSQL, "machine_"+string(resolution))
 	case len(ran) > nameMinuteMachines:
-		return nil, "", false, ErrTooManyMachines
+		return nil, nil, "", false, ErrTooManyMachines
 	default:
 		of.machines = ran
 		args = append(args, ran)
@@ -159,9 +184,9 @@ func (q *Queries) NameHistory(
 	sql = fmt.Sprintf(namePointsSQL, sql, measured, resolution.Width().Milliseconds())
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, "", false, fmt.Errorf("read a name's history: %w", err)
+		return nil, nil, "", false, fmt.Errorf("read a name's history: %w", err)
 	}
-	points, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
 		var p ProcessPoint
 		var at time.Time
 		err := row.Scan(
@@ -173,10 +198,15 @@ func (q *Queries) NameHistory(
 		return p, err
 	})
 	if err != nil {
-		return nil, "", false, fmt.Errorf("read a name's history: %w", err)
+		return nil, nil, "", false, fmt.Errorf("read a name's history: %w", err)
 	}
-	if len(points) > limit {
-		return points[:limit], resolution, true, nil
+	for _, p := range all[:min(len(all), limit)] {
+		switch {
+		case p.Processes > 0:
+			points = append(points, p)
+		case p.Timestamp < snapshot.TimeOf(q.now()):
+			unmeasured = append(unmeasured, UnmeasuredTime{p.Timestamp, p.MachinesMeasured})
+		}
 	}
-	return points, resolution, false, nil
+	return points, unmeasured, resolution, len(all) > limit, nil
 }

@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func namePoints(
 	t *testing.T, s *store.Store, name string, from, to snapshot.Time, resolution query.Resolution,
 ) ([]query.ProcessPoint, query.Resolution) {
 	t.Helper()
-	points, used, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, from, to, resolution, 1000)
+	points, _, used, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, from, to, resolution, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +87,75 @@ func nameOnMachineWithGap(t *testing.T, s *store.Store, machineID string) {
 				t.Errorf("every %s from %s: %d machines in the minute from %s, want 2",
 					c.every, c.phase, p.MachinesMeasured, p.Timestamp)
 			}
+		}
+	}
+}
+
+// nameOnMachineThatIsAway: a name runs on one machine all the time, and briefly on another one. While the first one has
+// no data, there are no points, and the history says that not all machines were measured.
+func nameOnMachineThatIsAway(t *testing.T, s *store.Store, machineID string) {
+	const away, back = 80, 181 // minutes after 9:00
+	name, begin := machineID, clock(9, 0, 0)
+	var brief, long []snapshot.Snapshot
+	for i := range 240 {
+		at := begin.Add(time.Duration(i)*time.Minute + 30*time.Second)
+		if i < 65 {
+			brief = append(brief, full(at, time.Minute, entry(5, name, 60_000, 1<<20)))
+		} else {
+			brief = append(brief, full(at, time.Minute, entry(1, "init", 0, 1<<20)))
+		}
+		switch {
+		case i == back:
+			long = append(long, full(at, 0, entry(5, name, -1, 1<<20)))
+		case i < away || i > back:
+			long = append(long, full(at, time.Minute, entry(5, name, 60_000, 1<<20)))
+		}
+	}
+	storetest.Write(t, s, machineID+"-brief", brief...)
+	storetest.Write(t, s, machineID+"-long", long...)
+	for _, c := range []struct {
+		resolution query.Resolution
+		from, to   int // hours
+		width      time.Duration
+		begin, end int // minutes after 9:00
+	}{
+		{query.ResolutionMinute, 10, 12, time.Minute, away, 180},
+		{query.ResolutionHour, 9, 13, time.Hour, 120, 180},
+	} {
+		_, unmeasured, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(c.from, 0, 0),
+			clock(c.to, 0, 0), c.resolution, 1000)
+		var want []query.UnmeasuredTime
+		for at := begin.Add(time.Duration(c.begin) * time.Minute); at < begin.Add(
+			time.Duration(c.end)*time.Minute); at = at.Add(c.width) {
+			want = append(want, query.UnmeasuredTime{Timestamp: at, MachinesMeasured: 1})
+		}
+		if err != nil || !slices.Equal(unmeasured, want) {
+			t.Errorf("%s: %v, %v, want %v", c.resolution, unmeasured, err, want)
+		}
+	}
+}
+
+// nameBetweenSnapshots: a bucket without a snapshot is measured if the interval of the next one reaches back to it.
+func nameBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
+	for _, c := range []struct {
+		every      time.Duration
+		resolution query.Resolution
+		to         int // hour
+	}{
+		{60_700 * time.Millisecond, query.ResolutionMinute, 11},
+		{150 * time.Second, query.ResolutionMinute, 11},
+		{3 * time.Hour, query.ResolutionHour, 22},
+	} {
+		name := fmt.Sprintf("%s-%s", machineID, c.every)
+		var list []snapshot.Snapshot
+		for at := clock(8, 7, 0); at <= clock(c.to, 0, 0).Add(c.every); at = at.Add(c.every) {
+			list = append(list, full(at, c.every, entry(5, name, 10, 1<<20)))
+		}
+		storetest.Write(t, s, name, list...)
+		points, unmeasured, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(9, 0, 0),
+			clock(c.to, 0, 0), c.resolution, 1000)
+		if err != nil || len(points) == 0 || len(unmeasured) > 0 {
+			t.Errorf("every %s: %d points, not measured at %v, %v", c.every, len(points), unmeasured, err)
 		}
 	}
 }

@@ -440,6 +440,45 @@ test("the sums of a name say that they leave out unknown CPU and I/O", async () 
   await assertAccessible(page, "the page of a name with unknown usage");
 });
 
+test("the page of a name lists the time in which the only machine that ran it was away", async () => {
+  const hour = Math.floor(Date.now() / 3_600_000) * 3_600_000 - 4 * 3_600_000;
+  const minutes = (runs, isAway = () => false) =>
+    Array.from({ length: 120 }, (_, minute) => minute)
+      .filter((minute) => !isAway(minute))
+      .map((minute) => ({
+        timestamp: iso(hour + minute * 60_000 + 30_000),
+        interval_ms: 60_000,
+        machine_snapshot: total,
+        processes: [init, ...(runs(minute) ? [{ ...init, pid: 2, ppid: 1, name: "travels" }] : [])],
+      }));
+  await register(site, "until-five-past");
+  await post(
+    site,
+    "until-five-past",
+    minutes((minute) => minute < 5),
+  );
+  await register(site, "away");
+  await post(
+    site,
+    "away",
+    minutes(
+      () => true,
+      (minute) => minute >= 20 && minute < 61,
+    ),
+  );
+  await page.goto(`${site.url}/processes/travels?from=${iso(hour)}&to=${iso(hour + 90 * 60_000)}`);
+  const items = page.locator(".notice li").filter({ hasText: "machines were measured" });
+  await items.first().waitFor();
+  const first = await items.first().innerText();
+  const time = await page.evaluate(
+    (ms) => new Date(ms).toLocaleTimeString([], { timeStyle: "short" }),
+    hour + 1_200_000,
+  );
+  assert.ok(first.includes(time) && first.endsWith("1 of 2 machines were measured"), `${first}: away from ${time}`);
+  await page.goto(`${site.url}/processes/travels?from=${iso(hour)}&to=${iso(hour + 3 * 3_600_000)}`);
+  await items.first().waitFor();
+});
+
 test("the charts of the last hour have no data of a machine that is silent for longer", async () => {
   const snapshot = { machine_snapshot: { ...total, cpu_usage: 42 }, processes: [init] };
   await post(site, "quiet", [{ timestamp: iso(begin - 7_200_000), interval_ms: 60_000, ...snapshot }]);

@@ -1925,6 +1925,8 @@ export interface components {
             to: string;
             /** @description Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution */
             truncated: boolean;
+            /** @description With name: times without a point in which not all machines were measured. The processes may have run on the others. The time before a machine's first snapshot in the range is not included */
+            unmeasured?: components["schemas"]["UnmeasuredView"][];
         };
         ProcessKey: {
             /** Format: int32 */
@@ -2463,6 +2465,18 @@ export interface components {
             to: string;
             /** @description Whether there are more than limit */
             truncated: boolean;
+        };
+        UnmeasuredView: {
+            /**
+             * Format: int64
+             * @description How many of machines were measured
+             */
+            machines_measured: number;
+            /**
+             * Format: date-time
+             * @description Start of the time, which is as long as that of a point
+             */
+            timestamp: string;
         };
         UsageView: {
             command_line?: string;

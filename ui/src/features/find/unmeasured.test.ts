@@ -29,6 +29,17 @@ test("times in which not all machines were measured", () => {
   expect(unmeasured({ resolution: "1h", points: [] }, later)).toEqual([]);
 });
 
+test("times without a point in which not all machines were measured", () => {
+  const unmeasuredAt = (...minutes: number[]) =>
+    minutes.map((i) => ({ timestamp: new Date(start + i * minute).toISOString(), machines_measured: 2 }));
+  const later = start + 60 * minute;
+  const found = (measured: (number | null)[], ...minutes: number[]) =>
+    inMinutes(unmeasured({ ...history(measured), unmeasured: unmeasuredAt(...minutes) }, later));
+  expect(found([3, null, null, null, 3], 1, 2)).toEqual([[1, 3, 2]]);
+  expect(found([3, null, null, 1, 3], 1, 2)).toEqual([[1, 4, 1]]);
+  expect(found([3, 3], 2, 3)).toEqual([[2, 4, 2]]);
+});
+
 test("a time is not interrupted by minutes in which the processes did not run", () => {
   const measured = [3, null, 2, null, null, 1, null, 2, null, 3, null, 2, null];
   expect(inMinutes(unmeasured(history(measured), start + 60 * minute))).toEqual([

@@ -19,19 +19,23 @@ const delay = 120_000;
  */
 const enough = 600_000;
 
+type History = Pick<ProcessHistory, "points" | "unmeasured" | "machines" | "resolution">;
+
+/** Returns the times of the points, and those of missing points in which not all machines were measured. */
+const timesOf = ({ points, unmeasured = [] }: History) =>
+  [...points, ...unmeasured].sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp));
+
 /**
  * Returns the times of a history that was loaded at an instant. The end of the history is left out, because machines
- * may still send its snapshots. A time without points, in which the processes did not run on the measured machines, is
- * included if it is between two such times: nothing shows that all machines were measured in it.
+ * may still send its snapshots. A time in which the processes did not run on the measured machines is included if it is
+ * between two such times.
  */
-export function unmeasured(
-  { points, machines = 0, resolution }: Pick<ProcessHistory, "points" | "machines" | "resolution">,
-  now: number,
-): Unmeasured[] {
+export function unmeasured(history: History, now: number): Unmeasured[] {
+  const { machines = 0, resolution } = history;
   const width = widthOf(resolution);
   const list: Unmeasured[] = [];
   let last: Unmeasured | undefined;
-  for (const { timestamp, machines_measured: measured = 0 } of points) {
+  for (const { timestamp, machines_measured: measured = 0 } of timesOf(history)) {
     const from = Date.parse(timestamp);
     if (from + Math.min(width, enough) > now - delay) break;
     const to = Math.min(from + width, now);
