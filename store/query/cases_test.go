@@ -27,6 +27,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"the history of an idle process begins and ends with its state", 0, idleProcessHistory},
 			{"maxima include the level at the start of a window", 0, levelAtStart},
 			{"a window that is read from rollups begins with the state at its start", 0, startOfRollups},
+			{"windows of every length begin with the same state before late snapshots", 0, startBeforeLateSnapshots},
 			{"average memory of sparse samples", 0, averageMemory},
 			{"memory of an hour that was only known in no time", 0, memoryWithoutTime},
 			{"a minute in which the CPU time of a process is unknown", 0, unknownCPU},

@@ -73,3 +73,37 @@ func startOfRollups(t *testing.T, s *store.Store, machineID string) {
 	}
 	check("after that")
 }
+
+// startBeforeLateSnapshots: late snapshots within the first interval of an hour are not part of the time before it. So
+// windows of every length, and comparisons, begin with the state of the snapshot with which that interval begins.
+func startBeforeLateSnapshots(t *testing.T, s *store.Store, machineID string) {
+	const interval = 10 * time.Second
+	idle := entry(66, "idle", 10, 9<<30)
+	storetest.Write(t, s, machineID,
+		full(clock(13, 59, 45), interval, entry(5, "java", 10, 2<<20), idle),
+		full(clock(13, 59, 55), interval, entry(5, "java", 10, 2<<20), idle),
+		full(clock(14, 0, 5), interval, entry(5, "java", 10, 1<<20)),
+		full(clock(16, 59, 55), interval, entry(5, "java", 10, 1<<20)))
+	storetest.Write(t, s, machineID,
+		full(clock(13, 59, 56), time.Second, entry(5, "java", 1, 1<<20), idle),
+		changes(clock(13, 59, 58), 2*time.Second, entry(5, "java", 1, 1<<20)))
+	for _, to := range []snapshot.Time{clock(14, 30, 0), clock(17, 0, 0)} {
+		top := topOf(t, s, machineID, clock(14, 0, 0), to)
+		if len(top) != 2 || deref(top[66].MemoryMax) != 9<<30 || deref(top[5].MemoryMax) != 2<<20 {
+			t.Errorf("until %s: %+v, want two processes with their levels at 13:59:55", to, top)
+		}
+		diff, err := s.Diff(t.Context(), machineID, clock(14, 0, 0), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := make(map[int32]int64)
+		for _, change := range diff.Changes {
+			if change.Used != nil {
+				used[change.Used.PID] = deref(change.Used.MemoryMax)
+			}
+		}
+		if used[66] != 9<<30 || used[5] != 2<<20 {
+			t.Errorf("the comparison until %s has %v bytes, want those at its start", to, used)
+		}
+	}
+}
