@@ -103,7 +103,7 @@ BEGIN
     RETURN QUERY SELECT s.process, s.memory_usage, s.threads, before FROM process_samples s
     WHERE s.machine = m AND s.ts = before AND (s.state IS NULL OR s.state NOT IN ('exited', 'X'));
     GET DIAGNOSTICS found = ROW_COUNT;
-    -- Late snapshots within an interval do not get a row of every process, and neither did those of earlier versions.
+    -- The last snapshot of an hour that an earlier version wrote does not have a row of every process.
     IF found < processes THEN
         RETURN QUERY SELECT s.process, s.memory_usage, s.threads, before FROM state_of_run(m, run, before) s
         WHERE s.held_ms > 0 OR s.process NOT IN (SELECT i.process FROM process_samples i

@@ -104,11 +104,7 @@ func averageMemory(t *testing.T, s *store.Store, machineID string) {
 	if err := s.CloseSilent(t.Context(), clock(20, 0, 0).Std()); err != nil {
 		t.Fatal(err)
 	}
-	check("before it is rolled up")
-	if err := s.MaintainOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	check("after that")
+	beforeAndAfterRollups(t, s, check)
 }
 
 // unknownCPU: the amounts of one sample are unknown, so those of its minute are, in all reads.
@@ -147,11 +143,7 @@ func memoryWithoutTime(t *testing.T, s *store.Store, machineID string) {
 		wantNear(t, "the average of the second hour "+when,
 			topOf(t, s, machineID, clock(15, 0, 0), clock(16, 0, 0))[5].MemoryAvg, 900)
 	}
-	check("before it is rolled up")
-	if err := s.MaintainOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	check("after that")
+	beforeAndAfterRollups(t, s, check)
 }
 
 func averageCPU(t *testing.T, s *store.Store, machineID string) {

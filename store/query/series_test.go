@@ -81,6 +81,16 @@ func withCPU(s snapshot.Snapshot, percent float64) snapshot.Snapshot {
 	return s
 }
 
+// beforeAndAfterRollups calls check twice: before the samples are rolled up and after that.
+func beforeAndAfterRollups(t *testing.T, s *store.Store, check func(when string)) {
+	t.Helper()
+	check("before it is rolled up")
+	if err := s.MaintainOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("after that")
+}
+
 // chartOf returns the chart of a machine between two times.
 func chartOf(
 	t *testing.T, s *store.Store, machineID string, from, to snapshot.Time, resolution query.Resolution,

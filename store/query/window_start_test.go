@@ -67,11 +67,7 @@ func startOfRollups(t *testing.T, s *store.Store, machineID string) {
 	if err := s.CloseSilent(t.Context(), clock(23, 0, 0).Std()); err != nil {
 		t.Fatal(err)
 	}
-	check("before it is rolled up")
-	if err := s.MaintainOnce(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	check("after that")
+	beforeAndAfterRollups(t, s, check)
 }
 
 // startBeforeLateSnapshots: late snapshots within the first interval of an hour are not part of the time before it. So

@@ -176,14 +176,12 @@ func (p *planner) add(
 	if fault := p.checkDeltas(i, s, max(row.intervalMS, s.IntervalMS)); fault != nil {
 		return fault, nil
 	}
-	if around.covers(s.Timestamp) {
-		row.snapshot = withoutAmounts(s) // those of the next snapshot include them
-	}
 	inFull := s.Kind != snapshot.KindChanges
 	startsHour := schema.HourOf(before.ts) != schema.HourOf(s.Timestamp)
 	weightMS := row.intervalMS
 	switch {
-	case around.covers(s.Timestamp): // the rows of the next snapshot account for its whole interval
+	case around.covers(s.Timestamp): // the next snapshot accounts for its whole interval
+		row.snapshot = withoutAmounts(s)
 		before.skipHeld()
 		weightMS = 0
 	case around.isContinued() && before.ts == around.before: // its rows account for what is held
