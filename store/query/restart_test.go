@@ -34,6 +34,8 @@ func TestSnapshotsWithoutUsage(t *testing.T) {
 		name  string
 		steps []step
 	}{
+		{"agent that restarts for half an hour", []step{
+			{0, amounts, 5 * s}, {9 * m, none, 0}, {18 * m, none, 0}, {30 * m, none, 0}, {30*m + 5*s, none, 0}}},
 		{"restarted", []step{{0, amounts, 5 * s}, {5 * s, amounts, 5 * s}, {14 * s, none, 0}, {15 * s, amounts, s}}},
 		{"restarted after changes", []step{{0, amounts, 5 * s}, {5 * s, noChange, 5 * s}, {14 * s, none, 0}}},
 		{"restarted twice", []step{
@@ -51,6 +53,10 @@ func TestSnapshotsWithoutUsage(t *testing.T) {
 			writer := db.Open(t, nil)
 			machineID := func(i int) string { return fmt.Sprintf("no-usage-%d-%d", i, how) }
 			batches := make([][]snapshot.Snapshot, len(cases))
+			agent := snapshot.Machine{MachineID: machineID(0), Hostname: "agent", AgentVersion: "1.0.0"}
+			if _, err := writer.Register(t.Context(), &agent); err != nil {
+				t.Fatal(err)
+			}
 			for k := range 5 {
 				if how == 2 {
 					writer = db.Open(t, nil)

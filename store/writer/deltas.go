@@ -24,8 +24,8 @@ func continues(before *run, s *snapshot.Snapshot, intervalMS int64) bool {
 //
 // The time since the previous snapshot may be a gap. Amounts, such as cpu_ms, can only be those of the whole time.
 // Percentages can be those of its last seconds, so the time must be about as long as the machine's intervals usually
-// are. A full snapshot with neither says nothing about the time before it. If recent snapshots of the machine have
-// usage, it is the first one of a restarted agent.
+// are. A full snapshot with neither is the first one of a restarted agent and says nothing about the time before it, if
+// the machine has an agent or recent snapshots with usage.
 func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *run, around neighbour) (int64, error) {
 	polling := int64(p.machine.config.PollingInterval * 1000)
 	switch {
@@ -47,6 +47,9 @@ func (p *planner) interval(ctx context.Context, s *snapshot.Snapshot, before *ru
 		return elapsed, nil
 	case !hasPercentages(s):
 		if elapsed > 2*polling {
+			return 0, nil
+		}
+		if p.machine.hasAgent { // which sends the interval of every sample but its first
 			return 0, nil
 		}
 		since := s.Timestamp.Add(-restartWindow) - snapshot.Time(2*polling)

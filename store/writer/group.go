@@ -47,6 +47,7 @@ type machineRow struct {
 	config         snapshot.Config
 	configVersion  int64
 	unregistered   bool
+	hasAgent       bool // whether it was registered by an agent
 }
 
 // newSnapshot is a planned row of snapshots with its samples.
