@@ -114,7 +114,7 @@ test-fuzz:
 
 test-ui: ui/node_modules
 	cd ui && npx openapi-typescript ../api/openapi.json -o ../bin/schema.d.ts >/dev/null && cmp ../bin/schema.d.ts src/api/schema.d.ts
-	cd ui && npx tsc --noEmit && npx vitest run
+	cd ui && npx vitest run
 	cd ui && npm run --silent e2e
 
 bench: require-up build

@@ -6,6 +6,7 @@ import jsxA11y from "eslint-plugin-jsx-a11y";
 import reactHooks from "eslint-plugin-react-hooks";
 import { defineConfig, globalIgnores } from "eslint/config";
 import globals from "globals";
+import ts from "typescript";
 import tseslint from "typescript-eslint";
 
 const src = path.join(import.meta.dirname, "src");
@@ -54,6 +55,29 @@ const zones = [
   })),
 ];
 
+/** Reports what `tsc --noEmit` reports, from the types that the other rules have already inferred. */
+const typeErrors = {
+  create(context) {
+    const { program, esTreeNodeToTSNodeMap } = context.sourceCode.parserServices;
+    return {
+      Program(node) {
+        const file = esTreeNodeToTSNodeMap.get(node);
+        const errors = [
+          ...program.getConfigFileParsingDiagnostics(),
+          ...program.getOptionsDiagnostics(),
+          ...program.getGlobalDiagnostics(),
+          ...program.getSyntacticDiagnostics(file),
+          ...program.getSemanticDiagnostics(file),
+        ];
+        for (const { start = 0, code, messageText } of errors) {
+          const loc = context.sourceCode.getLocFromIndex(start);
+          context.report({ loc, message: `TS${code}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}` });
+        }
+      },
+    };
+  },
+};
+
 export default defineConfig(
   globalIgnores(["dist", "src/api/schema.d.ts"]),
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
@@ -66,10 +90,11 @@ export default defineConfig(
       reactHooks.configs.flat["recommended-latest"],
       jsxA11y.flatConfigs.strict,
     ],
-    plugins: { "import-x": importX },
+    plugins: { "import-x": importX, local: { rules: { "type-errors": typeErrors } } },
     settings: { "import-x/resolver-next": [createTypeScriptImportResolver()] },
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: { parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname } },
     rules: {
+      "local/type-errors": "error",
       // onClick={() => close()} is the usual way to write a handler.
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
