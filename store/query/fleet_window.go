@@ -94,14 +94,16 @@ func (q *Queries) machineUsages(
 }
 
 // matchingProcesses returns the identities of a machine's processes that match and can have been sampled in a window,
-// but at most one more than fleetProcesses.
+// but at most one more than fleetProcesses. Start times can be ahead of timestamps, because they are those of the clock
+// at boot.
 func (q *Queries) matchingProcesses(
 	ctx context.Context, machine int32, match Match, window WindowPlan,
 ) ([]int64, error) {
 	args := []any{machine, firstDay(window.From), window.To.Std(), fleetProcesses + 1}
 	rows, err := q.pool.Query(ctx, `SELECT p.id FROM processes p
-		WHERE p.machine = $1 AND p.last_day >= $2 AND (p.started_at IS NULL OR p.started_at < $3)
-		AND `+match.condition(&args)+` LIMIT $4`, args...)
+		WHERE p.machine = $1 AND p.last_day >= $2
+			AND (p.started_at IS NULL OR p.started_at < $3::timestamptz + interval '1 day')
+			AND `+match.condition(&args)+` LIMIT $4`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find processes: %w", err)
 	}

@@ -82,7 +82,8 @@ type nearestDirection struct {
 
 var (
 	lastBefore = nearestDirection{
-		processes: "least(p.last_day, ($2::timestamptz AT TIME ZONE 'UTC')::date) DESC, p.started_at DESC NULLS LAST",
+		processes: `coalesce(p.started_at >= $2, false), least(p.last_day, ($2::timestamptz AT TIME ZONE 'UTC')::date) DESC,
+			p.started_at DESC NULLS LAST`,
 		timestamp: "CASE WHEN last_ts <= $%[1]d THEN last_ts WHEN first_ts <= $%[1]d THEN first_ts END",
 		order:     "DESC",
 	}
@@ -108,8 +109,9 @@ func (q *Queries) nearestIn(
 	}
 	args := []any{firstDay(from), to.Std(), view.All, view.tags(), fleetProcesses}
 	rows, err := q.pool.Query(ctx, `SELECT p.id, p.machine FROM processes p JOIN machines m ON m.id = p.machine
-		WHERE ($3 OR m.tags && $4) AND p.last_day >= $1 AND (p.started_at IS NULL OR p.started_at < $2)
-		AND `+match.condition(&args)+` ORDER BY `+direction.processes+` LIMIT $5`, args...)
+		WHERE ($3 OR m.tags && $4) AND p.last_day >= $1
+			AND (p.started_at IS NULL OR p.started_at < $2::timestamptz + interval '1 day')
+			AND `+match.condition(&args)+` ORDER BY `+direction.processes+` LIMIT $5`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find processes: %w", err)
 	}
