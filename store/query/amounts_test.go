@@ -149,3 +149,22 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 	}
 	check("hours that are rolled up", clock(10, 0, 0), clock(20, 0, 0))
 }
+
+// A virtual machine with two cores gets more while its agent runs. The snapshot says how many.
+func TestAmountsOfAddedCores(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: "hot-add", CPUCount: 2}); err != nil {
+			t.Fatal(err)
+		}
+		for cores, want := range map[int]bool{2: false, 16: true} {
+			one := full(clock(14, cores, 0), 5*time.Minute, entry(5, "make", 16*300_000, 1<<30))
+			one.Machine.Cores = make([]int16, cores)
+			batch := &snapshot.Batch{MachineID: "hot-add", Snapshots: []snapshot.Snapshot{one}}
+			if result := s.Write(t.Context(), []*snapshot.Batch{batch})[0]; (result.Err == nil) != want {
+				t.Errorf("with %d cores: %v", cores, result.Err)
+			}
+		}
+	})
+}

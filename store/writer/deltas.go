@@ -155,8 +155,8 @@ const maxCores = snapshot.MaxUsage / 100
 func (p *planner) checkDeltas(i int, s *snapshot.Snapshot, intervalMS int64) *snapshot.ValidationError {
 	elapsedMS := intervalMS + snapshot.DeltaMargin.Milliseconds()
 	cores := int64(maxCores)
-	if p.machine.cpuCount > 0 {
-		cores = int64(p.machine.cpuCount)
+	if p.machine.cpuCount > 0 { // a virtual machine can get more while it runs
+		cores = int64(max(p.machine.cpuCount, len(s.Machine.Cores)))
 	}
 	cpuLimit := min(elapsedMS*cores, snapshot.MaxSafeInteger)
 	byteLimit := min(elapsedMS/1000*snapshot.MaxBytesPerSecond, snapshot.MaxSafeInteger)
