@@ -200,8 +200,8 @@ BEGIN
             WHEN NOT bool_and(p.is_start) THEN max(p.read_bytes) END),
         to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.write_bytes) FILTER (WHERE NOT p.is_level)
             WHEN NOT bool_and(p.is_start) THEN max(p.write_bytes) END),
-        CASE WHEN bool_and(p.sign = -1) THEN start_snapshot ELSE min(p.first_ts) END,
-        CASE WHEN bool_and(p.sign = -1) THEN start_snapshot ELSE max(p.last_ts) END
+        CASE WHEN bool_and(p.is_start) AND start_snapshot IS NOT NULL THEN start_snapshot ELSE min(p.first_ts) END,
+        CASE WHEN bool_and(p.is_start) AND start_snapshot IS NOT NULL THEN start_snapshot ELSE max(p.last_ts) END
     FROM parts p
     GROUP BY p.process;
 END $$;

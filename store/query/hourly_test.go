@@ -45,6 +45,35 @@ func TestStateOfYesterday(t *testing.T) {
 	})
 }
 
+// A process is gone at the first snapshot of a minute. Its name has no point there, whether or not it was idle before.
+func TestMinutesOfANameThatIsGone(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		for machineID, lastCPU := range map[string]int64{"gone-idle": 0, "gone-busy": 10} {
+			job := entry(66, "gone", 0, 9<<30)
+			list := []snapshot.Snapshot{full(clock(14, 0, 10), 10*time.Second, entry(1, "init", 0, 1<<20), job)}
+			for at := clock(14, 0, 20); at <= clock(14, 5, 0); at = at.Add(10 * time.Second) {
+				one := changes(at, 10*time.Second)
+				switch {
+				case at == clock(14, 3, 0) && lastCPU > 0:
+					one.Processes = append(one.Processes, entry(66, "gone", lastCPU, 9<<30))
+				case at == clock(14, 3, 10):
+					one.Exited = []snapshot.ProcessKey{job.Key()}
+				}
+				list = append(list, one)
+			}
+			storetest.Write(t, s, machineID, list...)
+			points, _, _, _, err := s.NameHistory(
+				t.Context(), query.AllMachines(), machineID, "gone", clock(14, 0, 0), clock(14, 5, 0),
+				query.ResolutionMinute, 100)
+			if err != nil || len(points) != 3 {
+				t.Errorf("%s: %d points, %v, want those of the three minutes in which it ran", machineID, len(points), err)
+			}
+		}
+	})
+}
+
 // The identities of a process are merged even if the later one had its last sample on the day before.
 func TestTopOfIdentitiesOfYesterday(t *testing.T) {
 	t.Parallel()
