@@ -39,9 +39,9 @@ type MachineView struct {
 	Status          string                    `json:"status" enum:"up,waiting,stale" doc:"waiting if no snapshot has arrived yet, stale if the machine missed two intervals"`
 	RegisteredAt    snapshot.Time             `json:"registered_at" format:"date-time"`
 	LastSeen        snapshot.Time             `json:"last_seen" format:"date-time" doc:"Time of the last request from the agent"`
-	LastSnapshot    *snapshot.Time            `json:"last_snapshot" format:"date-time" doc:"Time of the latest snapshot"`
-	ProcessCount    *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot"`
-	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces"`
+	LastSnapshot    *snapshot.Time            `json:"last_snapshot" format:"date-time" doc:"Time of the latest snapshot; null if none has arrived yet"`
+	ProcessCount    *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot; null if it is not stored"`
+	Latest          *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces; absent if it is not stored"`
 	Outdated        bool                      `json:"outdated" doc:"Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes"`
 }
 
@@ -67,10 +67,11 @@ func (a *API) machineView(m *query.Machine) MachineView {
 		Status:          "up",
 		RegisteredAt:    m.RegisteredAt,
 		LastSeen:        m.LastSeen,
+		ProcessCount:    m.ProcessCount,
 		Latest:          m.Latest,
 	}
 	if m.LastSnapshot != 0 {
-		view.LastSnapshot, view.ProcessCount = &m.LastSnapshot, &m.ProcessCount
+		view.LastSnapshot = &m.LastSnapshot
 	}
 	now := a.cfg.Now()
 	view.Outdated = m.Outdated(now)

@@ -98,7 +98,7 @@ var machineMetrics = []machineMetric{
 			return seconds(m.LastSnapshot), m.LastSnapshot != 0
 		}},
 	{"processes", "Number of processes.",
-		ifCurrent(func(m *query.Machine) *float64 { n := float64(m.ProcessCount); return &n })},
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.ProcessCount, 1) })},
 	{"cpu_usage_ratio", "CPU usage of all cores, 0 to 1.",
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.CPUUsage, 0.01) })},
 	{"load1", "Load average over 1 minute.",
@@ -149,7 +149,7 @@ func boolToFloat(v bool) float64 {
 
 func seconds(t snapshot.Time) float64 { return float64(t) / 1000 }
 
-func scaled[T int64 | float64](v *T, factor float64) *float64 {
+func scaled[T int32 | int64 | float64](v *T, factor float64) *float64 {
 	if v == nil {
 		return nil
 	}

@@ -66,7 +66,8 @@ func testMachines(t *testing.T, db storetest.Database) {
 		t.Errorf("pages: %s", got)
 	}
 	m, err := s.Machine(t.Context(), "id-1")
-	if err != nil || m.ProcessCount != 7 || m.Latest == nil || m.LastSnapshot != storetest.Recent().Add(time.Second) ||
+	if err != nil || m.ProcessCount == nil || *m.ProcessCount != 7 || m.Latest == nil ||
+		m.LastSnapshot != storetest.Recent().Add(time.Second) ||
 		m.TotalRAM != 1<<40 {
 		t.Errorf("%+v, %v", m, err)
 	}

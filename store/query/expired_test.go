@@ -114,3 +114,46 @@ func TestFleetAfterADeletion(t *testing.T) {
 		}
 	})
 }
+
+// A machine whose snapshots have expired has sent snapshots: it does not wait for the first one.
+func TestMachineOfExpiredSnapshots(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, func(cfg *store.Config) { cfg.Retention = 0 })
+		last := snapshot.TimeOf(time.Now().UTC().Truncate(24 * time.Hour).Add(-20 * 24 * time.Hour))
+		storetest.Write(t, s, "m", withCPU(full(last, time.Minute, entry(5, "busy", 60_000, 1<<30)), 50))
+		storetest.RefreshAll(t, db, s)
+		check := func(stored bool) {
+			t.Helper()
+			m, err := s.Machine(t.Context(), "m")
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, _, err := s.Machines(t.Context(), query.MachinePage{View: query.AllMachines(), Limit: 10})
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%+v, %v", list, err)
+			}
+			for _, m := range []*query.Machine{m, &list[0]} {
+				if m.LastSnapshot != last || m.Waiting() || !m.Outdated(time.Now()) ||
+					(m.Latest != nil) != stored || (m.ProcessCount != nil) != stored {
+					t.Errorf("last snapshot at %s, values %v, %v, waiting %t", m.LastSnapshot, m.Latest, m.ProcessCount,
+						m.Waiting())
+				}
+			}
+			if n, err := s.States(t.Context()); err != nil || n.Up != 1 || n.Waiting != 0 {
+				t.Errorf("%+v, %v", n, err)
+			}
+		}
+		check(true)
+		err := s.SetRetention(t.Context(), backend.Retention{
+			RawDays: 5, MinuteDays: 90, HourDays: 90, ThreeHoursDays: 90, DayDays: 300,
+		})
+		if err == nil {
+			err = s.MaintainOnce(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(false)
+	})
+}

@@ -21,11 +21,11 @@ type Machine struct {
 	ConfigVersion int64
 	RegisteredAt  snapshot.Time
 	LastSeen      snapshot.Time
-	LastSnapshot  snapshot.Time // 0 for none yet
-	// Latest holds the system metrics of the last snapshot, without devices, or nil.
+	LastSnapshot  snapshot.Time // 0 for none yet. The snapshot itself may have been dropped.
+	// Latest holds the system metrics of the last snapshot, without devices, or nil if it is not stored.
 	Latest *snapshot.MachineSnapshot
-	// ProcessCount is the number of processes in the last snapshot.
-	ProcessCount int32
+	// ProcessCount is the number of processes in the last snapshot, or nil if it is not stored.
+	ProcessCount *int32
 }
 
 // Stale reports whether a machine's agent has sent nothing for more than two intervals plus a second
@@ -82,7 +82,7 @@ type MachinePage struct {
 
 const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count,
 	m.total_ram, m.agent_version, m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version,
-	m.registered_at, m.last_seen, s.ts, s.process_count, `
+	m.registered_at, m.last_seen, m.last_snapshot, s.process_count, `
 
 var (
 	machinesSQL = `SELECT ` + machineColumns + schema.LatestColumns + `
@@ -134,21 +134,23 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	var latest schema.Snapshot
 	var registered, seen time.Time
 	var last *time.Time
-	var count *int32
 	err := row.Scan(append([]any{
 		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount,
 		&m.TotalRAM, &m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags,
-		&m.ConfigVersion, &registered, &seen, &last, &count,
+		&m.ConfigVersion, &registered, &seen, &last, &m.ProcessCount,
 	}, latest.LatestDest()...)...)
 	if err != nil {
 		return m, err
 	}
 	m.RegisteredAt, m.LastSeen = snapshot.TimeOf(registered), snapshot.TimeOf(seen)
-	if last == nil {
+	if last != nil {
+		m.LastSnapshot = snapshot.TimeOf(*last)
+	}
+	if m.ProcessCount == nil {
 		return m, nil
 	}
 	metrics, err := latest.Metrics()
-	m.LastSnapshot, m.Latest, m.ProcessCount = snapshot.TimeOf(*last), &metrics, *count
+	m.Latest = &metrics
 	return m, err
 }
 

@@ -238,6 +238,21 @@ test("a machine that stops reporting is shown as silent after two intervals", as
   await page.locator("tr", { hasText: id }).getByRole("img", { name: "silent" }).waitFor();
 });
 
+test("the page of a machine whose snapshots have expired says so", async () => {
+  const id = "expired-one";
+  await register(site, id);
+  // As after retention dropped the snapshots: the machine has the time of the last one, but no values.
+  await page.route(`**/api/v1/machines/${id}`, async (route) => {
+    const response = await route.fetch();
+    const machine = { ...(await response.json()), status: "up", last_snapshot: "2026-01-02T09:00:00Z" };
+    await route.fulfill({ response, json: machine });
+  });
+  await page.goto(`${site.url}/machines/${id}`);
+  await page.getByText("The snapshots of this machine have been deleted.").waitFor();
+  assert.equal(await page.getByText("Waiting for the first snapshot").count(), 0);
+  await page.unroute(`**/api/v1/machines/${id}`);
+});
+
 test("machines with one host name have different names on all pages", async () => {
   const twins = ["0123abcd456789abcdef0123456789ab", "production-2"];
   for (const id of twins) {

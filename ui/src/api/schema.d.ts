@@ -1577,10 +1577,10 @@ export interface components {
             last_seen: string;
             /**
              * Format: date-time
-             * @description Time of the latest snapshot
+             * @description Time of the latest snapshot; null if none has arrived yet
              */
             last_snapshot: string | null;
-            /** @description System metrics of the latest snapshot, without disks and interfaces */
+            /** @description System metrics of the latest snapshot, without disks and interfaces; absent if it is not stored */
             latest?: components["schemas"]["MachineSnapshot"];
             machine_id: string;
             /** @description What the agent does not collect */
@@ -1596,7 +1596,7 @@ export interface components {
             polling_interval: number;
             /**
              * Format: int32
-             * @description Number of processes in the latest snapshot
+             * @description Number of processes in the latest snapshot; null if it is not stored
              */
             process_count: number | null;
             /** Format: date-time */

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useDeferredValue, useEffect, useState } from "react";
 import { useIsAdmin } from "../../api/account";
-import { ApiError } from "../../api/client";
+import { ApiError, type Machine } from "../../api/client";
 import { processTrendsQuery } from "../../api/history";
 import { machineName } from "../../api/machineName";
 import { machineQuery, snapshotAtQuery } from "../../api/machines";
@@ -167,14 +167,23 @@ function MachineView({ machineId }: { machineId: string }) {
           at={isLive ? undefined : snapshot.timestamp}
         />
       )}
-      {!snapshot && !past.error && (
-        <Notice title={isLive && machine && !machine.last_snapshot ? "Waiting for the first snapshot…" : "Loading…"} />
-      )}
+      {!snapshot && !past.error && <NoSnapshot machine={isLive ? machine : undefined} />}
     </main>
   );
 }
 
 const isNotFound = (error: Error | null) => error instanceof ApiError && error.status === 404;
+
+/** Says why no snapshot is shown, for the live view of a machine or an instant in the past. */
+function NoSnapshot({ machine }: { machine: Machine | undefined }) {
+  if (!machine || machine.latest) return <Notice title="Loading…" />;
+  if (!machine.last_snapshot) return <Notice title="Waiting for the first snapshot…" />;
+  return (
+    <Notice title="The snapshots of this machine have been deleted.">
+      Snapshots are kept for a limited time. The last one was from <DateTime at={machine.last_snapshot} />.
+    </Notice>
+  );
+}
 
 function MachineNotFound() {
   return (
