@@ -116,6 +116,7 @@ func (w *groupWrite) neighbours(
 		var before, beforeFull, afterFull, measured pgtype.Timestamptz
 		var interval *int64
 		err := row.Scan(&at, &n.exists, &before, &beforeFull, &afterFull, &measured, &interval)
+		n.ofAgent = machine.hasAgent
 		n.before, n.beforeFull = snapshot.TimeOf(before.Time), snapshot.TimeOf(beforeFull.Time)
 		n.afterFull, n.measured = snapshot.TimeOf(afterFull.Time), snapshot.TimeOf(measured.Time)
 		if interval != nil {

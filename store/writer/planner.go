@@ -31,6 +31,7 @@ type planner struct {
 // neighbour describes the stored snapshots around a timestamp.
 type neighbour struct {
 	exists             bool
+	ofAgent            bool          // the machine has an agent
 	before, beforeFull snapshot.Time // the previous snapshot and the full one of its run, or 0
 	afterFull          snapshot.Time // the full snapshot of the next snapshot's run, or 0
 	measured           snapshot.Time // the next snapshot whose interval is known, or 0
@@ -38,9 +39,12 @@ type neighbour struct {
 }
 
 // covers reports whether a later snapshot already accounts for the time of one at ts: its interval includes ts.
+//
+// That of an agent never includes the one before. It seems so after the clock was set back: the agent's timestamps then
+// advance at half the speed, and its intervals do not.
 func (n neighbour) covers(ts snapshot.Time) bool {
 	interval := n.measuredIntervalMS
-	return n.measured != 0 && int64(n.measured-ts) < interval-slack(interval)
+	return !n.ofAgent && n.measured != 0 && int64(n.measured-ts) < interval-slack(interval)
 }
 
 // isContinued reports whether a later snapshot continues the one before: its rows account for the time since the rows
@@ -232,7 +236,10 @@ func (p *planner) add(
 		}
 		p.touch(ref, s.Timestamp)
 		row.refs[k] = ref
-		ran := runTime(sample.StartedAt, s.Timestamp, weightMS)
+		ran := weightMS
+		if known.ref == nil {
+			ran = runTime(sample.StartedAt, s.Timestamp, weightMS)
+		}
 		row.weights[k] = p.weigh(before, known, ref, sample.MemoryUsage, ran)
 		if known.ref != nil && s.Kind != snapshot.KindChanges {
 			delete(before.processes, sample.Key()) // what remains is gone

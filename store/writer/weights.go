@@ -101,7 +101,7 @@ func (p *planner) weigh(
 	return weight
 }
 
-// runTime returns the part of a snapshot's interval in which a process ran.
+// runTime returns the part of a snapshot's interval in which a process ran that the snapshot before does not have.
 func runTime(startedAt, ts snapshot.Time, intervalMS int64) int64 {
 	if age := int64(ts - startedAt); startedAt != 0 && age > 0 {
 		return min(intervalMS, age)
