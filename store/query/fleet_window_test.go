@@ -120,6 +120,12 @@ func TestNearestSnapshotContainsTheProcess(t *testing.T) {
 				t.Errorf("%s: %s and %s (%v), want %s after", name, showNearest(before), showNearest(after), err, first)
 			}
 		}
+		// The snapshot in whose interval it ended is after this time, and the last one with it is not.
+		_, after, err := s.Nearest(
+			t.Context(), query.Match{Name: "with-usage"}, clock(10, 0, 25), clock(10, 0, 25), query.AllMachines())
+		if err != nil || after == nil || after.Timestamp != clock(10, 0, 30) {
+			t.Errorf("after 10:00:25: %s (%v), want 10:00:30", showNearest(after), err)
+		}
 	})
 }
 

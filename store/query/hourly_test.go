@@ -68,7 +68,7 @@ func TestMinutesOfANameThatIsGone(t *testing.T) {
 				t.Context(), query.AllMachines(), machineID, "gone", clock(14, 0, 0), clock(14, 5, 0),
 				query.ResolutionMinute, 100)
 			if err != nil || len(points) != 3 {
-				t.Errorf("%s: %d points, %v, want those of the three minutes in which it ran", machineID, len(points), err)
+				t.Errorf("%s: %d points, %v, want those of the three minutes it ran", machineID, len(points), err)
 			}
 		}
 	})

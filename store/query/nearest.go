@@ -141,7 +141,11 @@ func (q *Queries) nearestIn(
 		return nil, fmt.Errorf("read the nearest sample of a process: %w", err)
 	}
 	nearest.StartedAt = snapshot.TimeOf(started.Time)
-	nearest.Timestamp, err = q.containing(ctx, machine, process, snapshot.TimeOf(at))
+	nearest.Timestamp = snapshot.TimeOf(at)
+	containing, err := q.containing(ctx, machine, process, nearest.Timestamp)
+	if direction == lastBefore || containing >= edge {
+		nearest.Timestamp = containing
+	}
 	return &nearest, err
 }
 
