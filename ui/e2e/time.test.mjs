@@ -232,6 +232,20 @@ test("a field of a comparison does not change while the other one is typed", asy
   assert.equal(await page.getByText("The first time must be before the second.").count(), 0);
 });
 
+test("the fields of a custom range begin with the shown times", async () => {
+  const at = crunchMinute - 2 * 86_400_000;
+  await page.goto(machineUrl(`?span=3h&at=${iso(at)}`));
+  await page.getByRole("button", { name: "Custom range" }).click();
+  const [from, to] = ["From", "To"].map((label) => page.getByLabel(label, { exact: true }));
+  const shown = (ms) => iso(ms).slice(0, 16);
+  assert.equal(await from.inputValue(), shown(at - 90 * minute));
+  assert.equal(await to.inputValue(), shown(at + 90 * minute));
+  await from.fill(shown(at - 60 * minute));
+  await page.getByRole("button", { name: "Apply", exact: true }).click();
+  await page.waitForURL((url) => url.searchParams.get("from") === iso(at - 60 * minute));
+  assert.equal(new URL(page.url()).searchParams.get("to"), iso(at + 90 * minute));
+});
+
 test("a search for a minute finds what ran in it, and otherwise the nearest time", async () => {
   const search = page.getByRole("searchbox", { name: "Find processes" });
   const find = async (text) => {

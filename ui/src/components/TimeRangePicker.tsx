@@ -1,16 +1,18 @@
 import { type SyntheticEvent, useState } from "react";
 import { dateTime } from "../format";
-import { type RangeSearch, type SpanName, iso, spanLabels, spanNames } from "../time/range";
+import { type RangeSearch, type SpanName, type TimeWindow, iso, spanLabels, spanNames } from "../time/range";
 import { LocalTimeInput } from "./LocalTimeInput";
 import { Panel } from "./Panel";
 
 interface TimeRangePickerProps {
   range: RangeSearch;
+  /** What the page shows. The fields of a custom range begin with it. */
+  window: TimeWindow;
   onChange: (range: RangeSearch) => void;
 }
 
 /** Selects the time range of the charts: a span up to now, or a custom range. */
-export function TimeRangePicker({ range, onChange }: TimeRangePickerProps) {
+export function TimeRangePicker({ range, window, onChange }: TimeRangePickerProps) {
   const selected: SpanName | undefined = range.from ? undefined : (range.span ?? "1h");
   const label = range.from && range.to ? `${dateTime(range.from)} – ${dateTime(range.to)}` : "Custom range";
   return (
@@ -27,15 +29,15 @@ export function TimeRangePicker({ range, onChange }: TimeRangePickerProps) {
         </button>
       ))}
       <Panel label={label} className={range.from ? "choice chosen" : "choice"}>
-        <CustomRangeForm range={range} onChange={onChange} />
+        <CustomRangeForm window={window} onChange={onChange} />
       </Panel>
     </div>
   );
 }
 
-function CustomRangeForm({ range, onChange }: TimeRangePickerProps) {
-  const [from, setFrom] = useState(() => (range.from ? Date.parse(range.from) : Date.now() - 3_600_000));
-  const [to, setTo] = useState(() => (range.to ? Date.parse(range.to) : Date.now()));
+function CustomRangeForm({ window, onChange }: Pick<TimeRangePickerProps, "window" | "onChange">) {
+  const [from, setFrom] = useState(window.from);
+  const [to, setTo] = useState(window.to);
   const valid = from < to;
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();

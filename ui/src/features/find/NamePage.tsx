@@ -53,6 +53,7 @@ export function NamePage() {
         <span className="spacer" />
         <TimeRangePicker
           range={{ span, from, to }}
+          window={window}
           onChange={(range) => setRange(range.from ? { from: range.from, to: range.to } : { span: range.span ?? "1h" })}
         />
       </div>

@@ -90,7 +90,7 @@ function MachineView({ machineId }: { machineId: string }) {
           </span>
         )}
         <span className="spacer" />
-        <TimeRangePicker range={{ span, from, to }} onChange={setRange} />
+        <TimeRangePicker range={{ span, from, to }} window={window} onChange={setRange} />
         <Link
           className="button"
           to="/machines/$machineId/diff"

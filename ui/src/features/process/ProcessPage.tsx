@@ -79,6 +79,7 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
         <span className="spacer" />
         <TimeRangePicker
           range={{ span, from, to }}
+          window={window}
           onChange={(range) => update({ at: undefined, span: undefined, from: undefined, to: undefined, ...range })}
         />
       </MachineHeading>
