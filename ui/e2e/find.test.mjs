@@ -109,6 +109,22 @@ test("a time that no date can have is text", async () => {
   }
 });
 
+test("a time that is not understood is searched as text, and the page says so", async () => {
+  const notice = page.getByText(/^“.*” is searched as text\.$/);
+  for (const [text, words] of [
+    ["crunch last night", "last night"],
+    ["crunch nov 31 15:49", "nov 31"],
+    ["crunch before 15:49", "before"],
+  ]) {
+    await search(text);
+    await page.getByText(`“${words}” is searched as text.`).waitFor();
+  }
+  await search(`crunch ${new Date(at(22)).toLocaleDateString("en-US", { month: "short", day: "numeric" })} at noon`);
+  await page.getByText("No matching processes at this time.").waitFor();
+  assert.equal(await notice.count(), 0);
+  assert.equal(await page.locator('[data-testid="search"] strong').innerText(), "crunch");
+});
+
 test("a range that ends now is not extended to whole hours", async () => {
   const note = page.getByText("A range of more than two hours is searched in whole hours");
   await search(`crunch from ${iso(begin - 20 * minute)} to now`);

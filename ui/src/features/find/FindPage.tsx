@@ -37,6 +37,7 @@ function Find({ query }: { query: string }) {
         {search.text && <SearchSummary search={search} />}
       </div>
       {search.text && search.clockChange && <ClockChangeNotice text={search.text} change={search.clockChange} />}
+      {search.unparsed && <UnparsedNotice words={search.unparsed} />}
       {search.text ? <Results search={search} /> : <Examples />}
     </main>
   );
@@ -58,6 +59,16 @@ function SearchSummary({ search: { text, time } }: { search: ParsedSearch }) {
         )}
       </span>
     </span>
+  );
+}
+
+/** Says that words that look like a time are searched as text. */
+function UnparsedNotice({ words }: { words: string }) {
+  return (
+    <Notice title={`“${words}” is searched as text.`}>
+      It may be part of a time that was not understood. You can write times such as “monday at 2:30”, “nov 25 15:49” and
+      “from 15:48 to 15:50”.
+    </Notice>
   );
 }
 

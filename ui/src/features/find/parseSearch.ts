@@ -1,8 +1,21 @@
 // Parses the search box: a text, then a time in the time zone of the user.
-// Examples: "postgres yesterday at 3", "nginx 2 h ago", "java from 15:48 to 15:50", "java last week".
+// Examples: "postgres yesterday at 3", "nginx 2 h ago", "java from 15:48 to 15:50", "java since nov 25".
+import {
+  addDays,
+  before,
+  calendarDay,
+  dayPattern,
+  dayWithTimePattern,
+  durationPattern,
+  isWeekday,
+  lastPattern,
+  parseDay,
+  shortWeekdayPattern,
+} from "../../time/english";
 import { type PrintedTime, parsePrinted } from "../../time/printed";
 import { isWritable } from "../../time/range";
 import { instantsOf, zoneOffset } from "../../time/zone";
+import { findTimeWords } from "./timeWords";
 
 /** An instant or a window, in milliseconds since 1970. */
 export type SearchTime = { at: number } | { from: number; to: number };
@@ -23,29 +36,13 @@ export interface ParsedSearch {
   text: string;
   time: SearchTime;
   clockChange?: ClockChange;
+  /** A part of the text that looks like a time, but could not be understood. */
+  unparsed?: string | undefined;
 }
 
 const second = 1000;
 const minute = 60 * second;
-const hour = 60 * minute;
-const day = 24 * hour;
-const week = 7 * day;
-
-const units = new Map([
-  ["s", second],
-  ["sec", second],
-  ["second", second],
-  ["m", minute],
-  ["min", minute],
-  ["minute", minute],
-  ["h", hour],
-  ["hour", hour],
-  ["d", day],
-  ["day", day],
-  ["w", week],
-  ["week", week],
-]);
-const weekdays = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+const day = 86_400 * second;
 
 /** A time of day. Without seconds, it is a minute. */
 interface Clock {
@@ -65,46 +62,47 @@ type Point =
   | { kind: "clock"; date: Date | undefined; clock: Clock; weekday?: boolean }
   | { kind: "day"; date: Date; weekday?: boolean };
 
-// Parts of the patterns below. Longer units come first, so that "min" is not read as "m".
-const unitPattern = `(${[...units.keys()].sort((a, b) => b.length - a.length).join("|")})s?`;
-const dayPattern = `(?:on )?(today|yesterday|${weekdays.join("|")}|\\d{4}-\\d{2}-\\d{2})`;
-const anyClock = "(?:at )?(\\d{1,2})(?::(\\d{2})(?::(\\d{2}))?)?(?: ?(am|pm))?";
+// Parts of the patterns below.
+const wholeDayPattern = `(?:on )?(${dayPattern})`;
+const timedDayPattern = `(?:on )?(${dayWithTimePattern})`;
+const anyDayPattern = `(?:on )?(${dayWithTimePattern}|${shortWeekdayPattern})`;
+const atPattern = "(?:(?:at|around|about) )?";
+const anyClock = `${atPattern}(\\d{1,2})(?::(\\d{2})(?::(\\d{2}))?)?(?: ?(am|pm))?`;
 /** A time of day that is not just a number. */
 const strictClocks = [
   "at (\\d{1,2})()()(?: ?(am|pm))?",
-  "(?:at )?(\\d{1,2}):(\\d{2})(?::(\\d{2}))?(?: ?(am|pm))?",
-  "(\\d{1,2})()() ?(am|pm)",
+  `${atPattern}(\\d{1,2}):(\\d{2})(?::(\\d{2}))?(?: ?(am|pm))?`,
+  `${atPattern}(\\d{1,2})()() ?(am|pm)`,
 ];
 const isoPattern = "(\\d{4}-\\d{2}-\\d{2})[t ](\\d{2}):(\\d{2})(?::(\\d{2})(\\.\\d+)?)?(z|[+-]\\d{2}:?\\d{2})?";
 
 type Groups = readonly (string | undefined)[];
 type Parser = (groups: Groups, now: number) => Point | undefined;
 
-const points: [RegExp, Parser][] = [
-  [isoPattern, parseIso] as const,
-  [dayPattern, ([name]: Groups, now: number) => wholeDay(name, now)] as const,
-  [`${dayPattern}[ ,] ?${anyClock}`, ([name, ...clock]: Groups, now: number) => onDay(name, clock, now)] as const,
-  ...strictClocks.flatMap(
-    (clock) =>
-      [
-        [
-          `${clock},? ${dayPattern}`,
-          ([h, m, s, half, name]: Groups, now: number) => onDay(name, [h, m, s, half], now),
-        ] as const,
-        [clock, timeOfDay] as const,
-      ] as const,
-  ),
+const dayAndClock: Parser = ([name, ...clock], now) => onDay(name, clock, now);
+const clockAndDay: Parser = ([h, m, s, half, name], now) => onDay(name, [h, m, s, half], now);
+
+const points = (
   [
-    `(\\d+(?:\\.\\d+)?) ?${unitPattern}(?: (\\d+) ?${unitPattern})? ago`,
-    ([n, unit, more = "0", smaller]: Groups, now: number) =>
-      about(now - Number(n) * unitMs(unit) - Number(more) * unitMs(smaller)),
-  ] as const,
-  ["now", (_: Groups, now: number): Point => ({ kind: "instant", at: now })] as const,
-].map(([pattern, parse]) => [new RegExp(`^${pattern}$`), parse]);
+    [isoPattern, parseIso],
+    [wholeDayPattern, ([name], now) => wholeDay(name, now)],
+    [`on (${shortWeekdayPattern})`, ([name], now) => wholeDay(name, now)],
+    [`${timedDayPattern}[ ,] ?${anyClock}`, dayAndClock],
+    ...strictClocks.flatMap((clock): [string, Parser][] => [
+      [`${anyDayPattern}[ ,] ?${clock}`, dayAndClock],
+      [`${clock},? ${anyDayPattern}`, clockAndDay],
+      [clock, timeOfDay],
+    ]),
+    [`(${durationPattern}) ago`, ([duration = ""], now) => about(before(now, duration))],
+    ["(?:just |right )?now", (_, now) => ({ kind: "instant", at: now })],
+  ] as [string, Parser][]
+).map(([pattern, parse]): [RegExp, Parser] => [new RegExp(`^${pattern}$`), parse]);
 
 const bareClock = new RegExp(`^${anyClock}$`);
-const lastSpan = new RegExp(`^(?:in the |the )?last (?:(\\d+(?:\\.\\d+)?) ?)?${unitPattern}$`);
-const rangeStart = new RegExp(`^(?:${dayPattern},? )?(?:between|from) `);
+const shortWeekday = new RegExp(`^${shortWeekdayPattern}$`);
+const lastSpan = new RegExp(`^(?:(?:in|during|over|within|for) )?(?:the )?(?:last|past|previous) (${lastPattern})$`);
+const rangeStart = new RegExp(`^(?:${anyDayPattern},? )?(?:between|from) `);
+const rangeToNow = /^(?:ever )?(since|after) (.+)$/;
 const dashedClocks = new RegExp(`^(?:${strictClocks.join("|")}) -\\d{1,2}:\\d{2}$`);
 const dashedPoints = /^(.+?)(?<!\dt\d{2}:\d{2}| ?[ap]m) ?-\d{1,2}:\d{2}$/;
 const rangeSeparator = / (?:and|to|until|till) | ?[-–] ?/g;
@@ -114,12 +112,23 @@ export function parseSearch(input: string, now: number): ParsedSearch {
   const text = input.trim();
   // The time is as long as possible, so try to begin with each word from the left.
   for (const { index } of text.matchAll(/\S+/g)) {
-    const phrase = text.slice(index).toLowerCase().replace(/\s+/g, " ");
+    const phrase = normalize(text.slice(index));
     const point = isDashedRange(phrase, now) ? undefined : parsePoint(phrase, now);
-    const found = resolvePoint(point, now) ?? parseSpan(phrase, now) ?? parseRange(phrase, now);
-    if (found && isSearchable(found.time)) return { text: text.slice(0, index).trim(), ...found };
+    const found =
+      resolvePoint(point, now) ?? parseSpan(phrase, now) ?? parseRange(phrase, now) ?? parseRangeToNow(phrase, now);
+    if (!found || !isSearchable(found.time)) continue;
+    const name = text.slice(0, index).trim();
+    return { text: name, ...found, unparsed: findTimeWords(name, true) };
   }
-  return { text, time: { from: now - day, to: now } };
+  return { text, time: { from: now - day, to: now }, unparsed: findTimeWords(text, false) };
+}
+
+/** Returns a phrase in lower case, with single spaces, and with names of times of day as numbers. */
+function normalize(phrase: string): string {
+  const text = phrase.toLowerCase().replace(/\s+/g, " ");
+  return text.includes(" ")
+    ? text.replace(/(?<=^| )noon(?= |$)/g, "12:00").replace(/(?<=^| )midnight(?= |$)/g, "0:00")
+    : text;
 }
 
 /**
@@ -138,8 +147,6 @@ const isSearchable = (time: SearchTime) =>
   "at" in time ? isWritable(time.at) : isWritable(time.from) && isWritable(time.to);
 
 type Resolved = Pick<ParsedSearch, "time" | "clockChange">;
-
-const unitMs = (name: string | undefined) => units.get(name ?? "") ?? 0;
 
 function parsePoint(phrase: string, now: number): Point | undefined {
   const point = parsePhrase(phrase, now) ?? printedPoint(parsePrinted(phrase), now);
@@ -172,19 +179,33 @@ function parsePhrase(phrase: string, now: number): Point | undefined {
 }
 
 function parseSpan(phrase: string, now: number): Resolved | undefined {
-  const groups = lastSpan.exec(phrase);
-  return groups ? { time: { from: now - Number(groups[1] ?? 1) * unitMs(groups[2]), to: now } } : undefined;
+  const duration = lastSpan.exec(phrase)?.[1];
+  return duration === undefined ? undefined : { time: { from: before(now, duration), to: now } };
+}
+
+/** Parses "since A" and "after A". */
+function parseRangeToNow(phrase: string, now: number): Resolved | undefined {
+  const [, word, rest = ""] = rangeToNow.exec(phrase) ?? [];
+  // After "since", a number is a time of day.
+  const start = word === undefined ? undefined : parsePart(rest, word === "since", now);
+  const range = start && resolveRange(start, { kind: "instant", at: now }, now);
+  return range && "to" in range.time && range.time.to === now ? range : undefined;
+}
+
+/** Parses a start or an end of a range. A plain number is a time of day, and a short name a weekday, if they can be. */
+function parsePart(part: string, canBePlain: boolean, now: number): Point | undefined {
+  const point = parsePoint(part, now);
+  if (point || !canBePlain) return point;
+  return shortWeekday.test(part) ? wholeDay(part, now) : timeOfDay(bareClock.exec(part)?.slice(1) ?? []);
 }
 
 /** Parses "between A and B", "from A to B", both also after a day, and "A to B" and "A-B". */
 function parseRange(phrase: string, now: number): Resolved | undefined {
   const start = rangeStart.exec(phrase);
-  const date = start?.[1] === undefined ? undefined : dayOf(start[1], now);
+  const date = start?.[1] === undefined ? undefined : parseDay(start[1], now);
   if (start?.[1] !== undefined && !date) return undefined;
   const rest = start ? phrase.slice(start[0].length) : phrase;
-  // After "between" and "from", a number is a time of day.
-  const parse = (part: string) =>
-    parsePoint(part, now) ?? (start ? timeOfDay(bareClock.exec(part)?.slice(1) ?? []) : undefined);
+  const parse = (part: string) => parsePart(part, start !== null, now);
   for (const separator of rest.matchAll(rangeSeparator)) {
     const left = parse(rest.slice(0, separator.index));
     const right = left && parse(rest.slice(separator.index + separator[0].length));
@@ -205,16 +226,14 @@ function timeOfDay(groups: Groups): Point | undefined {
 }
 
 function wholeDay(name: string | undefined, now: number): Point | undefined {
-  const date = dayOf(name, now);
+  const date = parseDay(name ?? "", now);
   return date && { kind: "day", date, weekday: isWeekday(name) };
 }
 
 function onDay(name: string | undefined, groups: Groups, now: number): Point | undefined {
-  const [date, clock] = [dayOf(name, now), parseClock(groups)];
+  const [date, clock] = [parseDay(name ?? "", now), parseClock(groups)];
   return date && clock && { kind: "clock", date, clock, weekday: isWeekday(name) };
 }
-
-const isWeekday = (name: string | undefined) => weekdays.includes(name ?? "");
 
 function parseIso([date, h, m, s, fraction = "", zone]: Groups): Point | undefined {
   if (!zone) return withMilliseconds(onDay(date, [h, m, s], 0), Number(`0${fraction}`) * second);
@@ -230,44 +249,10 @@ const withMilliseconds = (point: Point | undefined, milliseconds: number): Point
 /** Returns the time of day of hours, minutes, seconds, and am or pm; undefined if it is invalid. */
 function parseClock([h, m, s, half]: Groups): Clock | undefined {
   const [hours, minutes, seconds] = [Number(h), Number(m ?? 0), s ? Number(s) : undefined];
-  if (h === undefined || hours > (half ? 12 : 23) || minutes > 59 || (seconds ?? 0) > 59) return undefined;
+  const isEndOfDay = hours === 24 && minutes === 0 && !seconds && !half;
+  if (h === undefined || (hours > (half ? 12 : 23) && !isEndOfDay) || minutes > 59 || (seconds ?? 0) > 59)
+    return undefined;
   return { hours, minutes, seconds, half: half === "am" || half === "pm" ? half : undefined };
-}
-
-/** Returns the start of a day; undefined for a date that does not exist. A weekday is the last one before today. */
-function dayOf(name: string | undefined, now: number): Date | undefined {
-  const date = new Date(now);
-  date.setHours(0, 0, 0, 0);
-  const weekday = weekdays.indexOf(name ?? "");
-  if (weekday >= 0) {
-    date.setDate(date.getDate() - (((date.getDay() - weekday + 6) % 7) + 1));
-  } else if (name === "yesterday") {
-    date.setDate(date.getDate() - 1);
-  } else if (name !== "today") {
-    const [year = 0, month = 0, dayOfMonth = 0] = (name ?? "").split("-").map(Number);
-    date.setFullYear(year, month - 1, dayOfMonth);
-    date.setHours(0, 0, 0, 0);
-    if (date.getMonth() !== month - 1 || date.getDate() !== dayOfMonth) return undefined;
-  }
-  return date;
-}
-
-/** Returns the start of a day; undefined if it does not exist. Without a year, it is the latest such day. */
-function calendarDay(
-  { year, month, day: dayOfMonth }: NonNullable<PrintedTime["date"]>,
-  now: number,
-): Date | undefined {
-  const inYear = (one: number) => dayOf(`${one}-${month + 1}-${dayOfMonth}`, now);
-  if (year !== undefined) return inYear(year);
-  const thisYear = new Date(now).getFullYear();
-  return [thisYear, thisYear - 1].map(inYear).find((date) => date && date.getTime() <= now);
-}
-
-function addDays(date: Date, days: number): Date {
-  const result = new Date(date);
-  result.setDate(result.getDate() + days);
-  result.setHours(0, 0, 0, 0);
-  return result;
 }
 
 /** A time of day on a date. There are two instants if clocks go back, and one that is moved if they go forward. */
