@@ -222,6 +222,7 @@ func TestPanels(t *testing.T) {
 		t.Run("instant", func(t *testing.T) { f.instantAgrees(t) })
 		t.Run("fleet", func(t *testing.T) { f.fleetAgrees(t) })
 		t.Run("running hour", func(t *testing.T) { f.oneCore(t) })
+		t.Run("running at once", func(t *testing.T) { f.runningAtOnce(t) })
 		t.Run("same host name", func(t *testing.T) { f.labelsDiffer(t) })
 	})
 }

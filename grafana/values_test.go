@@ -307,6 +307,10 @@ func (f *fleet) oneCore(t *testing.T) {
 			},
 		})
 	}
+	idle, started := int64(0), start.Add(35*time.Second)
+	batch[1].Processes = append(batch[1].Processes, snapshot.ProcessSample{
+		PID: 8, StartedAt: started, PPID: &ppid, Name: "job", CPUMS: &idle, MemoryUsage: &idle,
+	})
 	for _, machineID := range []string{"core-1", "core-2"} {
 		if _, err := f.site.Store.Register(
 			t.Context(), &snapshot.Machine{MachineID: machineID, Hostname: "core"},
@@ -331,6 +335,33 @@ func (f *fleet) oneCore(t *testing.T) {
 					t.Errorf("%s of %s: %v cores, want 1", title, span, got)
 				}
 			}
+		}
+	}
+}
+
+// A process that ran in one of three intervals counts as a third of a process, as in the API.
+func (f *fleet) runningAtOnce(t *testing.T) {
+	for _, span := range []time.Duration{7 * day, 40 * day, 300 * day} {
+		shown, s := f.lineResult(
+			t, "processes", "$name on all machines: processes", span, map[string]string{"name": "job"},
+		)
+		if len(shown.rows) != 2 {
+			t.Errorf("%s: %d rows, want 2", span, len(shown.rows))
+		}
+		for _, row := range shown.rows {
+			if got := number(t, row["value"]); !same(got, 1.0/3) {
+				t.Errorf("%s: %v processes at once, want 1/3", span, got)
+			}
+		}
+		var history struct {
+			Points []struct {
+				RunningAvg float64 `json:"running_avg"`
+			}
+		}
+		resolution := s.variables["process_resolution"]
+		f.get(t, "/machines/core-1/processes/history?name=job&resolution="+resolution+"&"+window(s), &history)
+		if len(history.Points) != 1 || !same(history.Points[0].RunningAvg, 1.0/3) {
+			t.Errorf("%s: the API has %+v", span, history.Points)
 		}
 	}
 }

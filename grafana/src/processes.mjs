@@ -61,7 +61,10 @@ const top = (what, order) =>
  * The divisor is the time that was measured: less than the bucket in the running hour, and where data is missing. It is
  * at least what a process ran, because late data can be missing in the rollups of machines for some minutes.
  */
-const cores = "1.0 * sum(r.cpu_ms) / nullif(greatest(max(b.interval_ms), max(r.elapsed_ms)), 0)";
+const measured = "nullif(greatest(max(b.interval_ms), max(r.elapsed_ms)), 0)";
+const cores = `1.0 * sum(r.cpu_ms) / ${measured}`;
+/** How many ran at once, on average. It is unknown if it is unknown of a process how long it ran. */
+const running = `CASE WHEN count(*) = count(r.elapsed_ms) THEN 1.0 * sum(r.elapsed_ms) / ${measured} END`;
 
 /** @typedef {Omit<import('./panels.mjs').Options, 'queries'>} Options */
 
@@ -128,7 +131,12 @@ export const processes = page(
   .withPanel(
     ofNameByMachine({ title: "$name on all machines: CPU", description: "1 means one core in constant use." }, cores),
   )
-  .withPanel(ofNameByMachine({ title: "$name on all machines: processes" }, "count(DISTINCT (p.pid, p.started_at))"))
+  .withPanel(
+    ofNameByMachine(
+      { title: "$name on all machines: processes", description: "How many ran at once, on average." },
+      running,
+    ),
+  )
   .withPanel(
     rows({
       title: "All processes at the end of the time range",
