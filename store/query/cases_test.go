@@ -58,6 +58,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a trend spreads a sample over its interval and is empty in gaps", 0, sparseTrend},
 			{"a trend is empty where the CPU time of a process is unknown", 0, unknownTrend},
 			{"a trend of a process at one core is 100 % at every interval", 0, steadyTrend},
+			{"a trend that ends inside an interval contains its part", 0, endOfTrend},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s := db.Open(t, func(cfg *store.Config) {

@@ -79,7 +79,8 @@ type ProcessTrend struct {
 	CPUUsage [TrendPoints]*float64
 }
 
-// trendWindow divides a window (from, to] into TrendPoints parts, and the intervals of snapshots into these parts.
+// trendWindow divides a window (from, to] into TrendPoints parts, and the intervals of snapshots into these parts. The
+// last snapshot can be after the window.
 type trendWindow struct {
 	from, to  snapshot.Time
 	snapshots []trendSnapshot
@@ -118,18 +119,26 @@ func (w *trendWindow) add(at, full time.Time, intervalMS int64) {
 	w.snapshots = append(w.snapshots, trendSnapshot{at, full, interval, before, len(w.ts)})
 }
 
-// trendWindow reads the intervals of a machine's snapshots in a window.
+// trendIntervalsSQL reads the snapshots of a window, and the next one with an interval, which can begin in the window.
+const trendIntervalsSQL = `SELECT ts, full_ts, interval_ms FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3
+	UNION ALL (SELECT ts, full_ts, interval_ms FROM snapshots
+		WHERE machine = $1 AND ts > $3 AND ts <= $4 AND interval_ms > 0 ORDER BY ts LIMIT 1)
+	ORDER BY ts`
+
+// trendWindow reads the intervals of a machine's snapshots that overlap a window.
 func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snapshot.Time) (*trendWindow, error) {
 	w := &trendWindow{from: from, to: to}
-	rows, err := q.pool.Query(ctx, `SELECT ts, full_ts, interval_ms FROM snapshots
-		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts`, machine, from.Std(), to.Std())
+	rows, err := q.pool.Query(ctx, trendIntervalsSQL, machine, from.Std(), to.Std(),
+		to.Add(snapshot.MaxIntervalMS*time.Millisecond).Std())
 	if err != nil {
 		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
 	}
 	var at, full time.Time
 	var interval int64
 	if _, err := pgx.ForEachRow(rows, []any{&at, &full, &interval}, func() error {
-		w.add(at, full, interval)
+		if snapshot.TimeOf(at).Add(-time.Duration(interval)*time.Millisecond) < to {
+			w.add(at, full, interval)
+		}
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read the intervals of a trend: %w", err)
@@ -156,7 +165,8 @@ type spentTime struct {
 }
 
 func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) (*spentTime, error) {
-	rows, err := q.pool.Query(ctx, trendSQL, machine, w.snapshots[0].full, w.to.Std(), w.ts, w.part, w.share)
+	first, last := w.snapshots[0].full, w.snapshots[len(w.snapshots)-1].at
+	rows, err := q.pool.Query(ctx, trendSQL, machine, first, last, w.ts, w.part, w.share)
 	if err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
@@ -164,22 +174,22 @@ func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) 
 	var process int64
 	var part *int
 	var ms *float64
-	var first, last *time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &ms, &first, &last}, func() error {
+	var unknownFrom, unknownTo *time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&process, &part, &ms, &unknownFrom, &unknownTo}, func() error {
 		if part != nil && ms != nil {
 			if spent.ms[process] == nil {
 				spent.ms[process] = new([TrendPoints]float64)
 			}
 			spent.ms[process][*part] = *ms
 		}
-		if first == nil {
+		if unknownFrom == nil {
 			return nil
 		}
-		if len(spent.unknown) == 0 || first.Before(spent.first) {
-			spent.first = *first
+		if len(spent.unknown) == 0 || unknownFrom.Before(spent.first) {
+			spent.first = *unknownFrom
 		}
-		if last.After(spent.last) {
-			spent.last = *last
+		if unknownTo.After(spent.last) {
+			spent.last = *unknownTo
 		}
 		spent.unknown[process] = true
 		return nil

@@ -153,6 +153,41 @@ func steadyTrend(t *testing.T, s *store.Store, machineID string) {
 	}
 }
 
+// endOfTrend: a window that ends inside an interval contains a part of its snapshot, which is after the window.
+func endOfTrend(t *testing.T, s *store.Store, machineID string) {
+	rng := rand.New(rand.NewPCG(9, 31))
+	for _, seconds := range []int{3, 7, 25, 130, 1800} {
+		id := fmt.Sprintf("%s-%d", machineID, seconds)
+		interval := time.Duration(seconds) * time.Second
+		var list []snapshot.Snapshot
+		for at := clock(14, 0, seconds); at <= clock(15, 10, 0); at = at.Add(interval) {
+			list = append(list, full(at, interval, entry(5, "burn", 1+rng.Int64N(interval.Milliseconds()), 1<<20)))
+		}
+		storetest.Write(t, s, id, list...)
+		// Late snapshots are inside intervals, so theirs are unknown.
+		storetest.Write(t, s, id, full(clock(14, 30, 0).Add(1500*time.Millisecond), 0, entry(5, "burn", -1, 1<<20)))
+		for _, to := range []snapshot.Time{
+			clock(14, 30, 0).Add(1234 * time.Millisecond), clock(14, 31, 0), clock(14, 40, 11),
+		} {
+			from := to.Add(-10 * time.Minute)
+			trends, err := s.ProcessTrends(t.Context(), id, from, to)
+			if err != nil || len(trends) != 1 {
+				t.Fatalf("every %s until %s: %d trends, %v", interval, to, len(trends), err)
+			}
+			for part, usage := range trends[0].CPUUsage {
+				begin := from.Add(time.Duration(part) * 10 * time.Second)
+				var spent float64 // in the ten seconds
+				for _, one := range list {
+					first := max(begin, one.Timestamp.Add(-interval))
+					overlap := min(begin.Add(10*time.Second), one.Timestamp).Sub(first)
+					spent += float64(*one.Processes[0].CPUMS) * max(0, overlap.Seconds()) / interval.Seconds()
+				}
+				wantNear(t, fmt.Sprintf("every %s until %s, part %d", interval, to, part), usage, spent/100)
+			}
+		}
+	}
+}
+
 // clockSetBack: for ten minutes, the agent's timestamps go at half speed, because the clock was set back. Processes at
 // one core have 100 % in all reads, also one that started in that time.
 func clockSetBack(t *testing.T, s *store.Store, machineID string) {
