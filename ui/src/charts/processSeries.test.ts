@@ -18,6 +18,17 @@ test("a process is idle between two samples that are far apart", () => {
     lines: [[5, 7, 0, 0, 9]],
   });
 });
+test("a rate is level in a long interval, and a gauge is not", () => {
+  const points = [at(0, 0), at(5, 0), at(107, 9, 102_000), at(112, 0)];
+  expect(fillIdle(points, [cpu], [])).toMatchObject({ x: [0, 5, 5.001, 107, 112], lines: [[0, 0, 9, 9, 0]] });
+  expect(fillHeld(points, [cpu], [])).toMatchObject({ x: [0, 5, 107, 112], lines: [[0, 0, 9, 0]] });
+  // The process was idle before the long interval.
+  const idle = [at(0, 4), at(5, 7), at(300, 9, 102_000), at(305, 0)];
+  expect(fillIdle(idle, [cpu], [])).toMatchObject({
+    x: [0, 5, 7.5, 198, 198.001, 300, 305],
+    lines: [[4, 7, 0, 0, 9, 9, 0]],
+  });
+});
 test("a process is idle for as long as the machine has no gap", () => {
   expect(fillIdle([at(0, 5), at(5, 7), at(6000, 9)], [cpu], []).lines).toEqual([[5, 7, 0, 0, 9]]);
   expect(fillHeld([at(0, 5), at(600, 5), at(1200, 5)], [cpu], []).lines[0]).not.toContain(null);

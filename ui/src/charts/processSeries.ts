@@ -3,10 +3,12 @@ import type { ProcessPoint } from "../api/client";
 import { hasExited } from "../processes/replay";
 import { iso } from "../time/range";
 import type { Gap } from "./gaps";
-import { type ChartData, steps } from "./series";
+import { type ChartData, levelStart, steps } from "./series";
 import { type Span, measuredSpans, without } from "./spans";
 
 type Value = (point: ProcessPoint) => number | null;
+
+/** What a process without a sample had, after a sample with a value. */
 type Hold = (value: number | null) => number | null;
 
 const seconds = (point: ProcessPoint) => Date.parse(point.timestamp) / 1000;
@@ -14,9 +16,17 @@ const seconds = (point: ProcessPoint) => Date.parse(point.timestamp) / 1000;
 /**
  * Converts sparse samples. A process without a sample did not change, so this adds a point after a sample and one before
  * the next one. hold returns their value for that of the sample before. The line breaks in the machine's gaps: it ends at
- * the last snapshot before a gap, because nothing is known after that.
+ * the last snapshot before a gap, because nothing is known after that. A rate is level in long intervals.
  */
-function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps: readonly Gap[]): ChartData {
+function fill(
+  points: readonly ProcessPoint[],
+  values: Value[],
+  hold: Hold,
+  gaps: readonly Gap[],
+  isRate = false,
+): ChartData {
+  const times = points.map(seconds);
+  const intervals = points.map(({ interval_ms }) => interval_ms);
   const x: number[] = [];
   const lines: (number | null)[][] = values.map(() => []);
   const add = (at: number, valueOf: (value: Value) => number | null) => {
@@ -24,7 +34,7 @@ function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps
     lines.forEach((line, k) => line.push(values[k] ? valueOf(values[k]) : null));
   };
   let before: ProcessPoint | undefined;
-  for (const point of points) {
+  points.forEach((point, i) => {
     const at = seconds(point);
     if (before) {
       const last = seconds(before);
@@ -43,20 +53,24 @@ function fill(points: readonly ProcessPoint[], values: Value[], hold: Hold, gaps
           add(end, held);
         }
         add((Math.max(gap.from / 1000, x.at(-1) ?? last) + at) / 2, () => null);
-      } else if (isIdle) {
-        add(last + interval / 2, held);
-        add(at - interval / 2, held);
+      } else {
+        const level = isRate ? levelStart(times, intervals, i) : undefined;
+        if (isIdle) {
+          add(last + usual / 2, held);
+          add(level === undefined ? at - interval / 2 : at - interval, held);
+        }
+        if (level !== undefined) add(level, (value) => value(point));
       }
     }
     add(at, (value) => value(point));
     before = point;
-  }
-  return { x, lines, table: { x: points.map(seconds), lines: values.map((value) => points.map(value)) } };
+  });
+  return { x, lines, table: { x: times, lines: values.map((value) => points.map(value)) } };
 }
 
 /** Converts sparse samples of a rate. A process without a sample was idle, unless its usage is unknown. */
 export const fillIdle = (points: readonly ProcessPoint[], values: Value[], gaps: readonly Gap[]): ChartData =>
-  fill(points, values, (value) => (value === null ? null : 0), gaps);
+  fill(points, values, (value) => (value === null ? null : 0), gaps, true);
 
 /** Converts sparse samples of gauges, which keep their value until the next sample. */
 export const fillHeld = (points: readonly ProcessPoint[], values: Value[], gaps: readonly Gap[]): ChartData =>

@@ -1,8 +1,32 @@
 import { expect, test } from "vitest";
 import type { MachineChart } from "../api/client";
-import { appendLive, rates, summary, tableOf } from "./series";
+import { appendLive, levels, rates, summary, tableOf } from "./series";
 
 test("rates", () => expect(rates([10, null, 30], [5000, 5000, 0])).toEqual([2, null, null]));
+
+test("a rate is level in an interval that is longer than those beside it", () => {
+  const values = [0, 0, 3, 1, 0];
+  expect(levels([0, 5, 107, 112, 117], [5000, 5000, 102_000, 5000, 5000], [values])).toEqual({
+    x: [0, 5, 5.001, 107, 112, 117],
+    lines: [[0, 0, 3, 3, 1, 0]],
+  });
+  // The first interval is longer than the second one. The last one begins before the clock was set back.
+  expect(levels([60, 65, 70], [60_000, 5000, 20_000], [[1, 2, 3]])).toEqual({
+    x: [0.001, 60, 65, 65.001, 70],
+    lines: [[1, 1, 2, 3, 3]],
+  });
+  for (const [intervals, line] of [
+    [[60_000, 60_000, 60_000], values],
+    [
+      [5000, 102_000, 0],
+      [null, null, 3],
+    ],
+    [[0, 102_000, 0], values],
+  ] as const) {
+    const lines = [line.slice(0, 3)];
+    expect(levels([0, 102, 107], intervals, lines)).toEqual({ x: [0, 102, 107], lines });
+  }
+});
 
 test("values that leave out unknown ones begin with ≥ and are marked in the table", () => {
   const known = { x: [0, 60], lines: [[1, 3]] };

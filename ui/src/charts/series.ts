@@ -88,6 +88,38 @@ export function steps(at: readonly number[], spans: readonly Span[][], lines: re
   };
 }
 
+/** By how much an interval is longer than one beside it to be drawn as a level. */
+const longInterval = 1.5;
+
+/**
+ * Returns where the interval of a point begins, in seconds, if it is longer than those of the points beside it. A rate is
+ * the average of its interval. Between intervals of the same length, a line that joins the points has the same area. The
+ * line to the end of a longer one would have half of it, so this interval is drawn as a level.
+ */
+export function levelStart(x: readonly number[], intervalsMs: readonly (number | null)[], i: number) {
+  const [at, before, interval] = [x[i] ?? Number.NaN, x[i - 1] ?? -Infinity, intervalsMs[i] ?? 0];
+  const beside = [intervalsMs[i - 1], intervalsMs[i + 1]].filter((ms) => typeof ms === "number" && ms > 0) as number[];
+  const start = Math.max(before, at - interval / 1000) + stepEnd;
+  return interval > longInterval * Math.min(...beside) && start < at ? start : undefined;
+}
+
+/** Returns the points of rates, with a second point at the start of each long interval. */
+export function levels(
+  x: readonly number[],
+  intervalsMs: readonly (number | null)[],
+  lines: readonly Values[],
+): Points {
+  const out = { x: [] as number[], lines: lines.map((): Values => []) };
+  x.forEach((at, i) => {
+    const start = lines.some((line) => typeof line[i] === "number") ? levelStart(x, intervalsMs, i) : undefined;
+    for (const one of start === undefined ? [at] : [start, at]) {
+      out.x.push(one);
+      out.lines.forEach((line, k) => line.push(lines[k]?.[i] ?? null));
+    }
+  });
+  return out;
+}
+
 /** Converts amounts per interval to amounts per second. */
 export function rates(amounts: readonly (number | null)[], intervalsMs: readonly (number | null)[]): Values {
   return amounts.map((amount, i) => {

@@ -2,7 +2,7 @@ import { useMemo } from "react";
 import type { MachineChart, MachineMetrics } from "../../api/client";
 import { Chart, type Line } from "../../charts/Chart";
 import { type Gap, breakAtGaps } from "../../charts/gaps";
-import { type Values, rates, steps } from "../../charts/series";
+import { type Values, levels, rates, steps } from "../../charts/series";
 import type { Span } from "../../charts/spans";
 import { bytes, number, percent, rate, share } from "../../format";
 import type { TimeWindow } from "../../time/range";
@@ -25,6 +25,8 @@ interface ChartDefinition {
   lines: Line[];
   /** Returns the values of each line. */
   values: (chart: MachineChart) => Values[];
+  /** Whether the values are averages of intervals. */
+  isRate?: boolean;
   format: (value: number | null) => string;
   unit: "bytes" | "plain";
   top?: (chart: MachineChart) => number;
@@ -42,6 +44,7 @@ const definitions: ChartDefinition[] = [
       { label: "average", color: "--accent", fill: true },
     ],
     values: (chart) => [chart.cpu_usage_max, chart.cpu_usage_avg],
+    isRate: true,
     format: percent,
     unit: "plain",
     top: () => 100,
@@ -87,6 +90,7 @@ const definitions: ChartDefinition[] = [
       { label: "written", color: "--series-2" },
     ],
     values: (chart) => [rates(chart.read_bytes, chart.read_ms), rates(chart.write_bytes, chart.write_ms)],
+    isRate: true,
     format: rate,
     unit: "bytes",
   },
@@ -97,6 +101,7 @@ const definitions: ChartDefinition[] = [
       { label: "sent", color: "--series-2" },
     ],
     values: (chart) => [rates(chart.received_bytes, chart.received_ms), rates(chart.sent_bytes, chart.sent_ms)],
+    isRate: true,
     format: rate,
     unit: "bytes",
   },
@@ -110,7 +115,11 @@ export function MachineCharts(props: MachineChartsProps) {
     const at = chart.timestamps.map((timestamp) => Date.parse(timestamp));
     if (spans) return definitions.map((definition) => steps(at, spans, definition.values(chart)));
     const x = at.map((ms) => ms / 1000);
-    return definitions.map((definition) => breakAtGaps(x, definition.values(chart), gaps));
+    return definitions.map(({ values, isRate }) => {
+      const table = { x, lines: values(chart) };
+      const points = isRate ? levels(x, chart.interval_ms, table.lines) : table;
+      return { ...breakAtGaps(points.x, points.lines, gaps), table };
+    });
   }, [chart, spans, gaps]);
   return (
     <div className="charts">
