@@ -29,7 +29,16 @@ type ProcessPointView struct {
 
 	UnknownCPU       int64 `json:"unknown_cpu_processes,omitzero" doc:"With name: how many of the processes have unknown CPU time. The sum leaves it out. Absent if there are none"`
 	UnknownIO        int64 `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
-	MachinesMeasured int64 `json:"machines_measured,omitzero" doc:"With name: how many of machines were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others"`
+	MachinesExpected int64 `json:"machines_expected,omitzero" doc:"With name: how many of machines had sent data by then. A machine counts after the time of its first data, and in that time if it was measured"`
+	MachinesMeasured int64 `json:"machines_measured,omitzero" doc:"With name: how many of machines_expected were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others"`
+
+	Measured []MeasuredView `json:"measured,omitempty" nullable:"false" doc:"With name: when the machines of the sum were measured, if they were measured in a part of the time of the point. To the minute with 1h, else to the hour. Absent if they were measured all the time, or if it is not known when"`
+}
+
+// MeasuredView is a time in which machines were measured.
+type MeasuredView struct {
+	From snapshot.Time `json:"from" format:"date-time"`
+	To   snapshot.Time `json:"to" format:"date-time"`
 }
 
 func processPointView(p *query.ProcessPoint) ProcessPointView {
@@ -50,7 +59,9 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 
 		UnknownCPU:       p.UnknownCPU,
 		UnknownIO:        p.UnknownIO,
+		MachinesExpected: p.MachinesExpected,
 		MachinesMeasured: p.MachinesMeasured,
+		Measured:         views(p.Measured, func(s *query.Span) MeasuredView { return MeasuredView(*s) }),
 	}
 }
 
@@ -76,7 +87,8 @@ type fleetProcessHistoryInput struct {
 // UnmeasuredView is the time of a missing point in which not all machines were measured.
 type UnmeasuredView struct {
 	Timestamp        snapshot.Time `json:"timestamp" format:"date-time" doc:"Start of the time, which is as long as that of a point"`
-	MachinesMeasured int64         `json:"machines_measured" doc:"How many of machines were measured"`
+	MachinesExpected int64         `json:"machines_expected" doc:"As of a point"`
+	MachinesMeasured int64         `json:"machines_measured" doc:"How many of machines_expected were measured"`
 }
 
 // ProcessHistory is the history of a process, or of all processes with one name.
@@ -89,7 +101,7 @@ type ProcessHistory struct {
 	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
 	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, samples between the first and the last are missing where nothing changed"`
 	Machines   int64               `json:"machines,omitzero" doc:"With name: number of machines that ran the processes in the range"`
-	Unmeasured []UnmeasuredView    `json:"unmeasured,omitempty" nullable:"false" doc:"With name: times without a point in which not all machines were measured. The processes may have run on the others. The time before a machine's first snapshot in the range is not included"`
+	Unmeasured []UnmeasuredView    `json:"unmeasured,omitempty" nullable:"false" doc:"With name: times without a point in which not all machines were measured. The processes may have run on the others. The time before a machine's first snapshot is not included"`
 	Truncated  bool                `json:"truncated" doc:"Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution"`
 }
 

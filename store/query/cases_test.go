@@ -49,6 +49,8 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"a name on machines with different measured times", 0, nameOnTwoMachines},
 			{"a name on a machine with a gap", 0, nameOnMachineWithGap},
 			{"a name on a machine that is away", 0, nameOnMachineThatIsAway},
+			{"a name on a machine with later first data", 0, nameOnLaterMachine},
+			{"a name on machines that were measured in a part of an hour", 0, nameInPartOfHours},
 			{"a name between snapshots with long intervals", 0, nameBetweenSnapshots},
 			{"a name with processes of unknown usage", 0, nameOfUnknownUsage},
 			{"a name in the running hour", clock(14, 45, 0), nameInRunningHour},

@@ -34,14 +34,19 @@ type ProcessPoint struct {
 	ReadBytes  *int64
 	WriteBytes *int64
 	State      string // only of samples
-	// Machines is how many machines ran the processes of a name in the whole range, and MachinesMeasured how many of
-	// them were measured in the point's time. Both are only set for a name.
-	Machines, MachinesMeasured int64
+	// Machines is how many machines ran the processes of a name in the whole range. MachinesExpected leaves out those
+	// whose first data is later, and MachinesMeasured is how many of them were measured in the point's time. All are
+	// only set for a name.
+	Machines, MachinesExpected, MachinesMeasured int64
+	// Measured is when the machines of a sum were measured, if they were measured in a part of the point's time. It is
+	// nil if they were measured all the time, or if it is not known when.
+	Measured []Span
 	// UnknownCPU and UnknownIO are how many of the processes of a name have unknown CPU time or I/O in the time of the
 	// point. The sums leave it out. Both are only set for a name.
 	UnknownCPU, UnknownIO int64
 
-	runMS *int64 // sum of the times in which the processes ran
+	runMS          *int64  // sum of the times in which the processes ran
+	partlyMeasured []int32 // machines of a sum that was measured in a part of the point's time
 }
 
 // IdentityVersion is an identity that a process had. A process gets a new one when it calls exec.

@@ -43,11 +43,13 @@ const (
 	// namePointsSQL adds up the machines. Each may have been measured for a different part of the bucket, so their
 	// rates are added: the point's time is the one in which the CPU time makes the sum of the rates. With TimescaleDB,
 	// late data can be in the rollups of processes before it is in those of machines. What a process ran was measured.
-	// The columns after run_ms are the machines that ran the processes in any bucket, and how many of them were
-	// measured in this one: for at least 0.95 times as long as the longest-measured one. The interval of a snapshot
-	// can begin in the bucket before, so one interval may be missing. Buckets without the processes are rows of no
-	// processes if they lack a machine that was measured earlier in the range. A bucket without a snapshot does not
-	// lack it if the interval of a later snapshot reaches back to the bucket, or may still do so.
+	// The columns after run_ms are the machines that ran the processes in any bucket, how many of them are expected
+	// in this one, and how many of those were measured: for at least 0.95 times as long as the longest-measured one.
+	// The interval of a snapshot can begin in the bucket before, so one interval may be missing. A machine is expected
+	// after the bucket of its first data, and in that bucket if it was measured. Buckets without the processes are
+	// rows of no processes if they lack an expected machine. A bucket without a snapshot does not lack it if the
+	// interval of a later snapshot reaches back to the bucket, or may still do so. The last column is the machines of
+	// the sum that were measured longest, if even they were not measured in the whole bucket.
 	namePointsSQL = `WITH u AS (%[1]s), ran AS (SELECT DISTINCT machine FROM u),
 		m AS (SELECT m.* FROM (%[2]s) m JOIN ran ON ran.machine = m.machine),
 		complete AS (SELECT bucket, machine FROM (
@@ -56,33 +58,52 @@ const (
 			FROM (SELECT bucket, machine, greatest(m.interval_ms, u.longest_ms) AS ms, m.samples
 				FROM m FULL JOIN u USING (bucket, machine)) v WHERE ms > 0) v
 			WHERE ms + coalesce(mean_ms, 0) >= 0.95 * least(longest_ms, %[3]d)),
-		measured AS (SELECT bucket, count(*) AS machines FROM complete GROUP BY bucket),
-		reached AS (SELECT bucket, count(*) AS machines FROM (SELECT bucket, machine FROM complete UNION
+		begun AS (SELECT machine, CASE WHEN (machine, $2::timestamptz) NOT IN (SELECT machine, bucket FROM complete)
+				AND %[4]s THEN '-infinity' ELSE first END AS bucket
+			FROM (SELECT machine, min(bucket) AS first FROM (SELECT machine, bucket FROM m
+				UNION ALL SELECT machine, bucket FROM u) v GROUP BY machine) v),
+		measured AS (SELECT v.bucket, count(*) AS machines, count(*) FILTER (WHERE begun.bucket >= v.bucket) AS begun
+			FROM complete v JOIN begun USING (machine) GROUP BY v.bucket),
+		reached AS (SELECT v.bucket, count(*) AS machines, count(*) FILTER (WHERE begun.bucket >= v.bucket) AS begun
+			FROM (SELECT bucket, machine FROM complete UNION
 			SELECT m.bucket + i * interval '%[3]d ms', m.machine
 			FROM m CROSS JOIN LATERAL generate_series(-floor(1.02 * m.interval_ms / m.samples / %[3]d)::integer,
 				floor(0.98 * m.interval_ms / m.samples / %[3]d)::integer) i
-			WHERE m.samples > 0 AND 1.02 * m.interval_ms / m.samples >= %[3]d AND i <> 0) v GROUP BY bucket),
-		begun AS (SELECT min(bucket) AS bucket FROM m GROUP BY machine)
+			WHERE m.samples > 0 AND 1.02 * m.interval_ms / m.samples >= %[3]d AND i <> 0) v
+			JOIN begun USING (machine) GROUP BY v.bucket)
 		SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
 		coalesce(round(sum(v.cpu_ms) FILTER (WHERE v.measured_ms > 0)
 			/ nullif(sum(v.cpu_ms::numeric / nullif(v.measured_ms, 0)), 0)), max(v.measured_ms), 0)::bigint,
 		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(v.measured_ms, 0)::double precision) END,
-		(SELECT count(*) FROM ran), coalesce(max(measured.machines), 0),
-		sum(v.unknown_cpu_processes)::bigint, sum(v.unknown_io_processes)::bigint
-		FROM (SELECT u.*, greatest(m.interval_ms, u.longest_ms) AS measured_ms
+		(SELECT count(*) FROM ran),
+		(SELECT count(*) FROM begun WHERE begun.bucket < v.bucket) + coalesce(max(measured.begun), 0),
+		coalesce(max(measured.machines), 0), sum(v.unknown_cpu_processes)::bigint, sum(v.unknown_io_processes)::bigint,
+		CASE WHEN max(v.measured_ms + greatest(coalesce(v.mean_ms, 0), 60000))
+				< least(%[3]d, 1000 * extract(epoch FROM $%[5]d::timestamptz - v.bucket))
+			THEN (array_agg(v.machine ORDER BY v.measured_ms DESC))[1:%[6]d] END
+		FROM (SELECT u.*, greatest(m.interval_ms, u.longest_ms) AS measured_ms,
+				m.interval_ms / nullif(m.samples, 0) AS mean_ms
 			FROM u LEFT JOIN m ON m.machine = u.machine AND m.bucket = u.bucket) v
 			LEFT JOIN measured ON measured.bucket = v.bucket
 		GROUP BY v.bucket
 		UNION ALL
 		SELECT g.bucket, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, (SELECT count(*) FROM ran),
-			coalesce(reached.machines, 0), 0, 0
+			e.begun + coalesce(reached.begun, 0), coalesce(reached.machines, 0), 0, 0, NULL
 		FROM generate_series($2::timestamptz, $3::timestamptz - interval '1 ms', interval '%[3]d ms') g(bucket)
 			LEFT JOIN reached ON reached.bucket = g.bucket
+			CROSS JOIN LATERAL (SELECT count(*) AS begun FROM begun WHERE begun.bucket < g.bucket) e
 		WHERE g.bucket NOT IN (SELECT bucket FROM u)
-			AND coalesce(reached.machines, 0) < (SELECT count(*) FROM begun WHERE begun.bucket < g.bucket)
+			AND coalesce(reached.machines, 0) < e.begun + coalesce(reached.begun, 0)
 		ORDER BY 1 LIMIT $4`
+	// hadBegunSQL is whether the machine of v has data of before $2, the start of the range.
+	hadBegunSQL = `(EXISTS (SELECT FROM snapshots s
+			WHERE s.machine = v.machine AND s.ts > $2::timestamptz - interval '1 hour' AND s.ts <= $2)
+		OR EXISTS (SELECT FROM machine_1h h WHERE h.machine = v.machine
+			AND h.bucket_key < date_bin('1 hour', $2::timestamptz, '2000-01-01 00:00:00+00'))
+		OR EXISTS (SELECT FROM machine_1d d WHERE d.machine = v.machine
+			AND d.bucket_key < date_bin('1 day', $2::timestamptz, '2000-01-01 00:00:00+00')))`
 )
 
 // nameMinuteMachines is the maximum number of machines of a chart by minute, because it reads all their samples.
@@ -140,8 +161,8 @@ func (q *Queries) nameMachines(ctx context.Context, view View, name string, from
 
 // UnmeasuredTime is the time of a point that a history does not have, in which not all machines were measured.
 type UnmeasuredTime struct {
-	Timestamp        snapshot.Time // start
-	MachinesMeasured int64
+	Timestamp                          snapshot.Time // start
+	MachinesExpected, MachinesMeasured int64         // see ProcessPoint
 }
 
 // NameHistory returns at most limit points and unmeasured times of all processes with a name in (from, to], on one
@@ -170,6 +191,7 @@ func (q *Queries) NameHistory(
 	begin := from.Std().UTC().Truncate(resolution.Width())
 	sql, measured := nameMinutesSQL, nameMeasuredMinutesSQL
 	args := []any{name, begin, to.Std(), limit + 1}
+	now := q.now()
 	switch {
 	case resolution != ResolutionMinute:
 		rollup := "process_" + string(resolution)
@@ -181,7 +203,9 @@ func (q *Queries) NameHistory(
 		of.machines = ran
 		args = append(args, ran)
 	}
-	sql = fmt.Sprintf(namePointsSQL, sql, measured, resolution.Width().Milliseconds())
+	args = append(args, now)
+	sql = fmt.Sprintf(namePointsSQL, sql, measured, resolution.Width().Milliseconds(), hadBegunSQL, len(args),
+		measuredSpanMachines)
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, nil, "", false, fmt.Errorf("read a name's history: %w", err)
@@ -191,8 +215,8 @@ func (q *Queries) NameHistory(
 		var at time.Time
 		err := row.Scan(
 			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes,
-			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg, &p.Machines, &p.MachinesMeasured,
-			&p.UnknownCPU, &p.UnknownIO,
+			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg, &p.Machines, &p.MachinesExpected,
+			&p.MachinesMeasured, &p.UnknownCPU, &p.UnknownIO, &p.partlyMeasured,
 		)
 		p.Timestamp, p.RunningAvg = snapshot.TimeOf(at), rounded(p.RunningAvg)
 		return p, err
@@ -204,9 +228,12 @@ func (q *Queries) NameHistory(
 		switch {
 		case p.Processes > 0:
 			points = append(points, p)
-		case p.Timestamp < snapshot.TimeOf(q.now()):
-			unmeasured = append(unmeasured, UnmeasuredTime{p.Timestamp, p.MachinesMeasured})
+		case p.Timestamp < snapshot.TimeOf(now):
+			unmeasured = append(unmeasured, UnmeasuredTime{p.Timestamp, p.MachinesExpected, p.MachinesMeasured})
 		}
+	}
+	if err := q.setMeasured(ctx, points, resolution, now); err != nil {
+		return nil, nil, "", false, err
 	}
 	return points, unmeasured, resolution, len(all) > limit, nil
 }

@@ -127,7 +127,8 @@ func nameOnMachineThatIsAway(t *testing.T, s *store.Store, machineID string) {
 		var want []query.UnmeasuredTime
 		for at := begin.Add(time.Duration(c.begin) * time.Minute); at < begin.Add(
 			time.Duration(c.end)*time.Minute); at = at.Add(c.width) {
-			want = append(want, query.UnmeasuredTime{Timestamp: at, MachinesMeasured: 1})
+			want = append(want, query.UnmeasuredTime{
+				Timestamp: at, MachinesExpected: 2, MachinesMeasured: 1})
 		}
 		if err != nil || !slices.Equal(unmeasured, want) {
 			t.Errorf("%s: %v, %v, want %v", c.resolution, unmeasured, err, want)

@@ -1614,6 +1614,12 @@ export interface components {
              */
             total_ram: number;
         };
+        MeasuredView: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+        };
         NearestMatchView: {
             command_line: string;
             hostname: string;
@@ -1925,7 +1931,7 @@ export interface components {
             to: string;
             /** @description Whether points are missing because there are more than 10,000. Use a shorter window or a coarser resolution */
             truncated: boolean;
-            /** @description With name: times without a point in which not all machines were measured. The processes may have run on the others. The time before a machine's first snapshot in the range is not included */
+            /** @description With name: times without a point in which not all machines were measured. The processes may have run on the others. The time before a machine's first snapshot is not included */
             unmeasured?: components["schemas"]["UnmeasuredView"][];
         };
         ProcessKey: {
@@ -1990,9 +1996,16 @@ export interface components {
             interval_ms: number;
             /**
              * Format: int64
-             * @description With name: how many of machines were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others
+             * @description With name: how many of machines had sent data by then. A machine counts after the time of its first data, and in that time if it was measured
+             */
+            machines_expected?: number;
+            /**
+             * Format: int64
+             * @description With name: how many of machines_expected were measured in the time of the point, for at least 0.95 times as long as the one that was measured longest. The sums lack some or all of the usage of the others
              */
             machines_measured?: number;
+            /** @description With name: when the machines of the sum were measured, if they were measured in a part of the time of the point. To the minute with 1h, else to the hour. Absent if they were measured all the time, or if it is not known when */
+            measured?: components["schemas"]["MeasuredView"][];
             /**
              * Format: double
              * @description Average resident set size, in bytes
@@ -2469,7 +2482,12 @@ export interface components {
         UnmeasuredView: {
             /**
              * Format: int64
-             * @description How many of machines were measured
+             * @description As of a point
+             */
+            machines_expected: number;
+            /**
+             * Format: int64
+             * @description How many of machines_expected were measured
              */
             machines_measured: number;
             /**

@@ -187,3 +187,25 @@ test("a sum over processes is drawn like a chart of their machine", () => {
     [[5, 6]],
   ]);
 });
+
+test("sums are drawn where the API says that machines were measured, however many there are", () => {
+  const hour = 3_600_000;
+  const minutes = (spans: { from: number; to: number }[]) => spans.map(({ from, to }) => [from / 60_000, to / 60_000]);
+  const point = (index: number, intervalMinutes: number, ...measured: [number, number][]) => ({
+    ...at((index * hour) / 1000, 50, 60_000 * intervalMinutes),
+    ...(measured.length > 0 && {
+      measured: measured.map(([from, to]) => ({
+        from: new Date(60_000 * from).toISOString(),
+        to: new Date(60_000 * to).toISOString(),
+      })),
+    }),
+  });
+  const drawn = (points: ProcessPoint[], now: number) =>
+    runningSpans(points, { width: hour, gaps: undefined, aggregate: true, now: 60_000 * now }).map(minutes);
+  expect(drawn([point(1, 31, [80, 120])], 111)).toEqual([[[80, 111]]]);
+  expect(drawn([point(1, 60), point(2, 20, [160, 180]), point(3, 40)], 220)).toEqual([
+    [[60, 120]],
+    [[160, 180]],
+    [[180, 220]],
+  ]);
+});

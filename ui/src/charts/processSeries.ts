@@ -4,7 +4,7 @@ import { hasExited } from "../processes/replay";
 import { iso } from "../time/range";
 import type { Gap } from "./gaps";
 import { type ChartData, levelStart, steps } from "./series";
-import { type Span, measuredSpans, without } from "./spans";
+import { type Span, measuredIn, measuredSpans, without } from "./spans";
 
 type Value = (point: ProcessPoint) => number | null;
 
@@ -99,8 +99,9 @@ interface Run {
 }
 
 /**
- * Returns when the values of each bucket are drawn: while the process ran, but not in gaps. interval_ms says for how long
- * it ran, so the first and the last bucket of a run can be shorter.
+ * Returns when the values of each bucket are drawn: while the process ran, but not in gaps. Sums of several machines say
+ * when they were measured. Otherwise interval_ms says for how long the process ran, so the first and the last bucket of a
+ * run can be shorter.
  */
 export function runningSpans(points: readonly ProcessPoint[], run: Run): Span[][] {
   const { width, gaps, now, startedAt } = run;
@@ -114,7 +115,11 @@ export function runningSpans(points: readonly ProcessPoint[], run: Run): Span[][
       tolerance: toleranceOf(isInside, run),
     };
   });
-  return measuredSpans(buckets, width, now, startedAt).map((spans) => without(spans, gaps ?? []));
+  return measuredSpans(buckets, width, now, startedAt).map((spans, i) => {
+    const from = buckets[i]?.at ?? 0;
+    const known = measuredIn(points[i]?.measured, { from, to: Math.min(from + width, now) });
+    return without(known ?? spans, gaps ?? []);
+  });
 }
 
 /** Converts buckets. unknown returns how many processes have an unknown value, which sums leave out. */

@@ -64,6 +64,18 @@ export function measuredSpans(buckets: readonly Bucket[], width: number, now: nu
   });
 }
 
+/** Returns the measured parts of a bucket that the API lists, or undefined if it lists none. */
+export function measuredIn(
+  measured: readonly { from: string; to: string }[] | undefined,
+  bucket: Span,
+): Span[] | undefined {
+  const spans = measured?.map(({ from, to }) => ({
+    from: Math.max(Date.parse(from), bucket.from),
+    to: Math.min(Date.parse(to), bucket.to),
+  }));
+  return spans?.filter(({ from, to }) => from < to);
+}
+
 /** Returns what remains of spans without the gaps. Both are in order. */
 export function without(spans: readonly Span[], gaps: readonly Span[]): Span[] {
   return spans.flatMap(({ from, to }) => {

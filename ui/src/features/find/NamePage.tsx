@@ -66,7 +66,7 @@ export function NamePage() {
       {history.data?.truncated && (
         <Notice title="Too many points for one chart.">Select a shorter time range to see all of them.</Notice>
       )}
-      <UnmeasuredNotice times={incomplete} machines={history.data?.machines ?? 0} />
+      <UnmeasuredNotice times={incomplete} />
       <UnknownUsageNotice unknown={history.data ? unknownUsage(history.data) : []} />
       <ProcessCharts
         aggregate

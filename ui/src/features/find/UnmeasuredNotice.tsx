@@ -7,21 +7,19 @@ const listed = 5;
 
 interface UnmeasuredNoticeProps {
   times: readonly Unmeasured[];
-  /** The number of machines that ran the processes. */
-  machines: number;
 }
 
 /** Says when only some of the machines were measured. */
-export function UnmeasuredNotice({ times, machines }: UnmeasuredNoticeProps) {
+export function UnmeasuredNotice({ times }: UnmeasuredNoticeProps) {
   if (times.length === 0) return null;
   return (
     <Notice title="Some machines were not measured all the time.">
       The sums in the charts do not include them at these times, which are hatched:
       <ul>
-        {times.slice(0, listed).map(({ from, to, machines: measured }) => (
+        {times.slice(0, listed).map(({ from, to, measured, expected }) => (
           <li key={from}>
             {dateTime(from, "short")} – {dateTime(to, "short")}: {measured.toLocaleString()} of{" "}
-            {machines.toLocaleString()} machines were measured
+            {expected.toLocaleString()} machines were measured
           </li>
         ))}
         {times.length > listed && <li>and {times.length - listed} more</li>}

@@ -1,13 +1,13 @@
 // Finds the times in which only some of the machines that ran the processes of a name were measured.
 import type { ProcessHistory } from "../../api/client";
-import { widthOf } from "../../charts/spans";
+import { type Span, measuredIn, widthOf, without } from "../../charts/spans";
 
 /** A time in which not all machines were measured. */
-export interface Unmeasured {
-  from: number;
-  to: number;
-  /** The smallest number of machines that were measured. */
-  machines: number;
+export interface Unmeasured extends Span {
+  /** How many machines were measured. */
+  measured: number;
+  /** How many machines had sent data before. */
+  expected: number;
 }
 
 /** How late the snapshots of a machine can arrive, in milliseconds. */
@@ -19,7 +19,7 @@ const delay = 120_000;
  */
 const enough = 600_000;
 
-type History = Pick<ProcessHistory, "points" | "unmeasured" | "machines" | "resolution">;
+type History = Pick<ProcessHistory, "points" | "unmeasured" | "resolution">;
 
 /** Returns the times of the points, and those of missing points in which not all machines were measured. */
 const timesOf = ({ points, unmeasured = [] }: History) =>
@@ -28,25 +28,38 @@ const timesOf = ({ points, unmeasured = [] }: History) =>
 /**
  * Returns the times of a history that was loaded at an instant. The end of the history is left out, because machines
  * may still send its snapshots. A time in which the processes did not run on the measured machines is included if it is
- * between two such times.
+ * between two times with the same numbers of machines.
  */
 export function unmeasured(history: History, now: number): Unmeasured[] {
-  const { machines = 0, resolution } = history;
-  const width = widthOf(resolution);
+  const width = widthOf(history.resolution);
   const list: Unmeasured[] = [];
   let last: Unmeasured | undefined;
-  for (const { timestamp, machines_measured: measured = 0 } of timesOf(history)) {
-    const from = Date.parse(timestamp);
-    if (from + Math.min(width, enough) > now - delay) break;
-    const to = Math.min(from + width, now);
-    if (measured >= machines) last = undefined;
-    else if (last) {
-      last.to = to;
-      last.machines = Math.min(last.machines, measured);
-    } else {
-      last = { from, to, machines: measured };
+  const add = (time: Unmeasured) => {
+    if (last?.measured === time.measured && last.expected === time.expected) last.to = time.to;
+    else {
+      last = time;
       list.push(last);
     }
-  }
+  };
+  timesOf(history).forEach((time, i) => {
+    const { machines_measured: measured = 0, machines_expected: expected = 0 } = time;
+    const from = Date.parse(time.timestamp);
+    if (from + Math.min(width, enough) > now - delay) return;
+    const to = Math.min(from + width, now);
+    if (measured < expected) {
+      add({ from, to, measured, expected });
+      return;
+    }
+    const known = "measured" in time ? measuredIn(time.measured, { from, to }) : undefined;
+    const holes = known ? without([{ from, to: Math.min(to, now - delay) }], known) : [];
+    for (const hole of holes) {
+      // Before the first time, the machines may not have sent data yet.
+      const isStart = i === 0 && hole.from === from;
+      if (isStart || hole.to - hole.from <= width / 20) continue;
+      if (hole.from > from) last = undefined;
+      add({ ...hole, measured: 0, expected });
+    }
+    if (holes.at(-1)?.to !== to) last = undefined;
+  });
   return list;
 }
