@@ -80,6 +80,8 @@ test("a time in a gap says which snapshot is shown and how old it is", async () 
   await page.getByText("Past", { exact: true }).waitFor();
   await page.getByRole("button", { name: "Next snapshot" }).click();
   await shows(off.to);
+  await page.goto(machineUrl(`/processes/1?at=${iso(off.from + 10 * minute)}`));
+  await page.getByText("(no data for the selected time, 10 min earlier)").waitFor();
 });
 
 test("a comparison in a gap has no verdict", async () => {
@@ -230,6 +232,19 @@ test("a field of a comparison does not change while the other one is typed", asy
   assert.equal(await before.inputValue(), `${day}19:00`);
   assert.equal(new URL(page.url()).searchParams.get("from"), `${day}19:00:00.000Z`);
   assert.equal(await page.getByText("The first time must be before the second.").count(), 0);
+});
+
+test("both times of a comparison are used as typed, in any order", async () => {
+  const date = (days) => iso(crunchMinute - days * 86_400_000).slice(0, 10);
+  await page.goto(machineUrl(`/diff?from=${date(2)}T10:00:00Z&to=${date(2)}T12:30:00Z`));
+  const reversed = page.getByText("The first time must be before the second.");
+  await page.getByLabel("After: time").fill(`${date(3)}T12:00:00`);
+  await reversed.waitFor();
+  await page.getByLabel("Before: time").fill(`${date(3)}T11:00:00`);
+  await page.waitForURL((url) => url.searchParams.get("from") === `${date(3)}T11:00:00.000Z`);
+  assert.equal(new URL(page.url()).searchParams.get("to"), `${date(3)}T12:00:00.000Z`);
+  assert.equal(await reversed.count(), 0);
+  assert.equal(await page.getByLabel("After: time").inputValue(), `${date(3)}T12:00`);
 });
 
 test("the fields of a custom range begin with the shown times", async () => {

@@ -58,11 +58,18 @@ function Diff({ machineId }: { machineId: string }) {
   const cpuMs = useMemo(() => cpuTimes(between.data, after.data?.processes ?? []), [between.data, after.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
-  // While a time is typed, it can be on the wrong side of the other one, which must not change then.
-  const [isReversed, setReversed] = useState(false);
-  const select = (times: { from: string; to: string }) => {
-    setReversed(times.from > times.to);
-    if (times.from <= times.to) change(times);
+  // While a time is typed, it can be on the wrong side of the other one. Both are kept until they are in order.
+  const [typed, setTyped] = useState({ from, to });
+  const [address, setAddress] = useState({ from, to });
+  if (address.from !== from || address.to !== to) {
+    setAddress({ from, to });
+    setTyped({ from, to });
+  }
+  const isReversed = Date.parse(typed.from) > Date.parse(typed.to);
+  const select = (times: Partial<DiffSearch>) => {
+    const next = { ...typed, ...times };
+    setTyped(next);
+    if (Date.parse(next.from) <= Date.parse(next.to)) change({ from: next.from, to: next.to });
   };
   const gaps = useGapsBetween(machineId, before.data?.timestamp, after.data?.in_gap ? end : after.data?.timestamp);
   const error = before.error ?? after.error ?? between.error ?? gaps.error;
@@ -117,16 +124,16 @@ function Diff({ machineId }: { machineId: string }) {
         <InstantCard
           title="Before"
           machineId={machineId}
-          at={from}
+          at={typed.from}
           snapshot={before.data}
-          onChange={(at) => select({ from: at, to })}
+          onChange={(at) => select({ from: at })}
         />
         <InstantCard
           title="After"
           machineId={machineId}
-          at={to}
+          at={typed.to}
           snapshot={after.data}
-          onChange={(at) => select({ from, to: at })}
+          onChange={(at) => select({ to: at })}
         />
       </div>
       {isReversed && <Notice kind="error" title="The first time must be before the second." />}

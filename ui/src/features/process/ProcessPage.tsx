@@ -119,7 +119,7 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
           {snapshot.data && (
             <span className="quiet">
               at <DateTime at={snapshot.data.timestamp} />
-              {snapshot.data.in_gap && ` (no data for the selected time, ${duration(snapshot.data.age_ms)} later)`}
+              {snapshot.data.in_gap && ` (no data for the selected time, ${duration(snapshot.data.age_ms)} earlier)`}
             </span>
           )}
         </div>
