@@ -462,7 +462,8 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 		Results []struct {
 			MachineID    string `json:"machine_id"`
 			Hostname     string
-			ProcessCount float64 `json:"process_count"`
+			ProcessCount float64       `json:"process_count"`
+			LastSnapshot snapshot.Time `json:"last_snapshot"`
 			Latest       struct {
 				CPUUsage float64 `json:"cpu_usage"`
 				UsedRAM  float64 `json:"used_ram"`
@@ -478,6 +479,7 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 		row := shown.rows[i]
 		if row["machine_id"] != want.MachineID || row["hostname"] != want.Hostname ||
 			number(t, row["processes"]) != want.ProcessCount ||
+			!row["last_snapshot"].(time.Time).Equal(want.LastSnapshot.Std()) ||
 			!same(number(t, row["cpu_usage"]), want.Latest.CPUUsage) ||
 			!same(number(t, row["memory"]), 100*want.Latest.UsedRAM/want.Latest.TotalRAM) {
 			t.Errorf("%v, the API has %+v", row, want)

@@ -36,7 +36,7 @@ export const machine = page(
       queries: [
         sql(
           `SELECT s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, 100.0 * s.used_disk / nullif(s.total_disk, 0) AS disk, s.load1,
-            s.process_count AS processes, s.uptime_ms / 1000.0 AS uptime
+            s.process_count AS processes, s.uptime_ms / 1000.0 AS uptime, (extract(epoch FROM s.ts) * 1000)::bigint AS taken
           FROM machines m JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot WHERE m.machine_id = \${machine:sqlstring}`,
           "table",
         ),
@@ -48,6 +48,7 @@ export const machine = page(
         load1: { title: "Load" },
         processes: { title: "Processes" },
         uptime: { title: "Uptime", unit: "s" },
+        taken: { title: "Time", unit: "dateTimeFromNow" },
       },
     }),
   )
