@@ -9,6 +9,7 @@ import { bytes, cpuTime, percent } from "../../format";
 import { useNow } from "../../hooks/useNow";
 import { keyOf } from "../../processes/process";
 import { NearestMatches } from "./NearestMatches";
+import { processCounts, processesOf } from "./processCounts";
 import { isExtended } from "./searchedRange";
 
 interface MatchListProps {
@@ -40,20 +41,29 @@ export function MatchList({ criteria, answer, at }: MatchListProps) {
       </>
     );
   }
+  const counts = processCounts(answer);
   return (
     <>
       <SearchedHours criteria={criteria} answer={answer} />
-      {answer.results.map((match) => (
-        <MachineMatches key={match.machine_id} match={match} name={machineName(match, match.machine_id)} at={at} />
-      ))}
       {answer.truncated && (
         <Notice title="Not all matching processes are listed.">
           There are more than 10,000. Use a more specific search or a shorter time range.
         </Notice>
       )}
       {answer.next_cursor && (
-        <Notice title="There are more results.">Use a more specific search or a shorter time range.</Notice>
+        <Notice title="Not all machines are listed.">
+          Number of machines listed: {answer.results.length}. Use a more specific search or a shorter time range.
+        </Notice>
       )}
+      {answer.results.map((match, i) => (
+        <MachineMatches
+          key={match.machine_id}
+          match={match}
+          count={counts[i] ?? ""}
+          name={machineName(match, match.machine_id)}
+          at={at}
+        />
+      ))}
     </>
   );
 }
@@ -70,9 +80,17 @@ function SearchedHours({ criteria, answer: { from, to } }: Pick<MatchListProps, 
   );
 }
 
-function MachineMatches({ match, name, at }: { match: ProcessMatch; name: string; at: string | undefined }) {
+interface MachineMatchesProps {
+  match: ProcessMatch;
+  /** The number of processes, in words. */
+  count: string;
+  name: string;
+  at: string | undefined;
+}
+
+function MachineMatches({ match, count, name, at }: MachineMatchesProps) {
   const [all, setAll] = useState(false);
-  const processes: (Process | Usage)[] = match.processes ?? match.usages ?? [];
+  const processes = processesOf(match);
   const machineId = match.machine_id;
   return (
     <section className="card match" aria-label={name} data-machine={machineId}>
@@ -83,7 +101,7 @@ function MachineMatches({ match, name, at }: { match: ProcessMatch; name: string
           </Link>
         </h2>
         <span className="quiet">
-          {processes.length} {processes.length === 1 ? "process" : "processes"}
+          {count}
           {match.timestamp && (
             <>
               {" "}

@@ -1,0 +1,19 @@
+// Counts the processes of search results.
+import type { Process, ProcessMatch, Usage } from "../../api/client";
+
+/** Returns the matching processes of a machine, at an instant or in a window. */
+export const processesOf = (match: ProcessMatch): (Process | Usage)[] => match.processes ?? match.usages ?? [];
+
+/**
+ * Returns how many processes of each machine match, in words. If the list was cut, processes of the machines with the
+ * most are missing, so their numbers are lower bounds.
+ */
+export function processCounts(answer: { results: readonly ProcessMatch[]; truncated: boolean }): string[] {
+  const counts = answer.results.map((match) => processesOf(match).length);
+  const most = Math.max(...counts);
+  return counts.map((count) => {
+    // The list is cut to about the same number for each of these machines.
+    const isBound = answer.truncated && count >= most - 1;
+    return `${isBound ? "≥\u00a0" : ""}${count.toLocaleString()} ${count === 1 && !isBound ? "process" : "processes"}`;
+  });
+}
