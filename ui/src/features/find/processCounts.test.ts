@@ -8,10 +8,10 @@ test("the number of processes of a machine is a lower bound if its list was cut"
   const counts = (truncated: boolean, ...results: number[]) =>
     processCounts({ truncated, results: results.map(match) });
   expect(counts(false, 1, 20)).toEqual(["1 process", "20 processes"]);
-  expect(counts(true, 1, 999, 998, 500)).toEqual([
+  expect(counts(true, 1, 999, 999, 500)).toEqual([
     "1 process",
     "≥\u00a0999 processes",
-    "≥\u00a0998 processes",
+    "≥\u00a0999 processes",
     "500 processes",
   ]);
 });

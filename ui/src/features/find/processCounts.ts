@@ -12,8 +12,8 @@ export function processCounts(answer: { results: readonly ProcessMatch[]; trunca
   const counts = answer.results.map((match) => processesOf(match).length);
   const most = Math.max(...counts);
   return counts.map((count) => {
-    // The list is cut to about the same number for each of these machines.
-    const isBound = answer.truncated && count >= most - 1;
+    // The longest lists are cut to the same length.
+    const isBound = answer.truncated && count === most;
     return `${isBound ? "≥\u00a0" : ""}${count.toLocaleString()} ${count === 1 && !isBound ? "process" : "processes"}`;
   });
 }
