@@ -36,47 +36,78 @@ func (s *Sampler) watchExits(options Options) {
 	}
 }
 
-// addExited adds the processes that have exited to a sample. missed is how many are left out. complete is false if
-// there may be more.
-func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed int64, complete bool) {
-	if s.exits == nil {
-		return 0, false
+// missedProcesses counts processes that started and exited between two samples and are in neither.
+type missedProcesses struct {
+	// left is how many are left out because there are too many. lost is how many more there may be: exited processes
+	// that the ExitSource did not keep. They may have been in a sample.
+	left, lost int64
+	complete   bool // there are no others
+	recorded   int  // how many that started and exited between the samples are in the sample
+}
+
+// upTo returns an upper limit of the number. started is how many processes and threads started and are in no sample.
+func (m missedProcesses) upTo(started int64) int64 {
+	switch {
+	case !m.complete:
+		return max(m.left, started)
+	case m.lost > 0:
+		return max(m.left, min(m.left+m.lost, started))
 	}
-	fetched, missed, complete := s.exits.Fetch(time.Now())
+	return m.left
+}
+
+// addExited adds the processes that have exited to a sample.
+func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed missedProcesses) {
+	if s.exits == nil {
+		return missed
+	}
+	var fetched []exits.Process
+	fetched, missed.lost, missed.complete = s.exits.Fetch(time.Now())
 	exited := append(s.deferred, fetched...)
 	s.deferred = nil
 	if len(exited) == 0 || first {
-		return missed, complete
+		return missed
 	}
 	byPID := make(map[int32][]snapshot.ProcessKey)
 	for key := range s.totals {
 		byPID[key.PID] = append(byPID[key.PID], key)
 	}
-	shortLived := make([]*exits.Process, 0, len(exited))
+	ended := make([]endedProcess, 0, len(exited))
 	for i := range exited {
 		p := &exited[i]
 		key, sampled := findKey(p, byPID[p.PID])
 		switch before := s.totals[key]; {
 		case !sampled:
-			shortLived = append(shortLived, p)
+			key = snapshot.ProcessKey{PID: p.PID, StartedAt: p.Started}
+			ended = append(ended, s.newEnded(p, key, nil, out.Interval))
 		case before.round == s.round: // it exited, or was reaped, after the list was made
 			if len(s.deferred) < exits.MaxPending {
 				s.deferred = append(s.deferred, *p)
 			}
-		case p.Complete && p.CPUMS >= before.cpuMS:
-			out.Exited = append(out.Exited, lastEntry(p, key, before, options))
+		default:
+			ended = append(ended, s.newEnded(p, key, before, out.Interval))
 		}
 	}
-	slices.SortStableFunc(shortLived, func(a, b *exits.Process) int { return cmp.Compare(b.CPUMS, a.CPUMS) })
+	s.assignChildCPU(ended, byPID)
+	shortLived := make([]*endedProcess, 0, len(ended))
+	for i := range ended {
+		switch e := &ended[i]; {
+		case e.before == nil:
+			shortLived = append(shortLived, e)
+		case e.isKnown:
+			out.Exited = append(out.Exited, lastEntry(e, options))
+		}
+	}
+	slices.SortStableFunc(shortLived, func(a, b *endedProcess) int { return cmp.Compare(b.cpu, a.cpu) })
 	if len(shortLived) > maxShortLived {
-		missed += int64(len(shortLived) - maxShortLived)
+		missed.left = int64(len(shortLived) - maxShortLived)
 		shortLived = shortLived[:maxShortLived]
 	}
-	for _, p := range shortLived {
-		key := snapshot.ProcessKey{PID: p.PID, StartedAt: p.Started}
-		out.Exited = append(out.Exited, onlyEntry(p, key, options))
+	for _, e := range shortLived {
+		out.Exited = append(out.Exited, onlyEntry(e, options))
 	}
-	return missed, complete
+	missed.recorded = len(shortLived)
+	return missed
 }
 
 // findKey returns the key of an exited process, given the keys with its pid.
@@ -89,24 +120,31 @@ func findKey(p *exits.Process, keys []snapshot.ProcessKey) (snapshot.ProcessKey,
 	return snapshot.ProcessKey{}, false
 }
 
-// lastEntry returns the entry of an exited process that was in the previous sample. It contains the usage since then.
-func lastEntry(p *exits.Process, key snapshot.ProcessKey, before *totals, options Options) snapshot.Process {
-	out := snapshot.Process{ProcessKey: key, Identity: before.identity}
+// lastEntry returns the entry of an ended process that was in the previous sample. It contains the usage since then.
+func lastEntry(e *endedProcess, options Options) snapshot.Process {
+	return endEntry(e, e.before, options)
+}
+
+// endEntry returns the entry of an ended process, with its usage since a sample.
+func endEntry(e *endedProcess, before *totals, options Options) snapshot.Process {
+	out := snapshot.Process{ProcessKey: e.key, Identity: before.identity}
 	out.State = snapshot.StateEnded
-	var n numbers
-	n.deltas.cpuMS = p.CPUMS - before.cpuMS
-	out.CPUMS = &n.deltas.cpuMS
-	if options.IO {
-		out.ReadBytes = delta(&n.deltas.readBytes, p.ReadBytes, before.readBytes)
-		out.WriteBytes = delta(&n.deltas.writeBytes, p.WriteBytes, before.writeBytes)
+	n := numbers{}
+	n.deltas.cpuMS = e.cpuMS
+	if e.isKnown {
+		out.CPUMS = &n.deltas.cpuMS
+	}
+	if options.IO && (e.Complete || before.oneThread) {
+		out.ReadBytes = delta(&n.deltas.readBytes, e.ReadBytes, before.readBytes)
+		out.WriteBytes = delta(&n.deltas.writeBytes, e.WriteBytes, before.writeBytes)
 	}
 	return out
 }
 
-// onlyEntry returns the entry of an exited process that was in no sample. It contains the usage of its whole life.
-func onlyEntry(p *exits.Process, key snapshot.ProcessKey, options Options) snapshot.Process {
-	out := lastEntry(p, key, &totals{identity: p.Identity}, options)
-	out.MemoryUsage = memory(&p.PeakMemory)
+// onlyEntry returns the entry of an ended process that was in no sample. It contains the usage of its whole life.
+func onlyEntry(e *endedProcess, options Options) snapshot.Process {
+	out := endEntry(e, &totals{identity: e.Identity}, options)
+	out.MemoryUsage = memory(&e.PeakMemory)
 	if out.Name == "" {
 		out.Name = "?"
 	}

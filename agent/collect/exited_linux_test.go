@@ -134,15 +134,66 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 			PID:      int32(i + 10),
 			Started:  snapshot.Time(i + 1),
 			Identity: snapshot.Identity{Name: "x"},
-			CPUMS:    i,
+			CPU:      time.Duration(i) * time.Millisecond,
+			CPUMax:   time.Duration(i) * time.Millisecond,
 			Complete: true,
 		})
 	}
-	s := &Sampler{exits: fixedExits{list}, totals: map[snapshot.ProcessKey]*totals{}}
-	var out Sample
-	missed, complete := s.addExited(&out, Options{}, false)
-	if len(out.Exited) != maxShortLived || missed != 7 || !complete || *out.Exited[0].CPUMS != maxShortLived+6 {
-		t.Errorf("%d are in the sample, %d are missed, complete is %t", len(out.Exited), missed, complete)
+	s := &Sampler{exits: fixedExits{list}, totals: map[snapshot.ProcessKey]*totals{}, cores: 2}
+	out := Sample{Interval: time.Minute}
+	missed := s.addExited(&out, Options{}, false)
+	if len(out.Exited) != maxShortLived || missed.upTo(1000) != 7 || *out.Exited[0].CPUMS != maxShortLived+6 {
+		t.Errorf("%d are in the sample, %+v", len(out.Exited), missed)
+	}
+}
+
+// Processes that were in a sample are not unseen, even if many exit at once and the kernel or the agent drops some of
+// their records.
+func TestListedProcessesAreNotUnseen(t *testing.T) {
+	for _, test := range []struct {
+		name               string
+		missed             missedProcesses
+		startedAndUnlisted int64
+		want               int64
+	}{
+		{"8,000 sleepers, too many for the list", missedProcesses{lost: 6_057, complete: true}, 12, 12},
+		{"8,000 sleepers, records lost", missedProcesses{lost: 100}, 12, 12},
+		{"short-lived ones beyond the limit", missedProcesses{left: 500, complete: true}, 700, 500},
+		{"threads that ended", missedProcesses{complete: true}, 40, 0},
+		{"records lost", missedProcesses{left: 20}, 700, 700},
+		{"in a container", missedProcesses{left: 20, lost: 3}, 0, 20},
+	} {
+		if got := test.missed.upTo(test.startedAndUnlisted); got != test.want {
+			t.Errorf("%s: %d unseen, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// Every process that starts and exits between two samples is recorded or counted.
+func TestEveryShortProcessIsRecordedOrCounted(t *testing.T) {
+	const count = 1000
+	r := record(t)
+	parent := exec.Command("sh", "-c", "i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done")
+	if err := parent.Run(); err != nil {
+		t.Fatal(err)
+	}
+	recorded, others, unseen := 0, 0, 0
+	for range 2 {
+		one := r.sample()
+		for _, p := range one.Exited {
+			if p.PPID == int32(parent.Process.Pid) {
+				recorded++
+			} else {
+				others++
+			}
+		}
+		if n := one.Machine.UnseenProcesses; n != nil {
+			unseen += int(*n)
+		}
+	}
+	// Other processes of the machine are counted too.
+	if recorded+unseen < count || recorded+others < maxShortLived {
+		t.Errorf("%d of %d are recorded, as are %d others, and %d are counted", recorded, count, others, unseen)
 	}
 }
 

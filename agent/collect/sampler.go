@@ -19,7 +19,7 @@ type ProcessReader interface {
 }
 
 // ExitSource returns the processes that have exited since the last call. missed is the number of exited processes that
-// are not in the list. complete is false if missed may be too low.
+// are not in the list, whether or not they were in a sample. complete is false if missed may be too low.
 type ExitSource interface {
 	Fetch(now time.Time) (list []exits.Process, missed int64, complete bool)
 	Close()
@@ -56,16 +56,21 @@ type Sampler struct {
 	totals map[snapshot.ProcessKey]*totals // nil before the first sample
 	forks  int64                           // before the previous list was read
 	round  uint64
+	cores  int
 	// deferred are exited processes that the process list still contained.
 	deferred []exits.Process
 }
 
 // totals are the totals of a process at the previous sample.
 type totals struct {
-	cpuMS, readBytes, writeBytes int64
-	threads                      int32
-	round                        uint64 // of that sample
-	identity                     snapshot.Identity
+	// cpu is the CPU time that samples have reported, plus what the process had used before the first one.
+	cpu                   time.Duration
+	childCPU              childCPU
+	oneThread             bool
+	readBytes, writeBytes int64
+	threads               int32
+	round                 uint64 // of that sample
+	identity              snapshot.Identity
 }
 
 // numbers holds the gauges and deltas of a process in a sample. A snapshot.Process points to them. One allocation holds
@@ -91,7 +96,7 @@ func Open(stateDir string, scrubber *procfs.Scrubber, logger *slog.Logger) (*Sam
 
 // New returns a Sampler that reads from the given sources.
 func New(sources Sources, logger *slog.Logger) *Sampler {
-	return &Sampler{sources: sources, logger: logger}
+	return &Sampler{sources: sources, logger: logger, cores: cores()}
 }
 
 // Close releases the sources.
@@ -132,12 +137,10 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	values := make([]numbers, len(listed))
 	started := int64(0) // new processes and threads in the list
 	for i := range listed {
-		started += s.fill(&out.Processes[i], &listed[i], &values[i], first)
+		started += s.fill(&out.Processes[i], &listed[i], &values[i], first, out.Interval)
 	}
-	missed, complete := s.addExited(out, options, first)
-	if !complete {
-		missed = max(missed, s.forkedSincePrevious()-started-int64(len(out.Exited)))
-	}
+	missed := s.addExited(out, options, first)
+	unseen := missed.upTo(s.forkedSincePrevious() - started - int64(missed.recorded))
 	s.forks = forks
 	for key, before := range s.totals {
 		if before.round != s.round {
@@ -146,14 +149,14 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	}
 	s.last = now
 	out.Machine = s.system.read(ctx, options, refresh)
-	if missed > 0 && !first {
-		out.Machine.UnseenProcesses = &missed
+	if unseen > 0 && !first {
+		out.Machine.UnseenProcesses = &unseen
 	}
 	return out, nil
 }
 
 // forkedSincePrevious returns an upper limit of the number of processes and threads that have started since the
-// previous sample. Some of those that start while a list is read are counted in two intervals.
+// previous sample, or 0 if it is unknown. Some of those that start while a list is read are counted in two intervals.
 func (s *Sampler) forkedSincePrevious() int64 {
 	now, before := s.sources.Forks(), s.forks
 	if now == procfs.Unknown || before == procfs.Unknown {
@@ -163,7 +166,9 @@ func (s *Sampler) forkedSincePrevious() int64 {
 }
 
 // fill sets the values of a process in a sample. It returns how many processes and threads are new.
-func (s *Sampler) fill(out *snapshot.Process, p *procfs.Process, n *numbers, first bool) (started int64) {
+func (s *Sampler) fill(
+	out *snapshot.Process, p *procfs.Process, n *numbers, first bool, interval time.Duration,
+) (started int64) {
 	out.ProcessKey, out.Identity = p.ProcessKey, p.Identity
 	n.gauges.memory, n.gauges.threads, n.gauges.openFiles = p.Memory, p.Threads, p.OpenFiles
 	out.State, out.MemoryUsage, out.Threads = p.State, memory(&n.gauges.memory), &n.gauges.threads
@@ -175,15 +180,20 @@ func (s *Sampler) fill(out *snapshot.Process, p *procfs.Process, n *numbers, fir
 		before = &totals{}
 		s.totals[p.ProcessKey] = before
 	}
+	reported := p.CPU
 	if !first {
-		n.deltas.cpuMS = max(p.CPUMS-before.cpuMS, 0) // the kernel may correct a total downwards
+		n.deltas.cpuMS = s.cpuSince(p, before, interval).Milliseconds()
+		reported = before.cpu + time.Duration(n.deltas.cpuMS)*time.Millisecond
 		out.CPUMS = &n.deltas.cpuMS
 		out.ReadBytes = delta(&n.deltas.readBytes, p.ReadBytes, before.readBytes)
 		out.WriteBytes = delta(&n.deltas.writeBytes, p.WriteBytes, before.writeBytes)
 		started = int64(max(p.Threads-before.threads, 0))
 	}
+	before.childCPU.gain(p.ChildCPU, first)
 	*before = totals{
-		cpuMS:      p.CPUMS,
+		cpu:        reported,
+		childCPU:   before.childCPU,
+		oneThread:  p.OneThread,
 		readBytes:  p.ReadBytes,
 		writeBytes: p.WriteBytes,
 		threads:    p.Threads,

@@ -6,12 +6,16 @@
 // the machine itself. On other systems Watch fails.
 package exits
 
-import "github.com/snapwatch/snapwatch/snapshot"
+import (
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
 
 // Limits on the processes that wait to be fetched.
 const (
 	// MaxPending bounds the exited processes.
-	MaxPending = 4000
+	MaxPending = 20_000
 	// maxPendingText bounds their command lines, in bytes.
 	maxPendingText = 1 << 20
 )
@@ -22,9 +26,12 @@ type Process struct {
 	Identity snapshot.Identity
 	// Started is accurate to a fraction of a second.
 	Started snapshot.Time
-	CPUMS   int64
+	// CPU is the best estimate of the CPU time, which is between CPUMin and CPUMax. The kernel's records lack what a
+	// thread used after the last tick of its CPU, and the time in which the kernel removes the process.
+	CPU, CPUMin, CPUMax time.Duration
 	// PeakMemory, ReadBytes and WriteBytes are in bytes.
 	PeakMemory, ReadBytes, WriteBytes int64
-	// Complete is true if the amounts include every thread: they were all watched from the start, or there was one.
+	// Complete is true if the amounts include every thread, because the process was watched from its start. Those of a
+	// process that had only one thread are complete in any case.
 	Complete bool
 }

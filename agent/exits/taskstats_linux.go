@@ -17,26 +17,31 @@ import (
 type exitRecord struct {
 	pid, group, parent, uid uint32
 	comm                    string
-	last                    bool // it was the last thread: the process has exited
-	elapsed                 time.Duration
-	cpu                     time.Duration
-	peakMemory              int64
-	readBytes, writeBytes   int64
+	last                    bool          // it was the last thread: the process has exited
+	elapsed                 time.Duration // since the start of the process
+	// ran is the CPU time of the thread until the last tick or switch of its CPU. alive is the time since it started,
+	// and waited how much of that it waited for a CPU.
+	ran, alive, waited    time.Duration
+	sleeps                int64 // how often it gave up its CPU
+	peakMemory            int64
+	readBytes, writeBytes int64
 }
 
 // These are offsets in struct taskstats of linux/taskstats.h.
 const (
 	versionOffset    = 0
 	flagsOffset      = 8
+	waitedOffset     = 24 // nanoseconds
+	ranOffset        = 72 // nanoseconds
 	commOffset       = 80
 	uidOffset        = 120
 	pidOffset        = 128
 	ppidOffset       = 132
-	userTimeOffset   = 152
-	systemTimeOffset = 160
+	aliveOffset      = 144 // microseconds
 	peakMemoryOffset = 200 // KiB
 	readBytesOffset  = 248
 	writeBytesOffset = 256
+	sleepsOffset     = 272
 	groupOffset      = 368
 	elapsedOffset    = 376 // microseconds since the start of the process
 	groupEndOffset   = 384
@@ -50,7 +55,7 @@ const (
 )
 
 // receiveBuffer is the size of the kernel's buffer for exit records, in bytes. The kernel allocates twice as much.
-const receiveBuffer = 4 << 20
+const receiveBuffer = 16 << 20
 
 var errFormat = errors.New("this kernel's exit records have an unsupported format")
 
@@ -72,7 +77,10 @@ func parseTaskstats(b []byte) (exitRecord, error) {
 		comm:       unix.ByteSliceToString(b[commOffset : commOffset+32]),
 		last:       b[flagsOffset]&lastThread != 0,
 		elapsed:    time.Duration(u64(elapsedOffset)) * time.Microsecond,
-		cpu:        time.Duration(u64(userTimeOffset)+u64(systemTimeOffset)) * time.Microsecond,
+		ran:        time.Duration(u64(ranOffset)),
+		alive:      time.Duration(u64(aliveOffset)) * time.Microsecond,
+		waited:     time.Duration(u64(waitedOffset)),
+		sleeps:     u64(sleepsOffset),
 		peakMemory: u64(peakMemoryOffset) << 10,
 		readBytes:  u64(readBytesOffset),
 		writeBytes: u64(writeBytesOffset),

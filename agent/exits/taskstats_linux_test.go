@@ -18,7 +18,7 @@ func exitDatagram(change func(stats []byte)) []byte {
 	copy(stats[commOffset:], "cc1")
 	binary.NativeEndian.PutUint32(stats[pidOffset:], 4712)
 	binary.NativeEndian.PutUint32(stats[groupOffset:], 4711)
-	binary.NativeEndian.PutUint64(stats[userTimeOffset:], 30_000)
+	binary.NativeEndian.PutUint64(stats[ranOffset:], 30_000_000)
 	stats[flagsOffset] = lastThread
 	if change != nil {
 		change(stats)
@@ -49,7 +49,7 @@ func TestParseExits(t *testing.T) {
 		n := 0
 		err := parseExits(exitDatagram(test.change), 25, func(r exitRecord) {
 			n++
-			if r.pid != 4712 || r.group != 4711 || r.comm != "cc1" || !r.last || r.cpu != 30*time.Millisecond {
+			if r.pid != 4712 || r.group != 4711 || r.comm != "cc1" || !r.last || r.ran != 30*time.Millisecond {
 				t.Errorf("%s: %+v", name, r)
 			}
 		})
@@ -64,7 +64,7 @@ func FuzzParseExits(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, datagram []byte) {
 		_ = parseExits(datagram, 25, func(r exitRecord) {
-			if r.elapsed < 0 || r.cpu < 0 || r.peakMemory < 0 || len(r.comm) > 32 {
+			if r.elapsed < 0 || r.ran < 0 || r.alive < 0 || r.waited < 0 || r.peakMemory < 0 || len(r.comm) > 32 {
 				t.Errorf("%+v", r)
 			}
 		})

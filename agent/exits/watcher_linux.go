@@ -13,7 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// drainEvery is how often exit records are read from the kernel. It buffers about three thousand of them: each takes
+// drainEvery is how often exit records are read from the kernel. It buffers about fourteen thousand of them: each takes
 // 2.3 KB of receiveBuffer.
 const drainEvery = time.Second
 
@@ -24,7 +24,8 @@ const maxGroups = 10_000
 type Watcher struct {
 	fd      int
 	family  uint16
-	since   time.Time
+	since   time.Time // every record since then was received
+	tick    time.Duration
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	execs   *execWatcher // nil if exec events are not available
@@ -41,10 +42,9 @@ type Watcher struct {
 
 // threadTotals is what the exited threads of a process used.
 type threadTotals struct {
-	cpu                   time.Duration
+	cpu, cpuMin, cpuMax   time.Duration
 	readBytes, writeBytes int64
 	peakMemory            int64
-	threads               int
 }
 
 // Watch starts to collect exit records. It fails if the agent lacks the permission or the kernel the feature.
@@ -57,6 +57,7 @@ func Watch(scrubber *procfs.Scrubber) (*Watcher, error) {
 		fd:     fd,
 		family: family,
 		since:  time.Now(),
+		tick:   tick(),
 		stop:   make(chan struct{}),
 		groups: make(map[uint32]*threadTotals),
 		users:  make(procfs.UserNames),
@@ -113,15 +114,22 @@ func (w *Watcher) drain(now time.Time) {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.ENOBUFS): // the kernel has dropped some
-			w.lossy = true
+			w.lose(now)
 			continue
 		case err != nil || n == 0:
 			return
 		}
 		if err := parseExits(w.buffer[:n], w.family, func(r exitRecord) { w.add(r, now) }); err != nil {
-			w.lossy = true
+			w.lose(now)
 		}
 	}
+}
+
+// lose discards the threads of processes that still run, because some records are lost. The threads of a process that
+// has exited would be added to those of the next one with its pid.
+func (w *Watcher) lose(now time.Time) {
+	w.lossy, w.since = true, now
+	clear(w.groups)
 }
 
 // add adds an exited thread to its process. With the last thread the process has exited, and becomes pending.
@@ -131,17 +139,15 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		totals = &threadTotals{}
 		if !r.last {
 			if len(w.groups) >= maxGroups {
-				w.lossy = true
-				return
+				w.lose(now)
 			}
 			w.groups[r.group] = totals
 		}
 	}
-	totals.cpu += r.cpu
+	totals.addCPU(&r, w.tick)
 	totals.readBytes += r.readBytes
 	totals.writeBytes += r.writeBytes
 	totals.peakMemory = max(totals.peakMemory, r.peakMemory)
-	totals.threads++
 	if !r.last {
 		return
 	}
@@ -157,11 +163,13 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		PID:        int32(r.group),
 		Identity:   id,
 		Started:    snapshot.TimeOf(started),
-		CPUMS:      totals.cpu.Milliseconds(),
+		CPU:        totals.cpu,
+		CPUMin:     totals.cpuMin,
+		CPUMax:     totals.cpuMax,
 		PeakMemory: totals.peakMemory,
 		ReadBytes:  totals.readBytes,
 		WriteBytes: totals.writeBytes,
-		Complete:   totals.threads == 1 || started.After(w.since),
+		Complete:   started.After(w.since),
 	})
 }
 

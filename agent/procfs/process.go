@@ -1,6 +1,10 @@
 package procfs
 
-import "github.com/snapwatch/snapwatch/snapshot"
+import (
+	"time"
+
+	"github.com/snapwatch/snapwatch/snapshot"
+)
 
 // Unknown is a total that cannot be read.
 const Unknown = -1
@@ -14,11 +18,17 @@ type Process struct {
 	snapshot.Identity
 	// State is the letter that ps prints; empty if unknown.
 	State string
-	CPUMS int64
+	CPU   time.Duration
+	// ChildCPU is the CPU time of the children that the process has waited for, and of theirs. Linux counts it in
+	// hundredths of a second, separately for user and system time, so it is up to 20 ms too low. It is 0 elsewhere.
+	ChildCPU time.Duration
+	// OneThread is true if the process has had one thread since it was first read.
+	OneThread bool
 	// Memory is the resident memory, in bytes.
 	Memory  int64
 	Threads int32
-	// ReadBytes, WriteBytes and OpenFiles are Unknown where the agent lacks the permission.
+	// ReadBytes, WriteBytes and OpenFiles are Unknown where the agent lacks the permission. The bytes are those of the
+	// process itself: on Linux, without those of the children that it has waited for.
 	ReadBytes, WriteBytes int64
 	OpenFiles             int32
 }

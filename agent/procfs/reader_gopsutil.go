@@ -3,6 +3,7 @@ package procfs
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/shirou/gopsutil/v3/process"
 
@@ -100,7 +101,7 @@ func (r *gopsutilReader) sample(ctx context.Context, key snapshot.ProcessKey, ca
 		out.State = stateLetter(states[0])
 	}
 	if times, err := p.TimesWithContext(ctx); err == nil {
-		out.CPUMS = int64((times.User + times.System) * 1000)
+		out.CPU = time.Duration((times.User + times.System) * float64(time.Second))
 	}
 	if memory, err := p.MemoryInfoWithContext(ctx); err == nil {
 		out.Memory = clean.Counter(memory.RSS)

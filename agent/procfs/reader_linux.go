@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -50,8 +51,10 @@ type cachedProcess struct {
 	activeSamples       int
 	schedule            []byte // last content of schedstat
 	schedstat, stat, io openFile
-	ioDenied            bool   // the agent may not read io
-	round               uint64 // the last round in which it was listed
+	ioDenied            bool // the agent may not read io
+	ownIO               ownIO
+	exitedCPU           time.Duration // CPU time of threads that have exited, if one is left
+	round               uint64        // the last round in which it was listed
 }
 
 const (
@@ -155,14 +158,14 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 func (r *Reader) process(pid int32, name string, force, refresh bool) *cachedProcess {
 	p := r.cache[pid]
 	if p != nil {
-		unchanged, spent := r.unchanged(p), p.last.CPUMS
+		unchanged, spent := r.unchanged(p), p.last.CPU
 		if unchanged && !force {
 			r.skip(p)
 			return p
 		}
 		if r.readStat(p) {
 			// For several threads only their common time is known, and only in ticks.
-			p.ranSinceIdentity = p.ranSinceIdentity || p.last.CPUMS != spent || p.last.Threads == 1 && !unchanged
+			p.ranSinceIdentity = p.ranSinceIdentity || p.last.CPU != spent || p.last.Threads == 1 && !unchanged
 		} else { // the pid may belong to another process now
 			r.remove(pid)
 			p = nil
@@ -212,6 +215,7 @@ func (r *Reader) skip(p *cachedProcess) {
 	p.activeSamples, p.round = 0, r.round
 	r.close(&p.stat)
 	r.close(&p.io)
+	r.close(&p.ownIO.task)
 }
 
 // readStat reads the values of a process. It returns false if the process has exited, or if its pid belongs to another
@@ -219,6 +223,8 @@ func (r *Reader) skip(p *cachedProcess) {
 func (r *Reader) readStat(p *cachedProcess) bool {
 	p.activeSamples++
 	keepOpen := p.activeSamples > 1
+	// Before stat: the process has waited for no child yet if stat says so.
+	group := r.groupIO(p, keepOpen)
 	text, err := r.readFile(p, &p.stat, "stat", keepOpen)
 	if err != nil {
 		return false
@@ -234,17 +240,10 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	}
 	p.comm = stat.comm
 	last.ProcessKey, last.PPID, last.State, last.Threads = key, stat.ppid, stat.state, stat.threads
-	last.CPUMS = (stat.userTicks + stat.systemTicks) * 1000 / ticksPerSecond
+	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)
+	last.OneThread = stat.threads == 1 && p.exitedCPU == 0
 	last.Memory = stat.rssPages * r.pageSize
-	last.ReadBytes, last.WriteBytes = Unknown, Unknown
-	if r.options.IO && !p.ioDenied {
-		if text, err := r.readFile(p, &p.io, "io", keepOpen); err == nil {
-			last.ReadBytes = parseNumber(text, "\nread_bytes: ")
-			last.WriteBytes = parseNumber(text, "\nwrite_bytes: ")
-		} else {
-			p.ioDenied = os.IsPermission(err)
-		}
-	}
+	last.ReadBytes, last.WriteBytes = r.ioOf(p, &stat, group, keepOpen)
 	if !r.options.OpenFiles {
 		last.OpenFiles = Unknown
 	} else if r.sizedFolders {
@@ -295,4 +294,5 @@ func (r *Reader) remove(pid int32) {
 	r.close(&p.schedstat)
 	r.close(&p.stat)
 	r.close(&p.io)
+	r.close(&p.ownIO.task)
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -30,7 +31,7 @@ func writeFiles(t *testing.T, root string, files map[string]string) {
 	}
 }
 
-const statRest = " 1 42 42 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 9 0 12345 1000000 250 18446744073709551615 1 1\n"
+const statRest = " 1 42 42 0 -1 4194560 1 0 3 0 150 50 7 8 20 0 9 0 12345 1000000 250 18446744073709551615 1 1\n"
 
 func TestReadOfAFakeProc(t *testing.T) {
 	files := map[string]string{
@@ -53,7 +54,7 @@ func TestReadOfAFakeProc(t *testing.T) {
 	}
 	p := byPID[42]
 	if p.Name != "a-name-that-is-long" || p.CommandLine != "/usr/bin/a-name-that-is-long --flag " || p.PPID != 1 ||
-		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.CPUMS != 2000 || p.Threads != 9 ||
+		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.CPU != 2*time.Second || p.Threads != 9 ||
 		p.Memory != int64(250*os.Getpagesize()) ||
 		p.ReadBytes != 4096 || p.WriteBytes != 8192 || p.Cgroup != "/system.slice/a.service" {
 		t.Errorf("%+v", p)

@@ -13,6 +13,9 @@ type procStat struct {
 	comm, state            string
 	userTicks, systemTicks int64
 	startTicks, rssPages   int64
+	// childTicks is the CPU time of the children that it has waited for, and of theirs. childFaults is how many page
+	// faults they had. It is only 0 if it has waited for no child.
+	childTicks, childFaults int64
 }
 
 // errExited means that a process has exited and the kernel is removing it. Its directory still exists, but most of its
@@ -37,6 +40,7 @@ func parseStat(text []byte) (procStat, error) {
 	}
 	s.pid = int32(pid)
 	// Fields are numbered from 1 as in the manual. The first one to parse is the 4th, ppid.
+	var childMinorFaults, childMajorFaults, childUser, childSystem int64
 	field, at := 4, end+4
 	for at < len(text) && field <= 24 {
 		fieldEnd := at
@@ -48,10 +52,18 @@ func parseStat(text []byte) (procStat, error) {
 		switch field {
 		case 4:
 			narrow = &s.ppid
+		case 11:
+			wide = &childMinorFaults
+		case 13:
+			wide = &childMajorFaults
 		case 14:
 			wide = &s.userTicks
 		case 15:
 			wide = &s.systemTicks
+		case 16:
+			wide = &childUser
+		case 17:
+			wide = &childSystem
 		case 20:
 			narrow = &s.threads
 		case 22:
@@ -75,6 +87,7 @@ func parseStat(text []byte) (procStat, error) {
 	if field <= 24 {
 		return procStat{}, fmt.Errorf("the line ends at field %d", field-1)
 	}
+	s.childFaults, s.childTicks = childMinorFaults+childMajorFaults, childUser+childSystem
 	if s.state == "X" || s.state == "x" || s.threads == 0 {
 		return procStat{}, errExited
 	}

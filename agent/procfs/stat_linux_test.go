@@ -15,6 +15,7 @@ func TestParseStat(t *testing.T) {
 		return procStat{
 			pid: 42, ppid: 1, threads: 9, comm: comm, state: state,
 			userTicks: 150, systemTicks: 50, startTicks: 12345, rssPages: 250,
+			childTicks: 15, childFaults: 6,
 		}
 	}
 	for name, test := range map[string]struct {

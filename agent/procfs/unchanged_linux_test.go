@@ -7,11 +7,12 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // statOf returns /proc/[pid]/stat of a process that has used the given number of ticks.
 func statOf(pid, ppid int, state string, threads, ticks int) string {
-	const format = "%d (p%d) %s %d 42 42 0 -1 4194560 1 2 3 4 %d 0 0 0 20 0 %d 0 12345 1000000 250 1 1 1\n"
+	const format = "%d (p%d) %s %d 42 42 0 -1 4194560 1 0 3 0 %d 0 0 0 20 0 %d 0 12345 1000000 250 1 1 1\n"
 	return fmt.Sprintf(format, pid, pid, state, ppid, ticks, threads)
 }
 
@@ -69,7 +70,7 @@ func TestUnchangedProcessesAreSkipped(t *testing.T) {
 			var again []int
 			for pid := range pids {
 				for _, p := range list {
-					if p.PID == int32(pid+1) && p.CPUMS == 2000 {
+					if p.PID == int32(pid+1) && p.CPU == 2*time.Second {
 						again = append(again, pid+1)
 					}
 				}
@@ -106,7 +107,7 @@ func TestEveryProcessIsReadWithinACycle(t *testing.T) {
 		}
 		fresh := 0
 		for _, p := range list {
-			if p.CPUMS == 2000 {
+			if p.CPU == 2*time.Second {
 				fresh++
 			}
 		}

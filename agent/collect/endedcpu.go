@@ -1,0 +1,122 @@
+package collect
+
+import (
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// endedProcess is a process that has ended since the previous sample.
+type endedProcess struct {
+	*exits.Process
+	key    snapshot.ProcessKey
+	before *totals // at the previous sample; nil if the process was in none
+	// cpu is the best estimate of its CPU time since the previous sample, which is between low and high. isKnown is
+	// false if threads are missing from it.
+	cpu, low, high time.Duration
+	limit          time.Duration // what it can use in the interval
+	isKnown        bool
+	cpuMS          int64 // cpu in milliseconds
+}
+
+// newEnded returns a process that has ended.
+func (s *Sampler) newEnded(
+	p *exits.Process, key snapshot.ProcessKey, before *totals, interval time.Duration,
+) endedProcess {
+	e := endedProcess{Process: p, key: key, before: before}
+	reported, oneThread := time.Duration(0), false
+	if before != nil {
+		reported, oneThread = before.cpu, before.oneThread
+	}
+	e.limit = s.cpuLimit(oneThread, interval)
+	since := func(total time.Duration) time.Duration { return min(max(total-reported, 0), e.limit) }
+	e.cpu, e.low, e.high = since(p.CPU), since(p.CPUMin), since(p.CPUMax)
+	e.isKnown = p.Complete || oneThread
+	if !e.isKnown {
+		e.high = e.limit
+	}
+	return e
+}
+
+// assignChildCPU corrects the CPU times of processes that have ended by what their ancestors have gained: the kernel
+// adds the exact time of a process to that of its parent when the parent waits for it.
+func (s *Sampler) assignChildCPU(ended []endedProcess, listed map[int32][]snapshot.ProcessKey) {
+	byPID := make(map[int32]*endedProcess, len(ended))
+	for i := range ended {
+		byPID[ended[i].PID] = &ended[i]
+	}
+	groups := make(map[*totals][]*endedProcess)
+	for i := range ended {
+		ancestor := s.ancestor(&ended[i], byPID, listed)
+		groups[ancestor] = append(groups[ancestor], &ended[i])
+	}
+	for ancestor, group := range groups {
+		if ancestor != nil {
+			ancestor.childCPU.assign(group)
+		}
+		rest := time.Duration(0) // so that the sum is right
+		for _, e := range group {
+			exact := e.cpu + rest
+			e.cpuMS = max(min(exact.Round(time.Millisecond), e.limit).Milliseconds(), 0)
+			rest = exact - time.Duration(e.cpuMS)*time.Millisecond
+		}
+	}
+}
+
+// maxGenerations bounds how many parents that ended too are followed.
+const maxGenerations = 100
+
+// ancestor returns the nearest ancestor of a process that is in the process list, or nil.
+func (s *Sampler) ancestor(
+	e *endedProcess, ended map[int32]*endedProcess, listed map[int32][]snapshot.ProcessKey,
+) *totals {
+	for range maxGenerations {
+		parent := e.Identity.PPID
+		for _, key := range listed[parent] {
+			if t := s.totals[key]; t.round == s.round && key.StartedAt <= e.key.StartedAt.Add(startTolerance) {
+				return t
+			}
+		}
+		if e = ended[parent]; e == nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// assign distributes the gained time among the processes that have ended. Both the time and the sum of the estimates
+// have errors, so the result is their mean, weighted by the inverse of their variances.
+func (c *childCPU) assign(ended []*endedProcess) {
+	var sum, low, high time.Duration
+	variance := 0.0
+	gained := c.unassigned
+	for _, e := range ended {
+		if e.before != nil { // it gained the whole life
+			gained -= e.before.cpu + e.before.childCPU.total
+		}
+		sum, low, high = sum+e.cpu, low+e.low, high+e.high
+		variance += square(float64(e.high-e.low) / 4)
+	}
+	if gained < low-tickError {
+		return // they were not waited for
+	}
+	const commonError = 0.05 // of the estimates of the time in which the kernel removes a process
+	variance += square(commonError * float64(sum))
+	// The error of each of the four values in ticks is distributed evenly.
+	ticksVariance := 4 * square(float64(tickError)/2) / 12
+	result := sum + time.Duration(float64(gained-sum)*variance/(variance+ticksVariance))
+	result = min(max(result, low), high)
+	c.unassigned = gained - result
+	for _, e := range ended {
+		e.isKnown = true
+		switch {
+		case result > sum:
+			e.cpu += time.Duration(float64(result-sum) * float64(e.high-e.cpu) / float64(high-sum))
+		case result < sum:
+			e.cpu -= time.Duration(float64(sum-result) * float64(e.cpu-e.low) / float64(sum-low))
+		}
+	}
+}
+
+func square(x float64) float64 { return x * x }

@@ -1,0 +1,107 @@
+package collect
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// workload is the variable that makes the test binary run a workload instead of the tests.
+const workload = "SNAPWATCH_TEST_WORKLOAD"
+
+func init() {
+	if os.Getenv(workload) != "" {
+		runtime.LockOSThread() // the main thread runs main
+	}
+}
+
+func TestMain(m *testing.M) {
+	if command := os.Getenv(workload); command != "" {
+		if err := runWorkload(command); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// workloadCommand returns a command that runs a workload, such as "threads 20 100ms". Each of the threads or children
+// uses that much CPU time. Children of 0 run the program true, which uses about a millisecond.
+func workloadCommand(kind string, count int, each time.Duration) *exec.Cmd {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", workload, kind, count, each))
+	child.Stderr = os.Stderr
+	return child
+}
+
+func runWorkload(command string) error {
+	var kind, text string
+	var count int
+	if _, err := fmt.Sscan(command, &kind, &count, &text); err != nil {
+		return err
+	}
+	each, err := time.ParseDuration(text)
+	if err != nil {
+		return err
+	}
+	var threads sync.WaitGroup
+	for range count {
+		switch kind {
+		case "threads", "threads-without-main":
+			threads.Go(func() { burn(each) })
+		case "children":
+			child := workloadCommand("threads", 1, each)
+			if each == 0 {
+				child = exec.Command("true")
+			}
+			if err := child.Run(); err != nil {
+				return err
+			}
+		case "orphan": // its parent exits before it
+			child := workloadCommand("threads", 1, each)
+			child.Stdout = os.Stdout // which is closed when it exits
+			if err := child.Start(); err != nil {
+				return err
+			}
+			fmt.Println(child.Process.Pid)
+		}
+	}
+	if kind == "threads-without-main" {
+		go func() {
+			threads.Wait()
+			os.Exit(0)
+		}()
+		_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+	}
+	threads.Wait()
+	if kind == "children" {
+		var used unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &used); err != nil {
+			return err
+		}
+		fmt.Println(used.Utime.Nano() + used.Stime.Nano())
+		_, _ = os.Stdin.Read(make([]byte, 1)) // until the test has taken a sample
+	}
+	return nil
+}
+
+// burn uses CPU time on a thread of its own.
+func burn(d time.Duration) {
+	runtime.LockOSThread()
+	var used unix.Timespec
+	for end := int64(-1); end < 0 || used.Nano() < end; {
+		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &used); err != nil {
+			panic(err)
+		}
+		if end < 0 {
+			end = used.Nano() + int64(d)
+		}
+	}
+}

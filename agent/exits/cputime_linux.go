@@ -1,0 +1,41 @@
+package exits
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tick returns the time between two ticks of a CPU.
+func tick() time.Duration {
+	var resolution unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil || resolution.Nano() <= 0 {
+		return 10 * time.Millisecond // HZ=100, the longest
+	}
+	return time.Duration(resolution.Nano())
+}
+
+// After its record is made, the last thread of a process removes the memory of the process, which is part of its CPU
+// time. On a CPU of 2023 that took 40 to 55 ns per KiB of peak memory for small programs, and less for large ones.
+const (
+	removalPerKiB  = 45 * time.Nanosecond
+	maxRemoval     = 2 * time.Millisecond
+	longestRemoval = 3 * removalPerKiB // per KiB
+)
+
+// addCPU adds the CPU time of a thread. The kernel adds time to ran when the CPU switches to another thread and at each
+// tick, so up to a tick is missing. A thread that never slept ran or waited for a CPU all its life.
+func (t *threadTotals) addCPU(r *exitRecord, tick time.Duration) {
+	missing := min(max(r.alive-r.waited-r.ran, 0), tick)
+	t.cpuMin += r.ran
+	t.cpuMax += r.ran + missing
+	t.cpu += r.ran
+	if r.sleeps == 0 {
+		t.cpu += missing
+	}
+	if r.last {
+		kib := time.Duration(max(t.peakMemory, r.peakMemory) >> 10)
+		t.cpu += min(kib*removalPerKiB, maxRemoval)
+		t.cpuMax += max(kib*longestRemoval, tick/4)
+	}
+}
