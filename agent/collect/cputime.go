@@ -38,6 +38,9 @@ type childCPU struct {
 	total time.Duration // at the last sample
 	// unassigned is what it gained and what is not assigned to processes that ended. It is negative if too much is.
 	unassigned time.Duration
+	// late is negative: what was assigned to processes that it may have waited for after total was read. The next
+	// sample gains that, if it waited for them at all.
+	late time.Duration
 }
 
 // tickError is how far procfs.Process.ChildCPU can be from the truth.
@@ -45,7 +48,8 @@ const tickError = 20 * time.Millisecond
 
 // gain updates the time at a sample.
 func (c *childCPU) gain(total time.Duration, first bool) {
-	c.unassigned = min(max(c.unassigned, -tickError), tickError) // more than that is of processes that nobody saw
+	c.unassigned = min(c.unassigned, tickError) + c.late // more than that is of processes that nobody saw
+	c.late = 0
 	if !first {
 		c.unassigned += max(total-c.total, 0)
 	}

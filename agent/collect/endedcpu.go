@@ -99,7 +99,8 @@ func (c *childCPU) assign(ended []*endedProcess) {
 		variance += square(float64(e.high-e.low) / 4)
 	}
 	if gained < low-tickError {
-		return // they were not waited for
+		c.unassigned, c.late = 0, gained-sum
+		return
 	}
 	const commonError = 0.05 // of the estimates of the time in which the kernel removes a process
 	variance += square(commonError * float64(sum))
@@ -107,7 +108,8 @@ func (c *childCPU) assign(ended []*endedProcess) {
 	ticksVariance := 4 * square(float64(tickError)/2) / 12
 	result := sum + time.Duration(float64(gained-sum)*variance/(variance+ticksVariance))
 	result = min(max(result, low), high)
-	c.unassigned = gained - result
+	c.unassigned = max(gained-result, -tickError)
+	c.late = gained - result - c.unassigned
 	for _, e := range ended {
 		e.isKnown = true
 		switch {
