@@ -43,7 +43,7 @@ var settingsOfDatabase = map[string]string{
 	"statement_timeout":                   "200ms",
 	"lock_timeout":                        "50ms",
 	"idle_in_transaction_session_timeout": "50ms",
-	"idle_session_timeout":                "50ms",
+	"idle_session_timeout":                "2s", // which a connection can need on a busy machine
 }
 
 // withUnusualSettings returns the database with settings that an administrator might choose for other programs.
