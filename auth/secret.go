@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+
+	"github.com/snapwatch/snapwatch/internal/secretform"
 )
 
 // SecretKind is the purpose of a secret. It is also the secret's prefix, so that people, secret scanners and the
@@ -14,29 +16,25 @@ type SecretKind string
 
 // The kinds of secrets.
 const (
-	KindSession      SecretKind = "sws_"
-	KindToken        SecretKind = "swt_"
-	KindAgent        SecretKind = "swa_"
-	KindEnrolmentKey SecretKind = "swe_"
-	KindSetup        SecretKind = "swl_"
-	KindDevice       SecretKind = "swd_"
+	KindSession      SecretKind = secretform.Session
+	KindToken        SecretKind = secretform.Token
+	KindAgent        SecretKind = secretform.Agent
+	KindEnrolmentKey SecretKind = secretform.EnrolmentKey
+	KindSetup        SecretKind = secretform.Setup
+	KindDevice       SecretKind = secretform.Device
 	// kindConfigured is a token from the server's settings, which has no prefix.
 	kindConfigured SecretKind = "settings"
 )
-
-// secretBytes is the number of random bytes in a secret. 256 bits cannot be guessed, so an unsalted hash is enough
-// to store it.
-const secretBytes = 32
 
 // The minimum and maximum length of a secret in the server's settings, in bytes.
 const minConfiguredSecret, maxConfiguredSecret = 32, 256
 
 // SecretPattern matches every secret that NewSecret returns.
-var SecretPattern = regexp.MustCompile(`sw[staeld]_[A-Za-z0-9_-]{43}`)
+var SecretPattern = regexp.MustCompile(secretform.Pattern())
 
 // NewSecret returns a random secret and its hash.
 func NewSecret(kind SecretKind) (secret string, hash []byte) {
-	var random [secretBytes]byte
+	var random [secretform.RandomBytes]byte
 	_, _ = rand.Read(random[:]) // never returns an error
 	secret = string(kind) + base64.RawURLEncoding.EncodeToString(random[:])
 	return secret, HashSecret(secret)
@@ -51,8 +49,8 @@ func HashSecret(secret string) []byte {
 // secretKind returns the kind of a secret, or "" for text that cannot be a secret.
 func secretKind(text string) SecretKind {
 	switch {
-	case len(text) == 4+base64.RawURLEncoding.EncodedLen(secretBytes) && SecretPattern.MatchString(text):
-		return SecretKind(text[:4])
+	case len(text) == secretform.Length && SecretPattern.MatchString(text):
+		return SecretKind(text[:len(secretform.Token)])
 	case len(text) >= minConfiguredSecret && len(text) <= maxConfiguredSecret:
 		return kindConfigured
 	}

@@ -1,11 +1,15 @@
 package procfs
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/snapwatch/snapwatch/internal/secretform"
 )
 
 // mask replaces a secret.
@@ -32,7 +36,7 @@ func NewScrubber(patterns []string) (*Scrubber, error) {
 var (
 	secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|pwd|secret|token|api[-_.]?key|access[-_.]?key|` +
 		`private[-_.]?key|auth[-_.]?key|encryption[-_.]?key|enroll?ment[-_.]?key|credentials?|bearer)$`)
-	secretPair = regexp.MustCompile(`(?i)([A-Za-z0-9_.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[-_.]?key|` +
+	secretPair = regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|api[-_.]?key|` +
 		`access[-_.]?key|private[-_.]?key|enroll?ment[-_.]?key|credentials?)["']?)(\s*[=:]\s*)` +
 		`("[^"]*"|'[^']*'|[^\s&;,"']+)`)
 	urlPassword = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@`)
@@ -43,14 +47,38 @@ var (
 		`AIza[0-9A-Za-z_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)`)
 )
 
-// SnapwatchSecret is the pattern of all secrets that snapwatch creates. It is a copy of auth.SecretPattern, because the
-// agent does not contain the server's code.
-const SnapwatchSecret = `sw[staeld]_[A-Za-z0-9_-]{43}` //nolint:gosec // a pattern, not a secret
+// snapwatchSecret matches the secrets of snapwatch itself.
+var snapwatchSecret = regexp.MustCompile(secretform.Pattern())
 
-// minSnapwatchSecret is the length of a text that SnapwatchSecret matches.
-const minSnapwatchSecret = 47
+// The patterns are slow: they take up to a microsecond for a byte. Each is used only on text that contains one of these
+// parts, which every match of it contains. All but those in tokenParts are in lower case.
+var (
+	nameParts  = []string{"pass", "pwd", "secret", "token", "key", "credential", "bearer"}
+	authParts  = []string{"authorization:", "bearer"}
+	tokenParts = []string{"gh", "github_pat_", "glpat-", "xox", "sk-", "AKIA", "AIza", "eyJ"}
+)
 
-var snapwatchSecret = regexp.MustCompile(SnapwatchSecret)
+// containsAny reports whether s contains one of the parts.
+func containsAny(s string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
+}
+
+// mayContain is containsAny for parts in lower case, without regard to case. It is true for text that is not ASCII,
+// because some other letters are equal to ASCII ones without regard to case.
+func mayContain(s string, parts []string) bool {
+	lower := make([]byte, len(s))
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return true
+		}
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		lower[i] = c
+	}
+	return slices.ContainsFunc(parts, func(part string) bool { return bytes.Contains(lower, []byte(part)) })
+}
 
 // secretOptions has the options of known programs whose value is a secret although their name does not suggest one.
 var secretOptions = func() map[string]programSecrets {
@@ -111,10 +139,10 @@ func (s *Scrubber) option(arg string, program *programSecrets) (scrubbed string,
 		}
 	}
 	if name, value, paired := strings.Cut(arg, "="); paired {
-		if value != "" && !strings.ContainsAny(name, " \t\n?&") && secretName.MatchString(name) {
+		if value != "" && !strings.ContainsAny(name, " \t\n?&") && suggestsSecret(name) {
 			return name + "=" + mask, false
 		}
-	} else if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--no-") && secretName.MatchString(arg) {
+	} else if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--no-") && suggestsSecret(arg) {
 		return arg, true
 	}
 	return s.text(arg), false
@@ -123,20 +151,33 @@ func (s *Scrubber) option(arg string, program *programSecrets) (scrubbed string,
 // text masks secrets anywhere in an argument, for example in a script.
 func (s *Scrubber) text(arg string) string {
 	if strings.ContainsAny(arg, ":=") {
-		arg = urlPassword.ReplaceAllString(arg, "$1:"+mask+"@")
-		arg = secretPair.ReplaceAllString(arg, "${1}${2}"+mask)
+		if strings.Contains(arg, "://") && strings.Contains(arg, "@") {
+			arg = urlPassword.ReplaceAllString(arg, "$1:"+mask+"@")
+		}
+		if mayContain(arg, nameParts) {
+			arg = secretPair.ReplaceAllString(arg, "${1}${2}"+mask)
+		}
 	}
 	if len(arg) >= 12 {
-		arg = authHeader.ReplaceAllString(arg, "${1}"+mask)
-		arg = tokenForm.ReplaceAllString(arg, mask)
+		if mayContain(arg, authParts) {
+			arg = authHeader.ReplaceAllString(arg, "${1}"+mask)
+		}
+		if containsAny(arg, tokenParts) {
+			arg = tokenForm.ReplaceAllString(arg, mask)
+		}
 	}
-	if len(arg) >= minSnapwatchSecret && strings.Contains(arg, "sw") {
+	if len(arg) >= secretform.Length && containsAny(arg, secretform.Prefixes()) {
 		arg = snapwatchSecret.ReplaceAllString(arg, mask)
 	}
 	for _, pattern := range s.extra {
 		arg = maskMatches(pattern, arg)
 	}
 	return arg
+}
+
+// suggestsSecret reports whether the value of an option or variable with this name is a secret.
+func suggestsSecret(name string) bool {
+	return mayContain(name, nameParts) && secretName.MatchString(name)
 }
 
 func maskAfterColon(arg string) string {

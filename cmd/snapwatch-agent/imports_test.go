@@ -24,13 +24,14 @@ var imports = map[string]string{
 	"internal/connlimit":       "internal/clientaddr",
 	"internal/histogram":       "",
 	"internal/problem":         "snapshot",
+	"internal/secretform":      "",
 	"internal/tlscert":         "",
 	"internal/wake":            "",
 	"agent/internal/clean":     "snapshot",
 	"agent/internal/statefile": "",
 
 	// The agent shares only the wire format with the server.
-	"agent/procfs":         "agent/internal/clean agent/internal/statefile snapshot",
+	"agent/procfs":         "agent/internal/clean agent/internal/statefile internal/secretform snapshot",
 	"agent/exits":          "agent/internal/clean agent/procfs snapshot",
 	"agent/collect":        "agent/exits agent/internal/clean agent/procfs snapshot",
 	"agent/delivery/spool": "",
@@ -55,7 +56,7 @@ var imports = map[string]string{
 		"store/query store/writer",
 
 	// auth does not depend on what it protects.
-	"auth": "internal/clientaddr store/accounts",
+	"auth": "internal/clientaddr internal/secretform store/accounts",
 	"api": "auth broadcaster internal/clientaddr internal/histogram internal/problem snapshot store store/accounts " +
 		"store/backend store/query",
 	"ui": "",
