@@ -53,7 +53,7 @@ func TestReadOfAFakeProc(t *testing.T) {
 		byPID[p.PID] = p
 	}
 	p := byPID[42]
-	if p.Name != "a-name-that-is-long" || p.CommandLine != "/usr/bin/a-name-that-is-long --flag " || p.PPID != 1 ||
+	if p.Name != "a-name-that-is-long" || p.CommandLine != `/usr/bin/a-name-that-is-long --flag \xff` || p.PPID != 1 ||
 		p.StartedAt != snapshot.Time(1_000_000+123_450) || p.CPU != 2*time.Second || p.Threads != 9 ||
 		p.Memory != int64(250*os.Getpagesize()) ||
 		p.ReadBytes != 4096 || p.WriteBytes != 8192 || p.Cgroup != "/system.slice/a.service" {

@@ -16,8 +16,13 @@ func TestText(t *testing.T) {
 	}{
 		{"plain", 255, "plain"},
 		{"a\x00b", 255, "a b"},
-		{"a\xffb", 255, "ab"},
-		{"ää", 3, "ä"}, // the cut never leaves half a character
+		{"a\xffb", 255, `a\xffb`},
+		{"caf\xe9 \x80\x00x", 255, `caf\xe9 \x80 x`},
+		{"a\ufffdb", 255, "a\ufffdb"}, // valid, though a decoder returns it for invalid bytes
+		{"ää", 3, "ä"},                // the cut never leaves half a character
+		{"ää\x00", 3, "ä"},
+		{"a\xff", 4, "a"}, // or half an escape
+		{"a\xff", 5, `a\xff`},
 		{"", 5, ""},
 	} {
 		if got := clean.Text(test.given, test.limit); got != test.want {
