@@ -31,7 +31,9 @@ var imports = map[string]string{
 	"agent/internal/statefile": "",
 
 	// The agent shares only the wire format with the server.
-	"agent/procfs":         "agent/internal/clean agent/internal/statefile internal/secretform snapshot",
+	"agent/procevents": "",
+	"agent/procfs": "agent/internal/clean agent/internal/statefile agent/procevents internal/secretform " +
+		"snapshot",
 	"agent/exits":          "agent/internal/clean agent/procfs snapshot",
 	"agent/collect":        "agent/exits agent/internal/clean agent/procfs snapshot",
 	"agent/delivery/spool": "",
@@ -79,6 +81,7 @@ var forbidden = map[string][]string{
 	"cmd/snapwatch-agent": {
 		"github.com/gin-gonic/gin", "github.com/jackc/pgx/v5", "github.com/danielgtaylor/huma/v2",
 	},
+	"agent/procevents":     {"net/http"},
 	"agent/procfs":         {"net/http"},
 	"agent/exits":          {"net/http"},
 	"agent/collect":        {"net/http"},
