@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
 )
 
 // checkVisibility reports which values of other users' processes the agent cannot read, and whether it can record the
@@ -18,7 +19,7 @@ func checkVisibility() Finding {
 	if !f.OK {
 		return f
 	}
-	watcher, err := exits.Watch(nil)
+	watcher, err := exits.Watch(nil, procfs.NewUsers())
 	if err == nil {
 		watcher.Close()
 		f.Detail += "; processes that start and exit between two samples are recorded"

@@ -44,7 +44,7 @@ func TestExitedProcessesAreRecorded(t *testing.T) {
 	sample()
 	if s.exits == nil {
 		// This needs a permission. Without it, Watch must say so.
-		if _, err := exits.Watch(nil); os.Geteuid() == 0 || !errors.Is(err, unix.EPERM) {
+		if _, err := exits.Watch(nil, procfs.NewUsers()); os.Geteuid() == 0 || !errors.Is(err, unix.EPERM) {
 			t.Fatalf("as user %d: %v", os.Geteuid(), err)
 		}
 		return

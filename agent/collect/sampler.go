@@ -86,11 +86,12 @@ type numbers struct {
 // Open returns a Sampler that reads this machine. It stores the boot time in stateDir. A nil scrubber leaves command
 // lines unchanged.
 func Open(stateDir string, scrubber *procfs.Scrubber, logger *slog.Logger) (*Sampler, error) {
-	processes, err := procfs.NewReader(stateDir, scrubber)
+	users := procfs.NewUsers()
+	processes, err := procfs.NewReader(stateDir, scrubber, users)
 	if err != nil {
 		return nil, fmt.Errorf("open the process list: %w", err)
 	}
-	watchExits := func() (ExitSource, error) { return exits.Watch(scrubber) }
+	watchExits := func() (ExitSource, error) { return exits.Watch(scrubber, users) }
 	return New(Sources{Processes: processes, Forks: procfs.Forks, WatchExits: watchExits}, logger), nil
 }
 

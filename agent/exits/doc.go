@@ -16,8 +16,8 @@ import (
 const (
 	// MaxPending bounds the exited processes.
 	MaxPending = 20_000
-	// maxPendingText bounds their command lines, in bytes.
-	maxPendingText = 1 << 20
+	// maxPendingText bounds their command lines, in bytes; see procfs.LineBudget.
+	maxPendingText = 4 << 20
 )
 
 // Process is a process that has exited, with its usage over its whole life.

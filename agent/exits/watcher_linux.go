@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/snapwatch/snapwatch/agent/internal/clean"
 	"github.com/snapwatch/snapwatch/agent/procfs"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -28,15 +27,15 @@ type Watcher struct {
 	tick    time.Duration
 	stop    chan struct{}
 	stopped sync.WaitGroup
-	execs   *execWatcher // nil if exec events are not available
+	execs   *execWatcher // nil if the kernel sends no process events
 
 	mu      sync.Mutex
 	groups  map[uint32]*threadTotals // by process: its threads that have exited
 	pending []Process
-	text    int // bytes of the command lines in pending
+	lines   procfs.LineBudget // of the command lines in pending
 	missed  int64
 	lossy   bool // the kernel dropped some records
-	users   procfs.UserNames
+	users   *procfs.Users
 	buffer  []byte
 }
 
@@ -48,7 +47,7 @@ type threadTotals struct {
 }
 
 // Watch starts to collect exit records. It fails if the agent lacks the permission or the kernel the feature.
-func Watch(scrubber *procfs.Scrubber) (*Watcher, error) {
+func Watch(scrubber *procfs.Scrubber, users *procfs.Users) (*Watcher, error) {
 	fd, family, err := openTaskstats()
 	if err != nil {
 		return nil, err
@@ -60,10 +59,11 @@ func Watch(scrubber *procfs.Scrubber) (*Watcher, error) {
 		tick:   tick(),
 		stop:   make(chan struct{}),
 		groups: make(map[uint32]*threadTotals),
-		users:  make(procfs.UserNames),
+		users:  users,
+		lines:  procfs.NewLineBudget(maxPendingText),
 		buffer: make([]byte, 64<<10),
 	}
-	if w.execs, err = watchExecs(scrubber); err != nil { // there are names without command lines then
+	if w.execs, err = watchExecs(scrubber, users); err != nil { // there are names without command lines then
 		w.execs = nil
 	}
 	w.stopped.Go(w.run)
@@ -102,7 +102,8 @@ func (w *Watcher) Fetch(now time.Time) (list []Process, missed int64, complete b
 	defer w.mu.Unlock()
 	w.drain(now)
 	list, missed, complete = w.pending, w.missed, !w.lossy
-	w.pending, w.text, w.missed, w.lossy = nil, 0, 0, false
+	w.pending, w.missed, w.lossy = nil, 0, false
+	w.lines = procfs.NewLineBudget(maxPendingText)
 	return list, missed, complete
 }
 
@@ -152,13 +153,12 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		return
 	}
 	delete(w.groups, r.group)
-	if len(w.pending) >= MaxPending || w.text >= maxPendingText {
+	id := w.identity(r)
+	if len(w.pending) >= MaxPending {
 		w.missed++
 		return
 	}
 	started := now.Add(-r.elapsed)
-	id := w.identity(r)
-	w.text += len(id.CommandLine)
 	w.pending = append(w.pending, Process{
 		PID:        int32(r.group),
 		Identity:   id,
@@ -175,12 +175,14 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 
 // identity returns the identity that was read at exec, or else the kernel's name and the user.
 func (w *Watcher) identity(r exitRecord) snapshot.Identity {
-	id := snapshot.Identity{Name: clean.Text(r.comm, snapshot.MaxTextBytes), User: w.users.Name(r.uid)}
+	id := snapshot.Identity{Name: procfs.KernelName(r.comm), User: w.users.Name(r.uid)}
 	if w.execs != nil {
 		if atExec, ok := w.execs.take(r.group); ok && strings.HasPrefix(atExec.Name, id.Name) {
-			id = atExec
+			id = atExec.Identity
 		}
 	}
+	id.CommandLine = procfs.CutLine(id.CommandLine, w.lines.Limit())
+	w.lines.Use(id.CommandLine)
 	id.PPID = int32(r.parent)
 	return id
 }

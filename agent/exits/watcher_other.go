@@ -13,7 +13,7 @@ import (
 type Watcher struct{}
 
 // Watch fails: this system does not report processes that exit.
-func Watch(*procfs.Scrubber) (*Watcher, error) {
+func Watch(*procfs.Scrubber, *procfs.Users) (*Watcher, error) {
 	return nil, errors.New("this system does not report processes that exit")
 }
 

@@ -66,11 +66,17 @@ func BenchmarkReaders(b *testing.B) {
 	run("bare stat and io", func(b *testing.B) func() { return newBareReader(b, "stat", "io").read })
 	reader := func(refresh bool) func(*testing.B) func() {
 		return func(b *testing.B) func() {
-			r, err := NewReader(b.TempDir(), defaultScrubber(b))
+			r, err := NewReader(b.TempDir(), defaultScrubber(b), NewUsers())
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.Cleanup(r.Close)
+			// Identities are read as often as with the default interval.
+			now := time.Now()
+			r.now = func() time.Time {
+				now = now.Add(5 * time.Second)
+				return now
+			}
 			return func() {
 				if _, err := r.Read(b.Context(), r.options, refresh); err != nil {
 					b.Fatal(err)

@@ -33,7 +33,7 @@ func TestOwnIO(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := map[string]string{"9/schedstat": "1 1 1\n"}
 			root := fakeProc(t, files)
-			reader := newReader(root, 0, nil)
+			reader := newReader(root, 0, nil, testUsers(t))
 			defer reader.Close()
 			for i, s := range steps {
 				files["9/stat"], files["9/io"] = stat(s.threads, s.childFaults), "rchar: 1\n"+written(s.group)

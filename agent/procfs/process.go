@@ -9,9 +9,6 @@ import (
 // Unknown is a total that cannot be read.
 const Unknown = -1
 
-// maxCommandLine is the longest command line that is recorded, in bytes; the rest is cut off.
-const maxCommandLine = 4096
-
 // Process is a process as the operating system shows it. Amounts are totals since the start of the process.
 type Process struct {
 	snapshot.ProcessKey

@@ -80,7 +80,8 @@ func (r *gopsutilReader) identity(ctx context.Context, p *process.Process) snaps
 	}
 	if r.options.CommandLines {
 		arguments, _ := p.CmdlineSliceWithContext(ctx)
-		id.CommandLine = clean.Text(strings.Join(r.scrubber.Arguments(arguments), " "), maxCommandLine)
+		line := clean.Text(strings.Join(r.scrubber.Arguments(arguments), " "), 2*snapshot.MaxCommandLineBytes)
+		id.CommandLine = CutLine(line, snapshot.MaxCommandLineBytes)
 	}
 	return id
 }

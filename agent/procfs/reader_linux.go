@@ -8,13 +8,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/snapwatch/snapwatch/agent/procevents"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // Reader lists the processes of this machine. It saves work in three ways:
 //
-//   - It reads an identity once per (pid, start time), again after exec, and with a full snapshot if the process has
-//     run since.
+//   - It reads an identity again only after an event that may change it, and within identityAge.
 //   - It keeps the files of running processes open.
 //   - It skips a process that has not run since the sample before; see unchanged.
 //
@@ -24,11 +24,13 @@ type Reader struct {
 	bootMS   int64 // when the machine booted; it stays fixed for a boot, so that start times do
 	pageSize int64
 	cache    map[int32]*cachedProcess
-	users    UserNames
+	users    *Users
 	options  Options
 	scrubber *Scrubber
+	now      func() time.Time
 	buffer   []byte
-	budget   int // file descriptors that may still be kept open
+	lines    LineBudget // of the cached command lines
+	budget   int        // file descriptors that may still be kept open
 	vmstat   openFile
 	reclaims int64 // sum of the counters in vmstat at the last read
 	// sizedFolders is true if the kernel gives the number of open files as the size of a folder.
@@ -37,24 +39,25 @@ type Reader struct {
 	// refreshes counts full snapshots; it selects the processes that are read though they have not run.
 	refreshes uint64
 	list      []Process
+	identities
 }
 
 // cachedProcess is the state of a process between two samples.
 type cachedProcess struct {
 	pid  string
 	last Process
-	// comm is the kernel's name of the process; identifiedComm is the name at the last read of its identity.
-	comm, identifiedComm string
-	// ranSinceIdentity is true if it has run since its identity was read.
-	ranSinceIdentity bool
+	comm string // the kernel's name of the process
+	identified
 	// activeSamples counts the samples in a row in which it ran.
-	activeSamples       int
-	schedule            []byte // last content of schedstat
+	activeSamples int
+	schedule      []byte // last content of schedstat
+	ioDenied      bool   // the agent may not read io
+	kernelThread  bool
+	round         uint64 // the last round in which it was listed
+
 	schedstat, stat, io openFile
-	ioDenied            bool // the agent may not read io
 	ownIO               ownIO
 	exitedCPU           time.Duration // CPU time of threads that have exited, if one is left
-	round               uint64        // the last round in which it was listed
 }
 
 const (
@@ -66,28 +69,37 @@ const (
 
 	// maxOpenFiles bounds the descriptors that are kept open. Each one takes about 5 KB in the kernel.
 	maxOpenFiles = 4096
+
+	// bufferSize is the longest part of a file that is read: the longest command line, and what is searched for secrets
+	// beyond it.
+	bufferSize = snapshot.MaxCommandLineBytes + cutMargin + 1
 )
 
 // NewReader returns a reader of this machine's processes. It stores the boot time in stateDir. A nil scrubber leaves
 // command lines unchanged.
-func NewReader(stateDir string, scrubber *Scrubber) (*Reader, error) {
+func NewReader(stateDir string, scrubber *Scrubber, users *Users) (*Reader, error) {
 	bootMS, err := bootTime("/proc", stateDir)
 	if err != nil {
 		return nil, err
 	}
-	return newReader("/proc", bootMS, scrubber), nil
+	r := newReader("/proc", bootMS, scrubber, users)
+	// Without these events, changes are found within identityAge.
+	r.events, _ = procevents.Open(eventBuffer, procevents.Exec, procevents.UID, procevents.Comm)
+	return r, nil
 }
 
-func newReader(root string, bootMS int64, scrubber *Scrubber) *Reader {
+func newReader(root string, bootMS int64, scrubber *Scrubber, users *Users) *Reader {
 	r := &Reader{
 		root:     root,
 		bootMS:   bootMS,
 		pageSize: int64(os.Getpagesize()),
 		cache:    make(map[int32]*cachedProcess),
-		users:    make(UserNames),
+		users:    users,
 		options:  everything(),
 		scrubber: scrubber,
-		buffer:   make([]byte, 16<<10),
+		now:      time.Now,
+		buffer:   make([]byte, bufferSize),
+		lines:    NewLineBudget(maxLineBytes),
 		budget:   maxOpenFiles,
 	}
 	var limit syscall.Rlimit
@@ -105,10 +117,14 @@ func (r *Reader) Close() {
 		r.remove(pid)
 	}
 	r.close(&r.vmstat)
+	if r.events != nil {
+		r.events.Close()
+		r.events = nil
+	}
 }
 
-// Read lists the processes. With refresh it also reads the identity of every process that has run since its identity
-// was read, and the values of every eighth process that has not run. The list is valid until the next call.
+// Read lists the processes. With refresh it also reads the values of every eighth process that has not run. The list is
+// valid until the next call.
 func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Process, error) {
 	dir, err := os.Open(r.root)
 	if err != nil {
@@ -123,10 +139,12 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 	if options != r.options {
 		r.options, refresh = options, true
 		for _, p := range r.cache { // read everything again
-			p.ranSinceIdentity = true
+			p.ranSinceIdentity, p.identifyBy = true, time.Time{}
+			p.line, p.group = 0, 0
 			p.schedule = p.schedule[:0]
 		}
 	}
+	r.prepareIdentities(refresh)
 	if refresh {
 		r.refreshes++
 	}
@@ -141,7 +159,7 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 			return nil, err
 		}
 		force := reclaimed || refresh && (uint64(pid)+r.refreshes)%refreshCycle == 0
-		if p := r.process(int32(pid), name, force, refresh); p != nil && len(r.list) < snapshot.MaxProcesses {
+		if p := r.process(int32(pid), name, force); p != nil && len(r.list) < snapshot.MaxProcesses {
 			r.list = append(r.list, p.last)
 		}
 	}
@@ -151,22 +169,21 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 		}
 	}
 	r.reparent()
+	r.settleUsers()
 	return r.list, nil
 }
 
 // process reads one process. It returns nil if the process has exited. With force it reads a process that is unchanged.
-func (r *Reader) process(pid int32, name string, force, refresh bool) *cachedProcess {
+func (r *Reader) process(pid int32, name string, force bool) *cachedProcess {
 	p := r.cache[pid]
 	if p != nil {
-		unchanged, spent := r.unchanged(p), p.last.CPU
-		if unchanged && !force {
+		unchanged := r.unchanged(p)
+		p.ranSinceIdentity = p.ranSinceIdentity || !unchanged
+		if unchanged && !force && !r.mayHaveNewIdentity(p) {
 			r.skip(p)
 			return p
 		}
-		if r.readStat(p) {
-			// For several threads only their common time is known, and only in ticks.
-			p.ranSinceIdentity = p.ranSinceIdentity || p.last.CPU != spent || p.last.Threads == 1 && !unchanged
-		} else { // the pid may belong to another process now
+		if !r.readStat(p) { // the pid may belong to another process now
 			r.remove(pid)
 			p = nil
 		}
@@ -180,9 +197,11 @@ func (r *Reader) process(pid int32, name string, force, refresh bool) *cachedPro
 			return nil
 		}
 	}
-	if p.round == 0 || p.identifiedComm != p.comm || refresh && p.ranSinceIdentity {
+	if p.round == 0 || p.identifiedComm != p.comm || r.mayHaveNewIdentity(p) {
 		r.identify(p)
 		r.countOpenFiles(p)
+	} else {
+		r.checkCgroupIfDue(p)
 	}
 	p.round = r.round
 	return p
@@ -213,6 +232,7 @@ func (r *Reader) unchanged(p *cachedProcess) bool {
 // skip lists a process with the values of the sample before.
 func (r *Reader) skip(p *cachedProcess) {
 	p.activeSamples, p.round = 0, r.round
+	r.checkCgroupIfDue(p)
 	r.close(&p.stat)
 	r.close(&p.io)
 	r.close(&p.ownIO.task)
@@ -238,7 +258,7 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	if p.round != 0 && key != last.ProcessKey {
 		return false
 	}
-	p.comm = stat.comm
+	p.comm, p.kernelThread = stat.name(), stat.flags&flagKernelThread != 0
 	last.ProcessKey, last.PPID, last.State, last.Threads = key, stat.ppid, stat.state, stat.threads
 	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)
 	last.OneThread = stat.threads == 1 && p.exitedCPU == 0
@@ -291,6 +311,7 @@ func (r *Reader) reparent() {
 func (r *Reader) remove(pid int32) {
 	p := r.cache[pid]
 	delete(r.cache, pid)
+	r.lines.Release(p.last.CommandLine)
 	r.close(&p.schedstat)
 	r.close(&p.stat)
 	r.close(&p.io)

@@ -43,7 +43,7 @@ func TestReadOfAFakeProc(t *testing.T) {
 		"8/stat": "torn", "self/stat": "x", "uptime": "1 1",
 	}
 	root := fakeProc(t, files)
-	reader := newReader(root, 1_000_000, nil)
+	reader := newReader(root, 1_000_000, nil, testUsers(t))
 	list, err := reader.Read(t.Context(), reader.options, false)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%d processes, %v", len(list), err)
@@ -96,7 +96,7 @@ func TestProcessesBeingRemovedAreNotListed(t *testing.T) {
 		"1/stat": statOf(1, 0, "S", 1, 1), "2/stat": statOf(2, 1, "S", 1, 1), "3/stat": statOf(3, 1, "Z", 1, 1),
 		"4/stat": statOf(4, 1, "S", 1, 1), "5/stat": statOf(5, 0, "X", 0, 0),
 	})
-	reader := newReader(root, 0, nil)
+	reader := newReader(root, 0, nil, testUsers(t))
 	defer reader.Close()
 	pids := func() []int32 {
 		t.Helper()

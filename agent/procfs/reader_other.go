@@ -6,7 +6,7 @@ package procfs
 type Reader = gopsutilReader
 
 // NewReader returns a reader of this machine's processes. A nil scrubber leaves command lines unchanged.
-func NewReader(_ string, scrubber *Scrubber) (*Reader, error) {
+func NewReader(_ string, scrubber *Scrubber, _ *Users) (*Reader, error) {
 	return newGopsutilReader(scrubber), nil
 }
 

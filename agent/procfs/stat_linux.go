@@ -13,10 +13,17 @@ type procStat struct {
 	comm, state            string
 	userTicks, systemTicks int64
 	startTicks, rssPages   int64
+	flags                  int64 // PF_… of linux/sched.h
 	// childTicks is the CPU time of the children that it has waited for, and of theirs. childFaults is how many page
 	// faults they had. It is only 0 if it has waited for no child.
 	childTicks, childFaults int64
 }
+
+// These are flags of kernel threads.
+const (
+	flagKernelWorker = 0x00000020 // PF_WQ_WORKER
+	flagKernelThread = 0x00200000 // PF_KTHREAD
+)
 
 // errExited means that a process has exited and the kernel is removing it. Its directory still exists, but most of its
 // values are already 0.
@@ -52,6 +59,8 @@ func parseStat(text []byte) (procStat, error) {
 		switch field {
 		case 4:
 			narrow = &s.ppid
+		case 9:
+			wide = &s.flags
 		case 11:
 			wide = &childMinorFaults
 		case 13:

@@ -14,7 +14,7 @@ func TestParseStat(t *testing.T) {
 	stat := func(comm, state string) procStat {
 		return procStat{
 			pid: 42, ppid: 1, threads: 9, comm: comm, state: state,
-			userTicks: 150, systemTicks: 50, startTicks: 12345, rssPages: 250,
+			userTicks: 150, systemTicks: 50, startTicks: 12345, rssPages: 250, flags: 4194560,
 			childTicks: 15, childFaults: 6,
 		}
 	}

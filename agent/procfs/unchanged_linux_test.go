@@ -51,7 +51,7 @@ func TestUnchangedProcessesAreSkipped(t *testing.T) {
 			}
 			put(100)
 			root := fakeProc(t, files)
-			reader := newReader(root, 0, nil)
+			reader := newReader(root, 0, nil, testUsers(t))
 			defer reader.Close()
 			for range 2 {
 				if _, err := reader.Read(t.Context(), reader.options, false); err != nil {
@@ -93,7 +93,7 @@ func TestEveryProcessIsReadWithinACycle(t *testing.T) {
 	}
 	put(100)
 	root := fakeProc(t, files)
-	reader := newReader(root, 0, nil)
+	reader := newReader(root, 0, nil, testUsers(t))
 	defer reader.Close()
 	if _, err := reader.Read(t.Context(), reader.options, false); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestOrphansAreReparented(t *testing.T) {
 		"2/stat": statOf(2, 1, "S", 1, 1), "2/schedstat": "1 1 1\n",
 		"3/stat": statOf(3, 2, "S", 1, 1), "3/schedstat": "1 1 1\n",
 	})
-	reader := newReader(root, 0, nil)
+	reader := newReader(root, 0, nil, testUsers(t))
 	defer reader.Close()
 	for range 2 {
 		if _, err := reader.Read(t.Context(), reader.options, false); err != nil {
@@ -156,7 +156,7 @@ func TestOpenDescriptorsAreBounded(t *testing.T) {
 		files[fmt.Sprintf("%d/io", pid)] = "\nread_bytes: 1\n"
 	}
 	for _, budget := range []int{0, 7, 1000} {
-		reader := newReader(fakeProc(t, files), 0, nil)
+		reader := newReader(fakeProc(t, files), 0, nil, testUsers(t))
 		reader.budget = budget
 		for range 4 {
 			if list, err := reader.Read(t.Context(), reader.options, false); err != nil || len(list) != 10 {
@@ -185,7 +185,7 @@ func TestOpenDescriptorsAreBounded(t *testing.T) {
 // input, or has closed it.
 func TestDescriptorZeroIsAnOpenFile(t *testing.T) {
 	root := fakeProc(t, map[string]string{"vmstat": "pgsteal_kswapd 10\n"})
-	reader := newReader(root, 0, nil)
+	reader := newReader(root, 0, nil, testUsers(t))
 	budget := reader.budget
 	stdin, err := syscall.Dup(0)
 	if err != nil {

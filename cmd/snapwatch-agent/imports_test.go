@@ -34,7 +34,7 @@ var imports = map[string]string{
 	"agent/procevents": "",
 	"agent/procfs": "agent/internal/clean agent/internal/statefile agent/procevents internal/secretform " +
 		"snapshot",
-	"agent/exits":          "agent/internal/clean agent/procfs snapshot",
+	"agent/exits":          "agent/procevents agent/procfs snapshot",
 	"agent/collect":        "agent/exits agent/internal/clean agent/procfs snapshot",
 	"agent/delivery/spool": "",
 	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
