@@ -1,6 +1,7 @@
 package procfs
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"os"
@@ -55,9 +56,9 @@ type cachedProcess struct {
 	kernelThread  bool
 	round         uint64 // the last round in which it was listed
 
-	schedstat, stat, io openFile
-	ownIO               ownIO
-	exitedCPU           time.Duration // CPU time of threads that have exited, if one is left
+	schedstat, stat, statm, io openFile
+	ownIO                      ownIO
+	exitedCPU                  time.Duration // CPU time of threads that have exited, if one is left
 }
 
 const (
@@ -234,6 +235,7 @@ func (r *Reader) skip(p *cachedProcess) {
 	p.activeSamples, p.round = 0, r.round
 	r.checkCgroupIfDue(p)
 	r.close(&p.stat)
+	r.close(&p.statm)
 	r.close(&p.io)
 	r.close(&p.ownIO.task)
 }
@@ -262,7 +264,7 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	last.ProcessKey, last.PPID, last.State, last.Threads = key, stat.ppid, stat.state, stat.threads
 	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)
 	last.OneThread = stat.threads == 1 && p.exitedCPU == 0
-	last.Memory = stat.rssPages * r.pageSize
+	last.Memory = r.residentPages(p, &stat, keepOpen) * r.pageSize
 	last.ReadBytes, last.WriteBytes = r.ioOf(p, &stat, group, keepOpen)
 	if !r.options.OpenFiles {
 		last.OpenFiles = Unknown
@@ -273,6 +275,27 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 		}
 	}
 	return true
+}
+
+// residentPages returns the size of a process in memory. Since Linux 6.2 the number in stat lacks what single CPUs have
+// not added to it yet, up to a few hundred KB for each. Since Linux 6.16 the number in statm is exact.
+func (r *Reader) residentPages(p *cachedProcess, stat *procStat, keepOpen bool) int64 {
+	if p.kernelThread || stat.state == "Z" {
+		return stat.rssPages
+	}
+	text, err := r.readFile(p, &p.statm, "statm", keepOpen)
+	if err != nil {
+		return stat.rssPages
+	}
+	_, text, _ = bytes.Cut(text, []byte{' '}) // after the virtual size
+	if end := bytes.IndexByte(text, ' '); end >= 0 {
+		text = text[:end]
+	}
+	pages, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || pages < 0 || pages > snapshot.MaxSafeInteger/r.pageSize {
+		return stat.rssPages
+	}
+	return pages
 }
 
 // countOpenFiles counts the open files one by one on kernels that do not give their number. This is expensive, so it is
@@ -314,6 +337,7 @@ func (r *Reader) remove(pid int32) {
 	r.lines.Release(p.last.CommandLine)
 	r.close(&p.schedstat)
 	r.close(&p.stat)
+	r.close(&p.statm)
 	r.close(&p.io)
 	r.close(&p.ownIO.task)
 }
