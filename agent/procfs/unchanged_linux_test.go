@@ -37,6 +37,7 @@ func TestUnchangedProcessesAreSkipped(t *testing.T) {
 		"a full snapshot":     {nil, true, []int{2, 3, 4, 7}}, // 7 is due in this cycle
 		"memory is reclaimed": {vmstat(1, 11), false, []int{1, 2, 3, 4, 5, 6, 7}},
 		"free pages change":   {vmstat(2, 10), false, []int{2, 3, 4}},
+		"zeros in schedstat":  {map[string]string{"1/schedstat": "0 0 0\n"}, false, []int{1, 2, 3, 4}},
 		"no schedstat":        {map[string]string{"1/schedstat": ""}, false, []int{1, 2, 3, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,6 +80,20 @@ func TestUnchangedProcessesAreSkipped(t *testing.T) {
 				t.Errorf("%v were read again, want %v", again, test.want)
 			}
 		})
+	}
+}
+
+// Some kernels print zeros in schedstat. Then every process is read in every sample.
+func TestZerosInSchedstat(t *testing.T) {
+	files := map[string]string{"vmstat": "pgsteal_kswapd 10\n", "1/schedstat": "0 0 0\n"}
+	root := fakeProc(t, files)
+	reader := newReader(root, 0, nil, testUsers(t))
+	defer reader.Close()
+	for i := range 5 {
+		writeFiles(t, root, map[string]string{"1/stat": statOf(1, 0, "S", 1, 100*i)})
+		if p := listed(t, reader, 1); p.CPU != time.Duration(i)*time.Second {
+			t.Errorf("the CPU time is %s, want %d s", p.CPU, i)
+		}
 	}
 }
 
