@@ -24,7 +24,7 @@ const (
 type Process struct {
 	PID      int32
 	Identity snapshot.Identity
-	// Started is accurate to a fraction of a second.
+	// Started is accurate to a few milliseconds. It is up to a second too late if the start was not seen.
 	Started snapshot.Time
 	// CPU is the best estimate of the CPU time, which is between CPUMin and CPUMax. The kernel's records lack what a
 	// thread used after the last tick of its CPU, and the time in which the kernel removes the process.

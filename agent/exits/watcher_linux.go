@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/snapwatch/snapwatch/agent/procevents"
 	"github.com/snapwatch/snapwatch/agent/procfs"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -33,6 +34,7 @@ type Watcher struct {
 	groups  map[uint32]*threadTotals // by process: its threads that have exited
 	pending []Process
 	lines   procfs.LineBudget // of the command lines in pending
+	starts  *startWatcher     // nil if the kernel sends no process events
 	missed  int64
 	lossy   bool // the kernel dropped some records
 	users   *procfs.Users
@@ -66,6 +68,9 @@ func Watch(scrubber *procfs.Scrubber, users *procfs.Users) (*Watcher, error) {
 	if w.execs, err = watchExecs(scrubber, users); err != nil { // there are names without command lines then
 		w.execs = nil
 	}
+	if w.starts, err = watchStarts(); err != nil { // starts are less accurate then
+		w.starts = nil
+	}
 	w.stopped.Go(w.run)
 	return w, nil
 }
@@ -93,6 +98,9 @@ func (w *Watcher) Close() {
 	if w.execs != nil {
 		w.execs.close()
 	}
+	if w.starts != nil {
+		w.starts.events.Close()
+	}
 }
 
 // Fetch returns the processes that have exited since the last call. missed is the number of those that did not fit the
@@ -104,11 +112,13 @@ func (w *Watcher) Fetch(now time.Time) (list []Process, missed int64, complete b
 	list, missed, complete = w.pending, w.missed, !w.lossy
 	w.pending, w.missed, w.lossy = nil, 0, false
 	w.lines = procfs.NewLineBudget(maxPendingText)
+	w.starts.rotate()
 	return list, missed, complete
 }
 
 // drain reads the records that the kernel has buffered.
 func (w *Watcher) drain(now time.Time) {
+	w.starts.drain()
 	for {
 		n, _, err := unix.Recvfrom(w.fd, w.buffer, unix.MSG_DONTWAIT)
 		switch {
@@ -153,12 +163,13 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		return
 	}
 	delete(w.groups, r.group)
-	id := w.identity(r)
+	start := w.starts.take(r.group)
+	id := w.identity(r, start)
 	if len(w.pending) >= MaxPending {
 		w.missed++
 		return
 	}
-	started := now.Add(-r.elapsed)
+	started := start.time(r.elapsed, time.Now(), procevents.Monotonic())
 	w.pending = append(w.pending, Process{
 		PID:        int32(r.group),
 		Identity:   id,
@@ -173,13 +184,22 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 	})
 }
 
-// identity returns the identity that was read at exec, or else the kernel's name and the user.
-func (w *Watcher) identity(r exitRecord) snapshot.Identity {
+// identity returns the identity that was read at exec, with the last user. Without it, it is the kernel's name and the
+// real user.
+func (w *Watcher) identity(r exitRecord, start start) snapshot.Identity {
 	id := snapshot.Identity{Name: procfs.KernelName(r.comm), User: w.users.Name(r.uid)}
 	if w.execs != nil {
-		if atExec, ok := w.execs.take(r.group); ok && strings.HasPrefix(atExec.Name, id.Name) {
+		atExec, ok := w.execs.take(r.group)
+		renamed := !strings.HasPrefix(atExec.Name, id.Name)
+		if ok && (!renamed || start.at > 0 && atExec.at >= start.at) { // it is not of an earlier process
+			if renamed {
+				atExec.Name = id.Name
+			}
 			id = atExec.Identity
 		}
+	}
+	if start.changed {
+		id.User = w.users.Name(start.uid)
 	}
 	id.CommandLine = procfs.CutLine(id.CommandLine, w.lines.Limit())
 	w.lines.Use(id.CommandLine)
