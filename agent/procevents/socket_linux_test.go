@@ -31,6 +31,9 @@ func open(t *testing.T, buffer int, kinds ...Kind) *Socket {
 func TestEventsOfAChild(t *testing.T) {
 	s := open(t, 1<<20, Fork, Exec, UID, Comm)
 	const script = `use POSIX; $| = 1; POSIX::setuid(65534); $0 = "renamed"; print "done\n"; <STDIN>`
+	if _, err := exec.LookPath("perl"); err != nil {
+		t.Skip(err)
+	}
 	child := exec.Command("perl", "-e", script)
 	out, err := child.StdoutPipe()
 	if err != nil {

@@ -50,9 +50,12 @@ type child struct {
 	out *bufio.Reader
 }
 
-// startChild starts a process, and waits for its first line.
+// startChild starts a process, and waits for its first line. It skips the test if the program is not installed.
 func startChild(t *testing.T, arguments ...string) *child {
 	t.Helper()
+	if _, err := exec.LookPath(arguments[0]); err != nil {
+		t.Skip(err)
+	}
 	command := exec.Command(arguments[0], arguments[1:]...)
 	in, err := command.StdinPipe()
 	if err != nil {
@@ -370,6 +373,30 @@ func TestNamesOfUsersInTheList(t *testing.T) {
 	}
 	if p := listed(t, r, 7); p.User != "local" {
 		t.Errorf("after it was added to the file, the user is %q", p.User)
+	}
+}
+
+// Values that are not selected any more are in no identity, also in those that stay the same.
+func TestChangedOptions(t *testing.T) {
+	const kernelThread = "8 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 1 0 0 0 20 0 1 0 12345 0 0 1 1 1\n"
+	root := fakeProc(t, map[string]string{
+		"7/stat": statOf(7, 0, "S", 1, 1), "7/schedstat": "1 1 1\n", "7/cmdline": "a\x00b\x00", "7/cgroup": "0::/x\n",
+		"8/stat": kernelThread, "8/schedstat": "1 1 1\n", "8/cmdline": "", "8/cgroup": "0::/x\n",
+	})
+	r := newReader(root, 0, nil, testUsers(t))
+	defer r.Close()
+	listed(t, r, 7)
+	writeFiles(t, root, map[string]string{"7/stat": statOf(7, 0, "Z", 1, 1), "7/schedstat": "2 2 2\n", "7/cmdline": ""})
+	for _, options := range []Options{{}, {Cgroups: true}, {CommandLines: true}, everything(), {}} {
+		list, err := r.Read(t.Context(), options, false)
+		if err != nil || len(list) != 2 {
+			t.Fatal(len(list), err)
+		}
+		for _, p := range list {
+			if (p.Cgroup == "/x") != options.Cgroups || p.CommandLine != "" {
+				t.Errorf("with %+v: %+v", options, p)
+			}
+		}
 	}
 }
 

@@ -140,8 +140,7 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 	if options != r.options {
 		r.options, refresh = options, true
 		for _, p := range r.cache { // read everything again
-			p.ranSinceIdentity, p.identifyBy = true, time.Time{}
-			p.line, p.group = 0, 0
+			p.round, p.group = 0, 0
 			p.schedule = p.schedule[:0]
 		}
 	}
