@@ -1,0 +1,54 @@
+package collect
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testwait"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// A process that lived for a moment between two samples has its start to 10 ms, and started before it ended.
+func TestStartOfAShortLivedProcess(t *testing.T) {
+	s, err := Open(t.TempDir(), nil, testlog.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	sample := func() *Sample {
+		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sample
+	}
+	sample()
+	if s.exits == nil {
+		t.Skip("exit records need CAP_NET_ADMIN on the machine itself")
+	}
+	child := exec.Command("true")
+	before := time.Now()
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	running := time.Now()
+	if err := child.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	ended := time.Now()
+	testwait.Until(t, "the exit record", func() bool {
+		for _, p := range sample().Exited {
+			if p.PID != int32(child.Process.Pid) {
+				continue
+			}
+			at := p.StartedAt.Std()
+			if at.Before(before.Add(-10*time.Millisecond)) || at.After(running.Add(10*time.Millisecond)) || at.After(ended) {
+				t.Errorf("it started at %s, want from %s to %s", at, before, running)
+			}
+			return true
+		}
+		return false
+	})
+}
