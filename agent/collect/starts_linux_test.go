@@ -28,6 +28,7 @@ func TestStartOfAShortLivedProcess(t *testing.T) {
 	if s.exits == nil {
 		t.Skip("exit records need CAP_NET_ADMIN on the machine itself")
 	}
+	const tolerance = 10 * time.Millisecond
 	child := exec.Command("true")
 	before := time.Now()
 	if err := child.Start(); err != nil {
@@ -44,7 +45,8 @@ func TestStartOfAShortLivedProcess(t *testing.T) {
 				continue
 			}
 			at := p.StartedAt.Std()
-			if at.Before(before.Add(-10*time.Millisecond)) || at.After(running.Add(10*time.Millisecond)) || at.After(ended) {
+			early, late := at.Before(before.Add(-tolerance)), at.After(running.Add(tolerance))
+			if early || late || at.After(ended) {
 				t.Errorf("it started at %s, want from %s to %s", at, before, running)
 			}
 			return true

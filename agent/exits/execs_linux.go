@@ -11,7 +11,7 @@ import (
 
 // execWatcher reads the identity of each process that calls exec, for the processes that exit before the next sample.
 type execWatcher struct {
-	events     *procevents.Socket
+	events     *procevents.Stream
 	identities *procfs.IdentityReader
 	stopped    sync.WaitGroup
 
@@ -44,7 +44,7 @@ const (
 )
 
 func watchExecs(scrubber *procfs.Scrubber, users *procfs.Users) (*execWatcher, error) {
-	events, err := procevents.Open(execBuffer, procevents.Exec)
+	events, err := procevents.Listen(execBuffer, procevents.Exec)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 // startWatcher stores when processes started, and the users to which they changed. The kernel's exit records have how
 // long a process lived, but not when it exited. They have its real user, where the process list has the effective one.
 type startWatcher struct {
-	events *procevents.Socket
+	events *procevents.Buffer
 	// recent has the processes with an event since the last sample, and previous those with one between the two samples
 	// before. Later, the process list has them.
 	recent, previous map[uint32]*start

@@ -38,7 +38,7 @@ const (
 
 // identities is the part of a Reader that decides when to read the identities of processes.
 type identities struct {
-	events *procevents.Socket // nil if the kernel sends none
+	events *procevents.Buffer // nil if the kernel sends none
 	// changed has the processes whose identity has changed since the sample before; eventsLost is true if there may be
 	// others.
 	changed    map[int32]struct{}

@@ -14,7 +14,7 @@ import (
 // Kind is what happened to a process. The values are those of enum proc_cn_event in linux/cn_proc.h.
 type Kind uint32
 
-// The kinds of events that a Socket can receive.
+// The kinds of events that can be received.
 const (
 	Fork Kind = 0x1
 	Exec Kind = 0x2
@@ -35,16 +35,17 @@ type Event struct {
 	UID uint32
 }
 
-// Socket receives events of some kinds. It leaves out events of threads other than the main thread of a process. It is
-// for one goroutine at a time, except that Close may be called at any time.
-type Socket struct {
-	file   *os.File
-	raw    rawConn
-	buffer []byte
+// Buffer receives events of some kinds that wait in the kernel until they are read. An event does not wake the program.
+// It leaves out events of threads other than the main thread of a process. It is for one goroutine at a time.
+type Buffer struct {
+	fd      int
+	message []byte
 }
 
-type rawConn interface {
-	Control(f func(fd uintptr)) error
+// Stream receives events of some kinds as they happen. Otherwise, it is like Buffer. Close may be called at any time.
+type Stream struct {
+	file    *os.File
+	message []byte
 }
 
 // These are from linux/cn_proc.h and linux/connector.h.
@@ -61,6 +62,9 @@ const (
 	dataOffset = eventOffset + 16
 	uidOffset  = dataOffset + 12
 	eventBytes = eventOffset + 40
+
+	// maxMessage is more than the size of a message.
+	maxMessage = 1024
 )
 
 // namespaces maps the files of the initial namespaces in /proc/self/ns to their targets, which are constants of the
@@ -75,30 +79,43 @@ func inInitial(namespace string) bool {
 	return err == nil && own == namespaces[namespace]
 }
 
-// Open subscribes to events. The kernel buffers events of about buffer bytes until they are read: one takes 768 bytes.
-func Open(buffer int, kinds ...Kind) (*Socket, error) {
-	if !inInitial("pid") || !inInitial("user") {
-		return nil, errors.New("the kernel sends no process events to containers")
-	}
-	const flags = unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	fd, err := unix.Socket(unix.AF_NETLINK, flags, unix.NETLINK_CONNECTOR)
+// Open subscribes to events that are read from time to time. The kernel buffers about size bytes of them: one takes 768
+// bytes.
+func Open(size int, kinds ...Kind) (*Buffer, error) {
+	fd, err := open(size, kinds)
 	if err != nil {
-		return nil, fmt.Errorf("open the proc connector: %w", err)
-	}
-	if err := subscribe(fd, buffer, kinds); err != nil {
-		_ = unix.Close(fd)
 		return nil, err
 	}
-	s := &Socket{file: os.NewFile(uintptr(fd), "proc connector"), buffer: make([]byte, 4096)}
-	if s.raw, err = s.file.SyscallConn(); err != nil {
-		_ = s.file.Close()
-		return nil, fmt.Errorf("use the proc connector: %w", err)
+	return &Buffer{fd, make([]byte, maxMessage)}, nil
+}
+
+// Listen subscribes to events that are read at once. The kernel buffers about size bytes of them.
+func Listen(size int, kinds ...Kind) (*Stream, error) {
+	fd, err := open(size, kinds)
+	if err != nil {
+		return nil, err
 	}
-	return s, nil
+	return &Stream{os.NewFile(uintptr(fd), "proc connector"), make([]byte, maxMessage)}, nil
+}
+
+func open(size int, kinds []Kind) (fd int, err error) {
+	if !inInitial("pid") || !inInitial("user") {
+		return -1, errors.New("the kernel sends no process events to containers")
+	}
+	const flags = unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	fd, err = unix.Socket(unix.AF_NETLINK, flags, unix.NETLINK_CONNECTOR)
+	if err != nil {
+		return -1, fmt.Errorf("open the proc connector: %w", err)
+	}
+	if err := subscribe(fd, size, kinds); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // subscribe subscribes to events. A filter in the kernel drops those of other kinds, so that they use no space.
-func subscribe(fd, buffer int, kinds []Kind) error {
+func subscribe(fd, size int, kinds []Kind) error {
 	program, err := filter(kinds)
 	if err != nil {
 		return err
@@ -107,8 +124,8 @@ func subscribe(fd, buffer int, kinds []Kind) error {
 		return fmt.Errorf("attach the filter: %w", err)
 	}
 	// FORCE needs CAP_NET_ADMIN. Without it, the size is limited by a setting of the machine.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: connectorProc}); err != nil {
 		return fmt.Errorf("bind the proc connector: %w", err)
@@ -170,39 +187,51 @@ func send(fd int, operation uint32) error {
 
 // Next waits for the next event. It returns an error after Close. If the kernel has dropped events, it continues with
 // the next one that is left.
-func (s *Socket) Next() (Event, error) {
+func (s *Stream) Next() (Event, error) {
 	for {
-		n, err := s.file.Read(s.buffer)
+		n, err := s.file.Read(s.message)
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return Event{}, err
 		}
-		if event, ok := parse(s.buffer[:max(n, 0)]); ok {
+		if event, ok := parse(s.message[:max(n, 0)]); ok {
 			return event, nil
 		}
 	}
 }
 
+// Close ends the subscription.
+func (s *Stream) Close() {
+	if raw, err := s.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = send(int(fd), ignore) })
+	}
+	_ = s.file.Close()
+}
+
 // Drain calls each with every event that waits. lost is true if the kernel has dropped some. Drain ends after a bounded
 // number of events, even if more arrive meanwhile.
-func (s *Socket) Drain(each func(Event)) (lost bool) {
+func (b *Buffer) Drain(each func(Event)) (lost bool) {
 	const maxEvents = 100_000
-	_ = s.raw.Control(func(fd uintptr) {
-		for range maxEvents {
-			n, _, err := unix.Recvfrom(int(fd), s.buffer, unix.MSG_DONTWAIT)
-			switch {
-			case errors.Is(err, unix.EINTR):
-			case errors.Is(err, unix.ENOBUFS):
-				lost = true
-			case err != nil:
-				return
-			default:
-				if event, ok := parse(s.buffer[:n]); ok {
-					each(event)
-				}
+	for range maxEvents {
+		n, _, err := unix.Recvfrom(b.fd, b.message, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ENOBUFS):
+			lost = true
+		case err != nil:
+			return lost
+		default:
+			if event, ok := parse(b.message[:n]); ok {
+				each(event)
 			}
 		}
-	})
+	}
 	return lost
+}
+
+// Close ends the subscription.
+func (b *Buffer) Close() {
+	_ = send(b.fd, ignore)
+	_ = unix.Close(b.fd)
 }
 
 // parse parses a message with an event of a known kind.
@@ -226,12 +255,6 @@ func parse(b []byte) (e Event, ok bool) {
 		return Event{}, false
 	}
 	return e, true
-}
-
-// Close ends the subscription.
-func (s *Socket) Close() {
-	_ = s.raw.Control(func(fd uintptr) { _ = send(int(fd), ignore) })
-	_ = s.file.Close()
 }
 
 // Monotonic returns the time of CLOCK_MONOTONIC, by which events have their time.

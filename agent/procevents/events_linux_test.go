@@ -16,10 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// open opens a socket, or skips the test where the kernel does not send events.
-func open(t *testing.T, buffer int, kinds ...Kind) *Socket {
+// buffer opens a buffer, or skips the test where the kernel does not send events.
+func buffer(t *testing.T, size int, kinds ...Kind) *Buffer {
 	t.Helper()
-	s, err := Open(buffer, kinds...)
+	s, err := Open(size, kinds...)
 	if err != nil {
 		t.Skip("this machine sends no process events:", err)
 	}
@@ -29,7 +29,7 @@ func open(t *testing.T, buffer int, kinds ...Kind) *Socket {
 
 // A child that starts, calls exec, and changes its user and its name has an event of each kind, in this order.
 func TestEventsOfAChild(t *testing.T) {
-	s := open(t, 1<<20, Fork, Exec, UID, Comm)
+	s := buffer(t, 1<<20, Fork, Exec, UID, Comm)
 	const script = `use POSIX; $| = 1; POSIX::setuid(65534); $0 = "renamed"; print "done\n"; <STDIN>`
 	if _, err := exec.LookPath("perl"); err != nil {
 		t.Skip(err)
@@ -86,7 +86,7 @@ func TestEventsOfAChild(t *testing.T) {
 
 // Threads start, and change their names, without an event.
 func TestThreadsHaveNoEvents(t *testing.T) {
-	s := open(t, 1<<20, Fork, Comm)
+	s := buffer(t, 1<<20, Fork, Comm)
 	setName := func(name string) {
 		text := append([]byte(name), 0)
 		if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&text[0])), 0, 0, 0); err != nil {
@@ -111,7 +111,7 @@ func TestThreadsHaveNoEvents(t *testing.T) {
 
 // If more events arrive than fit into the buffer, Drain reports it once, and later events are received.
 func TestLostEvents(t *testing.T) {
-	s := open(t, 1, Exec) // the kernel's minimum, which is a few events
+	s := buffer(t, 1, Exec) // the kernel's minimum, which is a few events
 	for range 30 {
 		if err := exec.Command("true").Run(); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,11 @@ func TestLostEvents(t *testing.T) {
 
 // Next returns when there is an event, and after Close.
 func TestNext(t *testing.T) {
-	s := open(t, 1<<20, Exec)
+	s, err := Listen(1<<20, Exec)
+	if err != nil {
+		t.Skip("this machine sends no process events:", err)
+	}
+	defer s.Close()
 	child := exec.Command("true")
 	if err := child.Run(); err != nil {
 		t.Fatal(err)
