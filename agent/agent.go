@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/agent/delivery"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // Agent records this machine and sends the snapshots to a server. Create one with New.
@@ -62,11 +65,14 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	if a.sampler, err = openSampler(cfg, cfg.StateDir, logger); err != nil {
 		return nil, err
 	}
-	if visible := checkVisibility(); visible.Hint != "" {
+	if visible := checkVisibility(); !visible.OK {
+		logger.Warn(visible.Detail, "fix", visible.Fix)
+	} else if visible.Hint != "" {
 		logger.Info("some values are not visible to the agent: "+visible.Detail, "hint", visible.Hint)
 	}
 	a.queue = delivery.OpenQueue(cfg.StateDir, cfg.queueBytes(), codec, logger)
 	a.recorder = newRecorder(a.sampler, a.queue, logger, cfg.fullInterval())
+	a.recorder.clock.SinceBoot = sinceBoot()
 	a.recorder.watchdog = newWatchdog(cfg.MaxCPU, cfg.MaxMemory, logger)
 	a.recorder.restoreConfig(filepath.Join(cfg.StateDir, "config"))
 	a.sender = delivery.NewSender(delivery.Config{
@@ -74,6 +80,8 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 		Client:        client,
 		UserAgent:     "snapwatch-agent/" + cfg.Version,
 		Machine:       machine,
+		Describe:      describe(machine),
+		Source:        snapshot.Source{RunID: rand.Text(), BootID: procfs.BootID()},
 		Queue:         a.queue,
 		Codec:         codec,
 		Credential:    credential,
@@ -82,6 +90,20 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 		Logger:        logger,
 	})
 	return a, nil
+}
+
+// describe returns a function that keeps the description of a machine up to date.
+func describe(machine snapshot.Machine) func(context.Context) snapshot.Machine {
+	description := collect.NewDescription(machine, time.Now())
+	return func(ctx context.Context) snapshot.Machine { return description.Machine(ctx, time.Now()) }
+}
+
+// sinceBoot returns the clock of the time since boot, or nil if this system has none.
+func sinceBoot() func() time.Duration {
+	if procfs.SinceBoot() == 0 {
+		return nil
+	}
+	return procfs.SinceBoot
 }
 
 // openSampler returns a sampler that stores the boot time in stateDir.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/snapwatch/snapwatch/agent/delivery"
 )
 
@@ -39,7 +41,11 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	health, finding := checkServer(ctx, cfg)
 	findings = append(findings, finding)
 	if health != nil {
-		findings = append(findings, checkClock(health, time.Now()), checkToken(ctx, cfg))
+		token, competitors := checkToken(ctx, cfg)
+		findings = append(findings, checkClock(health, time.Now()), token)
+		if len(competitors) > 0 {
+			findings = append(findings, competitorFinding(competitors, cfg.StateDir))
+		}
 	}
 	return append(findings, checkVisibility())
 }
@@ -115,23 +121,35 @@ func checkClock(health *response, now time.Time) Finding {
 	return f
 }
 
-// checkToken requests this machine's config with the agent's token.
-func checkToken(ctx context.Context, cfg Config) Finding {
+// competitorFinding returns the finding for agents that report as one machine.
+func competitorFinding(names []string, stateDir string) Finding {
+	return Finding{
+		What:   "machine id",
+		Detail: "several agents report as this machine in turns: " + strings.Join(names, ", "),
+		Fix: "their state directory was copied; on the copy, stop the agent, empty " + stateDir +
+			" and start it with an enrolment key; if both machines have the same /etc/machine-id, create a new one " +
+			"there first",
+	}
+}
+
+// checkToken requests this machine's config with the agent's token. It also returns the agents that report as this
+// machine, if there are several.
+func checkToken(ctx context.Context, cfg Config) (_ Finding, competitors []string) {
 	f := Finding{What: "token"}
 	credential, err := delivery.LoadCredential(cfg.StateDir, cfg.Token, cfg.EnrolmentKey)
 	if err != nil {
 		f.Detail, f.Fix = err.Error(), "make the state directory readable for the agent's user"
-		return f
+		return f, nil
 	}
 	if credential.Token() == "" {
 		if f.OK = cfg.EnrolmentKey != ""; f.OK {
 			f.Detail = "there is none yet; the agent enrols with its key when it runs"
-			return f
+			return f, nil
 		}
 		f.Detail = "there is no token and no enrolment key"
 		f.Fix = "create a key on the server (snapwatch key add, or Administration > Add machines) and set it as " +
 			"SNAPWATCH_ENROLMENT_KEY"
-		return f
+		return f, nil
 	}
 	id := cfg.MachineID
 	if id == "" {
@@ -144,6 +162,11 @@ func checkToken(ctx context.Context, cfg Config) Finding {
 		f.Detail, f.Fix = err.Error(), "try again"
 	case config.status == http.StatusOK, config.status == http.StatusNotFound: // 404: not registered yet
 		f.OK, f.Detail = true, "the server accepts the token"
+		var answer struct {
+			CompetingAgents []string `json:"competing_agents"`
+		}
+		_ = json.Unmarshal(config.body, &answer) // a server of an earlier version does not report them
+		competitors = answer.CompetingAgents
 	case config.status == http.StatusUnauthorized:
 		f.Detail = "the server does not accept the token; it may be revoked"
 		f.Fix = "create an enrolment key on the server that allows reinstalled machines to re-enrol, and set it as " +
@@ -155,13 +178,14 @@ func checkToken(ctx context.Context, cfg Config) Finding {
 	default:
 		f.Detail, f.Fix = fmt.Sprintf("the server responds with %d", config.status), "check the server's log"
 	}
-	return f
+	return f, competitors
 }
 
-// response is a response without its body.
+// response is a response.
 type response struct {
 	status int
 	date   string
+	body   []byte
 }
 
 // maxResponse bounds the response bodies that are read, in bytes.
@@ -192,6 +216,9 @@ func get(ctx context.Context, cfg Config, path, token string) (*response, error)
 		return nil, err
 	}
 	defer func() { _ = received.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(received.Body, maxResponse))
-	return &response{received.StatusCode, received.Header.Get("Date")}, nil
+	body, err := io.ReadAll(io.LimitReader(received.Body, maxResponse))
+	if err != nil {
+		return nil, fmt.Errorf("read the response: %w", err)
+	}
+	return &response{received.StatusCode, received.Header.Get("Date"), body}, nil
 }

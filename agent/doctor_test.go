@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,8 @@ func doctorServer(t *testing.T, secure bool, ahead time.Duration, config int) *h
 		case r.URL.Path == "/healthz":
 		case strings.HasSuffix(r.URL.Path, "/config") && r.Header.Get("Authorization") == "Bearer secret":
 			w.WriteHeader(config)
+		case strings.HasSuffix(r.URL.Path, "/config") && r.Header.Get("Authorization") == "Bearer copied":
+			_, _ = io.WriteString(w, `{"polling_interval":5,"competing_agents":["web-1","web-2"],"later":1}`)
 		default:
 			w.WriteHeader(http.StatusTeapot)
 		}
@@ -61,6 +64,7 @@ func TestExamine(t *testing.T) {
 		"no token":             {Config{Server: plain.URL}, "token", "SNAPWATCH_ENROLMENT_KEY"},
 		"a rejected token":     {Config{Server: unknown.URL, Token: "secret"}, "token", "re-enrol"},
 		"another's token":      {Config{Server: other.URL, Token: "secret"}, "token", "copied disk image"},
+		"a copied state":       {Config{Server: plain.URL, Token: "copied"}, "machine id", "empty /"},
 		"the clock":            {Config{Server: ahead.URL, Token: "secret"}, "clock", "chrony"},
 		"the state directory": {
 			Config{Server: plain.URL, Token: "secret", StateDir: unusable}, "state directory", "--state-dir",

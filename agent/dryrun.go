@@ -27,6 +27,7 @@ func DryRun(ctx context.Context, cfg Config, w io.Writer, logger *slog.Logger) e
 	}
 	queue := delivery.NewMemoryQueue(dryRunQueue, logger)
 	r := newRecorder(sampler, queue, logger, cfg.fullInterval())
+	r.clock.SinceBoot = sinceBoot()
 	recording, stop := context.WithCancel(ctx)
 	defer stop()
 	recorded := make(chan error, 1)

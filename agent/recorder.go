@@ -156,7 +156,8 @@ func (r *recorder) run(ctx context.Context) error {
 // record takes one sample and queues a snapshot of it. first is true if there was no earlier sample to compare with.
 func (r *recorder) record(ctx context.Context, interval time.Duration) (first bool, err error) {
 	now := time.Now()
-	at, jump := r.clock.Stamp(now)
+	stamp := r.clock.Stamp(now)
+	at := stamp.At
 	full := r.fullDue(at, interval)
 	config := r.Config()
 	sample, err := r.sampler.Sample(ctx, now, collect.OptionsOf(config), full)
@@ -168,9 +169,12 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 		sample.Processes = slices.DeleteFunc(sample.Processes, excluded)
 		sample.Exited = slices.DeleteFunc(sample.Exited, excluded)
 	}
-	if jump != 0 {
-		sample.Machine.ClockJumpMS = new(jump.Milliseconds())
-		r.logger.Warn("the clock was set, or the machine was suspended", "by", jump)
+	if stamp.Jump != 0 {
+		sample.Machine.ClockJumpMS = new(stamp.Jump.Milliseconds())
+		r.logger.Warn("the clock was set", "by", stamp.Jump)
+	}
+	if stamp.Suspended > 0 {
+		r.logger.Info("the machine was suspended", "for", stamp.Suspended)
 	}
 	s := r.encode(sample, at, full)
 	r.count(sample, time.Since(now))

@@ -51,7 +51,20 @@ func checkIO() Finding {
 			denied++
 		}
 	}
+	if option := procfs.HiddenProcesses(); option != "" {
+		return hiddenFinding(option)
+	}
 	return ioFinding(denied, all, readsAnyProcess(), os.Geteuid() == 0)
+}
+
+// hiddenFinding returns the finding for an agent to which a mount option of /proc hides other users' processes.
+func hiddenFinding(option string) Finding {
+	return Finding{
+		What:   "permissions",
+		Detail: "only your own processes are visible: /proc is mounted with " + option,
+		Fix: "give the agent CAP_SYS_PTRACE (AmbientCapabilities= in its unit, cap_add in Docker Compose), or mount " +
+			"/proc without hidepid",
+	}
 }
 
 // ioFinding returns the finding for an agent that cannot read the I/O of some processes. capable is true if it has the
@@ -77,11 +90,6 @@ func ioFinding(denied, all int, capable, root bool) Finding {
 
 // readsAnyProcess reports whether this process has the capabilities to read the I/O of other users' processes.
 func readsAnyProcess() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return false
-	}
-	has := func(capability int) bool { return data[0].Effective&(1<<capability) != 0 }
-	return has(unix.CAP_SYS_PTRACE) && (has(unix.CAP_DAC_READ_SEARCH) || has(unix.CAP_DAC_OVERRIDE))
+	return procfs.HasCapabilities(unix.CAP_SYS_PTRACE) && (procfs.HasCapabilities(unix.CAP_DAC_READ_SEARCH) ||
+		procfs.HasCapabilities(unix.CAP_DAC_OVERRIDE))
 }

@@ -10,6 +10,9 @@ type Ack struct {
 
 	// Unregistered asks the agent to register the machine.
 	Unregistered bool `json:"unregistered,omitzero" doc:"The machine is not registered, perhaps because it was deleted. The agent registers it"`
+
+	// CompetingAgents is set if a state directory was copied to another machine.
+	CompetingAgents []string `json:"competing_agents,omitempty" nullable:"false" doc:"Host names of the agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent"`
 }
 
 // WriteResult is the result of writing one batch of a group. If Err is set, nothing of the batch is stored.

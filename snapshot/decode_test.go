@@ -53,7 +53,12 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 		"no machine":   {`{"snapshots":[]}`, "machine_id", -1},
 		"odd machine":  {`{"machine_id":"a b"}`, "machine_id", -1},
 		"long machine": {`{"machine_id":"` + strings.Repeat("a", 129) + `"}`, "machine_id", -1},
-		"no timestamp": {batch(`{}`), "snapshots[0].timestamp", 0},
+		"long run id": {
+			`{"machine_id":"m","source":{"run_id":"` + strings.Repeat("a", 65) + `"}}`, "source.run_id", -1,
+		},
+		"odd boot id":     {`{"machine_id":"m","source":{"boot_id":"a/b"}}`, "source.boot_id", -1},
+		"NUL in a source": {`{"machine_id":"m","source":{"hostname":"a\u0000"}}`, "source.hostname", -1},
+		"no timestamp":    {batch(`{}`), "snapshots[0].timestamp", 0},
 		"bad timestamp": {
 			`{"machine_id":"m","snapshots":[{"timestamp":"yesterday"}]}`,
 			"snapshots[0].timestamp", 0,

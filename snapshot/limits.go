@@ -12,6 +12,7 @@ const (
 	MaxDevices           = 1000      // disks, interfaces and temperature sensors in a snapshot, each
 	MaxCores             = 4096      // cores in a snapshot
 	MaxMachineIDBytes    = 128       // length of a machine id
+	MaxSourceIDBytes     = 64        // length of the ids of a source
 	MaxTextBytes         = 255       // names of processes, users, devices, interfaces and hosts
 	MaxPathBytes         = 1024      // mount points and control groups
 	MaxCommandLineBytes  = 32_768    // length of a command line
@@ -60,6 +61,7 @@ func Limits() []Limit {
 		{"`disks` in a snapshot; `interfaces`; `temperatures`", MaxDevices, ""},
 		{"`cores` in a snapshot", MaxCores, ""},
 		{"`machine_id`, of A-Z a-z 0-9 . _ : -", MaxMachineIDBytes, "bytes"},
+		{"`run_id` and `boot_id` of `source`, of A-Z a-z 0-9 -", MaxSourceIDBytes, "bytes"},
 		{"Name of a process, user, device, interface or host", MaxTextBytes, "bytes"},
 		{"Mount point; control group", MaxPathBytes, "bytes"},
 		{"`command_line`", MaxCommandLineBytes, "bytes"},

@@ -1,6 +1,9 @@
 package snapshot
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // HeartbeatInterval is the longest time between two posts of an agent. If there is no snapshot to send, the
 // agent posts a batch without snapshots.
@@ -19,7 +22,51 @@ type Machine struct {
 	CPUCount     int32  `json:"cpu_count,omitzero" minimum:"0" maximum:"65536" doc:"Number of logical CPUs"`
 	TotalRAM     int64  `json:"total_ram,omitzero" minimum:"0" maximum:"9007199254740991" doc:"Physical memory, bytes"`
 	AgentVersion string `json:"agent_version,omitempty" maxLength:"255" doc:"Version of the agent"`
+	// OwnProcessesOnly is true if the machine hides other users' processes from the agent.
+	OwnProcessesOnly bool `json:"own_processes_only,omitzero" doc:"Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid"`
 }
+
+// Source identifies the agent that sends a post. The server uses it to detect several agents that report as one
+// machine, because their state directory was copied.
+type Source struct {
+	RunID    string `json:"run_id,omitempty" maxLength:"64" pattern:"^[A-Za-z0-9-]*$" doc:"Random id that the agent creates at its start"`
+	BootID   string `json:"boot_id,omitempty" maxLength:"64" pattern:"^[A-Za-z0-9-]*$" doc:"Id of the machine's boot"`
+	Hostname string `json:"hostname,omitempty" maxLength:"255" doc:"Host name"`
+}
+
+// Key returns what distinguishes the source from others. It is empty if nothing is known. A host name can change while
+// an agent runs, so it only counts if there is no run id.
+func (s Source) Key() string {
+	if s.RunID != "" || s == (Source{}) {
+		return s.RunID
+	}
+	return s.BootID + "/" + s.Hostname
+}
+
+// SourceNames returns the host names of sources. Those with a host name that is unknown or not unique are followed by
+// the first characters of the boot id, and of the run id if the boot is the same.
+func SourceNames(sources []Source) []string {
+	names := make([]string, len(sources))
+	for i, source := range sources {
+		sameHost, sameBoot := source.Hostname == "", false
+		for k, other := range sources {
+			if k != i && other.Hostname == source.Hostname {
+				sameHost, sameBoot = true, sameBoot || other.BootID == source.BootID
+			}
+		}
+		names[i] = cmp.Or(source.Hostname, "?")
+		if sameHost && source.BootID != "" {
+			names[i] += " (boot " + shortID(source.BootID) + ")"
+		}
+		if (sameBoot || sameHost && source.BootID == "") && source.RunID != "" {
+			names[i] += " (run " + shortID(source.RunID) + ")"
+		}
+	}
+	return names
+}
+
+// shortID returns the first characters of an id.
+func shortID(id string) string { return id[:min(len(id), 8)] }
 
 // Validate checks a registration. It returns nil or a *ValidationError.
 func (m *Machine) Validate() error {

@@ -7,6 +7,9 @@ import "fmt"
 func (b *Batch) Validate() error {
 	v := validator{machineID: b.MachineID, snapshot: -1}
 	v.validMachineID(b.MachineID)
+	v.sourceID("source.run_id", b.Source.RunID)
+	v.sourceID("source.boot_id", b.Source.BootID)
+	v.text("source.hostname", b.Source.Hostname, MaxTextBytes)
 	v.count("snapshots", len(b.Snapshots), MaxSnapshots)
 	for i := range b.Snapshots {
 		if v.err != nil {

@@ -53,6 +53,17 @@ func (v *validator) validMachineID(id string) {
 	}
 }
 
+func (v *validator) sourceID(field, id string) {
+	if len(id) > MaxSourceIDBytes {
+		v.fail(field, "is %d bytes long; at most %d are allowed", len(id), MaxSourceIDBytes)
+	}
+	for _, r := range id {
+		if r != '-' && (r > 'z' || (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')) {
+			v.fail(field, "must contain only the characters A-Z a-z 0-9 -")
+		}
+	}
+}
+
 func (v *validator) count(field string, n, limit int) {
 	if n > limit {
 		v.fail(field, "has %d entries; at most %d are allowed", n, limit)

@@ -15,6 +15,8 @@ const (
 // is a heartbeat.
 type Batch struct {
 	MachineID string `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$" doc:"The agent's stable id of the machine"`
+	// Source lets the server detect several agents that report as one machine.
+	Source Source `json:"source,omitzero" doc:"The agent that sends the post. If posts come from several agents in turns, their state directory was copied, and the server says so"`
 	// Snapshots is empty in a heartbeat.
 	Snapshots []Snapshot `json:"snapshots,omitempty" nullable:"false" maxItems:"1000" doc:"Oldest first. A post without snapshots is a heartbeat"`
 }
@@ -67,7 +69,7 @@ type MachineSnapshot struct {
 
 	UnseenProcesses  *int64 `json:"unseen_processes,omitempty" minimum:"0" doc:"Upper bound of the processes and threads that started and ended since the previous snapshot and are in no snapshot"`
 	DroppedSnapshots *int64 `json:"dropped_snapshots,omitempty" minimum:"0" doc:"Snapshots before this one that the agent dropped because it could not send them in time"`
-	ClockJumpMS      *int64 `json:"clock_jump_ms,omitempty" doc:"Milliseconds by which the machine's clock was set since the previous snapshot; negative if it was set back"`
+	ClockJumpMS      *int64 `json:"clock_jump_ms,omitempty" doc:"Milliseconds by which the machine's clock was set since the previous snapshot; negative if it was set back. On systems other than Linux, a suspend of the machine is such a change too"`
 }
 
 // CPUModes splits the time of all cores in the interval by mode, in percent. The rest to 100 was idle. See

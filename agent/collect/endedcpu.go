@@ -41,7 +41,7 @@ func (s *Sampler) newEnded(
 
 // assignChildCPU corrects the CPU times of processes that have ended by what their ancestors have gained: the kernel
 // adds the exact time of a process to that of its parent when the parent waits for it.
-func (s *Sampler) assignChildCPU(ended []endedProcess, listed map[int32][]snapshot.ProcessKey) {
+func (s *Sampler) assignChildCPU(ended []endedProcess, listed map[int32][]*totals) {
 	byPID := make(map[int32]*endedProcess, len(ended))
 	for i := range ended {
 		byPID[ended[i].PID] = &ended[i]
@@ -69,12 +69,12 @@ const maxGenerations = 100
 
 // ancestor returns the nearest ancestor of a process that is in the process list, or nil.
 func (s *Sampler) ancestor(
-	e *endedProcess, ended map[int32]*endedProcess, listed map[int32][]snapshot.ProcessKey,
+	e *endedProcess, ended map[int32]*endedProcess, listed map[int32][]*totals,
 ) *totals {
 	for range maxGenerations {
 		parent := e.Identity.PPID
-		for _, key := range listed[parent] {
-			if t := s.totals[key]; t.round == s.round && key.StartedAt <= e.key.StartedAt.Add(startTolerance) {
+		for _, t := range listed[parent] {
+			if t.round == s.round && !t.started.earliest.After(e.Began.Add(startTolerance)) {
 				return t
 			}
 		}

@@ -9,15 +9,9 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-const (
-	// maxShortLived bounds the processes in a sample that started and exited between two samples. Those with the most
-	// CPU time stay.
-	maxShortLived = 500
-
-	// startTolerance is how far two start times of one process may differ. The start of an exited process is computed
-	// from the time when its exit was fetched and how long it lived.
-	startTolerance = 2 * time.Second
-)
+// maxShortLived bounds the processes in a sample that started and exited between two samples. Those with the most CPU
+// time stay.
+const maxShortLived = 500
 
 // watchExits starts or stops to watch for processes that exit, as the options say.
 func (s *Sampler) watchExits(options Options) {
@@ -68,24 +62,27 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	if len(exited) == 0 || first {
 		return missed
 	}
-	byPID := make(map[int32][]snapshot.ProcessKey)
-	for key := range s.totals {
-		byPID[key.PID] = append(byPID[key.PID], key)
+	byPID := make(map[int32][]*totals, len(s.totals))
+	for id, listed := range s.totals {
+		byPID[id.PID] = append(byPID[id.PID], listed)
 	}
 	ended := make([]endedProcess, 0, len(exited))
 	for i := range exited {
 		p := &exited[i]
-		key, sampled := findKey(p, byPID[p.PID])
-		switch before := s.totals[key]; {
-		case !sampled:
-			key = snapshot.ProcessKey{PID: p.PID, StartedAt: p.Started}
+		before := findExited(p, byPID[p.PID], s.previous.monotonic)
+		if before != nil && before.round != s.round {
+			byPID[p.PID] = without(byPID[p.PID], before) // later records are of later processes
+		}
+		switch {
+		case before == nil:
+			key := snapshot.ProcessKey{PID: p.PID, StartedAt: p.Started}
 			ended = append(ended, s.newEnded(p, key, nil, out.Interval))
 		case before.round == s.round: // it exited, or was reaped, after the list was made
 			if len(s.deferred) < exits.MaxPending {
 				s.deferred = append(s.deferred, *p)
 			}
 		default:
-			ended = append(ended, s.newEnded(p, key, before, out.Interval))
+			ended = append(ended, s.newEnded(p, before.key, before, out.Interval))
 		}
 	}
 	s.assignChildCPU(ended, byPID)
@@ -108,16 +105,6 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	missed.recorded = len(shortLived)
 	return missed
-}
-
-// findKey returns the key of an exited process, given the keys with its pid.
-func findKey(p *exits.Process, keys []snapshot.ProcessKey) (snapshot.ProcessKey, bool) {
-	for _, key := range keys {
-		if key.StartedAt.Sub(p.Started).Abs() <= startTolerance {
-			return key, true
-		}
-	}
-	return snapshot.ProcessKey{}, false
 }
 
 // lastEntry returns the entry of an ended process that was in the previous sample. It contains the usage since then.

@@ -2,8 +2,12 @@ package collect
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +143,7 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 			Complete: true,
 		})
 	}
-	s := &Sampler{exits: fixedExits{list}, totals: map[snapshot.ProcessKey]*totals{}, cores: 2}
+	s := &Sampler{exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2}
 	out := Sample{Interval: time.Minute}
 	missed := s.addExited(&out, Options{}, false)
 	if len(out.Exited) != maxShortLived || missed.upTo(1000) != 7 || *out.Exited[0].CPUMS != maxShortLived+6 {
@@ -202,3 +206,85 @@ type fixedExits struct{ list []exits.Process }
 
 func (f fixedExits) Fetch(time.Time) ([]exits.Process, int64, bool) { return f.list, 0, true }
 func (f fixedExits) Close()                                         {}
+
+// The stored boot time is 10 s off, as after the clock was set. Three listed processes that end are three processes,
+// with the CPU time that they used.
+func TestKeptBootTimeTenSecondsOff(t *testing.T) {
+	for name, off := range map[string]time.Duration{"ahead": 10 * time.Second, "behind": -10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := time.Now().Add(off - procfs.SinceBoot()).UnixMilli()
+			boot := fmt.Sprintf("%s %d\n", strings.TrimSpace(string(id)), kept)
+			if err := os.WriteFile(filepath.Join(state, "boot"), []byte(boot), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var children []*exec.Cmd
+			var inputs []io.Closer
+			for range 3 { // before the agent starts: their start times are those of the stored boot time
+				child := exec.Command("sh", "-c", "read x; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")
+				in, err := child.StdinPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := child.Start(); err != nil {
+					t.Fatal(err)
+				}
+				children, inputs = append(children, child), append(inputs, in)
+			}
+			s, err := Open(state, nil, testlog.Logger())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			recorded := make(map[snapshot.ProcessKey]int64) // CPU time by process
+			sample := func() {
+				t.Helper()
+				sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range append(sample.Processes, sample.Exited...) {
+					isChild := func(child *exec.Cmd) bool { return child.Process.Pid == int(p.PID) }
+					if !slices.ContainsFunc(children, isChild) {
+						continue
+					}
+					cpu := int64(0)
+					if p.CPUMS != nil {
+						cpu = *p.CPUMS
+					}
+					recorded[p.ProcessKey] += cpu
+				}
+			}
+			sample()
+			if s.exits == nil {
+				t.Skip("exit records need CAP_NET_ADMIN on the machine itself")
+			}
+			used := int64(0)
+			for _, in := range inputs {
+				_ = in.Close()
+			}
+			for _, child := range children {
+				if err := child.Wait(); err != nil {
+					t.Fatal(err)
+				}
+				used += (child.ProcessState.UserTime() + child.ProcessState.SystemTime()).Milliseconds()
+			}
+			sample()
+			sample()
+			total := int64(0)
+			for _, cpu := range recorded {
+				total += cpu
+			}
+			if len(recorded) != 3 {
+				t.Errorf("%d processes are recorded, want 3: %v", len(recorded), recorded)
+			}
+			if total < used/2 || total > used*3/2+30 { // the exit records count ticks
+				t.Errorf("they used %d ms, want %d ms", total, used)
+			}
+		})
+	}
+}

@@ -30,6 +30,9 @@ type Sources struct {
 	Processes ProcessReader
 	// Forks returns the number of processes and threads that have started since boot, or procfs.Unknown.
 	Forks func() int64
+	// SinceBoot returns the time since boot, with suspends, the clock of Process.StartTicks. It is nil if there is
+	// none.
+	SinceBoot func() time.Duration
 	// WatchExits starts to watch for processes that exit. It is called once, when a sample first needs them. It is nil
 	// if the system cannot report them.
 	WatchExits func() (ExitSource, error)
@@ -52,11 +55,13 @@ type Sampler struct {
 	exits   ExitSource // nil if processes that exit are not watched
 	logger  *slog.Logger
 
-	last   time.Time
-	totals map[snapshot.ProcessKey]*totals // nil before the first sample
-	forks  int64                           // before the previous list was read
-	round  uint64
-	cores  int
+	last     time.Time
+	previous clocks                // at the previous sample
+	now      clocks                // at this sample
+	totals   map[procfs.ID]*totals // nil before the first sample
+	forks    int64                 // before the previous list was read
+	round    uint64
+	cores    int
 	// deferred are exited processes that the process list still contained.
 	deferred []exits.Process
 }
@@ -70,7 +75,9 @@ type totals struct {
 	readBytes, writeBytes int64
 	threads               int32
 	round                 uint64 // of that sample
+	key                   snapshot.ProcessKey
 	identity              snapshot.Identity
+	started               startRange
 }
 
 // numbers holds the gauges and deltas of a process in a sample. A snapshot.Process points to them. One allocation holds
@@ -92,11 +99,17 @@ func Open(stateDir string, scrubber *procfs.Scrubber, logger *slog.Logger) (*Sam
 		return nil, fmt.Errorf("open the process list: %w", err)
 	}
 	watchExits := func() (ExitSource, error) { return exits.Watch(scrubber, users) }
-	return New(Sources{Processes: processes, Forks: procfs.Forks, WatchExits: watchExits}, logger), nil
+	sources := Sources{
+		Processes: processes, Forks: procfs.Forks, SinceBoot: procfs.SinceBoot, WatchExits: watchExits,
+	}
+	return New(sources, logger), nil
 }
 
 // New returns a Sampler that reads from the given sources.
 func New(sources Sources, logger *slog.Logger) *Sampler {
+	if sources.SinceBoot == nil {
+		sources.SinceBoot = func() time.Duration { return 0 }
+	}
 	return &Sampler{sources: sources, logger: logger, cores: cores()}
 }
 
@@ -112,13 +125,14 @@ func (s *Sampler) Close() {
 // Reset discards the previous sample. Call it after a pause. Otherwise, the first interval would contain everything
 // that was used during the pause.
 func (s *Sampler) Reset() {
-	s.last, s.totals, s.deferred = time.Time{}, nil, nil
+	s.last, s.now, s.totals, s.deferred = time.Time{}, clocks{}, nil, nil
 	s.system.reset()
 }
 
 // Sample takes a sample. With refresh it also reads the values that rarely change.
 func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, refresh bool) (*Sample, error) {
 	s.watchExits(options)
+	reading := clocks{now, s.sources.SinceBoot()}
 	// A process that starts while the list is read may be missing from it, and is then new in the next list. The next
 	// interval therefore counts forks from here.
 	forks := s.sources.Forks()
@@ -126,9 +140,10 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)
 	}
+	s.previous, s.now = s.now, reading
 	first := s.totals == nil
 	if first {
-		s.totals = make(map[snapshot.ProcessKey]*totals, len(listed))
+		s.totals = make(map[procfs.ID]*totals, len(listed))
 	}
 	out := &Sample{Processes: make([]snapshot.Process, len(listed))}
 	if !first {
@@ -176,10 +191,10 @@ func (s *Sampler) fill(
 	if p.OpenFiles != procfs.Unknown {
 		out.OpenFiles = &n.gauges.openFiles
 	}
-	before := s.totals[p.ProcessKey]
+	before := s.totals[p.ID()]
 	if before == nil { // a new process has used its totals since the previous sample
-		before = &totals{}
-		s.totals[p.ProcessKey] = before
+		before = &totals{started: startOf(p.StartTicks, s.previous, s.now)}
+		s.totals[p.ID()] = before
 	}
 	reported := p.CPU
 	if !first {
@@ -199,7 +214,9 @@ func (s *Sampler) fill(
 		writeBytes: p.WriteBytes,
 		threads:    p.Threads,
 		round:      s.round,
+		key:        p.ProcessKey,
 		identity:   p.Identity,
+		started:    before.started,
 	}
 	return started
 }

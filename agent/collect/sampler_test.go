@@ -74,13 +74,9 @@ func TestImpossibleValuesAreLeftOut(t *testing.T) {
 		Processes: &lists{list: [][]procfs.Process{{init, huge}}, onRead: func() {}}, Forks: func() int64 { return 1 },
 	}, testlog.Logger())
 	defer s.Close()
-	s.system.boot = uint64(time.Now().Add(time.Hour).Unix()) // the clock was set back
 	sample, err := s.Sample(t.Context(), time.Now(), Options{}, false)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if sample.Machine.UptimeMS != nil {
-		t.Errorf("the uptime is %d ms", *sample.Machine.UptimeMS)
 	}
 	one := snapshot.Snapshot{Timestamp: 1, Machine: sample.Machine}
 	for i := range sample.Processes {
@@ -92,8 +88,5 @@ func TestImpossibleValuesAreLeftOut(t *testing.T) {
 	batch := snapshot.Batch{MachineID: "m", Snapshots: []snapshot.Snapshot{one}}
 	if err := batch.Validate(); err != nil {
 		t.Error(err)
-	}
-	if m := s.system.read(t.Context(), Options{}, true); m.UptimeMS == nil {
-		t.Error("the uptime is unknown after the boot time was read again")
 	}
 }

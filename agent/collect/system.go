@@ -24,7 +24,7 @@ type systemReader struct {
 	cores      []cpu.TimesStat
 	disks      map[string]disk.IOCountersStat
 	nets       map[string]net.IOCountersStat
-	boot       uint64
+	uptime     uptimeClock
 	partitions []disk.PartitionStat
 
 	temperatures   []snapshot.Temperature
@@ -44,11 +44,8 @@ func (r *systemReader) read(ctx context.Context, options Options, refresh bool) 
 	if avg, err := load.AvgWithContext(ctx); err == nil {
 		m.Load1, m.Load5, m.Load15 = &avg.Load1, &avg.Load5, &avg.Load15
 	}
-	if refresh || r.boot == 0 { // it moves when the clock is set
-		r.boot, _ = host.BootTimeWithContext(ctx)
-	}
-	if r.boot != 0 {
-		m.UptimeMS = clean.Size(uint64(time.Since(time.Unix(int64(r.boot), 0)).Milliseconds()))
+	if up := r.uptime.read(ctx, refresh); up > 0 {
+		m.UptimeMS = new(up.Milliseconds())
 	}
 	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
 		m.TotalRAM, m.UsedRAM, m.AvailableRAM = clean.Size(ram.Total), clean.Size(ram.Used), clean.Size(ram.Available)

@@ -43,8 +43,42 @@ func (s *Sender) apply(ack *acknowledgement) {
 				"settings", names)
 		}
 	}
+	s.warnOfCompetitors(ack.CompetingAgents)
 	// If the machine was deleted on the server, register it again.
 	s.registered = !ack.Unregistered || s.machine.Hostname == ""
+}
+
+// warnOfCompetitors logs that other agents report as this machine, once for each set of them.
+func (s *Sender) warnOfCompetitors(names []string) {
+	if slices.Equal(names, s.competitors) {
+		return
+	}
+	s.competitors = names
+	if len(names) == 0 {
+		s.logger.Info("no other agent reports as this machine any more", "machine_id", s.machine.MachineID)
+		return
+	}
+	s.logger.Warn(
+		"several agents report as this machine, so their snapshots are mixed: their state directory was copied; "+
+			"on the copy, stop the agent, empty its state directory and start it with an enrolment key",
+		"machine_id", s.machine.MachineID, "hosts", names,
+	)
+}
+
+// updateDescription registers the machine again if its description has changed, for example its host name.
+func (s *Sender) updateDescription(ctx context.Context) {
+	if s.describe == nil {
+		return
+	}
+	machine := s.describe(ctx)
+	if machine == s.machine {
+		return
+	}
+	if s.registered {
+		s.logger.Info("the description of this machine has changed",
+			"hostname", machine.Hostname, "own_processes_only", machine.OwnProcessesOnly)
+	}
+	s.machine, s.registered = machine, false
 }
 
 // register sends the description of this machine, and applies the config in the response.

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/snapwatch/snapwatch/internal/backoff"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -37,10 +39,14 @@ type Recorder interface {
 
 // Config is what a Sender needs.
 type Config struct {
-	Server     *url.URL
-	Client     *http.Client
-	UserAgent  string
-	Machine    snapshot.Machine
+	Server    *url.URL
+	Client    *http.Client
+	UserAgent string
+	Machine   snapshot.Machine
+	// Describe returns the description of the machine as it is now. A sender without it keeps Machine.
+	Describe func(ctx context.Context) snapshot.Machine
+	// Source identifies this agent. Its host name is that of the machine.
+	Source     snapshot.Source
 	Queue      *Queue
 	Codec      *Codec
 	Credential *Credential
@@ -53,6 +59,8 @@ type Config struct {
 // Sender posts the entries of a queue until the server has them, and passes on the server's responses.
 type Sender struct {
 	machine    snapshot.Machine
+	describe   func(ctx context.Context) snapshot.Machine
+	source     snapshot.Source
 	client     client
 	queue      *Queue
 	codec      *Codec
@@ -68,6 +76,7 @@ type Sender struct {
 	lastPost         time.Time
 	sentAhead        uint64   // number of the newest entry that was sent ahead of those before it
 	ignoredSettings  []string // settings for which a warning was logged
+	competitors      []string // agents that report as this machine, for which a warning was logged
 }
 
 // stats counts what a Sender does.
@@ -91,6 +100,8 @@ type Stats struct {
 func NewSender(cfg Config) *Sender {
 	return &Sender{
 		machine:          cfg.Machine,
+		describe:         cfg.Describe,
+		source:           cfg.Source,
 		client:           client{cfg.Client, cfg.Server, cfg.UserAgent, cfg.Credential},
 		queue:            cfg.Queue,
 		codec:            cfg.Codec,
@@ -213,6 +224,7 @@ func (s *Sender) attempt(ctx context.Context) (verdict, error) {
 			s.credential.issued = time.Now().Add(time.Hour - rotateAfter)
 		}
 	}
+	s.updateDescription(ctx)
 	if !s.registered {
 		if err := s.register(ctx); err != nil {
 			return retryLater, fmt.Errorf("register: %w", err)
@@ -297,8 +309,16 @@ func (s *Sender) handleRefusal(batch []Entry, err error) (verdict, error) {
 
 // post posts a batch.
 func (s *Sender) post(ctx context.Context, batch []Entry) (*acknowledgement, error) {
+	source := s.source
+	source.Hostname = s.machine.Hostname
+	sourceJSON, err := json.Marshal(source)
+	if err != nil {
+		return nil, fmt.Errorf("encode the source: %w", err)
+	}
 	var body bytes.Buffer
-	body.WriteString(`{"machine_id":"` + s.machine.MachineID + `","snapshots":[`)
+	body.WriteString(`{"machine_id":"` + s.machine.MachineID + `","source":`)
+	body.Write(sourceJSON)
+	body.WriteString(`,"snapshots":[`)
 	for i := range batch {
 		if i > 0 {
 			body.WriteByte(',')
@@ -308,7 +328,7 @@ func (s *Sender) post(ctx context.Context, batch []Entry) (*acknowledgement, err
 	body.WriteString(`]}`)
 	compressed := s.codec.Compress(body.Bytes())
 	var ack acknowledgement
-	err := s.client.post(ctx, "/api/v1/snapshots", compressed, "zstd", &ack)
+	err = s.client.post(ctx, "/api/v1/snapshots", compressed, "zstd", &ack)
 	s.lastPost = time.Now()
 	if err == nil {
 		s.stats.bytes.Add(int64(len(compressed)))

@@ -26,6 +26,8 @@ type Process struct {
 	Identity snapshot.Identity
 	// Started is accurate to a few milliseconds. It is up to a second too late if the start was not seen.
 	Started snapshot.Time
+	// Began is the start by the monotonic clock, for comparisons that do not depend on the clock of the machine.
+	Began time.Time
 	// CPU is the best estimate of the CPU time, which is between CPUMin and CPUMax. The kernel's records lack what a
 	// thread used after the last tick of its CPU, and the time in which the kernel removes the process.
 	CPU, CPUMin, CPUMax time.Duration

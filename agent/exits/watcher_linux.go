@@ -174,6 +174,7 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		PID:        int32(r.group),
 		Identity:   id,
 		Started:    snapshot.TimeOf(started),
+		Began:      started,
 		CPU:        totals.cpu,
 		CPUMin:     totals.cpuMin,
 		CPUMax:     totals.cpuMax,

@@ -13,6 +13,9 @@ const Unknown = -1
 type Process struct {
 	snapshot.ProcessKey
 	snapshot.Identity
+	// StartTicks is the kernel's own start time, which does not change when the clock is set: ticks of 10 ms since
+	// boot, or milliseconds since 1970 on systems other than Linux.
+	StartTicks int64
 	// State is the letter that ps prints; empty if unknown.
 	State string
 	CPU   time.Duration
@@ -29,6 +32,15 @@ type Process struct {
 	ReadBytes, WriteBytes int64
 	OpenFiles             int32
 }
+
+// ID identifies a process until the machine reboots, also if the clock is set.
+type ID struct {
+	PID        int32
+	StartTicks int64
+}
+
+// ID returns the ID of the process.
+func (p *Process) ID() ID { return ID{PID: p.PID, StartTicks: p.StartTicks} }
 
 // Options selects the optional values of a process. It is comparable.
 type Options struct {

@@ -90,6 +90,7 @@ func (r *gopsutilReader) sample(ctx context.Context, key snapshot.ProcessKey, ca
 	p := cached.process
 	out := Process{
 		ProcessKey: key,
+		StartTicks: int64(key.StartedAt),
 		Identity:   cached.identity,
 		ReadBytes:  Unknown,
 		WriteBytes: Unknown,

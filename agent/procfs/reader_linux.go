@@ -22,7 +22,8 @@ import (
 // A Reader is for one goroutine at a time.
 type Reader struct {
 	root     string
-	bootMS   int64 // when the machine booted; it stays fixed for a boot, so that start times do
+	boot     bootTimes
+	clocks   func() (sinceBoot time.Duration, boot time.Time) // nil if the boot time is fixed
 	pageSize int64
 	cache    map[int32]*cachedProcess
 	users    *Users
@@ -79,11 +80,13 @@ const (
 // NewReader returns a reader of this machine's processes. It stores the boot time in stateDir. A nil scrubber leaves
 // command lines unchanged.
 func NewReader(stateDir string, scrubber *Scrubber, users *Users) (*Reader, error) {
-	bootMS, err := bootTime("/proc", stateDir)
+	sinceBoot, boot := readClocks()
+	times, err := openBootTimes("/proc", stateDir, sinceBoot, boot)
 	if err != nil {
 		return nil, err
 	}
-	r := newReader("/proc", bootMS, scrubber, users)
+	r := newReader("/proc", 0, scrubber, users)
+	r.boot, r.clocks = times, readClocks
 	// Without these events, changes are found within identityAge.
 	r.events, _ = procevents.Open(eventBuffer, procevents.Exec, procevents.UID, procevents.Comm)
 	return r, nil
@@ -92,7 +95,7 @@ func NewReader(stateDir string, scrubber *Scrubber, users *Users) (*Reader, erro
 func newReader(root string, bootMS int64, scrubber *Scrubber, users *Users) *Reader {
 	r := &Reader{
 		root:     root,
-		bootMS:   bootMS,
+		boot:     fixedBootTime(bootMS),
 		pageSize: int64(os.Getpagesize()),
 		cache:    make(map[int32]*cachedProcess),
 		users:    users,
@@ -137,6 +140,7 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 		return nil, err
 	}
 	r.round++
+	r.followClock(refresh)
 	if options != r.options {
 		r.options, refresh = options, true
 		for _, p := range r.cache { // read everything again
@@ -170,7 +174,28 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 	}
 	r.reparent()
 	r.settleUsers()
+	if r.clocks != nil {
+		sinceBoot, _ := r.clocks()
+		r.boot.listed = ticksOf(sinceBoot)
+	}
 	return r.list, nil
+}
+
+// followClock updates the boot time if the clock was set, and stores it. With refresh it repeats a store that failed.
+func (r *Reader) followClock(refresh bool) {
+	if r.clocks == nil {
+		return
+	}
+	_, boot := r.clocks()
+	wasStored := r.boot.stored
+	if r.boot.update(boot) {
+		for _, p := range r.cache {
+			p.last.StartedAt = r.boot.startedAt(p.last.StartTicks)
+		}
+	}
+	if wasStored || refresh {
+		_ = r.boot.store() // tried again with the next full snapshot; it only matters if the agent restarts
+	}
 }
 
 // process reads one process. It returns nil if the process has exited. With force it reads a process that is unchanged.
@@ -255,13 +280,13 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	if err != nil {
 		return false
 	}
-	key := snapshot.ProcessKey{PID: stat.pid, StartedAt: snapshot.Time(r.bootMS + stat.startTicks*1000/ticksPerSecond)}
 	last := &p.last
-	if p.round != 0 && key != last.ProcessKey {
+	if p.round != 0 && (stat.pid != last.PID || stat.startTicks != last.StartTicks) {
 		return false
 	}
 	p.comm, p.kernelThread = stat.name(), stat.flags&flagKernelThread != 0
-	last.ProcessKey, last.PPID, last.State, last.Threads = key, stat.ppid, stat.state, stat.threads
+	last.PID, last.StartTicks, last.StartedAt = stat.pid, stat.startTicks, r.boot.startedAt(stat.startTicks)
+	last.PPID, last.State, last.Threads = stat.ppid, stat.state, stat.threads
 	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)
 	last.OneThread = stat.threads == 1 && p.exitedCPU == 0
 	last.Memory = r.residentPages(p, &stat, keepOpen) * r.pageSize
@@ -321,7 +346,7 @@ func (r *Reader) reparent() {
 		if listed.PPID == 0 {
 			continue
 		}
-		if parent := r.cache[listed.PPID]; parent != nil && parent.last.StartedAt <= listed.StartedAt {
+		if parent := r.cache[listed.PPID]; parent != nil && parent.last.StartTicks <= listed.StartTicks {
 			continue
 		}
 		if p := r.cache[listed.PID]; p != nil && r.readStat(p) {

@@ -2,6 +2,8 @@
 
 package procfs
 
+import "time"
+
 // Reader lists the processes of this machine.
 type Reader = gopsutilReader
 
@@ -12,3 +14,12 @@ func NewReader(_ string, scrubber *Scrubber, _ *Users) (*Reader, error) {
 
 // Forks returns Unknown: this system has no such counter.
 func Forks() int64 { return Unknown }
+
+// SinceBoot returns 0: this system has no such clock.
+func SinceBoot() time.Duration { return 0 }
+
+// HiddenProcesses returns "": this system does not hide processes by a mount option.
+func HiddenProcesses() string { return "" }
+
+// BootID returns "": this system has no such id.
+func BootID() string { return "" }
