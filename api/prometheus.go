@@ -40,8 +40,8 @@ func (a *API) machineMetrics(c *gin.Context) {
 
 // machineStateCollector collects the number of machines in each state.
 type machineStateCollector struct {
-	store *store.Store
-	desc  *prometheus.Desc
+	store           *store.Store
+	desc, competing *prometheus.Desc
 }
 
 func newMachineStateCollector(s *store.Store) machineStateCollector {
@@ -51,11 +51,17 @@ func newMachineStateCollector(s *store.Store) machineStateCollector {
 			"Machines by state: up; disabled, which send only heartbeats; "+
 				"waiting, which have not sent a snapshot yet; stale, which missed two intervals.",
 			[]string{"state"}, nil),
+		competing: prometheus.NewDesc("snapwatch_machines_competing_agents",
+			"Machines as which several agents have reported in turns in the last hour, because their state directory "+
+				"was copied.", nil, nil),
 	}
 }
 
 // Describe implements prometheus.Collector.
-func (c machineStateCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
+func (c machineStateCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- c.desc
+	descs <- c.competing
+}
 
 // Collect implements prometheus.Collector. If the database is unavailable it collects nothing; other metrics report the
 // failure.
@@ -71,6 +77,7 @@ func (c machineStateCollector) Collect(metrics chan<- prometheus.Metric) {
 	} {
 		metrics <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(n), state)
 	}
+	metrics <- prometheus.MustNewConstMetric(c.competing, prometheus.GaugeValue, float64(states.Competing))
 }
 
 // machineMetric is a metric of each machine.
@@ -89,6 +96,11 @@ var machineMetrics = []machineMetric{
 		}},
 	{"enabled", "1 if the agent is configured to take snapshots.",
 		func(m *query.Machine, _ time.Time) (float64, bool) { return boolToFloat(m.Enabled), true }},
+	{"competing_agents",
+		"1 if several agents report as the machine in turns, because their state directory was copied.",
+		func(m *query.Machine, _ time.Time) (float64, bool) {
+			return boolToFloat(m.CompetingAgents != nil), true
+		}},
 	{"polling_interval_seconds", "Configured time between two snapshots.",
 		func(m *query.Machine, _ time.Time) (float64, bool) { return m.PollingInterval, true }},
 	{"last_seen_timestamp_seconds", "Time of the last request from the agent.",

@@ -22,10 +22,14 @@ type Machine struct {
 	RegisteredAt  snapshot.Time
 	LastSeen      snapshot.Time
 	LastSnapshot  snapshot.Time // 0 for none yet. The snapshot itself may have been dropped.
+	// CompetingAgents are the agents that report as the machine in turns, or nil.
+	CompetingAgents *CompetingAgents
 	// Latest holds the system metrics of the last snapshot, without devices, or nil if it is not stored.
 	Latest *snapshot.MachineSnapshot
 	// ProcessCount is the number of processes in the last snapshot, or nil if it is not stored.
 	ProcessCount *int32
+
+	turns turns
 }
 
 // Stale reports whether a machine's agent has sent nothing for more than two intervals plus a second
@@ -57,16 +61,18 @@ type MachineStates struct {
 	// The agents of Up machines send snapshots, those of Disabled machines only heartbeats, and those of
 	// Stale machines nothing; see Machine.Stale. No snapshot of a Waiting machine has arrived yet.
 	Up, Disabled, Waiting, Stale int64
+	// Competing machines have several agents; see Machine.CompetingAgents. They are also in another state.
+	Competing int64
 }
 
 // States returns the number of machines by state.
 func (q *Queries) States(ctx context.Context) (MachineStates, error) {
 	var n MachineStates
 	err := q.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE NOT stale AND enabled AND sent), count(*) FILTER (WHERE NOT stale AND NOT enabled),
-			count(*) FILTER (WHERE NOT stale AND enabled AND NOT sent), count(*) FILTER (WHERE stale)
-		FROM (SELECT enabled, last_snapshot IS NOT NULL AS sent, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines) m`,
+			count(*) FILTER (WHERE NOT stale AND enabled AND NOT sent), count(*) FILTER (WHERE stale), count(*) FILTER (WHERE competing)
+		FROM (SELECT `+schema.TurnsSQL+` AS competing, enabled, last_snapshot IS NOT NULL AS sent, $1 - last_seen > make_interval(secs => 2 * CASE WHEN enabled THEN least(polling_interval, $2) ELSE $2 END + 1) AS stale FROM machines m) m`,
 		q.now(), snapshot.HeartbeatInterval.Seconds()).
-		Scan(&n.Up, &n.Disabled, &n.Waiting, &n.Stale)
+		Scan(&n.Up, &n.Disabled, &n.Waiting, &n.Stale, &n.Competing)
 	if err != nil {
 		return n, fmt.Errorf("count machines by state: %w", err)
 	}
@@ -82,7 +88,8 @@ type MachinePage struct {
 
 const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count,
 	m.total_ram, m.agent_version, m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version,
-	m.registered_at, m.last_seen, m.last_snapshot, s.process_count, `
+	m.registered_at, m.last_seen, m.own_processes_only, m.id, m.turns, m.turns_since, m.turned_at, m.last_snapshot,
+	s.process_count, `
 
 var (
 	machinesSQL = `SELECT ` + machineColumns + schema.LatestColumns + `
@@ -109,7 +116,7 @@ func (q *Queries) Machines(ctx context.Context, page MachinePage) (machines []Ma
 	if more = len(machines) > page.Limit; more {
 		machines = machines[:page.Limit]
 	}
-	return machines, more, nil
+	return machines, more, q.loadCompetingAgents(ctx, machines)
 }
 
 // Machine returns a machine, or snapshot.ErrNoMachine.
@@ -126,7 +133,8 @@ func (q *Queries) Machine(ctx context.Context, machineID string) (*Machine, erro
 	if err != nil {
 		return nil, fmt.Errorf("read a machine: %w", err)
 	}
-	return &machine, nil
+	one := []Machine{machine}
+	return &one[0], q.loadCompetingAgents(ctx, one)
 }
 
 func scanMachine(row pgx.CollectableRow) (Machine, error) {
@@ -137,7 +145,8 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	err := row.Scan(append([]any{
 		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount,
 		&m.TotalRAM, &m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags,
-		&m.ConfigVersion, &registered, &seen, &last, &m.ProcessCount,
+		&m.ConfigVersion, &registered, &seen, &m.OwnProcessesOnly, &m.turns.machine, &m.turns.count, &m.turns.since,
+		&m.turns.last, &last, &m.ProcessCount,
 	}, latest.LatestDest()...)...)
 	if err != nil {
 		return m, err

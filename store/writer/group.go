@@ -35,6 +35,7 @@ type groupWrite struct {
 	results []snapshot.WriteResult
 	newest  map[string]snapshot.Time
 	samples int
+	turns   int // how often an agent posted again after another one of its machine
 }
 
 // machineRow is a locked row of machines.
@@ -48,6 +49,15 @@ type machineRow struct {
 	configVersion  int64
 	unregistered   bool
 	hasAgent       bool // whether it was registered by an agent
+	lastSeen       time.Time
+
+	// The agents that post as the machine; see trackSources.
+
+	source               string // of the newest post; empty if unknown
+	turns                int
+	turnsSince, turnedAt *time.Time
+	startsToCompete      bool
+	competitors          []string // several agents that report in turns
 }
 
 // newSnapshot is a planned row of snapshots with its samples.
@@ -81,6 +91,9 @@ type refKey struct {
 
 func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) error {
 	if err := w.lockMachines(ctx, batches); err != nil {
+		return err
+	}
+	if err := w.trackSources(ctx, batches); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(batches, w.isLate) {
@@ -183,9 +196,10 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	machine := w.machines[batch.MachineID]
 	result := &w.results[index]
 	result.Ack = snapshot.Ack{
-		Config:        machine.config,
-		ConfigVersion: machine.configVersion,
-		Unregistered:  machine.unregistered,
+		Config:          machine.config,
+		ConfigVersion:   machine.configVersion,
+		Unregistered:    machine.unregistered,
+		CompetingAgents: machine.competitors,
 	}
 	if len(batch.Snapshots) == 0 {
 		return nil

@@ -46,7 +46,8 @@ func (w *groupWrite) lockMachines(ctx context.Context, batches []*snapshot.Batch
 func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 	rows, err := w.tx.Query(ctx, `
 		SELECT id, machine_id, last_snapshot, closed_snapshot, cpu_count, enabled, polling_interval,
-			include, exclude, omit, config_version, hostname = '', agent_version <> ''
+			include, exclude, omit, config_version, hostname = '', agent_version <> '', last_seen, source, turns,
+			turns_since, turned_at
 		FROM machines WHERE machine_id = ANY($1) ORDER BY machine_id FOR NO KEY UPDATE`, ids)
 	if err != nil {
 		return err
@@ -58,7 +59,8 @@ func (w *groupWrite) selectMachines(ctx context.Context, ids []string) error {
 		err := row.Scan(
 			&machine.id, &machine.machineID, &last, &closed, &machine.cpuCount, &config.Enabled,
 			&config.PollingInterval, &config.Include, &config.Exclude, &config.Omit, &machine.configVersion,
-			&machine.unregistered, &machine.hasAgent,
+			&machine.unregistered, &machine.hasAgent, &machine.lastSeen, &machine.source, &machine.turns,
+			&machine.turnsSince, &machine.turnedAt,
 		)
 		if closed != nil {
 			machine.closedSnapshot = snapshot.TimeOf(*closed)

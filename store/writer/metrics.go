@@ -12,6 +12,7 @@ type metrics struct {
 	snapshots, samples, duplicates prometheus.Counter
 	commitSeconds, groupSnapshots  prometheus.Histogram
 	notifies, notifyFailures       prometheus.Counter
+	agentTurns                     prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -23,6 +24,11 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		samples:   counter("snapwatch_store_process_samples_total", "Rows written to process_samples."),
 		duplicates: counter(
 			"snapwatch_store_duplicates_total", "Snapshots rejected because they were stored before.",
+		),
+		agentTurns: counter(
+			"snapwatch_store_agent_turns_total",
+			"Posts of an agent after those of another agent that reports as the same machine. They mean that a state "+
+				"directory was copied.",
 		),
 		notifies: counter("snapwatch_store_notifies_total", "NOTIFY payloads sent."),
 		notifyFailures: counter(
@@ -42,7 +48,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		),
 	}
 	registry.MustRegister(m.snapshots, m.samples, m.duplicates, m.commitSeconds, m.groupSnapshots,
-		m.notifies, m.notifyFailures)
+		m.notifies, m.notifyFailures, m.agentTurns)
 	return m
 }
 
@@ -57,4 +63,5 @@ func (m *metrics) committed(group *groupWrite, took time.Duration) {
 	m.snapshots.Add(float64(len(group.rows)))
 	m.samples.Add(float64(group.samples))
 	m.duplicates.Add(float64(duplicates))
+	m.agentTurns.Add(float64(group.turns))
 }

@@ -217,6 +217,7 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 		return nil, fmt.Errorf("commit a group: %w", err)
 	}
 	w.metrics.committed(group, time.Since(started))
+	group.logCompetitors()
 	for ref, day := range group.touched {
 		ref.day = max(ref.day, day)
 	}

@@ -253,6 +253,43 @@ test("the page of a machine whose snapshots have expired says so", async () => {
   await page.unroute(`**/api/v1/machines/${id}`);
 });
 
+test("a machine with two agents, and one that hides processes, say so", async () => {
+  await register(site, "copied", { hostname: "web-1" });
+  const machine = new Machine("copied", 5);
+  const heading = page.getByRole("heading", { level: 1, name: "web-1" });
+  const competing = page.getByRole("alert").filter({ hasText: "Several agents report as this machine." });
+  const hidden = page.getByRole("alert").filter({ hasText: "Only the agent's own processes are visible." });
+  const sources = ["web-1", "web-2"].map((hostname) => ({ run_id: hostname, boot_id: `boot-${hostname}`, hostname }));
+  const reportInTurns = async (turns) => {
+    for (let i = 0; i < turns; i++) {
+      await post(site, "copied", [machine.snapshot(Date.now(), { full: true })], sources[i % 2]);
+    }
+  };
+  await reportInTurns(2); // as after a restart of the agent
+  await page.goto(`${site.url}/machines/copied`);
+  await heading.waitFor();
+  await row(1).waitFor();
+  assert.equal(await competing.count(), 0);
+  assert.equal(await hidden.count(), 0);
+  await reportInTurns(3);
+  await competing.getByText("The agents on web-1 and web-2 have reported in turns from").waitFor();
+  await competing.getByText("empty its state directory").waitFor();
+  assert.match(
+    site.log.join("\n"),
+    /several agents report as one machine in turns.*machine_id=copied hosts="\[web-1 web-2\]"/,
+  );
+  // The notice is on pages of the past too, because their snapshots are mixed.
+  await page.goto(`${site.url}/machines/copied?at=${encodeURIComponent(machine.previous)}`);
+  await competing.waitFor();
+
+  await register(site, "copied", { hostname: "web-1", own_processes_only: true });
+  await page.goto(`${site.url}/machines/copied`);
+  await hidden.getByText("hidepid").first().waitFor();
+  await register(site, "copied", { hostname: "renamed" });
+  await page.getByRole("heading", { level: 1, name: "renamed" }).waitFor();
+  assert.equal(await hidden.count(), 0);
+});
+
 test("machines with one host name have different names on all pages", async () => {
   const twins = ["0123abcd456789abcdef0123456789ab", "production-2"];
   for (const id of twins) {

@@ -104,6 +104,6 @@ export const register = (site, machine_id, attributes = {}) =>
     body: { machine_id, hostname: machine_id, os: "linux", platform: "debian 12", cpu_count: 4, ...attributes },
   });
 
-/** Posts snapshots of a machine. */
-export const post = (site, machine_id, snapshots) =>
-  api(site, "/api/v1/snapshots", { method: "POST", body: { machine_id, snapshots } });
+/** Posts snapshots of a machine. The source is the agent that sends them. */
+export const post = (site, machine_id, snapshots, source) =>
+  api(site, "/api/v1/snapshots", { method: "POST", body: { machine_id, source, snapshots } });

@@ -935,6 +935,8 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Ack: {
+            /** @description Host names of the agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent */
+            competing_agents?: string[];
             config: components["schemas"]["Config"];
             /**
              * Format: int64
@@ -988,6 +990,8 @@ export interface components {
             machine_id: string;
             /** @description Oldest first. A post without snapshots is a heartbeat */
             snapshots?: components["schemas"]["Snapshot"][];
+            /** @description The agent that sends the post. If posts come from several agents in turns, their state directory was copied, and the server says so */
+            source?: components["schemas"]["Source"];
         };
         CPUModes: {
             /**
@@ -1027,6 +1031,36 @@ export interface components {
             /** @description Current password */
             password: string;
         };
+        CompetingAgentView: {
+            /** @description Id of the machine's boot */
+            boot_id: string;
+            /**
+             * Format: date-time
+             * @description When the agent reported first
+             */
+            first_seen: string;
+            hostname: string;
+            /**
+             * Format: date-time
+             * @description When its last turn began or ended
+             */
+            last_seen: string;
+            /** @description Host name, with parts of the ids of the boot and of the run if needed to distinguish the agents */
+            name: string;
+        };
+        CompetingAgentsView: {
+            agents: components["schemas"]["CompetingAgentView"][];
+            /**
+             * Format: date-time
+             * @description When that happened last
+             */
+            last_turn: string;
+            /**
+             * Format: date-time
+             * @description When an agent posted for the first time after another one had
+             */
+            since: string;
+        };
         Config: {
             /** @description Whether the agent takes snapshots. A disabled agent only sends heartbeats */
             enabled: boolean;
@@ -1060,6 +1094,8 @@ export interface components {
             tags?: string[];
         };
         ConfigView: {
+            /** @description Host names of several agents that report as this machine in turns, because their state directory was copied */
+            competing_agents?: string[];
             /**
              * Format: int64
              * @description Increases with every change of the configuration
@@ -1447,6 +1483,8 @@ export interface components {
             machine_id: string;
             /** @description Operating system, for example linux */
             os?: string;
+            /** @description Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid */
+            own_processes_only?: boolean;
             /** @description Distribution and version, such as debian 12.5 */
             platform?: string;
             /**
@@ -1470,7 +1508,7 @@ export interface components {
             available_ram?: number | null;
             /**
              * Format: int64
-             * @description Milliseconds by which the machine's clock was set since the previous snapshot; negative if it was set back
+             * @description Milliseconds by which the machine's clock was set since the previous snapshot; negative if it was set back. On systems other than Linux, a suspend of the machine is such a change too
              */
             clock_jump_ms?: number;
             /** @description Percent of each core, in the order of the core numbers */
@@ -1549,6 +1587,8 @@ export interface components {
         MachineView: {
             agent_version: string;
             architecture: string;
+            /** @description Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn */
+            competing_agents?: components["schemas"]["CompetingAgentsView"];
             /**
              * Format: int64
              * @description Increases with every change of the configuration; also the ETag
@@ -1588,6 +1628,8 @@ export interface components {
             os: string;
             /** @description Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes */
             outdated: boolean;
+            /** @description Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid */
+            own_processes_only: boolean;
             platform: string;
             /**
              * Format: double
@@ -2332,6 +2374,14 @@ export interface components {
             processes?: components["schemas"]["Process"][];
             /** Format: date-time */
             timestamp: string;
+        };
+        Source: {
+            /** @description Id of the machine's boot */
+            boot_id?: string;
+            /** @description Host name */
+            hostname?: string;
+            /** @description Random id that the agent creates at its start */
+            run_id?: string;
         };
         StorageView: {
             /**

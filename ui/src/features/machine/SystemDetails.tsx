@@ -32,7 +32,8 @@ export function SystemDetails({ metrics }: { metrics: MachineMetrics }) {
       {metrics.clock_jump_ms ? (
         <span className="hot">
           Before this snapshot, the clock was set {metrics.clock_jump_ms > 0 ? "forward" : "back"} by{" "}
-          {duration(Math.abs(metrics.clock_jump_ms))} or the machine was suspended
+          {duration(Math.abs(metrics.clock_jump_ms))}
+          {metrics.clock_jump_ms > 0 && " or the machine was suspended"}
         </span>
       ) : null}
     </div>
