@@ -47,7 +47,7 @@ func (r *recording) sample() *Sample {
 	}
 	for _, p := range append(one.Processes, one.Exited...) {
 		if p.CPUMS != nil && one.Interval > 0 {
-			r.limit = max(r.limit, float64(*p.CPUMS)/float64(one.Interval.Milliseconds()))
+			r.limit = max(r.limit, float64(*p.CPUMS)/(one.Interval.Seconds()*1000))
 		}
 		r.entries = append(r.entries, p)
 	}
