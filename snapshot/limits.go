@@ -10,6 +10,7 @@ const (
 	MaxProcesses         = 50_000    // processes and exited processes in a snapshot, each
 	MaxEntries           = 200_000   // processes, exits, devices and snapshots in a batch, in total
 	MaxDevices           = 1000      // disks, interfaces and temperature sensors in a snapshot, each
+	MaxStale             = 1010      // names in stale: disks and a few others
 	MaxCores             = 4096      // cores in a snapshot
 	MaxMachineIDBytes    = 128       // length of a machine id
 	MaxSourceIDBytes     = 64        // length of the ids of a source
@@ -59,6 +60,7 @@ func Limits() []Limit {
 		{"`processes` in a snapshot; `exited` in a snapshot", MaxProcesses, ""},
 		{"Processes, exits, devices and snapshots in a batch, in total", MaxEntries, ""},
 		{"`disks` in a snapshot; `interfaces`; `temperatures`", MaxDevices, ""},
+		{"`stale` in a snapshot", MaxStale, ""},
 		{"`cores` in a snapshot", MaxCores, ""},
 		{"`machine_id`, of A-Z a-z 0-9 . _ : -", MaxMachineIDBytes, "bytes"},
 		{"`run_id` and `boot_id` of `source`, of A-Z a-z 0-9 -", MaxSourceIDBytes, "bytes"},

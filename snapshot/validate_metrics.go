@@ -16,11 +16,17 @@ func (v *validator) checkMetrics(m *MachineSnapshot) {
 	v.integer("machine_snapshot.total_ram", m.TotalRAM)
 	v.integer("machine_snapshot.used_ram", m.UsedRAM)
 	v.integer("machine_snapshot.available_ram", m.AvailableRAM)
+	v.integer("machine_snapshot.buffers_ram", m.BuffersRAM)
+	v.integer("machine_snapshot.cached_ram", m.CachedRAM)
+	v.integer("machine_snapshot.shared_ram", m.SharedRAM)
+	v.integer("machine_snapshot.slab_ram", m.SlabRAM)
 	v.integer("machine_snapshot.total_swap", m.TotalSwap)
 	v.integer("machine_snapshot.used_swap", m.UsedSwap)
 	v.integer("machine_snapshot.total_disk", m.TotalDisk)
 	v.integer("machine_snapshot.used_disk", m.UsedDisk)
 	v.integer("machine_snapshot.available_disk", m.AvailableDisk)
+	v.number("machine_snapshot.fullest_disk_usage", m.FullestDiskUsage, 100)
+	v.text("machine_snapshot.fullest_disk", m.FullestDisk, MaxPathBytes)
 	v.checkOptionalMetrics(m)
 	v.count("machine_snapshot.disks", len(m.Disks), MaxDevices)
 	v.count("machine_snapshot.interfaces", len(m.Interfaces), MaxDevices)
@@ -34,6 +40,8 @@ func (v *validator) checkMetrics(m *MachineSnapshot) {
 		v.once("mount", "disk "+d.Mount, seen)
 		v.integer("total", d.Total)
 		v.integer("used", d.Used)
+		v.integer("available", d.Available)
+		v.text("type", d.Type, MaxTextBytes)
 		v.integer("read_bytes", d.ReadBytes)
 		v.integer("write_bytes", d.WriteBytes)
 	}
@@ -72,6 +80,12 @@ func (v *validator) checkOptionalMetrics(m *MachineSnapshot) {
 			if math.IsNaN(t.Celsius) || t.Celsius < -300 || t.Celsius > 10_000 {
 				v.fail(field+"celsius", "must be from -300 to 10000")
 			}
+		}
+	}
+	v.count("machine_snapshot.stale", len(m.Stale), MaxStale)
+	for i, name := range m.Stale {
+		if v.err == nil {
+			v.required(fmt.Sprintf("machine_snapshot.stale[%d]", i), name, MaxPathBytes)
 		}
 	}
 	v.integer("machine_snapshot.unseen_processes", m.UnseenProcesses)

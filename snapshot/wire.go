@@ -46,26 +46,38 @@ type Snapshot struct {
 type MachineSnapshot struct {
 	CPUUsage *float64 `json:"cpu_usage" required:"false" minimum:"0" maximum:"100" doc:"Percent of all cores"`
 	// CPU splits CPUUsage by mode.
-	CPU           *CPUModes   `json:"cpu,omitempty"`
-	Cores         []int16     `json:"cores,omitempty" nullable:"false" maxItems:"4096" minimum:"0" maximum:"100" doc:"Percent of each core, in the order of the core numbers"`
-	Load1         *float64    `json:"load1" required:"false" minimum:"0"`
-	Load5         *float64    `json:"load5" required:"false" minimum:"0"`
-	Load15        *float64    `json:"load15" required:"false" minimum:"0"`
-	UptimeMS      *int64      `json:"uptime_ms" required:"false" minimum:"0"`
-	TotalRAM      *int64      `json:"total_ram" required:"false" minimum:"0" doc:"Bytes"`
-	UsedRAM       *int64      `json:"used_ram" required:"false" minimum:"0" doc:"Bytes"`
-	AvailableRAM  *int64      `json:"available_ram" required:"false" minimum:"0" doc:"Bytes"`
-	TotalSwap     *int64      `json:"total_swap" required:"false" minimum:"0" doc:"Bytes"`
-	UsedSwap      *int64      `json:"used_swap" required:"false" minimum:"0" doc:"Bytes"`
-	TotalDisk     *int64      `json:"total_disk" required:"false" minimum:"0" doc:"Bytes of all listed disks"`
-	UsedDisk      *int64      `json:"used_disk" required:"false" minimum:"0" doc:"Bytes of all listed disks"`
-	AvailableDisk *int64      `json:"available_disk" required:"false" minimum:"0" doc:"Bytes of all listed disks"`
-	Disks         []Disk      `json:"disks,omitempty" nullable:"false" maxItems:"1000"`
-	Interfaces    []Interface `json:"interfaces,omitempty" nullable:"false" maxItems:"1000"`
+	CPU          *CPUModes `json:"cpu,omitempty"`
+	Cores        []int16   `json:"cores,omitempty" nullable:"false" maxItems:"4096" minimum:"0" maximum:"100" doc:"Percent of each core, in the order of the core numbers"`
+	Load1        *float64  `json:"load1" required:"false" minimum:"0"`
+	Load5        *float64  `json:"load5" required:"false" minimum:"0"`
+	Load15       *float64  `json:"load15" required:"false" minimum:"0"`
+	UptimeMS     *int64    `json:"uptime_ms" required:"false" minimum:"0"`
+	TotalRAM     *int64    `json:"total_ram" required:"false" minimum:"0" doc:"Bytes"`
+	UsedRAM      *int64    `json:"used_ram" required:"false" minimum:"0" doc:"Bytes that are not available: total_ram minus available_ram on Linux, as in free of procps 4"`
+	AvailableRAM *int64    `json:"available_ram" required:"false" minimum:"0" doc:"Bytes"`
+	// The following parts of the memory overlap with each other and with UsedRAM. Linux has all of them, other systems
+	// have some.
+	BuffersRAM    *int64 `json:"buffers_ram,omitempty" minimum:"0" doc:"Bytes of buffers of block devices"`
+	CachedRAM     *int64 `json:"cached_ram,omitempty" minimum:"0" doc:"Bytes of the page cache, with tmpfs, shared memory and the part of slab_ram that the kernel can reclaim, as in free"`
+	SharedRAM     *int64 `json:"shared_ram,omitempty" minimum:"0" doc:"Bytes of shared memory and tmpfs"`
+	SlabRAM       *int64 `json:"slab_ram,omitempty" minimum:"0" doc:"Bytes of the kernel's own data structures"`
+	TotalSwap     *int64 `json:"total_swap" required:"false" minimum:"0" doc:"Bytes"`
+	UsedSwap      *int64 `json:"used_swap" required:"false" minimum:"0" doc:"Bytes"`
+	TotalDisk     *int64 `json:"total_disk" required:"false" minimum:"0" doc:"Bytes of all listed disks"`
+	UsedDisk      *int64 `json:"used_disk" required:"false" minimum:"0" doc:"Bytes of all listed disks"`
+	AvailableDisk *int64 `json:"available_disk" required:"false" minimum:"0" doc:"Bytes of all listed disks"`
+	// FullestDiskUsage and FullestDisk are known even if the disks are not listed.
+	FullestDiskUsage *float64    `json:"fullest_disk_usage,omitempty" minimum:"0" maximum:"100" doc:"Percent of the space of the fullest disk that is in use: used ÷ (used + available), as in df. Read-only disks are left out. Computed from disks if absent"`
+	FullestDisk      string      `json:"fullest_disk,omitempty" maxLength:"1024" doc:"Mount point of the fullest disk"`
+	Disks            []Disk      `json:"disks,omitempty" nullable:"false" maxItems:"1000" doc:"File systems that hold data, each once"`
+	Interfaces       []Interface `json:"interfaces,omitempty" nullable:"false" maxItems:"1000"`
 	// Temperatures is empty on a machine without sensors, such as most virtual machines.
 	Temperatures []Temperature `json:"temperatures,omitempty" nullable:"false" maxItems:"1000"`
 
-	// The fields below count what is missing from the snapshots. Nil and 0 mean none.
+	// The fields below describe what is missing from the snapshots. Nil and 0 mean none.
+
+	// Stale names the sources that blocked in the kernel.
+	Stale []string `json:"stale,omitempty" nullable:"false" maxItems:"1010" doc:"What did not answer in time, so that its values are the last known ones, or unknown: mount points of disks, and temperatures or users"`
 
 	UnseenProcesses  *int64 `json:"unseen_processes,omitempty" minimum:"0" doc:"Upper bound of the processes and threads that started and ended since the previous snapshot and are in no snapshot"`
 	DroppedSnapshots *int64 `json:"dropped_snapshots,omitempty" minimum:"0" doc:"Snapshots before this one that the agent dropped because it could not send them in time"`
@@ -95,13 +107,18 @@ type Disk struct {
 	Mount      string `json:"mount" maxLength:"1024"`
 	Total      *int64 `json:"total" required:"false" minimum:"0" doc:"Bytes"`
 	Used       *int64 `json:"used" required:"false" minimum:"0" doc:"Bytes"`
+	Available  *int64 `json:"available,omitempty" minimum:"0" doc:"Bytes that users can still write. Less than total minus used if some are reserved"`
+	Type       string `json:"type,omitempty" maxLength:"255" doc:"Type of the file system, such as ext4 or nfs4"`
+	ReadOnly   bool   `json:"read_only,omitempty" doc:"The file system cannot be written, so it cannot fill"`
 	ReadBytes  *int64 `json:"read_bytes" required:"false" minimum:"0" doc:"Bytes read in the interval"`
 	WriteBytes *int64 `json:"write_bytes" required:"false" minimum:"0" doc:"Bytes written in the interval"`
 }
 
 // Interface is one network interface. The byte counts are deltas over the snapshot's interval.
 type Interface struct {
-	Name          string `json:"name" maxLength:"255"`
+	Name string `json:"name" maxLength:"255"`
+	// InTotal is false for interfaces whose traffic another one carries, such as bridges.
+	InTotal       *bool  `json:"in_total,omitempty" doc:"Part of the machine's totals: a physical interface or, if there is none, one of a default route. Default: every interface except lo"`
 	ReceivedBytes *int64 `json:"received_bytes" required:"false" minimum:"0" doc:"Bytes received in the interval"`
 	SentBytes     *int64 `json:"sent_bytes" required:"false" minimum:"0" doc:"Bytes sent in the interval"`
 }
