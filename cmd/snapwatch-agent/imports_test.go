@@ -28,6 +28,7 @@ var imports = map[string]string{
 	"internal/tlscert":         "",
 	"internal/wake":            "",
 	"agent/internal/clean":     "snapshot",
+	"agent/internal/guard":     "",
 	"agent/internal/statefile": "",
 
 	// The agent shares only the wire format with the server.
@@ -35,7 +36,7 @@ var imports = map[string]string{
 	"agent/procfs": "agent/internal/clean agent/internal/statefile agent/procevents internal/secretform " +
 		"snapshot",
 	"agent/exits":          "agent/procevents agent/procfs snapshot",
-	"agent/collect":        "agent/exits agent/internal/clean agent/procfs snapshot",
+	"agent/collect":        "agent/exits agent/internal/clean agent/internal/guard agent/procfs snapshot",
 	"agent/delivery/spool": "",
 	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
 	"agent": "agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile agent/procfs " +
