@@ -110,12 +110,13 @@ func New(sources Sources, logger *slog.Logger) *Sampler {
 	if sources.SinceBoot == nil {
 		sources.SinceBoot = func() time.Duration { return 0 }
 	}
-	return &Sampler{sources: sources, logger: logger, cores: cores()}
+	return &Sampler{sources: sources, system: newSystemReader(logger), logger: logger, cores: cores()}
 }
 
 // Close releases the sources.
 func (s *Sampler) Close() {
 	s.sources.Processes.Close()
+	s.system.close()
 	if s.exits != nil {
 		s.exits.Close()
 		s.exits = nil

@@ -2,17 +2,12 @@ package collect
 
 import (
 	"context"
+	"log/slog"
 	"math"
-	"path/filepath"
-	"strconv"
-	"time"
 
 	"github.com/shirou/gopsutil/v3/cpu"
-	"github.com/shirou/gopsutil/v3/disk"
-	"github.com/shirou/gopsutil/v3/host"
 	"github.com/shirou/gopsutil/v3/load"
 	"github.com/shirou/gopsutil/v3/mem"
-	"github.com/shirou/gopsutil/v3/net"
 
 	"github.com/snapwatch/snapwatch/agent/internal/clean"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -22,22 +17,27 @@ import (
 // example swap.
 type systemReader struct {
 	cores      []cpu.TimesStat
-	disks      map[string]disk.IOCountersStat
-	nets       map[string]net.IOCountersStat
 	uptime     uptimeClock
-	partitions []disk.PartitionStat
-
-	temperatures   []snapshot.Temperature
-	temperaturesAt time.Time
+	disks      *diskReader
+	interfaces interfaceReader
+	sensors    *sensorReader
 }
 
-// temperaturesEvery is the shortest time between two reads of the sensors: some of them take milliseconds.
-const temperaturesEvery = 10 * time.Second
+func newSystemReader(logger *slog.Logger) systemReader {
+	return systemReader{disks: newDiskReader(logger, spaceOf), sensors: newSensorReader(readSensors)}
+}
 
 // reset makes the next read a first one.
-func (r *systemReader) reset() { r.cores, r.disks, r.nets = nil, nil, nil }
+func (r *systemReader) reset() {
+	r.cores = nil
+	r.disks.reset()
+	r.interfaces.reset()
+}
 
-// read reads the selected metrics. With refresh it also looks for new file systems.
+// close closes the files that are kept open.
+func (r *systemReader) close() { r.disks.table.close() }
+
+// read reads the selected metrics. With refresh it also reads what rarely changes.
 func (r *systemReader) read(ctx context.Context, options Options, refresh bool) snapshot.MachineSnapshot {
 	var m snapshot.MachineSnapshot
 	r.readCPU(ctx, &m, options.Cores)
@@ -47,54 +47,21 @@ func (r *systemReader) read(ctx context.Context, options Options, refresh bool) 
 	if up := r.uptime.read(ctx, refresh); up > 0 {
 		m.UptimeMS = new(up.Milliseconds())
 	}
-	if ram, err := mem.VirtualMemoryWithContext(ctx); err == nil {
-		m.TotalRAM, m.UsedRAM, m.AvailableRAM = clean.Size(ram.Total), clean.Size(ram.Used), clean.Size(ram.Available)
-	}
+	readMemory(ctx, &m)
 	if swap, err := mem.SwapMemoryWithContext(ctx); err == nil {
 		m.TotalSwap, m.UsedSwap = clean.Size(swap.Total), clean.Size(swap.Used)
 	}
-	if refresh || r.partitions == nil {
-		r.partitions, _ = disk.PartitionsWithContext(ctx, false)
-	}
-	r.readDisks(ctx, &m)
+	r.disks.read(ctx, &m, refresh)
 	if !options.Disks {
 		m.Disks = nil // the totals stay
 	}
 	if options.Interfaces {
-		m.Interfaces = r.interfaces(ctx)
+		m.Interfaces = r.interfaces.read(ctx, refresh)
 	}
 	if options.Temperatures {
-		m.Temperatures = r.sensors(ctx)
+		r.sensors.read(ctx, &m)
 	}
 	return m
-}
-
-// sensors returns the temperatures. They are at most temperaturesEvery old.
-func (r *systemReader) sensors(ctx context.Context) []snapshot.Temperature {
-	if now := time.Now(); now.Sub(r.temperaturesAt) >= temperaturesEvery {
-		r.temperaturesAt = now
-		read, _ := host.SensorsTemperaturesWithContext(ctx) // with an error it returns those that it could read
-		r.temperatures = temperatures(read)
-	}
-	return r.temperatures
-}
-
-// temperatures converts the temperatures. It numbers sensors that have the same name.
-func temperatures(read []host.TemperatureStat) []snapshot.Temperature {
-	var list []snapshot.Temperature
-	seen := make(map[string]int, len(read))
-	for _, t := range read {
-		name := clean.Text(t.SensorKey, snapshot.MaxTextBytes-8)
-		if name == "" || len(list) == snapshot.MaxDevices || math.IsNaN(t.Temperature) || t.Temperature < -273.15 ||
-			t.Temperature > 10_000 {
-			continue
-		}
-		if seen[name]++; seen[name] > 1 {
-			name += " " + strconv.Itoa(seen[name])
-		}
-		list = append(list, snapshot.Temperature{Sensor: name, Celsius: math.Round(t.Temperature*10) / 10})
-	}
-	return list
 }
 
 // readCPU computes how the time of the cores was spent since the previous read. Usage is the share that was neither
@@ -106,6 +73,9 @@ func (r *systemReader) readCPU(ctx context.Context, m *snapshot.MachineSnapshot,
 	}
 	before := r.cores
 	r.cores = now
+	for i := range min(len(before), len(now)) {
+		keepHighest(&now[i], &before[i])
+	}
 	if len(before) != len(now) || len(now) == 0 { // the first read, or the number of cores has changed
 		return
 	}
@@ -146,8 +116,29 @@ func usage(t *cpu.TimesStat) (percent float64, ok bool) {
 	return 100 * min(max(1-(t.Idle+t.Iowait)/total, 0), 1), true
 }
 
-// timesSince returns the differences between two readings. They are at least 0, because the kernel may correct a
-// reading downwards.
+// maxCorrection is how far the kernel may correct a reading downwards, in seconds. See iowait in proc_stat(5). If a
+// reading is lower than that, the core was switched off and on, and begins again.
+const maxCorrection = 3
+
+// keepHighest keeps the time of before where the kernel has corrected it downwards. Otherwise, the time up to
+// before would be added a second time when the reading returns to it.
+func keepHighest(now, before *cpu.TimesStat) {
+	keep := func(a *float64, b float64) {
+		if *a < b && b-*a < maxCorrection {
+			*a = b
+		}
+	}
+	keep(&now.User, before.User)
+	keep(&now.System, before.System)
+	keep(&now.Idle, before.Idle)
+	keep(&now.Nice, before.Nice)
+	keep(&now.Iowait, before.Iowait)
+	keep(&now.Irq, before.Irq)
+	keep(&now.Softirq, before.Softirq)
+	keep(&now.Steal, before.Steal)
+}
+
+// timesSince returns the differences between two readings. They are at least 0, because a core may begin again.
 func timesSince(now, before *cpu.TimesStat) cpu.TimesStat {
 	d := func(a, b float64) float64 { return max(a-b, 0) }
 	return cpu.TimesStat{
@@ -171,83 +162,6 @@ func add(sum, t *cpu.TimesStat) {
 // cpuTotal leaves out guest time, because Linux includes it in user time.
 func cpuTotal(t *cpu.TimesStat) float64 {
 	return t.User + t.System + t.Idle + t.Nice + t.Iowait + t.Irq + t.Softirq + t.Steal
-}
-
-// readDisks lists each device once, with its first mount. Further mounts of a device, such as bind mounts, add no
-// space.
-func (r *systemReader) readDisks(ctx context.Context, m *snapshot.MachineSnapshot) {
-	partitions := r.partitions
-	if len(partitions) == 0 {
-		partitions = []disk.PartitionStat{{Mountpoint: "/"}}
-	}
-	counters, _ := disk.IOCountersWithContext(ctx)
-	before := r.disks
-	r.disks = counters
-	var total, used, available int64
-	addKnown := func(sum, size *int64) {
-		if size != nil {
-			*sum += *size
-		}
-	}
-	seen := make(map[string]bool, len(partitions))
-	for _, partition := range partitions {
-		if len(m.Disks) == snapshot.MaxDevices {
-			break
-		}
-		key := partition.Device
-		if key == "" {
-			key = partition.Mountpoint
-		}
-		usage, err := disk.UsageWithContext(ctx, partition.Mountpoint)
-		if err != nil || usage.Total == 0 || seen[key] {
-			continue
-		}
-		seen[key] = true
-		d := snapshot.Disk{
-			Device: clean.Text(partition.Device, snapshot.MaxTextBytes),
-			Mount:  clean.Text(partition.Mountpoint, snapshot.MaxPathBytes),
-			Total:  clean.Size(usage.Total),
-			Used:   clean.Size(usage.Used),
-		}
-		name := filepath.Base(partition.Device)
-		if now, ok := counters[name]; ok {
-			if then, ok := before[name]; ok {
-				d.ReadBytes = increase(now.ReadBytes, then.ReadBytes)
-				d.WriteBytes = increase(now.WriteBytes, then.WriteBytes)
-			}
-		}
-		m.Disks = append(m.Disks, d)
-		addKnown(&total, d.Total)
-		addKnown(&used, d.Used)
-		addKnown(&available, clean.Size(usage.Free))
-	}
-	if len(m.Disks) > 0 {
-		m.TotalDisk, m.UsedDisk = clean.Size(uint64(total)), clean.Size(uint64(used))
-		m.AvailableDisk = clean.Size(uint64(available))
-	}
-}
-
-func (r *systemReader) interfaces(ctx context.Context) []snapshot.Interface {
-	counters, err := net.IOCountersWithContext(ctx, true)
-	if err != nil {
-		return nil
-	}
-	before := r.nets
-	r.nets = make(map[string]net.IOCountersStat, len(counters))
-	var list []snapshot.Interface
-	for _, now := range counters {
-		if _, twice := r.nets[now.Name]; twice || now.Name == "" || len(list) == snapshot.MaxDevices {
-			continue
-		}
-		r.nets[now.Name] = now
-		i := snapshot.Interface{Name: clean.Text(now.Name, snapshot.MaxTextBytes)}
-		if then, ok := before[now.Name]; ok {
-			i.ReceivedBytes = increase(now.BytesRecv, then.BytesRecv)
-			i.SentBytes = increase(now.BytesSent, then.BytesSent)
-		}
-		list = append(list, i)
-	}
-	return list
 }
 
 // increase returns the increase of a counter. A counter that is lower than before was reset to 0.

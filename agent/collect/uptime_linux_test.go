@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/procfs"
+
+	"github.com/snapwatch/snapwatch/internal/testlog"
 )
 
 // The uptime is the kernel's. It does not come from a boot time that moves when the clock is set.
@@ -24,7 +26,8 @@ func TestUptimeDoesNotDependOnTheClock(t *testing.T) {
 		}
 		return time.Duration(seconds * float64(time.Second))
 	}
-	var r systemReader
+	r := newSystemReader(testlog.Logger())
+	defer r.close()
 	const precision = 10 * time.Millisecond // of /proc/uptime
 	for _, refresh := range []bool{true, false} {
 		before := kernel()
