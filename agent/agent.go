@@ -153,9 +153,25 @@ func (a *Agent) MachineID() string { return a.machineID }
 // startupTime is the time after which a started agent no longer uses the code that only runs at its start.
 const startupTime = 20 * time.Second
 
+// stopWait is how long Run waits for the recorder and the sender when it has to stop. It is longer than the sender
+// tries to send what is left.
+const stopWait = 5 * time.Second
+
+// ErrBlocked means that Run has stopped while the recorder or the sender is still at work, because the kernel blocks
+// it.
+var ErrBlocked = errors.New("stopped without waiting for a call that blocks in the kernel")
+
 // Run records and sends until ctx ends. It returns ErrMemory if the agent exceeds its memory limit.
-func (a *Agent) Run(ctx context.Context) error {
-	defer a.close()
+func (a *Agent) Run(ctx context.Context) error { return a.run(ctx, stopWait) }
+
+func (a *Agent) run(ctx context.Context, stopWait time.Duration) (err error) {
+	defer func() {
+		if errors.Is(err, ErrBlocked) {
+			_ = a.lock.Close() // what else is open may be in use
+		} else {
+			a.close()
+		}
+	}()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	recorded := make(chan error, 1)
@@ -170,6 +186,22 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	})
 	defer release.Stop()
-	a.sender.Run(ctx)
-	return <-recorded
+	sent := make(chan struct{})
+	go func() {
+		a.sender.Run(ctx)
+		close(sent)
+	}()
+	<-ctx.Done()
+	deadline := time.After(stopWait)
+	select {
+	case <-sent:
+	case <-deadline:
+		return ErrBlocked
+	}
+	select {
+	case err := <-recorded:
+		return err
+	case <-deadline:
+		return ErrBlocked
+	}
 }

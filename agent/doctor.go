@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/agent/delivery"
 )
 
@@ -47,7 +48,26 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 			findings = append(findings, competitorFinding(competitors, cfg.StateDir))
 		}
 	}
-	return append(findings, checkVisibility())
+	return append(findings, checkVisibility(), checkFileSystems(ctx))
+}
+
+// checkFileSystems reports which file systems do not answer.
+func checkFileSystems(ctx context.Context) Finding {
+	n, late := collect.CheckFileSystems(ctx)
+	return fileSystemsFinding(n, late)
+}
+
+// fileSystemsFinding returns the finding for n file systems. Those in late do not answer.
+func fileSystemsFinding(n int, late []string) Finding {
+	f := Finding{What: "file systems", OK: len(late) == 0}
+	if f.OK {
+		f.Detail = fmt.Sprintf("all %d file systems answer", n)
+		return f
+	}
+	f.Detail = fmt.Sprintf("%d of %d file systems do not answer: %s", len(late), n, strings.Join(late, ", "))
+	f.Fix = "check the server or the device of these file systems, or unmount them with umount --lazy; " +
+		"until then, the agent records their last known values"
+	return f
 }
 
 func checkStateDir(dir string) Finding {

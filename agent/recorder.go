@@ -21,12 +21,16 @@ import (
 // then available before the first interval is over.
 const secondAfter = time.Second
 
+// slowSample is the time after which a sample that is not complete is logged.
+const slowSample = 10 * time.Second
+
 // recorder takes a sample at each interval, encodes it, and queues the snapshot.
 type recorder struct {
 	sampler   *collect.Sampler
 	queue     *delivery.Queue
 	logger    *slog.Logger
 	fullEvery time.Duration
+	slowAfter time.Duration
 
 	mu         sync.Mutex
 	config     snapshot.Config
@@ -50,6 +54,7 @@ func newRecorder(s *collect.Sampler, q *delivery.Queue, logger *slog.Logger, ful
 		queue:     q,
 		logger:    logger,
 		fullEvery: fullEvery,
+		slowAfter: slowSample,
 		config:    snapshot.DefaultConfig(),
 		changed:   wake.New(),
 	}
@@ -160,6 +165,12 @@ func (r *recorder) record(ctx context.Context, interval time.Duration) (first bo
 	at := stamp.At
 	full := r.fullDue(at, interval)
 	config := r.Config()
+	slow := time.AfterFunc(r.slowAfter, func() {
+		r.logger.Warn("a sample is taking long: the machine is overloaded, or a read blocks in the kernel",
+			"for", r.slowAfter)
+		r.stats.slow.Add(1)
+	})
+	defer slow.Stop()
 	sample, err := r.sampler.Sample(ctx, now, collect.OptionsOf(config), full)
 	if err != nil {
 		return false, err
@@ -221,6 +232,7 @@ func (r *recorder) count(sample *collect.Sample, duration time.Duration) {
 	r.stats.sampleNanos.Add(duration.Nanoseconds())
 	r.stats.processes.Store(int64(len(sample.Processes)))
 	r.stats.exited.Add(int64(len(sample.Exited)))
+	r.stats.stale.Store(int64(len(sample.Machine.Stale)))
 	if unseen := sample.Machine.UnseenProcesses; unseen != nil {
 		r.stats.unseen.Add(*unseen)
 	}

@@ -10,7 +10,7 @@ import (
 
 // stats counts what the recorder does, for the agent's metrics.
 type stats struct {
-	recorded, failed, exited, unseen, sampleNanos, processes atomic.Int64
+	recorded, failed, slow, stale, exited, unseen, sampleNanos, processes atomic.Int64
 }
 
 // WriteMetrics writes the agent's metrics in the text format of Prometheus. The agent does not link the Prometheus
@@ -29,6 +29,9 @@ func (a *Agent) WriteMetrics(w io.Writer) error {
 
 	counter("snapshots_recorded_total", "Snapshots recorded.", recorded.recorded.Load())
 	counter("sample_failures_total", "Samples that failed.", recorded.failed.Load())
+	counter("samples_slow_total", "Samples that took more than ten seconds.", recorded.slow.Load())
+	gauge("stale_sources", "File systems and other sources that did not answer in time for the newest snapshot.",
+		recorded.stale.Load())
 	counter("sample_seconds_total", "Time spent sampling.", time.Duration(recorded.sampleNanos.Load()).Seconds())
 	gauge("processes", "Processes in the newest snapshot.", recorded.processes.Load())
 	counter("processes_ended_total", "Exited processes recorded with what they used last.", recorded.exited.Load())
