@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -148,7 +149,8 @@ func (e *csvWriter) begin() error {
 	}
 	return e.w.Write([]string{"timestamp", "interval_ms", "cpu_usage", "load1", "load5", "load15", "uptime_ms",
 		"total_ram", "used_ram", "available_ram", "total_swap", "used_swap",
-		"total_disk", "used_disk", "available_disk"})
+		"total_disk", "used_disk", "available_disk", "buffers_ram", "cached_ram", "shared_ram", "slab_ram",
+		"fullest_disk_usage", "fullest_disk", "stale"})
 }
 
 func (e *csvWriter) flush() error {
@@ -166,7 +168,9 @@ func (e *csvWriter) write(state *snapshot.State) error {
 		return e.w.Write([]string{timestamp, interval, float(m.CPUUsage), float(m.Load1), float(m.Load5),
 			float(m.Load15), integer(m.UptimeMS), integer(m.TotalRAM), integer(m.UsedRAM), integer(m.AvailableRAM),
 			integer(m.TotalSwap), integer(m.UsedSwap), integer(m.TotalDisk), integer(m.UsedDisk),
-			integer(m.AvailableDisk)})
+			integer(m.AvailableDisk), integer(m.BuffersRAM), integer(m.CachedRAM), integer(m.SharedRAM),
+			integer(m.SlabRAM), float(m.FullestDiskUsage), csvCell(m.FullestDisk),
+			csvCell(strings.Join(m.Stale, "; "))})
 	}
 	for i := range state.Processes {
 		p := &state.Processes[i]

@@ -4,6 +4,7 @@ package snapshottest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -123,14 +124,16 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 	return snapshot.MachineSnapshot{
 		CPUUsage: ptr(float64(m.rng.IntN(1000)) / 10), Load1: ptr(1.5), Load5: ptr(1.25), Load15: ptr(1.0),
 		UptimeMS: ptr(int64(86_400_000)), TotalRAM: &ram, UsedRAM: &used, AvailableRAM: ptr(ram - used),
+		BuffersRAM: ptr(used / 16), CachedRAM: ptr(ram - used), SharedRAM: ptr(used / 8), SlabRAM: ptr(used / 32),
 		TotalSwap: ptr(int64(0)), UsedSwap: ptr(int64(0)),
 		TotalDisk: &disk, UsedDisk: &full, AvailableDisk: ptr(disk - full),
+		FullestDiskUsage: ptr(math.Round(10_000*float64(full)/float64(disk)) / 100), FullestDisk: "/",
 		Disks: []snapshot.Disk{{
-			Device: "/dev/vda1", Mount: "/", Total: &disk, Used: &full,
+			Device: "/dev/vda1", Mount: "/", Type: "ext4", Total: &disk, Used: &full, Available: ptr(disk - full),
 			ReadBytes: ptr(int64(4096)), WriteBytes: ptr(m.rng.Int64N(1 << 20)),
 		}},
 		Interfaces: []snapshot.Interface{
-			{Name: "eth0", ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))},
+			{Name: "eth0", InTotal: ptr(true), ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))},
 		},
 		CPU: &snapshot.CPUModes{
 			User: ptr(12.25), Nice: ptr(0.0), System: ptr(3.5), IOWait: ptr(0.75), IRQ: ptr(0.25), Steal: ptr(0.0),
@@ -139,6 +142,7 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 		Temperatures: []snapshot.Temperature{
 			{Sensor: "coretemp core 0", Celsius: 45.5}, {Sensor: "nvme", Celsius: -3},
 		},
+		Stale:           []string{"/mnt/nas", `a "quoted" \ path`},
 		UnseenProcesses: ptr(used % 100), DroppedSnapshots: ptr(int64(3)), ClockJumpMS: ptr(int64(-1500)),
 	}
 }

@@ -73,6 +73,10 @@ type MachineChart struct {
 	UsedRAMMax       []*int64        `json:"used_ram_max" nullable:"false"`
 	AvailableRAMMin  []*int64        `json:"available_ram_min" nullable:"false"`
 	TotalRAM         []*int64        `json:"total_ram" nullable:"false"`
+	BuffersRAMAvg    []*float64      `json:"buffers_ram_avg" nullable:"false" doc:"Like cached_ram_avg, shared_ram_avg and slab_ram_avg, null at a resolution of an hour or more, and where the snapshots are no longer kept"`
+	CachedRAMAvg     []*float64      `json:"cached_ram_avg" nullable:"false"`
+	SharedRAMAvg     []*float64      `json:"shared_ram_avg" nullable:"false"`
+	SlabRAMAvg       []*float64      `json:"slab_ram_avg" nullable:"false"`
 	UsedSwapAvg      []*float64      `json:"used_swap_avg" nullable:"false"`
 	UsedSwapMax      []*int64        `json:"used_swap_max" nullable:"false"`
 	TotalSwap        []*int64        `json:"total_swap" nullable:"false"`
@@ -84,7 +88,7 @@ type MachineChart struct {
 	ProcessCountMax  []*int64        `json:"process_count_max" nullable:"false"`
 	ReadBytes        []*int64        `json:"read_bytes" nullable:"false" doc:"Total of all disks in the bucket"`
 	WriteBytes       []*int64        `json:"write_bytes" nullable:"false"`
-	ReceivedBytes    []*int64        `json:"received_bytes" nullable:"false" doc:"Total of all interfaces except loopback in the bucket"`
+	ReceivedBytes    []*int64        `json:"received_bytes" nullable:"false" doc:"Total in the bucket of the interfaces that are part of the totals"`
 	SentBytes        []*int64        `json:"sent_bytes" nullable:"false"`
 	ReadMS           []*int64        `json:"read_ms" nullable:"false" doc:"Milliseconds that read_bytes covers: the time of the snapshots that have it. Divide by it to get a rate"`
 	WriteMS          []*int64        `json:"write_ms" nullable:"false"`
@@ -113,6 +117,10 @@ var chartColumns = []chartColumn{
 	{name: "load5_avg", raw: "load5", floats: func(c *MachineChart) floats { return &c.Load5Avg }},
 	{name: "load15_avg", raw: "load15", floats: func(c *MachineChart) floats { return &c.Load15Avg }},
 	{name: "used_ram_avg", raw: "used_ram", floats: func(c *MachineChart) floats { return &c.UsedRAMAvg }},
+	{name: "buffers_ram_avg", raw: "buffers_ram", floats: func(c *MachineChart) floats { return &c.BuffersRAMAvg }},
+	{name: "cached_ram_avg", raw: "cached_ram", floats: func(c *MachineChart) floats { return &c.CachedRAMAvg }},
+	{name: "shared_ram_avg", raw: "shared_ram", floats: func(c *MachineChart) floats { return &c.SharedRAMAvg }},
+	{name: "slab_ram_avg", raw: "slab_ram", floats: func(c *MachineChart) floats { return &c.SlabRAMAvg }},
 	{name: "used_swap_avg", raw: "used_swap", floats: func(c *MachineChart) floats { return &c.UsedSwapAvg }},
 	{name: "used_disk_avg", raw: "used_disk", floats: func(c *MachineChart) floats { return &c.UsedDiskAvg }},
 	{name: "process_count_avg", raw: "process_count",
@@ -207,8 +215,29 @@ func machineChartSQL(resolution Resolution) string {
 		return `SELECT ts, 1::bigint, interval_ms, ` + list + `
 			FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT $4`
 	}
-	return `SELECT bucket, samples, interval_ms, ` + list + ` FROM machine_` + string(resolution) + `
+	return `SELECT bucket, samples, interval_ms, ` + list + ` FROM machine_` + string(resolution) + ` r
+		LEFT JOIN ` + memoryParts(resolution) + ` parts USING (bucket)
 		WHERE machine = $1 AND bucket_key >= $2 AND bucket_key < $3 ORDER BY bucket LIMIT $4`
+}
+
+// memoryParts returns the averages of the parts of the memory. Rollups do not have them, so they are computed from the
+// snapshots of a minute. The ranges of coarser resolutions have too many snapshots.
+func memoryParts(resolution Resolution) string {
+	const parts = `(SELECT NULL::timestamptz AS bucket, NULL::double precision AS buffers_ram_avg,
+			NULL::double precision AS cached_ram_avg, NULL::double precision AS shared_ram_avg,
+			NULL::double precision AS slab_ram_avg WHERE false)`
+	if resolution != ResolutionMinute {
+		return parts
+	}
+	average := func(column string) string {
+		return fmt.Sprintf(`coalesce(sum(%[1]s::double precision * interval_ms)
+				/ nullif(sum(interval_ms) FILTER (WHERE %[1]s IS NOT NULL), 0)::double precision,
+				avg(%[1]s)::double precision) AS %[1]s_avg`, column)
+	}
+	return `(SELECT date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket, ` +
+		average("buffers_ram") + `, ` + average("cached_ram") + `, ` + average("shared_ram") + `, ` +
+		average("slab_ram") + `
+			FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3::timestamptz + interval '1 minute' GROUP BY 1)`
 }
 
 // Chart returns at most limit entries of a machine's chart of (from, to]. The first bucket is the one that starts at or

@@ -35,11 +35,15 @@ var (
 		field("mount", "text", func(r *diskRow) *string { return &r.Device.Mount }),
 		field("total", "bigint", func(r *diskRow) **int64 { return &r.Device.Total }),
 		field("used", "bigint", func(r *diskRow) **int64 { return &r.Device.Used }),
+		field("available", "bigint", func(r *diskRow) **int64 { return &r.Device.Available }),
+		field("fs_type", "text", func(r *diskRow) *optionalText { return (*optionalText)(&r.Device.Type) }),
+		field("read_only", "boolean", func(r *diskRow) *optionalBool { return (*optionalBool)(&r.Device.ReadOnly) }),
 		field("read_bytes", "bigint", func(r *diskRow) **int64 { return &r.Device.ReadBytes }),
 		field("write_bytes", "bigint", func(r *diskRow) **int64 { return &r.Device.WriteBytes }),
 	)
 	Interfaces = newDeviceTable("net_samples", "name",
 		field("name", "text", func(r *interfaceRow) *string { return &r.Device.Name }),
+		field("in_total", "boolean", func(r *interfaceRow) **bool { return &r.Device.InTotal }),
 		field("received_bytes", "bigint", func(r *interfaceRow) **int64 { return &r.Device.ReceivedBytes }),
 		field("sent_bytes", "bigint", func(r *interfaceRow) **int64 { return &r.Device.SentBytes }),
 	)

@@ -21,6 +21,15 @@ func appendField(b []byte, field any) []byte {
 		return appendNullInt8(b, *v)
 	case *string:
 		return appendText(b, *v)
+	case *optionalText:
+		return appendText(b, string(*v))
+	case *optionalBool:
+		return appendBool(b, bool(*v))
+	case **bool:
+		if *v == nil {
+			return appendNull(b)
+		}
+		return appendBool(b, **v)
 	}
 	panic(fmt.Sprintf("schema: no encoding of %T", field))
 }

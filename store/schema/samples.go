@@ -166,6 +166,15 @@ func (t *optionalText) ScanText(v pgtype.Text) error {
 	return nil
 }
 
+// optionalBool scans NULL as false.
+type optionalBool bool
+
+// ScanBool implements pgtype.BoolScanner.
+func (b *optionalBool) ScanBool(v pgtype.Bool) error {
+	*b = optionalBool(v.Bool)
+	return nil
+}
+
 // IdentityColumns lists the columns of processes that IdentityDest scans, except for its key.
 const IdentityColumns = "ppid, name, command_line, user_name, cgroup"
 

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,11 +46,19 @@ var snapshotColumns = []column[Snapshot]{
 	latest(integer("total_ram", func(r *Snapshot) **int64 { return &r.metrics.TotalRAM })),
 	latest(integer("used_ram", func(r *Snapshot) **int64 { return &r.metrics.UsedRAM })),
 	latest(integer("available_ram", func(r *Snapshot) **int64 { return &r.metrics.AvailableRAM })),
+	latest(integer("buffers_ram", func(r *Snapshot) **int64 { return &r.metrics.BuffersRAM })),
+	latest(integer("cached_ram", func(r *Snapshot) **int64 { return &r.metrics.CachedRAM })),
+	latest(integer("shared_ram", func(r *Snapshot) **int64 { return &r.metrics.SharedRAM })),
+	latest(integer("slab_ram", func(r *Snapshot) **int64 { return &r.metrics.SlabRAM })),
 	latest(integer("total_swap", func(r *Snapshot) **int64 { return &r.metrics.TotalSwap })),
 	latest(integer("used_swap", func(r *Snapshot) **int64 { return &r.metrics.UsedSwap })),
 	latest(integer("total_disk", func(r *Snapshot) **int64 { return &r.metrics.TotalDisk })),
 	latest(integer("used_disk", func(r *Snapshot) **int64 { return &r.metrics.UsedDisk })),
 	latest(integer("available_disk", func(r *Snapshot) **int64 { return &r.metrics.AvailableDisk })),
+	latest(float("fullest_disk_usage", func(r *Snapshot) **float64 { return &r.metrics.FullestDiskUsage })),
+	latest(encoded("fullest_disk", "text", fullestDisk, func(r *Snapshot) *optionalText {
+		return (*optionalText)(&r.metrics.FullestDisk)
+	})),
 
 	float("cpu_user", func(r *Snapshot) **float64 { return &r.cpu.User }),
 	float("cpu_nice", func(r *Snapshot) **float64 { return &r.cpu.Nice }),
@@ -60,6 +69,7 @@ var snapshotColumns = []column[Snapshot]{
 	encoded("cores", "smallint[]", coresText, func(r *Snapshot) *[]int16 { return &r.metrics.Cores }),
 	encoded("temperatures", "jsonb", temperaturesText, func(r *Snapshot) *[]byte { return &r.temperatures }),
 
+	latest(encoded("stale", "text[]", staleText, func(r *Snapshot) *[]string { return &r.metrics.Stale })),
 	integer("unseen_processes", func(r *Snapshot) **int64 { return &r.metrics.UnseenProcesses }),
 	integer("dropped_snapshots", func(r *Snapshot) **int64 { return &r.metrics.DroppedSnapshots }),
 	integer("clock_jump_ms", func(r *Snapshot) **int64 { return &r.metrics.ClockJumpMS }),
@@ -132,6 +142,32 @@ func (r *Snapshot) SetMetrics(m *snapshot.MachineSnapshot) {
 		r.cpu = *m.CPU
 	}
 	r.totals = totalsOf(m)
+	if m.FullestDiskUsage == nil {
+		r.metrics.FullestDiskUsage, r.metrics.FullestDisk = fullest(m)
+	}
+}
+
+// fullest returns the usage and the mount point of the fullest disk that can be written and that answered. Earlier
+// agents do not report what is available; for them, it is what is not used.
+func fullest(m *snapshot.MachineSnapshot) (usage *float64, mount string) {
+	for i := range m.Disks {
+		d := &m.Disks[i]
+		if d.ReadOnly || d.Used == nil || d.Total == nil || slices.Contains(m.Stale, d.Mount) {
+			continue
+		}
+		available := max(*d.Total-*d.Used, 0)
+		if d.Available != nil {
+			available = *d.Available
+		}
+		if *d.Used+available == 0 {
+			continue
+		}
+		percent := math.Round(10_000*float64(*d.Used)/float64(*d.Used+available)) / 100
+		if usage == nil || percent > *usage {
+			usage, mount = &percent, d.Mount
+		}
+	}
+	return usage, mount
 }
 
 // Metrics returns the machine's metrics, without devices.
@@ -145,8 +181,8 @@ func (r *Snapshot) Metrics() (snapshot.MachineSnapshot, error) {
 	return m, err
 }
 
-// deviceTotals is what all devices of a snapshot transferred, nil where no device reports it.
-// Loopback traffic is left out.
+// deviceTotals is what all devices of a snapshot transferred, nil where no device reports it. Interfaces that are not
+// part of the totals are left out.
 type deviceTotals struct{ read, written, received, sent *int64 }
 
 const loopback = "lo"
@@ -167,12 +203,39 @@ func totalsOf(m *snapshot.MachineSnapshot) deviceTotals {
 		add(&totals.written, m.Disks[i].WriteBytes)
 	}
 	for i := range m.Interfaces {
-		if m.Interfaces[i].Name != loopback {
-			add(&totals.received, m.Interfaces[i].ReceivedBytes)
-			add(&totals.sent, m.Interfaces[i].SentBytes)
+		one := &m.Interfaces[i]
+		switch {
+		case one.InTotal == nil && one.Name == loopback:
+		case one.InTotal == nil || *one.InTotal:
+			add(&totals.received, one.ReceivedBytes)
+			add(&totals.sent, one.SentBytes)
+		case one.ReceivedBytes != nil && one.SentBytes != nil: // it does not leave the machine
+			add(&totals.received, &zero)
+			add(&totals.sent, &zero)
 		}
 	}
 	return totals
+}
+
+// fullestDisk returns the mount point of the fullest disk, nil for none.
+func fullestDisk(r *Snapshot) *string {
+	if r.metrics.FullestDisk == "" {
+		return nil
+	}
+	return &r.metrics.FullestDisk
+}
+
+// staleText returns the stale sources as an SQL array, nil for none.
+func staleText(r *Snapshot) *string {
+	if len(r.metrics.Stale) == 0 {
+		return nil
+	}
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	quoted := make([]string, len(r.metrics.Stale))
+	for i, name := range r.metrics.Stale {
+		quoted[i] = `"` + quote.Replace(name) + `"`
+	}
+	return new("{" + strings.Join(quoted, ",") + "}")
 }
 
 // coresText returns the percentages of the cores as an SQL array, nil for none.
