@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -123,10 +125,18 @@ var machineMetrics = []machineMetric{
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UptimeMS, 0.001) })},
 	{"memory_size_bytes", "Total memory.",
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalRAM, 1) })},
-	{"memory_used_bytes", "Memory in use.",
+	{"memory_used_bytes", "Memory that is not available.",
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedRAM, 1) })},
 	{"memory_available_bytes", "Memory available to processes without swapping.",
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableRAM, 1) })},
+	{"memory_buffers_bytes", "Buffers of block devices.",
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.BuffersRAM, 1) })},
+	{"memory_cached_bytes", "Page cache with tmpfs, shared memory and reclaimable slab.",
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.CachedRAM, 1) })},
+	{"memory_shared_bytes", "Shared memory and tmpfs.",
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.SharedRAM, 1) })},
+	{"memory_slab_bytes", "Data structures of the kernel.",
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.SlabRAM, 1) })},
 	{"swap_size_bytes", "Total swap space.",
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.TotalSwap, 1) })},
 	{"swap_used_bytes", "Swap space in use.",
@@ -137,6 +147,26 @@ var machineMetrics = []machineMetric{
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.UsedDisk, 1) })},
 	{"disk_available_bytes", "Space of all file systems that is available to users.",
 		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.AvailableDisk, 1) })},
+	{"fullest_disk_usage_ratio", "Used share of the fullest file system, 0 to 1.",
+		ifCurrent(func(m *query.Machine) *float64 { return scaled(m.Latest.FullestDiskUsage, 0.01) })},
+	{"stale_sources", "File systems and other sources that did not answer in time for the latest snapshot.",
+		ifCurrent(func(m *query.Machine) *float64 { n := float64(len(m.Latest.Stale)); return &n })},
+}
+
+// maxFileSystems limits the file systems of a machine that have metrics.
+const maxFileSystems = 50
+
+// fileSystemMetrics are the metrics of a file system that answered for the latest snapshot.
+var fileSystemMetrics = []struct {
+	name, help string
+	value      func(f *query.FileSystem) float64
+}{
+	{"size_bytes", "Size of a file system.", func(f *query.FileSystem) float64 { return float64(*f.Total) }},
+	{"used_bytes", "Used space of a file system.", func(f *query.FileSystem) float64 { return float64(*f.Used) }},
+	{"available_bytes", "Space of a file system that is available to users.",
+		func(f *query.FileSystem) float64 { return float64(*f.Available) }},
+	{"read_only", "1 if a file system cannot be written, so that it cannot fill.",
+		func(f *query.FileSystem) float64 { return boolToFloat(f.ReadOnly) }},
 }
 
 // ifCurrent returns the value function of a system metric. There is none if the latest snapshot is not current.
@@ -178,6 +208,9 @@ type machineCollector struct {
 	info    *prometheus.Desc
 	omitted *prometheus.Desc
 	descs   []*prometheus.Desc // of machineMetrics, in the same order
+
+	fileSystems        []*prometheus.Desc // of fileSystemMetrics, in the same order
+	fileSystemsOmitted *prometheus.Desc
 }
 
 func newMachineCollector(queries *query.Queries, view query.View, limit int, now func() time.Time) *machineCollector {
@@ -195,6 +228,13 @@ func newMachineCollector(queries *query.Queries, view query.View, limit int, now
 		c.descs = append(c.descs, prometheus.NewDesc(
 			"snapwatch_machine_"+metric.name, metric.help, []string{"machine_id", "hostname"}, nil))
 	}
+	for _, metric := range fileSystemMetrics {
+		c.fileSystems = append(c.fileSystems, prometheus.NewDesc("snapwatch_machine_filesystem_"+metric.name,
+			metric.help, []string{"machine_id", "hostname", "device", "mount", "type"}, nil))
+	}
+	c.fileSystemsOmitted = prometheus.NewDesc("snapwatch_machine_filesystems_omitted",
+		fmt.Sprintf("File systems of a machine without metrics, because it has more than %d.", maxFileSystems),
+		[]string{"machine_id", "hostname"}, nil)
 	return c
 }
 
@@ -202,9 +242,10 @@ func newMachineCollector(queries *query.Queries, view query.View, limit int, now
 func (c *machineCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.info
 	descs <- c.omitted
-	for _, desc := range c.descs {
+	for _, desc := range slices.Concat(c.descs, c.fileSystems) {
 		descs <- desc
 	}
+	descs <- c.fileSystemsOmitted
 }
 
 // Collect implements prometheus.Collector. An error of the database fails the scrape.
@@ -221,6 +262,29 @@ func (c *machineCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(c.omitted, boolToFloat(more))
 	now := c.now()
+	hostnames := make(map[string]string, len(machines))
+	var current []string
+	for i := range machines {
+		if m := &machines[i]; m.Latest != nil && !m.Outdated(now) {
+			hostnames[m.MachineID], current = m.Hostname, append(current, m.MachineID)
+		}
+	}
+	fileSystems, err := c.queries.FileSystems(ctx, current, maxFileSystems)
+	if err != nil {
+		metrics <- prometheus.NewInvalidMetric(c.fileSystemsOmitted, err)
+		return
+	}
+	omitted := make(map[string]int64, len(current))
+	for i := range fileSystems {
+		f := &fileSystems[i]
+		for k, metric := range fileSystemMetrics {
+			gauge(c.fileSystems[k], metric.value(f), f.MachineID, hostnames[f.MachineID], f.Device, f.Mount, f.Type)
+		}
+		omitted[f.MachineID] = max(f.Listed-maxFileSystems, 0)
+	}
+	for machineID, n := range omitted {
+		gauge(c.fileSystemsOmitted, float64(n), machineID, hostnames[machineID])
+	}
 	for i := range machines {
 		m := &machines[i]
 		gauge(c.info, 1, m.MachineID, m.Hostname, m.OS, m.Platform, m.Kernel, m.Architecture, m.AgentVersion)

@@ -23,7 +23,11 @@ func TestMachineMetrics(t *testing.T) {
 		machine := fmt.Sprintf(`{"machine_id":%q,"hostname":"host \"%s\"\n","kernel":"6.1"}`, machineID, machineID)
 		decode[map[string]any](t, s.do(http.MethodPost, "/api/v1/machines", machine))
 		batch := fmt.Sprintf(`{"machine_id":%q,"snapshots":[{"timestamp":%q,
-			"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500},
+			"machine_snapshot":{"cpu_usage":12.5,"total_ram":1000,"used_ram":400,"uptime_ms":1500,"shared_ram":7,
+				"stale":["/nas"],"total_disk":2000,"used_disk":1010,"disks":[
+					{"mount":"/","device":"/dev/sda1","type":"ext4","total":1000,"used":990,"available":5},
+					{"mount":"/big","total":1000,"used":20},{"mount":"/fixed","total":5,"used":5,"read_only":true},
+					{"mount":"/nas","total":9,"used":9,"available":0}]},
 			"processes":[{"pid":1,"ppid":0,"name":"init"},{"pid":2,"ppid":1,"name":"sh"}]}]}`,
 			machineID, snapshot.TimeOf(now))
 		decode[snapshot.Ack](t, s.do(http.MethodPost, "/api/v1/snapshots", batch))
@@ -48,6 +52,10 @@ func TestMachineMetrics(t *testing.T) {
 	labels := func(machineID string) string {
 		return fmt.Sprintf(`{hostname="host \"%s\"\n",machine_id="%s"}`, machineID, machineID)
 	}
+	disk := func(machineID, device, mount, fsType string) string {
+		return fmt.Sprintf(`{device=%q,hostname="host \"%s\"\n",machine_id="%s",mount=%q,type=%q}`,
+			device, machineID, machineID, mount, fsType)
+	}
 	for _, machineID := range []string{"a", "b", "c"} {
 		add(machineID)
 	}
@@ -60,8 +68,18 @@ func TestMachineMetrics(t *testing.T) {
 			"snapwatch_machine_uptime_seconds" + labels("c") + " 1.5",
 			"snapwatch_machine_processes" + labels("c") + " 2",
 			"snapwatch_machine_metrics_omitted 0",
+			"snapwatch_machine_memory_shared_bytes" + labels("a") + " 7",
+			"snapwatch_machine_stale_sources" + labels("a") + " 1",
+			"snapwatch_machine_fullest_disk_usage_ratio" + labels("a") + " 0.995",
+			"snapwatch_machine_filesystem_size_bytes" + disk("a", "/dev/sda1", "/", "ext4") + " 1000",
+			"snapwatch_machine_filesystem_used_bytes" + disk("a", "/dev/sda1", "/", "ext4") + " 990",
+			"snapwatch_machine_filesystem_available_bytes" + disk("a", "/dev/sda1", "/", "ext4") + " 5",
+			"snapwatch_machine_filesystem_available_bytes" + disk("b", "", "/big", "") + " 980",
+			"snapwatch_machine_filesystem_read_only" + disk("b", "", "/big", "") + " 0",
+			"snapwatch_machine_filesystem_read_only" + disk("b", "", "/fixed", "") + " 1",
+			"snapwatch_machine_filesystems_omitted" + labels("c") + " 0",
 		},
-		[]string{"snapwatch_machine_load1{"}, // unknown
+		[]string{"snapwatch_machine_load1{", `mount="/nas"`}, // unknown, and the values of an earlier time
 	)
 	want(
 		"/metrics",
@@ -90,7 +108,7 @@ func TestMachineMetrics(t *testing.T) {
 			"snapwatch_machine_up" + labels("b") + " 1",
 			"snapwatch_machine_last_seen_timestamp_seconds" + labels("b") + " " + stamp(now.Add(-40*time.Second)),
 		},
-		[]string{"snapwatch_machine_cpu_usage_ratio" + labels("a")},
+		[]string{"snapwatch_machine_cpu_usage_ratio" + labels("a"), disk("a", "/dev/sda1", "/", "ext4")},
 	)
 	want(
 		"/metrics",

@@ -37,7 +37,8 @@ func (q *Queries) FileSystems(ctx context.Context, machineIDs []string, limit in
 		return nil, fmt.Errorf("read file systems: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f FileSystem, err error) {
-		err = row.Scan(&f.MachineID, &f.Mount, &f.Device, &f.Type, &f.ReadOnly, &f.Total, &f.Used, &f.Available, &f.Listed)
+		err = row.Scan(&f.MachineID, &f.Mount, &f.Device, &f.Type, &f.ReadOnly, &f.Total, &f.Used, &f.Available,
+			&f.Listed)
 		return f, err
 	})
 	if err != nil {
