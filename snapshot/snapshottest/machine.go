@@ -133,7 +133,10 @@ func (m *Machine) Metrics() snapshot.MachineSnapshot {
 			ReadBytes: ptr(int64(4096)), WriteBytes: ptr(m.rng.Int64N(1 << 20)),
 		}},
 		Interfaces: []snapshot.Interface{
-			{Name: "eth0", InTotal: ptr(true), ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20))},
+			{
+				Name: "eth0", InTotal: ptr(true),
+				ReceivedBytes: ptr(m.rng.Int64N(1 << 20)), SentBytes: ptr(m.rng.Int64N(1 << 20)),
+			},
 		},
 		CPU: &snapshot.CPUModes{
 			User: ptr(12.25), Nice: ptr(0.0), System: ptr(3.5), IOWait: ptr(0.75), IRQ: ptr(0.25), Steal: ptr(0.0),

@@ -102,6 +102,7 @@ function demoSnapshot(end, before, intervalMs, roll) {
   const cpu_usage = Math.min(100, (100 * busy) / 4 + 2 * roll());
   const load = busy * (1.1 + 0.3 * roll());
   const bytesMoved = (rate) => Math.round((rate * intervalMs * (0.6 + 0.8 * roll())) / 1000);
+  const usedDisk = Math.round(96 * GiB + (duringBackup ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB));
   return {
     timestamp: new Date(end - before).toISOString(),
     kind: "full",
@@ -127,11 +128,21 @@ function demoSnapshot(end, before, intervalMs, roll) {
       used_ram: Math.round(5.6 * GiB + (duringBackup ? 0.8 * GiB : 0) + 0.1 * GiB * roll()),
       total_swap: 2 * GiB,
       used_swap: Math.round(duringBackup ? 0.3 * GiB : 0.1 * GiB),
+      cached_ram: Math.round(7.2 * GiB + 0.2 * GiB * roll()),
+      shared_ram: Math.round(0.4 * GiB),
+      buffers_ram: Math.round(0.3 * GiB),
+      slab_ram: Math.round(0.6 * GiB),
       total_disk: 250 * GiB,
-      used_disk: Math.round(96 * GiB + (duringBackup ? ((backupFrom - before / 60_000) / 11) * 9 * GiB : 9 * GiB)),
+      used_disk: usedDisk,
+      available_disk: 250 * GiB - usedDisk,
       disks: [
         {
+          device: "/dev/nvme0n1p2",
           mount: "/",
+          type: "ext4",
+          total: 250 * GiB,
+          used: usedDisk,
+          available: 250 * GiB - usedDisk,
           read_bytes: bytesMoved(duringBackup ? 14 * MiB : 0.3 * MiB),
           write_bytes: bytesMoved(duringBackup ? 8 * MiB : 0.6 * MiB),
         },
@@ -169,6 +180,9 @@ export async function createDemoFleet(site) {
           load1: base * (0.9 + 0.3 * ownRoll()),
           used_ram: Math.round((2 + 1.3 * i) * 0.8 * GiB),
           used_disk: Math.round((20 + 21 * i) * GiB),
+          disks: [
+            { ...m.disks[0], used: Math.round((20 + 21 * i) * GiB), available: Math.round((230 - 21 * i) * GiB) },
+          ],
         },
       };
     });

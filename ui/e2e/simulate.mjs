@@ -66,7 +66,15 @@ export class Machine {
       used_swap: 0,
       total_disk: 500 * 2 ** 30,
       used_disk: 200 * 2 ** 30,
-      disks: [{ mount: "/", read_bytes: 1e6, write_bytes: 2e6 }],
+      fullest_disk: "/",
+      fullest_disk_usage: 40,
+      cached_ram: 6 * 2 ** 30,
+      shared_ram: 2 ** 28,
+      buffers_ram: 2 ** 27,
+      slab_ram: 2 ** 29,
+      disks: [
+        { mount: "/", type: "ext4", total: 500 * 2 ** 30, used: 200 * 2 ** 30, read_bytes: 1e6, write_bytes: 2e6 },
+      ],
       interfaces: [{ name: "eth0", received_bytes: 10_000, sent_bytes: 20_000 }],
     };
   }

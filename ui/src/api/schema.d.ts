@@ -1163,6 +1163,11 @@ export interface components {
             started: number;
         };
         Disk: {
+            /**
+             * Format: int64
+             * @description Bytes that users can still write. Less than total minus used if some are reserved
+             */
+            available?: number;
             device?: string;
             mount: string;
             /**
@@ -1170,11 +1175,15 @@ export interface components {
              * @description Bytes read in the interval
              */
             read_bytes?: number | null;
+            /** @description The file system cannot be written, so it cannot fill */
+            read_only?: boolean;
             /**
              * Format: int64
              * @description Bytes
              */
             total?: number | null;
+            /** @description Type of the file system, such as ext4 or nfs4 */
+            type?: string;
             /**
              * Format: int64
              * @description Bytes
@@ -1283,6 +1292,8 @@ export interface components {
             user: string;
         };
         Interface: {
+            /** @description Part of the machine's totals: a physical interface or, if there is none, one of a default route. Default: every interface except lo */
+            in_total?: boolean;
             name: string;
             /**
              * Format: int64
@@ -1364,6 +1375,9 @@ export interface components {
         MachineChart: {
             available_disk_min: (number | null)[];
             available_ram_min: (number | null)[];
+            /** @description Like cached_ram_avg, shared_ram_avg and slab_ram_avg, null at a resolution of an hour or more, and where the snapshots are no longer kept */
+            buffers_ram_avg: (number | null)[];
+            cached_ram_avg: (number | null)[];
             /** @description Percent of all cores */
             cpu_usage_avg: (number | null)[];
             cpu_usage_max: (number | null)[];
@@ -1379,13 +1393,15 @@ export interface components {
             read_bytes: (number | null)[];
             /** @description Milliseconds that read_bytes covers: the time of the snapshots that have it. Divide by it to get a rate */
             read_ms: (number | null)[];
-            /** @description Total of all interfaces except loopback in the bucket */
+            /** @description Total in the bucket of the interfaces that are part of the totals */
             received_bytes: (number | null)[];
             received_ms: (number | null)[];
             /** @description Snapshots in each bucket */
             samples: number[];
             sent_bytes: (number | null)[];
             sent_ms: (number | null)[];
+            shared_ram_avg: (number | null)[];
+            slab_ram_avg: (number | null)[];
             /** @description Start of each bucket, or time of each snapshot, oldest first. Buckets without data are left out */
             timestamps: string[];
             total_disk: (number | null)[];
@@ -1508,6 +1524,16 @@ export interface components {
             available_ram?: number | null;
             /**
              * Format: int64
+             * @description Bytes of buffers of block devices
+             */
+            buffers_ram?: number;
+            /**
+             * Format: int64
+             * @description Bytes of the page cache, with tmpfs, shared memory and the part of slab_ram that the kernel can reclaim, as in free
+             */
+            cached_ram?: number;
+            /**
+             * Format: int64
              * @description Milliseconds by which the machine's clock was set since the previous snapshot; negative if it was set back. On systems other than Linux, a suspend of the machine is such a change too
              */
             clock_jump_ms?: number;
@@ -1519,12 +1545,20 @@ export interface components {
              * @description Percent of all cores
              */
             cpu_usage?: number | null;
+            /** @description File systems that hold data, each once */
             disks?: components["schemas"]["Disk"][];
             /**
              * Format: int64
              * @description Snapshots before this one that the agent dropped because it could not send them in time
              */
             dropped_snapshots?: number;
+            /** @description Mount point of the fullest disk */
+            fullest_disk?: string;
+            /**
+             * Format: double
+             * @description Percent of the space of the fullest disk that is in use: used ÷ (used + available), as in df. Read-only disks are left out. Computed from disks if absent
+             */
+            fullest_disk_usage?: number;
             interfaces?: components["schemas"]["Interface"][];
             /** Format: double */
             load1?: number | null;
@@ -1532,6 +1566,18 @@ export interface components {
             load15?: number | null;
             /** Format: double */
             load5?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of shared memory and tmpfs
+             */
+            shared_ram?: number;
+            /**
+             * Format: int64
+             * @description Bytes of the kernel's own data structures
+             */
+            slab_ram?: number;
+            /** @description What did not answer in time, so that its values are the last known ones, or unknown: mount points of disks, and temperatures */
+            stale?: string[];
             temperatures?: components["schemas"]["Temperature"][];
             /**
              * Format: int64
@@ -1562,7 +1608,7 @@ export interface components {
             used_disk?: number | null;
             /**
              * Format: int64
-             * @description Bytes
+             * @description Bytes that are not available: total_ram minus available_ram on Linux, as in free of procps 4
              */
             used_ram?: number | null;
             /**

@@ -56,6 +56,10 @@ const chart = {
   load5_avg: [1],
   load15_avg: [1],
   used_ram_avg: [1],
+  cached_ram_avg: [1],
+  shared_ram_avg: [1],
+  buffers_ram_avg: [1],
+  slab_ram_avg: [1],
   total_ram: [2],
   used_swap_avg: [null],
   total_swap: [null],
@@ -70,6 +74,7 @@ const chart = {
 test("live snapshots extend a chart", () => {
   const metrics = {
     cpu_usage: 7,
+    cached_ram: 9,
     disks: [
       { mount: "/", read_bytes: 3 },
       { mount: "/data", read_bytes: 4 },
@@ -79,6 +84,11 @@ test("live snapshots extend a chart", () => {
       { name: "eth0", sent_bytes: 6 },
     ],
   };
+  expect(
+    appendLive(chart, "2026-11-23T02:12:01.000Z", [
+      { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics },
+    ]).cached_ram_avg,
+  ).toEqual([1, 9]);
   const out = appendLive(chart, "2026-11-23T02:12:01.000Z", [
     { timestamp: "2026-11-23T03:12:00.000Z", intervalMs: 1000, metrics },
     { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics },
@@ -97,4 +107,14 @@ test("a live snapshot from before the range of a chart is not in it", () => {
   const old = { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics: { cpu_usage: 25 } };
   const empty = { ...chart, timestamps: [], cpu_usage_avg: [] };
   expect(appendLive(empty, "2026-11-23T04:12:00Z", [old])).toBe(empty);
+});
+test("interfaces that are not part of the totals add nothing", () => {
+  const sent = (interfaces: { name: string; sent_bytes?: number; in_total?: boolean }[]) =>
+    appendLive(chart, "2026-11-23T02:12:01.000Z", [
+      { timestamp: "2026-11-23T03:12:01.000Z", intervalMs: 1000, metrics: { interfaces } },
+    ]).sent_bytes[1];
+  const bridge = { name: "br0", sent_bytes: 26, in_total: false };
+  expect(sent([{ name: "eth0", sent_bytes: 26, in_total: true }, bridge])).toBe(26);
+  expect(sent([bridge])).toBe(0);
+  expect(sent([{ name: "eth0", in_total: true }])).toBeNull();
 });

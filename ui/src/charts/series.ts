@@ -141,6 +141,14 @@ const sum = (values: (number | null | undefined)[]): number | null =>
     return value === null || value === undefined ? total : (total ?? 0) + value;
   }, null);
 
+type Interface = NonNullable<MachineMetrics["interfaces"]>[number];
+
+/** Returns what an interface adds to the totals of its machine. Earlier agents do not report which interfaces count. */
+function partOfTotal({ name, in_total }: Interface, amount: number | null | undefined): number | null | undefined {
+  if (in_total === false) return amount === null || amount === undefined ? null : 0;
+  return in_total || name !== "lo" ? amount : null;
+}
+
 /**
  * Appends live snapshots that are newer than the chart, and not before its range. The chart must have one point per
  * snapshot.
@@ -154,11 +162,11 @@ export function appendLive(chart: MachineChart, from: string, live: readonly Liv
     value: (point: LivePoint) => MachineChart[K][number] | undefined,
   ) => [...chart[key], ...newer.map((point) => value(point) ?? null)] as MachineChart[K];
   const metric = (key: keyof MachineMetrics) => (point: LivePoint) => point.metrics[key] as number | null | undefined;
-  // The server computes the same sums. It ignores the loopback interface, too.
+  // The server computes the same sums.
   const disks = (key: "read_bytes" | "write_bytes") => (point: LivePoint) =>
     sum(point.metrics.disks?.map((disk) => disk[key]) ?? []);
   const interfaces = (key: "received_bytes" | "sent_bytes") => (point: LivePoint) =>
-    sum(point.metrics.interfaces?.filter(({ name }) => name !== "lo").map((one) => one[key]) ?? []);
+    sum(point.metrics.interfaces?.map((one) => partOfTotal(one, one[key])) ?? []);
   return {
     ...chart,
     timestamps: append("timestamps", (point) => point.timestamp),
@@ -169,6 +177,10 @@ export function appendLive(chart: MachineChart, from: string, live: readonly Liv
     load5_avg: append("load5_avg", metric("load5")),
     load15_avg: append("load15_avg", metric("load15")),
     used_ram_avg: append("used_ram_avg", metric("used_ram")),
+    cached_ram_avg: append("cached_ram_avg", metric("cached_ram")),
+    shared_ram_avg: append("shared_ram_avg", metric("shared_ram")),
+    buffers_ram_avg: append("buffers_ram_avg", metric("buffers_ram")),
+    slab_ram_avg: append("slab_ram_avg", metric("slab_ram")),
     total_ram: append("total_ram", metric("total_ram")),
     used_swap_avg: append("used_swap_avg", metric("used_swap")),
     total_swap: append("total_swap", metric("total_swap")),

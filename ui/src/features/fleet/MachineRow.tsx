@@ -41,7 +41,13 @@ export const MachineRow = memo(function MachineRow({ machine, index, trend }: Ma
         )}
       </td>
       <UsageCell used={latest?.used_ram} total={latest?.total_ram} />
-      <UsageCell used={latest?.used_disk} total={latest?.total_disk} />
+      <td>
+        <Meter
+          value={latest?.fullest_disk_usage ?? null}
+          label={latest?.fullest_disk ? `${latest.fullest_disk}, the fullest disk` : ""}
+        />
+        <span className="quiet block">{latest?.fullest_disk}</span>
+      </td>
       <td className="number" title={`Load average over 1, 5 and 15 minutes: ${loads.join(", ")}`}>
         {loads[0]}
         {trend && (

@@ -35,6 +35,13 @@ test("sorts by numbers, with unknown values last in descending order", () => {
   expect(order(true)).toEqual(["m-1", "m-0", "m-2", "new"]);
   expect(order(false)).toEqual(["new", "m-2", "m-0", "m-1"]);
 });
+test("sorts by the fullest disk, not by the sum of all", () => {
+  const disks = [
+    machine("sum", { latest: { used_disk: 90, total_disk: 100, fullest_disk_usage: 90, fullest_disk: "/" } }),
+    machine("one", { latest: { used_disk: 20, total_disk: 1000, fullest_disk_usage: 99, fullest_disk: "/var" } }),
+  ];
+  expect(filterMachines(disks, { ...all, sort: "disk", desc: true }).map((m) => m.machine_id)).toEqual(["one", "sum"]);
+});
 test("old values are unknown", () => {
   expect(fleet.map(currentMetrics)).toEqual([fleet[0]?.latest, undefined, undefined]);
   expect(names({ sort: "cpu", desc: true })).toEqual(["web-2", "db-1", "web-1"]);

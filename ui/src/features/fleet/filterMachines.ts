@@ -74,7 +74,7 @@ function valueOf(machine: Machine, key: Exclude<FleetSortKey, "name" | "seen">):
     case "memory":
       return share(latest?.used_ram, latest?.total_ram);
     case "disk":
-      return share(latest?.used_disk, latest?.total_disk);
+      return latest?.fullest_disk_usage; // a sum would hide a disk that is full
     case "load":
       return latest?.load1;
     case "processes":

@@ -63,6 +63,18 @@ const definitions: ChartDefinition[] = [
     now: (m) => `${bytes(m.used_ram)} of ${bytes(m.total_ram)} (${percent(share(m.used_ram, m.total_ram))})`,
   },
   {
+    title: "Cache and shared memory",
+    lines: [
+      { label: "cache", color: "--accent", fill: true },
+      { label: "shared", color: "--series-2" },
+      { label: "buffers", color: "--series-3" },
+      { label: "slab", color: "--series-4" },
+    ],
+    values: (chart) => [chart.cached_ram_avg, chart.shared_ram_avg, chart.buffers_ram_avg, chart.slab_ram_avg],
+    format: bytes,
+    unit: "bytes",
+  },
+  {
     title: "Load",
     lines: [
       { label: "1 min", color: "--accent", fill: true },
@@ -81,7 +93,9 @@ const definitions: ChartDefinition[] = [
     format: bytes,
     unit: "bytes",
     top: (chart) => maximum(chart.total_disk),
-    now: (m) => `${bytes(m.used_disk)} of ${bytes(m.total_disk)} (${percent(share(m.used_disk, m.total_disk))})`,
+    now: (m) =>
+      `${bytes(m.used_disk)} of ${bytes(m.total_disk)}` +
+      (m.fullest_disk ? `, fullest: ${m.fullest_disk} ${percent(m.fullest_disk_usage)}` : ""),
   },
   {
     title: "Disk I/O",
