@@ -128,7 +128,14 @@ func (f *fleet) chartsAgree(t *testing.T) {
 			},
 			"Disk space": {"used": "used_disk_avg", "min available": "available_disk_min", "total": "total_disk"},
 			"Processes":  {"average": "process_count_avg", "maximum": "process_count_max"},
+			"Cache and shared memory": {
+				"cache": "cached_ram_avg", "shared": "shared_ram_avg", "buffers": "buffers_ram_avg",
+				"slab": "slab_ram_avg",
+			},
 		} {
+			if title == "Cache and shared memory" && resolution != "1m" {
+				continue // the API has no coarser averages of these
+			}
 			shown, s := f.lineResult(t, "machine", title, span, map[string]string{"machine": "m-2"})
 			var chart struct {
 				Resolution string
@@ -468,6 +475,7 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 				CPUUsage float64 `json:"cpu_usage"`
 				UsedRAM  float64 `json:"used_ram"`
 				TotalRAM float64 `json:"total_ram"`
+				Fullest  float64 `json:"fullest_disk_usage"`
 			}
 		}
 	}
@@ -481,7 +489,8 @@ func (f *fleet) fleetAgrees(t *testing.T) {
 			number(t, row["processes"]) != want.ProcessCount ||
 			!row["last_snapshot"].(time.Time).Equal(want.LastSnapshot.Std()) ||
 			!same(number(t, row["cpu_usage"]), want.Latest.CPUUsage) ||
-			!same(number(t, row["memory"]), 100*want.Latest.UsedRAM/want.Latest.TotalRAM) {
+			!same(number(t, row["memory"]), 100*want.Latest.UsedRAM/want.Latest.TotalRAM) ||
+			!same(number(t, row["disk"]), want.Latest.Fullest) {
 			t.Errorf("%v, the API has %+v", row, want)
 		}
 	}

@@ -54,7 +54,7 @@ export const fleet = page(
       span: 24,
       queries: [
         sql(
-          `SELECT m.hostname, m.machine_id, m.last_seen, m.last_snapshot, s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, 100.0 * s.used_disk / nullif(s.total_disk, 0) AS disk,
+          `SELECT m.hostname, m.machine_id, m.last_seen, m.last_snapshot, s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, s.fullest_disk_usage AS disk,
             s.load1, s.process_count AS processes, m.os, m.kernel, m.agent_version
           FROM machines m LEFT JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot ORDER BY m.hostname, m.machine_id`,
           "table",
@@ -67,7 +67,7 @@ export const fleet = page(
         last_snapshot: { title: "Latest snapshot", unit: "dateTimeFromNow" },
         cpu_usage: { title: "CPU", unit: "percent" },
         memory: { title: "Memory", unit: "percent" },
-        disk: { title: "Disk", unit: "percent" },
+        disk: { title: "Fullest disk", unit: "percent" },
         load1: { title: "Load" },
         processes: { title: "Processes" },
         os: { title: "OS" },

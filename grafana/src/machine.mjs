@@ -11,6 +11,7 @@ import {
   resolution,
   rows,
   sql,
+  width,
 } from "./panels.mjs";
 
 /** @param {string} columns */
@@ -21,6 +22,11 @@ const series = (columns) =>
     ORDER BY 1`,
     "time_series",
   );
+
+/** SQL for the average of a column of snapshots, weighted by time. @param {string} column */
+const average = (column) =>
+  `coalesce(sum(s.${column}::double precision * s.interval_ms)
+    / nullif(sum(s.interval_ms) FILTER (WHERE s.${column} IS NOT NULL), 0)::double precision, avg(s.${column})::double precision)`;
 
 export const machine = page(
   "snapwatch-machine",
@@ -35,7 +41,7 @@ export const machine = page(
       title: "Latest snapshot",
       queries: [
         sql(
-          `SELECT s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, 100.0 * s.used_disk / nullif(s.total_disk, 0) AS disk, s.load1,
+          `SELECT s.cpu_usage, 100.0 * s.used_ram / nullif(s.total_ram, 0) AS memory, s.fullest_disk_usage AS disk, s.load1,
             s.process_count AS processes, s.uptime_ms / 1000.0 AS uptime, (extract(epoch FROM s.ts) * 1000)::bigint AS taken
           FROM machines m JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot WHERE m.machine_id = \${machine:sqlstring}`,
           "table",
@@ -44,7 +50,7 @@ export const machine = page(
       columns: {
         cpu_usage: { title: "CPU", unit: "percent" },
         memory: { title: "Memory", unit: "percent" },
-        disk: { title: "Disk", unit: "percent" },
+        disk: { title: "Fullest disk", unit: "percent" },
         load1: { title: "Load" },
         processes: { title: "Processes" },
         uptime: { title: "Uptime", unit: "s" },
@@ -84,6 +90,29 @@ export const machine = page(
   )
   .withPanel(
     lines({
+      title: "Cache and shared memory",
+      description: "Averages of the snapshots that are kept.",
+      unit: "bytes",
+      min: 0,
+      links: [openInstant],
+      queries: [
+        sql(
+          `SELECT g.time, p.cache, p.shared, p.buffers, p.slab FROM ${buckets()} LEFT JOIN (
+            SELECT date_bin(${width("resolution")}, s.ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket,
+              ${average("cached_ram")} AS cache, ${average("shared_ram")} AS shared,
+              ${average("buffers_ram")} AS buffers, ${average("slab_ram")} AS slab
+            FROM snapshots s WHERE s.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring})
+              AND s.ts > $__timeFrom()::timestamptz - ${width("resolution")}
+              AND s.ts <= $__timeTo()::timestamptz + ${width("resolution")}
+            GROUP BY 1) p ON p.bucket = g.time
+          ORDER BY 1`,
+          "time_series",
+        ),
+      ],
+    }),
+  )
+  .withPanel(
+    lines({
       title: "Swap",
       unit: "bytes",
       min: 0,
@@ -97,6 +126,34 @@ export const machine = page(
       unit: "bytes",
       min: 0,
       queries: [series('used_disk_avg AS used, available_disk_min AS "min available", total_disk AS total')],
+    }),
+  )
+  .withPanel(
+    rows({
+      title: "File systems",
+      description: "Disks of the latest snapshot, the fullest first. Values of those that did not answer are old.",
+      queries: [
+        sql(
+          `SELECT d.mount, d.device, d.fs_type,
+            100.0 * d.used / nullif(d.used + coalesce(d.available, d.total - d.used), 0) AS usage,
+            d.used, coalesce(d.available, d.total - d.used) AS available, d.total,
+            CASE WHEN d.mount = ANY(s.stale) THEN 'no answer' WHEN d.read_only THEN 'read-only' ELSE '' END AS state
+          FROM machines m JOIN snapshots s ON s.machine = m.id AND s.ts = m.last_snapshot
+            JOIN disk_samples d ON d.machine = s.machine AND d.ts = s.ts
+          WHERE m.machine_id = \${machine:sqlstring} ORDER BY usage DESC NULLS LAST, d.mount`,
+          "table",
+        ),
+      ],
+      columns: {
+        mount: { title: "Mount point" },
+        device: { title: "Device" },
+        fs_type: { title: "Type" },
+        usage: { title: "Used", unit: "percent" },
+        used: { title: "Used", unit: "bytes" },
+        available: { title: "Available", unit: "bytes" },
+        total: { title: "Size", unit: "bytes" },
+        state: { title: "State" },
+      },
     }),
   )
   .withPanel(

@@ -172,7 +172,7 @@ export function processResolution() {
 }
 
 /** SQL for the width of a bucket. @param {'resolution' | 'process_resolution'} variable */
-const width = (variable) =>
+export const width = (variable) =>
   `CASE '\${${variable}:raw}' WHEN '1m' THEN interval '1 minute' WHEN '1h' THEN interval '1 hour'
     WHEN '3h' THEN interval '3 hours' ELSE interval '24 hours' END`;
 
