@@ -102,10 +102,11 @@ func (c *childCPU) assign(ended []*endedProcess) {
 		c.unassigned, c.late = 0, gained-sum
 		return
 	}
-	const commonError = 0.05 // of the estimates of the time in which the kernel removes a process
-	variance += square(commonError * float64(sum))
-	// The error of each of the four values in ticks is distributed evenly.
-	ticksVariance := 4 * square(float64(tickError)/2) / 12
+	// The estimates also have a common error, for example if the kernel needs longer to remove processes.
+	const commonError = 0.1
+	variance += square(min(commonError*float64(sum), float64(high-low)/2))
+	// The errors of the two values in ticks are distributed evenly.
+	ticksVariance := 2 * square(float64(tickError)/2) / 12
 	result := sum + time.Duration(float64(gained-sum)*variance/(variance+ticksVariance))
 	result = min(max(result, low), high)
 	c.unassigned = max(gained-result, -tickError)
