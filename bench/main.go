@@ -4,18 +4,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/snapwatch/snapwatch/bench/product"
 )
 
 // load describes the simulated agents and the duration of the benchmark.
@@ -49,15 +47,12 @@ func run(ctx context.Context, l load, program string) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
-	server, url, err := serve(ctx, program, dir)
+	server, err := product.StartServer(ctx, program, dir, os.Stderr, "--max-client-connections", "100000")
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if stopErr := stopServer(server); err == nil {
+		if stopErr := server.Stop(); err == nil {
 			err = stopErr
 		}
 	}()
@@ -66,12 +61,16 @@ func run(ctx context.Context, l load, program string) (err error) {
 		l.agents, l.processes, l.interval, l.duration,
 	)
 
-	secrets, err := createCredentials(ctx, program, dir)
+	admin, err := server.AdminToken(ctx)
 	if err != nil {
 		return err
 	}
-	fleet := newFleet(l, url, secrets.key)
-	watcher, err := watch(ctx, url, fleet.machineID(0), secrets.admin)
+	key, err := server.EnrolmentKey(ctx)
+	if err != nil {
+		return err
+	}
+	fleet := newFleet(l, server.URL, key)
+	watcher, err := watch(ctx, server.URL, fleet.machineID(0), admin)
 	if err != nil {
 		return err
 	}
@@ -87,16 +86,16 @@ func run(ctx context.Context, l load, program string) (err error) {
 	}
 	fleet.reset()
 	watcher.reset()
-	before, err := measure(url, server.Process.Pid, dir, secrets.admin)
+	before, err := measure(server.URL, server.PID, dir, admin)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	peakRows, err := watchQueue(ctx, url, l.duration, secrets.admin)
+	peakRows, err := watchQueue(ctx, server.URL, l.duration, admin)
 	if err != nil {
 		return err
 	}
-	after, err := measure(url, server.Process.Pid, dir, secrets.admin)
+	after, err := measure(server.URL, server.PID, dir, admin)
 	if err != nil {
 		return err
 	}
@@ -105,64 +104,6 @@ func run(ctx context.Context, l load, program string) (err error) {
 	running.Wait()
 	report(fleet, watcher, before, after, took, peakRows)
 	return nil
-}
-
-// serve starts the server with dir as its data directory.
-func serve(ctx context.Context, program, dir string) (*exec.Cmd, string, error) {
-	path, err := filepath.Abs(program)
-	if err != nil {
-		return nil, "", err
-	}
-	cmd := exec.Command(
-		path, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--max-client-connections", "100000",
-	)
-	cmd.Env = append(os.Environ(), "DATABASE_URL=")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches only the benchmark
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", fmt.Errorf("start the server: %w", err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	_, url, ok := strings.Cut(strings.TrimSpace(line), "is up: ")
-	if err != nil || !ok || ctx.Err() != nil {
-		_ = stopServer(cmd)
-		return nil, "", fmt.Errorf("the server did not start: %q", line)
-	}
-	return cmd, url, nil
-}
-
-// credentials are the secrets for the server.
-type credentials struct {
-	admin string // token of an administrator
-	key   string // enrolment key of the agents
-}
-
-func createCredentials(ctx context.Context, program, dir string) (c credentials, err error) {
-	for into, args := range map[*string][]string{
-		&c.admin: {"token", "add", "bench", "--role", "admin"},
-		&c.key:   {"key", "add", "bench", "--uses", "0"},
-	} {
-		cmd := exec.CommandContext(ctx, program, append(args, "--data-dir", dir)...)
-		cmd.Env = append(os.Environ(), "DATABASE_URL=")
-		out, err := cmd.Output()
-		if err != nil {
-			return c, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
-		}
-		*into = strings.TrimSpace(string(out))
-	}
-	return c, nil
-}
-
-// stopServer stops the server in order.
-func stopServer(cmd *exec.Cmd) error {
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		return fmt.Errorf("stop the server: %w", err)
-	}
-	return cmd.Wait()
 }
 
 // pause waits for d, or returns the error of ctx if it ends first.

@@ -1,0 +1,85 @@
+// Package product runs the programs of snapwatch for benchmarks.
+package product
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Server is a running server with a private PostgreSQL cluster.
+type Server struct {
+	URL          string
+	PID          int
+	program, dir string
+	cmd          *exec.Cmd
+}
+
+// StartServer starts the server on a free port of the loopback interface, with dir as its data directory. Its log goes
+// to log.
+func StartServer(ctx context.Context, program, dir string, log io.Writer, arguments ...string) (*Server, error) {
+	path, err := filepath.Abs(program)
+	if err != nil {
+		return nil, fmt.Errorf("find the server: %w", err)
+	}
+	// The cluster has an owner of its own if root starts the server.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("prepare the data directory: %w", err)
+	}
+	s := &Server{program: path, dir: dir}
+	s.cmd = exec.Command(path, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, arguments...)...)
+	s.cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	s.cmd.Stderr = log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches only the benchmark
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	s.PID = s.cmd.Process.Pid
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, url, ok := strings.Cut(strings.TrimSpace(line), "is up: ")
+	if err != nil || !ok || ctx.Err() != nil {
+		_ = s.Stop()
+		return nil, fmt.Errorf("the server did not start: %q", line)
+	}
+	s.URL = url
+	return s, nil
+}
+
+// Stop stops the server in order.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		return fmt.Errorf("stop the server: %w", err)
+	}
+	return s.cmd.Wait()
+}
+
+// AdminToken returns a new token of an administrator.
+func (s *Server) AdminToken(ctx context.Context) (string, error) {
+	return s.run(ctx, "token", "add", "bench", "--role", "admin")
+}
+
+// EnrolmentKey returns a new enrolment key for any number of agents.
+func (s *Server) EnrolmentKey(ctx context.Context) (string, error) {
+	return s.run(ctx, "key", "add", "bench", "--uses", "0")
+}
+
+// run runs a command of the server's program, and returns what it prints.
+func (s *Server) run(ctx context.Context, arguments ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.program, append(arguments, "--data-dir", s.dir)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", strings.Join(arguments, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
