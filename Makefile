@@ -7,6 +7,7 @@
 # make bench         measure the load of 100 agents on this machine
 # make bench-agent   measure the cost of recording, beside other tools that are installed
 # make bench-storage measure writes, sizes and reads of a long history
+# make bench-truth   compare what is stored with what is true; needs root
 
 # Set VERSION for a release. Otherwise the programs take it from the commit (internal/buildinfo).
 VERSION ?=
@@ -25,7 +26,7 @@ FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat a
 SYSTEMS = linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64
 
 .PHONY: up build test lint lint-go lint-words lint-ui audit test-go test-systems test-delivery test-fuzz \
-	test-ui bench bench-agent bench-storage generate require-up require-test
+	test-ui bench bench-agent bench-storage bench-truth generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -125,6 +126,9 @@ bench-agent: build
 
 bench-storage: require-up
 	go run ./bench/storage $(BENCH)
+
+bench-truth: require-up build
+	go run ./bench/truth $(BENCH)
 
 # Files that are generated from code and committed. Tests fail if one is stale.
 generate: ui/node_modules grafana/node_modules

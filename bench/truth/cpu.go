@@ -1,0 +1,276 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// cpuCase is a workload that uses CPU time.
+type cpuCase struct {
+	name      string
+	arguments []string
+	threads   int  // of each process
+	children  bool // many processes, whose sum must be right too
+	direct    bool // the workload itself is measured, not its children
+	half      bool // with half a core
+	hold      bool // the process sleeps before it exits
+}
+
+// cpuCases returns the cases beside a load. The short ones have less to do.
+func cpuCases(short bool, load cpuLoad) []cpuCase {
+	one, half, third, nice := "1s", "500ms", "3s", "2s"
+	if load.burners > 0 {
+		nice = "300ms" // it gets a hundredth of a core
+	}
+	threads, each, rest := 20, "100ms", "1151ms"
+	sizes := []struct {
+		n   int
+		cpu string
+	}{{300, "2.5ms"}, {100, "10ms"}, {200, "1ms"}}
+	together := 600
+	if short {
+		one, half, third, nice = "300ms", "200ms", "400ms", "300ms"
+		threads, each, rest = 8, "50ms", "150ms"
+		sizes = sizes[:2]
+		together = 100
+	}
+	list := []cpuCase{
+		{name: "1 process, " + one, arguments: []string{"burn", "1", one}, threads: 1},
+		{name: "1 process, nice 10, " + nice, arguments: []string{"burn", "1", nice, "nice"}, threads: 1},
+		{
+			name:      "1 process with half a core, " + third + ", then asleep",
+			arguments: []string{"burn", "1", third, "hold"}, threads: 1, half: true, hold: true,
+		},
+		{
+			name:      "1 process whose parent has exited, " + half,
+			arguments: []string{"burn", "1", half, "orphan"}, threads: 1,
+		},
+		{
+			name:      fmt.Sprintf("1 process, %d threads, %s each", threads, each),
+			arguments: []string{"thread", strconv.Itoa(threads), each}, threads: threads, direct: true,
+		},
+		{
+			name:      "1 process whose main thread exits first, 2 threads, " + rest + " each",
+			arguments: []string{"leader", "2", rest}, threads: 2, direct: true,
+		},
+	}
+	for _, size := range sizes {
+		list = append(list, cpuCase{
+			name:      fmt.Sprintf("%d processes, %s each, one after the other", size.n, size.cpu),
+			arguments: []string{"burn", strconv.Itoa(size.n), size.cpu}, threads: 1, children: true,
+		})
+	}
+	return append(list, cpuCase{
+		name:      fmt.Sprintf("%d processes, 10 ms each, at once", together),
+		arguments: []string{"burn", strconv.Itoa(together), "10ms", "together"}, threads: 1, children: true,
+	})
+}
+
+// cpuLoad is the load beside the CPU cases.
+type cpuLoad struct {
+	name     string
+	burners  int  // processes that only use CPU time; the cases are the rest of the load
+	parallel bool // run the cases at the same time
+}
+
+// runLoads runs the CPU cases with little and with much other load.
+func (b *bench) runLoads(ctx context.Context) (rows []row, err error) {
+	loads := []cpuLoad{{name: "1"}, {name: "30", burners: 22, parallel: true}}
+	if b.short {
+		loads = []cpuLoad{{name: "any", parallel: true}}
+	}
+	for _, load := range loads {
+		more, err := b.runLoad(ctx, load)
+		if rows = append(rows, more...); err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+// cpuResult is the truth of a case.
+type cpuResult struct {
+	processes []burned
+	skipped   error
+}
+
+func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
+	cases := cpuCases(b.short, load)
+	results := make([]cpuResult, len(cases))
+	var busy *workload
+	if load.burners > 0 {
+		var err error
+		if busy, err = b.startWorkload(nil, "load", strconv.Itoa(load.burners)); err != nil {
+			return nil, err
+		}
+		if _, err = busy.step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	began := time.Now()
+	failures := make([]error, len(cases))
+	var running sync.WaitGroup
+	for i := range cases {
+		running.Go(func() { results[i], failures[i] = b.runCPU(ctx, &cases[i]) })
+		if !load.parallel {
+			running.Wait()
+		}
+	}
+	running.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return nil, err
+	}
+	took := time.Since(began).Round(time.Second)
+	// The parents and the other load stay until the last processes are stored.
+	if _, err := b.machine.after(ctx, time.Now(), 3); err != nil {
+		return nil, err
+	}
+	_, _ = fmt.Fprintf(b.log, "load %s: %s, load average %s\n", load.name, took, loadAverage())
+	windows, err := b.machine.windows(ctx, began)
+	if err != nil {
+		return nil, err
+	}
+	if busy != nil {
+		busy.stop()
+	}
+	return b.judgeCPU(load, cases, results, windows)
+}
+
+// runCPU runs a case, and returns the CPU time of its processes.
+func (b *bench) runCPU(ctx context.Context, c *cpuCase) (result cpuResult, err error) {
+	w, err := b.startWorkload(nil, c.arguments...)
+	if err != nil {
+		return result, err
+	}
+	if c.half {
+		group, err := halfCore()
+		if err != nil {
+			return cpuResult{skipped: err}, nil
+		}
+		defer func() {
+			w.stop()
+			err = errors.Join(err, group.remove())
+		}()
+		if err := group.add(w.pid()); err != nil {
+			return result, err
+		}
+	}
+	if c.direct {
+		if err := w.begin(); err != nil {
+			return result, err
+		}
+		one, err := w.wait(ctx)
+		return cpuResult{processes: []burned{one}}, err
+	}
+	r, err := w.step(ctx)
+	if err != nil {
+		return result, err
+	}
+	if c.hold {
+		if _, err := b.machine.after(ctx, time.Now(), 3); err != nil {
+			return result, err
+		}
+		if r, err = w.step(ctx); err != nil {
+			return result, err
+		}
+		if _, err := b.machine.after(ctx, time.Now(), 2); err != nil { // before its parent exits
+			return result, err
+		}
+	}
+	return cpuResult{processes: r.Processes}, nil
+}
+
+// judgeCPU compares the cases of a load with what is stored.
+func (b *bench) judgeCPU(load cpuLoad, cases []cpuCase, results []cpuResult, windows []window) (rows []row, err error) {
+	tick, err := kernelTick()
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Base(b.self)
+	cpu := make(map[int]time.Duration)
+	singleThreads := make(map[int]bool)
+	for i := range cases {
+		for _, p := range results[i].processes {
+			singleThreads[p.PID] = cases[i].threads == 1
+		}
+	}
+	var all time.Duration
+	var ofThread, ofProcess float64
+	for i := range windows {
+		w := &windows[i]
+		interval := float64(w.to.Sub(w.from))
+		for j := range w.usage {
+			u := &w.usage[j]
+			used := time.Duration(valueOrZero(u.CPUMS) * float64(time.Millisecond))
+			all += used
+			ofProcess = max(ofProcess, float64(used)/interval/float64(runtime.NumCPU()))
+			if u.Name == name {
+				cpu[u.PID] += used
+				if singleThreads[u.PID] {
+					ofThread = max(ofThread, float64(used)/interval)
+				}
+			}
+		}
+	}
+	for i := range cases {
+		rows = append(rows, cpuRows(load.name, &cases[i], &results[i], cpu, tick)...)
+	}
+	rows = append(
+		rows,
+		limitRow("largest CPU time of a process with one thread, of the interval", load.name, ofThread),
+		limitRow("largest CPU time of any process, of the interval on all cores", load.name, ofProcess),
+	)
+	if load.burners == 0 || len(windows) == 0 {
+		return rows, nil
+	}
+	busy, err := b.kernel.busy(windows[0].from, windows[len(windows)-1].to)
+	if err != nil {
+		return rows, err
+	}
+	return append(rows, timeRow("all processes, beside the kernel's busy time", load.name, busy, all, busy*3/100)), nil
+}
+
+// cpuRows compares a case with the stored CPU time of each process. A process that is not in stored is not stored.
+func cpuRows(load string, c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick time.Duration) []row {
+	if result.skipped != nil {
+		return []row{{name: c.name, load: load, skipped: result.skipped.Error()}}
+	}
+	var sum, storedSum time.Duration
+	var worst row
+	var worstExcess time.Duration
+	missing := 0
+	for _, p := range result.processes {
+		sum, storedSum = sum+p.CPU, storedSum+stored[p.PID]
+		allowed := max(p.CPU*2/100, tick*time.Duration(c.threads))
+		if excess := (stored[p.PID] - p.CPU).Abs() - allowed; worst.name == "" || excess > worstExcess {
+			worst, worstExcess = timeRow(c.name+": the worst of them", load, p.CPU, stored[p.PID], allowed), excess
+		}
+		if _, ok := stored[p.PID]; !ok {
+			missing++
+		}
+	}
+	if !c.children {
+		allowed := max(sum*2/100, tick*time.Duration(c.threads))
+		return []row{timeRow(c.name, load, sum, storedSum, allowed)}
+	}
+	total := timeRow(c.name, load, sum, storedSum, sum*2/100)
+	if missing > 0 {
+		total.stored += fmt.Sprintf(" (%d are not stored)", missing)
+	}
+	return []row{total, worst}
+}
+
+func valueOrZero[T int64 | float64](v *T) T {
+	if v == nil {
+		return 0
+	}
+	return *v
+}
