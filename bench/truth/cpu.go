@@ -206,16 +206,15 @@ func (b *bench) judgeCPU(load cpuLoad, cases []cpuCase, results []cpuResult, win
 	var ofThread, ofProcess float64
 	for i := range windows {
 		w := &windows[i]
-		interval := float64(w.to.Sub(w.from))
 		for j := range w.usage {
 			u := &w.usage[j]
 			used := time.Duration(valueOrZero(u.CPUMS) * float64(time.Millisecond))
 			all += used
-			ofProcess = max(ofProcess, float64(used)/interval/float64(runtime.NumCPU()))
+			ofProcess = max(ofProcess, share(used, w.interval*time.Duration(runtime.NumCPU())))
 			if u.Name == name {
 				cpu[u.PID] += used
 				if singleThreads[u.PID] {
-					ofThread = max(ofThread, float64(used)/interval)
+					ofThread = max(ofThread, share(used, w.interval))
 				}
 			}
 		}
@@ -267,6 +266,8 @@ func cpuRows(load string, c *cpuCase, result *cpuResult, stored map[int]time.Dur
 	}
 	return []row{total, worst}
 }
+
+func share(part, whole time.Duration) float64 { return float64(part) / float64(whole) }
 
 func valueOrZero[T int64 | float64](v *T) T {
 	if v == nil {

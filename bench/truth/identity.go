@@ -159,7 +159,7 @@ func commandLine(pid int) string {
 
 // identityText returns an identity as text. It shortens paths and long command lines.
 func identityText(owner, name, line string) string {
-	const room = 60
+	const room = 40
 	words := strings.Split(line, " ")
 	for i, word := range words {
 		if strings.HasPrefix(word, "/") {

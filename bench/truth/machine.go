@@ -207,6 +207,7 @@ type usage struct {
 // window is the interval of a snapshot, with the usage in it.
 type window struct {
 	from, to time.Time
+	interval time.Duration
 	usage    []usage
 }
 
@@ -221,9 +222,12 @@ func (m *machine) windows(ctx context.Context, from time.Time) ([]window, error)
 	}
 	var windows []window
 	for i := 1; i < len(list); i++ {
-		w := window{from: list[i-1].Timestamp, to: list[i].Timestamp}
+		w := window{from: list[i-1].Timestamp, to: list[i].Timestamp, interval: list[i].interval()}
 		if w.to.Before(from) {
 			continue
+		}
+		if w.interval == 0 { // unknown
+			w.interval = w.to.Sub(w.from)
 		}
 		query := url.Values{
 			"from": {w.from.Format(time.RFC3339Nano)}, "to": {w.to.Format(time.RFC3339Nano)},
