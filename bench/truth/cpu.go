@@ -27,7 +27,7 @@ type cpuCase struct {
 // cpuCases returns the cases beside a load. The short ones have less to do.
 func cpuCases(short bool, load cpuLoad) []cpuCase {
 	one, half, third, nice := "1s", "500ms", "3s", "2s"
-	if load.burners > 0 {
+	if load.high {
 		nice = "300ms" // it gets a hundredth of a core
 	}
 	threads, each, rest := 20, "100ms", "1151ms"
@@ -35,7 +35,10 @@ func cpuCases(short bool, load cpuLoad) []cpuCase {
 		n   int
 		cpu string
 	}{{300, "2.5ms"}, {100, "10ms"}, {200, "1ms"}}
-	together := 600
+	together := 0
+	if load.high {
+		together = 600
+	}
 	if short {
 		one, half, third, nice = "300ms", "200ms", "400ms", "300ms"
 		threads, each, rest = 8, "50ms", "150ms"
@@ -68,24 +71,39 @@ func cpuCases(short bool, load cpuLoad) []cpuCase {
 			arguments: []string{"burn", strconv.Itoa(size.n), size.cpu}, threads: 1, children: true,
 		})
 	}
-	return append(list, cpuCase{
-		name:      fmt.Sprintf("%d processes, 10 ms each, at once", together),
-		arguments: []string{"burn", strconv.Itoa(together), "10ms", "together"}, threads: 1, children: true,
-	})
+	if together > 0 {
+		list = append(list, cpuCase{
+			name:      fmt.Sprintf("%d processes, 10 ms each, %d at once", together, atOnce),
+			arguments: []string{"burn", strconv.Itoa(together), "10ms", "together"}, threads: 1, children: true,
+		})
+	}
+	return list
 }
 
-// cpuLoad is the load beside the CPU cases.
+// cpuLoad is the load with which the CPU cases run.
 type cpuLoad struct {
-	name     string
-	burners  int  // processes that only use CPU time; the cases are the rest of the load
-	parallel bool // run the cases at the same time
+	name string // number of processes that want to run, about
+	// high is whether the cases run at the same time, beside burners that use CPU time until the cases have ended.
+	high    bool
+	burners int
 }
 
-// runLoads runs the CPU cases with little and with much other load.
+// highLoad is the high load. About a third of it are the cases.
+const highLoad = 30
+
+// runLoads runs the CPU cases with a low and a high load.
 func (b *bench) runLoads(ctx context.Context) (rows []row, err error) {
-	loads := []cpuLoad{{name: "1"}, {name: "30", burners: 22, parallel: true}}
+	average, err := loadAverage()
+	if err != nil {
+		return nil, err
+	}
+	other := int(average) // of other programs
+	loads := []cpuLoad{
+		{name: strconv.Itoa(other + 1)},
+		{name: strconv.Itoa(max(highLoad, other+highLoad/3)), high: true, burners: max(0, highLoad*2/3-other)},
+	}
 	if b.short {
-		loads = []cpuLoad{{name: "any", parallel: true}}
+		loads = loads[:1]
 	}
 	for _, load := range loads {
 		more, err := b.runLoad(ctx, load)
@@ -106,7 +124,7 @@ func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
 	cases := cpuCases(b.short, load)
 	results := make([]cpuResult, len(cases))
 	var busy *workload
-	if load.burners > 0 {
+	if load.high {
 		var err error
 		if busy, err = b.startWorkload(nil, "load", strconv.Itoa(load.burners)); err != nil {
 			return nil, err
@@ -117,10 +135,16 @@ func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
 	}
 	began := time.Now()
 	failures := make([]error, len(cases))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var running sync.WaitGroup
 	for i := range cases {
-		running.Go(func() { results[i], failures[i] = b.runCPU(ctx, &cases[i]) })
-		if !load.parallel {
+		running.Go(func() {
+			if results[i], failures[i] = b.runCPU(ctx, &cases[i]); failures[i] != nil {
+				cancel()
+			}
+		})
+		if !load.high && !b.short {
 			running.Wait()
 		}
 	}
@@ -133,7 +157,11 @@ func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
 	if _, err := b.machine.after(ctx, time.Now(), 3); err != nil {
 		return nil, err
 	}
-	_, _ = fmt.Fprintf(b.log, "load %s: %s, load average %s\n", load.name, took, loadAverage())
+	average, err := loadAverage()
+	if err != nil {
+		return nil, err
+	}
+	_, _ = fmt.Fprintf(b.log, "load %s took %s; the load average is %.1f at the end\n", load.name, took, average)
 	windows, err := b.machine.windows(ctx, began)
 	if err != nil {
 		return nil, err
@@ -227,7 +255,7 @@ func (b *bench) judgeCPU(load cpuLoad, cases []cpuCase, results []cpuResult, win
 		limitRow("largest CPU time of a process with one thread, of the interval", load.name, ofThread),
 		limitRow("largest CPU time of any process, of the interval on all cores", load.name, ofProcess),
 	)
-	if load.burners == 0 || len(windows) == 0 {
+	if !load.high || len(windows) == 0 {
 		return rows, nil
 	}
 	busy, err := b.kernel.busy(windows[0].from, windows[len(windows)-1].to)

@@ -152,13 +152,13 @@ func kernelTick() (time.Duration, error) {
 }
 
 // loadAverage returns the load average of the last minute.
-func loadAverage() string {
+func loadAverage() (float64, error) {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
-		return "unknown"
+		return 0, err
 	}
 	first, _, _ := strings.Cut(string(text), " ")
-	return first
+	return strconv.ParseFloat(first, 64)
 }
 
 // Numbers of the initial namespaces, from linux/proc_ns.h.

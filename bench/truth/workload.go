@@ -93,8 +93,11 @@ func runWorkload() error {
 	return run(&console{}, os.Args[3:])
 }
 
+// atOnce is how many burners run at a time with the option together.
+const atOnce = 10
+
 // burn starts burners and waits for them. Its arguments are their number, their CPU time, and options: nice, orphan,
-// together (all at once instead of one after the other) and hold (each sleeps until the second step).
+// together (several at once instead of one after the other) and hold (each sleeps until the second step).
 func burn(w *console, arguments []string) error {
 	n, err := strconv.Atoi(arguments[0])
 	if err != nil {
@@ -118,6 +121,7 @@ func burn(w *console, arguments []string) error {
 	}
 	w.next()
 	var r report
+	running := 0
 	for range n {
 		b := burner{cpu: cpu, orphan: has("orphan"), report: burned[1], hold: held[0]}
 		if has("nice") {
@@ -126,13 +130,15 @@ func burn(w *console, arguments []string) error {
 		if _, err := b.start(); err != nil {
 			return fmt.Errorf("fork: %w", err)
 		}
+		running++
 		switch {
 		case has("hold"):
 			if _, err := syscall.Read(burned[0], make([]byte, 1)); err != nil {
 				return err
 			}
-		case !has("together"):
+		case !has("together") || running == atOnce:
 			r.wait()
+			running--
 		}
 	}
 	if has("hold") {
@@ -144,7 +150,8 @@ func burn(w *console, arguments []string) error {
 			return err
 		}
 	}
-	r.wait()
+	for r.wait() {
+	}
 	if err := w.report(r); err != nil {
 		return err
 	}
@@ -152,8 +159,8 @@ func burn(w *console, arguments []string) error {
 	return nil
 }
 
-// wait waits for all children, and adds them to the report.
-func (r *report) wait() {
+// wait waits for a child, and adds it to the report. It returns false if there are none.
+func (r *report) wait() bool {
 	for {
 		var usage syscall.Rusage
 		pid, err := syscall.Wait4(-1, nil, 0, &usage)
@@ -161,9 +168,10 @@ func (r *report) wait() {
 			continue
 		}
 		if err != nil {
-			return
+			return false
 		}
 		r.Processes = append(r.Processes, burned{pid, cpuOf(&usage)})
+		return true
 	}
 }
 
