@@ -169,7 +169,7 @@ func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
 	if busy != nil {
 		busy.stop()
 	}
-	return b.judgeCPU(load, cases, results, windows)
+	return b.judgeCPU(ctx, load, cases, results, windows)
 }
 
 // runCPU runs a case, and returns the CPU time of its processes.
@@ -217,7 +217,12 @@ func (b *bench) runCPU(ctx context.Context, c *cpuCase) (result cpuResult, err e
 }
 
 // judgeCPU compares the cases of a load with what is stored.
-func (b *bench) judgeCPU(load cpuLoad, cases []cpuCase, results []cpuResult, windows []window) (rows []row, err error) {
+func (b *bench) judgeCPU(
+	ctx context.Context, load cpuLoad, cases []cpuCase, results []cpuResult, windows []window,
+) (rows []row, err error) {
+	if len(windows) == 0 {
+		return nil, errors.New("no snapshots were stored")
+	}
 	tick, err := kernelTick()
 	if err != nil {
 		return nil, err
@@ -232,18 +237,31 @@ func (b *bench) judgeCPU(load cpuLoad, cases []cpuCase, results []cpuResult, win
 	}
 	var all time.Duration
 	var ofThread, ofProcess float64
+	truncated := false
 	for i := range windows {
 		w := &windows[i]
+		all += w.cpu
+		truncated = truncated || w.truncated
 		for j := range w.usage {
 			u := &w.usage[j]
-			used := time.Duration(valueOrZero(u.CPUMS) * float64(time.Millisecond))
-			all += used
-			ofProcess = max(ofProcess, share(used, w.interval*time.Duration(runtime.NumCPU())))
+			ofProcess = max(ofProcess, share(u.cpu(), w.interval*time.Duration(runtime.NumCPU())))
 			if u.Name == name {
-				cpu[u.PID] += used
+				cpu[u.PID] += u.cpu()
 				if singleThreads[u.PID] {
-					ofThread = max(ofThread, share(used, w.interval))
+					ofThread = max(ofThread, share(u.cpu(), w.interval))
 				}
+			}
+		}
+	}
+	first, last := windows[0].from, windows[len(windows)-1].to
+	if truncated { // then ask for each process
+		for pid := range singleThreads {
+			used, stored, err := b.machine.processCPU(ctx, pid, first, last)
+			if err != nil {
+				return nil, err
+			}
+			if stored {
+				cpu[pid] = used
 			}
 		}
 	}
@@ -255,10 +273,10 @@ func (b *bench) judgeCPU(load cpuLoad, cases []cpuCase, results []cpuResult, win
 		limitRow("largest CPU time of a process with one thread, of the interval", load.name, ofThread),
 		limitRow("largest CPU time of any process, of the interval on all cores", load.name, ofProcess),
 	)
-	if !load.high || len(windows) == 0 {
+	if !load.high {
 		return rows, nil
 	}
-	busy, err := b.kernel.busy(windows[0].from, windows[len(windows)-1].to)
+	busy, err := b.kernel.busy(first, last)
 	if err != nil {
 		return rows, err
 	}

@@ -204,17 +204,25 @@ type usage struct {
 	WriteBytes *int64   `json:"write_bytes"`
 }
 
+// cpu returns the CPU time, 0 if it is unknown.
+func (u *usage) cpu() time.Duration {
+	return time.Duration(valueOrZero(u.CPUMS) * float64(time.Millisecond))
+}
+
 // window is the interval of a snapshot, with the usage in it.
 type window struct {
 	from, to time.Time
 	interval time.Duration
+	cpu      time.Duration // of all processes
 	usage    []usage
+	// truncated is whether processes are missing in usage that used CPU time.
+	truncated bool
 }
 
 // maxUsage is the longest list that the API returns.
 const maxUsage = 1000
 
-// windows returns the intervals from the one that contains from to the last snapshot.
+// windows returns the intervals from the one with the time from to the last snapshot.
 func (m *machine) windows(ctx context.Context, from time.Time) ([]window, error) {
 	list, err := m.all(ctx)
 	if err != nil {
@@ -229,25 +237,57 @@ func (m *machine) windows(ctx context.Context, from time.Time) ([]window, error)
 		if w.interval == 0 { // unknown
 			w.interval = w.to.Sub(w.from)
 		}
-		query := url.Values{
-			"from": {w.from.Format(time.RFC3339Nano)}, "to": {w.to.Format(time.RFC3339Nano)},
-			"limit": {strconv.Itoa(maxUsage)},
-		}
-		var top struct {
-			Results   []usage
-			Truncated bool
-		}
-		if err := m.request(ctx, http.MethodGet, "/processes", query, nil, &top); err != nil {
+		if err := m.readUsage(ctx, &w); err != nil {
 			return nil, err
 		}
-		// The list is in the order of CPU time, so what is missing after a 0 is idle.
-		if last := len(top.Results) - 1; top.Truncated && valueOrZero(top.Results[last].CPUMS) > 0 {
-			return nil, fmt.Errorf("more than %d processes ran from %s to %s", maxUsage, w.from, w.to)
-		}
-		w.usage = top.Results
 		windows = append(windows, w)
 	}
 	return windows, nil
+}
+
+// readUsage sets the usage of a window.
+func (m *machine) readUsage(ctx context.Context, w *window) error {
+	query := url.Values{
+		"from": {w.from.Format(time.RFC3339Nano)}, "to": {w.to.Format(time.RFC3339Nano)},
+		"limit": {strconv.Itoa(maxUsage)},
+	}
+	type list struct {
+		Results   []usage
+		Truncated bool
+	}
+	var top, names list
+	if err := m.request(ctx, http.MethodGet, "/processes", query, nil, &top); err != nil {
+		return err
+	}
+	query.Set("by", "name")
+	if err := m.request(ctx, http.MethodGet, "/processes", query, nil, &names); err != nil {
+		return err
+	}
+	// The list is in the order of CPU time, so what is missing after a 0 is idle.
+	w.usage, w.truncated = top.Results, top.Truncated && top.Results[len(top.Results)-1].cpu() > 0
+	for i := range names.Results {
+		w.cpu += names.Results[i].cpu()
+	}
+	return nil
+}
+
+// processCPU returns the CPU time of a process between two times. It returns false if the process is not stored.
+func (m *machine) processCPU(
+	ctx context.Context, pid int, from, to time.Time,
+) (sum time.Duration, stored bool, err error) {
+	query := url.Values{
+		"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)},
+		"pid": {strconv.Itoa(pid)}, "resolution": {"raw"},
+	}
+	var history struct{ Points []usage }
+	err = m.request(ctx, http.MethodGet, "/processes/history", query, nil, &history)
+	if errors.Is(err, errNotFound) {
+		return 0, false, nil
+	}
+	for i := range history.Points {
+		sum += history.Points[i].cpu()
+	}
+	return sum, len(history.Points) > 0, err
 }
 
 var errNotFound = errors.New("not found")

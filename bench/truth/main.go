@@ -94,7 +94,11 @@ func run(ctx context.Context, s settings) (rows []row, err error) {
 	defer b.stopWorkloads()
 	stop := b.kernel.start()
 	defer stop()
-	if rows, err = b.runLoads(ctx); err != nil {
+	first := []func(context.Context) ([]row, error){b.runLoads}
+	if !s.short {
+		first = append(first, b.runTitle) // mostly waits
+	}
+	if rows, err = inParallel(ctx, first...); err != nil {
 		return rows, err
 	}
 	// These take hardly any CPU time, and mostly wait for snapshots.
