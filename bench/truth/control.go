@@ -69,6 +69,9 @@ func (w *workload) step(ctx context.Context) (r report, err error) {
 	}
 	defer context.AfterFunc(ctx, func() { _ = w.cmd.Process.Kill() })()
 	if err := w.output.Decode(&r); err != nil {
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
 		return r, fmt.Errorf("workload %s: %w", strings.Join(w.cmd.Args[1:], " "), err)
 	}
 	return r, nil
