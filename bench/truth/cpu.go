@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -82,26 +83,22 @@ func cpuCases(short bool, load cpuLoad) []cpuCase {
 
 // cpuLoad is the load with which the CPU cases run.
 type cpuLoad struct {
-	name string // number of processes that want to run, about
 	// high is whether the cases run at the same time, beside burners that use CPU time until the cases have ended.
 	high    bool
 	burners int
 }
 
-// highLoad is the high load. About a third of it are the cases.
+// highLoad is the high load. About half of it are the cases.
 const highLoad = 30
 
 // runLoads runs the CPU cases with a low and a high load.
 func (b *bench) runLoads(ctx context.Context) (rows []row, err error) {
-	average, err := loadAverage()
+	// The first snapshots of this machine were awaited before, so this is the load of other programs.
+	other, err := b.kernel.load(time.Now().Add(-2*time.Second), time.Now())
 	if err != nil {
 		return nil, err
 	}
-	other := int(average) // of other programs
-	loads := []cpuLoad{
-		{name: strconv.Itoa(other + 1)},
-		{name: strconv.Itoa(max(highLoad, other+highLoad/3)), high: true, burners: max(0, highLoad*2/3-other)},
-	}
+	loads := []cpuLoad{{}, {high: true, burners: max(0, highLoad/2-int(other))}}
 	if b.short {
 		loads = loads[:1]
 	}
@@ -152,16 +149,16 @@ func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
 	if err := errors.Join(failures...); err != nil {
 		return nil, err
 	}
-	took := time.Since(began).Round(time.Second)
+	ended := time.Now()
 	// The parents and the other load stay until the last processes are stored.
 	if _, err := b.machine.after(ctx, time.Now(), 3); err != nil {
 		return nil, err
 	}
-	average, err := loadAverage()
+	average, err := b.kernel.load(began, ended)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = fmt.Fprintf(b.log, "load %s took %s; the load average is %.1f at the end\n", load.name, took, average)
+	_, _ = fmt.Fprintf(b.log, "the CPU cases with load %.0f took %s\n", average, ended.Sub(began).Round(time.Second))
 	windows, err := b.machine.windows(ctx, began)
 	if err != nil {
 		return nil, err
@@ -169,7 +166,11 @@ func (b *bench) runLoad(ctx context.Context, load cpuLoad) ([]row, error) {
 	if busy != nil {
 		busy.stop()
 	}
-	return b.judgeCPU(ctx, load, cases, results, windows)
+	rows, err := b.judgeCPU(ctx, load, cases, results, windows)
+	for i := range rows {
+		rows[i].load = strconv.Itoa(int(math.Round(average)))
+	}
+	return rows, err
 }
 
 // runCPU runs a case, and returns the CPU time of its processes.
@@ -266,12 +267,12 @@ func (b *bench) judgeCPU(
 		}
 	}
 	for i := range cases {
-		rows = append(rows, cpuRows(load.name, &cases[i], &results[i], cpu, tick)...)
+		rows = append(rows, cpuRows(&cases[i], &results[i], cpu, tick)...)
 	}
 	rows = append(
 		rows,
-		limitRow("largest CPU time of a process with one thread, of the interval", load.name, ofThread),
-		limitRow("largest CPU time of any process, of the interval on all cores", load.name, ofProcess),
+		limitRow("largest CPU time of a process with one thread, of the interval", ofThread),
+		limitRow("largest CPU time of any process, of the interval on all cores", ofProcess),
 	)
 	if !load.high {
 		return rows, nil
@@ -280,13 +281,13 @@ func (b *bench) judgeCPU(
 	if err != nil {
 		return rows, err
 	}
-	return append(rows, timeRow("all processes, beside the kernel's busy time", load.name, busy, all, busy*3/100)), nil
+	return append(rows, timeRow("all processes, beside the kernel's busy time", busy, all, busy*3/100)), nil
 }
 
 // cpuRows compares a case with the stored CPU time of each process. A process that is not in stored is not stored.
-func cpuRows(load string, c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick time.Duration) []row {
+func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick time.Duration) []row {
 	if result.skipped != nil {
-		return []row{{name: c.name, load: load, skipped: result.skipped.Error()}}
+		return []row{{name: c.name, skipped: result.skipped.Error()}}
 	}
 	var sum, storedSum time.Duration
 	var worst row
@@ -296,7 +297,7 @@ func cpuRows(load string, c *cpuCase, result *cpuResult, stored map[int]time.Dur
 		sum, storedSum = sum+p.CPU, storedSum+stored[p.PID]
 		allowed := max(p.CPU*2/100, tick*time.Duration(c.threads))
 		if excess := (stored[p.PID] - p.CPU).Abs() - allowed; worst.name == "" || excess > worstExcess {
-			worst, worstExcess = timeRow(c.name+": the worst of them", load, p.CPU, stored[p.PID], allowed), excess
+			worst, worstExcess = timeRow(c.name+": the worst of them", p.CPU, stored[p.PID], allowed), excess
 		}
 		if _, ok := stored[p.PID]; !ok {
 			missing++
@@ -304,9 +305,9 @@ func cpuRows(load string, c *cpuCase, result *cpuResult, stored map[int]time.Dur
 	}
 	if !c.children {
 		allowed := max(sum*2/100, tick*time.Duration(c.threads))
-		return []row{timeRow(c.name, load, sum, storedSum, allowed)}
+		return []row{timeRow(c.name, sum, storedSum, allowed)}
 	}
-	total := timeRow(c.name, load, sum, storedSum, sum*2/100)
+	total := timeRow(c.name, sum, storedSum, sum*2/100)
 	if missing > 0 {
 		total.stored += fmt.Sprintf(" (%d are not stored)", missing)
 	}

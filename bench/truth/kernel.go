@@ -26,6 +26,7 @@ type kernelReading struct {
 	at   time.Time
 	busy time.Duration // user, nice and system time of all cores
 	used int64         // memory that is not available, in bytes
+	load int           // threads that run or want to, without the one that reads
 }
 
 // readEvery is the time between two readings.
@@ -77,6 +78,12 @@ func readKernel() (r kernelReading, err error) {
 		}
 		r.busy += time.Duration(ticks) * (time.Second / userTicks)
 	}
+	_, running, _ := strings.Cut(string(stat), "\nprocs_running ")
+	running, _, _ = strings.Cut(running, "\n")
+	if r.load, err = strconv.Atoi(running); err != nil {
+		return r, err
+	}
+	r.load--
 	total, err := kibibytes("/proc/meminfo", "MemTotal")
 	if err != nil {
 		return r, err
@@ -142,6 +149,22 @@ func (l *kernelLog) used(from, to time.Time) (low, high int64, err error) {
 	return low, high, nil
 }
 
+// load returns the average load between two times.
+func (l *kernelLog) load(from, to time.Time) (float64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sum, n := 0, 0
+	for _, r := range l.readings {
+		if !r.at.Before(from) && !r.at.After(to) {
+			sum, n = sum+r.load, n+1
+		}
+	}
+	if n == 0 {
+		return 0, errors.Join(errors.New("the load is unknown"), l.err)
+	}
+	return float64(sum) / float64(n), nil
+}
+
 // kernelTick returns the time between two ticks of the kernel.
 func kernelTick() (time.Duration, error) {
 	var resolution unix.Timespec
@@ -149,16 +172,6 @@ func kernelTick() (time.Duration, error) {
 		return 0, err
 	}
 	return time.Duration(resolution.Nano()), nil
-}
-
-// loadAverage returns the load average of the last minute.
-func loadAverage() (float64, error) {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0, err
-	}
-	first, _, _ := strings.Cut(string(text), " ")
-	return strconv.ParseFloat(first, 64)
 }
 
 // Numbers of the initial namespaces, from linux/proc_ns.h.

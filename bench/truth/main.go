@@ -85,15 +85,13 @@ func run(ctx context.Context, s settings) (rows []row, err error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	m, err := startMachine(ctx, s, dir)
-	if err != nil {
+	b := &bench{settings: s, dir: dir}
+	defer b.kernel.start()()
+	if b.machine, err = startMachine(ctx, s, dir); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, m.stop()) }()
-	b := &bench{settings: s, machine: m, dir: dir}
+	defer func() { err = errors.Join(err, b.machine.stop()) }()
 	defer b.stopWorkloads()
-	stop := b.kernel.start()
-	defer stop()
 	first := []func(context.Context) ([]row, error){b.runLoads}
 	if !s.short {
 		first = append(first, b.runTitle) // mostly waits

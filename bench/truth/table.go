@@ -12,7 +12,8 @@ import (
 
 // row is a line of the table.
 type row struct {
-	name, load                   string
+	name                         string
+	load                         string // average number of threads that run or want to
 	truth, stored, diff, allowed string
 	missed                       bool
 	skipped                      string // why it was not measured
@@ -43,10 +44,10 @@ func (r *row) result() string {
 }
 
 // timeRow compares CPU times. The row is missed if they differ by more than allowed.
-func timeRow(name, load string, truth, stored, allowed time.Duration) row {
+func timeRow(name string, truth, stored, allowed time.Duration) row {
 	diff := stored - truth
 	return row{
-		name: name, load: load, truth: milliseconds(truth), stored: milliseconds(stored),
+		name: name, truth: milliseconds(truth), stored: milliseconds(stored),
 		diff:    difference(milliseconds(diff), percent(float64(diff), float64(truth))),
 		allowed: "± " + milliseconds(allowed), missed: diff.Abs() > allowed,
 	}
@@ -72,9 +73,9 @@ func textRow(name, truth, stored string) row {
 }
 
 // limitRow compares a share with its upper limit of 100 %.
-func limitRow(name, load string, share float64) row {
+func limitRow(name string, share float64) row {
 	return row{
-		name: name, load: load, truth: "≤ 100 %", stored: fmt.Sprintf("%.1f %%", 100*share),
+		name: name, truth: "≤ 100 %", stored: fmt.Sprintf("%.1f %%", 100*share),
 		allowed: "≤ 100 %", missed: share > 1,
 	}
 }

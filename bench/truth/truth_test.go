@@ -83,7 +83,7 @@ func TestCPURows(t *testing.T) {
 			for pid, ms := range test.stored {
 				stored[pid] = time.Duration(ms) * time.Millisecond
 			}
-			rows := cpuRows("1", &cpuCase{threads: test.threads, children: test.children}, &result, stored, tick)
+			rows := cpuRows(&cpuCase{threads: test.threads, children: test.children}, &result, stored, tick)
 			if len(rows) != len(test.missed) {
 				t.Fatalf("%d rows, want %d", len(rows), len(test.missed))
 			}
