@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 func workloadCommand(kind string, count int, each time.Duration) *exec.Cmd {
 	child := exec.Command(os.Args[0])
 	// With the race detector, a program would sleep for a second before it exits.
-	child.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", fmt.Sprintf("%s=%s %d %s", workload, kind, count, each))
+	command := fmt.Sprintf("%s=%s %d %s", workload, kind, count, each)
+	child.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", command)
 	child.Stderr = os.Stderr
 	return child
 }
