@@ -27,6 +27,7 @@ const (
 // tick, so up to a tick is missing. A thread that never slept ran or waited for a CPU all its life.
 func (t *threadTotals) addCPU(r *exitRecord, tick time.Duration) {
 	missing := min(max(r.alive-r.waited-r.ran, 0), tick)
+	t.ticks += tick
 	t.cpuMin += r.ran
 	t.cpuMax += r.ran + missing
 	t.cpu += r.ran
@@ -37,5 +38,9 @@ func (t *threadTotals) addCPU(r *exitRecord, tick time.Duration) {
 		kib := time.Duration(max(t.peakMemory, r.peakMemory) >> 10)
 		t.cpu += min(kib*removalPerKiB, maxRemoval)
 		t.cpuMax += max(kib*longestRemoval, tick/4)
+		if kib*removalPerKiB < tick/4 { // the removal takes no longer than the rest of a tick
+			t.cpuMax = min(t.cpuMax, t.cpuMin+t.ticks)
+			t.cpu = min(t.cpu, t.cpuMax)
+		}
 	}
 }

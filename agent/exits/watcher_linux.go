@@ -46,6 +46,7 @@ type threadTotals struct {
 	cpu, cpuMin, cpuMax   time.Duration
 	readBytes, writeBytes int64
 	peakMemory            int64
+	ticks                 time.Duration // a tick for each thread
 }
 
 // Watch starts to collect exit records. It fails if the agent lacks the permission or the kernel the feature.
