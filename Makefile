@@ -87,10 +87,10 @@ audit:
 	cd ui && npm audit --omit=dev
 
 # With -trimpath, a clone in another folder finds its packages in the compiler's cache. The packages that take longest
-# come first, so that none of them is left alone at the end. golangci-lint runs go vet. Each benchmark runs once, so that
-# it keeps working.
+# come first, so that none of them is left alone at the end. Four run at a time, because those of the agent mostly wait.
+# golangci-lint runs go vet. Each benchmark runs once, so that it keeps working.
 test-go: store/storetest/timescale/node_modules grafana/node_modules
-	go test -trimpath -vet=off -race -count=1 -timeout 15m -bench . -benchtime 1x \
+	go test -p 4 -trimpath -vet=off -race -count=1 -timeout 15m -bench . -benchtime 1x \
 		./store/... ./cmd/... ./api/... ./...
 
 test-systems:
