@@ -43,18 +43,15 @@ type childCPU struct {
 	late time.Duration
 }
 
-// tickError is how far procfs.Process.ChildCPU can be from the truth.
-const tickError = 20 * time.Millisecond
-
 // gain updates the time at a sample.
 func (c *childCPU) gain(total time.Duration, first bool) {
-	c.unassigned = min(c.unassigned, tickError) + c.late // more than that is of processes that nobody saw
+	c.unassigned = min(c.unassigned, procfs.TickError) + c.late // more than that is of processes that nobody saw
 	c.late = 0
 	if !first {
 		c.unassigned += max(total-c.total, 0)
 	}
 	if !first && c.total == 0 && total > 0 {
-		c.unassigned += tickError / 2 // which is not in the difference, as it is otherwise: 0 is not rounded
+		c.unassigned += procfs.TickError / 2 // which is not in the difference, as it is otherwise: 0 is not rounded
 	}
 	c.total = total
 }

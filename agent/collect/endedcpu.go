@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -98,7 +99,7 @@ func (c *childCPU) assign(ended []*endedProcess) {
 		sum, low, high = sum+e.cpu, low+e.low, high+e.high
 		variance += square(float64(e.high-e.low) / 4)
 	}
-	if gained < low-tickError {
+	if gained < low-procfs.TickError {
 		c.unassigned, c.late = 0, gained-sum
 		return
 	}
@@ -106,10 +107,10 @@ func (c *childCPU) assign(ended []*endedProcess) {
 	const commonError = 0.1
 	variance += square(min(commonError*float64(sum), float64(high-low)/2))
 	// The errors of the two values in ticks are distributed evenly.
-	ticksVariance := 2 * square(float64(tickError)/2) / 12
+	ticksVariance := 2 * square(float64(procfs.TickError)/2) / 12
 	result := sum + time.Duration(float64(gained-sum)*variance/(variance+ticksVariance))
 	result = min(max(result, low), high)
-	c.unassigned = max(gained-result, -tickError)
+	c.unassigned = max(gained-result, -procfs.TickError)
 	c.late = gained - result - c.unassigned
 	for _, e := range ended {
 		e.isKnown = true

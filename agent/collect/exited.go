@@ -92,7 +92,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 		case e.before == nil:
 			shortLived = append(shortLived, e)
 		case e.isKnown:
-			out.Exited = append(out.Exited, lastEntry(e, options))
+			out.Exited = append(out.Exited, endEntry(e, e.before, options))
 		}
 	}
 	slices.SortStableFunc(shortLived, func(a, b *endedProcess) int { return cmp.Compare(b.cpu, a.cpu) })
@@ -105,11 +105,6 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	missed.recorded = len(shortLived)
 	return missed
-}
-
-// lastEntry returns the entry of an ended process that was in the previous sample. It contains the usage since then.
-func lastEntry(e *endedProcess, options Options) snapshot.Process {
-	return endEntry(e, e.before, options)
 }
 
 // endEntry returns the entry of an ended process, with its usage since a sample.

@@ -9,9 +9,6 @@ import (
 // ticks converts a time in ticks.
 func ticks(n int64) time.Duration { return time.Duration(n) * time.Second / ticksPerSecond }
 
-// tickError is how much the total of two times in ticks can be too low: each is rounded down.
-const tickError = 2 * time.Second / ticksPerSecond
-
 // cpuTime returns the CPU time of a process. The first number of schedstat is the exact time of its main thread, in
 // nanoseconds. stat has the time of all threads, including those that have exited, in ticks. So the time of a process
 // with one thread is that of the thread and of those that have exited, which is kept within what stat says.
@@ -22,8 +19,8 @@ func (p *cachedProcess) cpuTime(stat *procStat) time.Duration {
 		p.exitedCPU = 0
 		return total
 	}
-	p.exitedCPU = min(max(p.exitedCPU, total-exact), max(total+tickError-exact, 0))
-	if p.exitedCPU < tickError && p.last.Threads <= 1 {
+	p.exitedCPU = min(max(p.exitedCPU, total-exact), max(total+TickError-exact, 0))
+	if p.exitedCPU < TickError && p.last.Threads <= 1 {
 		p.exitedCPU = 0 // stat was read later than schedstat
 	}
 	return exact + p.exitedCPU

@@ -9,6 +9,10 @@ import (
 // Unknown is a total that cannot be read.
 const Unknown = -1
 
+// TickError is how much a total of user and system time can be too low on Linux, which counts them in hundredths of a
+// second: each is rounded down.
+const TickError = 20 * time.Millisecond
+
 // Process is a process as the operating system shows it. Amounts are totals since the start of the process.
 type Process struct {
 	snapshot.ProcessKey
@@ -19,8 +23,8 @@ type Process struct {
 	// State is the letter that ps prints; empty if unknown.
 	State string
 	CPU   time.Duration
-	// ChildCPU is the CPU time of the children that the process has waited for, and of theirs. Linux counts it in
-	// hundredths of a second, separately for user and system time, so it is up to 20 ms too low. It is 0 elsewhere.
+	// ChildCPU is the CPU time of the children that the process has waited for, and of theirs. It is up to TickError
+	// too low on Linux, and 0 elsewhere.
 	ChildCPU time.Duration
 	// OneThread is true if the process has had one thread since it was first read.
 	OneThread bool
