@@ -5,29 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/internal/testwait"
-	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // A process that lived for a moment between two samples has its start to 10 ms, and started before it ended.
 func TestStartOfAShortLivedProcess(t *testing.T) {
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	sample := func() *Sample {
-		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sample
-	}
-	sample()
-	if s.exits == nil {
-		t.Skip("exit records need CAP_NET_ADMIN on the machine itself")
-	}
+	r := record(t)
 	const tolerance = 10 * time.Millisecond
 	child := exec.Command("true")
 	before := time.Now()
@@ -40,7 +23,7 @@ func TestStartOfAShortLivedProcess(t *testing.T) {
 	}
 	ended := time.Now()
 	testwait.Until(t, "the exit record", func() bool {
-		for _, p := range sample().Exited {
+		for _, p := range r.sample().Exited {
 			if p.PID != int32(child.Process.Pid) {
 				continue
 			}

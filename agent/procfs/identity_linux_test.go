@@ -194,43 +194,34 @@ func wrongIdentity(p *Process, want snapshot.Identity) string {
 
 // With the kernel's events, the identity of a process is right in the next sample after a change.
 func TestIdentityIsRightInTheNextSample(t *testing.T) {
-	for name, test := range identityChanges {
-		t.Run(name, func(t *testing.T) {
-			if test.privileged && os.Geteuid() != 0 {
-				t.Skip("only root may change its user")
-			}
-			r, advance := realReader(t)
-			if r.events == nil {
-				t.Skip("this machine sends no process events")
-			}
-			c := test.start(t)
-			for range 3 {
-				listed(t, r, c.pid)
-				advance(5 * time.Second)
-			}
-			for i, want := range test.want {
-				c.next()
-				if problem := wrongIdentity(listed(t, r, c.pid), want); problem != "" {
-					t.Errorf("after change %d: %s", i+1, problem)
-				}
-				advance(5 * time.Second)
-			}
-		})
-	}
+	checkIdentityChanges(t, 1, func(t *testing.T, r *Reader) {
+		if r.events == nil {
+			t.Skip("this machine sends no process events")
+		}
+	})
 }
 
 // Without the kernel's events, the identity is right within a minute, also of a process that then sleeps.
 func TestIdentityIsRightWithinAMinute(t *testing.T) {
+	checkIdentityChanges(t, 12, func(_ *testing.T, r *Reader) {
+		if r.events != nil {
+			r.events.Close()
+			r.events = nil
+		}
+	})
+}
+
+// checkIdentityChanges checks the identity of a process after each change, when it was sampled a number of times, 5 s
+// apart.
+func checkIdentityChanges(t *testing.T, samples int, prepare func(t *testing.T, r *Reader)) {
+	t.Helper()
 	for name, test := range identityChanges {
 		t.Run(name, func(t *testing.T) {
 			if test.privileged && os.Geteuid() != 0 {
 				t.Skip("only root may change its user")
 			}
 			r, advance := realReader(t)
-			if r.events != nil {
-				r.events.Close()
-				r.events = nil
-			}
+			prepare(t, r)
 			c := test.start(t)
 			for range 3 {
 				listed(t, r, c.pid)
@@ -239,12 +230,12 @@ func TestIdentityIsRightWithinAMinute(t *testing.T) {
 			for i, want := range test.want {
 				c.next()
 				problem := ""
-				for range 12 {
+				for range samples {
 					problem = wrongIdentity(listed(t, r, c.pid), want)
 					advance(5 * time.Second)
 				}
 				if problem != "" {
-					t.Errorf("a minute after change %d: %s", i+1, problem)
+					t.Errorf("after change %d and %d samples: %s", i+1, samples, problem)
 				}
 			}
 		})

@@ -4,8 +4,6 @@ package main_test
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +66,7 @@ func TestCopiedStateDirectory(t *testing.T) {
 	if len(list) != 2 || list[0].Hostname != "web-1" || list[1].Hostname != "web-2" {
 		t.Errorf("the machine has the agents %+v", list)
 	}
-	if metrics := metricsOf(t, server); !strings.Contains(metrics, "\nsnapwatch_machines_competing_agents 1\n") {
+	if _, metrics := fetch(t, server.url+"/metrics"); !strings.Contains(metrics, "\nsnapwatch_machines_competing_agents 1\n") {
 		t.Error("the server has no metric of it")
 	}
 	doctor := exec.Command(program("snapwatch-agent"), "doctor")
@@ -81,23 +79,4 @@ func TestCopiedStateDirectory(t *testing.T) {
 			t.Errorf("doctor (%v) lacks %q:\n%s", err, text, out)
 		}
 	}
-}
-
-// metricsOf returns the metrics of a server.
-func metricsOf(t *testing.T, server *process) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
