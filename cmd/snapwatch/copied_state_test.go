@@ -66,7 +66,8 @@ func TestCopiedStateDirectory(t *testing.T) {
 	if len(list) != 2 || list[0].Hostname != "web-1" || list[1].Hostname != "web-2" {
 		t.Errorf("the machine has the agents %+v", list)
 	}
-	if _, metrics := fetch(t, server.url+"/metrics"); !strings.Contains(metrics, "\nsnapwatch_machines_competing_agents 1\n") {
+	_, metrics := fetch(t, server.url+"/metrics")
+	if !strings.Contains(metrics, "\nsnapwatch_machines_competing_agents 1\n") {
 		t.Error("the server has no metric of it")
 	}
 	doctor := exec.Command(program("snapwatch-agent"), "doctor")
