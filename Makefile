@@ -89,6 +89,8 @@ audit:
 # With -trimpath, a clone in another folder finds its packages in the compiler's cache. The packages that take longest
 # come first, so that none of them is left alone at the end. Four run at a time, because those of the agent mostly wait.
 # golangci-lint runs go vet. Each benchmark runs once, so that it keeps working.
+# The race detector sleeps for a second at the end of each test binary by default.
+test-go: export GORACE := atexit_sleep_ms=10
 test-go: store/storetest/timescale/node_modules grafana/node_modules
 	go test -p 4 -trimpath -vet=off -race -count=1 -timeout 15m -bench . -benchtime 1x \
 		./store/... ./cmd/... ./api/... ./...

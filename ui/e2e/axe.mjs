@@ -17,15 +17,18 @@ const options = {
   structure: { runOnly: tags, rules: Object.fromEntries(colorRules.map((rule) => [rule, { enabled: false }])) },
 };
 
-/** Fails with the violations that axe finds on a page. */
-export async function assertAccessible(page, what, rules = "all") {
+/** Fails with the violations that axe finds on a page, or in the element that a selector matches. */
+export async function assertAccessible(page, what, rules = "all", selector = "html") {
   // The page's Content-Security-Policy does not apply to scripts of the debugger.
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(source);
-  const violations = await page.evaluate(async (options) => {
-    const { violations } = await window.axe.run(document, { ...options, resultTypes: ["violations"] });
-    const describe = ({ target, any, all, none }) => `${target} ${[...any, ...all, ...none][0]?.message ?? ""}`;
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(describe).join(" | ")}`);
-  }, options[rules]);
+  const violations = await page.evaluate(
+    async ([selector, options]) => {
+      const { violations } = await window.axe.run(selector, { ...options, resultTypes: ["violations"] });
+      const describe = ({ target, any, all, none }) => `${target} ${[...any, ...all, ...none][0]?.message ?? ""}`;
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(describe).join(" | ")}`);
+    },
+    [selector, options[rules]],
+  );
   assert.deepEqual(violations, [], what);
 }
 

@@ -1,22 +1,27 @@
 // Every page: no errors, accessible in light and dark mode and on a phone, and within the script budget.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 import { assertAccessible, assertFits } from "./axe.mjs";
-import { newContext, newPage, setUp, startBrowser, startServer } from "./harness.mjs";
+import { newPage, setUp, startBrowser, startServer } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";
 
 let site;
 let browser;
-let context;
+let page; // of all tests, because opening a page takes longer than loading ten
+let errors = []; // of one test
+const screen = { width: 1400, height: 900 };
 const now = Date.now();
 const iso = (ms) => new Date(ms).toISOString();
 
 before(async () => {
   [browser, site] = await Promise.all([startBrowser(), startServer({ agent: false })]);
-  context = await newContext(browser, { viewport: { width: 1400, height: 900 } });
-  const page = await context.newPage();
+  page = await newPage(browser, { viewport: screen });
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => {
+    const relevant = ["error", "warning"].includes(message.type()) && !/404/.test(message.text());
+    if (relevant) errors.push(message.text());
+  });
   await setUp(page, site);
-  await page.close();
   const machine = new Machine("web-1", 40);
   await register(site, "web-1");
   const snapshots = Array.from({ length: 120 }, (_, i) => machine.snapshot(now - 125_000 + i * 1000));
@@ -27,6 +32,12 @@ after(async () => {
   await browser?.close();
   await site?.stop();
   site?.remove();
+});
+
+beforeEach(async () => {
+  errors = [];
+  await page.setViewportSize(screen);
+  await page.emulateMedia({ colorScheme: "light" });
 });
 
 /** The route of each page, and an element that is there when the page is complete. */
@@ -57,13 +68,6 @@ const pages = {
 
 for (const [name, [route, selector]] of Object.entries(pages)) {
   test(`${name}: no errors, accessible, fits on a phone`, async () => {
-    const page = await context.newPage();
-    const errors = [];
-    page.on("pageerror", (error) => errors.push(String(error)));
-    page.on("console", (message) => {
-      const relevant = ["error", "warning"].includes(message.type()) && !/404/.test(message.text());
-      if (relevant) errors.push(message.text());
-    });
     await page.goto(site.url + route);
     await page.locator(selector).first().waitFor();
     await assertAccessible(page, `${name}, light mode`);
@@ -73,51 +77,44 @@ for (const [name, [route, selector]] of Object.entries(pages)) {
     await assertFits(page, name);
     await assertAccessible(page, `${name}, on a phone`, "structure");
     assert.deepEqual(errors, []);
-    await page.close();
   });
 }
 
 test("pages without a session are accessible", async () => {
-  const page = await newPage(browser);
+  const { cookies } = await page.context().storageState();
+  await page.context().clearCookies();
   await page.goto(site.url);
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   await assertAccessible(page, "sign-in");
   await page.goto(`${site.url}/setup`);
   await page.getByText("The setup link is incomplete.").waitFor();
   await assertAccessible(page, "setup");
-  await page.context().close();
+  await page.context().addCookies(cookies);
 });
 
 test("panels and dialogs are accessible", async () => {
-  const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);
   await page.locator("tr[data-pid]").first().waitFor();
   const names = ["Filters", "Columns", "Custom range", "Export range", "Export CPU", "Keyboard shortcuts", "Settings"];
   for (const name of names) {
     await page.getByRole("button", { name, exact: true }).click();
     await page.getByRole("dialog").waitFor();
-    await assertAccessible(page, name);
+    await assertAccessible(page, name, "all", "dialog, [role=dialog]");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
   }
-  await page.close();
 });
 
 test("invalid values in a URL are ignored", async () => {
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
   for (const route of ["machines/web-1", "machines/web-1/processes/1", "processes/nginx"]) {
     await page.goto(`${site.url}/${route}?span=30d`);
     await page.locator(".chart canvas").first().waitFor();
     assert.equal(new URL(page.url()).search, "", route);
   }
   assert.deepEqual(errors, []);
-  await page.close();
 });
 
 test("the first load has at most 250 KB of script", async () => {
-  const page = await context.newPage();
   await page.goto(`${site.url}/machines/web-1`);
   await page.locator("tr[data-pid]").first().waitFor();
   const loaded = await page.evaluate(() =>
@@ -129,5 +126,4 @@ test("the first load has at most 250 KB of script", async () => {
   const [sent, decoded] = [0, 1].map((i) => loaded.reduce((sum, sizes) => sum + sizes[i], 0));
   assert.ok(decoded > 300_000, `only ${decoded} bytes of script were loaded`);
   assert.ok(sent <= 250_000, `${sent} bytes of script`);
-  await page.close();
 });
