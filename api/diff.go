@@ -19,15 +19,15 @@ type ProcessChangeView struct {
 	snapshot.Identity
 	IdentityBefore *snapshot.Identity `json:"identity_before,omitempty" doc:"Identity at from, if the process has another one at to"`
 
-	CPUMS         *int64 `json:"cpu_ms" doc:"CPU time used between the two times, in milliseconds, without the snapshots in which it is unknown"`
-	ReadBytes     *int64 `json:"read_bytes" doc:"Bytes read between the two times"`
-	WriteBytes    *int64 `json:"write_bytes" doc:"Bytes written between the two times"`
-	MemoryBefore  *int64 `json:"memory_before" doc:"Resident set size at from, in bytes; null if it is unknown or the process was not running"`
-	MemoryAfter   *int64 `json:"memory_after" doc:"Resident set size at to, in bytes; null if it is unknown or the process was not running"`
-	MemoryChange  *int64 `json:"memory_change" doc:"memory_after minus memory_before; 0 while the process was not running; null if one of them is unknown"`
-	ThreadsBefore *int32 `json:"threads_before"`
-	ThreadsAfter  *int32 `json:"threads_after"`
-	ThreadsChange *int32 `json:"threads_change" doc:"threads_after minus threads_before; 0 while the process was not running; null if one of them is unknown"`
+	CPUTime       *snapshot.CPUTime `json:"cpu_ms" doc:"CPU time used between the two times, in milliseconds, to the microsecond, without the snapshots in which it is unknown"`
+	ReadBytes     *int64            `json:"read_bytes" doc:"Bytes read between the two times"`
+	WriteBytes    *int64            `json:"write_bytes" doc:"Bytes written between the two times"`
+	MemoryBefore  *int64            `json:"memory_before" doc:"Resident set size at from, in bytes; null if it is unknown or the process was not running"`
+	MemoryAfter   *int64            `json:"memory_after" doc:"Resident set size at to, in bytes; null if it is unknown or the process was not running"`
+	MemoryChange  *int64            `json:"memory_change" doc:"memory_after minus memory_before; 0 while the process was not running; null if one of them is unknown"`
+	ThreadsBefore *int32            `json:"threads_before"`
+	ThreadsAfter  *int32            `json:"threads_after"`
+	ThreadsChange *int32            `json:"threads_change" doc:"threads_after minus threads_before; 0 while the process was not running; null if one of them is unknown"`
 }
 
 type diffInput struct {
@@ -132,7 +132,7 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 	for i := range diff.Changes {
 		change := processChangeView(&diff.Changes[i])
 		if diff.Changes[i].Before != nil && diff.Changes[i].After != nil && !view.SameSnapshot {
-			if change.CPUMS == nil {
+			if change.CPUTime == nil {
 				view.UnknownCPUProcesses++
 			}
 			if change.ReadBytes == nil || change.WriteBytes == nil {
@@ -142,7 +142,7 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 		switch list := lists[diff.Changes[i].Kind(change.difference(sort))]; {
 		case list != nil:
 			*list = append(*list, change)
-		case valueOrZero(change.CPUMS) > 0 || change.io() > 0:
+		case valueOrZero(change.CPUTime) > 0 || change.io() > 0:
 			view.Active = append(view.Active, change)
 		}
 		if change.IdentityBefore != nil {
@@ -152,7 +152,7 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 	for _, list := range all {
 		slices.SortFunc(*list, func(x, y ProcessChangeView) int {
 			return cmp.Or(cmp.Compare(y.magnitude(sort), x.magnitude(sort)),
-				cmp.Compare(valueOrZero(y.CPUMS), valueOrZero(x.CPUMS)), cmp.Compare(y.io(), x.io()),
+				cmp.Compare(valueOrZero(y.CPUTime), valueOrZero(x.CPUTime)), cmp.Compare(y.io(), x.io()),
 				cmp.Compare(x.PID, y.PID), cmp.Compare(x.StartedAt, y.StartedAt))
 		})
 	}
@@ -171,7 +171,7 @@ func processChangeView(change *query.Change) ProcessChangeView {
 	var view ProcessChangeView
 	if u := change.Used; u != nil {
 		view.ProcessKey, view.Identity = u.ProcessKey, u.Identity
-		view.CPUMS, view.ReadBytes, view.WriteBytes = u.CPUMS, u.ReadBytes, u.WriteBytes
+		view.CPUTime, view.ReadBytes, view.WriteBytes = u.CPUTime, u.ReadBytes, u.WriteBytes
 	}
 	for _, process := range []*snapshot.Process{change.Before, change.After} {
 		if process != nil {
@@ -213,7 +213,7 @@ func changeOf[T int32 | int64](change *snapshot.ProcessChange, value func(*snaps
 func (v *ProcessChangeView) difference(sort string) int64 {
 	switch sort {
 	case "cpu":
-		return valueOrZero(v.CPUMS)
+		return int64(valueOrZero(v.CPUTime))
 	case "threads":
 		return int64(valueOrZero(v.ThreadsChange))
 	}
@@ -225,7 +225,7 @@ func (v *ProcessChangeView) io() uint64 {
 	return uint64(valueOrZero(v.ReadBytes)) + uint64(valueOrZero(v.WriteBytes))
 }
 
-func valueOrZero[T int32 | int64](v *T) T {
+func valueOrZero[T int32 | int64 | snapshot.CPUTime](v *T) T {
 	if v == nil {
 		return 0
 	}

@@ -18,7 +18,7 @@ func TestDiffOfUnknownValues(t *testing.T) {
 	at := recentTime()
 	process := func(pid int32, memory *int64) snapshot.ProcessSample {
 		return snapshot.ProcessSample{
-			PID: pid, PPID: new(int32(0)), Name: "p", CPUMS: new(int64(pid)), MemoryUsage: memory,
+			PID: pid, PPID: new(int32(0)), Name: "p", CPUTime: new(snapshot.CPUTime(pid)), MemoryUsage: memory,
 			Threads: new(int32(1)),
 		}
 	}
@@ -53,9 +53,9 @@ func TestDiffOfIdentityAndUse(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
 	at := recentTime()
-	process := func(pid int32, name, user string, cpuMS, written int64) snapshot.ProcessSample {
+	process := func(pid int32, name, user string, used snapshot.CPUTime, written int64) snapshot.ProcessSample {
 		return snapshot.ProcessSample{
-			PID: pid, PPID: new(int32(0)), Name: name, CommandLine: name + " --all", User: user, CPUMS: &cpuMS,
+			PID: pid, PPID: new(int32(0)), Name: name, CommandLine: name + " --all", User: user, CPUTime: &used,
 			MemoryUsage: new(int64(1000)), Threads: new(int32(1)), ReadBytes: new(int64(0)), WriteBytes: &written,
 		}
 	}
@@ -115,16 +115,16 @@ func TestDiffOfIdentityAndUse(t *testing.T) {
 // changes snapshot leaves them out.
 func testDiffOfUnknownUse(t *testing.T, s *testServer) {
 	at := recentTime()
-	process := func(pid int32, cpuMS, read, written *int64) snapshot.ProcessSample {
+	process := func(pid int32, used *snapshot.CPUTime, read, written *int64) snapshot.ProcessSample {
 		return snapshot.ProcessSample{
-			PID: pid, PPID: new(int32(0)), Name: "p", CPUMS: cpuMS, ReadBytes: read, WriteBytes: written,
+			PID: pid, PPID: new(int32(0)), Name: "p", CPUTime: used, ReadBytes: read, WriteBytes: written,
 		}
 	}
-	known := new(int64(0))
+	known, idle := new(int64(0)), new(snapshot.CPUTime)
 	for i, one := range []snapshot.Snapshot{
 		{Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{
-			process(1, known, known, known), process(2, nil, known, known), process(3, known, nil, nil),
-			process(4, nil, nil, nil), process(5, known, known, nil), process(6, nil, nil, nil),
+			process(1, idle, known, known), process(2, nil, known, known), process(3, idle, nil, nil),
+			process(4, nil, nil, nil), process(5, idle, known, nil), process(6, nil, nil, nil),
 		}},
 		{
 			Kind: snapshot.KindChanges, Previous: at, Exited: []snapshot.ProcessKey{{PID: 6}},
@@ -176,12 +176,12 @@ func testDiffOfMissedProcesses(t *testing.T, s *testServer) {
 func testDiffOfManyProcesses(t *testing.T, s *testServer) {
 	const many = 3814
 	at := recentTime()
-	init := snapshot.ProcessSample{PID: 1, PPID: new(int32(0)), Name: "init", CPUMS: new(int64(0))}
+	init := snapshot.ProcessSample{PID: 1, PPID: new(int32(0)), Name: "init", CPUTime: new(snapshot.CPUTime)}
 	busy := snapshot.Snapshot{Timestamp: at.Add(5 * time.Second), Kind: snapshot.KindChanges, IntervalMS: 5000}
 	for pid := range int32(many) {
 		busy.Processes = append(busy.Processes, snapshot.ProcessSample{
 			PID: pid + 2, StartedAt: at.Add(time.Second), PPID: new(int32(1)), Name: "short", CommandLine: "short 1",
-			User: "root", Cgroup: "/short.service", CPUMS: new(int64(pid)), State: snapshot.StateEnded,
+			User: "root", Cgroup: "/short.service", CPUTime: new(snapshot.CPUTime(pid)), State: snapshot.StateEnded,
 		})
 	}
 	storetest.Write(t, s.store, "many", snapshot.Snapshot{

@@ -179,14 +179,14 @@ func (e *csvWriter) write(state *snapshot.State) error {
 			started = p.StartedAt.String()
 		}
 		if err := e.w.Write([]string{timestamp, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)),
-			csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State, integer(p.CPUMS), float(p.CPUUsage),
+			csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State, milliseconds(p.CPUTime), float(p.CPUUsage),
 			"", "", integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes),
 			integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
 			return err
 		}
 	}
 	if ended := state.Ended; ended != nil && ended.Processes > 0 {
-		return e.w.Write([]string{timestamp, interval, "", "", "", "", "", "", "ended", integer(ended.CPUMS),
+		return e.w.Write([]string{timestamp, interval, "", "", "", "", "", "", "ended", milliseconds(ended.CPUTime),
 			float(ended.CPUUsage), integer(&ended.Processes), integer(&ended.Unknown), "", "", "", "", "", ""})
 	}
 	return nil
@@ -197,6 +197,13 @@ func integer[T int32 | int64](v *T) string {
 		return ""
 	}
 	return strconv.FormatInt(int64(*v), 10)
+}
+
+func milliseconds(t *snapshot.CPUTime) string {
+	if t == nil {
+		return ""
+	}
+	return string(t.AppendMilliseconds(nil))
 }
 
 func float(v *float64) string {

@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/api/apitest"
@@ -91,7 +91,7 @@ func decode[T any](t testing.TB, r response) T {
 	if r.status >= 300 {
 		t.Fatalf("%d %s", r.status, r.text)
 	}
-	if err := json.Unmarshal([]byte(r.text), &v); err != nil {
+	if err := json.Unmarshal([]byte(r.text), &v, json.MatchCaseInsensitiveNames(true)); err != nil {
 		t.Fatalf("%v in %s", err, r.text)
 	}
 	return v

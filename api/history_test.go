@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -37,11 +39,11 @@ func testHistory(t *testing.T, s *testServer) {
 	series := s.postHistory("m")
 	first, last := series.Snapshots[0].Timestamp, series.Snapshots[59].Timestamp
 	window := fmt.Sprintf("from=%s&to=%s", first, last+1)
-	spent := make(map[snapshot.ProcessKey]int64)
+	spent := make(map[snapshot.ProcessKey]snapshot.CPUTime)
 	for _, list := range series.Expected {
 		for _, p := range list {
-			if p.CPUMS != nil {
-				spent[p.ProcessKey] += *p.CPUMS
+			if p.CPUTime != nil {
+				spent[p.ProcessKey] += *p.CPUTime
 			}
 		}
 	}
@@ -70,17 +72,17 @@ func testHistory(t *testing.T, s *testServer) {
 	t.Run("top", func(t *testing.T) {
 		top := decode[struct {
 			Results []struct {
-				PID       int32         `json:"pid"`
-				StartedAt snapshot.Time `json:"started_at"`
-				CPUMS     int64         `json:"cpu_ms"`
-				CPUUsage  float64       `json:"cpu_usage"`
+				PID       int32            `json:"pid"`
+				StartedAt snapshot.Time    `json:"started_at"`
+				CPUTime   snapshot.CPUTime `json:"cpu_ms"`
+				CPUUsage  float64          `json:"cpu_usage"`
 			}
 		}](t, s.do(http.MethodGet, "/api/v1/machines/m/processes?limit=3&"+window, ""))
 		if len(top.Results) != 3 {
 			t.Fatalf("%+v", top)
 		}
 		for _, one := range top.Results {
-			if want := spent[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}]; one.CPUMS != want ||
+			if want := spent[snapshot.ProcessKey{PID: one.PID, StartedAt: one.StartedAt}]; one.CPUTime != want ||
 				one.CPUUsage == 0 {
 				t.Errorf("%+v, want %d", one, want)
 			}
@@ -99,19 +101,19 @@ func testHistory(t *testing.T, s *testServer) {
 			Resolution string
 			Identities []struct{ Name string }
 			Points     []struct {
-				CPUMS *int64 `json:"cpu_ms"`
+				CPUTime *snapshot.CPUTime `json:"cpu_ms"`
 			}
 		}](t, s.get("%s?pid=%d&started_at=%s&%s", path, root.PID, root.StartedAt, window))
-		total := int64(0)
+		total := snapshot.CPUTime(0)
 		for _, p := range history.Points {
-			if p.CPUMS != nil {
-				total += *p.CPUMS
+			if p.CPUTime != nil {
+				total += *p.CPUTime
 			}
 		}
 		if history.Resolution != "raw" || total != spent[root.ProcessKey] || len(history.Identities) == 0 {
-			t.Errorf("%s, %d ms, want %d", history.Resolution, total, spent[root.ProcessKey])
+			t.Errorf("%s, %d µs, want %d", history.Resolution, total, spent[root.ProcessKey])
 		}
-		byName := decode[struct{ Points []json.RawMessage }](t,
+		byName := decode[struct{ Points []jsontext.Value }](t,
 			s.get("%s?since=3h&name=%s", path, url.QueryEscape(root.Name)))
 		if len(byName.Points) == 0 {
 			t.Error("no history of the process's name")
@@ -119,10 +121,10 @@ func testHistory(t *testing.T, s *testServer) {
 	})
 	t.Run("diff", func(t *testing.T) {
 		type change struct {
-			PID          int32  `json:"pid"`
-			MemoryBefore *int64 `json:"memory_before"`
-			MemoryAfter  *int64 `json:"memory_after"`
-			CPUMS        *int64 `json:"cpu_ms"`
+			PID          int32             `json:"pid"`
+			MemoryBefore *int64            `json:"memory_before"`
+			MemoryAfter  *int64            `json:"memory_after"`
+			CPUTime      *snapshot.CPUTime `json:"cpu_ms"`
 		}
 		diff := decode[struct{ Started, Ended, Passed, Grew, Shrank []change }](
 			t, s.do(http.MethodGet, fmt.Sprintf("/api/v1/machines/m/diff?from=%s&to=%s", first, last), ""),
@@ -170,7 +172,7 @@ func testHistory(t *testing.T, s *testServer) {
 			t.Errorf("%+v", at)
 		}
 		in := decode[struct {
-			Results []struct{ Usages []json.RawMessage }
+			Results []struct{ Usages []jsontext.Value }
 		}](t, s.do(http.MethodGet, "/api/v1/processes?command=/usr/bin&"+window, ""))
 		if len(in.Results) != 1 || len(in.Results[0].Usages) < 20 {
 			t.Errorf("%+v", in)
@@ -192,7 +194,7 @@ func testHistory(t *testing.T, s *testServer) {
 				Processes []snapshot.Process
 				Ended     snapshot.EndedProcesses
 			}
-			if err := json.Unmarshal([]byte(line), &view); err != nil {
+			if err := json.Unmarshal([]byte(line), &view, json.MatchCaseInsensitiveNames(true)); err != nil {
 				t.Fatal(err)
 			}
 			if view.Ended.Processes > 0 {
@@ -249,7 +251,7 @@ func TestExportOfEndedProcesses(t *testing.T) {
 	body := fmt.Sprintf(`{"machine_id": "m", "snapshots": [
 		{"timestamp": %q, "interval_ms": 5000, "processes": [{"pid": 1, "ppid": 0, "name": "init", "cpu_ms": 100}]},
 		{"timestamp": %q, "interval_ms": 5000, "processes": [{"pid": 1, "ppid": 0, "name": "init", "cpu_ms": 100},
-			{"pid": 7, "ppid": 1, "name": "job", "cpu_ms": 4000, "state": "X"},
+			{"pid": 7, "ppid": 1, "name": "job", "cpu_ms": 4000.034, "state": "X"},
 			{"pid": 8, "ppid": 1, "name": "job", "state": "X"}]}]}`, at, at.Add(5*time.Second))
 	if got := s.do(http.MethodPost, "/api/v1/snapshots", body); got.status != http.StatusCreated {
 		t.Fatal(got.text)
@@ -259,7 +261,7 @@ func TestExportOfEndedProcesses(t *testing.T) {
 		t.Fatalf("%q, %v", rows, err)
 	}
 	for name, want := range map[string]string{
-		"state": "ended", "pid": "", "cpu_ms": "4000", "cpu_usage": "80",
+		"state": "ended", "pid": "", "cpu_ms": "4000.034", "cpu_usage": "80",
 		"ended_processes": "2", "unknown_cpu_processes": "1", "memory_usage": "",
 	} {
 		if i := slices.Index(rows[0], name); i < 0 || rows[3][i] != want {
@@ -274,7 +276,9 @@ func testListsThatAreCut(t *testing.T, s *testServer) {
 	at := snapshot.TimeOf(time.Now().Add(-time.Minute))
 	crowd := snapshot.Snapshot{Timestamp: at, Kind: snapshot.KindFull, IntervalMS: 1000}
 	for pid := range int32(searched + 1) {
-		p := snapshot.ProcessSample{PID: pid + 1, StartedAt: at, PPID: new(int32), Name: "crowd", CPUMS: new(int64(1))}
+		p := snapshot.ProcessSample{
+			PID: pid + 1, StartedAt: at, PPID: new(int32), Name: "crowd", CPUTime: new(snapshot.CPUTime(1)),
+		}
 		if pid < 3 {
 			p.CommandLine = "three of them"
 		}
@@ -283,7 +287,7 @@ func testListsThatAreCut(t *testing.T, s *testServer) {
 	storetest.Write(t, s.store, "crowd", crowd)
 	type list struct {
 		Results []struct {
-			Usages []json.RawMessage
+			Usages []jsontext.Value
 		}
 		Truncated *bool
 	}

@@ -23,6 +23,8 @@ func (a *API) humaConfig() huma.Config {
 	config := huma.DefaultConfig("snapwatch", a.cfg.Version)
 	config.Info.Description = "History of every process on every machine. Sizes are in bytes, durations in " +
 		"milliseconds and usage in percent. Times are RFC 3339 in UTC. Errors are RFC 9457 problem details."
+	// All of them are pointers, and null if they are unknown.
+	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[snapshot.CPUTime](), reflect.TypeFor[*float64]())
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
 	config.CreateHooks = nil // no $schema links in responses
 	format := huma.Format{

@@ -13,19 +13,19 @@ import (
 
 // ProcessPointView is a point in the history of a process.
 type ProcessPointView struct {
-	Timestamp  snapshot.Time `json:"timestamp" format:"date-time" doc:"Start of the point's time, or with raw the time of the sample"`
-	State      string        `json:"state,omitempty" doc:"With raw: state of the process, one letter as in ps, or exited"`
-	IntervalMS int64         `json:"interval_ms" doc:"Measured time that the totals cover, in milliseconds: of one process, while it was running; of processes on machines with different measured times, the time in which cpu_ms makes the sum of their rates"`
-	Processes  int64         `json:"processes" doc:"Number of different processes in the sum"`
-	RunningAvg *float64      `json:"running_avg,omitempty" doc:"With name: how many of them ran at once, on average. A process that ended between two snapshots counts until the second"`
-	CPUMS      *int64        `json:"cpu_ms" doc:"CPU time used, in milliseconds"`
-	CPUUsage   *float64      `json:"cpu_usage" doc:"Percent of one core over interval_ms"`
-	CPUMSMax   *int64        `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`
-	MemoryAvg  *float64      `json:"memory_avg" doc:"Average resident set size, in bytes"`
-	MemoryMax  *int64        `json:"memory_max" doc:"Maximum resident set size, in bytes"`
-	ThreadsMax *int32        `json:"threads_max"`
-	ReadBytes  *int64        `json:"read_bytes"`
-	WriteBytes *int64        `json:"write_bytes"`
+	Timestamp  snapshot.Time     `json:"timestamp" format:"date-time" doc:"Start of the point's time, or with raw the time of the sample"`
+	State      string            `json:"state,omitempty" doc:"With raw: state of the process, one letter as in ps, or exited"`
+	IntervalMS int64             `json:"interval_ms" doc:"Measured time that the totals cover, in milliseconds: of one process, while it was running; of processes on machines with different measured times, the time in which cpu_ms makes the sum of their rates"`
+	Processes  int64             `json:"processes" doc:"Number of different processes in the sum"`
+	RunningAvg *float64          `json:"running_avg,omitempty" doc:"With name: how many of them ran at once, on average. A process that ended between two snapshots counts until the second"`
+	CPUTime    *snapshot.CPUTime `json:"cpu_ms" doc:"CPU time used, in milliseconds, to the microsecond"`
+	CPUUsage   *float64          `json:"cpu_usage" doc:"Percent of one core over interval_ms"`
+	CPUTimeMax *snapshot.CPUTime `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds, to the microsecond"`
+	MemoryAvg  *float64          `json:"memory_avg" doc:"Average resident set size, in bytes"`
+	MemoryMax  *int64            `json:"memory_max" doc:"Maximum resident set size, in bytes"`
+	ThreadsMax *int32            `json:"threads_max"`
+	ReadBytes  *int64            `json:"read_bytes"`
+	WriteBytes *int64            `json:"write_bytes"`
 
 	UnknownCPU       int64 `json:"unknown_cpu_processes,omitzero" doc:"With name: how many of the processes have unknown CPU time. The sum leaves it out. Absent if there are none"`
 	UnknownIO        int64 `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
@@ -48,9 +48,9 @@ func processPointView(p *query.ProcessPoint) ProcessPointView {
 		IntervalMS: p.ElapsedMS,
 		Processes:  p.Processes,
 		RunningAvg: p.RunningAvg,
-		CPUMS:      p.CPUMS,
-		CPUUsage:   snapshot.CPUUsage(p.CPUMS, p.ElapsedMS),
-		CPUMSMax:   p.CPUMSMax,
+		CPUTime:    p.CPUTime,
+		CPUUsage:   snapshot.CPUUsage(p.CPUTime, p.ElapsedMS),
+		CPUTimeMax: p.CPUTimeMax,
 		MemoryAvg:  roundedOrNil(p.MemoryAvg),
 		MemoryMax:  p.MemoryMax,
 		ThreadsMax: p.ThreadsMax,

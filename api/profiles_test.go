@@ -19,6 +19,7 @@ func TestProfiles(t *testing.T) {
 		t.Run("tree and exclude", func(t *testing.T) { testTreeAndExclude(t, s.in(t)) })
 		t.Run("invalid requests", func(t *testing.T) { testInvalidRequests(t, s.in(t)) })
 		t.Run("history", func(t *testing.T) { testHistory(t, s.in(t)) })
+		t.Run("CPU times in microseconds", func(t *testing.T) { testMicroseconds(t, s.in(t)) })
 		t.Run("diff of unknown use", func(t *testing.T) { testDiffOfUnknownUse(t, s.in(t)) })
 		t.Run("diff of missed processes", func(t *testing.T) { testDiffOfMissedProcesses(t, s.in(t)) })
 		t.Run("diff of 3,814 processes that came and went", func(t *testing.T) { testDiffOfManyProcesses(t, s.in(t)) })

@@ -13,25 +13,25 @@ import (
 
 // UsageView is the resource usage of a process, or of all processes with one name, in a time window.
 type UsageView struct {
-	MachineID    string         `json:"machine_id,omitempty" doc:"Absent in sums over several machines"`
-	PID          int32          `json:"pid,omitzero" doc:"Absent in sums over processes of one name, as started_at, command_line and user"`
-	StartedAt    *snapshot.Time `json:"started_at,omitempty" format:"date-time"`
-	CommandLine  string         `json:"command_line,omitempty"`
-	User         string         `json:"user,omitempty"`
-	Name         string         `json:"name"`
-	Processes    int64          `json:"processes" doc:"Number of processes in the sum"`
-	UnknownCPU   int64          `json:"unknown_cpu_processes,omitzero" doc:"In sums over processes of one name: how many of them have unknown CPU time. The sum leaves it out. Absent if there are none"`
-	UnknownIO    int64          `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
-	CPUMS        *int64         `json:"cpu_ms" doc:"CPU time used in the window, in milliseconds"`
-	CPUUsage     *float64       `json:"cpu_usage" doc:"Percent of one core over the whole window, or over the time that the samples cover if that is longer: the interval of a sample can begin before the window"`
-	CPUMSMax     *int64         `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds"`
-	MemoryAvg    *float64       `json:"memory_avg" doc:"Average resident set size while running, in bytes"`
-	MemoryMax    *int64         `json:"memory_max" doc:"Maximum resident set size, in bytes"`
-	ThreadsMax   *int32         `json:"threads_max"`
-	ReadBytes    *int64         `json:"read_bytes"`
-	WriteBytes   *int64         `json:"write_bytes"`
-	FirstSample  snapshot.Time  `json:"first_sample" format:"date-time" doc:"First sample in the window, or the one before it if the process was gone at the first snapshot in it"`
-	LatestSample snapshot.Time  `json:"latest_sample" format:"date-time" doc:"Last sample in the window, or the one before it. Idle processes are sampled once a minute"`
+	MachineID    string            `json:"machine_id,omitempty" doc:"Absent in sums over several machines"`
+	PID          int32             `json:"pid,omitzero" doc:"Absent in sums over processes of one name, as started_at, command_line and user"`
+	StartedAt    *snapshot.Time    `json:"started_at,omitempty" format:"date-time"`
+	CommandLine  string            `json:"command_line,omitempty"`
+	User         string            `json:"user,omitempty"`
+	Name         string            `json:"name"`
+	Processes    int64             `json:"processes" doc:"Number of processes in the sum"`
+	UnknownCPU   int64             `json:"unknown_cpu_processes,omitzero" doc:"In sums over processes of one name: how many of them have unknown CPU time. The sum leaves it out. Absent if there are none"`
+	UnknownIO    int64             `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
+	CPUTime      *snapshot.CPUTime `json:"cpu_ms" doc:"CPU time used in the window, in milliseconds, to the microsecond"`
+	CPUUsage     *float64          `json:"cpu_usage" doc:"Percent of one core over the whole window, or over the time that the samples cover if that is longer: the interval of a sample can begin before the window"`
+	CPUTimeMax   *snapshot.CPUTime `json:"cpu_ms_max" doc:"Maximum CPU time in one interval between snapshots, in milliseconds, to the microsecond"`
+	MemoryAvg    *float64          `json:"memory_avg" doc:"Average resident set size while running, in bytes"`
+	MemoryMax    *int64            `json:"memory_max" doc:"Maximum resident set size, in bytes"`
+	ThreadsMax   *int32            `json:"threads_max"`
+	ReadBytes    *int64            `json:"read_bytes"`
+	WriteBytes   *int64            `json:"write_bytes"`
+	FirstSample  snapshot.Time     `json:"first_sample" format:"date-time" doc:"First sample in the window, or the one before it if the process was gone at the first snapshot in it"`
+	LatestSample snapshot.Time     `json:"latest_sample" format:"date-time" doc:"Last sample in the window, or the one before it. Idle processes are sampled once a minute"`
 }
 
 func usageView(u *query.Usage) UsageView {
@@ -44,9 +44,9 @@ func usageView(u *query.Usage) UsageView {
 		Processes:    u.Processes,
 		UnknownCPU:   u.UnknownCPU,
 		UnknownIO:    u.UnknownIO,
-		CPUMS:        u.CPUMS,
+		CPUTime:      u.CPUTime,
 		CPUUsage:     u.CPUUsage,
-		CPUMSMax:     u.CPUMSMax,
+		CPUTimeMax:   u.CPUTimeMax,
 		MemoryAvg:    roundedOrNil(u.MemoryAvg),
 		MemoryMax:    u.MemoryMax,
 		ThreadsMax:   u.ThreadsMax,

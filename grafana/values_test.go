@@ -1,7 +1,6 @@
 package grafana_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/url"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -20,7 +20,7 @@ import (
 // get reads a response of the API into v.
 func (f *fleet) get(t testing.TB, path string, v any) {
 	t.Helper()
-	if err := json.Unmarshal(f.site.Get(t, "/api/v1"+path), v); err != nil {
+	if err := json.Unmarshal(f.site.Get(t, "/api/v1"+path), v, json.MatchCaseInsensitiveNames(true)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -175,13 +175,13 @@ func (f *fleet) chartsAgree(t *testing.T) {
 }
 
 type used struct {
-	PID       int32         `json:"pid"`
-	StartedAt snapshot.Time `json:"started_at"`
-	Name      string        `json:"name"`
-	Processes int64         `json:"processes"`
-	CPUMS     int64         `json:"cpu_ms"`
-	MemoryAvg float64       `json:"memory_avg"`
-	MemoryMax int64         `json:"memory_max"`
+	PID       int32            `json:"pid"`
+	StartedAt snapshot.Time    `json:"started_at"`
+	Name      string           `json:"name"`
+	Processes int64            `json:"processes"`
+	CPUTime   snapshot.CPUTime `json:"cpu_ms"`
+	MemoryAvg float64          `json:"memory_avg"`
+	MemoryMax int64            `json:"memory_max"`
 }
 
 func (f *fleet) topAgrees(t *testing.T) {
@@ -205,7 +205,7 @@ func (f *fleet) topAgrees(t *testing.T) {
 			started, known := row["started_at"].(time.Time)
 			found := slices.IndexFunc(lives, func(u used) bool {
 				return (!known || snapshot.TimeOf(started) == u.StartedAt) &&
-					same(number(t, row["cpu_seconds"]), float64(u.CPUMS)/1000) &&
+					same(number(t, row["cpu_seconds"]), u.CPUTime.Milliseconds()/1000) &&
 					math.Abs(number(t, row["memory_avg"])-u.MemoryAvg) <= 0.5 &&
 					same(number(t, row["memory_max"]), float64(u.MemoryMax))
 			})
@@ -215,7 +215,7 @@ func (f *fleet) topAgrees(t *testing.T) {
 			}
 			want := lives[found]
 			place := top.Results[i]
-			agrees := one.sort == "cpu" && place.CPUMS == want.CPUMS ||
+			agrees := one.sort == "cpu" && place.CPUTime == want.CPUTime ||
 				one.sort == "memory" && place.MemoryAvg == want.MemoryAvg
 			if i < 5 && !agrees {
 				t.Errorf("%s: place %d has %v, the API %+v", one.title, i, row, place)
@@ -237,7 +237,7 @@ func (f *fleet) programsAgree(t *testing.T) {
 	}
 	for _, row := range shown.rows {
 		want := find[row["name"].(string)]
-		if !same(number(t, row["cpu_seconds"]), float64(want.CPUMS)/1000) ||
+		if !same(number(t, row["cpu_seconds"]), want.CPUTime.Milliseconds()/1000) ||
 			!same(number(t, row["memory_max"]), float64(want.MemoryMax)) ||
 			number(t, row["processes"]) != float64(want.Processes) {
 			t.Errorf("%v, the API has %+v", row, want)
@@ -254,9 +254,9 @@ func (f *fleet) nameAgrees(t *testing.T) {
 		Resolution string
 		Points     []struct {
 			Timestamp snapshot.Time
-			CPUMS     *int64  `json:"cpu_ms"` // nil if the hour has only the machine's first snapshot
-			MemoryAvg float64 `json:"memory_avg"`
-			MemoryMax int64   `json:"memory_max"`
+			CPUTime   *snapshot.CPUTime `json:"cpu_ms"` // nil if the hour has only the machine's first snapshot
+			MemoryAvg float64           `json:"memory_avg"`
+			MemoryMax int64             `json:"memory_max"`
 		}
 	}
 	f.get(t, "/machines/m-3/processes/history?resolution=1h&name="+url.QueryEscape(name)+"&"+window(s), &history)
@@ -271,8 +271,8 @@ func (f *fleet) nameAgrees(t *testing.T) {
 	for i, want := range history.Points {
 		cores := coresAt[want.Timestamp]
 		agrees := cores == nil
-		if want.CPUMS != nil {
-			agrees = cores != nil && same(number(t, cores), float64(*want.CPUMS)/measured[want.Timestamp])
+		if want.CPUTime != nil {
+			agrees = cores != nil && same(number(t, cores), want.CPUTime.Milliseconds()/measured[want.Timestamp])
 		}
 		if !agrees || !memory.rows[i]["time"].(time.Time).Equal(want.Timestamp.Std()) {
 			t.Errorf("%v and %v, the API has %+v", cores, memory.rows[i], want)
@@ -306,17 +306,17 @@ func (f *fleet) oneCore(t *testing.T) {
 	start, ppid := storetest.Recent(), int32(0)
 	var batch []snapshot.Snapshot
 	for i := 1; i <= 3; i++ {
-		spent, memory := int64(35_000), int64(1<<20)
+		spent, memory := snapshot.CPUTime(35_000_000), int64(1<<20)
 		batch = append(batch, snapshot.Snapshot{
 			Timestamp: start.Add(time.Duration(i) * 35 * time.Second), Kind: snapshot.KindFull, IntervalMS: 35_000,
 			Processes: []snapshot.ProcessSample{
-				{PID: 7, PPID: &ppid, Name: "spin", CPUMS: &spent, MemoryUsage: &memory},
+				{PID: 7, PPID: &ppid, Name: "spin", CPUTime: &spent, MemoryUsage: &memory},
 			},
 		})
 	}
 	idle, started := int64(0), start.Add(35*time.Second)
 	batch[1].Processes = append(batch[1].Processes, snapshot.ProcessSample{
-		PID: 8, StartedAt: started, PPID: &ppid, Name: "job", CPUMS: &idle, MemoryUsage: &idle,
+		PID: 8, StartedAt: started, PPID: &ppid, Name: "job", CPUTime: new(snapshot.CPUTime), MemoryUsage: &idle,
 	})
 	for _, machineID := range []string{"core-1", "core-2"} {
 		if _, err := f.site.Store.Register(

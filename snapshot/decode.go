@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -70,6 +71,8 @@ func expectedType(e *json.SemanticError) string {
 	switch {
 	case strings.HasSuffix(e.GoType.String(), "snapshot.Time"):
 		return "an RFC 3339 time"
+	case e.GoType == reflect.TypeFor[CPUTime]():
+		return "a number of milliseconds"
 	case strings.HasPrefix(kind, "int"):
 		return "an integer in the range of " + kind
 	case strings.HasPrefix(kind, "float"):

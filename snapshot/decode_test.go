@@ -13,7 +13,7 @@ const goodBody = `{"machine_id":"m-1","snapshots":[
  {"timestamp":"2026-11-23T03:12:00.123Z",
   "machine_snapshot":{"cpu_usage":12.5,"disks":[{"mount":"/"}],"interfaces":[{"name":"eth0"}]},
   "processes":[{"pid":1,"ppid":0,"name":"init"},
-   {"pid":2,"ppid":1,"name":"sh","started_at":"2026-11-22T03:12:00.1+01:00","cpu_ms":5,"newer_field":true}]},
+   {"pid":2,"ppid":1,"name":"sh","started_at":"2026-11-22T03:12:00.1+01:00","cpu_ms":2.534,"newer_field":true}]},
  {"timestamp":"2026-11-23T03:12:05Z","kind":"changes","processes":[{"pid":1,"cpu_ms":3}],
   "exited":[{"pid":2,"started_at":"2026-11-22T02:12:00.100Z"}]}]}`
 
@@ -26,8 +26,11 @@ func TestDecodeBatch(t *testing.T) {
 	if first.Kind != snapshot.KindFull || first.Timestamp.String() != "2026-11-23T03:12:00.123Z" {
 		t.Errorf("the first snapshot is %s at %s", first.Kind, first.Timestamp)
 	}
-	if first.Processes[0].CPUMS != nil {
+	if first.Processes[0].CPUTime != nil {
 		t.Error("a missing number became 0 instead of unknown")
+	}
+	if used, whole := first.Processes[1].CPUTime, second.Processes[0].CPUTime; *used != 2534 || *whole != 3000 {
+		t.Errorf("the CPU times are %d and %d µs, want 2534 and 3000", *used, *whole)
 	}
 	if second.Exited[0] != first.Processes[1].Key() {
 		t.Error("two forms of the same start time are different keys")
@@ -95,9 +98,16 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 		},
 		"NaN": {snap(`"machine_snapshot":{"load1":NaN}`), "snapshots[0].machine_snapshot.load1", 0},
 		"number too large": {
-			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":9007199254740992}`),
+			full(`{"pid":2,"ppid":1,"name":"a","memory_usage":9007199254740992}`),
+			"snapshots[0].processes[1].memory_usage", 0,
+		},
+		"CPU time too large": {
+			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":8000000000000.001}`),
 			"snapshots[0].processes[1].cpu_ms", 0,
 		},
+		"CPU time of 1e300": {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":1e300}`), "snapshots[0].processes[1].cpu_ms", 0},
+		"negative CPU time": {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":-0.001}`), "snapshots[0].processes[1].cpu_ms", 0},
+		"CPU time as text":  {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":"5"}`), "snapshots[0].processes[1].cpu_ms", 0},
 		"memory that no machine has": {
 			full(`{"pid":2,"ppid":1,"name":"a","memory_usage":9007199254740991}`),
 			"snapshots[0].processes[1].memory_usage", 0,

@@ -19,6 +19,8 @@ const (
 	MaxCommandLineBytes  = 32_768    // length of a command line
 	MaxSafeInteger       = 1<<53 - 1 // byte counts and durations, because JavaScript rounds larger integers
 	MaxUsage             = 6_553_600 // CPU usage of a process in percent of one core: 65,536 cores
+	// MaxCPUTime is 253 years. In milliseconds, a float64 is exact to the microsecond up to it, as in JavaScript.
+	MaxCPUTime CPUTime = 8_000_000_000_000_000
 	// MaxMemoryBytes limits the memory of a process. It is 16 times that of the largest machines. The memory of the
 	// machine is no limit. The system counts a page for each address that it is mapped to, as with merged pages (KSM)
 	// and with several mappings of one heap. It also counts persistent memory, which is not part of the machine's. And

@@ -7,48 +7,47 @@ type Process struct {
 	ProcessKey
 	Identity
 	Values
-	// CPUUsage is computed from CPUMS by State.DeriveCPUUsage.
+	// CPUUsage is computed from CPUTime by State.DeriveCPUUsage.
 	CPUUsage *float64 `json:"cpu_usage" doc:"Percent of one core over the snapshot's interval"`
 }
 
 // Values holds a process's measured values. State, MemoryUsage, Threads and OpenFiles are gauges: they stay
-// valid until the next sample. CPUMS, ReadBytes and WriteBytes are deltas over the snapshot's interval.
+// valid until the next sample. CPUTime, ReadBytes and WriteBytes are deltas over the snapshot's interval.
 type Values struct {
-	State       string `json:"state,omitempty" doc:"One letter, as in ps"`
-	CPUMS       *int64 `json:"cpu_ms" doc:"CPU time used in the snapshot's interval, milliseconds"`
-	MemoryUsage *int64 `json:"memory_usage" doc:"Resident set size, bytes"`
-	Threads     *int32 `json:"threads"`
-	OpenFiles   *int32 `json:"open_files,omitempty" doc:"Open file descriptors"`
-	ReadBytes   *int64 `json:"read_bytes" doc:"Bytes read in the snapshot's interval"`
-	WriteBytes  *int64 `json:"write_bytes" doc:"Bytes written in the snapshot's interval"`
+	State       string   `json:"state,omitempty" doc:"One letter, as in ps"`
+	CPUTime     *CPUTime `json:"cpu_ms" doc:"CPU time used in the snapshot's interval: milliseconds, to the microsecond"`
+	MemoryUsage *int64   `json:"memory_usage" doc:"Resident set size, bytes"`
+	Threads     *int32   `json:"threads"`
+	OpenFiles   *int32   `json:"open_files,omitempty" doc:"Open file descriptors"`
+	ReadBytes   *int64   `json:"read_bytes" doc:"Bytes read in the snapshot's interval"`
+	WriteBytes  *int64   `json:"write_bytes" doc:"Bytes written in the snapshot's interval"`
 }
 
 // CarryForward returns the values of a process that the next changes snapshot does not list: gauges keep
 // their values and deltas become 0. Unknown deltas stay unknown.
 func (v Values) CarryForward() Values {
-	v.CPUMS = zeroed(v.CPUMS)
-	v.ReadBytes = zeroed(v.ReadBytes)
-	v.WriteBytes = zeroed(v.WriteBytes)
+	v.CPUTime = zeroed(v.CPUTime, &zeroCPUTime)
+	v.ReadBytes = zeroed(v.ReadBytes, &zero)
+	v.WriteBytes = zeroed(v.WriteBytes, &zero)
 	return v
 }
 
 // Equal reports whether all values are the same.
 func (v Values) Equal(o Values) bool {
-	return v.State == o.State && same(v.CPUMS, o.CPUMS) && same(v.MemoryUsage, o.MemoryUsage) &&
+	return v.State == o.State && same(v.CPUTime, o.CPUTime) && same(v.MemoryUsage, o.MemoryUsage) &&
 		same(v.Threads, o.Threads) && same(v.OpenFiles, o.OpenFiles) &&
 		same(v.ReadBytes, o.ReadBytes) && same(v.WriteBytes, o.WriteBytes)
 }
 
-// Values returns the values of a sample. If the sample has CPUUsage and no CPUMS, CPUMS is computed from it
+// Values returns the values of a sample. If the sample has CPUUsage and no CPUTime, CPUTime is computed from it
 // and intervalMS.
 func (p *ProcessSample) Values(intervalMS int64) Values {
 	v := Values{
-		State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles,
+		State: p.State, CPUTime: p.CPUTime, MemoryUsage: p.MemoryUsage, Threads: p.Threads, OpenFiles: p.OpenFiles,
 		ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
 	}
-	if v.CPUMS == nil && p.CPUUsage != nil && intervalMS > 0 {
-		ms := int64(math.Round(*p.CPUUsage * float64(intervalMS) / 100))
-		v.CPUMS = &ms
+	if v.CPUTime == nil && p.CPUUsage != nil && intervalMS > 0 {
+		v.CPUTime = new(CPUTime(math.Round(*p.CPUUsage * float64(intervalMS) * 10)))
 	}
 	return v
 }
@@ -57,7 +56,7 @@ func (p *ProcessSample) Values(intervalMS int64) Values {
 // true.
 func (p *Process) Sample(withIdentity bool) ProcessSample {
 	sample := ProcessSample{
-		PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUMS: p.CPUMS, MemoryUsage: p.MemoryUsage,
+		PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUTime: p.CPUTime, MemoryUsage: p.MemoryUsage,
 		Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
 	}
 	if withIdentity {
@@ -70,11 +69,11 @@ func (p *Process) Sample(withIdentity bool) ProcessSample {
 
 // CPUUsage returns CPU usage in percent of one core, rounded to two decimals: 100 × CPU time ÷ interval. It
 // returns nil if the CPU time or the interval is unknown.
-func CPUUsage(cpuMS *int64, intervalMS int64) *float64 {
-	if cpuMS == nil || intervalMS <= 0 {
+func CPUUsage(used *CPUTime, intervalMS int64) *float64 {
+	if used == nil || intervalMS <= 0 {
 		return nil
 	}
-	usage := math.Round(float64(*cpuMS)*10000/float64(intervalMS)) / 100
+	usage := math.Round(float64(*used)*10/float64(intervalMS)) / 100
 	return &usage
 }
 
@@ -95,21 +94,21 @@ type State struct {
 // of the snapshot, but a part of its CPU usage is theirs. The zero value is that of no processes.
 type EndedProcesses struct {
 	Processes int64    `json:"processes" doc:"Number of processes that ended since the previous snapshot"`
-	CPUMS     *int64   `json:"cpu_ms" doc:"CPU time that they used in the interval, in milliseconds, without the unknown ones; null if all are unknown"`
+	CPUTime   *CPUTime `json:"cpu_ms" doc:"CPU time that they used in the interval, in milliseconds, to the microsecond, without the unknown ones; null if all are unknown"`
 	CPUUsage  *float64 `json:"cpu_usage" doc:"cpu_ms as percent of one core over the interval; null if that is unknown"`
 	Unknown   int64    `json:"unknown,omitempty" doc:"Number of those whose CPU time is unknown"`
 }
 
 // Add adds processes that ended. The CPU time is that of their last samples, nil if it is unknown.
-func (e *EndedProcesses) Add(processes int64, cpuMS *int64) {
+func (e *EndedProcesses) Add(processes int64, used *CPUTime) {
 	e.Processes += processes
 	switch {
-	case cpuMS == nil:
+	case used == nil:
 		e.Unknown += processes
-	case e.CPUMS == nil:
-		e.CPUMS = new(*cpuMS)
+	case e.CPUTime == nil:
+		e.CPUTime = new(*used)
 	default:
-		*e.CPUMS += *cpuMS
+		*e.CPUTime += *used
 	}
 }
 
@@ -117,23 +116,26 @@ func (e *EndedProcesses) Add(processes int64, cpuMS *int64) {
 func (s *State) DeriveCPUUsage() {
 	if s.Ended != nil {
 		if s.Ended.Processes == 0 {
-			s.Ended.CPUMS = new(int64)
+			s.Ended.CPUTime = new(CPUTime)
 		}
-		s.Ended.CPUUsage = CPUUsage(s.Ended.CPUMS, s.IntervalMS)
+		s.Ended.CPUUsage = CPUUsage(s.Ended.CPUTime, s.IntervalMS)
 	}
 	for i := range s.Processes {
-		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUMS, s.IntervalMS)
+		s.Processes[i].CPUUsage = CPUUsage(s.Processes[i].CPUTime, s.IntervalMS)
 	}
 }
 
-var zero int64
+var (
+	zero        int64
+	zeroCPUTime CPUTime
+)
 
-// zeroed returns a pointer to 0, or nil if p is nil.
-func zeroed(p *int64) *int64 {
+// zeroed returns zero, or nil if p is nil.
+func zeroed[T any](p, zero *T) *T {
 	if p == nil {
 		return nil
 	}
-	return &zero
+	return zero
 }
 
 func same[T comparable](a, b *T) bool {

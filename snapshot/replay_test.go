@@ -58,10 +58,10 @@ func TestReplayRejectsUnknownProcesses(t *testing.T) {
 }
 
 func TestEncoderOmitsIdleProcesses(t *testing.T) {
-	zero, rss := int64(0), int64(4096)
+	zero, rss := snapshot.CPUTime(0), int64(4096)
 	idle := snapshot.Process{
 		ProcessKey: snapshot.ProcessKey{PID: 1},
-		Values:     snapshot.Values{State: "S", CPUMS: &zero, MemoryUsage: &rss},
+		Values:     snapshot.Values{State: "S", CPUTime: &zero, MemoryUsage: &rss},
 	}
 	var encoder snapshot.Encoder
 	encoder.Full([]snapshot.Process{idle})
@@ -69,9 +69,9 @@ func TestEncoderOmitsIdleProcesses(t *testing.T) {
 		t.Fatalf("an idle process was encoded: %v %v", samples, exited)
 	}
 	// A process that uses the same CPU time in each interval is not idle.
-	used := int64(50)
+	used := snapshot.CPUTime(50_000)
 	busy := idle
-	busy.CPUMS = &used
+	busy.CPUTime = &used
 	for range 2 {
 		if samples, _ := encoder.Changes([]snapshot.Process{busy}); len(samples) != 1 {
 			t.Fatal("a busy process was not encoded")
@@ -80,12 +80,12 @@ func TestEncoderOmitsIdleProcesses(t *testing.T) {
 }
 
 func TestCPUUsageAndCPUTime(t *testing.T) {
-	ms, usage := int64(10), 0.2
-	if got := snapshot.CPUUsage(&ms, 5000); got == nil || *got != usage {
-		t.Fatalf("10 ms in 5 s is %v, want 0.2 %%", got)
+	used, usage := snapshot.CPUTime(10_013), 0.2
+	if got := snapshot.CPUUsage(&used, 5000); got == nil || *got != usage {
+		t.Fatalf("10.013 ms in 5 s is %v, want 0.2 %%", got)
 	}
 	sample := snapshot.ProcessSample{CPUUsage: &usage}
-	if got := sample.Values(5000).CPUMS; got == nil || *got != ms {
+	if got := sample.Values(5000).CPUTime; got == nil || *got != 10_000 {
 		t.Fatalf("0.2 %% of 5 s is %v, want 10 ms", got)
 	}
 	if got := snapshot.CPUUsage(nil, 5000); got != nil {
@@ -100,7 +100,7 @@ func TestCarryForward(t *testing.T) {
 	var replay snapshot.Replay
 	for _, s := range []snapshot.Snapshot{
 		{Timestamp: 1, Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{
-			PID: 1, PPID: &ppid, Name: "a", State: "R", CPUMS: &delta, MemoryUsage: &rss, Threads: &threads,
+			PID: 1, PPID: &ppid, Name: "a", State: "R", CPUTime: new(snapshot.CPUTime(50)), MemoryUsage: &rss, Threads: &threads,
 			WriteBytes: &delta,
 		}}},
 		{Timestamp: 2, Kind: snapshot.KindChanges},
@@ -110,9 +110,9 @@ func TestCarryForward(t *testing.T) {
 		}
 	}
 	p := replay.Processes()[0]
-	if *p.CPUMS != 0 || *p.WriteBytes != 0 || p.ReadBytes != nil {
-		t.Errorf("deltas: %d ms, %d bytes written, %v bytes read; want 0, 0, unknown",
-			*p.CPUMS, *p.WriteBytes, p.ReadBytes)
+	if *p.CPUTime != 0 || *p.WriteBytes != 0 || p.ReadBytes != nil {
+		t.Errorf("deltas: %d µs, %d bytes written, %v bytes read; want 0, 0, unknown",
+			*p.CPUTime, *p.WriteBytes, p.ReadBytes)
 	}
 	if p.State != "R" || *p.MemoryUsage != rss || *p.Threads != threads {
 		t.Errorf("the gauges changed: %+v", p.Values)

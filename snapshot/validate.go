@@ -127,7 +127,7 @@ func (v *validator) checkProcess(p *ProcessSample, kind Kind, seen map[ProcessKe
 	if len(p.State) > 1 || len(p.State) == 1 && (p.State[0]|0x20 < 'a' || p.State[0]|0x20 > 'z') {
 		v.fail("state", "must be one letter, as in ps")
 	}
-	v.integer("cpu_ms", p.CPUMS)
+	v.cpuTime("cpu_ms", p.CPUTime)
 	v.number("cpu_usage", p.CPUUsage, MaxUsage)
 	v.integerUpTo("memory_usage", p.MemoryUsage, MaxMemoryBytes)
 	v.integer("read_bytes", p.ReadBytes)

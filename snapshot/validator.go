@@ -104,6 +104,12 @@ func (v *validator) integerUpTo(field string, n *int64, limit int64) {
 	}
 }
 
+func (v *validator) cpuTime(field string, t *CPUTime) {
+	if t != nil && (*t < 0 || *t > MaxCPUTime) {
+		v.fail(field, "must be from 0 to %s", MaxCPUTime.AppendMilliseconds(nil))
+	}
+}
+
 func (v *validator) number(field string, x *float64, limit float64) {
 	if x != nil && (math.IsNaN(*x) || *x < 0 || *x > limit) {
 		v.fail(field, "must be from 0 to %v", limit)

@@ -153,7 +153,7 @@ type ProcessSample struct {
 	User        string   `json:"user,omitempty" maxLength:"255"`
 	Cgroup      string   `json:"cgroup,omitempty" maxLength:"1024" doc:"Path of the control group, which shows the service or container"`
 	State       string   `json:"state,omitempty" pattern:"^[A-Za-z]$" doc:"One letter, as in ps: R running, S sleeping, D waiting for I/O, Z zombie, T stopped, I idle. X: the process ended in the interval"`
-	CPUMS       *int64   `json:"cpu_ms,omitempty" minimum:"0" doc:"CPU time used in the interval, milliseconds"`
+	CPUTime     *CPUTime `json:"cpu_ms,omitempty" minimum:"0" doc:"CPU time used in the interval: milliseconds, to the microsecond"`
 	CPUUsage    *float64 `json:"cpu_usage,omitempty" minimum:"0" doc:"Percent of one core over the interval. Ignored if cpu_ms is given"`
 	MemoryUsage *int64   `json:"memory_usage,omitempty" minimum:"0" doc:"Resident set size, bytes"`
 	Threads     *int32   `json:"threads,omitempty" minimum:"0"`

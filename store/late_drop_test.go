@@ -17,11 +17,11 @@ import (
 
 // lateSnapshot returns a snapshot with a process.
 func lateSnapshot(at time.Time) snapshot.Snapshot {
-	used, memory, parent := int64(5000), int64(1<<20), int32(0)
+	used, memory, parent := snapshot.CPUTime(5_000_000), int64(1<<20), int32(0)
 	return snapshot.Snapshot{
 		Timestamp: snapshot.TimeOf(at), Kind: snapshot.KindFull, IntervalMS: 60_000,
 		Processes: []snapshot.ProcessSample{
-			{PID: 1, PPID: &parent, Name: "init", State: "S", CPUMS: &used, MemoryUsage: &memory},
+			{PID: 1, PPID: &parent, Name: "init", State: "S", CPUTime: &used, MemoryUsage: &memory},
 		},
 	}
 }

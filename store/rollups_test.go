@@ -19,10 +19,10 @@ import (
 
 // rollup holds the values of a row of process_1h or a coarser rollup.
 type rollup struct {
-	CPUMS, CPUMSMax, MemoryMax, ReadBytes, WriteBytes *int64
-	ElapsedMS                                         *int64
-	MemoryAvg                                         *float64
-	ThreadsMax                                        *int32
+	CPUTime, CPUTimeMax, MemoryMax, ReadBytes, WriteBytes *int64
+	ElapsedMS                                             *int64
+	MemoryAvg                                             *float64
+	ThreadsMax                                            *int32
 }
 
 type rollupKey struct {
@@ -35,7 +35,7 @@ type rollupKey struct {
 func readRollups(t *testing.T, conn *pgx.Conn, relation, machineID string) map[rollupKey]rollup {
 	t.Helper()
 	rows, err := conn.Query(t.Context(), fmt.Sprintf(`
-		SELECT p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name, p.cgroup, r.bucket, r.cpu_ms, r.cpu_ms_max, r.elapsed_ms, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+		SELECT p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name, p.cgroup, r.bucket, r.cpu_us, r.cpu_us_max, r.elapsed_ms, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
 		FROM %s r JOIN processes p ON p.id = r.process JOIN machines m ON m.id = r.machine WHERE m.machine_id = $1`, relation), machineID)
 	if err != nil {
 		t.Fatal(err)
@@ -45,8 +45,8 @@ func readRollups(t *testing.T, conn *pgx.Conn, relation, machineID string) map[r
 		var key rollupKey
 		var one rollup
 		err := row.Scan(&key.pid, &key.started, &key.identity.PPID, &key.identity.Name, &key.identity.CommandLine,
-			&key.identity.User, &key.identity.Cgroup, &key.bucket, &one.CPUMS,
-			&one.CPUMSMax, &one.ElapsedMS, &one.MemoryAvg,
+			&key.identity.User, &key.identity.Cgroup, &key.bucket, &one.CPUTime,
+			&one.CPUTimeMax, &one.ElapsedMS, &one.MemoryAvg,
 			&one.MemoryMax, &one.ThreadsMax, &one.ReadBytes, &one.WriteBytes)
 		key.started, key.bucket = key.started.UTC(), key.bucket.UTC()
 		if _, twice := all[key]; twice {
@@ -81,8 +81,8 @@ func (s *usageSum) add(p *snapshot.Process, intervalMS int64) {
 			**total += *v
 		}
 	}
-	add(&s.CPUMS, p.CPUMS, false)
-	add(&s.CPUMSMax, p.CPUMS, true)
+	add(&s.CPUTime, (*int64)(p.CPUTime), false)
+	add(&s.CPUTimeMax, (*int64)(p.CPUTime), true)
 	add(&s.ElapsedMS, &intervalMS, false)
 	add(&s.ReadBytes, p.ReadBytes, false)
 	add(&s.WriteBytes, p.WriteBytes, false)
@@ -155,9 +155,9 @@ func compareRollups(t *testing.T, what string, got, want map[rollupKey]rollup) {
 			t.Errorf("%s: %v is missing", what, key)
 			continue
 		}
-		for name, pair := range map[string][2]*int64{"cpu": {one.CPUMS, expected.CPUMS},
+		for name, pair := range map[string][2]*int64{"cpu": {one.CPUTime, expected.CPUTime},
 			"elapsed":  {one.ElapsedMS, expected.ElapsedMS},
-			"most cpu": {one.CPUMSMax, expected.CPUMSMax}, "most memory": {one.MemoryMax, expected.MemoryMax},
+			"most cpu": {one.CPUTimeMax, expected.CPUTimeMax}, "most memory": {one.MemoryMax, expected.MemoryMax},
 			"read": {one.ReadBytes, expected.ReadBytes}, "written": {one.WriteBytes, expected.WriteBytes}} {
 			if (pair[0] == nil) != (pair[1] == nil) || pair[0] != nil && *pair[0] != *pair[1] {
 				t.Errorf("%s: %v: %s is %s, want %s", what, key, name, show(pair[0]), show(pair[1]))

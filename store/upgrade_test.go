@@ -221,12 +221,20 @@ func TestUpgradeWithHoles(t *testing.T) {
 			t.Errorf("nothing was dropped since %s, but the horizon is %s", first, horizon)
 		}
 		state, err := s.At(t.Context(), "m0", snapshot.TimeOf(first), true)
-		if err != nil || len(state.Processes) != 1 {
+		if err != nil || len(state.Processes) != 1 || state.Processes[0].CPUTime.Milliseconds() != 5000 {
 			t.Errorf("the first snapshot is %v (%v)", state, err)
 		}
 		want := o.totals()
 		late := snapshottest.NewMachine(1, 1).Series(snapshot.TimeOf(first.Add(3*day)), 1, time.Second, 1)
+		micros := snapshot.CPUTime(2534)
+		late.Snapshots[0].Processes[0].CPUTime = &micros
 		storetest.Write(t, s, "m1", late.Snapshots...)
+		var earlier, added, all int
+		if err := o.conn.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE cpu_ms = 5000 AND cpu_us = 5000000),
+				count(*) FILTER (WHERE cpu_ms = 2.534 AND cpu_us = 2534), count(*) FROM history.process_samples`).
+			Scan(&earlier, &added, &all); err != nil || added != 1 || earlier+added != all {
+			t.Errorf("of %d samples, %d have 5 s and %d have 2.534 ms of CPU (%v)", all, earlier, added, err)
+		}
 		maintain(t, s)
 		runAllJobs(t, db)
 		for relation, got := range o.totals() {

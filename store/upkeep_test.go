@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,18 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	var rows int
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM snapshots`).Scan(&rows); err != nil || rows != 4 {
 		t.Errorf("%d snapshots after migrating down, want 4 (%v)", rows, err)
+	}
+	var cpuMS, want int64
+	for _, list := range series.Expected {
+		for _, p := range list {
+			if p.CPUTime != nil {
+				want += int64(math.Round(p.CPUTime.Milliseconds()))
+			}
+		}
+	}
+	if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_ms)::bigint FROM process_samples`).Scan(&cpuMS); err != nil ||
+		cpuMS != want || want == 0 {
+		t.Errorf("%d ms of CPU after migrating down, want %d (%v)", cpuMS, want, err)
 	}
 	step("down", store.MigrateDown(t.Context(), url))
 	if left := relations(); left != "" {

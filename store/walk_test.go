@@ -127,11 +127,11 @@ func (w *walk) post(t *testing.T, machineID string, at time.Time) {
 	}
 	w.posted[key] = true
 	w.log("machine %s posts a snapshot of %s", machineID, at.Format(time.RFC3339))
-	used, memory, parent := int64(1), int64(1<<20), int32(0)
+	used, memory, parent := snapshot.CPUTime(1000), int64(1<<20), int32(0)
 	storetest.Write(t, w.s, machineID, snapshot.Snapshot{
 		Timestamp: snapshot.TimeOf(at), Kind: snapshot.KindFull, IntervalMS: 1000,
 		Processes: []snapshot.ProcessSample{
-			{PID: 1, PPID: &parent, Name: "init", State: "S", CPUMS: &used, MemoryUsage: &memory},
+			{PID: 1, PPID: &parent, Name: "init", State: "S", CPUTime: &used, MemoryUsage: &memory},
 		},
 	})
 	var machine int32

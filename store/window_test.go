@@ -91,7 +91,7 @@ func compareStarts(t *testing.T, what string, conn *pgx.Conn, machineID string, 
 func readWindow(t *testing.T, conn *pgx.Conn, machineID string, from, to snapshot.Time) map[rollupKey]rollup {
 	t.Helper()
 	rows, err := conn.Query(t.Context(), `
-		SELECT p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name, p.cgroup, r.cpu_ms, r.cpu_ms_max,
+		SELECT p.pid, p.started_at, p.ppid, p.name, p.command_line, p.user_name, p.cgroup, r.cpu_us, r.cpu_us_max,
 			r.elapsed_ms, r.memory_avg, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
 		FROM process_window(machine_key($1), $2, $3, NULL, true) r JOIN processes p ON p.id = r.process`,
 		machineID, from.Std(), to.Std())
@@ -103,7 +103,7 @@ func readWindow(t *testing.T, conn *pgx.Conn, machineID string, from, to snapsho
 		var key rollupKey
 		var one rollup
 		err := row.Scan(&key.pid, &key.started, &key.identity.PPID, &key.identity.Name, &key.identity.CommandLine,
-			&key.identity.User, &key.identity.Cgroup, &one.CPUMS, &one.CPUMSMax, &one.ElapsedMS, &one.MemoryAvg,
+			&key.identity.User, &key.identity.Cgroup, &one.CPUTime, &one.CPUTimeMax, &one.ElapsedMS, &one.MemoryAvg,
 			&one.MemoryMax, &one.ThreadsMax, &one.ReadBytes, &one.WriteBytes)
 		key.started = key.started.UTC()
 		all[key] = one
@@ -139,7 +139,7 @@ func expectedWindow(series snapshottest.Series, from, to snapshot.Time) map[roll
 		if !inWindow && before >= 0 && s.IntervalMS > 0 {
 			for _, p := range series.Expected[before] {
 				p.Values = p.CarryForward()
-				p.CPUMS, p.ReadBytes, p.WriteBytes = nil, nil, nil // unknown, unless it is in the list as well
+				p.CPUTime, p.ReadBytes, p.WriteBytes = nil, nil, nil // unknown, unless it is in the list as well
 				sum(&p).add(&p, 0)
 			}
 		}

@@ -18,7 +18,7 @@ type endedProcess struct {
 	cpu, low, high time.Duration
 	limit          time.Duration // what it can use in the interval
 	isKnown        bool
-	cpuMS          int64 // cpu in milliseconds
+	cpuTime        snapshot.CPUTime // cpu, rounded so that no time of a group is lost
 }
 
 // newEnded returns a process that has ended.
@@ -59,8 +59,8 @@ func (s *Sampler) assignChildCPU(ended []endedProcess, listed map[int32][]*total
 		rest := time.Duration(0) // so that the sum is right
 		for _, e := range group {
 			exact := e.cpu + rest
-			e.cpuMS = max(min(exact.Round(time.Millisecond), e.limit).Milliseconds(), 0)
-			rest = exact - time.Duration(e.cpuMS)*time.Millisecond
+			e.cpuTime = max(snapshot.CPUTimeOf(min(exact.Round(time.Microsecond), e.limit)), 0)
+			rest = exact - e.cpuTime.Duration()
 		}
 	}
 }

@@ -46,8 +46,8 @@ func (r *recording) sample() *Sample {
 		r.t.Fatal(err)
 	}
 	for _, p := range append(one.Processes, one.Exited...) {
-		if p.CPUMS != nil && one.Interval > 0 {
-			r.limit = max(r.limit, float64(*p.CPUMS)/(one.Interval.Seconds()*1000))
+		if p.CPUTime != nil && one.Interval > 0 {
+			r.limit = max(r.limit, p.CPUTime.Duration().Seconds()/one.Interval.Seconds())
 		}
 		r.entries = append(r.entries, p)
 	}
@@ -74,8 +74,8 @@ func (r *recording) until(done <-chan struct{}) {
 // cpu returns the recorded CPU time of the processes that match.
 func (r *recording) cpu(matches func(p *snapshot.Process) bool) (total time.Duration) {
 	for i := range r.entries {
-		if p := &r.entries[i]; p.CPUMS != nil && matches(p) {
-			total += time.Duration(*p.CPUMS) * time.Millisecond
+		if p := &r.entries[i]; p.CPUTime != nil && matches(p) {
+			total += p.CPUTime.Duration()
 		}
 	}
 	return total
@@ -203,8 +203,8 @@ func TestOneThreadUsesAtMostItsInterval(t *testing.T) {
 	check := func() {
 		one := r.sample()
 		for _, p := range append(one.Processes, one.Exited...) {
-			if p.PID == int32(child.Process.Pid) && p.CPUMS != nil {
-				most = max(most, float64(*p.CPUMS)/(one.Interval.Seconds()*1000))
+			if p.PID == int32(child.Process.Pid) && p.CPUTime != nil {
+				most = max(most, p.CPUTime.Duration().Seconds()/one.Interval.Seconds())
 			}
 		}
 	}

@@ -112,9 +112,9 @@ func endEntry(e *endedProcess, before *totals, options Options) snapshot.Process
 	out := snapshot.Process{ProcessKey: e.key, Identity: before.identity}
 	out.State = snapshot.StateEnded
 	n := numbers{}
-	n.deltas.cpuMS = e.cpuMS
+	n.deltas.cpuTime = e.cpuTime
 	if e.isKnown {
-		out.CPUMS = &n.deltas.cpuMS
+		out.CPUTime = &n.deltas.cpuTime
 	}
 	if options.IO && (e.Complete || before.oneThread) {
 		out.ReadBytes = delta(&n.deltas.readBytes, e.ReadBytes, before.readBytes)

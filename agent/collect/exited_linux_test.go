@@ -77,11 +77,11 @@ func TestExitedProcessesAreRecorded(t *testing.T) {
 			t.Errorf("%s: %+v", name, *p)
 		}
 		// The two clocks of the kernel differ: one counts ticks. All but the start of the process lies in the interval.
-		used := (child.ProcessState.UserTime() + child.ProcessState.SystemTime()).Milliseconds()
-		if p.CPUMS == nil {
+		used := child.ProcessState.UserTime() + child.ProcessState.SystemTime()
+		if p.CPUTime == nil {
 			t.Errorf("%s: the CPU time is missing", name)
-		} else if *p.CPUMS < used/2 || *p.CPUMS > 2*used+20 {
-			t.Errorf("%s: the CPU time is %d ms, want about %d ms", name, *p.CPUMS, used)
+		} else if cpu := p.CPUTime.Duration(); cpu < used/2 || cpu > 2*used+20*time.Millisecond {
+			t.Errorf("%s: the CPU time is %s, want about %s", name, cpu, used)
 		}
 		if !startedWithin(p, begin, time.Now()) {
 			t.Errorf("%s: it started at %s, not after %s", name, p.StartedAt, begin)
@@ -146,7 +146,8 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 	s := &Sampler{exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2}
 	out := Sample{Interval: time.Minute}
 	missed := s.addExited(&out, Options{}, false)
-	if len(out.Exited) != maxShortLived || missed.upTo(1000) != 7 || *out.Exited[0].CPUMS != maxShortLived+6 {
+	if len(out.Exited) != maxShortLived || missed.upTo(1000) != 7 ||
+		out.Exited[0].CPUTime.Milliseconds() != maxShortLived+6 {
 		t.Errorf("%d are in the sample, %+v", len(out.Exited), missed)
 	}
 }
@@ -253,8 +254,8 @@ func TestKeptBootTimeTenSecondsOff(t *testing.T) {
 						continue
 					}
 					cpu := int64(0)
-					if p.CPUMS != nil {
-						cpu = *p.CPUMS
+					if p.CPUTime != nil {
+						cpu = int64(*p.CPUTime) / 1000
 					}
 					recorded[p.ProcessKey] += cpu
 				}

@@ -73,7 +73,9 @@ type totals struct {
 	childCPU              childCPU
 	oneThread             bool
 	readBytes, writeBytes int64
-	threads               int32
+	memory                int64
+	threads, openFiles    int32
+	state                 string
 	round                 uint64 // of that sample
 	key                   snapshot.ProcessKey
 	identity              snapshot.Identity
@@ -87,7 +89,10 @@ type numbers struct {
 		memory             int64
 		threads, openFiles int32
 	}
-	deltas struct{ cpuMS, readBytes, writeBytes int64 }
+	deltas struct {
+		cpuTime               snapshot.CPUTime
+		readBytes, writeBytes int64
+	}
 }
 
 // Open returns a Sampler that reads this machine. It stores the boot time in stateDir. A nil scrubber leaves command
@@ -130,14 +135,14 @@ func (s *Sampler) Reset() {
 	s.system.reset()
 }
 
-// Sample takes a sample. With refresh it also reads the values that rarely change.
-func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, refresh bool) (*Sample, error) {
+// Sample takes a sample. For a full snapshot it also reads the values that rarely change, and has every CPU time.
+func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, full bool) (*Sample, error) {
 	s.watchExits(options)
 	reading := clocks{now, s.sources.SinceBoot()}
 	// A process that starts while the list is read may be missing from it, and is then new in the next list. The next
 	// interval therefore counts forks from here.
 	forks := s.sources.Forks()
-	listed, err := s.sources.Processes.Read(ctx, options.Options, refresh)
+	listed, err := s.sources.Processes.Read(ctx, options.Options, full)
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)
 	}
@@ -154,7 +159,7 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 	values := make([]numbers, len(listed))
 	started := int64(0) // new processes and threads in the list
 	for i := range listed {
-		started += s.fill(&out.Processes[i], &listed[i], &values[i], first, out.Interval)
+		started += s.fill(&out.Processes[i], &listed[i], &values[i], first, full, out.Interval)
 	}
 	missed := s.addExited(out, options, first)
 	unseen := missed.upTo(s.forkedSincePrevious() - started - int64(missed.recorded))
@@ -165,7 +170,7 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, re
 		}
 	}
 	s.last = now
-	out.Machine = s.system.read(ctx, options, refresh)
+	out.Machine = s.system.read(ctx, options, full)
 	if unseen > 0 && !first {
 		out.Machine.UnseenProcesses = &unseen
 	}
@@ -184,7 +189,7 @@ func (s *Sampler) forkedSincePrevious() int64 {
 
 // fill sets the values of a process in a sample. It returns how many processes and threads are new.
 func (s *Sampler) fill(
-	out *snapshot.Process, p *procfs.Process, n *numbers, first bool, interval time.Duration,
+	out *snapshot.Process, p *procfs.Process, n *numbers, first, full bool, interval time.Duration,
 ) (started int64) {
 	out.ProcessKey, out.Identity = p.ProcessKey, p.Identity
 	n.gauges.memory, n.gauges.threads, n.gauges.openFiles = p.Memory, p.Threads, p.OpenFiles
@@ -199,11 +204,15 @@ func (s *Sampler) fill(
 	}
 	reported := p.CPU
 	if !first {
-		n.deltas.cpuMS = s.cpuSince(p, before, interval).Milliseconds()
-		reported = before.cpu + time.Duration(n.deltas.cpuMS)*time.Millisecond
-		out.CPUMS = &n.deltas.cpuMS
 		out.ReadBytes = delta(&n.deltas.readBytes, p.ReadBytes, before.readBytes)
 		out.WriteBytes = delta(&n.deltas.writeBytes, p.WriteBytes, before.writeBytes)
+		used := s.cpuSince(p, before, interval)
+		if used > 0 && used < minCPUTime && !full && before.sameWithoutCPU(p, n) {
+			used = 0
+		}
+		n.deltas.cpuTime = snapshot.CPUTimeOf(used)
+		out.CPUTime = &n.deltas.cpuTime
+		reported = before.cpu + n.deltas.cpuTime.Duration()
 		started = int64(max(p.Threads-before.threads, 0))
 	}
 	before.childCPU.gain(p.ChildCPU, first)
@@ -213,13 +222,27 @@ func (s *Sampler) fill(
 		oneThread:  p.OneThread,
 		readBytes:  p.ReadBytes,
 		writeBytes: p.WriteBytes,
+		memory:     p.Memory,
 		threads:    p.Threads,
+		openFiles:  p.OpenFiles,
+		state:      p.State,
 		round:      s.round,
 		key:        p.ProcessKey,
 		identity:   p.Identity,
 		started:    before.started,
 	}
 	return started
+}
+
+// minCPUTime is the least CPU time that makes a row of its own. If nothing else of a process changed, less than that is
+// carried to a later sample.
+const minCPUTime = time.Millisecond
+
+// sameWithoutCPU reports whether nothing but the CPU time of a process changed since the previous sample. n has its
+// deltas.
+func (t *totals) sameWithoutCPU(p *procfs.Process, n *numbers) bool {
+	return t.round > 0 && n.deltas.readBytes == 0 && n.deltas.writeBytes == 0 && t.memory == p.Memory &&
+		t.threads == p.Threads && t.openFiles == p.OpenFiles && t.state == p.State && t.identity == p.Identity
 }
 
 // memory returns the memory of a process, or nil if it is more than a snapshot may have.

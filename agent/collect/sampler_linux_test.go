@@ -43,7 +43,7 @@ func TestSampleOfARealChild(t *testing.T) {
 	if _, err := out.Read(make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
-	var spent int64
+	var spent time.Duration
 	testwait.Until(t, "the child to use 50 ms of CPU time", func() bool {
 		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
 		if err != nil {
@@ -55,14 +55,14 @@ func TestSampleOfARealChild(t *testing.T) {
 			t.Fatal("the child is not listed")
 		}
 		p := &sample.Processes[i]
-		if p.CPUMS == nil || p.PPID != int32(os.Getpid()) || p.Name != "sh" ||
+		if p.CPUTime == nil || p.PPID != int32(os.Getpid()) || p.Name != "sh" ||
 			!strings.Contains(p.CommandLine, "while") || p.User == "" {
 			t.Fatalf("the child is %+v", p)
 		}
 		if !startedWithin(p, begin, time.Now()) {
 			t.Fatalf("the child started at %s, not after %s", p.StartedAt, begin)
 		}
-		spent += *p.CPUMS
-		return spent >= 50
+		spent += p.CPUTime.Duration()
+		return spent >= 50*time.Millisecond
 	})
 }

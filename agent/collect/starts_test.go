@@ -104,8 +104,8 @@ func (m *clockedMachine) sample() {
 	}
 	for _, p := range append(sample.Processes, sample.Exited...) {
 		cpu := int64(0)
-		if p.CPUMS != nil {
-			cpu = *p.CPUMS
+		if p.CPUTime != nil {
+			cpu = p.CPUTime.Duration().Milliseconds()
 		}
 		m.recorded[p.ProcessKey] += cpu
 	}
@@ -256,5 +256,59 @@ func TestProcessesThatEndWhileTheListIsMade(t *testing.T) {
 	m.sample()
 	if len(m.recorded) != 1 || m.recorded[listed.ProcessKey] != 30 {
 		t.Errorf("recorded %v", m.recorded)
+	}
+}
+
+// Less than a millisecond of CPU time is carried to a later sample if nothing else changed. Nothing below a microsecond
+// is lost, and the last sample of a process has the rest.
+func TestShortCPUTimes(t *testing.T) {
+	const listed, short = 7, 8
+	m := newClockedMachine(t)
+	m.start(listed)
+	m.sample()
+	sample := func(full bool) *Sample {
+		t.Helper()
+		m.pass(time.Second)
+		sample, err := m.sampler.Sample(t.Context(), m.monotonic, Options{ShortLived: true}, full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sample
+	}
+	for i, step := range []struct {
+		used   time.Duration
+		memory int64
+		full   bool
+		want   snapshot.CPUTime
+	}{
+		{used: 400 * time.Microsecond},
+		{used: 500 * time.Microsecond},
+		{used: 234_700, want: 1134},
+		{used: 300_300, memory: 1, want: 301},
+		{used: 1_000_600, memory: 1, want: 1000},
+		{used: 998_500, memory: 1},
+		{memory: 1, full: true, want: 999},
+		{used: 600 * time.Microsecond, memory: 1},
+	} {
+		m.running[listed].CPU += step.used
+		m.running[listed].Memory = step.memory
+		if p := sample(step.full).Processes[0]; *p.CPUTime != step.want {
+			t.Errorf("step %d: %d µs, want %d", i, *p.CPUTime, step.want)
+		}
+	}
+	m.running[listed].CPU += 34_900
+	m.end(listed, 0)
+	m.start(short)
+	m.running[short].CPU = 534_600
+	m.end(short, 0)
+	total := snapshot.CPUTime(0)
+	for _, p := range sample(false).Exited {
+		total += *p.CPUTime
+		if want := map[int32]snapshot.CPUTime{listed: 635, short: 534}[p.PID]; *p.CPUTime < want-1 || *p.CPUTime > want+1 {
+			t.Errorf("process %d ended with %d µs, want %d", p.PID, *p.CPUTime, want)
+		}
+	}
+	if total != 1169 && total != 1170 { // 634.9 and 534.6, and 0.1 of before
+		t.Errorf("the last samples have %d µs, want 1169 or 1170", total)
 	}
 }

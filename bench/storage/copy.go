@@ -24,7 +24,7 @@ func (b *bench) bareCopy(ctx context.Context) (float64, error) {
 	if out := b.store.Write(ctx, first[:1])[0]; out.Err != nil {
 		return 0, out.Err
 	}
-	const sql = `COPY process_samples (ts, process, cpu_ms, memory_usage, read_bytes, write_bytes, machine, threads,
+	const sql = `COPY process_samples (ts, process, cpu_us, memory_usage, read_bytes, write_bytes, machine, threads,
 		state, in_full, hour) FROM STDIN (FORMAT binary)`
 	const group = 18_000 // rows per transaction, like the store's groups
 	begin := int64(b.writeBegin()) - 946_684_800_000
@@ -57,7 +57,7 @@ func appendRow(b []byte, ms, process int64, machine int32) []byte {
 	b = append(b, 0, 11)
 	eight(ms * 1000)
 	eight(process)
-	eight(10)
+	eight(10_534)
 	eight(123 << 20)
 	eight(0)
 	eight(4096)

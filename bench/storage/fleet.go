@@ -58,12 +58,12 @@ func newMachine(seed uint64, id string, processes int, begin snapshot.Time) *mac
 func (m *machine) add(started snapshot.Time, ppid int32, name, command string, memory int64) {
 	m.nextPID = m.nextPID%pidSpace + 1
 	memory &^= 4095
-	threads, zero := 1+m.rng.Int32N(16), int64(0)
+	threads := 1 + m.rng.Int32N(16)
 	m.list = append(m.list, snapshot.Process{ProcessKey: snapshot.ProcessKey{PID: m.nextPID, StartedAt: started},
 		Identity: snapshot.Identity{PPID: ppid, Name: name, CommandLine: command, User: "app"},
 		Values: snapshot.Values{
 			State:       "S",
-			CPUMS:       &zero,
+			CPUTime:     &noCPUTime,
 			MemoryUsage: &memory,
 			Threads:     &threads,
 			ReadBytes:   &zero,
@@ -71,7 +71,10 @@ func (m *machine) add(started snapshot.Time, ppid int32, name, command string, m
 		}})
 }
 
-var zero int64
+var (
+	zero      int64
+	noCPUTime snapshot.CPUTime
+)
 
 // step advances to a time and returns the processes. The list is valid until the next call.
 func (m *machine) step(at snapshot.Time, interval time.Duration) []snapshot.Process {
@@ -94,12 +97,14 @@ func (m *machine) step(at snapshot.Time, interval time.Duration) []snapshot.Proc
 	busy := int(float64(m.fixed) * busyShare)
 	for i := range m.list {
 		p := &m.list[i]
-		p.CPUMS, p.ReadBytes, p.WriteBytes, p.State = &zero, &zero, &zero, "S"
+		p.CPUTime, p.ReadBytes, p.WriteBytes, p.State = &noCPUTime, &zero, &zero, "S"
 		if i >= busy && i < m.fixed || m.rng.Float64() > activity {
 			continue
 		}
-		cpu := int64(m.rng.ExpFloat64()*40) / 10 * 10
-		p.CPUMS = &cpu
+		// An agent carries less than a millisecond to a later snapshot.
+		if cpu := snapshot.CPUTime(m.rng.ExpFloat64() * 40_000); cpu >= 1000 {
+			p.CPUTime = &cpu
+		}
 		if m.rng.IntN(4) == 0 {
 			memory := max(1<<20, *p.MemoryUsage+(m.rng.Int64N(129)-64)*4096)
 			p.MemoryUsage = &memory

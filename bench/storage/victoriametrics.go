@@ -60,8 +60,8 @@ func (b *bench) writeToVictoriaMetrics(ctx context.Context, program string) (flo
 			for j := range s.Processes {
 				p := &s.Processes[j]
 				_, _ = fmt.Fprintf(
-					w, "process,machine=%s,pid=%d,name=%s cpu=%d,rss=%d,threads=%d %d\n", batch.MachineID, p.PID,
-					p.Name, *p.CPUMS, *p.MemoryUsage, *p.Threads, int64(s.Timestamp)*1_000_000,
+					w, "process,machine=%s,pid=%d,name=%s cpu=%g,rss=%d,threads=%d %d\n", batch.MachineID, p.PID,
+					p.Name, p.CPUTime.Milliseconds(), *p.MemoryUsage, *p.Threads, int64(s.Timestamp)*1_000_000,
 				)
 			}
 		}

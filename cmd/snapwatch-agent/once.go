@@ -68,7 +68,7 @@ func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	list := slices.Clone(state.Processes)
 	slices.SortFunc(list, func(a, b snapshot.Process) int {
 		return cmp.Or(
-			cmp.Compare(orZero(b.CPUMS), orZero(a.CPUMS)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)),
+			cmp.Compare(orZero(b.CPUTime), orZero(a.CPUTime)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)),
 			cmp.Compare(a.PID, b.PID),
 		)
 	})
@@ -101,7 +101,7 @@ func printable(text string) string {
 }
 
 // orZero returns 0 for an unknown value.
-func orZero(n *int64) int64 {
+func orZero[T int64 | snapshot.CPUTime](n *T) T {
 	if n == nil {
 		return 0
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestOncePrints(t *testing.T) {
-	spent, memory, usage := int64(50), int64(3<<20), 5.0
+	spent, memory, usage := snapshot.CPUTime(50_000), int64(3<<20), 5.0
 	state := &snapshot.State{
 		Timestamp:  1_780_000_000_000,
 		Kind:       snapshot.KindFull,
@@ -20,7 +20,7 @@ func TestOncePrints(t *testing.T) {
 			{
 				ProcessKey: snapshot.ProcessKey{PID: 7},
 				Identity:   snapshot.Identity{PPID: 1, Name: "evil\x1b[31m\u009b2J", CommandLine: "a\tb\nc"},
-				Values:     snapshot.Values{State: "R", CPUMS: &spent, MemoryUsage: &memory},
+				Values:     snapshot.Values{State: "R", CPUTime: &spent, MemoryUsage: &memory},
 				CPUUsage:   &usage,
 			},
 		},

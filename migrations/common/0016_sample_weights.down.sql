@@ -1,6 +1,9 @@
 DROP FUNCTION process_window, process_start, state_of_run, snapshot_before, to_bigint;
 DROP VIEW history.machines, history.processes, history.snapshots, history.process_samples;
-ALTER TABLE process_samples DROP COLUMN weight_ms, DROP COLUMN memory_mean;
+SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
+UPDATE process_samples SET cpu_ms = round(cpu_us / 1000.0) WHERE cpu_us IS NOT NULL;
+COMMENT ON COLUMN process_samples.cpu_ms IS NULL;
+ALTER TABLE process_samples DROP COLUMN weight_ms, DROP COLUMN memory_mean, DROP COLUMN cpu_us;
 DROP DOMAIN milliseconds;
 ALTER TABLE machines DROP COLUMN closed_snapshot;
 ALTER TABLE processes DROP COLUMN is_later_identity;

@@ -1,4 +1,4 @@
--- The time that each sample accounts for, so that averages can be weighted by it.
+-- The time that each sample accounts for, so that averages can be weighted by it, and CPU times in microseconds.
 --
 -- A process without a row in a snapshot kept its values. weight_ms is the time from the process's row before this one
 -- to ts: the intervals of the snapshots that left the process out, and that of this one. memory_mean is its mean memory
@@ -9,7 +9,11 @@
 -- takes a seventh of the space. It uses one for types that it does not know, such as a domain.
 CREATE DOMAIN milliseconds AS integer;
 
-ALTER TABLE process_samples ADD COLUMN weight_ms milliseconds, ADD COLUMN memory_mean bigint;
+ALTER TABLE process_samples ADD COLUMN weight_ms milliseconds, ADD COLUMN memory_mean bigint,
+    ADD COLUMN cpu_us bigint;
+COMMENT ON COLUMN process_samples.cpu_us IS
+    'CPU time in microseconds; null in rows of earlier versions, which have cpu_ms';
+COMMENT ON COLUMN process_samples.cpu_ms IS 'CPU time in milliseconds in rows of earlier versions; null if there is cpu_us';
 COMMENT ON COLUMN process_samples.weight_ms IS
     'milliseconds since the previous row or the start of the process, where measured; null in rows of earlier versions';
 COMMENT ON COLUMN process_samples.memory_mean IS 'mean of memory_usage in weight_ms; null if it is memory_usage';
@@ -35,7 +39,11 @@ DROP VIEW history.machines, history.processes, history.snapshots, history.proces
 CREATE VIEW history.machines AS SELECT * FROM machines;
 CREATE VIEW history.processes AS SELECT * FROM processes;
 CREATE VIEW history.snapshots AS SELECT * FROM snapshots;
-CREATE VIEW history.process_samples AS SELECT * FROM process_samples;
+CREATE VIEW history.process_samples AS
+SELECT ts, process, coalesce(cpu_us, cpu_ms * 1000) / 1000::double precision AS cpu_ms, memory_usage, read_bytes,
+    write_bytes, machine, threads, state, in_full, hour, open_files, weight_ms, memory_mean,
+    coalesce(cpu_us, cpu_ms * 1000) AS cpu_us
+FROM process_samples;
 
 -- A sum of bigint is numeric. This converts it without an error: amounts that no machine can reach must not keep the
 -- rollups of others from being computed.
@@ -62,14 +70,14 @@ COMMENT ON FUNCTION snapshot_before IS 'last snapshot of a machine until a, unle
 -- The state that a run of snapshots [run, until] ends with: the last row of each process that has not ended, and for how
 -- long it has been valid. A process without a row used nothing, if its usage is known at all.
 CREATE FUNCTION state_of_run(m integer, run timestamptz, until timestamptz) RETURNS TABLE (
-    process bigint, held_ms bigint, memory_usage bigint, threads integer, cpu_ms bigint, read_bytes bigint,
+    process bigint, held_ms bigint, memory_usage bigint, threads integer, cpu_us bigint, read_bytes bigint,
     write_bytes bigint
 ) LANGUAGE sql STABLE AS $$
-    SELECT x.process, h.ms, x.memory_usage, x.threads, CASE WHEN x.cpu_ms IS NOT NULL THEN 0::bigint END,
+    SELECT x.process, h.ms, x.memory_usage, x.threads, CASE WHEN x.has_cpu THEN 0::bigint END,
         CASE WHEN x.read_bytes IS NOT NULL THEN 0::bigint END, CASE WHEN x.write_bytes IS NOT NULL THEN 0::bigint END
     FROM (
-        SELECT DISTINCT ON (p.pid, p.started_at) s.process, s.ts, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes,
-            s.write_bytes, s.state
+        SELECT DISTINCT ON (p.pid, p.started_at) s.process, s.ts, coalesce(s.cpu_us, s.cpu_ms) IS NOT NULL AS has_cpu,
+            s.memory_usage, s.threads, s.read_bytes, s.write_bytes, s.state
         FROM process_samples s
             CROSS JOIN LATERAL (SELECT i.pid, i.started_at FROM processes i WHERE i.id = s.process OFFSET 0) p
         WHERE s.machine = m AND s.ts >= run AND s.ts <= until
@@ -127,7 +135,7 @@ COMMENT ON FUNCTION process_start IS 'processes of a machine at the start of an 
 CREATE FUNCTION process_window(
     m integer, a timestamptz, b timestamptz, only_processes bigint[], include_start boolean
 ) RETURNS TABLE (
-    process bigint, cpu_ms bigint, cpu_ms_max bigint, elapsed_ms bigint, memory_avg double precision, memory_ms bigint,
+    process bigint, cpu_us bigint, cpu_us_max bigint, elapsed_ms bigint, memory_avg double precision, memory_ms bigint,
     memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
@@ -157,7 +165,8 @@ BEGIN
     parts AS (
         -- Samples are added up before the levels join them, so that not every row passes through the UNION. Hardly any
         -- row lacks a weight or memory, so those are counted, not the others.
-        SELECT s.process, sum(s.cpu_ms) AS cpu_ms, max(s.cpu_ms) AS cpu_ms_max,
+        SELECT s.process, sum(coalesce(s.cpu_us, s.cpu_ms * 1000)) AS cpu_us,
+            max(coalesce(s.cpu_us, s.cpu_ms * 1000)) AS cpu_us_max,
             sum(s.weight_ms) AS elapsed_ms, count(*) FILTER (WHERE s.weight_ms IS NULL) AS unweighted,
             sum(s.weight_ms) FILTER (WHERE coalesce(s.memory_mean, s.memory_usage) IS NULL) AS without_memory_ms,
             sum(coalesce(s.memory_mean, s.memory_usage)::double precision * s.weight_ms) AS memory_sum,
@@ -173,7 +182,7 @@ BEGIN
             AND (only_processes IS NULL OR s.process = ANY(only_processes))
         GROUP BY s.process
         UNION ALL
-        SELECT l.process, l.cpu_ms, l.cpu_ms, l.sign * l.held_ms, 0,
+        SELECT l.process, l.cpu_us, l.cpu_us, l.sign * l.held_ms, 0,
             CASE WHEN l.memory_usage IS NULL THEN l.sign * l.held_ms END,
             l.memory_usage::double precision * l.sign * l.held_ms, NULL,
             l.memory_usage, l.memory_usage, l.threads,
@@ -184,10 +193,10 @@ BEGIN
     -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing. What a
     -- process used that was gone at the first snapshot is unknown, and its only sample is the one before the window.
     SELECT p.process,
-        to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.cpu_ms) FILTER (WHERE NOT p.is_level)
-            WHEN NOT bool_and(p.is_start) THEN max(p.cpu_ms) END),
-        CASE WHEN NOT bool_and(p.is_level) THEN max(p.cpu_ms_max) FILTER (WHERE NOT p.is_level)
-            WHEN NOT bool_and(p.is_start) THEN max(p.cpu_ms_max) END,
+        to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.cpu_us) FILTER (WHERE NOT p.is_level)
+            WHEN NOT bool_and(p.is_start) THEN max(p.cpu_us) END),
+        CASE WHEN NOT bool_and(p.is_level) THEN max(p.cpu_us_max) FILTER (WHERE NOT p.is_level)
+            WHEN NOT bool_and(p.is_start) THEN max(p.cpu_us_max) END,
         CASE WHEN sum(p.unweighted) = 0 THEN greatest(sum(p.elapsed_ms), 0)::bigint END,
         coalesce(
             CASE WHEN sum(p.unweighted) = 0 THEN sum(p.memory_sum)

@@ -19,8 +19,12 @@ BEGIN
     END LOOP;
     FOREACH relation IN ARRAY ARRAY['process_1h_done', 'process_3h_done', 'process_1d_done'] LOOP
         EXECUTE format('ALTER TABLE %I RENAME COLUMN memory_ms TO memory_samples', relation);
+        EXECUTE format('ALTER TABLE %I RENAME COLUMN cpu_us TO cpu_ms', relation);
+        EXECUTE format('ALTER TABLE %I RENAME COLUMN cpu_us_max TO cpu_ms_max', relation);
         EXECUTE format('ALTER TABLE %I ALTER COLUMN memory_samples TYPE bigint
-            USING coalesce(memory_samples, elapsed_ms) / 60000, DROP COLUMN elapsed_ms', relation);
+            USING coalesce(memory_samples, elapsed_ms) / 60000,
+            ALTER COLUMN cpu_ms TYPE bigint USING round(cpu_ms / 1000.0),
+            ALTER COLUMN cpu_ms_max TYPE bigint USING round(cpu_ms_max / 1000.0), DROP COLUMN elapsed_ms', relation);
     END LOOP;
 END $$;
 

@@ -4,6 +4,8 @@
 -- Each average has the time that it covers, such as load1_ms for load1_avg: the milliseconds of the snapshots that have
 -- the value. It is null if that is interval_ms. In rows of earlier versions it is null, too: they keep their averages.
 --
+-- Rollups have CPU times in microseconds. The views have them in milliseconds, too: sums of those are rounded.
+--
 -- Filter the views by bucket_key. It is the same as bucket here, and an indexed column in both profiles.
 
 DROP VIEW history.machine_1m, history.machine_1h, history.machine_3h, history.machine_1d, history.process_1h,
@@ -28,7 +30,11 @@ BEGIN
     -- memory_samples was the number of full snapshots, and there is one each minute.
     FOREACH relation IN ARRAY ARRAY['process_1h_done', 'process_3h_done', 'process_1d_done'] LOOP
         EXECUTE format('ALTER TABLE %I RENAME COLUMN memory_samples TO memory_ms', relation);
+        EXECUTE format('ALTER TABLE %I RENAME COLUMN cpu_ms TO cpu_us', relation);
+        EXECUTE format('ALTER TABLE %I RENAME COLUMN cpu_ms_max TO cpu_us_max', relation);
         EXECUTE format('ALTER TABLE %I ALTER COLUMN memory_ms TYPE bigint USING memory_ms * 60000,
+            ALTER COLUMN cpu_us TYPE bigint USING to_bigint(cpu_us::numeric * 1000),
+            ALTER COLUMN cpu_us_max TYPE bigint USING to_bigint(cpu_us_max::numeric * 1000),
             ADD COLUMN elapsed_ms bigint', relation);
     END LOOP;
 END $$;
@@ -94,7 +100,7 @@ $$;
 
 CREATE FUNCTION process_hour(m integer, a timestamptz)
     RETURNS SETOF process_1h_done LANGUAGE sql STABLE AS $$
-    SELECT m, a, process, cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes,
+    SELECT m, a, process, cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes,
         first_ts, last_ts, elapsed_ms
     FROM process_window(m, a, a + interval '1 hour', NULL, false)
 $$;
@@ -187,8 +193,8 @@ DECLARE
         nullif(sum(coalesce(sent_ms, interval_ms)) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint
     $merge$;
     process_merge CONSTANT text := $merge$
-        to_bigint(sum(cpu_ms)),
-        max(cpu_ms_max),
+        to_bigint(sum(cpu_us)),
+        max(cpu_us_max),
         coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
             (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) / nullif(sum(coalesce(memory_ms,
             elapsed_ms, (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000))
@@ -248,24 +254,33 @@ CREATE VIEW machine_1d AS
         machine_merge(k.machine, k.bucket, '24 hours') h
     WHERE h.machine = k.machine;
 CREATE VIEW process_1h AS
-    SELECT *, bucket AS bucket_key FROM process_1h_done d
+    SELECT *, bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
+    FROM process_1h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
-    SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
+    SELECT h.*, h.bucket, h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
+    FROM rollup_dirty_1h k CROSS JOIN LATERAL
         process_hour(k.machine, k.bucket) h
     WHERE h.machine = k.machine;
 CREATE VIEW process_3h AS
-    SELECT *, bucket AS bucket_key FROM process_3h_done d
+    SELECT *, bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
+    FROM process_3h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_3h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
-    SELECT h.*, h.bucket FROM rollup_dirty_3h k CROSS JOIN LATERAL
+    SELECT h.*, h.bucket, h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
+    FROM rollup_dirty_3h k CROSS JOIN LATERAL
         process_merge(k.machine, k.bucket, '3 hours') h
     WHERE h.machine = k.machine;
 CREATE VIEW process_1d AS
-    SELECT *, bucket AS bucket_key FROM process_1d_done d
+    SELECT *, bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
+    FROM process_1d_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
-    SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
+    SELECT h.*, h.bucket, h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
+    FROM rollup_dirty_1d k CROSS JOIN LATERAL
         process_merge(k.machine, k.bucket, '24 hours') h
     WHERE h.machine = k.machine;
 
@@ -322,24 +337,33 @@ CREATE VIEW history.machine_1d AS
         history.machine_merge(k.machine, k.bucket, '24 hours') h
     WHERE h.machine = k.machine;
 CREATE VIEW history.process_1h AS
-    SELECT *, bucket AS bucket_key FROM process_1h_done d
+    SELECT *, bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
+    FROM process_1h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
-    SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL
+    SELECT h.*, h.bucket, h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
+    FROM rollup_dirty_1h k CROSS JOIN LATERAL
         history.process_hour(k.machine, k.bucket) h
     WHERE h.machine = k.machine;
 CREATE VIEW history.process_3h AS
-    SELECT *, bucket AS bucket_key FROM process_3h_done d
+    SELECT *, bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
+    FROM process_3h_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_3h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
-    SELECT h.*, h.bucket FROM rollup_dirty_3h k CROSS JOIN LATERAL
+    SELECT h.*, h.bucket, h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
+    FROM rollup_dirty_3h k CROSS JOIN LATERAL
         history.process_merge(k.machine, k.bucket, '3 hours') h
     WHERE h.machine = k.machine;
 CREATE VIEW history.process_1d AS
-    SELECT *, bucket AS bucket_key FROM process_1d_done d
+    SELECT *, bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
+    FROM process_1d_done d
     WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
     UNION ALL
-    SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
+    SELECT h.*, h.bucket, h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
+    FROM rollup_dirty_1d k CROSS JOIN LATERAL
         history.process_merge(k.machine, k.bucket, '24 hours') h
     WHERE h.machine = k.machine;
 
@@ -426,8 +450,8 @@ BEGIN
                 INSERT INTO %1$I SELECT machine, bucket, process, %2$s FROM (
                     SELECT * FROM before
                     UNION ALL
-                    SELECT machine, $2, process, cpu_ms, cpu_ms, memory_usage, NULL, memory_usage, threads, read_bytes,
-                        write_bytes, ts, ts, NULL
+                    SELECT machine, $2, process, cpu_ms * 1000, cpu_ms * 1000, memory_usage, NULL, memory_usage,
+                        threads, read_bytes, write_bytes, ts, ts, NULL
                     FROM process_samples WHERE ts = $1 AND state IS DISTINCT FROM ''exited'') r
                 GROUP BY machine, bucket, process', level.name || '_done', current_setting('snapwatch.process_merge'))
             USING seam, seam - level.width;

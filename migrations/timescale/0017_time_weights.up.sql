@@ -71,8 +71,8 @@ FROM snapshots GROUP BY 1, 2 WITH NO DATA;
 CREATE MATERIALIZED VIEW process_1h_cagg
 WITH (timescaledb.continuous, timescaledb.materialized_only = false, timescaledb.create_group_indexes = false) AS
 SELECT machine, time_bucket('1 hour', ts, "offset" => interval '1 ms') AS bucket, process,
-    to_bigint(sum(cpu_ms)) AS cpu_ms,
-    max(cpu_ms) AS cpu_ms_max,
+    to_bigint(sum(coalesce(cpu_us, cpu_ms * 1000))) AS cpu_us,
+    max(coalesce(cpu_us, cpu_ms * 1000)) AS cpu_us_max,
     coalesce(sum(coalesce(memory_mean,
         memory_usage)::double precision * weight_ms) / nullif(sum(weight_ms) FILTER (WHERE coalesce(memory_mean,
         memory_usage) IS NOT NULL), 0)::double precision, avg(memory_usage) FILTER (WHERE in_full)::double precision,
@@ -156,8 +156,8 @@ DECLARE
         nullif(sum(coalesce(sent_ms, interval_ms)) FILTER (WHERE sent_bytes IS NOT NULL),
             sum(interval_ms))::bigint AS sent_ms $merge$;
     process_merge CONSTANT text := $merge$
-        to_bigint(sum(cpu_ms)) AS cpu_ms,
-        max(cpu_ms_max) AS cpu_ms_max,
+        to_bigint(sum(cpu_us)) AS cpu_us,
+        max(cpu_us_max) AS cpu_us_max,
         coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
             (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) / nullif(sum(coalesce(memory_ms,
             elapsed_ms, (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000))
@@ -230,7 +230,7 @@ DECLARE
         used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk, process_count_avg,
         process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms, load5_ms,
         load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms';
-    process_columns CONSTANT text := 'process, cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max,
+    process_columns CONSTANT text := 'process, cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max,
         read_bytes, write_bytes, first_ts, last_ts, elapsed_ms';
     level record;
     earlier regclass; -- materialization tables
@@ -300,8 +300,8 @@ BEGIN
         ELSE
             EXECUTE format('INSERT INTO %1$s (machine, bucket, ' || process_columns || ')
                 SELECT machine, bucket + interval ''1 ms'', process,
-                cpu_ms, cpu_ms_max, memory_avg, memory_samples * 60000, memory_max, threads_max, read_bytes,
-                write_bytes, first_ts, last_ts, NULL
+                to_bigint(cpu_ms::numeric * 1000), to_bigint(cpu_ms_max::numeric * 1000), memory_avg,
+                memory_samples * 60000, memory_max, threads_max, read_bytes, write_bytes, first_ts, last_ts, NULL
                 FROM %2$s WHERE bucket < greatest($1, (SELECT max(bucket) FROM %2$s))', target, earlier) USING dropped;
         END IF;
 
@@ -348,8 +348,8 @@ BEGIN
                 SELECT machine, bucket, process, %3$s FROM (
                     SELECT machine, bucket, %2$s FROM before
                     UNION ALL
-                    SELECT machine, $2, process, cpu_ms, cpu_ms, memory_usage, NULL, memory_usage, threads, read_bytes,
-                        write_bytes, ts, ts, NULL
+                    SELECT machine, $2, process, cpu_ms * 1000, cpu_ms * 1000, memory_usage, NULL, memory_usage,
+                        threads, read_bytes, write_bytes, ts, ts, NULL
                     FROM process_samples WHERE ts = $1 AND state IS DISTINCT FROM ''exited'') r
                 GROUP BY machine, bucket, process', target, process_columns, current_setting('snapwatch.process_merge'))
             USING seam, bucket_of_seam;
@@ -426,41 +426,43 @@ COMMENT ON VIEW open_1h IS 'hours whose last snapshot has no row of every proces
 -- In PL/pgSQL, because the planner would otherwise plan these parts of the views for every read, which takes longer than
 -- most reads.
 CREATE FUNCTION process_hour(m integer, a timestamptz) RETURNS TABLE (
-    machine integer, bucket timestamptz, process bigint, cpu_ms bigint, cpu_ms_max bigint, memory_avg double
+    machine integer, bucket timestamptz, process bigint, cpu_us bigint, cpu_us_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz, elapsed_ms bigint
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY SELECT m, a, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms
     FROM process_window(m, a, a + interval '1 hour', NULL, false);
 END $$;
 
 CREATE VIEW process_1h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms,
-        bucket AS bucket_key
+        bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
     FROM process_1h_cagg c
     WHERE NOT EXISTS (SELECT FROM open_1h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+        h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1h k CROSS JOIN LATERAL process_hour(k.machine, k.bucket) h;
 
 CREATE FUNCTION process_merge(m integer, a timestamptz, width interval) RETURNS TABLE (
-    machine integer, bucket timestamptz, process bigint, cpu_ms bigint, cpu_ms_max bigint, memory_avg double
+    machine integer, bucket timestamptz, process bigint, cpu_us bigint, cpu_us_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz, elapsed_ms bigint
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY SELECT m, a, process,
-        to_bigint(sum(cpu_ms)),
-        max(cpu_ms_max),
+        to_bigint(sum(cpu_us)),
+        max(cpu_us_max),
         coalesce(sum(memory_avg * coalesce(memory_ms, elapsed_ms,
             (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000)) / nullif(sum(coalesce(memory_ms,
             elapsed_ms, (extract(epoch FROM last_ts - first_ts) * 1000)::bigint + 60000))
@@ -480,37 +482,41 @@ END $$;
 
 CREATE VIEW process_3h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms,
-        bucket AS bucket_key
+        bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
     FROM process_3h_cagg c
     WHERE NOT EXISTS (SELECT FROM open_3h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+        h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_3h k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '3 hours') h;
 CREATE VIEW process_1d AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms,
-        bucket AS bucket_key
+        bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
     FROM process_1d_cagg c
     WHERE NOT EXISTS (SELECT FROM open_1d k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+        h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1d k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '24 hours') h;
 
 -- The same for readers, who have no access to the tables. These functions have the privileges of their owner.
 CREATE FUNCTION history.process_hour(m integer, a timestamptz) RETURNS TABLE (
-    machine integer, bucket timestamptz, process bigint, cpu_ms bigint, cpu_ms_max bigint, memory_avg double
+    machine integer, bucket timestamptz, process bigint, cpu_us bigint, cpu_us_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz, elapsed_ms bigint
 ) LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT * FROM process_hour(m, a) $$;
 CREATE FUNCTION history.process_merge(m integer, a timestamptz, width interval) RETURNS TABLE (
-    machine integer, bucket timestamptz, process bigint, cpu_ms bigint, cpu_ms_max bigint, memory_avg double
+    machine integer, bucket timestamptz, process bigint, cpu_us bigint, cpu_us_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
     first_ts timestamptz, last_ts timestamptz, elapsed_ms bigint
 ) LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT * FROM process_merge(m, a, width) $$;
@@ -529,37 +535,43 @@ CREATE VIEW history.machine_3h AS SELECT * FROM machine_3h;
 CREATE VIEW history.machine_1d AS SELECT * FROM machine_1d;
 CREATE VIEW history.process_1h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms,
-        bucket AS bucket_key
+        bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
     FROM process_1h_cagg c
     WHERE NOT EXISTS (SELECT FROM open_1h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+        h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1h k CROSS JOIN LATERAL history.process_hour(k.machine, k.bucket) h;
 CREATE VIEW history.process_3h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms,
-        bucket AS bucket_key
+        bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
     FROM process_3h_cagg c
     WHERE NOT EXISTS (SELECT FROM open_3h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+        h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_3h k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '3 hours') h;
 CREATE VIEW history.process_1d AS
     SELECT machine, bucket - interval '1 ms' AS bucket, process,
-        cpu_ms, cpu_ms_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
+        cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max, read_bytes, write_bytes, first_ts,
         last_ts, elapsed_ms,
-        bucket AS bucket_key
+        bucket AS bucket_key, cpu_us / 1000::double precision AS cpu_ms,
+        cpu_us_max / 1000::double precision AS cpu_ms_max
     FROM process_1d_cagg c
     WHERE NOT EXISTS (SELECT FROM open_1d k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_ms, h.cpu_ms_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms'
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
+        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+        h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1d k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '24 hours') h;

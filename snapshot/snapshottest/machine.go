@@ -95,22 +95,27 @@ func (m *Machine) end(i int) {
 
 func (m *Machine) update(p *snapshot.Process) {
 	p.State = "S"
-	p.CPUMS, p.ReadBytes, p.WriteBytes = ptr(int64(0)), ptr(int64(0)), ptr(int64(0))
+	p.CPUTime, p.ReadBytes, p.WriteBytes = ptr(snapshot.CPUTime(0)), ptr(int64(0)), ptr(int64(0))
 	if !m.started {
-		p.CPUMS, p.ReadBytes, p.WriteBytes = nil, nil, nil // an agent's first sample has no deltas
+		p.CPUTime, p.ReadBytes, p.WriteBytes = nil, nil, nil // an agent's first sample has no deltas
 	}
 	if m.rng.Float64() >= m.Busy {
 		return
 	}
 	p.State = []string{"R", "D", "S"}[m.rng.IntN(3)]
 	if m.started {
-		p.CPUMS, p.WriteBytes = ptr(m.rng.Int64N(2000)), ptr(m.rng.Int64N(1<<20))
+		p.CPUTime, p.WriteBytes = ptr(m.cpuTime(2000)), ptr(m.rng.Int64N(1<<20))
 	}
 	p.MemoryUsage = ptr(max(0, *p.MemoryUsage+m.rng.Int64N(m.MemoryStep)-m.MemoryStep/2))
 	p.OpenFiles = ptr(int32(*p.MemoryUsage >> 12 % 100))
 	if m.rng.IntN(50) == 0 {
 		p.Name, p.CommandLine = "exec-"+p.Name, "/bin/exec" // exec
 	}
+}
+
+// cpuTime returns a random CPU time of less than so many milliseconds.
+func (m *Machine) cpuTime(ms int64) snapshot.CPUTime {
+	return snapshot.CPUTime(m.rng.Int64N(1000 * ms))
 }
 
 func (m *Machine) alive(pid int32) bool {
@@ -214,7 +219,7 @@ func (m *Machine) SeriesAt(instants []Instant) Series {
 // forgetDeltas removes all values that depend on the interval.
 func forgetDeltas(processes []snapshot.Process, m *snapshot.MachineSnapshot) {
 	for i := range processes {
-		processes[i].CPUMS, processes[i].ReadBytes, processes[i].WriteBytes = nil, nil, nil
+		processes[i].CPUTime, processes[i].ReadBytes, processes[i].WriteBytes = nil, nil, nil
 	}
 	m.CPUUsage, m.CPU, m.Cores = nil, nil, nil
 	for i := range m.Disks {
@@ -236,7 +241,7 @@ func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snap
 		gone := !slices.ContainsFunc(now, func(p snapshot.Process) bool { return p.ProcessKey == before[i].ProcessKey })
 		if gone && m.rng.IntN(2) == 0 {
 			one := snapshot.Process{ProcessKey: before[i].ProcessKey, Identity: before[i].Identity}
-			one.State, one.CPUMS = snapshot.StateEnded, ptr(m.rng.Int64N(2000))
+			one.State, one.CPUTime = snapshot.StateEnded, ptr(m.cpuTime(2000))
 			list = append(list, one)
 		}
 	}
@@ -245,7 +250,7 @@ func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snap
 			ProcessKey: snapshot.ProcessKey{PID: 4*m.pids + m.rng.Int32N(100), StartedAt: at - 1},
 			Identity:   snapshot.Identity{PPID: 1, Name: "cc1"},
 		}
-		one.State, one.CPUMS, one.MemoryUsage = snapshot.StateEnded, ptr(m.rng.Int64N(500)), ptr(int64(1<<20))
+		one.State, one.CPUTime, one.MemoryUsage = snapshot.StateEnded, ptr(m.cpuTime(500)), ptr(int64(1<<20))
 		list = append(list, one)
 	}
 	return list

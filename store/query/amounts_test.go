@@ -108,14 +108,15 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 
 	storetest.Write(t, s, machineID, crowd(1))
 	storetest.Write(t, s, other, full(clock(14, 0, 1), time.Second, entry(5, other, 500, 1<<20)))
-	if _, err := storetest.Connect(t, db.URL).Exec(t.Context(), `UPDATE process_samples SET cpu_ms = $1, memory_usage = $1
+	if _, err := storetest.Connect(t, db.URL).Exec(t.Context(), `UPDATE process_samples SET cpu_ms = $1, cpu_us = NULL,
+			memory_usage = $1
 		WHERE machine = machine_key($2)`, int64(snapshot.MaxSafeInteger), machineID); err != nil {
 		t.Fatal(err)
 	}
 	check := func(when string, from, to snapshot.Time) {
 		t.Helper()
 		for of, want := range map[string]map[string]int64{
-			"": {name: math.MaxInt64, other: 500}, machineID: {name: math.MaxInt64}, other: {other: 500},
+			"": {name: math.MaxInt64, other: 500_000}, machineID: {name: math.MaxInt64}, other: {other: 500_000},
 		} {
 			for _, order := range []query.UsageOrder{query.ByCPU, query.ByMemory} {
 				list, _, err := s.Top(t.Context(), query.UsageQuery{MachineID: of, View: query.AllMachines(),
@@ -125,11 +126,11 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 				}
 				got := make(map[string]int64)
 				for i := range list {
-					got[list[i].Name] = deref(list[i].CPUMS)
+					got[list[i].Name] = int64(deref(list[i].CPUTime))
 				}
-				for name, ms := range want {
-					if got[name] != ms {
-						t.Errorf("%s, machine %q, by %s: %s used %d ms, want %d", when, of, order, name, got[name], ms)
+				for name, micros := range want {
+					if got[name] != micros {
+						t.Errorf("%s, machine %q, by %s: %s used %d µs, want %d", when, of, order, name, got[name], micros)
 					}
 				}
 			}
@@ -137,7 +138,7 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 		for _, resolution := range []query.Resolution{query.ResolutionMinute, query.ResolutionHour} {
 			points, _, _, _, err := s.NameHistory(
 				t.Context(), query.AllMachines(), "", name, from, to, resolution, 100)
-			if err != nil || len(points) == 0 || deref(points[0].CPUMS) != math.MaxInt64 {
+			if err != nil || len(points) == 0 || deref(points[0].CPUTime) != math.MaxInt64 {
 				t.Errorf("%s: %d points of %s (%v)", when, len(points), resolution, err)
 			}
 		}

@@ -119,12 +119,12 @@ func unknownCPU(t *testing.T, s *store.Store, machineID string) {
 		}
 		storetest.Write(t, s, machineID, full(clock(14, minute, 0), time.Minute, one))
 	}
-	if one := topOf(t, s, machineID, clock(14, 2, 0), clock(14, 3, 0))[5]; one.CPUMS != nil || one.CPUUsage != nil {
-		t.Errorf("the list has %d ms, %s %%", deref(one.CPUMS), showNumber(one.CPUUsage))
+	if one := topOf(t, s, machineID, clock(14, 2, 0), clock(14, 3, 0))[5]; one.CPUTime != nil || one.CPUUsage != nil {
+		t.Errorf("the list has %d ms, %s %%", msOf(one.CPUTime), showNumber(one.CPUUsage))
 	}
 	points, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "java", clock(14, 2, 0),
 		clock(14, 3, 0), query.ResolutionMinute, 10)
-	if err != nil || len(points) != 1 || points[0].CPUMS != nil {
+	if err != nil || len(points) != 1 || points[0].CPUTime != nil {
 		t.Errorf("the history of the name has %+v, %v", points, err)
 	}
 }
@@ -197,9 +197,9 @@ func lateWithoutInterval(t *testing.T, s *store.Store, machineID string) {
 	for _, second := range []int{60, 30, 50, 40, 20} {
 		storetest.Write(t, s, machineID, half(second))
 		used := topOf(t, s, machineID, clock(14, 0, 0), clock(14, 1, 0))[5]
-		if deref(used.CPUMS) != 30_000 || deref(used.CPUUsage) != 50 {
+		if msOf(used.CPUTime) != 30_000 || deref(used.CPUUsage) != 50 {
 			t.Errorf("with %d s: %d ms of CPU in a minute, %s %%, want 30,000 and 50 %%",
-				second, deref(used.CPUMS), showNumber(used.CPUUsage))
+				second, msOf(used.CPUTime), showNumber(used.CPUUsage))
 		}
 		chart := chartOf(t, s, machineID, clock(14, 0, 0), clock(14, 1, 0), query.ResolutionMinute)
 		if len(chart.Timestamps) != 1 || chart.IntervalMS[0] != 60_000 || deref(chart.CPUUsageAvg[0]) != 25 {
@@ -223,7 +223,7 @@ func manyIdentities(t *testing.T, s *store.Store, machineID string) {
 	for _, limit := range []int{1, 20, 200} {
 		top, _, err := s.Top(t.Context(), query.UsageQuery{
 			MachineID: machineID, From: clock(14, 0, 0), To: clock(14, 11, 0), Order: query.ByCPU, Limit: limit})
-		if err != nil || len(top) != limit || top[0].PID != 5 || deref(top[0].CPUMS) != 6000 {
+		if err != nil || len(top) != limit || top[0].PID != 5 || msOf(top[0].CPUTime) != 6000 {
 			t.Errorf("the first of %d is %+v (%v), want pid 5 with 6,000 ms", limit, top[0], err)
 		}
 	}

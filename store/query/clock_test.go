@@ -70,7 +70,7 @@ func TestSnapshotsAtHalfTheSpeedAreNotInsideIntervals(t *testing.T) {
 				storetest.Write(t, s, machineID, part...)
 			}
 			top := topOf(t, s, machineID, clock(14, 0, 0), clock(14, 30, 0))[5]
-			if got := deref(top.CPUMS); got != 14*60_000 {
+			if got := msOf(top.CPUTime); got != 14*60_000 {
 				t.Errorf("%s: %d ms of CPU, want %d", machineID, got, 14*60_000)
 			}
 			wantNear(t, machineID+": memory", top.MemoryAvg, 1<<30)

@@ -56,7 +56,7 @@ func TestReadsOfExpiredHours(t *testing.T) {
 				if length := plan.To.Sub(plan.From); length != window.days*24*time.Hour {
 					t.Errorf("%s, %v: the window has %s", when, window, length)
 				}
-				if len(top) != 1 || deref(top[0].CPUMS) != int64(window.days)*24*60_000 {
+				if len(top) != 1 || msOf(top[0].CPUTime) != int64(window.days)*24*60_000 {
 					t.Errorf("%s, %v: %+v", when, window, top)
 				}
 				lifetime, err := s.ProcessLifetime(t.Context(), "m", 5, busy.StartedAt)
@@ -103,13 +103,13 @@ func TestFleetAfterADeletion(t *testing.T) {
 				View: query.AllMachines(), From: clock(0, 0, 0), To: clock(22, 0, 0), Order: query.ByCPU,
 				ByName: byName, Limit: 2,
 			})
-			if err != nil || len(top) != 2 || deref(top[0].CPUMS) != 19_000 || deref(top[1].CPUMS) != 19_000 {
+			if err != nil || len(top) != 2 || msOf(top[0].CPUTime) != 19_000 || msOf(top[1].CPUTime) != 19_000 {
 				t.Errorf("by name %t: %+v, %v", byName, top, err)
 			}
 		}
 		points, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", "postgres", clock(0, 0, 0),
 			clock(22, 0, 0), query.ResolutionHour, 100)
-		if err != nil || len(points) != 19 || points[0].Processes != 1 || deref(points[0].CPUMS) != 1000 {
+		if err != nil || len(points) != 19 || points[0].Processes != 1 || msOf(points[0].CPUTime) != 1000 {
 			t.Errorf("the history of a name: %+v, %v", points, err)
 		}
 	})

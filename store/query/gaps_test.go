@@ -79,8 +79,8 @@ func TestGapOfPercentages(t *testing.T) {
 		s := db.Open(t, nil)
 		storetest.Write(t, s, "off", percentages(clock(1, 0, 0)), percentages(clock(1, 0, 5)))
 		storetest.Write(t, s, "off", percentages(clock(21, 0, 0)), percentages(clock(21, 0, 5)))
-		if used := topOf(t, s, "off", clock(20, 59, 0), clock(21, 1, 0))[42]; deref(used.CPUMS) != 175 {
-			t.Errorf("%d ms of CPU, want 175", deref(used.CPUMS))
+		if used := topOf(t, s, "off", clock(20, 59, 0), clock(21, 1, 0))[42]; msOf(used.CPUTime) != 175 {
+			t.Errorf("%d ms of CPU, want 175", msOf(used.CPUTime))
 		}
 		state, err := s.At(t.Context(), "off", clock(11, 0, 0), false)
 		if err != nil {

@@ -20,14 +20,14 @@ var ErrNoProcess = errors.New("no such process")
 type ProcessPoint struct {
 	Timestamp snapshot.Time
 	Processes int64
-	CPUMS     *int64
+	CPUTime   *snapshot.CPUTime
 	// ElapsedMS is the measured part of the point's time in which the process ran, or for a sum of processes the
 	// measured part of the point's time. If a sum's machines were measured for different times, it is the time in which
-	// CPUMS makes the sum of their rates.
+	// CPUTime makes the sum of their rates.
 	ElapsedMS int64
 	// RunningAvg is how many processes of a sum ran at once on average, nil if unknown.
 	RunningAvg *float64
-	CPUMSMax   *int64
+	CPUTimeMax *snapshot.CPUTime
 	MemoryAvg  *float64
 	MemoryMax  *int64
 	ThreadsMax *int32
@@ -126,12 +126,13 @@ const (
 	// If the first or last snapshot of the range left the process out, it has the values of the row before that there,
 	// and used nothing, if its usage is known at all.
 	processSamplesSQL = `
-		SELECT ts, 1::bigint, cpu_ms, cpu_ms, 0::bigint, memory_usage::double precision, memory_usage, threads,
-			read_bytes, write_bytes, coalesce(state, '')
+		SELECT ts, 1::bigint, ` + schema.CPUTime + `, ` + schema.CPUTime + `, 0::bigint,
+			memory_usage::double precision, memory_usage, threads, read_bytes, write_bytes, coalesce(state, '')
 		FROM process_samples WHERE machine = $1 AND process = ANY($2) AND ts > $3 AND ts <= $4
 		UNION ALL
-		SELECT e.ts, 1, CASE WHEN e.interval_ms > 0 THEN l.cpu_ms * 0 END, CASE WHEN e.interval_ms > 0 THEN l.cpu_ms * 0 END,
-			0, l.memory_usage, l.memory_usage, l.threads, CASE WHEN e.interval_ms > 0 THEN l.read_bytes * 0 END,
+		SELECT e.ts, 1, CASE WHEN e.interval_ms > 0 THEN l.cpu_us * 0 END,
+			CASE WHEN e.interval_ms > 0 THEN l.cpu_us * 0 END, 0, l.memory_usage, l.memory_usage, l.threads,
+			CASE WHEN e.interval_ms > 0 THEN l.read_bytes * 0 END,
 			CASE WHEN e.interval_ms > 0 THEN l.write_bytes * 0 END, coalesce(l.state, '')
 		FROM (
 				(SELECT ts, full_ts, interval_ms FROM snapshots
@@ -144,7 +145,7 @@ const (
 		ORDER BY 1 LIMIT $5`
 	// lastSampleSQL is the last sample of a process, with the identities $2, on the machine $1 in the run of a snapshot
 	// e.
-	lastSampleSQL = `(SELECT s.ts, s.cpu_ms, s.memory_usage, s.threads, s.read_bytes, s.write_bytes, s.state
+	lastSampleSQL = `(SELECT s.ts, ` + schema.CPUTime + ` AS cpu_us, s.memory_usage, s.threads, s.read_bytes, s.write_bytes, s.state
 				FROM process_samples s
 				WHERE s.machine = $1 AND s.process = ANY($2) AND s.ts >= e.full_ts AND s.ts <= e.ts
 				ORDER BY s.ts DESC, (s.state = 'exited') NULLS FIRST LIMIT 1)`
@@ -159,7 +160,7 @@ const (
 	memoryTime = `coalesce(r.memory_ms, r.elapsed_ms,
 			(extract(epoch FROM r.last_ts - r.first_ts) * 1000)::bigint + 60000)`
 	// pointColumns are sums over rows of a rollup.
-	pointColumns = `to_bigint(sum(r.cpu_ms)), max(r.cpu_ms_max), CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms)::bigint END,
+	pointColumns = `to_bigint(sum(r.cpu_us)), max(r.cpu_us_max), CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms)::bigint END,
 		coalesce(sum(r.memory_avg * ` + memoryTime + `)
 			/ nullif(sum(` + memoryTime + `) FILTER (WHERE r.memory_avg IS NOT NULL), 0)
 				::double precision, avg(r.memory_avg)),
@@ -238,7 +239,7 @@ func (q *Queries) processPoints(ctx context.Context, sql string, limit int, args
 		var p ProcessPoint
 		var at time.Time
 		err := row.Scan(
-			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.runMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax,
+			&at, &p.Processes, &p.CPUTime, &p.CPUTimeMax, &p.runMS, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax,
 			&p.ReadBytes, &p.WriteBytes, &p.State,
 		)
 		p.Timestamp = snapshot.TimeOf(at)

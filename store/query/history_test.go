@@ -90,11 +90,11 @@ func bucketOf(at snapshot.Time, width time.Duration) snapshot.Time {
 }
 
 // used returns the CPU time in steps [from, to) by process.
-func (h history) used(machineID string, from, to int) map[snapshot.ProcessKey]int64 {
-	sums := make(map[snapshot.ProcessKey]int64)
+func (h history) used(machineID string, from, to int) map[snapshot.ProcessKey]snapshot.CPUTime {
+	sums := make(map[snapshot.ProcessKey]snapshot.CPUTime)
 	for _, list := range h.series[machineID].Expected[from:to] {
 		for i := range list {
-			sums[list[i].ProcessKey] += deref(list[i].CPUMS)
+			sums[list[i].ProcessKey] += deref(list[i].CPUTime)
 		}
 	}
 	return sums
@@ -131,10 +131,10 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			t.Errorf("%s: %d processes, want %d", name, len(list), len(want))
 		}
 		for i, u := range list {
-			if key := (snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}); deref(u.CPUMS) != want[key] {
-				t.Errorf("%s: %v spent %d, want %d", name, key, deref(u.CPUMS), want[key])
+			if key := (snapshot.ProcessKey{PID: u.PID, StartedAt: u.StartedAt}); deref(u.CPUTime) != want[key] {
+				t.Errorf("%s: %v spent %d, want %d", name, key, deref(u.CPUTime), want[key])
 			}
-			if i > 0 && deref(u.CPUMS) > deref(list[i-1].CPUMS) {
+			if i > 0 && deref(u.CPUTime) > deref(list[i-1].CPUTime) {
 				t.Errorf("%s: not in order at %d", name, i)
 			}
 		}
@@ -153,9 +153,9 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var total, want int64
+	var total, want snapshot.CPUTime
 	for _, u := range byName {
-		total += deref(u.CPUMS)
+		total += deref(u.CPUTime)
 	}
 	for machineID := range h.series {
 		for _, spent := range h.used(machineID, 0, 540) {
@@ -217,9 +217,9 @@ func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 				isThere && !change.After.Values.Equal(a.Values) {
 				t.Errorf("%v: values differ", key)
 			}
-			spent := int64(0)
+			spent := snapshot.CPUTime(0)
 			if change.Used != nil {
-				spent = deref(change.Used.CPUMS)
+				spent = deref(change.Used.CPUTime)
 			}
 			if spent != used[key] {
 				t.Errorf("%v to %v: %v spent %d, want %d", steps[0], steps[1], key, spent, used[key])
@@ -246,8 +246,8 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		if err != nil || more {
 			t.Fatalf("%s: more %v, %v", resolution, more, err)
 		}
-		want := make(map[snapshot.Time]int64)
-		var got, total int64
+		want := make(map[snapshot.Time]snapshot.CPUTime)
+		var got, total snapshot.CPUTime
 		for i, list := range series.Expected {
 			at := series.Snapshots[i].Timestamp
 			if width := resolution.Width(); width > 0 {
@@ -255,15 +255,15 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 			}
 			for k := range list {
 				if list[k].ProcessKey == root.ProcessKey {
-					want[at] += deref(list[k].CPUMS)
-					total += deref(list[k].CPUMS)
+					want[at] += deref(list[k].CPUTime)
+					total += deref(list[k].CPUTime)
 				}
 			}
 		}
 		for _, p := range points {
-			got += deref(p.CPUMS)
-			if deref(p.CPUMS) != want[p.Timestamp] {
-				t.Errorf("%s at %s: %d, want %d", resolution, p.Timestamp, deref(p.CPUMS), want[p.Timestamp])
+			got += deref(p.CPUTime)
+			if deref(p.CPUTime) != want[p.Timestamp] {
+				t.Errorf("%s at %s: %d, want %d", resolution, p.Timestamp, deref(p.CPUTime), want[p.Timestamp])
 			}
 			if resolution == query.ResolutionRaw && p.ElapsedMS != 30_000 {
 				t.Errorf("the sample of %s covers %d ms, want 30 s", p.Timestamp, p.ElapsedMS)
@@ -285,15 +285,15 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got, want int64
+	var got, want snapshot.CPUTime
 	for _, p := range byName {
-		got += deref(p.CPUMS)
+		got += deref(p.CPUTime)
 	}
 	for _, one := range h.series {
 		for _, list := range one.Expected {
 			for k := range list {
 				if list[k].Name == root.Name {
-					want += deref(list[k].CPUMS)
+					want += deref(list[k].CPUTime)
 				}
 			}
 		}
@@ -435,7 +435,8 @@ func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h history) {
 	for _, step := range []int{0, 5, 81, 539} {
 		rows, err := conn.Query(
 			t.Context(),
-			`SELECT pid, started_at, ppid, name, command_line, user_name, coalesce(state, ''), cpu_ms, memory_usage, threads, read_bytes, write_bytes, open_files, cgroup
+			`SELECT pid, started_at, ppid, name, command_line, user_name, coalesce(state, ''), (cpu_ms * 1000)::bigint,
+				memory_usage, threads, read_bytes, write_bytes, open_files, cgroup
 			FROM process_at('a', $1)`,
 			h.at(step).Add(3*time.Second).Std(),
 		)
@@ -446,7 +447,7 @@ func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h history) {
 			var p snapshot.Process
 			var started time.Time
 			err := row.Scan(
-				&p.PID, &started, &p.PPID, &p.Name, &p.CommandLine, &p.User, &p.State, &p.CPUMS, &p.MemoryUsage,
+				&p.PID, &started, &p.PPID, &p.Name, &p.CommandLine, &p.User, &p.State, &p.CPUTime, &p.MemoryUsage,
 				&p.Threads, &p.ReadBytes, &p.WriteBytes, &p.OpenFiles, &p.Cgroup,
 			)
 			p.StartedAt = snapshot.TimeOf(started)
@@ -465,14 +466,25 @@ func testViews(t *testing.T, s *store.Store, conn *pgx.Conn, h history) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var spent, total int64
-	if err := conn.QueryRow(t.Context(), `SELECT cpu_ms FROM process_top('a', $1, $2) LIMIT 1`, window.From.Std(), window.To.Std()).Scan(&spent); err != nil ||
-		spent != *list[0].CPUMS {
-		t.Errorf("the first of process_top spent %d, want %d (%v)", spent, *list[0].CPUMS, err)
+	var spent, sample float64
+	if err := conn.QueryRow(t.Context(), `SELECT cpu_ms FROM process_top('a', $1, $2) LIMIT 1`, window.From.Std(),
+		window.To.Std()).Scan(&spent); err != nil || spent != list[0].CPUTime.Milliseconds() {
+		t.Errorf("the first of process_top spent %v, want %d µs (%v)", spent, *list[0].CPUTime, err)
 	}
-	if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_ms) FROM process_history WHERE machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).Scan(&total); err != nil ||
-		total != spent {
-		t.Errorf("process_history says %d, want %d (%v)", total, spent, err)
+	for _, schema := range []string{"", "history."} {
+		var total snapshot.CPUTime
+		var rounded float64
+		if err := conn.QueryRow(t.Context(), `SELECT sum(cpu_us), sum(cpu_ms) FROM `+schema+`process_history
+				WHERE machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).
+			Scan(&total, &rounded); err != nil || total != *list[0].CPUTime || math.Abs(rounded-spent) > 1e-6 {
+			t.Errorf("%sprocess_history says %d µs and %v ms, want %v ms (%v)", schema, total, rounded, spent, err)
+		}
+	}
+	if err := conn.QueryRow(t.Context(), `SELECT round(sum(cpu_ms)::numeric, 3)::float8 FROM history.process_samples s
+			JOIN processes p ON p.id = s.process JOIN machines m ON m.id = s.machine
+			WHERE m.machine_id = 'a' AND pid = $1 AND started_at = $2`, list[0].PID, list[0].StartedAt.Std()).
+		Scan(&sample); err != nil || sample != spent {
+		t.Errorf("history.process_samples says %v ms, want %v (%v)", sample, spent, err)
 	}
 }
 

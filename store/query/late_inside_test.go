@@ -44,12 +44,12 @@ func lateInsideInterval(t *testing.T, s *store.Store, machineID string) {
 	} {
 		top := topOf(t, s, machineID, window.from, window.to)
 		one := top[5]
-		if deref(one.CPUMS) != window.ms || deref(one.MemoryAvg) < 1<<30 || deref(one.MemoryAvg) > 8<<30 {
+		if msOf(one.CPUTime) != window.ms || deref(one.MemoryAvg) < 1<<30 || deref(one.MemoryAvg) > 8<<30 {
 			t.Errorf("%s to %s: %d ms of CPU and %s bytes of memory, want %d ms and 1 to 8 GiB",
-				window.from, window.to, deref(one.CPUMS), showNumber(one.MemoryAvg), window.ms)
+				window.from, window.to, msOf(one.CPUTime), showNumber(one.MemoryAvg), window.ms)
 		}
-		if short := top[6]; window.from < clock(14, 1, 0) && deref(short.CPUMS) != 700 {
-			t.Errorf("%s to %s: %d ms of the process that ended, want 700", window.from, window.to, deref(short.CPUMS))
+		if short := top[6]; window.from < clock(14, 1, 0) && msOf(short.CPUTime) != 700 {
+			t.Errorf("%s to %s: %d ms of the process that ended, want 700", window.from, window.to, msOf(short.CPUTime))
 		}
 	}
 	chart := chartOf(t, s, machineID, clock(14, 0, 0), clock(15, 0, 0), query.ResolutionHour)

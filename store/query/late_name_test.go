@@ -51,10 +51,10 @@ func testNameOfLateData(t *testing.T, s *store.Store, conn *pgx.Conn, db storete
 			t.Fatalf("%s: %+v, %v", resolution, points, err)
 		}
 		for _, p := range points {
-			if deref(p.CPUMS) != resolution.Width().Milliseconds() || deref(p.CPUMS) != p.ElapsedMS ||
+			if msOf(p.CPUTime) != resolution.Width().Milliseconds() || msOf(p.CPUTime) != p.ElapsedMS ||
 				deref(p.RunningAvg) != 1 {
 				t.Errorf("%s from %s: %d ms of CPU in %d ms, %v processes at once",
-					resolution, p.Timestamp, deref(p.CPUMS), p.ElapsedMS, deref(p.RunningAvg))
+					resolution, p.Timestamp, msOf(p.CPUTime), p.ElapsedMS, deref(p.RunningAvg))
 			}
 		}
 	}

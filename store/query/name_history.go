@@ -19,7 +19,7 @@ const (
 	nameColumns = `count(DISTINCT (p.pid, p.started_at)) AS processes,
 		CASE WHEN count(*) = count(r.elapsed_ms) THEN sum(r.elapsed_ms) END AS run_ms,
 		max(r.elapsed_ms) AS longest_ms,
-		count(DISTINCT (p.pid, p.started_at)) FILTER (WHERE r.cpu_ms IS NULL) AS unknown_cpu_processes,
+		count(DISTINCT (p.pid, p.started_at)) FILTER (WHERE r.cpu_us IS NULL) AS unknown_cpu_processes,
 		count(DISTINCT (p.pid, p.started_at)) FILTER (WHERE r.read_bytes IS NULL OR r.write_bytes IS NULL)
 			AS unknown_io_processes, ` + usageSums
 	// nameMeasuredSQL is the time that was measured in each bucket, and the number of snapshots.
@@ -71,11 +71,11 @@ const (
 				floor(0.98 * m.interval_ms / m.samples / %[3]d)::integer) i
 			WHERE m.samples > 0 AND 1.02 * m.interval_ms / m.samples >= %[3]d AND i <> 0) v
 			JOIN begun USING (machine) GROUP BY v.bucket)
-		SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_ms)), max(v.cpu_ms_max),
+		SELECT v.bucket, sum(v.processes)::bigint, to_bigint(sum(v.cpu_us)), max(v.cpu_us_max),
 		coalesce(sum(v.memory_sum) / nullif(sum(v.memory_ms), 0)::double precision, avg(v.memory_plain)),
 		max(v.memory_max), max(v.threads_max), to_bigint(sum(v.read_bytes)), to_bigint(sum(v.write_bytes)),
-		coalesce(round(sum(v.cpu_ms) FILTER (WHERE v.measured_ms > 0)
-			/ nullif(sum(v.cpu_ms::numeric / nullif(v.measured_ms, 0)), 0)), max(v.measured_ms), 0)::bigint,
+		coalesce(round(sum(v.cpu_us) FILTER (WHERE v.measured_ms > 0)
+			/ nullif(sum(v.cpu_us::numeric / nullif(v.measured_ms, 0)), 0)), max(v.measured_ms), 0)::bigint,
 		CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms / nullif(v.measured_ms, 0)::double precision) END,
 		(SELECT count(*) FROM ran),
 		(SELECT count(*) FROM begun WHERE begun.bucket < v.bucket) + coalesce(max(measured.begun), 0),
@@ -214,7 +214,7 @@ func (q *Queries) NameHistory(
 		var p ProcessPoint
 		var at time.Time
 		err := row.Scan(
-			&at, &p.Processes, &p.CPUMS, &p.CPUMSMax, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes,
+			&at, &p.Processes, &p.CPUTime, &p.CPUTimeMax, &p.MemoryAvg, &p.MemoryMax, &p.ThreadsMax, &p.ReadBytes,
 			&p.WriteBytes, &p.ElapsedMS, &p.RunningAvg, &p.Machines, &p.MachinesExpected,
 			&p.MachinesMeasured, &p.UnknownCPU, &p.UnknownIO, &p.partlyMeasured,
 		)

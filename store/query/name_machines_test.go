@@ -188,9 +188,9 @@ func nameOfUnknownUsage(t *testing.T, s *store.Store, machineID string) {
 		}
 		for _, p := range points {
 			if p.Processes != 4 || p.UnknownCPU != 2 || p.UnknownIO != 3 ||
-				2*deref(p.CPUMS) != 3*p.ElapsedMS {
+				2*msOf(p.CPUTime) != 3*p.ElapsedMS {
 				t.Errorf("%s: CPU of %d, I/O of %d of %d processes is unknown, sum %d ms, want 2, 3 of 4, %d",
-					resolution, p.UnknownCPU, p.UnknownIO, p.Processes, deref(p.CPUMS), 3*p.ElapsedMS/2)
+					resolution, p.UnknownCPU, p.UnknownIO, p.Processes, msOf(p.CPUTime), 3*p.ElapsedMS/2)
 			}
 		}
 	}
@@ -257,7 +257,7 @@ func nameOfLongIntervals(t *testing.T, s *store.Store, machineID string) {
 		}
 		n := float64(len(c.every))
 		for _, p := range points {
-			cores := float64(deref(p.CPUMS)) / float64(p.ElapsedMS)
+			cores := float64(msOf(p.CPUTime)) / float64(p.ElapsedMS)
 			wantNear(t, fmt.Sprintf("the cores every %v", c.every), &cores, n/2)
 			wantNear(t, fmt.Sprintf("the processes at once every %v", c.every), p.RunningAvg, n)
 			if p.MachinesMeasured != int64(n) {

@@ -101,7 +101,7 @@ func replay(
 			one := &samples[0]
 			if apply(&list, one, identities); schema.IsGone(one.values.State) {
 				gone[identities[one.process].key] = true
-				ended[i].Add(1, one.values.CPUMS)
+				ended[i].Add(1, one.values.CPUTime)
 			}
 		}
 		if at.fullTS == at.ts { // it has no samples of processes that are missing from it

@@ -118,8 +118,8 @@ func restartedAgent(t *testing.T, s *store.Store, machineID string) {
 		}
 		storetest.Write(t, s, id, list[1:]...)
 		want := c.measured.Milliseconds()
-		if p := hourOf(t, s, id, 5); deref(p.CPUMS) != want || p.ElapsedMS != want {
-			t.Errorf("%s: the hour has %d ms of CPU in %d ms, want %d", id, deref(p.CPUMS), p.ElapsedMS, want)
+		if p := hourOf(t, s, id, 5); msOf(p.CPUTime) != want || p.ElapsedMS != want {
+			t.Errorf("%s: the hour has %d ms of CPU in %d ms, want %d", id, msOf(p.CPUTime), p.ElapsedMS, want)
 		}
 		for resolution, points := range map[query.Resolution]int{query.ResolutionHour: 1, query.ResolutionMinute: 60} {
 			named, _, _, _, err := s.NameHistory(
@@ -128,9 +128,9 @@ func restartedAgent(t *testing.T, s *store.Store, machineID string) {
 				t.Fatalf("%+v, %v", named, err)
 			}
 			for _, p := range named {
-				if deref(p.CPUMS) != p.ElapsedMS {
+				if msOf(p.CPUTime) != p.ElapsedMS {
 					t.Errorf("%s: %s from %s has %d ms of CPU in %d ms",
-						id, resolution, p.Timestamp, deref(p.CPUMS), p.ElapsedMS)
+						id, resolution, p.Timestamp, msOf(p.CPUTime), p.ElapsedMS)
 				}
 			}
 		}

@@ -24,12 +24,20 @@ func clock(hour, minute, second int) snapshot.Time {
 func entry(pid int32, name string, cpuMS, memory int64) snapshot.ProcessSample {
 	sample := snapshot.ProcessSample{PID: pid, StartedAt: clock(1, 0, 0), PPID: new(int32(1)), Name: name, State: "S"}
 	if cpuMS >= 0 {
-		sample.CPUMS = &cpuMS
+		sample.CPUTime = new(snapshot.CPUTime(cpuMS * 1000))
 	}
 	if memory >= 0 {
 		sample.MemoryUsage = &memory
 	}
 	return sample
+}
+
+// msOf returns a CPU time in milliseconds: 0 if it is unknown, and -1 if it is not a whole number of them.
+func msOf(t *snapshot.CPUTime) int64 {
+	if t != nil && *t%1000 != 0 {
+		return -1
+	}
+	return int64(deref(t)) / 1000
 }
 
 // full returns a full snapshot.

@@ -193,9 +193,9 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 	s := db.Open(t, nil)
 	start := storetest.Recent()
 	at := func(seconds int) snapshot.Time { return start.Add(time.Duration(seconds) * time.Second) }
-	listed := func(pid int32, state string, cpuMS int64) snapshot.ProcessSample {
+	listed := func(pid int32, state string, cpuMS float64) snapshot.ProcessSample {
 		return snapshot.ProcessSample{
-			PID: pid, StartedAt: start, PPID: new(int32), Name: "p", State: state, CPUMS: &cpuMS,
+			PID: pid, StartedAt: start, PPID: new(int32), Name: "p", State: state, CPUTime: new(snapshot.CPUTime(1000 * cpuMS)),
 		}
 	}
 	changes := func(seconds int) snapshot.Snapshot {
@@ -209,8 +209,8 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 	}
 	first, second, third := changes(10), changes(20), changes(30)
 	first.Processes = []snapshot.ProcessSample{ // one was listed, the other lived only between the snapshots
-		{PID: 2, StartedAt: start, State: snapshot.StateEnded, CPUMS: new(int64(400))},
-		listed(9, snapshot.StateEnded, 580),
+		{PID: 2, StartedAt: start, State: snapshot.StateEnded, CPUTime: new(snapshot.CPUTime(400_034))},
+		listed(9, snapshot.StateEnded, 580.5),
 	}
 	first.Exited = []snapshot.ProcessKey{{PID: 3, StartedAt: start}} // what it used last is unknown
 	third.Kind, third.Previous = snapshot.KindFull, 0
@@ -225,13 +225,13 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 	usage := func(v float64) *float64 { return &v }
 	want := []struct {
 		processes int64
-		cpuMS     *int64
+		used      *snapshot.CPUTime
 		usage     *float64
 		unknown   int64
 		listed    int
 	}{
-		{0, new(int64(0)), usage(0), 0, 4}, {3, new(int64(980)), usage(9.8), 1, 2}, {0, new(int64(0)), usage(0), 0, 2},
-		{1, new(int64(20)), usage(0.2), 0, 2},
+		{0, new(snapshot.CPUTime), usage(0), 0, 4}, {3, new(snapshot.CPUTime(980_534)), usage(9.81), 1, 2},
+		{0, new(snapshot.CPUTime), usage(0), 0, 2}, {1, new(snapshot.CPUTime(20_000)), usage(0.2), 0, 2},
 		{1, nil, nil, 1, 2}, // it is only missing from the full snapshot
 		{1, nil, nil, 1, 1}, {1, nil, nil, 1, 0},
 	}
@@ -246,7 +246,7 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 		}
 		for _, state := range []*snapshot.State{&states[i], one} {
 			wanted := snapshot.EndedProcesses{
-				Processes: w.processes, CPUMS: w.cpuMS, CPUUsage: w.usage, Unknown: w.unknown,
+				Processes: w.processes, CPUTime: w.used, CPUUsage: w.usage, Unknown: w.unknown,
 			}
 			if got := state.Ended; !reflect.DeepEqual(got, &wanted) || len(state.Processes) != w.listed {
 				t.Errorf("after %d s: %+v with %d processes, want %+v", 10*i, got, len(state.Processes), w)

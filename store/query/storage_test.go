@@ -111,7 +111,7 @@ func TestSamplesOfTheLastDay(t *testing.T) {
 		storetest.Write(t, s, "day", full(hour+1, time.Second, entry(5, "sh", 700, 0)))
 		list, window, err := s.Top(t.Context(), query.UsageQuery{
 			MachineID: "day", From: hour.Add(-150 * time.Minute), To: hour.Add(5 * time.Minute), Limit: 1})
-		if err != nil || len(list) != 1 || deref(list[0].CPUMS) != 700 {
+		if err != nil || len(list) != 1 || msOf(list[0].CPUTime) != 700 {
 			t.Errorf("%+v in %+v, %v, want 700 ms of CPU", list, window, err)
 		}
 	})

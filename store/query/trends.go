@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // TrendPoints is the number of points of a trend.
@@ -148,11 +149,11 @@ func (q *Queries) trendWindow(ctx context.Context, machine int32, from, to snaps
 
 // trendSQL spreads the CPU time of samples over parts of a window. The last columns are the times of the first and last
 // sample with an unknown CPU time. OFFSET 0 makes the planner read the samples once.
-const trendSQL = `SELECT s.process, w.part, sum(s.cpu_ms * w.share), min(s.ts) FILTER (WHERE s.cpu_ms IS NULL),
-		max(s.ts) FILTER (WHERE s.cpu_ms IS NULL)
-	FROM (SELECT process, ts, cpu_ms FROM process_samples
+const trendSQL = `SELECT s.process, w.part, sum(s.cpu_us * w.share) / 1000, min(s.ts) FILTER (WHERE s.cpu_us IS NULL),
+		max(s.ts) FILTER (WHERE s.cpu_us IS NULL)
+	FROM (SELECT process, ts, ` + schema.CPUTime + ` AS cpu_us FROM process_samples
 		WHERE machine = $1 AND ts >= $2 AND ts <= $3
-			AND (cpu_ms > 0 OR cpu_ms IS NULL AND state IS DISTINCT FROM 'exited') OFFSET 0) s
+			AND (cpu_us > 0 OR cpu_ms > 0 OR cpu_us IS NULL AND cpu_ms IS NULL AND state IS DISTINCT FROM 'exited') OFFSET 0) s
 	LEFT JOIN unnest($4::timestamptz[], $5::integer[], $6::double precision[]) w(ts, part, share) ON w.ts = s.ts
 	GROUP BY 1, 2`
 

@@ -26,7 +26,7 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	want := make(map[snapshot.ProcessKey][query.TrendPoints]int64)
 	for step := 200; step < 320; step++ {
 		for _, p := range h.series["b"].Expected[step] {
-			if spent := deref(p.CPUMS); spent > 0 {
+			if spent := int64(deref(p.CPUTime)); spent > 0 {
 				points := want[p.ProcessKey]
 				points[(step-200)/2] += spent
 				want[p.ProcessKey] = points
@@ -43,7 +43,7 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 				t.Errorf("%v has no data in part %d", one.Key, part)
 				continue
 			}
-			got[part] = int64(math.Round(*usage * 600)) // of a minute
+			got[part] = int64(math.Round(*usage * 600_000)) // microseconds of a minute
 		}
 		if got != want[one.Key] {
 			t.Errorf("%v spent %v, want %v", one.Key, got, want[one.Key])
@@ -180,7 +180,7 @@ func endOfTrend(t *testing.T, s *store.Store, machineID string) {
 				for _, one := range list {
 					first := max(begin, one.Timestamp.Add(-interval))
 					overlap := min(begin.Add(10*time.Second), one.Timestamp).Sub(first)
-					spent += float64(*one.Processes[0].CPUMS) * max(0, overlap.Seconds()) / interval.Seconds()
+					spent += one.Processes[0].CPUTime.Milliseconds() * max(0, overlap.Seconds()) / interval.Seconds()
 				}
 				wantNear(t, fmt.Sprintf("every %s until %s, part %d", interval, to, part), usage, spent/100)
 			}
@@ -200,7 +200,7 @@ func clockSetBack(t *testing.T, s *store.Store, machineID string) {
 		one := full(at, interval, entry(5, "burn", interval.Milliseconds(), 1<<20))
 		if at > started && at <= clock(14, 15, 0) {
 			if at.Sub(started) < interval {
-				short.CPUMS = new(at.Sub(started).Milliseconds())
+				short.CPUTime = new(snapshot.CPUTimeOf(at.Sub(started)))
 			}
 			one.Processes = append(one.Processes, short)
 		}
@@ -212,7 +212,7 @@ func clockSetBack(t *testing.T, s *store.Store, machineID string) {
 	storetest.Write(t, s, machineID, list...)
 	for pid, name := range map[int32]string{5: "burn", 7: "short"} {
 		p := hourOf(t, s, machineID, pid)
-		wantNear(t, "the hour of "+name, new(float64(deref(p.CPUMS))/float64(p.ElapsedMS)), 1)
+		wantNear(t, "the hour of "+name, new(float64(msOf(p.CPUTime))/float64(p.ElapsedMS)), 1)
 		from, to := clock(14, 12, 0), clock(14, 14, 0)
 		wantNear(t, "the window of "+name, topOf(t, s, machineID, from, to)[pid].CPUUsage, 100)
 	}
@@ -261,7 +261,7 @@ func unknownTrend(t *testing.T, s *store.Store, machineID string) {
 				if i := slices.IndexFunc(processes, func(p snapshot.Process) bool {
 					return p.ProcessKey == one.Key
 				}); i >= 0 {
-					want = snapshot.CPUUsage(processes[i].CPUMS, state.IntervalMS)
+					want = snapshot.CPUUsage(processes[i].CPUTime, state.IntervalMS)
 				}
 				if state.IntervalMS == 0 {
 					want = nil
@@ -294,10 +294,10 @@ func seriesOfUnknownCPU(rng *rand.Rand) (list []snapshot.Snapshot) {
 			sample := entry(pid, "worker", rng.Int64N(5000), 1<<20+rng.Int64N(1<<20))
 			sample.StartedAt = clock(13, started[pid], 0)
 			if rng.IntN(4) == 0 {
-				*sample.CPUMS = 0
+				*sample.CPUTime = 0
 			}
 			if rng.IntN(5) == 0 || restarted {
-				sample.CPUMS = nil
+				sample.CPUTime = nil
 			}
 			if rng.IntN(8) == 0 {
 				called[pid]++

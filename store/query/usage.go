@@ -21,9 +21,9 @@ type Usage struct {
 	snapshot.Identity
 
 	Processes  int64 // number of processes in the total
-	CPUMS      *int64
-	CPUUsage   *float64 // percent of one core, over the window or the time that the samples cover if that is longer
-	CPUMSMax   *int64   // maximum of an interval
+	CPUTime    *snapshot.CPUTime
+	CPUUsage   *float64          // percent of one core, over the window or the time that the samples cover if that is longer
+	CPUTimeMax *snapshot.CPUTime // maximum of an interval
 	MemoryAvg  *float64
 	MemoryMax  *int64
 	ThreadsMax *int32
@@ -91,25 +91,25 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 	columns := "i.machine_id, i.pid, i.started_at, " + schema.IdentityColumns
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
-		unknownCPU = processes + " FILTER (WHERE u.cpu_ms IS NULL)"
+		unknownCPU = processes + " FILTER (WHERE u.cpu_us IS NULL)"
 		unknownIO = processes + " FILTER (WHERE u.read_bytes IS NULL OR u.write_bytes IS NULL)"
 		columns = "'', 0, NULL::timestamptz, 0, i.name, '', '', ''"
 	}
-	order := "sum(u.cpu_ms)"
+	order := "sum(u.cpu_us)"
 	if q.Order == ByMemory {
 		order = averageMemory
 	}
 	with, args := usedSQL(window, of, q)
 	args = append(args, int64(window.To-window.From), q.Limit)
-	usage := fmt.Sprintf("100 * sum(u.cpu_ms) / greatest($%d::bigint, sum(u.memory_ms))", len(args)-1)
+	usage := fmt.Sprintf("sum(u.cpu_us) / (10 * greatest($%d::bigint, sum(u.memory_ms)))", len(args)-1)
 	if q.ByName {
-		usage = fmt.Sprintf("sum(100 * u.cpu_ms::numeric / greatest($%d::bigint, u.memory_ms))", len(args)-1)
+		usage = fmt.Sprintf("sum(u.cpu_us::numeric / (10 * greatest($%d::bigint, u.memory_ms)))", len(args)-1)
 	}
 	// OFFSET 0 keeps the planner from reading the whole table processes, which has a row for each process ever seen.
 	return fmt.Sprintf(`WITH %s,
 		ranked AS (
-			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_ms)) AS cpu_ms,
-				round(%s, 2)::double precision AS cpu_usage, max(u.cpu_ms_max) AS cpu_ms_max,
+			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_us)) AS cpu_us,
+				round(%s, 2)::double precision AS cpu_usage, max(u.cpu_us_max) AS cpu_us_max,
 				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
 				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
 				coalesce(min(u.first_ts), max(u.last_ts)) AS first_ts, max(u.last_ts) AS last_ts,
@@ -117,7 +117,7 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 			FROM used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
 				WHERE id = u.process OFFSET 0) p
 			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
-		SELECT %s, r.processes, r.cpu_ms, r.cpu_usage, r.cpu_ms_max, r.memory_avg, r.memory_max, r.threads_max,
+		SELECT %s, r.processes, r.cpu_us, r.cpu_usage, r.cpu_us_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts, r.unknown_cpu_processes, r.unknown_io_processes
 		FROM ranked r
 			CROSS JOIN LATERAL (SELECT m.machine_id, p.pid, p.started_at, `+schema.IdentityColumns+`
@@ -148,7 +148,7 @@ func usedSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 		with = `sampled AS MATERIALIZED (` + strings.Join(sampled, " UNION ALL ") + `),`
 		parts = append(parts, "SELECT * FROM sampled")
 	}
-	usage := "sum(r.cpu_ms)"
+	usage := "sum(r.cpu_us)"
 	if q.Order == ByMemory {
 		usage = "coalesce(" + memorySum + " / nullif(" + memoryMS + ", 0), " + memoryPlain + ")"
 	}
@@ -194,7 +194,7 @@ func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var u Usage
 	var started, first, last pgtype.Timestamptz
 	dest := append([]any{&u.MachineID, &u.PID, &started}, schema.IdentityDest(&u.Identity)...)
-	err := row.Scan(append(dest, &u.Processes, &u.CPUMS, &u.CPUUsage, &u.CPUMSMax, &u.MemoryAvg, &u.MemoryMax,
+	err := row.Scan(append(dest, &u.Processes, &u.CPUTime, &u.CPUUsage, &u.CPUTimeMax, &u.MemoryAvg, &u.MemoryMax,
 		&u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last, &u.UnknownCPU, &u.UnknownIO)...)
 	u.StartedAt = snapshot.TimeOf(started.Time)
 	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)

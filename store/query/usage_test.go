@@ -38,7 +38,7 @@ func TestShortListIsTheStartOfTheWhole(t *testing.T) {
 							seed, len(list), order, limit, len(whole))
 					}
 					for i := range list {
-						if list[i].PID != whole[i].PID || deref(list[i].CPUMS) != deref(whole[i].CPUMS) {
+						if list[i].PID != whole[i].PID || msOf(list[i].CPUTime) != msOf(whole[i].CPUTime) {
 							t.Fatalf("seed %d: place %d of %d by %s is %+v, want %+v",
 								seed, i, limit, order, list[i], whole[i])
 						}
@@ -61,7 +61,7 @@ func seriesOfIdentities(rng *rand.Rand) []snapshot.Snapshot {
 				one.CommandLine = fmt.Sprintf("worker: request %d", rng.IntN(int(pid)+2))
 			}
 			if rng.IntN(30) == 0 {
-				*one.CPUMS, *one.MemoryUsage = *one.CPUMS*10, *one.MemoryUsage<<rng.IntN(14)
+				*one.CPUTime, *one.MemoryUsage = *one.CPUTime*10, *one.MemoryUsage<<rng.IntN(14)
 			}
 			processes = append(processes, one)
 		}
@@ -104,8 +104,8 @@ func lateBeforeLongInterval(t *testing.T, s *store.Store, machineID string) {
 	}
 	wantNear(t, "average memory", topOf(t, s, machineID, clock(14, 0, 0), clock(14, 30, 0))[5].MemoryAvg,
 		(25.0*(8<<30)+60*(1<<30))/85)
-	if p := hourOf(t, s, machineID, 5); p.ElapsedMS != 85_000 || deref(p.CPUMS) != 85_000 {
-		t.Errorf("%d ms of CPU in %d ms, want 85,000 in 85,000", deref(p.CPUMS), p.ElapsedMS)
+	if p := hourOf(t, s, machineID, 5); p.ElapsedMS != 85_000 || msOf(p.CPUTime) != 85_000 {
+		t.Errorf("%d ms of CPU in %d ms, want 85,000 in 85,000", msOf(p.CPUTime), p.ElapsedMS)
 	}
 }
 
@@ -134,8 +134,8 @@ func startedBeforeGap(t *testing.T, s *store.Store, machineID string) {
 		full(clock(14, 20, 0), 0),
 		full(clock(14, 21, 0), time.Minute, later),
 	)
-	if p := hourOf(t, s, machineID, 7); deref(p.CPUMS) != 61_000 || p.ElapsedMS != 61_000 {
-		t.Errorf("%d ms of CPU in %d ms, want 61,000 in 61,000", deref(p.CPUMS), p.ElapsedMS)
+	if p := hourOf(t, s, machineID, 7); msOf(p.CPUTime) != 61_000 || p.ElapsedMS != 61_000 {
+		t.Errorf("%d ms of CPU in %d ms, want 61,000 in 61,000", msOf(p.CPUTime), p.ElapsedMS)
 	}
 }
 
@@ -153,7 +153,7 @@ func runningHourOfFleet(t *testing.T, s *store.Store, machineID string) {
 	}
 	found, err := s.FleetWindow(t.Context(), query.Match{Name: machineID}, from, now,
 		query.FleetPage{View: query.AllMachines(), Limit: 10})
-	if err != nil || len(found.Usages) != 1 || deref(found.Usages[0].CPUMS) != 195*60_000 || found.Window.To != now {
+	if err != nil || len(found.Usages) != 1 || msOf(found.Usages[0].CPUTime) != 195*60_000 || found.Window.To != now {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
@@ -177,7 +177,7 @@ func nameOnTwoMachines(t *testing.T, s *store.Store, machineID string) {
 			if err != nil || len(points) == 0 {
 				t.Fatalf("%s: %+v, %v", when, points, err)
 			}
-			got := float64(deref(points[0].CPUMS)) / float64(points[0].ElapsedMS)
+			got := float64(msOf(points[0].CPUTime)) / float64(points[0].ElapsedMS)
 			if got < cores-0.001 || got > cores+0.001 || deref(points[0].RunningAvg) != running {
 				t.Errorf("%s, %s: %v cores and %v processes, want %v and %v",
 					when, resolution, got, deref(points[0].RunningAvg), cores, running)

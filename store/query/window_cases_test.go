@@ -24,7 +24,7 @@ func idleProcessInWindow(t *testing.T, s *store.Store, machineID string) {
 	storetest.Write(t, s, machineID, list...)
 	from, to := clock(14, 13, 15), clock(15, 53, 0)
 	idle, ok := topOf(t, s, machineID, from, to)[66]
-	if !ok || deref(idle.MemoryMax) != 9<<30 || deref(idle.MemoryAvg) != 9<<30 || deref(idle.CPUMS) != 0 ||
+	if !ok || deref(idle.MemoryMax) != 9<<30 || deref(idle.MemoryAvg) != 9<<30 || msOf(idle.CPUTime) != 0 ||
 		idle.Last != clock(14, 13, 50) {
 		t.Errorf("the idle process is %+v (%v), want 9 GiB until 14:13:50", idle, ok)
 	}
@@ -71,8 +71,8 @@ func idleProcessHistory(t *testing.T, s *store.Store, machineID string) {
 		var got []string
 		for _, p := range points {
 			cpu := "-"
-			if p.CPUMS != nil {
-				cpu = fmt.Sprint(*p.CPUMS)
+			if p.CPUTime != nil {
+				cpu = fmt.Sprint(p.CPUTime.Milliseconds())
 			}
 			got = append(got, fmt.Sprintf(
 				"%s %s %s in %d", p.Timestamp.Std().Format(time.TimeOnly), p.State, cpu, p.ElapsedMS))
@@ -119,7 +119,7 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		want     int64
 	}{{clock(14, 0, 0), clock(14, 5, 0), 60_000}, {clock(14, 5, 0), clock(14, 10, 0), 0}} {
 		what := fmt.Sprintf("%s to %s", window.from, window.to)
-		got := map[string]int64{"top": deref(topOf(t, s, machineID, window.from, window.to)[5].CPUMS)}
+		got := map[string]int64{"top": msOf(topOf(t, s, machineID, window.from, window.to)[5].CPUTime)}
 		trends, err := s.ProcessTrends(ctx, machineID, window.from, window.to)
 		if err != nil {
 			t.Fatal(err)
@@ -144,10 +144,10 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		}
 		got["history"], got["name"] = 0, 0
 		for _, p := range points {
-			got["history"] += deref(p.CPUMS)
+			got["history"] += msOf(p.CPUTime)
 		}
 		for _, p := range minutes {
-			got["name"] += deref(p.CPUMS)
+			got["name"] += msOf(p.CPUTime)
 		}
 		diff, err := s.Diff(ctx, machineID, max(window.from, clock(14, 4, 0)), window.to)
 		if err != nil {
@@ -155,7 +155,7 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		}
 		for _, change := range diff.Changes {
 			if change.Used != nil {
-				got["diff"] += deref(change.Used.CPUMS)
+				got["diff"] += msOf(change.Used.CPUTime)
 			}
 		}
 		chart := chartOf(t, s, machineID, window.from, window.to, query.ResolutionMinute)
@@ -190,7 +190,7 @@ func shortLife(t *testing.T, s *store.Store, machineID string) {
 	}
 	points, _, err := s.ProcessHistory(
 		t.Context(), machineID, lifetime, clock(14, 0, 0), clock(15, 0, 0), query.ResolutionHour, 10)
-	if err != nil || len(points) != 1 || deref(points[0].CPUMS) != 1000 || points[0].ElapsedMS != 2000 {
+	if err != nil || len(points) != 1 || msOf(points[0].CPUTime) != 1000 || points[0].ElapsedMS != 2000 {
 		t.Errorf("%+v (%v), want a second of CPU in two", points, err)
 	}
 }
@@ -207,7 +207,7 @@ func runningHour(t *testing.T, s *store.Store, machineID string) {
 	}
 	points, _, err := s.ProcessHistory(
 		t.Context(), machineID, lifetime, clock(14, 0, 0), clock(14, 1, 45), query.ResolutionHour, 10)
-	if err != nil || len(points) != 1 || deref(points[0].CPUMS) != 105_000 || points[0].ElapsedMS != 105_000 {
+	if err != nil || len(points) != 1 || msOf(points[0].CPUTime) != 105_000 || points[0].ElapsedMS != 105_000 {
 		t.Errorf("%+v (%v), want 105 s of CPU in 105 s", points, err)
 	}
 	named, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "busy", clock(14, 0, 0),

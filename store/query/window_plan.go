@@ -206,7 +206,7 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 func (s scope) start(from, hour, to time.Time, args *[]any) string {
 	*args = append(*args, from, hour, to, s.processes)
 	first := len(*args) - 3
-	return fmt.Sprintf(`SELECT k.machine, w.process, NULL::bigint AS cpu_ms, NULL::bigint AS cpu_ms_max,
+	return fmt.Sprintf(`SELECT k.machine, w.process, NULL::bigint AS cpu_us, NULL::bigint AS cpu_us_max,
 			0::bigint AS elapsed_ms, w.memory_usage::double precision AS memory_avg, NULL::bigint AS memory_ms,
 			w.memory_usage AS memory_max, w.threads AS threads_max, NULL::bigint AS read_bytes,
 			NULL::bigint AS write_bytes, NULL::timestamptz AS first_ts, w.ts AS last_ts
@@ -231,7 +231,7 @@ func (s scope) machinesSince(after int, args *[]any) string {
 }
 
 // usageColumns are the columns of process_window and of the rollups of processes.
-const usageColumns = `process, cpu_ms, cpu_ms_max, elapsed_ms, memory_avg, memory_ms, memory_max, threads_max,
+const usageColumns = `process, cpu_us, cpu_us_max, elapsed_ms, memory_avg, memory_ms, memory_max, threads_max,
 		read_bytes, write_bytes, first_ts, last_ts`
 
 // parts returns SELECTs of the rows of all segments: those read from samples, and those of rollups. Their columns are
@@ -282,7 +282,7 @@ const (
 	memorySum   = "sum(r.memory_avg * " + memoryTime + ")"
 	memoryMS    = "sum(" + memoryTime + ") FILTER (WHERE r.memory_avg IS NOT NULL)::bigint"
 	memoryPlain = "avg(r.memory_avg) FILTER (WHERE coalesce(r.memory_ms, r.elapsed_ms) = 0)"
-	usageSums   = `to_bigint(sum(r.cpu_ms)) AS cpu_ms, max(r.cpu_ms_max) AS cpu_ms_max,
+	usageSums   = `to_bigint(sum(r.cpu_us)) AS cpu_us, max(r.cpu_us_max) AS cpu_us_max,
 		` + memorySum + ` AS memory_sum, ` + memoryMS + ` AS memory_ms, ` + memoryPlain + ` AS memory_plain,
 		max(r.memory_max) AS memory_max, max(r.threads_max) AS threads_max,
 		to_bigint(sum(r.read_bytes)) AS read_bytes, to_bigint(sum(r.write_bytes)) AS write_bytes`

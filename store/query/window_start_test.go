@@ -37,13 +37,13 @@ func startOfRollups(t *testing.T, s *store.Store, machineID string) {
 		for _, to := range []snapshot.Time{clock(14, 30, 0), clock(17, 0, 0), clock(18, 0, 0)} {
 			top := topOf(t, s, machineID, clock(14, 0, 0), to)
 			if one, ok := top[66]; !ok || deref(one.MemoryMax) != 9<<30 || deref(one.MemoryAvg) != 9<<30 ||
-				one.CPUMS != nil || one.CPUUsage != nil || one.First != clock(13, 59, 55) ||
+				one.CPUTime != nil || one.CPUUsage != nil || one.First != clock(13, 59, 55) ||
 				one.Last != one.First {
 				t.Errorf("%s, until %s: the process is %+v (%v), want 9 GiB and unknown CPU", when, to, one, ok)
 			}
-			if one := top[5]; one.CPUMS != nil || deref(one.ThreadsMax) != 22 {
+			if one := top[5]; one.CPUTime != nil || deref(one.ThreadsMax) != 22 {
 				t.Errorf("%s, until %s: java has %v ms and %d threads, want unknown and 22",
-					when, to, one.CPUMS, deref(one.ThreadsMax))
+					when, to, one.CPUTime, deref(one.ThreadsMax))
 			}
 			if _, ok := top[67]; ok {
 				t.Errorf("%s, until %s: a process that ended before the window is in it", when, to)

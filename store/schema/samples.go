@@ -35,11 +35,14 @@ type Weight struct {
 	MemoryMean *int64
 }
 
-// The columns of process_samples, in the order of AppendCopy. ValueColumns are those that ValuesDest
-// scans.
 const (
-	SampleColumns = "ts, process, machine, in_full, hour, weight_ms, memory_mean, " + ValueColumns
-	ValueColumns  = "cpu_ms, memory_usage, threads, open_files, read_bytes, write_bytes, state"
+	// SampleColumns are the columns of process_samples, in the order of AppendCopy.
+	SampleColumns = "ts, process, machine, in_full, hour, weight_ms, memory_mean, cpu_us, " + otherValues
+	// ValueColumns are the expressions that ValuesDest scans.
+	ValueColumns = CPUTime + ", " + otherValues
+	otherValues  = "memory_usage, threads, open_files, read_bytes, write_bytes, state"
+	// CPUTime is the CPU time of a row of process_samples in microseconds. Earlier versions stored milliseconds.
+	CPUTime = "coalesce(cpu_us, cpu_ms * 1000)"
 )
 
 var sampleColumns = strings.Count(SampleColumns, ",") + 1
@@ -55,7 +58,7 @@ func (s *Sample) AppendCopy(b []byte) []byte {
 	b = appendInt4(b, HourOf(s.Timestamp))
 	b = appendInt4(b, s.Weight.MS)
 	b = appendNullInt8(b, s.Weight.MemoryMean)
-	b = appendNullInt8(b, v.CPUMS)
+	b = appendNullInt8(b, (*int64)(v.CPUTime))
 	b = appendNullInt8(b, v.MemoryUsage)
 	b = appendNullInt4(b, v.Threads)
 	b = appendNullInt4(b, v.OpenFiles)
@@ -70,7 +73,7 @@ func (s *Sample) AppendCopy(b []byte) []byte {
 // ValuesDest returns the scan destinations of ValueColumns.
 func ValuesDest(v *snapshot.Values) []any {
 	return []any{
-		&v.CPUMS, &v.MemoryUsage, &v.Threads, &v.OpenFiles, &v.ReadBytes, &v.WriteBytes, (*optionalText)(&v.State),
+		&v.CPUTime, &v.MemoryUsage, &v.Threads, &v.OpenFiles, &v.ReadBytes, &v.WriteBytes, (*optionalText)(&v.State),
 	}
 }
 
@@ -102,7 +105,7 @@ func GaugesOf(v *snapshot.Values) Gauges {
 	if v.State != "" {
 		g.state = v.State[0]
 	}
-	if v.CPUMS != nil {
+	if v.CPUTime != nil {
 		g.reported |= reportedCPU
 	}
 	if v.MemoryUsage != nil {
@@ -126,8 +129,11 @@ func GaugesOf(v *snapshot.Values) Gauges {
 // Memory returns the memory, and whether it is known.
 func (g *Gauges) Memory() (bytes int64, known bool) { return g.memory, g.reported&reportedMemory != 0 }
 
-// zero is the delta of a process that used nothing.
-var zero int64
+// The deltas of a process that used nothing.
+var (
+	zero        int64
+	zeroCPUTime snapshot.CPUTime
+)
 
 // Values returns the sample of a process that used nothing and whose gauges are unchanged. Its
 // pointers point into g.
@@ -137,7 +143,7 @@ func (g *Gauges) Values() snapshot.Values {
 		v.State = string(g.state)
 	}
 	if g.reported&reportedCPU != 0 {
-		v.CPUMS = &zero
+		v.CPUTime = &zeroCPUTime
 	}
 	if g.reported&reportedMemory != 0 {
 		v.MemoryUsage = &g.memory

@@ -107,7 +107,7 @@ func withoutAmounts(s *snapshot.Snapshot) *snapshot.Snapshot {
 	c.Processes = slices.Clone(s.Processes)
 	for i := range c.Processes {
 		if one := &c.Processes[i]; !one.Ended() {
-			one.CPUMS, one.ReadBytes, one.WriteBytes = nil, nil, nil
+			one.CPUTime, one.ReadBytes, one.WriteBytes = nil, nil, nil
 		}
 	}
 	c.Machine.Disks = slices.Clone(s.Machine.Disks)
@@ -141,7 +141,7 @@ func hasAmounts(s *snapshot.Snapshot) bool {
 	}
 	for i := range s.Processes {
 		one := &s.Processes[i]
-		if one.CPUMS != nil || one.ReadBytes != nil || one.WriteBytes != nil {
+		if one.CPUTime != nil || one.ReadBytes != nil || one.WriteBytes != nil {
 			return true
 		}
 	}
@@ -158,7 +158,7 @@ func (p *planner) checkDeltas(i int, s *snapshot.Snapshot, intervalMS int64) *sn
 	if p.machine.cpuCount > 0 { // a virtual machine can get more while it runs
 		cores = int64(max(p.machine.cpuCount, len(s.Machine.Cores)))
 	}
-	cpuLimit := min(elapsedMS*cores, snapshot.MaxSafeInteger)
+	cpuLimit := min(elapsedMS*cores, int64(snapshot.MaxCPUTime)/1000) // in milliseconds
 	byteLimit := min(elapsedMS/1000*snapshot.MaxBytesPerSecond, snapshot.MaxSafeInteger)
 	fault := func(list string, k int, field string, limit int64) *snapshot.ValidationError {
 		fault := p.fault(i, snapshot.CodeInvalidField, fmt.Sprintf("%s[%d].%s", list, k, field),
@@ -169,7 +169,7 @@ func (p *planner) checkDeltas(i int, s *snapshot.Snapshot, intervalMS int64) *sn
 	exceeds := func(v *int64, limit int64) bool { return v != nil && *v > limit }
 	for k := range s.Processes {
 		switch one := &s.Processes[k]; {
-		case exceeds(one.CPUMS, cpuLimit):
+		case one.CPUTime != nil && *one.CPUTime > snapshot.CPUTime(cpuLimit*1000):
 			return fault("processes", k, "cpu_ms", cpuLimit)
 		case one.CPUUsage != nil && *one.CPUUsage*float64(intervalMS)/100 > float64(cpuLimit):
 			return fault("processes", k, "cpu_usage", 100*cpuLimit/intervalMS)

@@ -1197,8 +1197,8 @@ export interface components {
         };
         EndedProcesses: {
             /**
-             * Format: int64
-             * @description CPU time that they used in the interval, in milliseconds, without the unknown ones; null if all are unknown
+             * Format: double
+             * @description CPU time that they used in the interval, in milliseconds, to the microsecond, without the unknown ones; null if all are unknown
              */
             cpu_ms: number | null;
             /**
@@ -1786,8 +1786,8 @@ export interface components {
             children?: components["schemas"]["Node"][];
             command_line: string;
             /**
-             * Format: int64
-             * @description CPU time used in the snapshot's interval, milliseconds
+             * Format: double
+             * @description CPU time used in the snapshot's interval: milliseconds, to the microsecond
              */
             cpu_ms: number | null;
             /**
@@ -1901,8 +1901,8 @@ export interface components {
             cgroup?: string;
             command_line: string;
             /**
-             * Format: int64
-             * @description CPU time used in the snapshot's interval, milliseconds
+             * Format: double
+             * @description CPU time used in the snapshot's interval: milliseconds, to the microsecond
              */
             cpu_ms: number | null;
             /**
@@ -1948,8 +1948,8 @@ export interface components {
             cgroup?: string;
             command_line: string;
             /**
-             * Format: int64
-             * @description CPU time used between the two times, in milliseconds, without the snapshots in which it is unknown
+             * Format: double
+             * @description CPU time used between the two times, in milliseconds, to the microsecond, without the snapshots in which it is unknown
              */
             cpu_ms: number | null;
             /** @description Identity at from, if the process has another one at to */
@@ -2063,13 +2063,13 @@ export interface components {
         };
         ProcessPointView: {
             /**
-             * Format: int64
-             * @description CPU time used, in milliseconds
+             * Format: double
+             * @description CPU time used, in milliseconds, to the microsecond
              */
             cpu_ms: number | null;
             /**
-             * Format: int64
-             * @description Maximum CPU time in one interval between snapshots, in milliseconds
+             * Format: double
+             * @description Maximum CPU time in one interval between snapshots, in milliseconds, to the microsecond
              */
             cpu_ms_max: number | null;
             /**
@@ -2143,8 +2143,8 @@ export interface components {
             cgroup?: string;
             command_line?: string;
             /**
-             * Format: int64
-             * @description CPU time used in the interval, milliseconds
+             * Format: double
+             * @description CPU time used in the interval: milliseconds, to the microsecond
              */
             cpu_ms?: number;
             /**
@@ -2595,13 +2595,13 @@ export interface components {
         UsageView: {
             command_line?: string;
             /**
-             * Format: int64
-             * @description CPU time used in the window, in milliseconds
+             * Format: double
+             * @description CPU time used in the window, in milliseconds, to the microsecond
              */
             cpu_ms: number | null;
             /**
-             * Format: int64
-             * @description Maximum CPU time in one interval between snapshots, in milliseconds
+             * Format: double
+             * @description Maximum CPU time in one interval between snapshots, in milliseconds, to the microsecond
              */
             cpu_ms_max: number | null;
             /**
