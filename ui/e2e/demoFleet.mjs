@@ -90,7 +90,7 @@ function demoSnapshot(end, before, intervalMs, roll) {
         cgroup: pid === 1 ? "/init.scope" : `/system.slice/${unitOf(name, ppid)}.service`,
         open_files: 4 + threads * 7,
         state: cpuPercent > 8 ? "R" : "S",
-        cpu_ms: Math.round((cpuPercent * intervalMs) / 100),
+        cpu_ms: Math.round(cpuPercent * intervalMs * 10) / 1000,
         memory_usage: Math.round(memory * MiB * (0.98 + 0.04 * roll())),
         threads,
         read_bytes: Math.round(io * roll()),

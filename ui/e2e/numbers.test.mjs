@@ -46,8 +46,8 @@ test("CPU that no listed process has is a line of its own", async () => {
       machine_snapshot: { ...total, cpu_usage: 51 },
       processes: [
         { pid: 1, started_at: init.started_at, state: "R", cpu_ms: 10, memory_usage: 1_000_000 },
-        ended(12, 400),
-        ended(13, 580),
+        ended(12, 400.2),
+        ended(13, 579.8),
       ],
     },
     {
@@ -244,7 +244,7 @@ test("a comparison lists processes that called exec, and those that only used CP
   await post(site, "exec", [
     snapshot(0, [one(2, "sh"), one(3, "sum"), one(4, "log")]),
     snapshot(60, [one(2, "job"), one(3, "sum"), one(4, "log")]),
-    snapshot(120, [one(2, "job"), one(3, "sum", 700), one(4, "log", 0, 4096)]),
+    snapshot(120, [one(2, "job"), one(3, "sum", 2.534), one(4, "log", 0, 4096)]),
     snapshot(180, [one(2, "job"), one(3, "sum"), one(4, "log")]),
   ]);
   const compare = (from, to) => page.goto(`${site.url}/machines/exec/diff?from=${at(from)}&to=${at(to)}`);
@@ -261,7 +261,7 @@ test("a comparison lists processes that called exec, and those that only used CP
   await compare(60, 120);
   await unchanged.waitFor();
   await page.getByText("2 processes used CPU or I/O.").waitFor();
-  assert.deepEqual(words(await rowsOf(used)), ["sum sum --all 3 700 ms 0 B 0 B", "log log --all 4 0 ms 0 B 4.0 KiB"]);
+  assert.deepEqual(words(await rowsOf(used)), ["sum sum --all 3 2.53 ms 0 B 0 B", "log log --all 4 0 ms 0 B 4.0 KiB"]);
 
   await compare(120, 180);
   await page.getByText("No use of CPU or I/O was recorded.").waitFor();

@@ -41,7 +41,7 @@ export class Machine {
       started_at: this.started,
       ...(withIdentity && identity),
       state: busy ? "R" : "S",
-      cpu_ms: busy ? 5 + ((i * 7 + this.round) % 400) : 0,
+      cpu_ms: busy ? (5000 + ((i * 7919 + this.round * 1237) % 400_000)) / 1000 : 0, // to the microsecond
       memory_usage: 1_000_000 + i * 40_000 + (busy ? this.round * 4096 : 0),
       threads: 1 + (i % 7),
       read_bytes: 0,

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { average, bytes, dateTime, duration, percent, share, timeOfDay } from "./format";
+import { average, bytes, cpuTime, dateTime, duration, percent, share, timeOfDay } from "./format";
 
 test.each([
   [0, "0 B"],
@@ -9,6 +9,26 @@ test.each([
   [5 * 1024 ** 5, "5.0 PiB"],
   [null, "–"],
 ])("bytes(%s)", (n, want) => expect(bytes(n)).toBe(want));
+
+test.each([
+  [0, "0 ms"],
+  [0.001, "0.001 ms"],
+  [0.6, "0.6 ms"],
+  [0.1 + 0.2, "0.3 ms"],
+  [0.0004, "0 ms"],
+  [2.534, "2.53 ms"],
+  [7, "7 ms"],
+  [9.996, "10 ms"],
+  [70.25, "70.3 ms"],
+  [700.499, "700 ms"],
+  [999.6, "1 s"],
+  [1070.4, "1.07 s"],
+  [12_345.678, "12.3 s"],
+  [59_949.9, "59.9 s"],
+  [59_960, "1 min"],
+  [90_500.5, "1 min 30 s"],
+  [null, "–"],
+])("cpuTime(%s)", (ms, want) => expect(cpuTime(ms)).toBe(want));
 
 test.each([
   [0, "0 s"],

@@ -50,10 +50,13 @@ export function duration(ms: number | null | undefined): string {
     .join(" ");
 }
 
-/** Formats a CPU time. Short times have a higher precision. */
+/** Formats a CPU time of less than a minute with up to three significant digits, but not below a microsecond. */
 export function cpuTime(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
-  return ms < 1000 ? `${Math.round(ms)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms);
+  const micros = Math.round(ms * 1000);
+  const rounded = Number((micros / 1000).toPrecision(3));
+  if (rounded < 1000) return `${rounded} ms`;
+  return rounded < 60_000 ? `${rounded / 1000} s` : duration(Math.max(ms, 60_000));
 }
 
 /** Returns a ÷ b in percent; null if one is unknown. */

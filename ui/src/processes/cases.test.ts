@@ -96,6 +96,13 @@ describe("replay", () => {
     expect(replay.apply({ kind: "changes", processes: [{ pid: 1, threads: 9 }, { pid: 8 }] })).toBe(false);
     expect(replay.processes()).toEqual(before);
   });
+  test("cpu_ms has microseconds", () => {
+    const replay = new Replay();
+    replay.apply({ kind: "full", interval_ms: 3, processes: [{ pid: 1, ppid: 0, name: "a", cpu_ms: 1.005 }] });
+    expect(replay.processes().map((p) => [p.cpu_ms, p.cpu_usage])).toEqual([[1.005, 33.5]]);
+    replay.apply({ kind: "full", interval_ms: 5000, processes: [{ pid: 1, ppid: 0, name: "a", cpu_usage: 0.05068 }] });
+    expect(replay.processes().map((p) => [p.cpu_ms, p.cpu_usage])).toEqual([[2.534, 0.05]]);
+  });
   test("cpu_ms is derived from cpu_usage if it is missing", () => {
     const replay = new Replay();
     replay.apply({ kind: "full", interval_ms: 5000, processes: [{ pid: 1, ppid: 0, name: "a", cpu_usage: 0.2 }] });

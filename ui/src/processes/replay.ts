@@ -72,7 +72,9 @@ function toIdle(p: Process, interval: number): Process {
 
 /** Returns the CPU usage in percent of one core, to two decimals. */
 function usage(cpuMs: number | null, interval: number): number | null {
-  return cpuMs === null || interval <= 0 ? null : Math.round((cpuMs * 10_000) / interval) / 100;
+  if (cpuMs === null || interval <= 0) return null;
+  const micros = Math.round(cpuMs * 1000); // an integer, as on the server
+  return Math.round((micros * 10) / interval) / 100;
 }
 
 const withCgroup = (cgroup: string | undefined) => (cgroup ? { cgroup } : {});
@@ -80,7 +82,7 @@ const withCgroup = (cgroup: string | undefined) => (cgroup ? { cgroup } : {});
 function mergeSample(s: ProcessSample, before: Process | undefined, interval: number): Process {
   const { ppid, name, command_line, user, cgroup, cpu_ms: cpuMs, cpu_usage: cpuUsage, ...values } = s;
   const given = ppid !== undefined;
-  const cpu_ms = cpuMs ?? (cpuUsage !== undefined && interval > 0 ? Math.round((cpuUsage * interval) / 100) : null);
+  const cpu_ms = cpuMs ?? (cpuUsage !== undefined && interval > 0 ? Math.round(cpuUsage * interval * 10) / 1000 : null);
   return {
     memory_usage: null,
     threads: null,
