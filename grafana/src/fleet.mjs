@@ -98,7 +98,7 @@ export const fleet = page(
       span: 24,
       queries: [
         sql(
-          `SELECT p.name, count(DISTINCT r.machine) AS machines, count(DISTINCT (r.machine, p.pid, p.started_at)) AS processes, sum(r.cpu_ms) / 1000.0 AS cpu_seconds,
+          `SELECT p.name, count(DISTINCT r.machine) AS machines, count(DISTINCT (r.machine, p.pid, p.started_at)) AS processes, sum(r.cpu_us) / 1000000.0 AS cpu_seconds,
             max(r.memory_max) AS memory_max, sum(r.read_bytes) AS read_bytes, sum(r.write_bytes) AS write_bytes
           FROM process_\${process_resolution:raw} r JOIN machines m ON m.id = r.machine JOIN processes p ON p.id = r.process
           WHERE ${inRange("r.bucket_key", "process_resolution")}

@@ -62,7 +62,7 @@ const top = (what, order) =>
  * at least what a process ran, because late data can be missing in the rollups of machines for some minutes.
  */
 const measured = "nullif(greatest(max(b.interval_ms), max(r.elapsed_ms)), 0)";
-const cores = `1.0 * sum(r.cpu_ms) / ${measured}`;
+const cores = `sum(r.cpu_us) / 1000.0 / ${measured}`;
 /** How many ran at once, on average. It is unknown if it is unknown of a process how long it ran. */
 const running = `CASE WHEN count(*) = count(r.elapsed_ms) THEN 1.0 * sum(r.elapsed_ms) / ${measured} END`;
 
