@@ -114,7 +114,7 @@ func (b *bench) batches(fullEvery, machines, samples int, begin func(int) snapsh
 // truncate deletes all rows and machines.
 func (b *bench) truncate(ctx context.Context) error {
 	for _, table := range []string{
-		"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "machines",
+		"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "machine_sources, machines",
 	} {
 		if _, err := b.pool.Exec(ctx, `TRUNCATE `+table); err != nil {
 			return err
