@@ -24,10 +24,11 @@ func testMicroseconds(t *testing.T, s *testServer) {
 	last := at.Add(2 * time.Minute)
 	window := fmt.Sprintf("from=%s&to=%s", at.Add(-time.Minute), last)
 	instant := "machines/micros/at?time=" + last.String()
+	list := "machines/micros/snapshots?include_processes=true&" + window
 	for path, want := range map[string][]string{
-		instant: {`"cpu_ms":2.534`, `"ended":{"processes":1,"cpu_ms":5`},
-		"machines/micros/snapshots?include_processes=true&" + window:             {`"cpu_ms":0.1`, `"cpu_ms":2.534`, `"cpu_ms":0.6`},
-		"machines/micros/processes?" + window:                            {`"cpu_ms":2.834`, `"cpu_ms_max":2.534`},
+		instant:                               {`"cpu_ms":2.534`, `"ended":{"processes":1,"cpu_ms":5`},
+		list:                                  {`"cpu_ms":0.1`, `"cpu_ms":2.534`, `"cpu_ms":0.6`},
+		"machines/micros/processes?" + window: {`"cpu_ms":2.834`, `"cpu_ms_max":2.534`},
 		"machines/micros/processes/history?pid=7&" + window:              {`"cpu_ms":0.1`, `"cpu_ms":2.534`},
 		"processes/history?name=micro&resolution=1h&" + window:           {`"cpu_ms":8.434`, `"cpu_ms_max":5`},
 		"processes/top?by=name&" + window:                                {`"cpu_ms":8.434`},

@@ -179,9 +179,9 @@ func (e *csvWriter) write(state *snapshot.State) error {
 			started = p.StartedAt.String()
 		}
 		if err := e.w.Write([]string{timestamp, interval, strconv.Itoa(int(p.PID)), started, strconv.Itoa(int(p.PPID)),
-			csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State, milliseconds(p.CPUTime), float(p.CPUUsage),
-			"", "", integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes), integer(p.WriteBytes),
-			integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
+			csvCell(p.Name), csvCell(p.CommandLine), csvCell(p.User), p.State, milliseconds(p.CPUTime),
+			float(p.CPUUsage), "", "", integer(p.MemoryUsage), integer(p.Threads), integer(p.ReadBytes),
+			integer(p.WriteBytes), integer(p.OpenFiles), csvCell(p.Cgroup)}); err != nil {
 			return err
 		}
 	}

@@ -105,9 +105,18 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":8000000000000.001}`),
 			"snapshots[0].processes[1].cpu_ms", 0,
 		},
-		"CPU time of 1e300": {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":1e300}`), "snapshots[0].processes[1].cpu_ms", 0},
-		"negative CPU time": {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":-0.001}`), "snapshots[0].processes[1].cpu_ms", 0},
-		"CPU time as text":  {full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":"5"}`), "snapshots[0].processes[1].cpu_ms", 0},
+		"CPU time of 1e300": {
+			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":1e300}`),
+			"snapshots[0].processes[1].cpu_ms", 0,
+		},
+		"negative CPU time": {
+			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":-0.001}`),
+			"snapshots[0].processes[1].cpu_ms", 0,
+		},
+		"CPU time as text": {
+			full(`{"pid":2,"ppid":1,"name":"a","cpu_ms":"5"}`),
+			"snapshots[0].processes[1].cpu_ms", 0,
+		},
 		"memory that no machine has": {
 			full(`{"pid":2,"ppid":1,"name":"a","memory_usage":9007199254740991}`),
 			"snapshots[0].processes[1].memory_usage", 0,

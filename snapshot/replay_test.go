@@ -100,8 +100,8 @@ func TestCarryForward(t *testing.T) {
 	var replay snapshot.Replay
 	for _, s := range []snapshot.Snapshot{
 		{Timestamp: 1, Kind: snapshot.KindFull, Processes: []snapshot.ProcessSample{{
-			PID: 1, PPID: &ppid, Name: "a", State: "R", CPUTime: new(snapshot.CPUTime(50)), MemoryUsage: &rss, Threads: &threads,
-			WriteBytes: &delta,
+			PID: 1, PPID: &ppid, Name: "a", State: "R", CPUTime: new(snapshot.CPUTime(50)), MemoryUsage: &rss,
+			Threads: &threads, WriteBytes: &delta,
 		}}},
 		{Timestamp: 2, Kind: snapshot.KindChanges},
 	} {

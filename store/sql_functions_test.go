@@ -67,7 +67,9 @@ func TestWindowsOfProcessTop(t *testing.T) {
 		spent, memory, ppid := snapshot.CPUTime(60_000_000), int64(1<<20), int32(1)
 		storetest.Write(t, s, "m", snapshot.Snapshot{
 			Timestamp: snapshot.TimeOf(start.Add(5 * time.Minute)), Kind: snapshot.KindFull, IntervalMS: 60_000,
-			Processes: []snapshot.ProcessSample{{PID: 5, PPID: &ppid, Name: "sh", CPUTime: &spent, MemoryUsage: &memory}},
+			Processes: []snapshot.ProcessSample{
+				{PID: 5, PPID: &ppid, Name: "sh", CPUTime: &spent, MemoryUsage: &memory},
+			},
 		})
 		const edge = 3 * time.Hour
 		for _, one := range []struct {

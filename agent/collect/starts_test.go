@@ -304,7 +304,8 @@ func TestShortCPUTimes(t *testing.T) {
 	total := snapshot.CPUTime(0)
 	for _, p := range sample(false).Exited {
 		total += *p.CPUTime
-		if want := map[int32]snapshot.CPUTime{listed: 635, short: 534}[p.PID]; *p.CPUTime < want-1 || *p.CPUTime > want+1 {
+		want := map[int32]snapshot.CPUTime{listed: 635, short: 534}[p.PID]
+		if *p.CPUTime < want-1 || *p.CPUTime > want+1 {
 			t.Errorf("process %d ended with %d µs, want %d", p.PID, *p.CPUTime, want)
 		}
 	}

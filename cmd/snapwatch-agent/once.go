@@ -68,7 +68,8 @@ func (c onceCommand) print(w io.Writer, state *snapshot.State) error {
 	list := slices.Clone(state.Processes)
 	slices.SortFunc(list, func(a, b snapshot.Process) int {
 		return cmp.Or(
-			cmp.Compare(orZero(b.CPUTime), orZero(a.CPUTime)), cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)),
+			cmp.Compare(orZero(b.CPUTime), orZero(a.CPUTime)),
+			cmp.Compare(orZero(b.MemoryUsage), orZero(a.MemoryUsage)),
 			cmp.Compare(a.PID, b.PID),
 		)
 	})

@@ -130,7 +130,8 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 				}
 				for name, micros := range want {
 					if got[name] != micros {
-						t.Errorf("%s, machine %q, by %s: %s used %d µs, want %d", when, of, order, name, got[name], micros)
+						t.Errorf("%s, machine %q, by %s: %s used %d µs, want %d",
+							when, of, order, name, got[name], micros)
 					}
 				}
 			}

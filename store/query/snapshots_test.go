@@ -195,7 +195,8 @@ func testEndedProcessesOfAnInstant(t *testing.T, db storetest.Database) {
 	at := func(seconds int) snapshot.Time { return start.Add(time.Duration(seconds) * time.Second) }
 	listed := func(pid int32, state string, cpuMS float64) snapshot.ProcessSample {
 		return snapshot.ProcessSample{
-			PID: pid, StartedAt: start, PPID: new(int32), Name: "p", State: state, CPUTime: new(snapshot.CPUTime(1000 * cpuMS)),
+			PID: pid, StartedAt: start, PPID: new(int32), Name: "p", State: state,
+			CPUTime: new(snapshot.CPUTime(1000 * cpuMS)),
 		}
 	}
 	changes := func(seconds int) snapshot.Snapshot {

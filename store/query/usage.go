@@ -20,9 +20,10 @@ type Usage struct {
 	snapshot.ProcessKey
 	snapshot.Identity
 
-	Processes  int64 // number of processes in the total
-	CPUTime    *snapshot.CPUTime
-	CPUUsage   *float64          // percent of one core, over the window or the time that the samples cover if that is longer
+	Processes int64 // number of processes in the total
+	CPUTime   *snapshot.CPUTime
+	// CPUUsage is in percent of one core, over the window or the time that the samples cover if that is longer.
+	CPUUsage   *float64
 	CPUTimeMax *snapshot.CPUTime // maximum of an interval
 	MemoryAvg  *float64
 	MemoryMax  *int64

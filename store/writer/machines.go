@@ -186,7 +186,8 @@ func (w *groupWrite) loadLastUsage(ctx context.Context, machine int32, r *run, s
 		(SELECT max(ts) FROM snapshots WHERE machine = $1 AND ts BETWEEN $2 AND $3 AND (cpu_usage IS NOT NULL
 			OR coalesce(read_bytes, write_bytes, received_bytes, sent_bytes) IS NOT NULL)),
 		(SELECT max(ts) FROM process_samples WHERE machine = $1 AND ts BETWEEN $2 AND $3
-			AND coalesce(cpu_us, cpu_ms, read_bytes, write_bytes) IS NOT NULL))`, machine, since.Std(), r.ts.Std()).Scan(&last)
+			AND coalesce(cpu_us, cpu_ms, read_bytes, write_bytes) IS NOT NULL))`,
+		machine, since.Std(), r.ts.Std()).Scan(&last)
 	if err != nil {
 		return fmt.Errorf("look up the last usage of a machine: %w", err)
 	}
