@@ -189,7 +189,7 @@ func (a *API) nameHistory(
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	points, unmeasured, resolution, truncated, err := a.store.NameHistory(
+	named, err := a.store.NameHistory(
 		ctx, viewOf(ctx), machineID, name, from, to, resolution, maxPoints,
 	)
 	if errors.Is(err, query.ErrTooManyMachines) {
@@ -201,14 +201,14 @@ func (a *API) nameHistory(
 	history := ProcessHistory{
 		From:       from,
 		To:         to,
-		Resolution: resolution,
-		Points:     views(points, processPointView),
-		Truncated:  truncated,
+		Resolution: named.Resolution,
+		Points:     views(named.Points, processPointView),
+		Truncated:  named.Truncated,
 	}
-	if len(points) > 0 {
-		history.Machines = points[0].Machines
+	if len(named.Points) > 0 {
+		history.Machines = named.Points[0].Machines
 	}
-	for _, one := range unmeasured {
+	for _, one := range named.Unmeasured {
 		history.Unmeasured = append(history.Unmeasured, UnmeasuredView(one))
 	}
 	return &response[ProcessHistory]{history}, nil

@@ -36,8 +36,9 @@ func TestShortWindowsOfDroppedDays(t *testing.T) {
 			if resolution := s.ProcessResolution(from, to); resolution != query.ResolutionHour {
 				t.Errorf("snapshots of %d days: the chart of a process is %s", days, resolution)
 			}
-			points, _, _, _, err := s.NameHistory(
+			history, err := s.NameHistory(
 				t.Context(), query.AllMachines(), "a", top[0].Name, from, to, query.ResolutionAuto, 10)
+			points := history.Points
 			if err != nil || len(points) == 0 {
 				t.Errorf("snapshots of %d days: %d points of a name, %v", days, len(points), err)
 			}

@@ -137,8 +137,9 @@ func amountsOfAName(t *testing.T, db storetest.Database, s *store.Store) {
 			}
 		}
 		for _, resolution := range []query.Resolution{query.ResolutionMinute, query.ResolutionHour} {
-			points, _, _, _, err := s.NameHistory(
+			history, err := s.NameHistory(
 				t.Context(), query.AllMachines(), "", name, from, to, resolution, 100)
+			points := history.Points
 			if err != nil || len(points) == 0 || deref(points[0].CPUTime) != math.MaxInt64 {
 				t.Errorf("%s: %d points of %s (%v)", when, len(points), resolution, err)
 			}

@@ -122,8 +122,9 @@ func unknownCPU(t *testing.T, s *store.Store, machineID string) {
 	if one := topOf(t, s, machineID, clock(14, 2, 0), clock(14, 3, 0))[5]; one.CPUTime != nil || one.CPUUsage != nil {
 		t.Errorf("the list has %d ms, %s %%", msOf(one.CPUTime), showNumber(one.CPUUsage))
 	}
-	points, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "java", clock(14, 2, 0),
+	history, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "java", clock(14, 2, 0),
 		clock(14, 3, 0), query.ResolutionMinute, 10)
+	points := history.Points
 	if err != nil || len(points) != 1 || points[0].CPUTime != nil {
 		t.Errorf("the history of the name has %+v, %v", points, err)
 	}

@@ -107,8 +107,9 @@ func TestFleetAfterADeletion(t *testing.T) {
 				t.Errorf("by name %t: %+v, %v", byName, top, err)
 			}
 		}
-		points, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", "postgres", clock(0, 0, 0),
+		history, err := s.NameHistory(t.Context(), query.AllMachines(), "", "postgres", clock(0, 0, 0),
 			clock(22, 0, 0), query.ResolutionHour, 100)
+		points := history.Points
 		if err != nil || len(points) != 19 || points[0].Processes != 1 || msOf(points[0].CPUTime) != 1000 {
 			t.Errorf("the history of a name: %+v, %v", points, err)
 		}

@@ -279,9 +279,10 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 		len(limited) != 2 {
 		t.Errorf("%d points of at most 2, more %v, %v", len(limited), more, err)
 	}
-	byName, _, _, _, err := s.NameHistory(
+	history, err := s.NameHistory(
 		t.Context(), query.AllMachines(), "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
 	)
+	byName := history.Points
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,9 +302,10 @@ func testProcessHistory(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if got != want {
 		t.Errorf("all %s spent %d, want %d", root.Name, got, want)
 	}
-	none, _, _, _, err := s.NameHistory(
+	empty, err := s.NameHistory(
 		t.Context(), query.View{}, "", root.Name, h.at(-1), h.at(540), query.ResolutionHour, 1000,
 	)
+	none := empty.Points
 	if err != nil || len(none) != 0 {
 		t.Errorf("an empty view has %+v, %v", none, err)
 	}

@@ -36,8 +36,9 @@ func TestStateOfYesterday(t *testing.T) {
 			t.Errorf("the search of an instant has %+v, %v", at, err)
 		}
 		for _, machineID := range []string{"", "hourly"} {
-			points, _, _, _, err := s.NameHistory(
+			history, err := s.NameHistory(
 				t.Context(), query.AllMachines(), machineID, "idle", from, to, query.ResolutionMinute, 100)
+			points := history.Points
 			if err != nil || len(points) != 0 {
 				t.Errorf("the history of its name on %q has %+v (%v), though no sample of it", machineID, points, err)
 			}
@@ -64,9 +65,10 @@ func TestMinutesOfANameThatIsGone(t *testing.T) {
 				list = append(list, one)
 			}
 			storetest.Write(t, s, machineID, list...)
-			points, _, _, _, err := s.NameHistory(
+			history, err := s.NameHistory(
 				t.Context(), query.AllMachines(), machineID, "gone", clock(14, 0, 0), clock(14, 5, 0),
 				query.ResolutionMinute, 100)
+			points := history.Points
 			if err != nil || len(points) != 3 {
 				t.Errorf("%s: %d points, %v, want those of the three minutes it ran", machineID, len(points), err)
 			}

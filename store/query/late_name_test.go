@@ -45,8 +45,9 @@ func testNameOfLateData(t *testing.T, s *store.Store, conn *pgx.Conn, db storete
 	storetest.Write(t, s, "late-name", series(1205, 3600)...)
 	refresh("process_1h")
 	for resolution, length := range map[query.Resolution]int{query.ResolutionHour: 1, query.ResolutionMinute: 60} {
-		points, _, _, _, err := s.NameHistory(
+		history, err := s.NameHistory(
 			t.Context(), query.AllMachines(), "late-name", "late-burn", hour, hour.Add(time.Hour), resolution, 100)
+		points := history.Points
 		if err != nil || len(points) != length {
 			t.Fatalf("%s: %+v, %v", resolution, points, err)
 		}

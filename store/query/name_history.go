@@ -165,27 +165,35 @@ type UnmeasuredTime struct {
 	MachinesExpected, MachinesMeasured int64         // see ProcessPoint
 }
 
+// NameHistory is the history of all processes with a name.
+type NameHistory struct {
+	Points     []ProcessPoint
+	Unmeasured []UnmeasuredTime
+	Resolution Resolution
+	// Truncated reports whether there are more points and unmeasured times than the limit.
+	Truncated bool
+}
+
 // NameHistory returns at most limit points and unmeasured times of all processes with a name in (from, to], on one
-// machine or, with an empty id, on all machines of the view. ResolutionAuto selects a resolution; used is the one
-// selected. resolution must not be ResolutionRaw. It returns ErrTooManyMachines if there are too many for
-// ResolutionMinute.
+// machine or, with an empty id, on all machines of the view. ResolutionAuto selects a resolution. resolution must not be
+// ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
-) (points []ProcessPoint, unmeasured []UnmeasuredTime, used Resolution, more bool, err error) {
+) (NameHistory, error) {
 	defer q.observe("name", time.Now())
 	of, err := q.scopeOf(ctx, machineID, view)
 	if err != nil {
-		return nil, nil, "", false, err
+		return NameHistory{}, err
 	}
 	ran := of.machines // if they are few
 	if machineID == "" {
 		if ran, err = q.nameMachines(ctx, view, name, from); err != nil {
-			return nil, nil, "", false, err
+			return NameHistory{}, err
 		}
 	}
 	if resolution == ResolutionAuto {
 		if resolution, err = q.nameResolution(ctx, ran, from, to); err != nil {
-			return nil, nil, "", false, err
+			return NameHistory{}, err
 		}
 	}
 	begin := from.Std().UTC().Truncate(resolution.Width())
@@ -198,7 +206,7 @@ func (q *Queries) NameHistory(
 		sql = fmt.Sprintf(nameBucketsSQL, rollup, of.condition("r", &args), of.condition("p", &args))
 		measured = fmt.Sprintf(nameMeasuredSQL, "machine_"+string(resolution))
 	case len(ran) > nameMinuteMachines:
-		return nil, nil, "", false, ErrTooManyMachines
+		return NameHistory{}, ErrTooManyMachines
 	default:
 		of.machines = ran
 		args = append(args, ran)
@@ -208,7 +216,7 @@ func (q *Queries) NameHistory(
 		measuredSpanMachines)
 	rows, err := q.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, nil, "", false, fmt.Errorf("read a name's history: %w", err)
+		return NameHistory{}, fmt.Errorf("read a name's history: %w", err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ProcessPoint, error) {
 		var p ProcessPoint
@@ -222,18 +230,21 @@ func (q *Queries) NameHistory(
 		return p, err
 	})
 	if err != nil {
-		return nil, nil, "", false, fmt.Errorf("read a name's history: %w", err)
+		return NameHistory{}, fmt.Errorf("read a name's history: %w", err)
 	}
+	history := NameHistory{Resolution: resolution, Truncated: len(all) > limit}
 	for _, p := range all[:min(len(all), limit)] {
 		switch {
 		case p.Processes > 0:
-			points = append(points, p)
+			history.Points = append(history.Points, p)
 		case p.Timestamp < snapshot.TimeOf(now):
-			unmeasured = append(unmeasured, UnmeasuredTime{p.Timestamp, p.MachinesExpected, p.MachinesMeasured})
+			history.Unmeasured = append(history.Unmeasured, UnmeasuredTime{
+				p.Timestamp, p.MachinesExpected, p.MachinesMeasured,
+			})
 		}
 	}
-	if err := q.setMeasured(ctx, points, resolution, now); err != nil {
-		return nil, nil, "", false, err
+	if err := q.setMeasured(ctx, history.Points, resolution, now); err != nil {
+		return NameHistory{}, err
 	}
-	return points, unmeasured, resolution, len(all) > limit, nil
+	return history, nil
 }

@@ -17,7 +17,8 @@ func namePoints(
 	t *testing.T, s *store.Store, name string, from, to snapshot.Time, resolution query.Resolution,
 ) ([]query.ProcessPoint, query.Resolution) {
 	t.Helper()
-	points, _, used, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, from, to, resolution, 1000)
+	history, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, from, to, resolution, 1000)
+	points, used := history.Points, history.Resolution
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +123,9 @@ func nameOnMachineThatIsAway(t *testing.T, s *store.Store, machineID string) {
 		{query.ResolutionMinute, 10, 12, time.Minute, away, 180},
 		{query.ResolutionHour, 9, 13, time.Hour, 120, 180},
 	} {
-		_, unmeasured, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(c.from, 0, 0),
+		history, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(c.from, 0, 0),
 			clock(c.to, 0, 0), c.resolution, 1000)
+		unmeasured := history.Unmeasured
 		var want []query.UnmeasuredTime
 		for at := begin.Add(time.Duration(c.begin) * time.Minute); at < begin.Add(
 			time.Duration(c.end)*time.Minute); at = at.Add(c.width) {
@@ -153,8 +155,9 @@ func nameBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
 			list = append(list, full(at, c.every, entry(5, name, 10, 1<<20)))
 		}
 		storetest.Write(t, s, name, list...)
-		points, unmeasured, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(9, 0, 0),
+		history, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(9, 0, 0),
 			clock(c.to, 0, 0), c.resolution, 1000)
+		points, unmeasured := history.Points, history.Unmeasured
 		if err != nil || len(points) == 0 || len(unmeasured) > 0 {
 			t.Errorf("every %s: %d points, not measured at %v, %v", c.every, len(points), unmeasured, err)
 		}

@@ -122,8 +122,9 @@ func restartedAgent(t *testing.T, s *store.Store, machineID string) {
 			t.Errorf("%s: the hour has %d ms of CPU in %d ms, want %d", id, msOf(p.CPUTime), p.ElapsedMS, want)
 		}
 		for resolution, points := range map[query.Resolution]int{query.ResolutionHour: 1, query.ResolutionMinute: 60} {
-			named, _, _, _, err := s.NameHistory(
+			history, err := s.NameHistory(
 				t.Context(), query.AllMachines(), id, "burn", clock(14, 0, 0), clock(15, 0, 0), resolution, 100)
+			named := history.Points
 			if err != nil || len(named) == 0 || len(named) > points {
 				t.Fatalf("%+v, %v", named, err)
 			}

@@ -172,8 +172,9 @@ func nameOnTwoMachines(t *testing.T, s *store.Store, machineID string) {
 	check := func(when string, cores, running float64) {
 		t.Helper()
 		for _, resolution := range []query.Resolution{query.ResolutionHour, query.ResolutionMinute} {
-			points, _, _, _, err := s.NameHistory(
+			history, err := s.NameHistory(
 				t.Context(), query.AllMachines(), "", name, clock(14, 0, 0), clock(15, 0, 0), resolution, 100)
+			points := history.Points
 			if err != nil || len(points) == 0 {
 				t.Fatalf("%s: %+v, %v", when, points, err)
 			}
@@ -187,8 +188,9 @@ func nameOnTwoMachines(t *testing.T, s *store.Store, machineID string) {
 	check("on one of two machines", 1, 1)
 	storetest.Write(t, s, machineID+"-half", series(59, entry(5, name, 30_000, 1<<20))...)
 	check("on two of three machines", 1.5, 2)
-	minutes, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(14, 0, 0), clock(15, 0, 0),
+	history, err := s.NameHistory(t.Context(), query.AllMachines(), "", name, clock(14, 0, 0), clock(15, 0, 0),
 		query.ResolutionMinute, 100)
+	minutes := history.Points
 	if err != nil || len(minutes) < 59 {
 		t.Fatalf("%d minutes, %v", len(minutes), err)
 	}

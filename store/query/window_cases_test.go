@@ -137,8 +137,9 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		minutes, _, _, _, err := s.NameHistory(
+		history, err := s.NameHistory(
 			ctx, query.AllMachines(), machineID, "sh", window.from, window.to, query.ResolutionMinute, 100)
+		minutes := history.Points
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,8 +211,9 @@ func runningHour(t *testing.T, s *store.Store, machineID string) {
 	if err != nil || len(points) != 1 || msOf(points[0].CPUTime) != 105_000 || points[0].ElapsedMS != 105_000 {
 		t.Errorf("%+v (%v), want 105 s of CPU in 105 s", points, err)
 	}
-	named, _, _, _, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "busy", clock(14, 0, 0),
+	history, err := s.NameHistory(t.Context(), query.AllMachines(), machineID, "busy", clock(14, 0, 0),
 		clock(14, 1, 45), query.ResolutionHour, 10)
+	named := history.Points
 	if err != nil || len(named) != 1 || named[0].ElapsedMS != 105_000 || deref(named[0].RunningAvg) != 1 {
 		t.Errorf("%+v (%v), want one process in 105 s", named, err)
 	}
