@@ -67,6 +67,30 @@ CREATE FUNCTION snapshot_before(
 $$;
 COMMENT ON FUNCTION snapshot_before IS 'last snapshot of a machine until a, unless a gap follows';
 
+-- The last snapshot until a, for a window (a, b] without a snapshot that has an interval, unless there is a gap between
+-- it and the next one. If there is no next one yet, a snapshot is valid for two of its intervals and a second.
+CREATE FUNCTION snapshot_between(m integer, a timestamptz, b timestamptz)
+    RETURNS TABLE (ts timestamptz, full_ts timestamptz) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    following record;
+BEGIN
+    SELECT i.ts, i.full_ts, i.interval_ms INTO following FROM snapshots i
+    WHERE i.machine = m AND i.ts > b AND i.ts <= b + interval '1 day' AND i.interval_ms > 0 ORDER BY i.ts LIMIT 1;
+    IF FOUND THEN
+        RETURN QUERY SELECT i.ts, i.full_ts
+        FROM snapshot_before(m, a, following.ts, following.full_ts, following.interval_ms) i;
+    ELSE
+        RETURN QUERY SELECT i.ts, i.full_ts FROM (
+            SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s
+            WHERE s.machine = m AND s.ts <= a AND s.ts > a - interval '3 hours' ORDER BY s.ts DESC LIMIT 1) i
+        WHERE a <= i.ts + interval '1 second' + 2 * least(interval '1 hour', CASE WHEN i.interval_ms > 0
+            THEN i.interval_ms * interval '1 ms'
+            ELSE (SELECT k.polling_interval * interval '1 second' FROM machines k WHERE k.id = m) END);
+    END IF;
+END $$;
+COMMENT ON FUNCTION snapshot_between IS 'snapshot that is valid in a window without a snapshot';
+
 -- The state that a run of snapshots [run, until] ends with: the last row of each process that has not ended, and for how
 -- long it has been valid. A process without a row used nothing, if its usage is known at all.
 CREATE FUNCTION state_of_run(m integer, run timestamptz, until timestamptz) RETURNS TABLE (
@@ -127,7 +151,7 @@ COMMENT ON FUNCTION process_start IS 'processes of a machine at the start of an 
 --
 -- The weight of the first row after a reaches back to the row before, and no row covers the time after the last one.
 -- So the levels at both ends are read from their runs, and the time before a is subtracted and the time after the last
--- row is added.
+-- row is added. A window between two snapshots has the processes at its start, with unknown usage.
 --
 -- In PL/pgSQL with a generic plan, because planning this takes about as long as reading half an hour of samples. The
 -- bounds of the runs are variables: TimescaleDB then compares them while it decompresses, and neither profile prepares
@@ -154,6 +178,15 @@ BEGIN
     WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1;
     SELECT s.ts, s.full_ts INTO last_snapshot, last_full FROM snapshots s
     WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1;
+    IF first_snapshot IS NULL THEN
+        IF include_start THEN
+            RETURN QUERY SELECT s.process, NULL::bigint, NULL::bigint, 0::bigint, s.memory_usage::double precision,
+                NULL::bigint, s.memory_usage, s.threads, NULL::bigint, NULL::bigint, i.ts, i.ts
+            FROM snapshot_between(m, a, b) i CROSS JOIN LATERAL state_of_run(m, i.full_ts, i.ts) s
+            WHERE only_processes IS NULL OR s.process = ANY(only_processes);
+        END IF;
+        RETURN;
+    END IF;
     IF include_start THEN
         SELECT s.ts, s.full_ts INTO start_snapshot, start_full
         FROM snapshot_before(m, a, first_snapshot, first_full, first_interval_ms) s;

@@ -24,6 +24,8 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		for i, c := range []numbersCase{
 			{"an idle process is in the list of a window that begins after its sample", 0, idleProcessInWindow},
+			{"a window between two snapshots has the processes that ran in it", 0, windowBetweenSnapshots},
+			{"a trend begins with the process", 0, trendOfANewProcess},
 			{"the history of an idle process begins and ends with its state", 0, idleProcessHistory},
 			{"maxima include the level at the start of a window", 0, levelAtStart},
 			{"a window that is read from rollups begins with the state at its start", 0, startOfRollups},

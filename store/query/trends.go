@@ -120,6 +120,38 @@ func (w *trendWindow) add(at, full time.Time, intervalMS int64) {
 	w.snapshots = append(w.snapshots, trendSnapshot{at, full, interval, before, len(w.ts)})
 }
 
+// overlap returns how much of share k of a snapshot is before a time, in milliseconds.
+func (w *trendWindow) overlap(one trendSnapshot, k int, until snapshot.Time) float64 {
+	end := float64(snapshot.TimeOf(one.at) - w.from)
+	begin := max(0, end-one.interval, float64(w.part[k])*w.width())
+	return min(max(float64(until-w.from)-begin, 0), w.share[k]*one.interval)
+}
+
+// beforeStart returns how much time snapshots cover in each part before a process started, in milliseconds. It moves
+// the CPU time of the interval in which the process started behind the start.
+func (w *trendWindow) beforeStart(started snapshot.Time, ms *[TrendPoints]float64) (before [TrendPoints]float64) {
+	if started <= w.from {
+		return before
+	}
+	for _, one := range w.snapshots {
+		at := snapshot.TimeOf(one.at)
+		for k := one.first; k < one.last; k++ {
+			before[w.part[k]] += w.overlap(one, k, started)
+		}
+		contains := at > started && float64(at-started) < one.interval
+		if !contains || one.last-one.first < 2 || w.share[one.first] == 0 {
+			continue
+		}
+		// Only this snapshot has CPU time of the process in its first part, which ends before the snapshot.
+		used := ms[w.part[one.first]] / w.share[one.first]
+		for k := one.first; k < one.last; k++ {
+			after := w.share[k]*one.interval - w.overlap(one, k, started)
+			ms[w.part[k]] += used * (after/float64(at-started) - w.share[k])
+		}
+	}
+	return before
+}
+
 // trendIntervalsSQL reads the snapshots of a window, and the next one with an interval, which can begin in the window.
 const trendIntervalsSQL = `SELECT ts, full_ts, interval_ms FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3
 	UNION ALL (SELECT ts, full_ts, interval_ms FROM snapshots
@@ -224,14 +256,14 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 	if err != nil {
 		return nil, err
 	}
-	return q.nameTrends(ctx, spent.ms, unknown, &window.measured)
+	return q.nameTrends(ctx, spent.ms, unknown, window)
 }
 
 // nameTrends adds the keys of the processes. A join would look up a process for each point, and double
 // the time of the query.
 func (q *Queries) nameTrends(
 	ctx context.Context, spent map[int64]*[TrendPoints]float64, unknown map[snapshot.ProcessKey]*[TrendPoints]float64,
-	measured *[TrendPoints]float64,
+	w *trendWindow,
 ) ([]ProcessTrend, error) {
 	rows, err := q.pool.Query(
 		ctx,
@@ -251,8 +283,9 @@ func (q *Queries) nameTrends(
 			trends = append(trends, ProcessTrend{Key: key})
 		}
 		points := &trends[len(trends)-1].CPUUsage
+		before := w.beforeStart(key.StartedAt, spent[id])
 		for part, ms := range spent[id] {
-			known := measured[part]
+			known := w.measured[part] - before[part]
 			if without := unknown[key]; without != nil {
 				known -= without[part]
 			}

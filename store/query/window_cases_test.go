@@ -39,6 +39,82 @@ func idleProcessInWindow(t *testing.T, s *store.Store, machineID string) {
 	}
 }
 
+func windowBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
+	const interval = 5 * time.Minute
+	burn := entry(7, "burn", interval.Milliseconds(), 64<<30)
+	storetest.Write(t, s, machineID, full(clock(14, 0, 0), interval, burn, entry(8, "gone", 0, 1<<20)),
+		full(clock(14, 5, 0), interval, burn), changes(clock(14, 10, 0), interval, burn),
+		full(clock(14, 50, 0), interval, burn))
+	now := snapshot.TimeOf(time.Now()).Add(-2 * time.Minute)
+	storetest.Write(t, s, machineID, full(now, interval, burn))
+	for _, window := range []struct {
+		from, to snapshot.Time
+		want     bool
+	}{
+		{clock(14, 7, 0), clock(14, 8, 0), true},
+		{clock(14, 5, 0), clock(14, 6, 0), true},
+		{clock(14, 12, 0), clock(14, 13, 0), false}, // in a gap
+		{clock(14, 44, 0), clock(14, 45, 0), false},
+		{now.Add(time.Second), now.Add(time.Minute), true}, // no snapshot follows yet
+		{now.Add(-7 * time.Minute), now.Add(-6 * time.Minute), false},
+	} {
+		list := topOf(t, s, machineID, window.from, window.to)
+		burn, ok := list[7]
+		if ok != window.want || ok && (deref(burn.MemoryMax) != 64<<30 || burn.CPUTime != nil) || list[8].PID != 0 {
+			t.Errorf("(%s, %s]: %+v, want burn %v", window.from, window.to, list, window.want)
+		}
+		found, err := s.FleetWindow(t.Context(), query.Match{Name: "burn"}, window.from, window.to,
+			query.FleetPage{View: query.AllMachines(), Limit: 1000})
+		isFound := slices.ContainsFunc(found.Usages, func(u query.Usage) bool { return u.MachineID == machineID })
+		if err != nil || isFound != window.want {
+			t.Errorf("(%s, %s]: found %v, %v", window.from, window.to, isFound, err)
+		}
+	}
+}
+
+func trendOfANewProcess(t *testing.T, s *store.Store, machineID string) {
+	var list []snapshot.Snapshot
+	for minute := range 61 {
+		one := full(clock(14, minute, 0), time.Minute, entry(1, "init", 60, 1<<20))
+		young, younger := entry(7, "young", 60_000, 1<<20), entry(8, "younger", 60_000, 1<<20)
+		if young.StartedAt = clock(14, 10, 30); minute >= 11 {
+			if minute == 11 {
+				young.CPUTime = new(snapshot.CPUTime(30_000_000))
+			}
+			one.Processes = append(one.Processes, young)
+		}
+		if younger.StartedAt = clock(14, 40, 0); minute >= 41 {
+			one.Processes = append(one.Processes, younger)
+		}
+		list = append(list, one)
+	}
+	storetest.Write(t, s, machineID, list...)
+	for _, window := range []struct {
+		from, to       snapshot.Time
+		young, younger int // the parts before they started
+	}{
+		{clock(14, 0, 0), clock(15, 0, 0), 10, 40},
+		{clock(14, 30, 0), clock(15, 0, 0), 0, 20},
+		{clock(14, 10, 0), clock(14, 30, 0), 1, query.TrendPoints},
+		{clock(14, 10, 20), clock(14, 10, 50), 20, query.TrendPoints},
+	} {
+		trends, err := s.ProcessTrends(t.Context(), machineID, window.from, window.to)
+		if err != nil || len(trends) < 2 {
+			t.Fatalf("%+v, %v", trends, err)
+		}
+		for k, one := range trends {
+			begin := []int{0, window.young, window.younger}[k]
+			for part, usage := range one.CPUUsage {
+				want := []float64{0.1, 100, 100}[k]
+				if part < begin && usage != nil || part >= begin && math.Abs(deref(usage)-want) > 0.01 {
+					t.Errorf("(%s, %s], %v, part %d: %v, want %g from part %d on", window.from, window.to, one.Key,
+						part, deref(usage), want, begin)
+				}
+			}
+		}
+	}
+}
+
 func idleProcessHistory(t *testing.T, s *store.Store, machineID string) {
 	list := []snapshot.Snapshot{
 		full(clock(14, 13, 0), 10*time.Second, entry(1, "init", 0, 1<<20), entry(66, "idle", 20, 9<<30)),
