@@ -36,7 +36,7 @@ type Snapshot struct {
 	// Previous lets the server detect a missing snapshot.
 	Previous Time `json:"previous,omitzero" format:"date-time" doc:"Changes only: timestamp of the snapshot that the changes apply to. Default: the machine's latest earlier snapshot"`
 	// IntervalMS is the interval of all deltas: CPU times and byte counts.
-	IntervalMS int64           `json:"interval_ms,omitzero" minimum:"0" maximum:"86400000" doc:"Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first. Unknown after a gap, unless the snapshot has cpu_ms or byte counts: after more than two polling intervals and, if it has usage in percent, more than twice the usual time between the machine's snapshots"`
+	IntervalMS int64           `json:"interval_ms,omitzero" minimum:"0" maximum:"86400000" doc:"Milliseconds that cpu_ms and the byte counts cover. Default, also for 0: the time since the machine's previous snapshot, or its polling interval for the first. Unknown after a gap, unless the snapshot has cpu_ms or byte counts: after more than two polling intervals and, if it has usage in percent, more than twice the usual time between the machine's snapshots"`
 	Machine    MachineSnapshot `json:"machine_snapshot,omitzero"`
 	Processes  []ProcessSample `json:"processes,omitempty" nullable:"false" maxItems:"50000" doc:"Every process (full), or the new and changed ones (changes)"`
 	Exited     []ProcessKey    `json:"exited,omitempty" nullable:"false" maxItems:"50000" doc:"Changes only: processes that exited since the previous snapshot"`

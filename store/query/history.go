@@ -193,7 +193,7 @@ func (q *Queries) ProcessHistory(
 		return nil, false, err
 	}
 	if resolution == ResolutionRaw {
-		return points, more, q.setElapsed(ctx, machine, points)
+		return points, more, q.setElapsed(ctx, machine, lifetime.StartedAt, points)
 	}
 	for i := range points {
 		points[i].clip(resolution, lifetime.StartedAt, q.now())
@@ -201,9 +201,10 @@ func (q *Queries) ProcessHistory(
 	return points, more, nil
 }
 
-// setElapsed sets ElapsedMS of each sample to the interval of its snapshot. It is a separate query, because the planner
-// underestimates the number of compressed rows and would run a join as a slow nested loop.
-func (q *Queries) setElapsed(ctx context.Context, machine int32, points []ProcessPoint) error {
+// setElapsed sets ElapsedMS of each sample to the interval of its snapshot, or to the part of it after the process
+// started. It is a separate query, because the planner underestimates the number of compressed rows and would run a join
+// as a slow nested loop.
+func (q *Queries) setElapsed(ctx context.Context, machine int32, started snapshot.Time, points []ProcessPoint) error {
 	if len(points) == 0 {
 		return nil
 	}
@@ -217,8 +218,11 @@ func (q *Queries) setElapsed(ctx context.Context, machine int32, points []Proces
 	var interval int64
 	if _, err := pgx.ForEachRow(rows, []any{&at, &interval}, func() error {
 		for len(points) > 0 && points[0].Timestamp <= snapshot.TimeOf(at) {
-			if points[0].Timestamp == snapshot.TimeOf(at) {
+			if lived := int64(points[0].Timestamp - started); points[0].Timestamp == snapshot.TimeOf(at) {
 				points[0].ElapsedMS = interval
+				if started != 0 && lived > 0 {
+					points[0].ElapsedMS = min(interval, lived)
+				}
 			}
 			points = points[1:]
 		}

@@ -115,6 +115,22 @@ func trendOfANewProcess(t *testing.T, s *store.Store, machineID string) {
 	}
 }
 
+func sampleOfANewProcess(t *testing.T, s *store.Store, machineID string) {
+	young := entry(7, "young", 30_000, 1<<20)
+	young.StartedAt = clock(14, 10, 30)
+	storetest.Write(t, s, machineID, full(clock(14, 10, 0), time.Minute, entry(1, "init", 0, 1<<20)),
+		full(clock(14, 11, 0), time.Minute, young), full(clock(14, 12, 0), time.Minute, young))
+	lifetime, err := s.ProcessLifetime(t.Context(), machineID, 7, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, _, err := s.ProcessHistory(
+		t.Context(), machineID, lifetime, clock(14, 10, 0), clock(14, 12, 0), query.ResolutionRaw, 10)
+	if err != nil || len(points) != 2 || points[0].ElapsedMS != 30_000 || points[1].ElapsedMS != 60_000 {
+		t.Errorf("%+v, %v", points, err)
+	}
+}
+
 func idleProcessHistory(t *testing.T, s *store.Store, machineID string) {
 	list := []snapshot.Snapshot{
 		full(clock(14, 13, 0), 10*time.Second, entry(1, "init", 0, 1<<20), entry(66, "idle", 20, 9<<30)),

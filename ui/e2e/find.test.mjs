@@ -126,7 +126,7 @@ test("a time that is not understood is searched as text, and the page says so", 
 });
 
 test("a range that ends now is not extended to whole hours", async () => {
-  const note = page.getByText("A range of more than two hours is searched in whole hours");
+  const note = page.getByText("The search covers whole hours");
   await search(`crunch from ${iso(begin - 20 * minute)} to now`);
   await page.locator('li[data-pid="90"]').waitFor();
   assert.equal(await note.count(), 0);

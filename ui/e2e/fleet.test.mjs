@@ -303,9 +303,9 @@ test("machines with one host name have different names on all pages", async () =
   for (const name of names) await page.locator("table.fleet").getByRole("link", { name, exact: true }).waitFor();
   await page.goto(`${site.url}/find?q=${encodeURIComponent("twin-daemon last 1 hour")}`);
   for (const name of names) await page.locator("section.match h2", { hasText: name }).waitFor();
-  assert.equal(await page.getByText("in whole hours").count(), 0);
+  assert.equal(await page.getByText("covers whole hours").count(), 0);
   await page.goto(`${site.url}/find?q=${encodeURIComponent("twin-daemon last 7 hours")}`);
-  await page.getByText("A range of more than two hours is searched in whole hours: from").waitFor();
+  await page.getByText("The search covers whole hours").waitFor();
   await page.goto(`${site.url}/find?q=${encodeURIComponent("twin-daemon 3 days ago")}`);
   await page.getByText(/on twin \((0123abcd|production-2)\): twin-daemon/).waitFor();
   await page.goto(`${site.url}/machines/${twins[0]}`);

@@ -81,7 +81,24 @@ test("a time in a gap says which snapshot is shown and how old it is", async () 
   await page.getByRole("button", { name: "Next snapshot" }).click();
   await shows(off.to);
   await page.goto(machineUrl(`/processes/1?at=${iso(off.from + 10 * minute)}`));
-  await page.getByText("(no data for the selected time, 10 min earlier)").waitFor();
+  await page.getByText("(10 min earlier) – no data for the selected time").waitFor();
+});
+
+test("a time between two snapshots says how old the snapshot is, and a search finds what ran", async () => {
+  await register(site, "slow");
+  const ran = [0, 5, 10].map((minutes) => ({
+    timestamp: iso(off.from + minutes * minute),
+    interval_ms: 5 * minute,
+    processes: [{ pid: 1, ppid: 0, name: "slow-process", cpu_ms: 0, memory_usage: 2 ** 36 }],
+  }));
+  await post(site, "slow", ran);
+  const at = iso(off.from + 9 * minute);
+  await page.goto(`${site.url}/machines/slow?at=${at}`);
+  await page.getByText("(4 min earlier)").waitFor();
+  await page.getByText("Past", { exact: true }).waitFor();
+  const [from, to] = [7, 8].map((minutes) => iso(off.from + minutes * minute));
+  await page.goto(`${site.url}/find?q=${encodeURIComponent(`slow-process from ${from} to ${to}`)}`);
+  await page.locator('.match[data-machine="slow"] li[data-pid="1"]').waitFor();
 });
 
 test("a comparison in a gap has no verdict", async () => {

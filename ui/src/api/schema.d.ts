@@ -2329,7 +2329,7 @@ export interface components {
             exited?: components["schemas"]["ProcessKey"][];
             /**
              * Format: int64
-             * @description Milliseconds that cpu_ms and the byte counts cover. Default: the time since the machine's previous snapshot, or its polling interval for the first. Unknown after a gap, unless the snapshot has cpu_ms or byte counts: after more than two polling intervals and, if it has usage in percent, more than twice the usual time between the machine's snapshots
+             * @description Milliseconds that cpu_ms and the byte counts cover. Default, also for 0: the time since the machine's previous snapshot, or its polling interval for the first. Unknown after a gap, unless the snapshot has cpu_ms or byte counts: after more than two polling intervals and, if it has usage in percent, more than twice the usual time between the machine's snapshots
              */
             interval_ms?: number;
             /**

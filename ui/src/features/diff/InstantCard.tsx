@@ -2,7 +2,8 @@ import { Link } from "@tanstack/react-router";
 import type { SnapshotView } from "../../api/client";
 import { LocalTimeInput } from "../../components/LocalTimeInput";
 import { DateTime } from "../../components/Timestamps";
-import { bytes, duration, number, percent, share } from "../../format";
+import { SnapshotAge } from "../../components/SnapshotAge";
+import { bytes, number, percent, share } from "../../format";
 import { iso } from "../../time/range";
 
 interface InstantCardProps {
@@ -42,17 +43,19 @@ export function InstantCard({ title, machineId, at, snapshot, onChange }: Instan
       {snapshot && <Summary snapshot={snapshot} />}
       {snapshot?.in_gap && (
         <p className="gap" role="status">
-          No data for this time. This is the last snapshot before it ({duration(snapshot.age_ms)} earlier).
+          No data for this time. This is the last snapshot before it.
         </p>
       )}
     </section>
   );
 }
 
-function Summary({ snapshot: { timestamp, processes, machine_snapshot: metrics } }: { snapshot: SnapshotView }) {
+function Summary({ snapshot }: { snapshot: SnapshotView }) {
+  const { timestamp, processes, machine_snapshot: metrics } = snapshot;
   return (
     <p className="number">
-      <DateTime at={timestamp} /> · {processes?.length} processes · CPU {percent(metrics.cpu_usage)} · memory{" "}
+      <DateTime at={timestamp} />
+      <SnapshotAge coverage={snapshot} /> · {processes?.length} processes · CPU {percent(metrics.cpu_usage)} · memory{" "}
       {bytes(metrics.used_ram)} ({percent(share(metrics.used_ram, metrics.total_ram))}) · load&nbsp;
       {number(metrics.load1, 2)}
     </p>

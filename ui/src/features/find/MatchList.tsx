@@ -74,7 +74,8 @@ function SearchedHours({ criteria, answer: { from, to } }: Pick<MatchListProps, 
     "from" in criteria &&
     isExtended(criteria, { from, to }) && (
       <p className="quiet">
-        A range of more than two hours is searched in whole hours: from <DateTime at={from} /> to <DateTime at={to} />.
+        The search covers whole hours, because the range is longer than two hours or its snapshots have expired: from{" "}
+        <DateTime at={from} /> to <DateTime at={to} />.
       </p>
     )
   );

@@ -17,7 +17,7 @@ import { useNow } from "../../hooks/useNow";
 import type { LiveSnapshot } from "../../live/socket";
 import { useLive } from "../../live/useLive";
 import { type RangeSearch, iso, resolveWindow, zoomRange } from "../../time/range";
-import { duration } from "../../format";
+import { SnapshotAge } from "../../components/SnapshotAge";
 import { SettingsButton } from "./AgentSettings";
 import { GapNotice } from "./GapNotice";
 import { ExportRangeMenu } from "./ExportRangeMenu";
@@ -86,7 +86,7 @@ function MachineView({ machineId }: { machineId: string }) {
         {snapshot && (
           <span className={isLive ? "quiet" : ""} data-testid="instant" data-timestamp={snapshot.timestamp}>
             {isLive && !isOutdated ? <TimeOfDay at={snapshot.timestamp} /> : <DateTime at={snapshot.timestamp} />}
-            {gap && ` (${duration(gap.age_ms)} earlier)`}
+            {!isLive && <SnapshotAge coverage={past.coverage} />}
           </span>
         )}
         <span className="spacer" />

@@ -14,7 +14,7 @@ import { Notice } from "../../components/Notice";
 import { ProgressBar } from "../../components/ProgressBar";
 import { TimeRangePicker } from "../../components/TimeRangePicker";
 import { DateTime } from "../../components/Timestamps";
-import { duration } from "../../format";
+import { SnapshotAge } from "../../components/SnapshotAge";
 import { useNow } from "../../hooks/useNow";
 import { findRelatives } from "../../processes/relatives";
 import { hasExited } from "../../processes/replay";
@@ -119,7 +119,8 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
           {snapshot.data && (
             <span className="quiet">
               at <DateTime at={snapshot.data.timestamp} />
-              {snapshot.data.in_gap && ` (no data for the selected time, ${duration(snapshot.data.age_ms)} earlier)`}
+              <SnapshotAge coverage={snapshot.data} />
+              {snapshot.data.in_gap && " – no data for the selected time"}
             </span>
           )}
         </div>
