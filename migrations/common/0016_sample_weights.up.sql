@@ -13,7 +13,8 @@ ALTER TABLE process_samples ADD COLUMN weight_ms milliseconds, ADD COLUMN memory
     ADD COLUMN cpu_us bigint;
 COMMENT ON COLUMN process_samples.cpu_us IS
     'CPU time in microseconds; null in rows of earlier versions, which have cpu_ms';
-COMMENT ON COLUMN process_samples.cpu_ms IS 'CPU time in milliseconds in rows of earlier versions; null if there is cpu_us';
+COMMENT ON COLUMN process_samples.cpu_ms IS
+    'CPU time in milliseconds in rows of earlier versions; null if there is cpu_us';
 COMMENT ON COLUMN process_samples.weight_ms IS
     'milliseconds since the previous row or the start of the process, where measured; null in rows of earlier versions';
 COMMENT ON COLUMN process_samples.memory_mean IS 'mean of memory_usage in weight_ms; null if it is memory_usage';

@@ -202,8 +202,8 @@ func (q *Queries) ProcessHistory(
 }
 
 // setElapsed sets ElapsedMS of each sample to the interval of its snapshot, or to the part of it after the process
-// started. It is a separate query, because the planner underestimates the number of compressed rows and would run a join
-// as a slow nested loop.
+// started. It is a separate query, because the planner underestimates the number of compressed rows and would run a
+// join as a slow nested loop.
 func (q *Queries) setElapsed(ctx context.Context, machine int32, started snapshot.Time, points []ProcessPoint) error {
 	if len(points) == 0 {
 		return nil

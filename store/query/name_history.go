@@ -175,8 +175,8 @@ type NameHistory struct {
 }
 
 // NameHistory returns at most limit points and unmeasured times of all processes with a name in (from, to], on one
-// machine or, with an empty id, on all machines of the view. ResolutionAuto selects a resolution. resolution must not be
-// ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
+// machine or, with an empty id, on all machines of the view. ResolutionAuto selects a resolution. resolution must not
+// be ResolutionRaw. It returns ErrTooManyMachines if there are too many for ResolutionMinute.
 func (q *Queries) NameHistory(
 	ctx context.Context, view View, machineID, name string, from, to snapshot.Time, resolution Resolution, limit int,
 ) (NameHistory, error) {

@@ -221,7 +221,8 @@ func (s scope) machinesSince(after int, args *[]any) string {
 	switch {
 	case s.machines == nil:
 		// The last snapshot is valid until the next one, after the longest polling interval.
-		return fmt.Sprintf("(SELECT id AS machine FROM machines WHERE last_snapshot > $%d::timestamptz - interval '1 hour')", after)
+		return fmt.Sprintf(
+			"(SELECT id AS machine FROM machines WHERE last_snapshot > $%d::timestamptz - interval '1 hour')", after)
 	case len(s.machines) == 1:
 		*args = append(*args, s.machines[0])
 		return fmt.Sprintf("(SELECT $%d::integer AS machine)", len(*args))
