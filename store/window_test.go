@@ -114,7 +114,7 @@ func readWindow(t *testing.T, conn *pgx.Conn, machineID string, from, to snapsho
 	return all
 }
 
-// expectedWindow adds up the full lists of (from, to]. A window begins with the state at its start, unless its first
+// expectedWindow adds up the full lists of (from, to]. A window begins with the state at its start, unless the next
 // snapshot follows a gap.
 func expectedWindow(series snapshottest.Series, from, to snapshot.Time) map[rollupKey]rollup {
 	sums := make(map[rollupKey]*usageSum)
@@ -133,15 +133,15 @@ func expectedWindow(series snapshottest.Series, from, to snapshot.Time) map[roll
 			before = i
 			continue
 		}
-		if s.Timestamp > to {
-			break
-		}
-		if !inWindow && before >= 0 && s.IntervalMS > 0 {
+		if !inWindow && before >= 0 && s.IntervalMS > 0 && from < to {
 			for _, p := range series.Expected[before] {
 				p.Values = p.CarryForward()
 				p.CPUTime, p.ReadBytes, p.WriteBytes = nil, nil, nil // unknown, unless it is in the list as well
 				sum(&p).add(&p, 0)
 			}
+		}
+		if s.Timestamp > to {
+			break
 		}
 		inWindow = true
 		for _, p := range slices.Concat(list, series.Ended[i]) {

@@ -68,8 +68,8 @@ CREATE FUNCTION snapshot_before(
 $$;
 COMMENT ON FUNCTION snapshot_before IS 'last snapshot of a machine until a, unless a gap follows';
 
--- The last snapshot until a, for a window (a, b] without a snapshot that has an interval, unless there is a gap between
--- it and the next one. If there is no next one yet, a snapshot is valid for two of its intervals and a second.
+-- The last snapshot until a, for a window (a, b] without a snapshot, unless there is a gap between it and the next one.
+-- If there is no next one yet, a snapshot is valid for two of its intervals and a second.
 CREATE FUNCTION snapshot_between(m integer, a timestamptz, b timestamptz)
     RETURNS TABLE (ts timestamptz, full_ts timestamptz) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
@@ -179,13 +179,12 @@ BEGIN
     WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts LIMIT 1;
     SELECT s.ts, s.full_ts INTO last_snapshot, last_full FROM snapshots s
     WHERE s.machine = m AND s.ts > a AND s.ts <= b AND s.interval_ms > 0 ORDER BY s.ts DESC LIMIT 1;
-    IF first_snapshot IS NULL THEN
-        IF include_start THEN
-            RETURN QUERY SELECT s.process, NULL::bigint, NULL::bigint, 0::bigint, s.memory_usage::double precision,
-                NULL::bigint, s.memory_usage, s.threads, NULL::bigint, NULL::bigint, i.ts, i.ts
-            FROM snapshot_between(m, a, b) i CROSS JOIN LATERAL state_of_run(m, i.full_ts, i.ts) s
-            WHERE only_processes IS NULL OR s.process = ANY(only_processes);
-        END IF;
+    IF first_snapshot IS NULL AND include_start AND a < b
+        AND NOT EXISTS (SELECT FROM snapshots s WHERE s.machine = m AND s.ts > a AND s.ts <= b) THEN
+        RETURN QUERY SELECT s.process, NULL::bigint, NULL::bigint, 0::bigint, s.memory_usage::double precision,
+            NULL::bigint, s.memory_usage, s.threads, NULL::bigint, NULL::bigint, i.ts, i.ts
+        FROM snapshot_between(m, a, b) i CROSS JOIN LATERAL state_of_run(m, i.full_ts, i.ts) s
+        WHERE only_processes IS NULL OR s.process = ANY(only_processes);
         RETURN;
     END IF;
     IF include_start THEN
