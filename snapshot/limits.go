@@ -10,7 +10,7 @@ const (
 	MaxProcesses         = 50_000    // processes and exited processes in a snapshot, each
 	MaxEntries           = 200_000   // processes, exits, devices and snapshots in a batch, in total
 	MaxDevices           = 1000      // disks, interfaces and temperature sensors in a snapshot, each
-	MaxStale             = 1010      // names in stale: disks and a few others
+	MaxStale             = 1100      // names in stale: disks, processes and a few others
 	MaxCores             = 4096      // cores in a snapshot
 	MaxMachineIDBytes    = 128       // length of a machine id
 	MaxSourceIDBytes     = 64        // length of the ids of a source

@@ -77,7 +77,7 @@ type MachineSnapshot struct {
 	// The fields below describe what is missing from the snapshots. Nil and 0 mean none.
 
 	// Stale names the sources that blocked in the kernel.
-	Stale []string `json:"stale,omitempty" nullable:"false" maxItems:"1010" doc:"What did not answer in time, so that its values are the last known ones, or unknown: mount points of disks, and temperatures"`
+	Stale []string `json:"stale,omitempty" nullable:"false" maxItems:"1100" doc:"What did not answer in time, so that its values are the last known ones, or unknown: mount points of disks, temperatures, and command lines, such as command line of process 123"`
 
 	UnseenProcesses  *int64 `json:"unseen_processes,omitempty" minimum:"0" doc:"Upper bound of the processes and threads that started and ended since the previous snapshot and are in no snapshot"`
 	DroppedSnapshots *int64 `json:"dropped_snapshots,omitempty" minimum:"0" doc:"Snapshots before this one that the agent dropped because it could not send them in time"`

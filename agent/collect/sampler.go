@@ -59,6 +59,7 @@ type Sampler struct {
 	previous clocks                // at the previous sample
 	now      clocks                // at this sample
 	totals   map[procfs.ID]*totals // nil before the first sample
+	late     map[procfs.ID]bool    // the processes whose command line could not be read in the previous sample
 	forks    int64                 // before the previous list was read
 	round    uint64
 	cores    int
@@ -171,10 +172,38 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, fu
 	}
 	s.last = now
 	out.Machine = s.system.read(ctx, options, full)
+	s.reportLate(&out.Machine, listed)
 	if unseen > 0 && !first {
 		out.Machine.UnseenProcesses = &unseen
 	}
 	return out, nil
+}
+
+// reportLate adds the processes whose command line could not be read to the stale sources of a snapshot. It logs each of
+// them once, and which command lines can be read again.
+func (s *Sampler) reportLate(m *snapshot.MachineSnapshot, listed []procfs.Process) {
+	before := s.late
+	s.late = nil
+	for i := range listed {
+		p := &listed[i]
+		id := p.ID()
+		switch {
+		case p.LateCommandLine:
+			if s.late == nil {
+				s.late = make(map[procfs.ID]bool)
+			}
+			s.late[id] = true
+			if len(m.Stale) < snapshot.MaxStale {
+				m.Stale = append(m.Stale, fmt.Sprintf("command line of process %d", p.PID))
+			}
+			if !before[id] {
+				s.logger.Warn("the kernel does not return the command line of a process, which may wait for a file "+
+					"system that does not answer; its last known one is recorded", "pid", p.PID, "name", p.Name)
+			}
+		case before[id]:
+			s.logger.Info("the command line of a process can be read again", "pid", p.PID, "name", p.Name)
+		}
+	}
 }
 
 // forkedSincePrevious returns an upper limit of the number of processes and threads that have started since the

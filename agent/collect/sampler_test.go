@@ -1,7 +1,11 @@
 package collect
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,5 +92,36 @@ func TestImpossibleValuesAreLeftOut(t *testing.T) {
 	batch := snapshot.Batch{MachineID: "m", Snapshots: []snapshot.Snapshot{one}}
 	if err := batch.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A process whose command line cannot be read is named in each snapshot, and logged once.
+func TestLateCommandLines(t *testing.T) {
+	process := func(late bool) []procfs.Process {
+		return []procfs.Process{
+			{ProcessKey: snapshot.ProcessKey{PID: 1}, StartTicks: 5, Identity: snapshot.Identity{Name: "writer"},
+				LateCommandLine: late},
+			{ProcessKey: snapshot.ProcessKey{PID: 2}, StartTicks: 6},
+		}
+	}
+	reader := &lists{onRead: func() {}}
+	var log bytes.Buffer
+	s := New(Sources{Processes: reader, Forks: func() int64 { return procfs.Unknown }},
+		slog.New(slog.NewTextHandler(&log, nil)))
+	defer s.Close()
+	for i, late := range []bool{false, true, true, true, false, false} {
+		reader.list = append(reader.list, process(late))
+		sample, err := s.Sample(t.Context(), time.Now(), Options{}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(sample.Machine.Stale, "command line of process 1"); got != late {
+			t.Errorf("sample %d: %q is stale", i, sample.Machine.Stale)
+		}
+	}
+	const blocked, answers = "does not return the command line", "can be read again"
+	if text := log.String(); strings.Count(text, blocked) != 1 || strings.Count(text, answers) != 1 ||
+		strings.Count(text, "pid=1 name=writer") != 2 {
+		t.Error(text)
 	}
 }

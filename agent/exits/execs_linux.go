@@ -108,4 +108,5 @@ func (w *execWatcher) take(group uint32) (executed, bool) {
 func (w *execWatcher) close() {
 	w.events.Close()
 	w.stopped.Wait()
+	w.identities.Close()
 }

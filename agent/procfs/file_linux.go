@@ -42,11 +42,14 @@ func (r *Reader) openAndRead(f *openFile, path string, keepOpen bool) ([]byte, e
 	return r.readFrom(fd)
 }
 
-// readFrom reads a file from its start, up to the size of the buffer.
-func (r *Reader) readFrom(fd int) ([]byte, error) {
+// readFrom reads a file from its start into the shared buffer.
+func (r *Reader) readFrom(fd int) ([]byte, error) { return readInto(fd, r.buffer) }
+
+// readInto reads a file from its start, up to the size of the buffer.
+func readInto(fd int, buffer []byte) ([]byte, error) {
 	n := 0
-	for n < len(r.buffer) {
-		m, err := syscall.Pread(fd, r.buffer[n:], int64(n))
+	for n < len(buffer) {
+		m, err := syscall.Pread(fd, buffer[n:], int64(n))
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
@@ -58,7 +61,7 @@ func (r *Reader) readFrom(fd int) ([]byte, error) {
 			break
 		}
 	}
-	return r.buffer[:n], nil
+	return buffer[:n], nil
 }
 
 func (r *Reader) close(f *openFile) {

@@ -2,6 +2,7 @@ package procfs
 
 import (
 	"bytes"
+	"errors"
 	"hash/maphash"
 	"path/filepath"
 	"strconv"
@@ -60,6 +61,10 @@ type identified struct {
 	// identifyBy is when the identity must be read again.
 	identifyBy time.Time
 	uid        uint32
+	// lineMissing is true if the kernel blocked the last read of the command line. lateLine is that read, or nil if too
+	// many blocked.
+	lineMissing bool
+	lateLine    *fileReader
 	// line and group are hashes of cmdline and cgroup. Most often, they have not changed.
 	line, group uint64
 }
@@ -118,6 +123,9 @@ func (r *Reader) mayHaveNewIdentity(p *cachedProcess) bool {
 	if _, changed := r.changed[p.last.PID]; changed {
 		return true
 	}
+	if p.lineMissing && !p.lateLine.isBlocked() && !r.blocking.full() {
+		return true
+	}
 	return p.ranSinceIdentity && (r.eventsLost || r.identityIsDue(p))
 }
 
@@ -136,13 +144,14 @@ func (p *cachedProcess) identityIsFinal() bool {
 func (r *Reader) identify(p *cachedProcess) {
 	renamed := p.round == 0 || p.identifiedComm != p.comm
 	p.identifiedComm, p.ranSinceIdentity = p.comm, false
-	if text, err := r.readFile(p, &openFile{}, "cmdline", false); err == nil {
+	if text, err := r.readCommandLine(p); err == nil {
 		if hash := maphash.Bytes(r.seed, text); hash != p.line || renamed {
 			p.line = hash
 			r.setCommandLine(p, text)
 		}
 	} else if renamed {
 		p.last.Name = KernelName(p.comm)
+		p.line = 0 // the next command line that can be read may have the whole name
 	}
 	var stat syscall.Stat_t
 	if err := syscall.Stat(r.root+"/"+p.pid, &stat); err == nil {
@@ -154,6 +163,16 @@ func (r *Reader) identify(p *cachedProcess) {
 		slot := time.Duration(p.last.PID%identitySlots) * (identityAge / identitySlots)
 		p.identifyBy = p.identifyBy.Add(-slot)
 	}
+}
+
+// readCommandLine returns the content of cmdline. The error is errBlocked if the kernel blocks the read.
+func (r *Reader) readCommandLine(p *cachedProcess) (text []byte, err error) {
+	if p.lateLine.isBlocked() {
+		return nil, errBlocked
+	}
+	text, p.lateLine, err = r.blocking.read(r.root + "/" + p.pid + "/cmdline")
+	p.lineMissing = errors.Is(err, errBlocked)
+	return text, err
 }
 
 // setCommandLine sets the command line and the name of a process. text is the content of cmdline.
@@ -264,7 +283,7 @@ func parseCgroup(text []byte) string {
 	return best
 }
 
-// IdentityReader reads the identities of single processes. It keeps no files open.
+// IdentityReader reads the identities of single processes. It keeps no files open. Close it after use.
 type IdentityReader struct{ reader *Reader }
 
 // NewIdentityReader returns a reader. A nil scrubber leaves command lines unchanged.
@@ -276,7 +295,7 @@ func NewIdentityReader(scrubber *Scrubber, users *Users) *IdentityReader {
 }
 
 // Read returns the identity of a process without its parent, or an error if the process has exited. The command line is
-// cut to at most limit bytes.
+// cut to at most limit bytes. It is empty if the kernel blocks the read.
 func (r *IdentityReader) Read(pid uint32, limit int) (snapshot.Identity, error) {
 	p := &cachedProcess{pid: strconv.FormatUint(uint64(pid), 10)}
 	text, err := r.reader.readFile(p, &openFile{}, "comm", false)
@@ -285,6 +304,10 @@ func (r *IdentityReader) Read(pid uint32, limit int) (snapshot.Identity, error) 
 	}
 	p.comm = strings.TrimSuffix(string(text), "\n")
 	r.reader.lines = NewLineBudget(64 * limit) // of this one
+	r.reader.blocking.begin()
 	r.reader.identify(p)
 	return p.last.Identity, nil
 }
+
+// Close releases what the reader uses.
+func (r *IdentityReader) Close() { r.reader.Close() }

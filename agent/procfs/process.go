@@ -35,6 +35,9 @@ type Process struct {
 	// process itself: on Linux, without those of the children that it has waited for.
 	ReadBytes, WriteBytes int64
 	OpenFiles             int32
+	// LateCommandLine is true if the kernel blocks the read of the command line. Name and CommandLine are then the last
+	// known ones.
+	LateCommandLine bool
 }
 
 // ID identifies a process until the machine reboots, also if the clock is set.

@@ -31,6 +31,7 @@ type Reader struct {
 	scrubber *Scrubber
 	now      func() time.Time
 	buffer   []byte
+	blocking *blockingFiles
 	lines    LineBudget // of the cached command lines
 	budget   int        // file descriptors that may still be kept open
 	vmstat   openFile
@@ -103,6 +104,7 @@ func newReader(root string, bootMS int64, scrubber *Scrubber, users *Users) *Rea
 		scrubber: scrubber,
 		now:      time.Now,
 		buffer:   make([]byte, bufferSize),
+		blocking: newBlockingFiles(),
 		lines:    NewLineBudget(maxLineBytes),
 		budget:   maxOpenFiles,
 	}
@@ -121,6 +123,7 @@ func (r *Reader) Close() {
 		r.remove(pid)
 	}
 	r.close(&r.vmstat)
+	r.blocking.close()
 	if r.events != nil {
 		r.events.Close()
 		r.events = nil
@@ -149,6 +152,7 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 		}
 	}
 	r.prepareIdentities(refresh)
+	r.blocking.begin()
 	if refresh {
 		r.refreshes++
 	}
@@ -164,6 +168,7 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 		}
 		force := reclaimed || refresh && (uint64(pid)+r.refreshes)%refreshCycle == 0
 		if p := r.process(int32(pid), name, force); p != nil && len(r.list) < snapshot.MaxProcesses {
+			p.last.LateCommandLine = p.lateLine.isBlocked()
 			r.list = append(r.list, p.last)
 		}
 	}

@@ -1576,7 +1576,7 @@ export interface components {
              * @description Bytes of the kernel's own data structures
              */
             slab_ram?: number;
-            /** @description What did not answer in time, so that its values are the last known ones, or unknown: mount points of disks, and temperatures */
+            /** @description What did not answer in time, so that its values are the last known ones, or unknown: mount points of disks, temperatures, and command lines, such as command line of process 123 */
             stale?: string[];
             temperatures?: components["schemas"]["Temperature"][];
             /**
