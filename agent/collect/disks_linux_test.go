@@ -97,6 +97,18 @@ func TestSelectedFileSystems(t *testing.T) {
 				"newfs /mnt/new/", "fuseblk /mnt/ntfs/",
 			},
 		},
+		"file systems of FUSE with the same source": {
+			root + "21 20 0:51 / /mnt/a rw - fuse.s3fs s3fs rw\n22 20 0:52 / /mnt/b rw - fuse.s3fs s3fs rw\n" +
+				"23 20 0:51 / /again rw - fuse.s3fs s3fs rw\n24 20 0:51 /sub /sub rw - fuse.s3fs s3fs rw\n" +
+				"25 20 0:53 / /mnt/c rw - fuse host:/c rw\n26 20 0:54 / /mnt/d rw - fuse host:/c rw\n",
+			[]string{
+				"ext4 /", "fuse.s3fs /mnt/a/ /again/ /sub", "fuse.s3fs /mnt/b/", "fuse /mnt/c/", "fuse /mnt/d/",
+			},
+		},
+		"an NFS export that is mounted twice": {
+			root + "21 20 0:51 / /mnt/a rw - nfs4 nas:/a rw,sync\n22 20 0:52 / /mnt/b rw - nfs4 nas:/a rw\n",
+			[]string{"ext4 /", "nfs4 /mnt/a/ /mnt/b/"},
+		},
 		"subvolumes and datasets": {
 			"20 1 0:30 /@ / rw - btrfs /dev/sda2 rw\n21 20 0:30 /@home /home rw - btrfs /dev/sda2 rw\n" +
 				"22 20 0:31 / /tank rw - zfs tank rw\n23 22 0:32 / /tank/a rw - zfs tank/a rw\n",

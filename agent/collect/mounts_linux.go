@@ -161,7 +161,7 @@ func selectFileSystems(mounts []mount, needsDevice map[string]bool) []fileSystem
 			continue
 		}
 		key := string(m.number)
-		if isRemote(m) { // each mount of a share may have its own number
+		if isRemote(m) && !isFUSE(m) { // each mount of a share may have its own number
 			if _, known := index[key]; !known {
 				key = m.fsType + " " + m.source + " " + m.root
 			}
@@ -307,9 +307,13 @@ func holdsData(m *mount, needsDevice map[string]bool) bool {
 
 // isRemote reports whether another machine, or a program, stores the data.
 func isRemote(m *mount) bool {
-	return network[m.fsType] || m.fsType == "fuse" || strings.HasPrefix(m.fsType, "fuse.") && !isView[m.fsType] ||
+	return network[m.fsType] || isFUSE(m) && !isView[m.fsType] ||
 		m.number.isAnonymous() && strings.Contains(m.source, ":/")
 }
+
+// isFUSE reports whether a program provides the file system. Each start of the program makes another file system, with
+// a number of its own. Many programs set the same source for all of them.
+func isFUSE(m *mount) bool { return m.fsType == "fuse" || strings.HasPrefix(m.fsType, "fuse.") }
 
 // poolOf returns the name of what a file system shares its free space with, or "" if that is only its own.
 func poolOf(m *mount) string {
