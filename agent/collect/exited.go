@@ -10,8 +10,9 @@ import (
 )
 
 // maxShortLived bounds the processes in a sample that started and exited between two samples. Those with the most CPU
-// time stay.
-const maxShortLived = 500
+// time stay. A build or a configure script can start a thousand in a second. The CPU time of those beyond the bound belongs
+// to no process.
+const maxShortLived = 5000
 
 // watchExits starts or stops to watch for processes that exit, as the options say.
 func (s *Sampler) watchExits(options Options) {
@@ -87,6 +88,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	s.assignChildCPU(ended, byPID)
 	shortLived := make([]*endedProcess, 0, len(ended))
+	out.Exited = make([]snapshot.Process, 0, len(ended))
 	for i := range ended {
 		switch e := &ended[i]; {
 		case e.before == nil:
