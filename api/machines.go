@@ -43,7 +43,7 @@ type MachineView struct {
 	ProcessCount     *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot; null if it is not stored"`
 	Latest           *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces; absent if it is not stored"`
 	OwnProcessesOnly bool                      `json:"own_processes_only" doc:"Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid"`
-	CompetingAgents  *CompetingAgentsView      `json:"competing_agents,omitempty" doc:"Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn"`
+	CompetingAgents  *CompetingAgentsView      `json:"competing_agents,omitempty" doc:"Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn, or three polling intervals if that is longer"`
 	Outdated         bool                      `json:"outdated" doc:"Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes"`
 }
 

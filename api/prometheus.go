@@ -54,7 +54,7 @@ func newMachineStateCollector(s *store.Store) machineStateCollector {
 				"waiting, which have not sent a snapshot yet; stale, which missed two intervals.",
 			[]string{"state"}, nil),
 		competing: prometheus.NewDesc("snapwatch_machines_competing_agents",
-			"Machines as which several agents have reported in turns in the last hour, because their state directory "+
+			"Machines as which several agents report in turns, because their state directory "+
 				"was copied.", nil, nil),
 	}
 }

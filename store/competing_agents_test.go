@@ -153,6 +153,65 @@ func testCompetingAgents(t *testing.T, db storetest.Database) {
 	}
 }
 
+// With a long polling interval, the turns of a series are further apart. The agents are then still noticed.
+func TestCompetingAgentsAtLongIntervals(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, testCompetingAgentsAtLongIntervals)
+}
+
+func testCompetingAgentsAtLongIntervals(t *testing.T, db storetest.Database) {
+	now := time.Now()
+	s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+	for _, test := range []struct {
+		interval, between time.Duration // the polling interval, and the time between two posts
+		want              bool
+		expires           time.Duration // after the last turn
+	}{
+		{5 * time.Second, 9 * time.Minute, true, time.Hour},
+		{5 * time.Second, 11 * time.Minute, false, 0},
+		{15 * time.Minute, 15 * time.Minute, true, time.Hour},
+		{15 * time.Minute, 46 * time.Minute, false, 0},
+		{30 * time.Minute, 45 * time.Minute, true, 90 * time.Minute},
+		{time.Hour, time.Hour, true, 3 * time.Hour},
+		{time.Hour, 181 * time.Minute, false, 0},
+	} {
+		id := fmt.Sprintf("interval-%s-%s", test.interval, test.between)
+		storetest.Write(t, s, id)
+		change := store.ConfigChange{PollingInterval: new(test.interval.Seconds())}
+		if err := s.Configure(t.Context(), id, change); err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string, want bool) {
+			t.Helper()
+			m, err := s.Machine(t.Context(), id)
+			if err != nil || (m.CompetingAgents != nil) != want {
+				t.Errorf("%s, %s: the machine has %v, want agents: %t (%v)", id, when, m.CompetingAgents, want, err)
+			}
+			if states, err := s.States(t.Context()); err != nil || states.Competing > 0 != want {
+				t.Errorf("%s, %s: %+v (%v)", id, when, states, err)
+			}
+		}
+		var answer []string
+		for i := range 6 {
+			now = now.Add(test.between)
+			batch := &snapshot.Batch{MachineID: id, Source: agentSource([]string{"a", "b"}[i%2])}
+			result := s.Write(t.Context(), []*snapshot.Batch{batch})[0]
+			if result.Err != nil {
+				t.Fatal(result.Err)
+			}
+			answer = result.Ack.CompetingAgents
+		}
+		if (answer != nil) != test.want {
+			t.Errorf("%s: the answer has %q", id, answer)
+		}
+		check("after the last turn", test.want)
+		now = now.Add(test.expires - time.Second)
+		check("before it expires", test.want)
+		now = now.Add(2 * time.Second)
+		check("after it has expired", false)
+	}
+}
+
 // Posts of one group, and posts that are refused, are turns too: the changes of one agent do not fit the snapshots of
 // the other.
 func TestCompetingAgentsOfRefusedPosts(t *testing.T) {

@@ -52,7 +52,7 @@ func (q *Queries) loadCompetingAgents(ctx context.Context, machines []Machine) e
 	byID := make(map[int32]*Machine)
 	for i := range machines {
 		m := &machines[i]
-		if schema.HaveTurns(m.turns.count, m.turns.last, now) && m.turns.since != nil {
+		if schema.HaveTurns(m.turns.count, m.turns.last, m.PollingInterval, now) && m.turns.since != nil {
 			m.CompetingAgents = &CompetingAgents{
 				Since: snapshot.TimeOf(*m.turns.since), LastTurn: snapshot.TimeOf(*m.turns.last),
 			}

@@ -25,7 +25,7 @@ func (w *groupWrite) trackSources(ctx context.Context, batches []*snapshot.Batch
 		}
 	}
 	for _, machine := range w.machines {
-		if schema.HaveTurns(machine.turns, machine.turnedAt, w.now) {
+		if schema.HaveTurns(machine.turns, machine.turnedAt, machine.config.PollingInterval, w.now) {
 			if err := w.loadCompetitors(ctx, machine); err != nil {
 				return fmt.Errorf("look up the agents of a machine: %w", err)
 			}
@@ -64,7 +64,8 @@ func (w *groupWrite) changeSource(ctx context.Context, machine *machineRow, sour
 	} else {
 		w.turns++
 		machine.turns++
-		if machine.turnedAt == nil || w.now.Sub(*machine.turnedAt) > schema.TurnGap {
+		gap := schema.TurnGap(machine.config.PollingInterval)
+		if machine.turnedAt == nil || w.now.Sub(*machine.turnedAt) > gap {
 			machine.turns, machine.turnsSince = 1, &w.now
 		}
 		machine.turnedAt = &w.now

@@ -1633,7 +1633,7 @@ export interface components {
         MachineView: {
             agent_version: string;
             architecture: string;
-            /** @description Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn */
+            /** @description Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn, or three polling intervals if that is longer */
             competing_agents?: components["schemas"]["CompetingAgentsView"];
             /**
              * Format: int64
