@@ -10,8 +10,8 @@ import (
 )
 
 // maxShortLived bounds the processes in a sample that started and exited between two samples. Those with the most CPU
-// time stay. A build or a configure script can start a thousand in a second. The CPU time of those beyond the bound belongs
-// to no process.
+// time stay. A build or a configure script can start a thousand in a second. The CPU time of those beyond the bound
+// belongs to no process.
 const maxShortLived = 5000
 
 // watchExits starts or stops to watch for processes that exit, as the options say.

@@ -179,8 +179,8 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, fu
 	return out, nil
 }
 
-// reportLate adds the processes whose command line could not be read to the stale sources of a snapshot. It logs each of
-// them once, and which command lines can be read again.
+// reportLate adds the processes whose command line could not be read to the stale sources of a snapshot. It logs each
+// of them once, and which command lines can be read again.
 func (s *Sampler) reportLate(m *snapshot.MachineSnapshot, listed []procfs.Process) {
 	before := s.late
 	s.late = nil

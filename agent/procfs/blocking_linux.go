@@ -22,8 +22,8 @@ var errBlocked = errors.New("the kernel blocks this read")
 // blockingFiles reads files of processes that can block in the kernel. A read of cmdline waits for the lock of the
 // process's memory, which a process holds while it waits for a file system whose server does not answer.
 //
-// A goroutine of its own does the reads. One that blocks is replaced. It ends when the kernel returns. The zero value is
-// not ready to use, and blockingFiles are for one goroutine at a time.
+// A goroutine of its own does the reads. One that blocks is replaced. It ends when the kernel returns. The zero value
+// is not ready to use, and blockingFiles are for one goroutine at a time.
 type blockingFiles struct {
 	wait    time.Duration // for the next read
 	timer   *time.Timer
