@@ -284,9 +284,6 @@ func (b *bench) judgeCPU(
 	return append(rows, timeRow("all processes, beside the kernel's busy time", busy, all, busy*3/100)), nil
 }
 
-// rounding is how far whole milliseconds, whose sum is right, can be from the value of one process.
-const rounding = time.Millisecond
-
 // cpuRows compares a case with the stored CPU time of each process. A process that is not in stored is not stored.
 func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick time.Duration) []row {
 	if result.skipped != nil {
@@ -298,7 +295,7 @@ func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick t
 	missing := 0
 	for _, p := range result.processes {
 		sum, storedSum = sum+p.CPU, storedSum+stored[p.PID]
-		allowed := max(p.CPU*2/100, tick*time.Duration(c.threads)) + rounding
+		allowed := max(p.CPU*2/100, tick*time.Duration(c.threads))
 		if excess := (stored[p.PID] - p.CPU).Abs() - allowed; worst.name == "" || excess > worstExcess {
 			worst, worstExcess = timeRow(c.name+": the worst of them", p.CPU, stored[p.PID], allowed), excess
 		}
@@ -307,7 +304,7 @@ func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick t
 		}
 	}
 	if !c.children {
-		allowed := max(sum*2/100, tick*time.Duration(c.threads)) + rounding
+		allowed := max(sum*2/100, tick*time.Duration(c.threads))
 		return []row{timeRow(c.name, sum, storedSum, allowed)}
 	}
 	total := timeRow(c.name, sum, storedSum, sum*2/100)

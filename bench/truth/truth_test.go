@@ -64,8 +64,8 @@ func TestCPURows(t *testing.T) {
 		truth, stored milliseconds // of each process
 		missed        []bool       // of each row
 	}{
-		"a tick too much":       {1, false, milliseconds{100}, milliseconds{105}, []bool{false}},
-		"more than a tick":      {1, false, milliseconds{100}, milliseconds{106}, []bool{true}},
+		"a tick too much":       {1, false, milliseconds{100}, milliseconds{104}, []bool{false}},
+		"more than a tick":      {1, false, milliseconds{100}, milliseconds{105}, []bool{true}},
 		"a tick of each thread": {20, false, milliseconds{2002}, milliseconds{1922}, []bool{false}},
 		"two percent":           {1, false, milliseconds{1000}, milliseconds{980}, []bool{false}},
 		"not stored":            {1, false, milliseconds{1000}, nil, []bool{true}},
