@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/internal/bearer"
@@ -307,7 +307,7 @@ func get(t *testing.T, url string, into any) {
 	if status != http.StatusOK {
 		t.Fatalf("%s: %d %s", url, status, text)
 	}
-	if err := json.Unmarshal([]byte(text), into); err != nil {
+	if err := json.Unmarshal([]byte(text), into, json.MatchCaseInsensitiveNames(true)); err != nil {
 		t.Fatal(err)
 	}
 }
