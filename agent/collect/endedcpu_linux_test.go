@@ -293,9 +293,9 @@ func TestCPUTimeOfAnOrphan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The runtime of the language used some more, at its start.
+	// The runtime of the language used some more at its start: 130 ms with the race detector, beside other tests.
 	got := r.cpu(func(p *snapshot.Process) bool { return p.PID == int32(pid) })
-	if got < used-tickTime || got > used+10*tickTime {
+	if got < used-tickTime || got > 3*used {
 		t.Errorf("the CPU time is %s, want a little more than %s", got, used)
 	}
 }
