@@ -45,7 +45,7 @@ type childCPU struct {
 
 // gain updates the time at a sample.
 func (c *childCPU) gain(total time.Duration, first bool) {
-	c.unassigned = min(c.unassigned, procfs.TickError) + c.late // more than that is of processes that nobody saw
+	c.unassigned = min(c.unassigned, 2*procfs.TickError) + c.late // more is of processes that nobody saw
 	c.late = 0
 	if !first {
 		c.unassigned += max(total-c.total, 0)

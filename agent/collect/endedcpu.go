@@ -87,28 +87,27 @@ func (s *Sampler) ancestor(
 }
 
 // assign distributes the gained time among the processes that have ended. Both the time and the sum of the estimates
-// have errors, so the result is their mean, weighted by the inverse of their variances.
+// have errors, so the result is their mean, weighted by the inverse of their variances. But it is never further from
+// the gained time than ticks explain, unless the processes cannot have used that.
 func (c *childCPU) assign(ended []*endedProcess) {
 	var sum, low, high time.Duration
-	variance := 0.0
 	gained := c.unassigned
 	for _, e := range ended {
 		if e.before != nil { // it gained the whole life
 			gained -= e.before.cpu + e.before.childCPU.total
 		}
 		sum, low, high = sum+e.cpu, low+e.low, high+e.high
-		variance += square(float64(e.high-e.low) / 4)
 	}
 	if gained < low-procfs.TickError {
 		c.unassigned, c.late = 0, gained-sum
 		return
 	}
-	// The estimates also have a common error, for example if the kernel needs longer to remove processes.
-	const commonError = 0.1
-	variance += square(min(commonError*float64(sum), float64(high-low)/2))
+	// The estimates err in the same direction, for example if the kernel needs longer to remove processes.
+	variance := square(float64(high-low) / 4)
 	// The errors of the two values in ticks are distributed evenly.
 	ticksVariance := 2 * square(float64(procfs.TickError)/2) / 12
 	result := sum + time.Duration(float64(gained-sum)*variance/(variance+ticksVariance))
+	result = max(result, gained-procfs.TickError)
 	result = min(max(result, low), high)
 	c.unassigned = max(gained-result, -procfs.TickError)
 	c.late = gained - result - c.unassigned

@@ -56,7 +56,7 @@ func runWorkload(command string) error {
 	var threads sync.WaitGroup
 	for range count {
 		switch kind {
-		case "threads", "threads-without-main":
+		case "threads", "threads-without-main", "orphan":
 			threads.Go(func() { burn(each) })
 		case "children":
 			child := workloadCommand("threads", 1, each)
@@ -66,13 +66,12 @@ func runWorkload(command string) error {
 			if err := child.Run(); err != nil {
 				return err
 			}
-		case "orphan": // its parent exits before it
-			child := workloadCommand("threads", 1, each)
+		case "parent-of-orphan":
+			child := workloadCommand("orphan", 1, each)
 			child.Stdout = os.Stdout // which is closed when it exits
 			if err := child.Start(); err != nil {
 				return err
 			}
-			fmt.Println(child.Process.Pid)
 		}
 	}
 	if kind == "threads-without-main" {
@@ -83,14 +82,26 @@ func runWorkload(command string) error {
 		_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 	}
 	threads.Wait()
-	if kind == "children" {
-		var used unix.Rusage
-		if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &used); err != nil {
+	switch kind {
+	case "children":
+		if err := printUsage(unix.RUSAGE_CHILDREN); err != nil {
 			return err
 		}
-		fmt.Println(used.Utime.Nano() + used.Stime.Nano())
 		_, _ = os.Stdin.Read(make([]byte, 1)) // until the test has taken a sample
+	case "orphan":
+		fmt.Println(os.Getpid())
+		return printUsage(unix.RUSAGE_SELF) // what its end takes is not in it
 	}
+	return nil
+}
+
+// printUsage prints the CPU time of this process or of its children in nanoseconds.
+func printUsage(who int) error {
+	var used unix.Rusage
+	if err := unix.Getrusage(who, &used); err != nil {
+		return err
+	}
+	fmt.Println(used.Utime.Nano() + used.Stime.Nano())
 	return nil
 }
 

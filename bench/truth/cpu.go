@@ -23,7 +23,6 @@ type cpuCase struct {
 	direct    bool // the workload itself is measured, not its children
 	half      bool // with half a core
 	hold      bool // the process sleeps before it exits
-	beside    bool // other tests run beside it, so that the sum of children may differ by twice as much
 }
 
 // cpuCases returns the cases beside a load. The short ones have less to do.
@@ -70,7 +69,7 @@ func cpuCases(short bool, load cpuLoad) []cpuCase {
 	for _, size := range sizes {
 		list = append(list, cpuCase{
 			name:      fmt.Sprintf("%d processes, %s each, one after the other", size.n, size.cpu),
-			arguments: []string{"burn", strconv.Itoa(size.n), size.cpu}, threads: 1, children: true, beside: short,
+			arguments: []string{"burn", strconv.Itoa(size.n), size.cpu}, threads: 1, children: true,
 		})
 	}
 	if together > 0 {
@@ -308,11 +307,7 @@ func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick t
 		allowed := max(sum*2/100, tick*time.Duration(c.threads))
 		return []row{timeRow(c.name, sum, storedSum, allowed)}
 	}
-	allowed := sum * 2 / 100
-	if c.beside {
-		allowed *= 2
-	}
-	total := timeRow(c.name, sum, storedSum, allowed)
+	total := timeRow(c.name, sum, storedSum, sum*2/100)
 	if missing > 0 {
 		total.stored += fmt.Sprintf(" (%d are not stored)", missing)
 	}
