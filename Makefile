@@ -18,7 +18,7 @@ GO_BUILD = $(PLAIN) go build -trimpath -buildvcs=auto \
 LINT_TOOL = go tool -modfile=deploy/lint/go.mod
 UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config.ts ui/tsconfig.json ui/package-lock.json
 
-# Fuzz targets for input from outside, as folder:target. make test runs each for a second.
+# Fuzz targets for input from outside, as folder:target. make test runs each 500 times.
 FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat agent/exits:FuzzParseExits \
 	agent/delivery/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest \
 	auth:FuzzSecrets
@@ -87,13 +87,13 @@ audit:
 	cd ui && npm audit --omit=dev
 
 # With -trimpath, a clone in another folder finds its packages in the compiler's cache. The packages that take longest
-# come first, so that none of them is left alone at the end. Four run at a time, because those of the agent mostly wait.
+# come first, so that none of them is left alone at the end. Four run at a time, because some mostly wait.
 # golangci-lint runs go vet. Each benchmark runs once, so that it keeps working.
 # The race detector sleeps for a second at the end of each test binary by default.
 test-go: export GORACE := atexit_sleep_ms=10
 test-go: store/storetest/timescale/node_modules grafana/node_modules
 	go test -p 4 -trimpath -vet=off -race -count=1 -timeout 15m -bench . -benchtime 1x \
-		./store/... ./cmd/... ./api/... ./...
+		./store ./store/query ./cmd/... ./agent/collect ./api ./grafana ./store/... ./...
 
 test-systems:
 	@for system in $(SYSTEMS); do \
@@ -110,8 +110,8 @@ test-delivery:
 test-fuzz:
 	@mkdir -p bin
 	@for target in $(FUZZ); do \
-		echo "fuzzing $$target for a second"; \
-		go test -trimpath ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 1s -parallel 1 >bin/fuzz.log 2>&1 \
+		echo "fuzzing $$target"; \
+		go test -trimpath ./$${target%:*} -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime 500x -parallel 1 >bin/fuzz.log 2>&1 \
 			|| { cat bin/fuzz.log; exit 1; }; \
 	done
 

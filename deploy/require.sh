@@ -68,7 +68,9 @@ for tool in "$@"; do
 		command -v gcc >/dev/null || install "a C compiler (for Go's race detector)" build-essential gcc build-base gcc
 		;;
 	chromium)
-		[ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || install "Chromium (for the browser tests)" chromium chromium chromium chromium
+		[ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium-headless-shell ] || [ -x /usr/bin/chromium ] ||
+			install "Chromium (for the browser tests)" chromium-headless-shell chromium chromium chromium ||
+			install "Chromium (for the browser tests)" chromium chromium chromium chromium
 		;;
 	prometheus)
 		command -v prometheus >/dev/null && command -v promtool >/dev/null && continue

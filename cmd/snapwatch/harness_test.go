@@ -54,7 +54,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	binaries = dir
-	return m.Run()
+	return storetest.Main(m)
 }
 
 func program(name string) string { return filepath.Join(binaries, name) }

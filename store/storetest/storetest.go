@@ -5,6 +5,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -34,6 +35,7 @@ var counter atomic.Int64
 // server is the cluster of this test binary.
 var server struct {
 	once    sync.Once
+	stops   bool // at the end of the tests, by Main
 	dir     string
 	cluster *embedded.Cluster
 	err     error
@@ -42,6 +44,10 @@ var server struct {
 // cluster starts the cluster when it is first needed. A fuzzer's workers never need it.
 func cluster() (*embedded.Cluster, error) {
 	server.once.Do(func() {
+		if !server.stops {
+			server.err = errors.New("nothing would stop it: call storetest.Main from TestMain")
+			return
+		}
 		ctx := context.Background()
 		if server.dir, server.err = makeDir(); server.err != nil {
 			return
@@ -60,6 +66,7 @@ func cluster() (*embedded.Cluster, error) {
 
 // Main runs the tests of a package and stops the databases. Call it from TestMain.
 func Main(m *testing.M) int {
+	server.stops = true
 	code := m.Run()
 	if startedHost != nil {
 		startedHost.stop()
