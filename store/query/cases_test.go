@@ -26,6 +26,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"an idle process is in the list of a window that begins after its sample", 0, idleProcessInWindow},
 			{"a window between two snapshots has the processes that ran in it", 0, windowBetweenSnapshots},
 			{"a trend begins with the process", 0, trendOfANewProcess},
+			{"a trend begins and ends with the process wherever the window does", 0, edgesOfTrends},
 			{"the interval of a sample begins with the process", 0, sampleOfANewProcess},
 			{"the history of an idle process begins and ends with its state", 0, idleProcessHistory},
 			{"maxima include the level at the start of a window", 0, levelAtStart},

@@ -23,9 +23,10 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := make(map[snapshot.ProcessKey][query.TrendPoints]int64)
+	want, last := make(map[snapshot.ProcessKey][query.TrendPoints]int64), make(map[snapshot.ProcessKey]int)
 	for step := 200; step < 320; step++ {
 		for _, p := range h.series["b"].Expected[step] {
+			last[p.ProcessKey] = step
 			if spent := int64(deref(p.CPUTime)); spent > 0 {
 				points := want[p.ProcessKey]
 				points[(step-200)/2] += spent
@@ -39,8 +40,8 @@ func testProcessTrends(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for _, one := range trends {
 		var got [query.TrendPoints]int64
 		for part, usage := range one.CPUUsage {
-			hasRun := h.at(199).Add(time.Duration(part+1)*time.Minute) > one.Key.StartedAt
-			if (usage != nil) != hasRun {
+			ran := h.at(199).Add(time.Duration(part+1)*time.Minute) > one.Key.StartedAt && 200+2*part <= last[one.Key]
+			if (usage != nil) != ran {
 				t.Errorf("%v has %v in part %d", one.Key, usage, part)
 			}
 			if usage == nil {
@@ -240,6 +241,7 @@ func unknownTrend(t *testing.T, s *store.Store, machineID string) {
 		id := fmt.Sprintf("%s-%d", machineID, seed)
 		rng := rand.New(rand.NewPCG(seed, 7))
 		list := seriesOfUnknownCPU(rng)
+		ends := recordedEnds(list)
 		storetest.Write(t, s, id, list...)
 		begin := 1 + rng.IntN(15) // the window has a snapshot in each part
 		from := list[begin-1].Timestamp
@@ -266,7 +268,7 @@ func unknownTrend(t *testing.T, s *store.Store, machineID string) {
 				}); i >= 0 {
 					want = snapshot.CPUUsage(processes[i].CPUTime, state.IntervalMS)
 				}
-				if state.IntervalMS == 0 {
+				if end, ok := ends[one.Key]; state.IntervalMS == 0 || ok && begin+part > end {
 					want = nil
 				}
 				got := one.CPUUsage[part]
@@ -277,6 +279,23 @@ func unknownTrend(t *testing.T, s *store.Store, machineID string) {
 			}
 		}
 	}
+}
+
+// recordedEnds returns the last snapshot that each process is in, if its end is recorded.
+func recordedEnds(list []snapshot.Snapshot) map[snapshot.ProcessKey]int {
+	ends := make(map[snapshot.ProcessKey]int)
+	for step, one := range list {
+		for _, p := range one.Processes {
+			delete(ends, p.Key())
+			if p.Ended() {
+				ends[p.Key()] = step
+			}
+		}
+		for _, key := range one.Exited {
+			ends[key] = step - 1
+		}
+	}
+	return ends
 }
 
 // seriesOfUnknownCPU returns 75 snapshots, one every ten seconds. The CPU time of some processes is unknown, and they

@@ -86,15 +86,14 @@ func (w *trendWindow) addUnknown(unknown map[snapshot.ProcessKey]*[TrendPoints]f
 	if unknown[span.key] == nil {
 		unknown[span.key] = new([TrendPoints]float64)
 	}
-	i, _ := slices.BinarySearchFunc(w.snapshots, span.from, func(one trendSnapshot, from time.Time) int {
-		return one.at.Compare(from)
-	})
-	for _, one := range w.snapshots[i:] {
+	life := w.lifetimeOf(span.key, time.Time{})
+	for i := w.find(span.from); i < len(w.snapshots); i++ {
+		one := &w.snapshots[i]
 		if one.full.After(span.from) || !span.until.IsZero() && !one.at.Before(span.until) {
 			return
 		}
 		for k := one.first; k < one.last; k++ {
-			unknown[span.key][w.part[k]] += w.share[k] * one.interval
+			unknown[span.key][w.part[k]] += w.overlap(one, k, life)
 		}
 	}
 }

@@ -115,6 +115,57 @@ func trendOfANewProcess(t *testing.T, s *store.Store, machineID string) {
 	}
 }
 
+// edgesOfTrends: a process at one core has 100 % in each part of a trend in which it lived, wherever the window ends in
+// the interval of its first or last sample, and nothing in the others.
+func edgesOfTrends(t *testing.T, s *store.Store, machineID string) {
+	started, ended := clock(14, 9, 55), clock(14, 40, 0)
+	var list []snapshot.Snapshot
+	for minute := range 61 {
+		at := clock(14, minute, 0)
+		one := full(at, time.Minute, entry(1, "init", 60, 1<<20))
+		p := entry(7, "busy", min(at.Sub(started), time.Minute).Milliseconds(), 1<<20)
+		if p.StartedAt = started; at > started && at <= ended {
+			if at == ended {
+				p.State = snapshot.StateEnded
+			}
+			one.Processes = append(one.Processes, p)
+		}
+		list = append(list, one)
+	}
+	storetest.Write(t, s, machineID, list...)
+	for _, window := range [][2]snapshot.Time{
+		{started.Add(-time.Hour + time.Millisecond), started.Add(time.Millisecond)},
+		{started.Add(-time.Hour + time.Second), started.Add(time.Second)},
+		{started.Add(time.Second), started.Add(4 * time.Minute)},
+		{started.Add(time.Second), started.Add(10 * time.Minute)},
+		{started.Add(-time.Second), started.Add(5 * time.Second)},
+		{started, started.Add(time.Hour)},
+		{ended.Add(-90 * time.Second), ended.Add(30 * time.Second)},
+		{clock(14, 0, 0), clock(15, 0, 0)},
+	} {
+		trends, err := s.ProcessTrends(t.Context(), machineID, window[0], window[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		width := window[1].Sub(window[0]) / query.TrendPoints
+		for _, one := range trends {
+			if one.Key.PID != 7 {
+				continue
+			}
+			for part, usage := range one.CPUUsage {
+				begin := window[0].Add(time.Duration(part) * width)
+				lived := min(begin.Add(width), ended).Sub(max(begin, started))
+				if lived <= 0 && usage != nil || lived >= time.Millisecond && math.Abs(deref(usage)-100) > 0.01 {
+					t.Errorf("(%s, %s], part %d: %s %%, it lived %s", window[0], window[1], part, showNumber(usage), lived)
+				}
+			}
+		}
+		if !slices.ContainsFunc(trends, func(one query.ProcessTrend) bool { return one.Key.PID == 7 }) {
+			t.Errorf("(%s, %s]: it has no trend", window[0], window[1])
+		}
+	}
+}
+
 func sampleOfANewProcess(t *testing.T, s *store.Store, machineID string) {
 	young := entry(7, "young", 30_000, 1<<20)
 	young.StartedAt = clock(14, 10, 30)
