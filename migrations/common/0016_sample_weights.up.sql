@@ -68,8 +68,20 @@ CREATE FUNCTION snapshot_before(
 $$;
 COMMENT ON FUNCTION snapshot_before IS 'last snapshot of a machine until a, unless a gap follows';
 
--- The last snapshot until a, for a window (a, b] without a snapshot, unless there is a gap between it and the next one.
--- If there is no next one yet, a snapshot is valid for two of its intervals and a second.
+-- The last snapshot until a, if a counts as recorded: for two of its intervals and a second.
+CREATE FUNCTION snapshot_valid_at(m integer, a timestamptz)
+    RETURNS TABLE (ts timestamptz, full_ts timestamptz, process_count integer) LANGUAGE sql STABLE AS $$
+    SELECT i.ts, i.full_ts, i.process_count FROM (
+        SELECT s.ts, s.full_ts, s.process_count, s.interval_ms FROM snapshots s
+        WHERE s.machine = m AND s.ts <= a AND s.ts > a - interval '3 hours' ORDER BY s.ts DESC LIMIT 1) i
+    WHERE a <= i.ts + interval '1 second' + 2 * least(interval '1 hour', CASE WHEN i.interval_ms > 0
+        THEN i.interval_ms * interval '1 ms'
+        ELSE (SELECT k.polling_interval * interval '1 second' FROM machines k WHERE k.id = m) END)
+$$;
+COMMENT ON FUNCTION snapshot_valid_at IS 'last snapshot of a machine until a, if a counts as recorded';
+
+-- The snapshot with the state at a, for a window (a, b] without a snapshot: the last one before it, unless a gap has
+-- begun at a.
 CREATE FUNCTION snapshot_between(m integer, a timestamptz, b timestamptz)
     RETURNS TABLE (ts timestamptz, full_ts timestamptz) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
@@ -81,14 +93,11 @@ BEGIN
     IF FOUND THEN
         RETURN QUERY SELECT i.ts, i.full_ts
         FROM snapshot_before(m, a, following.ts, following.full_ts, following.interval_ms) i;
-    ELSE
-        RETURN QUERY SELECT i.ts, i.full_ts FROM (
-            SELECT s.ts, s.full_ts, s.interval_ms FROM snapshots s
-            WHERE s.machine = m AND s.ts <= a AND s.ts > a - interval '3 hours' ORDER BY s.ts DESC LIMIT 1) i
-        WHERE a <= i.ts + interval '1 second' + 2 * least(interval '1 hour', CASE WHEN i.interval_ms > 0
-            THEN i.interval_ms * interval '1 ms'
-            ELSE (SELECT k.polling_interval * interval '1 second' FROM machines k WHERE k.id = m) END);
+        IF FOUND THEN
+            RETURN;
+        END IF;
     END IF;
+    RETURN QUERY SELECT i.ts, i.full_ts FROM snapshot_valid_at(m, a) i;
 END $$;
 COMMENT ON FUNCTION snapshot_between IS 'snapshot that is valid in a window without a snapshot';
 
@@ -116,7 +125,7 @@ COMMENT ON FUNCTION state_of_run IS 'processes at the end of a run of snapshots,
 
 -- The state at the start a of an hour: the processes in the last snapshot of the hour before, which has a row of each.
 -- A window of whole hours begins with it. ts is that snapshot. The window (since, until] has no such state if the
--- snapshot is in it, or if it has no snapshot after a. An interval is a day at the most.
+-- snapshot is in it, or if a gap has begun at a. An interval is a day at the most.
 CREATE FUNCTION process_start(m integer, a timestamptz, since timestamptz, until timestamptz) RETURNS TABLE (
     process bigint, memory_usage bigint, threads integer, ts timestamptz
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
@@ -129,10 +138,14 @@ DECLARE
 BEGIN
     SELECT b.ts, b.full_ts, b.process_count INTO before, run, processes
     FROM (SELECT i.ts, i.full_ts, i.interval_ms FROM snapshots i
-            WHERE i.machine = m AND i.ts > a AND i.ts <= least(until, a + interval '1 day')
+            WHERE i.machine = m AND i.ts > a AND i.ts <= a + interval '1 day'
                 AND i.interval_ms > 0 ORDER BY i.ts LIMIT 1) f
         CROSS JOIN LATERAL snapshot_before(m, a, f.ts, f.full_ts, f.interval_ms) b
     WHERE b.ts <= since;
+    IF before IS NULL THEN
+        SELECT b.ts, b.full_ts, b.process_count INTO before, run, processes FROM snapshot_valid_at(m, a) b
+        WHERE b.ts <= since;
+    END IF;
     RETURN QUERY SELECT s.process, s.memory_usage, s.threads, before FROM process_samples s
     WHERE s.machine = m AND s.ts = before AND (s.state IS NULL OR s.state NOT IN ('exited', 'X'));
     GET DIAGNOSTICS found = ROW_COUNT;
@@ -173,6 +186,7 @@ DECLARE
     last_full timestamptz;
     start_snapshot timestamptz;
     start_full timestamptz;
+    gap_follows boolean := false;
 BEGIN
     -- Snapshots without an interval are not part of the time between those around them.
     SELECT s.ts, s.full_ts, s.interval_ms INTO first_snapshot, first_full, first_interval_ms FROM snapshots s
@@ -190,9 +204,14 @@ BEGIN
     IF include_start THEN
         SELECT s.ts, s.full_ts INTO start_snapshot, start_full
         FROM snapshot_before(m, a, first_snapshot, first_full, first_interval_ms) s;
+        IF start_snapshot IS NULL AND a < b THEN -- its state is the first one of the window, but is valid for no known time
+            SELECT s.ts, s.full_ts, true INTO start_snapshot, start_full, gap_follows FROM snapshot_valid_at(m, a) s;
+        END IF;
     END IF;
     RETURN QUERY WITH levels AS (
-        SELECT -1 AS sign, first_snapshot AS seen, s.* FROM state_of_run(m, start_full, start_snapshot) s
+        SELECT -1 AS sign, first_snapshot AS seen, s.process, CASE WHEN gap_follows THEN 0 ELSE s.held_ms END AS held_ms,
+            s.memory_usage, s.threads, s.cpu_us, s.read_bytes, s.write_bytes
+        FROM state_of_run(m, start_full, start_snapshot) s
         UNION ALL
         SELECT 1, last_snapshot, s.* FROM state_of_run(m, last_full, last_snapshot) s),
     parts AS (

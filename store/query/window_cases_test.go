@@ -43,7 +43,7 @@ func windowBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
 	const interval = 5 * time.Minute
 	burn := entry(7, "burn", interval.Milliseconds(), 64<<30)
 	storetest.Write(t, s, machineID, full(clock(14, 0, 0), interval, burn, entry(8, "gone", 0, 1<<20)),
-		full(clock(14, 5, 0), interval, burn), changes(clock(14, 10, 0), interval, burn),
+		full(clock(14, 5, 0), interval, burn, entry(9, "before", 0, 1<<20)), changes(clock(14, 10, 0), interval, burn),
 		full(clock(14, 50, 0), interval, burn))
 	now := snapshot.TimeOf(time.Now()).Add(-2 * time.Minute)
 	storetest.Write(t, s, machineID, full(now, interval, burn))
@@ -53,7 +53,8 @@ func windowBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
 	}{
 		{clock(14, 7, 0), clock(14, 8, 0), true},
 		{clock(14, 5, 0), clock(14, 6, 0), true},
-		{clock(14, 12, 0), clock(14, 13, 0), false}, // in a gap
+		{clock(14, 12, 0), clock(14, 13, 0), true},  // recorded, though a gap follows
+		{clock(14, 21, 0), clock(14, 22, 0), false}, // in the gap
 		{clock(14, 44, 0), clock(14, 45, 0), false},
 		{now.Add(time.Second), now.Add(time.Minute), true}, // no snapshot follows yet
 		{now.Add(-7 * time.Minute), now.Add(-6 * time.Minute), false},
@@ -68,6 +69,49 @@ func windowBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
 		isFound := slices.ContainsFunc(found.Usages, func(u query.Usage) bool { return u.MachineID == machineID })
 		if err != nil || isFound != window.want {
 			t.Errorf("(%s, %s]: found %v, %v", window.from, window.to, isFound, err)
+		}
+	}
+}
+
+// windowBeforeGap: a window that begins shortly after the last snapshot before a gap has the processes of that snapshot.
+func windowBeforeGap(t *testing.T, s *store.Store, machineID string) {
+	const interval = 5 * time.Minute
+	burn, before := entry(7, "burn", interval.Milliseconds(), 1<<30), entry(9, "before", 0, 64<<30)
+	list := []snapshot.Snapshot{
+		full(clock(14, 50, 0), interval, burn, before), changes(clock(14, 55, 0), interval, burn),
+		full(clock(15, 50, 0), 0, entry(7, "burn", -1, 1<<30)),
+	}
+	for minute := 5; minute <= 200; minute += 5 {
+		list = append(list, full(clock(15, 50+minute, 0), interval, burn))
+	}
+	storetest.Write(t, s, machineID, list...)
+	for _, window := range []struct {
+		from, to snapshot.Time
+		want     bool
+	}{
+		{clock(14, 55, 0), clock(15, 52, 0), true},
+		{clock(15, 0, 0), clock(16, 0, 0), true},
+		{clock(15, 5, 0), clock(15, 56, 0), true},
+		{clock(15, 0, 0), clock(18, 0, 0), true}, // from rollups
+		{clock(15, 6, 0), clock(15, 56, 0), false},
+		{clock(16, 0, 0), clock(19, 0, 0), false},
+	} {
+		idle, ok := topOf(t, s, machineID, window.from, window.to)[9]
+		if ok != window.want || ok && (deref(idle.MemoryMax) != 64<<30 || idle.CPUTime != nil || deref(idle.CPUUsage) != 0) {
+			t.Errorf("(%s, %s]: %+v (%v), want %v", window.from, window.to, idle, ok, window.want)
+		}
+	}
+}
+
+// windowOfHoursBetweenSnapshots: the interval of a machine can be longer than a window of hours.
+func windowOfHoursBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
+	const interval = 6 * time.Hour
+	burn := entry(7, "burn", interval.Milliseconds(), 64<<30)
+	storetest.Write(t, s, machineID, full(clock(1, 0, 0), interval, burn), full(clock(7, 0, 0), interval, burn),
+		full(clock(13, 0, 0), interval, burn))
+	for _, to := range []snapshot.Time{clock(9, 0, 0), clock(9, 0, 0).Add(30 * time.Minute), clock(12, 0, 0)} {
+		if got, ok := topOf(t, s, machineID, clock(8, 0, 0), to)[7]; !ok || deref(got.MemoryMax) != 64<<30 {
+			t.Errorf("until %s: %+v (%v), want 64 GiB", to, got, ok)
 		}
 	}
 }
