@@ -68,6 +68,8 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 		byPID[id.PID] = append(byPID[id.PID], listed)
 	}
 	ended := make([]endedProcess, 0, len(exited))
+	// A process that started after this may be missing from the list and still be in the next one, as a zombie.
+	listedFrom := s.now.monotonic.Add(-startPrecision)
 	for i := range exited {
 		p := &exited[i]
 		before := findExited(p, byPID[p.PID], s.previous.monotonic)
@@ -75,13 +77,15 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 			byPID[p.PID] = without(byPID[p.PID], before) // later records are of later processes
 		}
 		switch {
+		case before == nil && p.Began.After(listedFrom):
+			if !s.deferExit(p) {
+				missed.left++
+			}
 		case before == nil:
 			key := snapshot.ProcessKey{PID: p.PID, StartedAt: p.Started}
 			ended = append(ended, s.newEnded(p, key, nil, out.Interval))
 		case before.round == s.round: // it exited, or was reaped, after the list was made
-			if len(s.deferred) < exits.MaxPending {
-				s.deferred = append(s.deferred, *p)
-			}
+			s.deferExit(p)
 		default:
 			ended = append(ended, s.newEnded(p, before.key, before, out.Interval))
 		}
@@ -99,7 +103,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	slices.SortStableFunc(shortLived, func(a, b *endedProcess) int { return cmp.Compare(b.cpu, a.cpu) })
 	if len(shortLived) > maxShortLived {
-		missed.left = int64(len(shortLived) - maxShortLived)
+		missed.left += int64(len(shortLived) - maxShortLived)
 		shortLived = shortLived[:maxShortLived]
 	}
 	for _, e := range shortLived {
@@ -107,6 +111,15 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	missed.recorded = len(shortLived)
 	return missed
+}
+
+// deferExit keeps the record of an exit for the next sample. It returns false if there are too many.
+func (s *Sampler) deferExit(p *exits.Process) bool {
+	if len(s.deferred) >= exits.MaxPending {
+		return false
+	}
+	s.deferred = append(s.deferred, *p)
+	return true
 }
 
 // endEntry returns the entry of an ended process, with its usage since a sample.

@@ -143,12 +143,65 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 			Complete: true,
 		})
 	}
-	s := &Sampler{exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2}
+	s := &Sampler{
+		exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2, now: clocks{monotonic: time.Now()},
+	}
 	out := Sample{Interval: time.Minute}
 	missed := s.addExited(&out, Options{}, false)
 	if len(out.Exited) != maxShortLived || missed.upTo(1000) != 7 ||
 		out.Exited[0].CPUTime.Milliseconds() != maxShortLived+6 {
 		t.Errorf("%d are in the sample, %+v", len(out.Exited), missed)
+	}
+}
+
+// A process that starts and exits while a sample is taken is recorded once, although it is in the next list as a zombie.
+func TestZombiesAreRecordedOnce(t *testing.T) {
+	r := record(t)
+	var children []*exec.Cmd
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 300 {
+			child := exec.Command("true")
+			if err := child.Start(); err != nil {
+				t.Error(err)
+				return
+			}
+			children = append(children, child)
+		}
+	}()
+	for running := true; running; {
+		r.sample()
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+	}
+	r.sample()
+	zombies := make(map[int32]bool)
+	for _, child := range children {
+		zombies[int32(child.Process.Pid)] = true
+		if err := child.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	r.sample()
+	r.sample()
+	starts := make(map[int32]map[snapshot.Time]bool)
+	for _, p := range r.entries {
+		if !zombies[p.PID] {
+			continue
+		}
+		if starts[p.PID] == nil {
+			starts[p.PID] = make(map[snapshot.Time]bool)
+		}
+		starts[p.PID][p.StartedAt] = true
+	}
+	for pid := range zombies {
+		if len(starts[pid]) != 1 {
+			t.Errorf("process %d is recorded with %d starts, want one", pid, len(starts[pid]))
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ type Sampler struct {
 	previous clocks                // at the previous sample
 	now      clocks                // at this sample
 	totals   map[procfs.ID]*totals // nil before the first sample
-	late     map[procfs.ID]bool    // the processes whose command line could not be read in the previous sample
+	late     map[procfs.ID]bool    // processes whose command line could not be read last time, and whether that is logged
 	forks    int64                 // before the previous list was read
 	round    uint64
 	cores    int
@@ -179,8 +179,9 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, fu
 	return out, nil
 }
 
-// reportLate adds the processes whose command line could not be read to the stale sources of a snapshot. It logs each
-// of them once, and which command lines can be read again.
+// reportLate adds the processes whose command line could not be read to the stale sources of a snapshot. It logs those
+// that still cannot be read in the next sample, because on a busy machine a read may only wait for a CPU. Then it logs
+// which can be read again.
 func (s *Sampler) reportLate(m *snapshot.MachineSnapshot, listed []procfs.Process) {
 	before := s.late
 	s.late = nil
@@ -192,11 +193,12 @@ func (s *Sampler) reportLate(m *snapshot.MachineSnapshot, listed []procfs.Proces
 			if s.late == nil {
 				s.late = make(map[procfs.ID]bool)
 			}
-			s.late[id] = true
+			_, wasLate := before[id]
+			s.late[id] = wasLate
 			if len(m.Stale) < snapshot.MaxStale {
 				m.Stale = append(m.Stale, fmt.Sprintf("command line of process %d", p.PID))
 			}
-			if !before[id] {
+			if wasLate && !before[id] {
 				s.logger.Warn("the kernel does not return the command line of a process, which may wait for a file "+
 					"system that does not answer; its last known one is recorded", "pid", p.PID, "name", p.Name)
 			}
