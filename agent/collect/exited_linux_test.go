@@ -154,7 +154,7 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 	}
 }
 
-// A process that starts and exits while a sample is taken is recorded once, although it is in the next list as a zombie.
+// A process that starts and exits while a sample is taken is recorded once, although the next list has it as a zombie.
 func TestZombiesAreRecordedOnce(t *testing.T) {
 	r := record(t)
 	var children []*exec.Cmd

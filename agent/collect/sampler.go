@@ -59,7 +59,7 @@ type Sampler struct {
 	previous clocks                // at the previous sample
 	now      clocks                // at this sample
 	totals   map[procfs.ID]*totals // nil before the first sample
-	late     map[procfs.ID]bool    // processes whose command line could not be read last time, and whether that is logged
+	late     map[procfs.ID]bool    // processes whose command line was not read last time, and whether that is logged
 	forks    int64                 // before the previous list was read
 	round    uint64
 	cores    int

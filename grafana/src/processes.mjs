@@ -124,8 +124,9 @@ export const processes = page(
   .withPanel(
     ofName(
       { title: "$name on this machine: memory per process", unit: "bytes" },
-      `sum(r.memory_avg * coalesce(r.memory_ms, r.elapsed_ms)) / nullif(sum(coalesce(r.memory_ms, r.elapsed_ms))
-      FILTER (WHERE r.memory_avg IS NOT NULL), 0)::double precision AS average, max(r.memory_max) AS maximum`,
+      `coalesce(sum(r.memory_avg * coalesce(r.memory_ms, r.elapsed_ms)) / nullif(sum(coalesce(r.memory_ms, r.elapsed_ms))
+      FILTER (WHERE r.memory_avg IS NOT NULL), 0)::double precision, avg(r.memory_avg)) AS average,
+      max(r.memory_max) AS maximum`,
     ),
   )
   .withPanel(

@@ -26,7 +26,7 @@ func TestNumbersOfSmallSeries(t *testing.T) {
 			{"an idle process is in the list of a window that begins after its sample", 0, idleProcessInWindow},
 			{"a window between two snapshots has the processes that ran in it", 0, windowBetweenSnapshots},
 			{"a window that begins before a gap has the processes at its start", 0, windowBeforeGap},
-			{"a window of hours between two snapshots has the processes at its start", 0, windowOfHoursBetweenSnapshots},
+			{"hours between two snapshots have the processes at their start", 0, windowOfHoursBetweenSnapshots},
 			{"a trend begins with the process", 0, trendOfANewProcess},
 			{"a trend begins and ends with the process wherever the window does", 0, edgesOfTrends},
 			{"the interval of a sample begins with the process", 0, sampleOfANewProcess},

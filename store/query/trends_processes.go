@@ -79,7 +79,9 @@ func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) 
 		ended: make(map[int64]time.Time), latest: make(map[int64]time.Time),
 	}
 	var r trendRow
-	columns := []any{&r.process, &r.part, &r.startAt, &r.started, &r.ms, &r.unknownFrom, &r.unknownTo, &r.endedAt, &r.latest}
+	columns := []any{
+		&r.process, &r.part, &r.startAt, &r.started, &r.ms, &r.unknownFrom, &r.unknownTo, &r.endedAt, &r.latest,
+	}
 	if _, err := pgx.ForEachRow(rows, columns, func() error {
 		spent.add(w, &r)
 		return nil
@@ -207,7 +209,8 @@ func (q *Queries) nameTrends(
 		if used == nil {
 			continue
 		}
-		if n := len(trends); n == 0 || trends[n-1].Key != one.key { // a process with several identities has several rows
+		// A process with several identities has several rows.
+		if n := len(trends); n == 0 || trends[n-1].Key != one.key {
 			trends = append(trends, ProcessTrend{Key: one.key})
 			end := ended[one.key]
 			if latest[one.key].After(end) { // it was listed again

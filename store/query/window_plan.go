@@ -201,7 +201,7 @@ func (s scope) window(from, to time.Time, args *[]any) string {
 }
 
 // start returns an SQL query for the state at the start of a window, whose first full hour is given, and adds its
-// parameters to args. It has no rows if the window has no snapshot, or one before that hour. What a process used there
+// parameters to args. It has no rows if the window has a snapshot before that hour. What a process used there
 // is unknown. Its time is that of the snapshot before the window, and not one of its first sample in the window.
 func (s scope) start(from, hour, to time.Time, args *[]any) string {
 	*args = append(*args, from, hour, to, s.processes)
@@ -220,9 +220,9 @@ func (s scope) start(from, hour, to time.Time, args *[]any) string {
 func (s scope) machinesSince(after int, args *[]any) string {
 	switch {
 	case s.machines == nil:
-		// The last snapshot is valid until the next one, after the longest polling interval.
+		// The last snapshot is valid for two intervals and a second, and the longest polling interval is an hour.
 		return fmt.Sprintf(
-			"(SELECT id AS machine FROM machines WHERE last_snapshot > $%d::timestamptz - interval '1 hour')", after)
+			"(SELECT id AS machine FROM machines WHERE last_snapshot > $%d::timestamptz - interval '3 hours')", after)
 	case len(s.machines) == 1:
 		*args = append(*args, s.machines[0])
 		return fmt.Sprintf("(SELECT $%d::integer AS machine)", len(*args))
