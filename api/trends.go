@@ -39,7 +39,7 @@ type machineTrendsInput struct {
 // ProcessTrendView is the data of a process's sparkline.
 type ProcessTrendView struct {
 	snapshot.ProcessKey
-	CPUUsage []*float64 `json:"cpu_usage" nullable:"false" doc:"Percent of one core in each of 60 parts of the window, oldest first; null for no data, or if the CPU time of the process is unknown. A sample is spread over the parts that its interval overlaps. The value is the average of the time in which the process was measured"`
+	CPUUsage []*float64 `json:"cpu_usage" nullable:"false" doc:"Percent of one core in each of 60 parts of the window, oldest first; null for no data, or if the CPU time of the process is unknown. A sample is spread over the parts that its interval overlaps. The value is the average of the time in which the process was measured, from its start to its recorded end"`
 }
 
 // ProcessTrends is the data of sparklines of processes.

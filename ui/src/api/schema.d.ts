@@ -2193,7 +2193,7 @@ export interface components {
             write_bytes?: number;
         };
         ProcessTrendView: {
-            /** @description Percent of one core in each of 60 parts of the window, oldest first; null for no data, or if the CPU time of the process is unknown. A sample is spread over the parts that its interval overlaps. The value is the average of the time in which the process was measured */
+            /** @description Percent of one core in each of 60 parts of the window, oldest first; null for no data, or if the CPU time of the process is unknown. A sample is spread over the parts that its interval overlaps. The value is the average of the time in which the process was measured, from its start to its recorded end */
             cpu_usage: (number | null)[];
             /** Format: int32 */
             pid: number;
