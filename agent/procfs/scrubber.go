@@ -39,13 +39,17 @@ var (
 	secretPair = regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|api[-_.]?key|` +
 		`access[-_.]?key|private[-_.]?key|enroll?ment[-_.]?key|credentials?)["']?)(\s*[=:]\s*)` +
 		`("[^"]*"|'[^']*'|[^\s&;,"']+)`)
-	urlPassword = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@`)
+	// A password may contain an @ that is not escaped.
+	urlPassword = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):([^\s/]+)@`)
 	authHeader  = regexp.MustCompile(`(?i)(authorization:\s*(?:(?:bearer|basic|token|digest)\s+)?|\bbearer\s+)` +
 		`([A-Za-z0-9._~+/=-]{6,})`)
 	tokenForm = regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|` +
 		`glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|` +
 		`AIza[0-9A-Za-z_-]{30,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)`)
 )
+
+// severalOptions matches short options in one argument.
+var severalOptions = regexp.MustCompile(`^-[A-Za-z]{2,}$`)
 
 // snapwatchSecret matches the secrets of snapwatch itself.
 var snapwatchSecret = regexp.MustCompile(secretform.Pattern())
@@ -100,8 +104,8 @@ var secretOptions = func() map[string]programSecrets {
 	return byProgram
 }()
 
-// programSecrets lists options by the place of the secret: in the next argument, in the same argument, or in the next
-// argument after a user name and a colon.
+// programSecrets lists options by the place of the secret: in the next argument, in the same argument, or in either of
+// them after a user name and a colon.
 type programSecrets struct{ next, same, afterColon []string }
 
 // Arguments returns a copy of a command line's arguments in which secrets are masked.
@@ -120,8 +124,10 @@ func (s *Scrubber) Arguments(given []string) []string {
 			args[i], next = mask, false
 		default:
 			args[i], next = s.option(arg, &program)
-			if slices.Contains(program.afterColon, args[i-1]) {
+			if program.isUserOption(given[i-1]) {
 				args[i] = maskAfterColon(args[i])
+			} else {
+				args[i] = program.maskUser(args[i])
 			}
 		}
 	}
@@ -179,6 +185,32 @@ func (s *Scrubber) text(arg string) string {
 func suggestsSecret(name string) bool {
 	return mayContain(name, nameParts) && secretName.MatchString(name)
 }
+
+// isUserOption reports whether the argument after this one is a user name, a colon and a secret. A short option can
+// be the last of several in one argument.
+func (p *programSecrets) isUserOption(arg string) bool {
+	if slices.Contains(p.afterColon, arg) {
+		return true
+	}
+	return severalOptions.MatchString(arg) && !slices.Contains(p.afterColon, arg[:2]) &&
+		slices.Contains(p.afterColon, "-"+arg[len(arg)-1:])
+}
+
+// maskUser masks the secret in an argument that begins with an option, such as -uname:secret and --user=name:secret.
+func (p *programSecrets) maskUser(arg string) string {
+	for _, option := range p.afterColon {
+		if !isShort(option) {
+			option += "="
+		}
+		if value, found := strings.CutPrefix(arg, option); found && value != "" {
+			return option + maskAfterColon(value)
+		}
+	}
+	return arg
+}
+
+// isShort reports whether an option is a letter after a dash.
+func isShort(option string) bool { return len(option) == 2 && option[0] == '-' && option[1] != '-' }
 
 func maskAfterColon(arg string) string {
 	if user, _, found := strings.Cut(arg, ":"); found {

@@ -35,6 +35,11 @@ func TestSecretsAreScrubbed(t *testing.T) {
 		{"psql|postgres://me:hunter2@db:5432/x?sslmode=off", "psql|postgres://me:***@db:5432/x?sslmode=off"},
 		{"curl|-H|Authorization: Bearer abcdef123456|http://x", "curl|-H|Authorization: Bearer ***|http://x"},
 		{"curl|-u|me:hunter2|http://x", "curl|-u|me:***|http://x"},
+		{"curl|-ume:hunter2|http://x", "curl|-ume:***|http://x"},
+		{"curl|--user=me:hunter2|http://x", "curl|--user=me:***|http://x"},
+		{"curl|-sSu|me:hunter2|http://x", "curl|-sSu|me:***|http://x"},
+		{"psql|postgres://me:hunt@er2@db/x", "psql|postgres://me:***@db/x"},
+		{"app|http://a:b@c,http://d:e@f", "app|http://a:***@c,http://d:***@f"},
 		{"curl|http://x/?access_token=abc&y=1", "curl|http://x/?access_token=***&y=1"},
 		{"/usr/bin/mysql|-u|root|-phunter2|db", "/usr/bin/mysql|-u|root|-p***|db"},
 		{"sshpass|-p|hunter2|ssh|host", "sshpass|-p|***|ssh|host"},
@@ -57,6 +62,9 @@ func TestSecretsAreScrubbed(t *testing.T) {
 		{"sh|-c|run x" + ownSecret("swt_") + " y", "sh|-c|run x*** y"},
 
 		// These have no secret, and do not change.
+		{"curl|-umenu|http://x", "curl|-umenu|http://x"},
+		{"curl|-sSf|http://x:80/y@z", "curl|-sSf|http://x:80/y@z"},
+		{"curl|-sS|--user-agent=a:b|http://x", "curl|-sS|--user-agent=a:b|http://x"},
 		{"nginx|-c|/etc/nginx/nginx.conf", "nginx|-c|/etc/nginx/nginx.conf"},
 		{"app|--password-file=/run/secrets/db|--token-file|/x", "app|--password-file=/run/secrets/db|--token-file|/x"},
 		{"psql|--no-password|mydb", "psql|--no-password|mydb"},
