@@ -22,8 +22,9 @@ type ProcessTrend struct {
 }
 
 // trendSQL spreads the CPU time of samples over parts of a window. In the interval in which a process started, it used
-// none before its start; for that sample, the fourth column is the start. The last columns are the times of the first
-// and last sample with an unknown CPU time, of the end of the process, and of its last sample.
+// none before its start; for that sample, the fourth column is the start. The next columns are the times of the first
+// and last sample with an unknown CPU time, of the end of the process, of the sample that says so, and of its last
+// other sample.
 const trendSQL = `WITH s AS MATERIALIZED (
 		SELECT process, ts, ` + schema.CPUTime + ` AS cpu_us, coalesce(state = 'exited', false) AS listed_end,
 			coalesce(state IN ('exited', 'X'), false) AS ended
@@ -37,7 +38,7 @@ const trendSQL = `WITH s AS MATERIALIZED (
 		min(p.started_at), sum(s.cpu_us * w.share) / 1000, min(s.ts) FILTER (WHERE s.cpu_us IS NULL AND NOT s.listed_end),
 		max(s.ts) FILTER (WHERE s.cpu_us IS NULL AND NOT s.listed_end),
 		max(CASE WHEN s.listed_end THEN coalesce(w.began, s.ts) WHEN s.ended THEN s.ts END),
-		max(s.ts) FILTER (WHERE NOT s.listed_end)
+		max(s.ts) FILTER (WHERE s.ended), max(s.ts) FILTER (WHERE NOT s.listed_end)
 	FROM s
 	LEFT JOIN unnest($4::timestamptz[], $5::timestamptz[], $6::integer[], $7::double precision[])
 		w(ts, began, part, share) ON w.ts = s.ts
@@ -46,22 +47,49 @@ const trendSQL = `WITH s AS MATERIALIZED (
 
 // spentTime is the CPU time of processes by identity, in each part of a window.
 type spentTime struct {
-	ms map[int64]*[TrendPoints]float64
-	// ended has the times of the ends of processes, latest those of their last samples.
-	ended, latest map[int64]time.Time
+	ms   map[int64]*[TrendPoints]float64
+	ends map[int64]processEnd
 	// The CPU time of the identities in unknown is unknown in some samples from first until last.
 	unknown     map[int64]bool
 	first, last time.Time
 }
 
+// processEnd has the times of the end of a process, of the sample that says so, and of its last other sample. They are
+// zero if they are unknown.
+type processEnd struct{ at, reported, latest time.Time }
+
+// merge sets each time to the later one.
+func (e processEnd) merge(other processEnd) processEnd {
+	later := func(a, b time.Time) time.Time {
+		if a.Before(b) {
+			return b
+		}
+		return a
+	}
+	return processEnd{later(e.at, other.at), later(e.reported, other.reported), later(e.latest, other.latest)}
+}
+
+// time returns when a process ended. It is zero if that is unknown, or if the process was listed again.
+func (e processEnd) time() time.Time {
+	switch {
+	case e.latest.After(e.reported):
+		return time.Time{}
+	case e.latest.After(e.at): // the interval is a little longer than the time since the sample before
+		return e.latest
+	}
+	return e.at
+}
+
 // trendRow is a row of trendSQL.
 type trendRow struct {
-	process                                 int64
-	part                                    *int
-	startAt                                 *time.Time // the sample in whose interval the process started
-	started                                 *time.Time
-	ms                                      *float64
-	unknownFrom, unknownTo, endedAt, latest *time.Time
+	process                int64
+	part                   *int
+	startAt                *time.Time // the sample in whose interval the process started
+	started                *time.Time
+	ms                     *float64
+	unknownFrom, unknownTo *time.Time
+	end, endReported       *time.Time
+	latest                 *time.Time
 }
 
 func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) (*spentTime, error) {
@@ -76,11 +104,12 @@ func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) 
 	}
 	spent := &spentTime{
 		ms: make(map[int64]*[TrendPoints]float64), unknown: make(map[int64]bool),
-		ended: make(map[int64]time.Time), latest: make(map[int64]time.Time),
+		ends: make(map[int64]processEnd),
 	}
 	var r trendRow
 	columns := []any{
-		&r.process, &r.part, &r.startAt, &r.started, &r.ms, &r.unknownFrom, &r.unknownTo, &r.endedAt, &r.latest,
+		&r.process, &r.part, &r.startAt, &r.started, &r.ms, &r.unknownFrom, &r.unknownTo,
+		&r.end, &r.endReported, &r.latest,
 	}
 	if _, err := pgx.ForEachRow(rows, columns, func() error {
 		spent.add(w, &r)
@@ -103,12 +132,7 @@ func (s *spentTime) add(w *trendWindow, r *trendRow) {
 		}
 		s.ms[r.process][*r.part] += ms
 	}
-	if r.endedAt != nil && r.endedAt.After(s.ended[r.process]) {
-		s.ended[r.process] = *r.endedAt
-	}
-	if r.latest != nil && r.latest.After(s.latest[r.process]) {
-		s.latest[r.process] = *r.latest
-	}
+	s.ends[r.process] = s.ends[r.process].merge(processEnd{orZero(r.end), orZero(r.endReported), orZero(r.latest)})
 	if r.unknownFrom == nil {
 		return
 	}
@@ -119,6 +143,13 @@ func (s *spentTime) add(w *trendWindow, r *trendRow) {
 		s.last = *r.unknownTo
 	}
 	s.unknown[r.process] = true
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }
 
 // sinceStart corrects the CPU time of the sample in whose interval a process started. The time in a part was spread
@@ -173,8 +204,8 @@ func (q *Queries) nameTrends(
 	ctx context.Context, spent *spentTime, unknown map[snapshot.ProcessKey]*[TrendPoints]float64, w *trendWindow,
 ) ([]ProcessTrend, error) {
 	ids := slices.Collect(maps.Keys(spent.ms))
-	for id := range spent.ended {
-		if spent.ms[id] == nil { // it may be another identity of a process that used CPU time
+	for id, end := range spent.ends {
+		if spent.ms[id] == nil && !end.reported.IsZero() { // it may be another identity of a process that used CPU time
 			ids = append(ids, id)
 		}
 	}
@@ -185,19 +216,14 @@ func (q *Queries) nameTrends(
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
 	var identities []trendIdentity
-	ended, latest := make(map[snapshot.ProcessKey]time.Time), make(map[snapshot.ProcessKey]time.Time)
+	ends := make(map[snapshot.ProcessKey]processEnd)
 	var id int64
 	var pid int32
 	var started pgtype.Timestamptz
 	if _, err := pgx.ForEachRow(rows, []any{&id, &pid, &started}, func() error {
 		key := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
 		identities = append(identities, trendIdentity{id, key})
-		if at := spent.ended[id]; at.After(ended[key]) {
-			ended[key] = at
-		}
-		if at := spent.latest[id]; at.After(latest[key]) {
-			latest[key] = at
-		}
+		ends[key] = ends[key].merge(spent.ends[id])
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
@@ -212,11 +238,7 @@ func (q *Queries) nameTrends(
 		// A process with several identities has several rows.
 		if n := len(trends); n == 0 || trends[n-1].Key != one.key {
 			trends = append(trends, ProcessTrend{Key: one.key})
-			end := ended[one.key]
-			if latest[one.key].After(end) { // it was listed again
-				end = time.Time{}
-			}
-			known = w.covered(w.lifetimeOf(one.key, end))
+			known = w.covered(w.lifetimeOf(one.key, ends[one.key].time()))
 		}
 		trends[len(trends)-1].add(used, &known, unknown[one.key])
 	}
