@@ -46,7 +46,10 @@ func BenchmarkShortLivedProcesses(b *testing.B) {
 	}
 	listed := &totals{key: snapshot.ProcessKey{PID: 1}, childCPU: childCPU{unassigned: 10 * time.Second}}
 	for b.Loop() {
-		s := &Sampler{exits: fixedExits{list}, totals: map[procfs.ID]*totals{{PID: 1}: listed}, cores: 2}
+		s := &Sampler{
+			exits: fixedExits{list}, totals: map[procfs.ID]*totals{{PID: 1}: listed}, cores: 2,
+			now: clocks{monotonic: time.Now()},
+		}
 		out := Sample{Interval: time.Minute}
 		if s.addExited(&out, Options{}, false); len(out.Exited) != maxShortLived {
 			b.Fatal(len(out.Exited))
