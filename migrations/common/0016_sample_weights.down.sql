@@ -1,4 +1,5 @@
-DROP FUNCTION process_window, process_start, state_of_run, snapshot_between, snapshot_valid_at, snapshot_before, to_bigint;
+DROP FUNCTION process_window, process_start, state_of_run, snapshot_between, snapshot_valid_at, snapshot_before,
+    to_bigint;
 DROP VIEW history.machines, history.processes, history.snapshots, history.process_samples;
 SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
 UPDATE process_samples SET cpu_ms = round(cpu_us / 1000.0) WHERE cpu_us IS NOT NULL;

@@ -204,13 +204,15 @@ BEGIN
     IF include_start THEN
         SELECT s.ts, s.full_ts INTO start_snapshot, start_full
         FROM snapshot_before(m, a, first_snapshot, first_full, first_interval_ms) s;
-        IF start_snapshot IS NULL AND a < b THEN -- its state is the first one of the window, but is valid for no known time
+        -- If a gap follows, its state is the first one of the window, but is valid for no known time.
+        IF start_snapshot IS NULL AND a < b THEN
             SELECT s.ts, s.full_ts, true INTO start_snapshot, start_full, gap_follows FROM snapshot_valid_at(m, a) s;
         END IF;
     END IF;
     RETURN QUERY WITH levels AS (
-        SELECT -1 AS sign, first_snapshot AS seen, s.process, CASE WHEN gap_follows THEN 0 ELSE s.held_ms END AS held_ms,
-            s.memory_usage, s.threads, s.cpu_us, s.read_bytes, s.write_bytes
+        SELECT -1 AS sign, first_snapshot AS seen, s.process,
+            CASE WHEN gap_follows THEN 0 ELSE s.held_ms END AS held_ms, s.memory_usage, s.threads, s.cpu_us,
+            s.read_bytes, s.write_bytes
         FROM state_of_run(m, start_full, start_snapshot) s
         UNION ALL
         SELECT 1, last_snapshot, s.* FROM state_of_run(m, last_full, last_snapshot) s),

@@ -43,7 +43,7 @@ func windowBetweenSnapshots(t *testing.T, s *store.Store, machineID string) {
 	const interval = 5 * time.Minute
 	burn := entry(7, "burn", interval.Milliseconds(), 64<<30)
 	storetest.Write(t, s, machineID, full(clock(14, 0, 0), interval, burn, entry(8, "gone", 0, 1<<20)),
-		full(clock(14, 5, 0), interval, burn, entry(9, "before", 0, 1<<20)), changes(clock(14, 10, 0), interval, burn),
+		full(clock(14, 5, 0), interval, burn), changes(clock(14, 10, 0), interval, burn),
 		full(clock(14, 50, 0), interval, burn))
 	now := snapshot.TimeOf(time.Now()).Add(-2 * time.Minute)
 	storetest.Write(t, s, machineID, full(now, interval, burn))
