@@ -228,6 +228,9 @@ func (b *bench) judgeCPU(
 	if err != nil {
 		return nil, err
 	}
+	if b.short { // beside other tests, where a hypervisor can deliver a tick late
+		tick *= 2
+	}
 	name := filepath.Base(b.self)
 	cpu := make(map[int]time.Duration)
 	singleThreads := make(map[int]bool)

@@ -129,11 +129,17 @@ type process struct {
 // start runs a command that serves, and waits for its URL.
 func start(t *testing.T, command, dir, listen string, more ...string) *process {
 	t.Helper()
+	return startWithEnv(t, nil, command, dir, listen, more...)
+}
+
+// startWithEnv is start with further variables in the environment.
+func startWithEnv(t *testing.T, env []string, command, dir, listen string, more ...string) *process {
+	t.Helper()
 	p := &process{dir: dir, log: &logBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(
 		program("snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...,
 	)
-	p.cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug")
+	p.cmd.Env = append(append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug"), env...)
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
