@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 // testMicroseconds checks that every response has the CPU time of a post, and sums of them, to the microsecond.
 func testMicroseconds(t *testing.T, s *testServer) {
-	at := recentTime()
+	at := storetest.Recent().Add(10 * time.Minute) // the sums of an hour are those of the series
 	body := fmt.Sprintf(`{"machine_id": "micros", "snapshots": [
 		{"timestamp": %q, "interval_ms": 60000, "processes": [{"pid": 7, "ppid": 0, "name": "micro", "cpu_ms": 0.1}]},
 		{"timestamp": %q, "interval_ms": 60000, "processes": [{"pid": 7, "ppid": 0, "name": "micro", "cpu_ms": 0.2},

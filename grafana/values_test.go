@@ -133,9 +133,6 @@ func (f *fleet) chartsAgree(t *testing.T) {
 				"slab": "slab_ram_avg",
 			},
 		} {
-			if title == "Cache and shared memory" && resolution != "1m" {
-				continue // the API has no coarser averages of these
-			}
 			shown, s := f.lineResult(t, "machine", title, span, map[string]string{"machine": "m-2"})
 			var chart struct {
 				Resolution string

@@ -13,7 +13,10 @@ import (
 )
 
 // gaugeNames are the columns of snapshots that rollups have averages of.
-var gaugeNames = []string{"cpu_usage", "load1", "load5", "load15", "used_ram", "used_swap", "used_disk"}
+var gaugeNames = []string{
+	"cpu_usage", "load1", "load5", "load15", "used_ram", "buffers_ram", "cached_ram", "shared_ram", "slab_ram",
+	"used_swap", "used_disk",
+}
 
 // gaugeRow is a snapshot's interval and gauges.
 type gaugeRow struct {
@@ -52,7 +55,9 @@ func gaugeSeries(rng *rand.Rand, at snapshot.Time, n int) ([]gaugeRow, []snapsho
 			Timestamp: at, Kind: snapshot.KindFull, IntervalMS: row.intervalMS,
 			Machine: snapshot.MachineSnapshot{
 				CPUUsage: float("cpu_usage"), Load1: float("load1"), Load5: float("load5"), Load15: float("load15"),
-				UsedRAM: integer("used_ram"), TotalRAM: &total, UsedSwap: integer("used_swap"), TotalSwap: &total,
+				UsedRAM: integer("used_ram"), TotalRAM: &total, BuffersRAM: integer("buffers_ram"),
+				CachedRAM: integer("cached_ram"), SharedRAM: integer("shared_ram"), SlabRAM: integer("slab_ram"),
+				UsedSwap: integer("used_swap"), TotalSwap: &total,
 				UsedDisk: integer("used_disk"), TotalDisk: &total,
 			},
 		})

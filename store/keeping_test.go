@@ -286,7 +286,8 @@ func hugeReads(at snapshot.Time, n, disks int) []snapshot.Snapshot {
 			Timestamp: at.Add(time.Duration(3*i) * time.Second), Kind: snapshot.KindFull,
 			IntervalMS: day.Milliseconds(),
 			Machine: snapshot.MachineSnapshot{
-				TotalRAM: &read, UsedRAM: &read, AvailableRAM: &read, TotalSwap: &read, UsedSwap: &read,
+				TotalRAM: &read, UsedRAM: &read, AvailableRAM: &read, BuffersRAM: &read, CachedRAM: &read,
+				SharedRAM: &read, SlabRAM: &read, TotalSwap: &read, UsedSwap: &read,
 				TotalDisk: &read, UsedDisk: &read, AvailableDisk: &read, UptimeMS: &read, UnseenProcesses: &read,
 				DroppedSnapshots: &read,
 			},

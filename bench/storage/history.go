@@ -221,6 +221,15 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 		{"one process, 2 h of samples", func() string {
 			return fmt.Sprintf("/machines/%s/processes/history?pid=%d&%s", machineID(), pid, window(2*time.Hour))
 		}},
+		{"top 20 of 10 minutes of samples", func() string {
+			return "/machines/" + machineID() + "/processes?" + window(10*time.Minute)
+		}},
+		{"sparklines of processes, 10 minutes", func() string {
+			return "/machines/" + machineID() + "/processes/trends?" + window(10*time.Minute)
+		}},
+		{"sparklines of processes, an hour", func() string {
+			return "/machines/" + machineID() + "/processes/trends?" + window(time.Hour)
+		}},
 		{"chart, an hour", func() string { return "/machines/" + machineID() + "/metrics?" + window(time.Hour) }},
 		{"chart, 24 h until now", func() string {
 			return "/machines/" + machineID() + "/metrics?from=" + to.Add(-24*time.Hour).String() + "&to=" + to.String()

@@ -23,11 +23,6 @@ const series = (columns) =>
     "time_series",
   );
 
-/** SQL for the average of a column of snapshots, weighted by time. @param {string} column */
-const average = (column) =>
-  `coalesce(sum(s.${column}::double precision * s.interval_ms)
-    / nullif(sum(s.interval_ms) FILTER (WHERE s.${column} IS NOT NULL), 0)::double precision, avg(s.${column})::double precision)`;
-
 export const machine = page(
   "snapwatch-machine",
   "snapwatch / Machine",
@@ -91,22 +86,12 @@ export const machine = page(
   .withPanel(
     lines({
       title: "Cache and shared memory",
-      description: "Averages of the snapshots that are kept.",
       unit: "bytes",
       min: 0,
       links: [openInstant],
       queries: [
-        sql(
-          `SELECT g.time, p.cache, p.shared, p.buffers, p.slab FROM ${buckets()} LEFT JOIN (
-            SELECT date_bin(${width("resolution")}, s.ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket,
-              ${average("cached_ram")} AS cache, ${average("shared_ram")} AS shared,
-              ${average("buffers_ram")} AS buffers, ${average("slab_ram")} AS slab
-            FROM snapshots s WHERE s.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring})
-              AND s.ts > $__timeFrom()::timestamptz - ${width("resolution")}
-              AND s.ts <= $__timeTo()::timestamptz + ${width("resolution")}
-            GROUP BY 1) p ON p.bucket = g.time
-          ORDER BY 1`,
-          "time_series",
+        series(
+          "cached_ram_avg AS cache, shared_ram_avg AS shared, buffers_ram_avg AS buffers, slab_ram_avg AS slab",
         ),
       ],
     }),

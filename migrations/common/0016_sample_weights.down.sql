@@ -6,6 +6,7 @@ UPDATE process_samples SET cpu_ms = round(cpu_us / 1000.0) WHERE cpu_us IS NOT N
 COMMENT ON COLUMN process_samples.cpu_ms IS NULL;
 ALTER TABLE process_samples DROP COLUMN weight_ms, DROP COLUMN memory_mean, DROP COLUMN cpu_us;
 DROP DOMAIN milliseconds;
+ALTER TABLE snapshots DROP COLUMN buffers_ram, DROP COLUMN cached_ram, DROP COLUMN shared_ram, DROP COLUMN slab_ram;
 ALTER TABLE machines DROP COLUMN closed_snapshot;
 ALTER TABLE processes DROP COLUMN is_later_identity;
 COMMENT ON COLUMN snapshots.interval_ms IS 'interval that cpu_ms and the byte counts cover, in milliseconds';

@@ -1,4 +1,5 @@
--- The time that each sample accounts for, so that averages can be weighted by it, and CPU times in microseconds.
+-- The time that each sample accounts for, so that averages can be weighted by it, CPU times in microseconds, and the
+-- parts of a machine's memory.
 --
 -- A process without a row in a snapshot kept its values. weight_ms is the time from the process's row before this one
 -- to ts: the intervals of the snapshots that left the process out, and that of this one. memory_mean is its mean memory
@@ -18,6 +19,12 @@ COMMENT ON COLUMN process_samples.cpu_ms IS
 COMMENT ON COLUMN process_samples.weight_ms IS
     'milliseconds since the previous row or the start of the process, where measured; null in rows of earlier versions';
 COMMENT ON COLUMN process_samples.memory_mean IS 'mean of memory_usage in weight_ms; null if it is memory_usage';
+ALTER TABLE snapshots ADD COLUMN buffers_ram bigint, ADD COLUMN cached_ram bigint, ADD COLUMN shared_ram bigint,
+    ADD COLUMN slab_ram bigint;
+COMMENT ON COLUMN snapshots.cached_ram IS
+    'page cache with tmpfs, shared memory and reclaimable slab, in bytes, as in free';
+COMMENT ON COLUMN snapshots.shared_ram IS 'shared memory and tmpfs, in bytes';
+COMMENT ON COLUMN snapshots.slab_ram IS 'data structures of the kernel, in bytes';
 COMMENT ON COLUMN snapshots.interval_ms IS
     'interval that cpu_ms and the byte counts cover, in milliseconds; 0 if it is unknown';
 
@@ -101,8 +108,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION snapshot_between IS 'snapshot that is valid in a window without a snapshot';
 
--- The state that a run of snapshots [run, until] ends with: the last row of each process that has not ended, and for how
--- long it has been valid. A process without a row used nothing, if its usage is known at all.
+-- The state that a run of snapshots [run, until] ends with: the last row of each process that has not ended, and for
+-- how long it has been valid. A process without a row used nothing, if its usage is known at all.
 CREATE FUNCTION state_of_run(m integer, run timestamptz, until timestamptz) RETURNS TABLE (
     process bigint, held_ms bigint, memory_usage bigint, threads integer, cpu_us bigint, read_bytes bigint,
     write_bytes bigint
@@ -244,8 +251,8 @@ BEGIN
         FROM levels l
         WHERE only_processes IS NULL OR l.process = ANY(only_processes))
     -- A process that a snapshot left out used nothing. If all that did so are before the window, that is not added to
-    -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing. What a
-    -- process used that was gone at the first snapshot is unknown, and its only sample is the one before the window.
+    -- what the rows of the window say: they may all be unknown. A row that only says that it is gone says nothing. What
+    -- a process used that was gone at the first snapshot is unknown, and its only sample is the one before the window.
     SELECT p.process,
         to_bigint(CASE WHEN NOT bool_and(p.is_level) THEN sum(p.cpu_us) FILTER (WHERE NOT p.is_level)
             WHEN NOT bool_and(p.is_start) THEN max(p.cpu_us) END),

@@ -1,6 +1,5 @@
 DROP VIEW history.snapshots, history.disk_samples, history.net_samples;
-ALTER TABLE snapshots DROP COLUMN buffers_ram, DROP COLUMN cached_ram, DROP COLUMN shared_ram, DROP COLUMN slab_ram,
-    DROP COLUMN fullest_disk_usage, DROP COLUMN fullest_disk, DROP COLUMN stale;
+ALTER TABLE snapshots DROP COLUMN fullest_disk_usage, DROP COLUMN fullest_disk, DROP COLUMN stale;
 ALTER TABLE disk_samples DROP COLUMN available, DROP COLUMN fs_type, DROP COLUMN read_only;
 ALTER TABLE net_samples DROP COLUMN in_total;
 COMMENT ON COLUMN snapshots.used_ram IS NULL;

@@ -15,7 +15,10 @@ BEGIN
         EXECUTE format('ALTER TABLE %I ALTER COLUMN cpu_samples TYPE bigint USING samples,
             DROP COLUMN cpu_usage_ms, DROP COLUMN load1_ms, DROP COLUMN load5_ms, DROP COLUMN load15_ms,
             DROP COLUMN used_ram_ms, DROP COLUMN used_swap_ms, DROP COLUMN used_disk_ms, DROP COLUMN read_ms,
-            DROP COLUMN write_ms, DROP COLUMN received_ms, DROP COLUMN sent_ms', relation);
+            DROP COLUMN write_ms, DROP COLUMN received_ms, DROP COLUMN sent_ms, DROP COLUMN buffers_ram_avg,
+            DROP COLUMN cached_ram_avg, DROP COLUMN shared_ram_avg, DROP COLUMN slab_ram_avg,
+            DROP COLUMN buffers_ram_ms, DROP COLUMN cached_ram_ms, DROP COLUMN shared_ram_ms,
+            DROP COLUMN slab_ram_ms', relation);
     END LOOP;
     FOREACH relation IN ARRAY ARRAY['process_1h_done', 'process_3h_done', 'process_1d_done'] LOOP
         EXECUTE format('ALTER TABLE %I RENAME COLUMN memory_ms TO memory_samples', relation);

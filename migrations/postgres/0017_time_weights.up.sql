@@ -25,7 +25,11 @@ BEGIN
             ADD COLUMN cpu_usage_ms bigint, ADD COLUMN load1_ms bigint, ADD COLUMN load5_ms bigint,
             ADD COLUMN load15_ms bigint, ADD COLUMN used_ram_ms bigint, ADD COLUMN used_swap_ms bigint,
             ADD COLUMN used_disk_ms bigint, ADD COLUMN read_ms bigint, ADD COLUMN write_ms bigint,
-            ADD COLUMN received_ms bigint, ADD COLUMN sent_ms bigint', relation);
+            ADD COLUMN received_ms bigint, ADD COLUMN sent_ms bigint,
+            ADD COLUMN buffers_ram_avg double precision, ADD COLUMN cached_ram_avg double precision,
+            ADD COLUMN shared_ram_avg double precision, ADD COLUMN slab_ram_avg double precision,
+            ADD COLUMN buffers_ram_ms bigint, ADD COLUMN cached_ram_ms bigint, ADD COLUMN shared_ram_ms bigint,
+            ADD COLUMN slab_ram_ms bigint', relation);
     END LOOP;
     -- memory_samples was the number of full snapshots, and there is one each minute.
     FOREACH relation IN ARRAY ARRAY['process_1h_done', 'process_3h_done', 'process_1d_done'] LOOP
@@ -94,7 +98,23 @@ CREATE FUNCTION machine_buckets(m integer, a timestamptz, b timestamptz, width i
         nullif(sum(interval_ms) FILTER (WHERE read_bytes IS NOT NULL), sum(interval_ms))::bigint,
         nullif(sum(interval_ms) FILTER (WHERE write_bytes IS NOT NULL), sum(interval_ms))::bigint,
         nullif(sum(interval_ms) FILTER (WHERE received_bytes IS NOT NULL), sum(interval_ms))::bigint,
-        nullif(sum(interval_ms) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint
+        nullif(sum(interval_ms) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint,
+        coalesce(sum(buffers_ram::double precision * interval_ms)
+            / nullif(sum(interval_ms) FILTER (WHERE buffers_ram IS NOT NULL), 0)::double precision,
+            avg(buffers_ram)::double precision),
+        coalesce(sum(cached_ram::double precision * interval_ms)
+            / nullif(sum(interval_ms) FILTER (WHERE cached_ram IS NOT NULL), 0)::double precision,
+            avg(cached_ram)::double precision),
+        coalesce(sum(shared_ram::double precision * interval_ms)
+            / nullif(sum(interval_ms) FILTER (WHERE shared_ram IS NOT NULL), 0)::double precision,
+            avg(shared_ram)::double precision),
+        coalesce(sum(slab_ram::double precision * interval_ms)
+            / nullif(sum(interval_ms) FILTER (WHERE slab_ram IS NOT NULL), 0)::double precision,
+            avg(slab_ram)::double precision),
+        nullif(sum(interval_ms) FILTER (WHERE buffers_ram IS NOT NULL), sum(interval_ms))::bigint,
+        nullif(sum(interval_ms) FILTER (WHERE cached_ram IS NOT NULL), sum(interval_ms))::bigint,
+        nullif(sum(interval_ms) FILTER (WHERE shared_ram IS NOT NULL), sum(interval_ms))::bigint,
+        nullif(sum(interval_ms) FILTER (WHERE slab_ram IS NOT NULL), sum(interval_ms))::bigint
     FROM snapshots WHERE machine = m AND ts > a AND ts <= b GROUP BY 1, 2
 $$;
 
@@ -190,7 +210,27 @@ DECLARE
         nullif(sum(coalesce(write_ms, interval_ms)) FILTER (WHERE write_bytes IS NOT NULL), sum(interval_ms))::bigint,
         nullif(sum(coalesce(received_ms, interval_ms)) FILTER (WHERE received_bytes IS NOT NULL),
             sum(interval_ms))::bigint,
-        nullif(sum(coalesce(sent_ms, interval_ms)) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint
+        nullif(sum(coalesce(sent_ms, interval_ms)) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint,
+        coalesce(sum(buffers_ram_avg * coalesce(buffers_ram_ms, interval_ms))
+            / nullif(sum(coalesce(buffers_ram_ms, interval_ms)) FILTER (WHERE buffers_ram_avg IS NOT NULL),
+            0)::double precision, avg(buffers_ram_avg)),
+        coalesce(sum(cached_ram_avg * coalesce(cached_ram_ms, interval_ms))
+            / nullif(sum(coalesce(cached_ram_ms, interval_ms)) FILTER (WHERE cached_ram_avg IS NOT NULL),
+            0)::double precision, avg(cached_ram_avg)),
+        coalesce(sum(shared_ram_avg * coalesce(shared_ram_ms, interval_ms))
+            / nullif(sum(coalesce(shared_ram_ms, interval_ms)) FILTER (WHERE shared_ram_avg IS NOT NULL),
+            0)::double precision, avg(shared_ram_avg)),
+        coalesce(sum(slab_ram_avg * coalesce(slab_ram_ms, interval_ms))
+            / nullif(sum(coalesce(slab_ram_ms, interval_ms)) FILTER (WHERE slab_ram_avg IS NOT NULL),
+            0)::double precision, avg(slab_ram_avg)),
+        nullif(sum(coalesce(buffers_ram_ms, interval_ms)) FILTER (WHERE buffers_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint,
+        nullif(sum(coalesce(cached_ram_ms, interval_ms)) FILTER (WHERE cached_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint,
+        nullif(sum(coalesce(shared_ram_ms, interval_ms)) FILTER (WHERE shared_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint,
+        nullif(sum(coalesce(slab_ram_ms, interval_ms)) FILTER (WHERE slab_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint
     $merge$;
     process_merge CONSTANT text := $merge$
         to_bigint(sum(cpu_us)),
@@ -438,7 +478,7 @@ BEGIN
                         load15, used_ram, used_ram, available_ram, total_ram, used_swap, used_swap, total_swap,
                         used_disk, used_disk, available_disk, total_disk, process_count, process_count, read_bytes,
                         write_bytes, received_bytes, sent_bytes, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                        NULL, NULL
+                        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
                     FROM snapshots WHERE ts = $1) r
                 GROUP BY machine, bucket', level.name || '_done', current_setting('snapwatch.machine_merge'))
             USING seam, seam - level.width;

@@ -65,7 +65,23 @@ SELECT machine, time_bucket('1 minute', ts, "offset" => interval '1 ms') AS buck
     nullif(sum(interval_ms) FILTER (WHERE read_bytes IS NOT NULL), sum(interval_ms))::bigint AS read_ms,
     nullif(sum(interval_ms) FILTER (WHERE write_bytes IS NOT NULL), sum(interval_ms))::bigint AS write_ms,
     nullif(sum(interval_ms) FILTER (WHERE received_bytes IS NOT NULL), sum(interval_ms))::bigint AS received_ms,
-    nullif(sum(interval_ms) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint AS sent_ms
+    nullif(sum(interval_ms) FILTER (WHERE sent_bytes IS NOT NULL), sum(interval_ms))::bigint AS sent_ms,
+    coalesce(sum(buffers_ram::double precision * interval_ms)
+        / nullif(sum(interval_ms) FILTER (WHERE buffers_ram IS NOT NULL), 0)::double precision,
+        avg(buffers_ram)::double precision) AS buffers_ram_avg,
+    coalesce(sum(cached_ram::double precision * interval_ms)
+        / nullif(sum(interval_ms) FILTER (WHERE cached_ram IS NOT NULL), 0)::double precision,
+        avg(cached_ram)::double precision) AS cached_ram_avg,
+    coalesce(sum(shared_ram::double precision * interval_ms)
+        / nullif(sum(interval_ms) FILTER (WHERE shared_ram IS NOT NULL), 0)::double precision,
+        avg(shared_ram)::double precision) AS shared_ram_avg,
+    coalesce(sum(slab_ram::double precision * interval_ms)
+        / nullif(sum(interval_ms) FILTER (WHERE slab_ram IS NOT NULL), 0)::double precision,
+        avg(slab_ram)::double precision) AS slab_ram_avg,
+    nullif(sum(interval_ms) FILTER (WHERE buffers_ram IS NOT NULL), sum(interval_ms))::bigint AS buffers_ram_ms,
+    nullif(sum(interval_ms) FILTER (WHERE cached_ram IS NOT NULL), sum(interval_ms))::bigint AS cached_ram_ms,
+    nullif(sum(interval_ms) FILTER (WHERE shared_ram IS NOT NULL), sum(interval_ms))::bigint AS shared_ram_ms,
+    nullif(sum(interval_ms) FILTER (WHERE slab_ram IS NOT NULL), sum(interval_ms))::bigint AS slab_ram_ms
 FROM snapshots GROUP BY 1, 2 WITH NO DATA;
 
 CREATE MATERIALIZED VIEW process_1h_cagg
@@ -154,7 +170,27 @@ DECLARE
         nullif(sum(coalesce(received_ms, interval_ms)) FILTER (WHERE received_bytes IS NOT NULL),
             sum(interval_ms))::bigint AS received_ms,
         nullif(sum(coalesce(sent_ms, interval_ms)) FILTER (WHERE sent_bytes IS NOT NULL),
-            sum(interval_ms))::bigint AS sent_ms $merge$;
+            sum(interval_ms))::bigint AS sent_ms,
+        coalesce(sum(buffers_ram_avg * coalesce(buffers_ram_ms, interval_ms))
+            / nullif(sum(coalesce(buffers_ram_ms, interval_ms)) FILTER (WHERE buffers_ram_avg IS NOT NULL),
+            0)::double precision, avg(buffers_ram_avg)) AS buffers_ram_avg,
+        coalesce(sum(cached_ram_avg * coalesce(cached_ram_ms, interval_ms))
+            / nullif(sum(coalesce(cached_ram_ms, interval_ms)) FILTER (WHERE cached_ram_avg IS NOT NULL),
+            0)::double precision, avg(cached_ram_avg)) AS cached_ram_avg,
+        coalesce(sum(shared_ram_avg * coalesce(shared_ram_ms, interval_ms))
+            / nullif(sum(coalesce(shared_ram_ms, interval_ms)) FILTER (WHERE shared_ram_avg IS NOT NULL),
+            0)::double precision, avg(shared_ram_avg)) AS shared_ram_avg,
+        coalesce(sum(slab_ram_avg * coalesce(slab_ram_ms, interval_ms))
+            / nullif(sum(coalesce(slab_ram_ms, interval_ms)) FILTER (WHERE slab_ram_avg IS NOT NULL),
+            0)::double precision, avg(slab_ram_avg)) AS slab_ram_avg,
+        nullif(sum(coalesce(buffers_ram_ms, interval_ms)) FILTER (WHERE buffers_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint AS buffers_ram_ms,
+        nullif(sum(coalesce(cached_ram_ms, interval_ms)) FILTER (WHERE cached_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint AS cached_ram_ms,
+        nullif(sum(coalesce(shared_ram_ms, interval_ms)) FILTER (WHERE shared_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint AS shared_ram_ms,
+        nullif(sum(coalesce(slab_ram_ms, interval_ms)) FILTER (WHERE slab_ram_avg IS NOT NULL),
+            sum(interval_ms))::bigint AS slab_ram_ms $merge$;
     process_merge CONSTANT text := $merge$
         to_bigint(sum(cpu_us)) AS cpu_us,
         max(cpu_us_max) AS cpu_us_max,
@@ -229,7 +265,8 @@ DECLARE
         load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min, total_ram, used_swap_avg,
         used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk, process_count_avg,
         process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms, load5_ms,
-        load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms';
+        load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms, buffers_ram_avg,
+        cached_ram_avg, shared_ram_avg, slab_ram_avg, buffers_ram_ms, cached_ram_ms, shared_ram_ms, slab_ram_ms';
     process_columns CONSTANT text := 'process, cpu_us, cpu_us_max, memory_avg, memory_ms, memory_max, threads_max,
         read_bytes, write_bytes, first_ts, last_ts, elapsed_ms';
     level record;
@@ -295,7 +332,8 @@ BEGIN
                 load1_avg, load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min, total_ram,
                 used_swap_avg, used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min,
                 total_disk, process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes,
-                NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+                NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                NULL, NULL
                 FROM %2$s WHERE bucket < greatest($1, (SELECT max(bucket) FROM %2$s))', target, earlier) USING dropped;
         ELSE
             EXECUTE format('INSERT INTO %1$s (machine, bucket, ' || process_columns || ')
@@ -335,7 +373,7 @@ BEGIN
                         load15, used_ram, used_ram, available_ram, total_ram, used_swap, used_swap, total_swap,
                         used_disk, used_disk, available_disk, total_disk, process_count, process_count, read_bytes,
                         write_bytes, received_bytes, sent_bytes, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                        NULL, NULL
+                        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
                     FROM snapshots WHERE ts = $1) r
                 GROUP BY machine, bucket', target, machine_columns, current_setting('snapwatch.machine_merge'))
             USING seam, bucket_of_seam;
@@ -383,32 +421,36 @@ CREATE VIEW machine_1m AS
     cpu_usage_max, load1_avg, load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min,
     total_ram, used_swap_avg, used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk,
     process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms,
-    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms, bucket AS
-    bucket_key
+    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms,
+    buffers_ram_avg, cached_ram_avg, shared_ram_avg, slab_ram_avg, buffers_ram_ms, cached_ram_ms, shared_ram_ms,
+    slab_ram_ms, bucket AS bucket_key
     FROM machine_1m_cagg;
 CREATE VIEW machine_1h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, samples, interval_ms, process_count_sum, cpu_usage_avg,
     cpu_usage_max, load1_avg, load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min,
     total_ram, used_swap_avg, used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk,
     process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms,
-    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms, bucket AS
-    bucket_key
+    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms,
+    buffers_ram_avg, cached_ram_avg, shared_ram_avg, slab_ram_avg, buffers_ram_ms, cached_ram_ms, shared_ram_ms,
+    slab_ram_ms, bucket AS bucket_key
     FROM machine_1h_cagg;
 CREATE VIEW machine_3h AS
     SELECT machine, bucket - interval '1 ms' AS bucket, samples, interval_ms, process_count_sum, cpu_usage_avg,
     cpu_usage_max, load1_avg, load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min,
     total_ram, used_swap_avg, used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk,
     process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms,
-    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms, bucket AS
-    bucket_key
+    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms,
+    buffers_ram_avg, cached_ram_avg, shared_ram_avg, slab_ram_avg, buffers_ram_ms, cached_ram_ms, shared_ram_ms,
+    slab_ram_ms, bucket AS bucket_key
     FROM machine_3h_cagg;
 CREATE VIEW machine_1d AS
     SELECT machine, bucket - interval '1 ms' AS bucket, samples, interval_ms, process_count_sum, cpu_usage_avg,
     cpu_usage_max, load1_avg, load1_max, load5_avg, load15_avg, used_ram_avg, used_ram_max, available_ram_min,
     total_ram, used_swap_avg, used_swap_max, total_swap, used_disk_avg, used_disk_max, available_disk_min, total_disk,
     process_count_avg, process_count_max, read_bytes, write_bytes, received_bytes, sent_bytes, cpu_usage_ms, load1_ms,
-    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms, bucket AS
-    bucket_key
+    load5_ms, load15_ms, used_ram_ms, used_swap_ms, used_disk_ms, read_ms, write_ms, received_ms, sent_ms,
+    buffers_ram_avg, cached_ram_avg, shared_ram_avg, slab_ram_avg, buffers_ram_ms, cached_ram_ms, shared_ram_ms,
+    slab_ram_ms, bucket AS bucket_key
     FROM machine_1d_cagg;
 
 -- The aggregates of processes lack the time since the last row of each process, until the last snapshot of its hour has
@@ -423,8 +465,8 @@ CREATE VIEW open_1d AS
     SELECT machine, date_bin('1 day', bucket, '2000-01-01 00:00:00+00') AS bucket FROM open_1h;
 COMMENT ON VIEW open_1h IS 'hours whose last snapshot has no row of every process yet';
 
--- In PL/pgSQL, because the planner would otherwise plan these parts of the views for every read, which takes longer than
--- most reads.
+-- In PL/pgSQL, because the planner would otherwise plan these parts of the views for every read, which takes longer
+-- than most reads.
 CREATE FUNCTION process_hour(m integer, a timestamptz) RETURNS TABLE (
     machine integer, bucket timestamptz, process bigint, cpu_us bigint, cpu_us_max bigint, memory_avg double
     precision, memory_ms bigint, memory_max bigint, threads_max integer, read_bytes bigint, write_bytes bigint,
@@ -448,8 +490,8 @@ CREATE VIEW process_1h AS
     WHERE NOT EXISTS (SELECT FROM open_1h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max,
+        h.threads_max, h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
         h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1h k CROSS JOIN LATERAL process_hour(k.machine, k.bucket) h;
 
@@ -490,8 +532,8 @@ CREATE VIEW process_3h AS
     WHERE NOT EXISTS (SELECT FROM open_3h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max,
+        h.threads_max, h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
         h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_3h k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '3 hours') h;
 CREATE VIEW process_1d AS
@@ -504,8 +546,8 @@ CREATE VIEW process_1d AS
     WHERE NOT EXISTS (SELECT FROM open_1d k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max,
+        h.threads_max, h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
         h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1d k CROSS JOIN LATERAL process_merge(k.machine, k.bucket, '24 hours') h;
 
@@ -543,8 +585,8 @@ CREATE VIEW history.process_1h AS
     WHERE NOT EXISTS (SELECT FROM open_1h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max,
+        h.threads_max, h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
         h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1h k CROSS JOIN LATERAL history.process_hour(k.machine, k.bucket) h;
 CREATE VIEW history.process_3h AS
@@ -557,8 +599,8 @@ CREATE VIEW history.process_3h AS
     WHERE NOT EXISTS (SELECT FROM open_3h k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max,
+        h.threads_max, h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
         h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_3h k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '3 hours') h;
 CREATE VIEW history.process_1d AS
@@ -571,7 +613,7 @@ CREATE VIEW history.process_1d AS
     WHERE NOT EXISTS (SELECT FROM open_1d k
         WHERE k.machine = c.machine AND c.bucket = k.bucket + interval '1 ms')
     UNION ALL
-    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max, h.threads_max,
-        h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
+    SELECT k.machine, k.bucket, h.process, h.cpu_us, h.cpu_us_max, h.memory_avg, h.memory_ms, h.memory_max,
+        h.threads_max, h.read_bytes, h.write_bytes, h.first_ts, h.last_ts, h.elapsed_ms, k.bucket + interval '1 ms',
         h.cpu_us / 1000::double precision, h.cpu_us_max / 1000::double precision
     FROM open_1d k CROSS JOIN LATERAL history.process_merge(k.machine, k.bucket, '24 hours') h;

@@ -73,7 +73,7 @@ type MachineChart struct {
 	UsedRAMMax       []*int64        `json:"used_ram_max" nullable:"false"`
 	AvailableRAMMin  []*int64        `json:"available_ram_min" nullable:"false"`
 	TotalRAM         []*int64        `json:"total_ram" nullable:"false"`
-	BuffersRAMAvg    []*float64      `json:"buffers_ram_avg" nullable:"false" doc:"Like cached_ram_avg, shared_ram_avg and slab_ram_avg, null at a resolution of an hour or more, and where the snapshots are no longer kept"`
+	BuffersRAMAvg    []*float64      `json:"buffers_ram_avg" nullable:"false" doc:"Bytes, like cached_ram_avg, shared_ram_avg and slab_ram_avg. Null if no snapshot reports it"`
 	CachedRAMAvg     []*float64      `json:"cached_ram_avg" nullable:"false"`
 	SharedRAMAvg     []*float64      `json:"shared_ram_avg" nullable:"false"`
 	SlabRAMAvg       []*float64      `json:"slab_ram_avg" nullable:"false"`
@@ -215,29 +215,8 @@ func machineChartSQL(resolution Resolution) string {
 		return `SELECT ts, 1::bigint, interval_ms, ` + list + `
 			FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT $4`
 	}
-	return `SELECT bucket, samples, interval_ms, ` + list + ` FROM machine_` + string(resolution) + ` r
-		LEFT JOIN ` + memoryParts(resolution) + ` parts USING (bucket)
+	return `SELECT bucket, samples, interval_ms, ` + list + ` FROM machine_` + string(resolution) + `
 		WHERE machine = $1 AND bucket_key >= $2 AND bucket_key < $3 ORDER BY bucket LIMIT $4`
-}
-
-// memoryParts returns the averages of the parts of the memory. Rollups do not have them, so they are computed from the
-// snapshots of a minute. The ranges of coarser resolutions have too many snapshots.
-func memoryParts(resolution Resolution) string {
-	const parts = `(SELECT NULL::timestamptz AS bucket, NULL::double precision AS buffers_ram_avg,
-			NULL::double precision AS cached_ram_avg, NULL::double precision AS shared_ram_avg,
-			NULL::double precision AS slab_ram_avg WHERE false)`
-	if resolution != ResolutionMinute {
-		return parts
-	}
-	average := func(column string) string {
-		return fmt.Sprintf(`coalesce(sum(%[1]s::double precision * interval_ms)
-				/ nullif(sum(interval_ms) FILTER (WHERE %[1]s IS NOT NULL), 0)::double precision,
-				avg(%[1]s)::double precision) AS %[1]s_avg`, column)
-	}
-	return `(SELECT date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket, ` +
-		average("buffers_ram") + `, ` + average("cached_ram") + `, ` + average("shared_ram") + `, ` +
-		average("slab_ram") + `
-			FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3::timestamptz + interval '1 minute' GROUP BY 1)`
 }
 
 // Chart returns at most limit entries of a machine's chart of (from, to]. The first bucket is the one that starts at or

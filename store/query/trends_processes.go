@@ -21,52 +21,74 @@ type ProcessTrend struct {
 	CPUUsage [TrendPoints]*float64
 }
 
-// trendSQL spreads the CPU time of samples over parts of a window. In the interval in which a process started, it used
-// none before its start; for that sample, the fourth column is the start. The next columns are the times of the first
-// and last sample with an unknown CPU time, of the end of the process, of the sample that says so, and of its last
-// other sample.
-const trendSQL = `WITH s AS MATERIALIZED (
-		SELECT process, ts, ` + schema.CPUTime + ` AS cpu_us, coalesce(state = 'exited', false) AS listed_end,
-			coalesce(state IN ('exited', 'X'), false) AS ended
-		FROM process_samples WHERE machine = $1 AND ts >= $2 AND ts <= $3
-			AND (cpu_us > 0 OR cpu_ms > 0 OR cpu_us IS NULL AND cpu_ms IS NULL OR state IN ('exited', 'X'))
-	), p AS MATERIALIZED (
-		SELECT id, started_at FROM processes
-		WHERE id = ANY(ARRAY(SELECT DISTINCT process FROM s)) AND started_at > $8 AND started_at < $3
-	)
-	SELECT s.process, w.part, CASE WHEN p.started_at > w.began AND p.started_at < s.ts THEN s.ts END,
-		min(p.started_at), sum(s.cpu_us * w.share) / 1000, min(s.ts) FILTER (WHERE s.cpu_us IS NULL AND NOT s.listed_end),
-		max(s.ts) FILTER (WHERE s.cpu_us IS NULL AND NOT s.listed_end),
-		max(CASE WHEN s.listed_end THEN coalesce(w.began, s.ts) WHEN s.ended THEN s.ts END),
-		max(s.ts) FILTER (WHERE s.ended), max(s.ts) FILTER (WHERE NOT s.listed_end)
-	FROM s
-	LEFT JOIN unnest($4::timestamptz[], $5::timestamptz[], $6::integer[], $7::double precision[])
-		w(ts, began, part, share) ON w.ts = s.ts
-	LEFT JOIN p ON p.id = s.process
-	GROUP BY 1, 2, 3`
+// trendSQL reads the samples of processes that used CPU time, whose CPU time is unknown, or that ended, in any order.
+// Adding them up in the database, or sorting them, takes several times as long as reading them.
+const trendSQL = `SELECT ts, process, coalesce(` + schema.CPUTime + `, -1), coalesce(state = 'exited', false),
+		coalesce(state IN ('exited', 'X'), false)
+	FROM process_samples WHERE machine = $1 AND ts >= $2 AND ts <= $3
+		AND (cpu_us > 0 OR cpu_ms > 0 OR cpu_us IS NULL AND cpu_ms IS NULL OR state IN ('exited', 'X'))`
 
-// spentTime is the CPU time of processes by identity, in each part of a window.
+// trendSample is a row of trendSQL.
+type trendSample struct {
+	at        time.Time
+	process   int64
+	cpuUS     int64 // -1 if it is unknown
+	listedEnd bool  // says that the process, which was listed before, is gone
+	ended     bool
+}
+
+// spentTime is the CPU time of processes by identity.
 type spentTime struct {
-	ms   map[int64]*[TrendPoints]float64
-	ends map[int64]processEnd
+	identities map[int64]*identityTime
 	// The CPU time of the identities in unknown is unknown in some samples from first until last.
 	unknown     map[int64]bool
 	first, last time.Time
+}
+
+// identityTime is the CPU time of an identity in each part of a window, in milliseconds.
+type identityTime struct {
+	ms [TrendPoints]float64
+	// early are the samples that are not in ms yet: those whose interval begins before the first sample so far, so that
+	// the process can have started in it.
+	early []earlySample
+	first time.Time
+	end   processEnd
+}
+
+type earlySample struct {
+	snapshot *trendSnapshot
+	ms       float64
 }
 
 // processEnd has the times of the end of a process, of the sample that says so, and of its last other sample. They are
 // zero if they are unknown.
 type processEnd struct{ at, reported, latest time.Time }
 
+// add adds a sample. The snapshot is nil if it is before the window.
+func (e *processEnd) add(r *trendSample, one *trendSnapshot) {
+	if !r.listedEnd {
+		e.latest = laterOf(e.latest, r.at)
+	}
+	if !r.ended {
+		return
+	}
+	at := r.at
+	if r.listedEnd && one != nil { // it ended in the interval
+		at = one.began()
+	}
+	e.at, e.reported = laterOf(e.at, at), laterOf(e.reported, r.at)
+}
+
 // merge sets each time to the later one.
 func (e processEnd) merge(other processEnd) processEnd {
-	later := func(a, b time.Time) time.Time {
-		if a.Before(b) {
-			return b
-		}
-		return a
+	return processEnd{laterOf(e.at, other.at), laterOf(e.reported, other.reported), laterOf(e.latest, other.latest)}
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
 	}
-	return processEnd{later(e.at, other.at), later(e.reported, other.reported), later(e.latest, other.latest)}
+	return a
 }
 
 // time returns when a process ended. It is zero if that is unknown, or if the process was listed again.
@@ -80,39 +102,22 @@ func (e processEnd) time() time.Time {
 	return e.at
 }
 
-// trendRow is a row of trendSQL.
-type trendRow struct {
-	process                int64
-	part                   *int
-	startAt                *time.Time // the sample in whose interval the process started
-	started                *time.Time
-	ms                     *float64
-	unknownFrom, unknownTo *time.Time
-	end, endReported       *time.Time
-	latest                 *time.Time
-}
-
 func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) (*spentTime, error) {
 	first, last := w.snapshots[0].full, w.snapshots[len(w.snapshots)-1].at
-	begin := last // of the intervals
-	if len(w.began) > 0 {
-		begin = slices.MinFunc(w.began, time.Time.Compare)
-	}
-	rows, err := q.pool.Query(ctx, trendSQL, machine, first, last, w.ts, w.began, w.part, w.share, begin)
+	rows, err := q.pool.Query(ctx, trendSQL, machine, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
-	spent := &spentTime{
-		ms: make(map[int64]*[TrendPoints]float64), unknown: make(map[int64]bool),
-		ends: make(map[int64]processEnd),
-	}
-	var r trendRow
-	columns := []any{
-		&r.process, &r.part, &r.startAt, &r.started, &r.ms, &r.unknownFrom, &r.unknownTo,
-		&r.end, &r.endReported, &r.latest,
-	}
+	spent := &spentTime{identities: make(map[int64]*identityTime), unknown: make(map[int64]bool)}
+	var r trendSample
+	var one *trendSnapshot
+	var latest time.Time
+	columns := []any{&r.at, &r.process, &r.cpuUS, &r.listedEnd, &r.ended}
 	if _, err := pgx.ForEachRow(rows, columns, func() error {
-		spent.add(w, &r)
+		if !r.at.Equal(latest) {
+			one, latest = w.at(r.at), r.at
+		}
+		spent.add(w, one, &r)
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
@@ -120,49 +125,69 @@ func (q *Queries) spentTime(ctx context.Context, machine int32, w *trendWindow) 
 	return spent, nil
 }
 
-// add adds a row.
-func (s *spentTime) add(w *trendWindow, r *trendRow) {
-	if r.part != nil && r.ms != nil && *r.ms > 0 {
-		if s.ms[r.process] == nil {
-			s.ms[r.process] = new([TrendPoints]float64)
-		}
-		ms := *r.ms
-		if r.startAt != nil {
-			ms = w.sinceStart(ms, *r.part, *r.startAt, *r.started)
-		}
-		s.ms[r.process][*r.part] += ms
+// add adds a sample. The snapshot is nil if it is before the window.
+func (s *spentTime) add(w *trendWindow, one *trendSnapshot, r *trendSample) {
+	identity := s.identities[r.process]
+	if identity == nil {
+		identity = &identityTime{first: r.at}
+		s.identities[r.process] = identity
 	}
-	s.ends[r.process] = s.ends[r.process].merge(processEnd{orZero(r.end), orZero(r.endReported), orZero(r.latest)})
-	if r.unknownFrom == nil {
+	if r.at.Before(identity.first) {
+		identity.first = r.at
+		identity.addKnown(w)
+	}
+	identity.end.add(r, one)
+	switch {
+	case r.cpuUS > 0 && one != nil:
+		identity.add(w, one, float64(r.cpuUS)/1000)
+	case r.cpuUS < 0 && !r.listedEnd:
+		if len(s.unknown) == 0 || r.at.Before(s.first) {
+			s.first = r.at
+		}
+		s.last, s.unknown[r.process] = laterOf(s.last, r.at), true
+	}
+}
+
+// add adds the CPU time of a sample.
+func (t *identityTime) add(w *trendWindow, one *trendSnapshot, ms float64) {
+	if one.began().Before(t.first) {
+		t.early = append(t.early, earlySample{one, ms})
 		return
 	}
-	if len(s.unknown) == 0 || r.unknownFrom.Before(s.first) {
-		s.first = *r.unknownFrom
-	}
-	if r.unknownTo.After(s.last) {
-		s.last = *r.unknownTo
-	}
-	s.unknown[r.process] = true
+	t.spread(w, one, ms, nil)
 }
 
-func orZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}
-
-// sinceStart corrects the CPU time of the sample in whose interval a process started. The time in a part was spread
-// over the whole interval. All of it is after the start.
-func (w *trendWindow) sinceStart(ms float64, part int, at, started time.Time) float64 {
-	one := &w.snapshots[w.find(at)]
-	life := lifetime{snapshot.TimeOf(started), snapshot.TimeOf(at)}
-	for k := one.first; k < one.last; k++ {
-		if int(w.part[k]) == part {
-			return ms / w.share[k] * w.overlap(one, k, life) / float64(life.ended-life.started)
+// addKnown adds the early samples in whose intervals the process did not start, because it has an earlier one.
+func (t *identityTime) addKnown(w *trendWindow) {
+	t.early = slices.DeleteFunc(t.early, func(sample earlySample) bool {
+		if sample.snapshot.began().Before(t.first) {
+			return false
 		}
+		t.spread(w, sample.snapshot, sample.ms, nil)
+		return true
+	})
+}
+
+// addEarly adds all early samples.
+func (t *identityTime) addEarly(w *trendWindow, started snapshot.Time) {
+	for _, sample := range t.early {
+		t.spread(w, sample.snapshot, sample.ms, &started)
 	}
-	return 0
+	t.early = nil
+}
+
+// spread spreads the CPU time of a sample over the parts of its interval. In the interval in which the process started,
+// it used none before its start.
+func (t *identityTime) spread(w *trendWindow, one *trendSnapshot, ms float64, started *snapshot.Time) {
+	at := snapshot.TimeOf(one.at)
+	startsInside := started != nil && *started > snapshot.TimeOf(one.began()) && *started < at
+	for k := one.first; k < one.last; k++ {
+		share := w.share[k]
+		if startsInside {
+			share = w.overlap(one, k, lifetime{*started, at}) / float64(at-*started)
+		}
+		t.ms[w.part[k]] += ms * share
+	}
 }
 
 // ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out
@@ -182,7 +207,7 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 		return nil, err
 	}
 	spent, err := q.spentTime(ctx, machine, window)
-	if err != nil || len(spent.ms) == 0 {
+	if err != nil || len(spent.identities) == 0 {
 		return nil, err
 	}
 	unknown, err := q.unknownTime(ctx, machine, window, spent)
@@ -192,73 +217,61 @@ func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to 
 	return q.nameTrends(ctx, spent, unknown, window)
 }
 
-// trendIdentity is an identity of a process in a trend.
-type trendIdentity struct {
-	id  int64
-	key snapshot.ProcessKey
-}
-
-// nameTrends adds the keys of the processes. A join would look up a process for each point, and double
-// the time of the query.
+// nameTrends adds the keys of the processes. A join would look up a process for each sample.
 func (q *Queries) nameTrends(
 	ctx context.Context, spent *spentTime, unknown map[snapshot.ProcessKey]*[TrendPoints]float64, w *trendWindow,
 ) ([]ProcessTrend, error) {
-	ids := slices.Collect(maps.Keys(spent.ms))
-	for id, end := range spent.ends {
-		if spent.ms[id] == nil && !end.reported.IsZero() { // it may be another identity of a process that used CPU time
-			ids = append(ids, id)
-		}
-	}
 	rows, err := q.pool.Query(
-		ctx, `SELECT id, pid, started_at FROM processes WHERE id = ANY($1) ORDER BY pid, started_at`, ids,
+		ctx, `SELECT id, pid, started_at FROM processes WHERE id = ANY($1) ORDER BY pid, started_at`,
+		slices.Collect(maps.Keys(spent.identities)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
-	var identities []trendIdentity
-	ends := make(map[snapshot.ProcessKey]processEnd)
+	var trends []ProcessTrend
+	var key snapshot.ProcessKey
+	var all identityTime // of the process, which can have several identities
+	add := func() {
+		if slices.Max(all.ms[:]) > 0 {
+			trends = append(trends, all.trend(w, key, unknown[key]))
+		}
+	}
 	var id int64
 	var pid int32
 	var started pgtype.Timestamptz
 	if _, err := pgx.ForEachRow(rows, []any{&id, &pid, &started}, func() error {
-		key := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
-		identities = append(identities, trendIdentity{id, key})
-		ends[key] = ends[key].merge(spent.ends[id])
+		next := snapshot.ProcessKey{PID: pid, StartedAt: snapshot.TimeOf(started.Time)}
+		if next != key {
+			add()
+			key, all = next, identityTime{}
+		}
+		identity := spent.identities[id]
+		identity.addEarly(w, key.StartedAt)
+		for part, ms := range identity.ms {
+			all.ms[part] += ms
+		}
+		all.end = all.end.merge(identity.end)
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read the trends of processes: %w", err)
 	}
-	trends := make([]ProcessTrend, 0, len(spent.ms))
-	var known [TrendPoints]float64 // of the last trend
-	for _, one := range identities {
-		used := spent.ms[one.id]
-		if used == nil {
-			continue
-		}
-		// A process with several identities has several rows.
-		if n := len(trends); n == 0 || trends[n-1].Key != one.key {
-			trends = append(trends, ProcessTrend{Key: one.key})
-			known = w.covered(w.lifetimeOf(one.key, ends[one.key].time()))
-		}
-		trends[len(trends)-1].add(used, &known, unknown[one.key])
-	}
+	add()
 	return trends, nil
 }
 
-// add adds the CPU time of an identity. known is how much time was measured in each part; it contains the time in which
-// the CPU time was unknown, which is nil if there is none.
-func (t *ProcessTrend) add(used, known, unknown *[TrendPoints]float64) {
-	for part, ms := range used {
-		elapsed := known[part]
+// trend returns the usage of a process in each part. unknown is how much time of each part its CPU time is unknown in,
+// or nil.
+func (t *identityTime) trend(
+	w *trendWindow, key snapshot.ProcessKey, unknown *[TrendPoints]float64,
+) ProcessTrend {
+	trend := ProcessTrend{Key: key}
+	for part, elapsed := range w.covered(w.lifetimeOf(key, t.end.time())) {
 		if unknown != nil {
 			elapsed -= unknown[part]
 		}
-		if elapsed < 0.5 { // the rest are errors of rounding
-			continue
+		if elapsed >= 0.5 { // less are errors of rounding
+			trend.CPUUsage[part] = new(100 * t.ms[part] / elapsed)
 		}
-		if t.CPUUsage[part] == nil {
-			t.CPUUsage[part] = new(float64)
-		}
-		*t.CPUUsage[part] += 100 * ms / elapsed
 	}
+	return trend
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // unknownSQL reads the samples of all identities of processes, in order. At the same time, the last one is valid.
-const unknownSQL = `SELECT p.pid, p.started_at, s.ts, coalesce(s.cpu_us, s.cpu_ms) IS NULL AND s.state IS DISTINCT FROM 'exited',
+const unknownSQL = `SELECT p.pid, p.started_at, s.ts,
+		coalesce(s.cpu_us, s.cpu_ms) IS NULL AND s.state IS DISTINCT FROM 'exited',
 		coalesce(s.state IN ('exited', 'X'), false)
 	FROM (SELECT DISTINCT i.id, i.pid, i.started_at
 		FROM (SELECT machine, pid, started_at FROM processes WHERE id = ANY($4) OFFSET 0) k

@@ -18,10 +18,9 @@ type trendWindow struct {
 	snapshots []trendSnapshot
 	// measured is how much time snapshots cover in each part, in milliseconds.
 	measured [TrendPoints]float64
-	// Each entry of ts, began, part and share is a share of a snapshot's interval, from began until ts, in a part.
-	ts, began []time.Time
-	part      []int32
-	share     []float64
+	// Each entry of part and share is a share of a snapshot's interval in a part.
+	part  []int32
+	share []float64
 }
 
 // trendSnapshot is a snapshot in a trendWindow.
@@ -32,13 +31,18 @@ type trendSnapshot struct {
 	first, last int
 }
 
+// began returns the start of the interval.
+func (s *trendSnapshot) began() time.Time {
+	return s.at.Add(-time.Duration(s.interval) * time.Millisecond)
+}
+
 // width returns the length of a part in milliseconds.
 func (w *trendWindow) width() float64 { return float64(w.to-w.from) / TrendPoints }
 
 // add adds a snapshot.
 func (w *trendWindow) add(at, full time.Time, intervalMS int64) {
 	interval, end := float64(intervalMS), float64(snapshot.TimeOf(at)-w.from)
-	begin, before := max(0, end-interval), len(w.ts)
+	begin, before := max(0, end-interval), len(w.part)
 	for part := int(begin / w.width()); part < TrendPoints && float64(part)*w.width() < end; part++ {
 		first, last := max(begin, float64(part)*w.width()), min(end, float64(part+1)*w.width())
 		if last <= first {
@@ -46,10 +50,9 @@ func (w *trendWindow) add(at, full time.Time, intervalMS int64) {
 		}
 		// The sum can exceed the part: after a clock is set back, timestamps go slower than time.
 		w.measured[part] += last - first
-		w.ts, w.began = append(w.ts, at), append(w.began, at.Add(-time.Duration(intervalMS)*time.Millisecond))
 		w.part, w.share = append(w.part, int32(part)), append(w.share, (last-first)/interval)
 	}
-	w.snapshots = append(w.snapshots, trendSnapshot{at, full, interval, before, len(w.ts)})
+	w.snapshots = append(w.snapshots, trendSnapshot{at, full, interval, before, len(w.part)})
 }
 
 // lifetime is the time from the start of a process until its last sample if it has ended.
@@ -91,6 +94,14 @@ func (w *trendWindow) find(at time.Time) int {
 		return one.at.Compare(at)
 	})
 	return i
+}
+
+// at returns the snapshot with a time, or nil if there is none.
+func (w *trendWindow) at(at time.Time) *trendSnapshot {
+	if i := w.find(at); i < len(w.snapshots) && w.snapshots[i].at.Equal(at) {
+		return &w.snapshots[i]
+	}
+	return nil
 }
 
 // trendIntervalsSQL reads the snapshots of a window, and the next one with an interval, which can begin in the window.

@@ -1375,7 +1375,7 @@ export interface components {
         MachineChart: {
             available_disk_min: (number | null)[];
             available_ram_min: (number | null)[];
-            /** @description Like cached_ram_avg, shared_ram_avg and slab_ram_avg, null at a resolution of an hour or more, and where the snapshots are no longer kept */
+            /** @description Bytes, like cached_ram_avg, shared_ram_avg and slab_ram_avg. Null if no snapshot reports it */
             buffers_ram_avg: (number | null)[];
             cached_ram_avg: (number | null)[];
             /** @description Percent of all cores */
