@@ -9,7 +9,8 @@ import (
 
 // interfacesInTotal reports which interfaces are part of the machine's totals: those with a device, such as a network
 // card. Bridges, bonds, tunnels and the ends of containers carry the same traffic once more. If there is no device, as
-// in a container, they are the interfaces of the default routes.
+// in a container, they are the interfaces of the default routes. If there is none in the main table either, as in a
+// network without a way out, they are those that do not carry the traffic of other interfaces.
 func interfacesInTotal(names []string) map[string]bool {
 	return selectInterfaces(names, "/sys/class/net", "/proc/net")
 }
@@ -32,10 +33,24 @@ func selectInterfaces(names []string, sysfs, procfs string) map[string]bool {
 	}
 	for _, name := range defaultRoutes(procfs) {
 		if _, listed := inTotal[name]; listed && name != "lo" {
-			inTotal[name] = true
+			inTotal[name], found = true, true
 		}
 	}
+	for _, name := range names {
+		inTotal[name] = inTotal[name] || !found && name != "lo" && !carriesOthers(filepath.Join(sysfs, name))
+	}
 	return inTotal
+}
+
+// carriesOthers reports whether the traffic of an interface is also that of others: it is a bridge, a port of one, a
+// bond, a VLAN or a tunnel.
+func carriesOthers(dir string) bool {
+	for _, pattern := range []string{"bridge", "master", "bonding", "lower_*", "tun_flags"} {
+		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // defaultRoutes returns the interfaces of the default routes.

@@ -42,7 +42,8 @@ func fakeNetwork(t *testing.T, interfaces string, routes, routes6 string) (names
 	return names, sysfs, procfs
 }
 
-// The totals are those of physical interfaces or, if there is none, of the default routes.
+// The totals are those of physical interfaces or, if there is none, of the default routes. Without these, too, they are
+// those of the interfaces that do not carry the traffic of others.
 func TestInterfacesInTheTotals(t *testing.T) {
 	const header = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 	const via = "\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
@@ -61,7 +62,11 @@ func TestInterfacesInTheTotals(t *testing.T) {
 		"a container with IPv6 only": {"lo\neth0\neth1\n", header,
 			zero + " 00 " + zero + " 00 fe80" + zero[8:] + "0001 00000400 00000001 00000000 00000003     eth1\n" +
 				zero + " 00 " + zero + " 00 " + zero + " ffffffff 00000001 00000000 00200200       lo\n", "eth1"},
-		"a container without a network": {"lo\nveth0\nbr0\n", header, "", ""},
+		"a container in a network without a way out": {
+			"lo\neth0\ndocker0 bridge=x\nveth1 master=docker0\neth0.7 lower_eth0=eth0\nwg0 tun_flags=x\n", header, "",
+			"eth0",
+		},
+		"a container without a network": {"lo\n", header, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := make(map[string]bool)

@@ -98,6 +98,9 @@ var secretOptions = func() map[string]programSecrets {
 	for _, name := range []string{"mongo", "mongosh", "mongodump", "mongorestore"} {
 		byProgram[name] = programSecrets{next: []string{"-p"}}
 	}
+	for _, name := range []string{"docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oc", "az"} {
+		byProgram[name] = programSecrets{command: "login", next: []string{"-p"}, same: []string{"-p"}}
+	}
 	for _, name := range []string{"ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami"} {
 		byProgram[name] = programSecrets{next: []string{"-w"}, same: []string{"-w"}}
 	}
@@ -105,8 +108,20 @@ var secretOptions = func() map[string]programSecrets {
 }()
 
 // programSecrets lists options by the place of the secret: in the next argument, in the same argument, or in either of
-// them after a user name and a colon.
-type programSecrets struct{ next, same, afterColon []string }
+// them after a user name and a colon. If there is a command, the options are those of that command of the program.
+type programSecrets struct {
+	command                string
+	next, same, afterColon []string
+}
+
+// secretsOf returns the options of a command line whose values are secrets.
+func secretsOf(args []string) programSecrets {
+	program := secretOptions[path.Base(args[0])]
+	if program.command != "" && !slices.Contains(args, program.command) {
+		return programSecrets{}
+	}
+	return program
+}
 
 // Arguments returns a copy of a command line's arguments in which secrets are masked.
 func (s *Scrubber) Arguments(given []string) []string {
@@ -114,7 +129,7 @@ func (s *Scrubber) Arguments(given []string) []string {
 		return given
 	}
 	args := slices.Clone(given)
-	program := secretOptions[path.Base(args[0])]
+	program := secretsOf(args)
 	next := false // the previous argument is an option whose value is a secret
 	for i, arg := range args {
 		switch {

@@ -42,6 +42,8 @@ func TestSecretsAreScrubbed(t *testing.T) {
 		{"app|http://a:b@c,http://d:e@f", "app|http://a:***@c,http://d:***@f"},
 		{"curl|http://x/?access_token=abc&y=1", "curl|http://x/?access_token=***&y=1"},
 		{"/usr/bin/mysql|-u|root|-phunter2|db", "/usr/bin/mysql|-u|root|-p***|db"},
+		{"docker|login|-u|me|-p|hunter2|registry", "docker|login|-u|me|-p|***|registry"},
+		{"helm|registry|login|-phunter2|host", "helm|registry|login|-p***|host"},
 		{"sshpass|-p|hunter2|ssh|host", "sshpass|-p|***|ssh|host"},
 		{"git|clone|https://ghp_abcdefghijklmnopqrstuvwxyz0123@github.com/x/y", "git|clone|https://***@github.com/x/y"},
 		{"app|AKIAIOSFODNN7EXAMPLE", "app|***"},

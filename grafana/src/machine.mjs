@@ -90,9 +90,7 @@ export const machine = page(
       min: 0,
       links: [openInstant],
       queries: [
-        series(
-          "cached_ram_avg AS cache, shared_ram_avg AS shared, buffers_ram_avg AS buffers, slab_ram_avg AS slab",
-        ),
+        series("cached_ram_avg AS cache, shared_ram_avg AS shared, buffers_ram_avg AS buffers, slab_ram_avg AS slab"),
       ],
     }),
   )
