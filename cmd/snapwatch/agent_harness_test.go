@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -92,17 +91,6 @@ func wantAllStored(t *testing.T, dir string, log *logBuffer) int {
 		t.Errorf("%d snapshots were recorded, %d of them are stored", len(instants), stored)
 	}
 	return len(instants)
-}
-
-// freeAddress returns an address on loopback that a server can listen on later.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = free.Close() }()
-	return free.Addr().String()
 }
 
 // configure changes a machine's config, once the machine has reported.

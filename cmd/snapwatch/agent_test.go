@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/snapwatch/snapwatch/internal/testport"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
@@ -41,7 +42,7 @@ func TestUnwritableSpool(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir, state, listen := dataDir(t), storetest.Dir(t), freeAddress(t)
+			dir, state, listen := dataDir(t), storetest.Dir(t), testport.FreeAddress(t)
 			if err := os.MkdirAll(filepath.Join(state, "spool"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -135,8 +136,8 @@ func TestProxy(t *testing.T) {
 // form that Prometheus accepts.
 func TestSettingsFileAndMetrics(t *testing.T) {
 	t.Parallel()
-	file, address := filepath.Join(t.TempDir(), "agent.env"), freeAddress(t)
-	text := "SNAPWATCH_SERVER=http://" + freeAddress(t) + "\nSNAPWATCH_STATE_DIR=" + t.TempDir() +
+	file, address := filepath.Join(t.TempDir(), "agent.env"), testport.FreeAddress(t)
+	text := "SNAPWATCH_SERVER=http://" + testport.FreeAddress(t) + "\nSNAPWATCH_STATE_DIR=" + t.TempDir() +
 		"\nSNAPWATCH_MACHINE_ID=of-the-file\nSNAPWATCH_METRICS_LISTEN=" + address + "\nSNAPWATCH_LOG_FORMAT=json\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

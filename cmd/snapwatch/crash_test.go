@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snapwatch/snapwatch/internal/testport"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
@@ -195,7 +196,7 @@ func TestEverySnapshotSurvivesKills(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dir, state, listen := dataDir(t), storetest.Dir(t), freeAddress(t)
+	dir, state, listen := dataDir(t), storetest.Dir(t), testport.FreeAddress(t)
 	server := start(t, "serve", dir, listen)
 	log := &logBuffer{} // of all agents, one after the other
 	env := []string{"SNAPWATCH_ENROLMENT_KEY=" + enrolmentKey(t, dir, "one")}

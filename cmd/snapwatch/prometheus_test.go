@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,6 +25,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/snapwatch/snapwatch/internal/testport"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 )
 
@@ -294,12 +294,7 @@ func startPrometheus(t *testing.T, target, token string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	file := prometheusConfig(t, dir, target, token)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	address := testport.FreeAddress(t)
 	var log bytes.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(

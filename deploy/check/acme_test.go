@@ -21,6 +21,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testport"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/internal/tlscert/tlscerttest"
 )
@@ -31,7 +32,7 @@ func TestACME(t *testing.T) {
 	// By default pebble waits and rejects requests at random.
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
-	address := freeAddress(t)
+	address := testport.FreeAddress(t)
 	_, portText, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +41,7 @@ func TestACME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resolver := freeAddress(t)
+	resolver := testport.FreeAddress(t)
 	names, err := challtestsrv.New(
 		challtestsrv.Config{DNSAddrs: []string{resolver}, Log: log.New(testlog.Writer(), "", 0)},
 	)

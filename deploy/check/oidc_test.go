@@ -19,20 +19,10 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/storage"
 
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testport"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
-
-// freeAddress returns an address on loopback that is free at the moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
 
 // serve starts the server and waits until it listens.
 func serve(t *testing.T, address string, args ...string) {
@@ -139,7 +129,7 @@ func TestOIDC(t *testing.T) {
 	)
 	defer provider.Close()
 	issuer := strings.Replace(provider.URL, "127.0.0.1", "localhost", 1) + "/"
-	address, stricter := freeAddress(t), freeAddress(t)
+	address, stricter := testport.FreeAddress(t), testport.FreeAddress(t)
 	site, other := "http://"+address, "http://"+stricter
 	const callback = "/api/v1/auth/oidc/callback"
 	storage.RegisterClients(storage.WebClient("snapwatch", "s3cret", site+callback, other+callback))
