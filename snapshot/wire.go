@@ -118,7 +118,7 @@ type Disk struct {
 type Interface struct {
 	Name string `json:"name" maxLength:"255"`
 	// InTotal is false for interfaces whose traffic another one carries, such as bridges.
-	InTotal       *bool  `json:"in_total,omitempty" doc:"Part of the machine's totals: a physical interface or, if there is none, one of a default route. Default: every interface except lo"`
+	InTotal       *bool  `json:"in_total,omitempty" doc:"Part of the machine's totals: a physical interface or, if there is none, one of a default route or else one that does not carry the traffic of others. Default: every interface except lo"`
 	ReceivedBytes *int64 `json:"received_bytes" required:"false" minimum:"0" doc:"Bytes received in the interval"`
 	SentBytes     *int64 `json:"sent_bytes" required:"false" minimum:"0" doc:"Bytes sent in the interval"`
 }

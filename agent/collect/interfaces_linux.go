@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // interfacesInTotal reports which interfaces are part of the machine's totals: those with a device, such as a network
@@ -45,12 +47,19 @@ func selectInterfaces(names []string, sysfs, procfs string) map[string]bool {
 // carriesOthers reports whether the traffic of an interface is also that of others: it is a bridge, a port of one, a
 // bond, a VLAN or a tunnel.
 func carriesOthers(dir string) bool {
-	for _, pattern := range []string{"bridge", "master", "bonding", "lower_*", "tun_flags"} {
-		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
-			return true
-		}
+	const ethernet = "1" // ARPHRD_ETHER, which tunnels of IP packets are not
+	if kind, err := os.ReadFile(filepath.Join(dir, "type")); err == nil && string(bytes.TrimSpace(kind)) != ethernet {
+		return true
 	}
-	return false
+	entries, _ := os.ReadDir(dir)
+	return strings.HasPrefix(filepath.Base(dir), "ifb") || slices.ContainsFunc(entries, func(entry os.DirEntry) bool {
+		switch name := entry.Name(); name {
+		case "bridge", "master", "bonding", "tun_flags":
+			return true
+		default:
+			return strings.HasPrefix(name, "lower_")
+		}
+	})
 }
 
 // defaultRoutes returns the interfaces of the default routes.

@@ -16,7 +16,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// fakeNetwork writes files like those of sysfs and procfs: a line has the name of an interface and its links.
+// fakeNetwork writes files like those of sysfs and procfs: a line has the name of an interface, its links and its type.
 func fakeNetwork(t *testing.T, interfaces string, routes, routes6 string) (names []string, sysfs, procfs string) {
 	t.Helper()
 	sysfs, procfs = t.TempDir(), t.TempDir()
@@ -29,6 +29,12 @@ func fakeNetwork(t *testing.T, interfaces string, routes, routes6 string) (names
 		}
 		for _, link := range fields[1:] {
 			link, target, _ := strings.Cut(link, "=")
+			if link == "type" {
+				if err := os.WriteFile(filepath.Join(sysfs, name, link), []byte(target+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
 			if err := os.Symlink("../"+target, filepath.Join(sysfs, name, link)); err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +69,9 @@ func TestInterfacesInTheTotals(t *testing.T) {
 			zero + " 00 " + zero + " 00 fe80" + zero[8:] + "0001 00000400 00000001 00000000 00000003     eth1\n" +
 				zero + " 00 " + zero + " 00 " + zero + " ffffffff 00000001 00000000 00200200       lo\n", "eth1"},
 		"a container in a network without a way out": {
-			"lo\neth0\ndocker0 bridge=x\nveth1 master=docker0\neth0.7 lower_eth0=eth0\nwg0 tun_flags=x\n", header, "",
+			"lo type=772\neth0 type=1\ndocker0 type=1 bridge=x\nveth1 type=1 master=docker0\n" +
+				"eth0.7 type=1 lower_eth0=eth0\ntap0 type=1 tun_flags=x\nwg0 type=65534\nifb0 type=1\nbr[1] bridge=x\n",
+			header, "",
 			"eth0",
 		},
 		"a container without a network": {"lo\n", header, "", ""},

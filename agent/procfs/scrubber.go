@@ -98,7 +98,7 @@ var secretOptions = func() map[string]programSecrets {
 	for _, name := range []string{"mongo", "mongosh", "mongodump", "mongorestore"} {
 		byProgram[name] = programSecrets{next: []string{"-p"}}
 	}
-	for _, name := range []string{"docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oc", "az"} {
+	for _, name := range []string{"docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oc"} {
 		byProgram[name] = programSecrets{command: "login", next: []string{"-p"}, same: []string{"-p"}}
 	}
 	for _, name := range []string{"ldapsearch", "ldapmodify", "ldapadd", "ldapwhoami"} {
@@ -114,10 +114,28 @@ type programSecrets struct {
 	next, same, afterColon []string
 }
 
+// wrappers are programs that run the program in their arguments.
+var wrappers = []string{"sudo", "doas", "env", "nice", "ionice", "nohup", "setsid", "stdbuf", "time", "timeout"}
+
+// otherCommands are commands of container programs whose arguments can contain the word login.
+var otherCommands = []string{"run", "exec", "create", "compose", "logs"}
+
 // secretsOf returns the options of a command line whose values are secrets.
 func secretsOf(args []string) programSecrets {
-	program := secretOptions[path.Base(args[0])]
-	if program.command != "" && !slices.Contains(args, program.command) {
+	at := 0
+	if slices.Contains(wrappers, path.Base(args[0])) {
+		at = max(0, slices.IndexFunc(args, func(arg string) bool {
+			_, known := secretOptions[path.Base(arg)]
+			return known
+		}))
+	}
+	program := secretOptions[path.Base(args[at])]
+	if program.command == "" {
+		return program
+	}
+	isOther := func(arg string) bool { return slices.Contains(otherCommands, arg) }
+	command := slices.Index(args[at:], program.command)
+	if command < 0 || slices.ContainsFunc(args[at:at+command], isOther) {
 		return programSecrets{}
 	}
 	return program

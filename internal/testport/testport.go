@@ -17,7 +17,8 @@ func FreeAddress(t testing.TB) string {
 	t.Helper()
 	var err error
 	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(last-first+1)))
+		port := first + rand.IntN(last-first+1) //nolint:gosec // no secret
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		var listener net.Listener
 		if listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err == nil {
 			_ = listener.Close()

@@ -19,8 +19,7 @@ COMMENT ON COLUMN disk_samples.read_only IS 'whether the file system cannot be w
 
 ALTER TABLE net_samples ADD COLUMN in_total boolean;
 COMMENT ON COLUMN net_samples.in_total IS
-    'part of the totals in snapshots: physical, or a default route of a machine without physical interfaces; '
-    'null if the agent does not report it';
+    'part of the totals in snapshots: docs/agent.md has the rule; null if the agent does not report it';
 
 CREATE OR REPLACE VIEW history.snapshots AS SELECT * FROM snapshots;
 CREATE OR REPLACE VIEW history.disk_samples AS SELECT * FROM disk_samples;

@@ -1292,7 +1292,7 @@ export interface components {
             user: string;
         };
         Interface: {
-            /** @description Part of the machine's totals: a physical interface or, if there is none, one of a default route. Default: every interface except lo */
+            /** @description Part of the machine's totals: a physical interface or, if there is none, one of a default route or else one that does not carry the traffic of others. Default: every interface except lo */
             in_total?: boolean;
             name: string;
             /**
