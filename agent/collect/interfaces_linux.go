@@ -38,8 +38,11 @@ func selectInterfaces(names []string, sysfs, procfs string) map[string]bool {
 			inTotal[name], found = true, true
 		}
 	}
+	if found {
+		return inTotal
+	}
 	for _, name := range names {
-		inTotal[name] = inTotal[name] || !found && name != "lo" && !carriesOthers(filepath.Join(sysfs, name))
+		inTotal[name] = name != "lo" && !carriesOthers(filepath.Join(sysfs, name))
 	}
 	return inTotal
 }

@@ -173,7 +173,6 @@ func (t *identityTime) addEarly(w *trendWindow, started snapshot.Time) {
 	for _, sample := range t.early {
 		t.spread(w, sample.snapshot, sample.ms, &started)
 	}
-	t.early = nil
 }
 
 // spread spreads the CPU time of a sample over the parts of its interval. In the interval in which the process started,
