@@ -73,8 +73,8 @@ var imports = map[string]string{
 // unrestricted packages are not part of the programs.
 var unrestricted = []string{
 	"agent/agenttest", "api/apitest", "bench", "bench/agent", "bench/product", "bench/storage", "bench/truth",
-	"grafana", "internal/docstest", "internal/metricstest", "internal/testlog", "internal/testwait",
-	"internal/tlscert/tlscerttest", "snapshot/snapshottest", "store/storetest",
+	"grafana", "internal/docstest", "internal/metricstest", "internal/testlog", "internal/testport",
+	"internal/testwait", "internal/tlscert/tlscerttest", "snapshot/snapshottest", "store/storetest",
 }
 
 // forbidden lists packages outside this module that a package must not depend on, not even indirectly.

@@ -119,7 +119,12 @@ test("a time that is not understood is searched as text, and the page says so", 
     await search(text);
     await page.getByText(`“${words}” is searched as text.`).waitFor();
   }
-  await search(`crunch ${new Date(at(22)).toLocaleDateString("en-US", { month: "short", day: "numeric" })} at noon`);
+  const dayBefore = new Date(at(22) - 24 * hour).toLocaleDateString("en-US", {
+    month: "short",
+    day: "numeric",
+    timeZone: "UTC",
+  });
+  await search(`crunch ${dayBefore} at noon`);
   await page.getByText("No matching processes at this time.").waitFor();
   assert.equal(await notice.count(), 0);
   assert.equal(await page.locator('[data-testid="search"] strong').innerText(), "crunch");
