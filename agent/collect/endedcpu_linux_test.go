@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -55,7 +57,8 @@ func (r *recording) sample() *Sample {
 	return one
 }
 
-// until takes samples until done is closed, and two more: the first may still list a process that has exited.
+// until takes samples until done is closed, and for a moment longer: the first of these may still list a process that
+// has exited, and one that lived only for the last moment belongs to a later sample.
 func (r *recording) until(done <-chan struct{}) {
 	r.t.Helper()
 	ticker := time.NewTicker(200 * time.Millisecond)
@@ -63,8 +66,9 @@ func (r *recording) until(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
-			r.sample()
-			r.sample()
+			for end := time.Now().Add(4 * startPrecision); time.Now().Before(end); {
+				r.sample()
+			}
 			return
 		case <-ticker.C:
 			r.sample()
@@ -271,6 +275,11 @@ func TestCPUTimeOfShortChildren(t *testing.T) {
 // A process whose parent exits before it has what its own rusage says.
 func TestCPUTimeOfAnOrphan(t *testing.T) {
 	r := record(t)
+	// This process adopts the orphan. Others may be slow to wait for it, and until then it is listed.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
 	parent := workloadCommand("parent-of-orphan", 1, 200*time.Millisecond)
 	out, err := parent.StdoutPipe()
 	if err != nil {
@@ -281,18 +290,21 @@ func TestCPUTimeOfAnOrphan(t *testing.T) {
 	}
 	done := make(chan struct{})
 	var text []byte
+	var pid int32
+	var used time.Duration
 	go func() {
+		defer close(done)
 		text, _ = io.ReadAll(out) // until both have exited
-		close(done)
+		if _, err := fmt.Sscan(string(text), &pid, &used); err == nil {
+			_, _ = unix.Wait4(int(pid), nil, 0, nil)
+		}
 	}()
 	r.until(done)
 	if err := parent.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	var pid int32
-	var used time.Duration
-	if _, err := fmt.Sscan(string(text), &pid, &used); err != nil {
-		t.Fatal(err)
+	if pid == 0 {
+		t.Fatalf("the orphan printed %q", text)
 	}
 	got := r.cpu(func(p *snapshot.Process) bool { return p.PID == pid })
 	wantCPU(t, got, used, tickTime)
