@@ -132,8 +132,10 @@ bench-storage: require-up
 bench-truth: require-up build
 	go run ./bench/truth $(BENCH)
 
-# Files that are generated from code and committed. Tests fail if one is stale.
+# Files that are generated from code and committed. Tests fail if one is stale. Compiling the BPF programs needs clang
+# and llvm-strip; Debian 12 has them in the packages clang and llvm.
 generate: ui/node_modules grafana/node_modules
+	go generate ./agent/bpf
 	go test ./api -run OpenAPI -update
 	go test ./snapshot -run 'Limits|ReplayCases' -update
 	go generate ./internal/config

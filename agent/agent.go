@@ -65,7 +65,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	if a.sampler, err = openSampler(cfg, cfg.StateDir, logger); err != nil {
 		return nil, err
 	}
-	if visible := checkVisibility(); !visible.OK {
+	if visible := checkVisibility(a.sampler.Reader().BPF); !visible.OK {
 		logger.Warn(visible.Detail, "fix", visible.Fix)
 	} else if visible.Hint != "" {
 		logger.Info("some values are not visible to the agent: "+visible.Detail, "hint", visible.Hint)
@@ -104,15 +104,6 @@ func sinceBoot() func() time.Duration {
 		return nil
 	}
 	return procfs.SinceBoot
-}
-
-// openSampler returns a sampler that stores the boot time in stateDir.
-func openSampler(cfg Config, stateDir string, logger *slog.Logger) (*collect.Sampler, error) {
-	scrubber, err := cfg.scrubber()
-	if err != nil {
-		return nil, err
-	}
-	return collect.Open(stateDir, scrubber, logger)
 }
 
 // lockState locks the state directory. Two agents with the same machine id would invalidate each other's changes.

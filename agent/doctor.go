@@ -48,7 +48,8 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 			findings = append(findings, competitorFinding(competitors, cfg.StateDir))
 		}
 	}
-	return append(findings, checkVisibility(), checkFileSystems(ctx))
+	reader := checkReader(cfg.Reader)
+	return append(findings, reader, checkVisibility(reader.Detail == readWithBPF), checkFileSystems(ctx))
 }
 
 // checkFileSystems reports which file systems do not answer.

@@ -114,7 +114,7 @@ func TestHidepidHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	result := hidepidResult{Finding: checkVisibility(), Machine: collect.Machine(t.Context(), "m", "")}
+	result := hidepidResult{Finding: checkVisibility(false), Machine: collect.Machine(t.Context(), "m", "")}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,14 @@ func (a *Agent) WriteMetrics(w io.Writer) error {
 	counter("processes_ended_total", "Exited processes recorded with what they used last.", recorded.exited.Load())
 	counter("processes_unseen_total", "Upper bound of processes and threads that started and exited between two "+
 		"snapshots and are in none.", recorded.unseen.Load())
+	reader := a.sampler.Reader()
+	withBPF := 0
+	if reader.BPF {
+		withBPF = 1
+	}
+	gauge("bpf", "1 if processes are read with BPF, 0 if they are read from /proc.", withBPF)
+	counter("bpf_events_lost_total", "BPF events that did not fit the buffer.", reader.LostEvents)
+	counter("bpf_differences_total", "Processes that /proc had and BPF had not, at full snapshots.", reader.Differences)
 	gauge("interval_seconds", "Current time between two snapshots.", a.recorder.pace().Seconds())
 	counter("posts_total", "Posts accepted by the server.", sent.Posts)
 	counter("post_failures_total", "Posts not accepted by the server.", sent.PostFailures)

@@ -8,20 +8,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/snapwatch/snapwatch/agent/bpf"
 	"github.com/snapwatch/snapwatch/agent/exits"
 	"github.com/snapwatch/snapwatch/agent/procfs"
 )
 
 // checkVisibility reports which values of other users' processes the agent cannot read, and whether it can record the
-// processes that start and exit between two samples.
-func checkVisibility() Finding {
+// processes that start and exit between two samples. withBPF is true if processes are read with BPF.
+func checkVisibility(withBPF bool) Finding {
 	f := checkIO()
 	if !f.OK {
 		return f
 	}
-	watcher, err := exits.Watch(nil, procfs.NewUsers())
+	err := watchesExits(withBPF)
 	if err == nil {
-		watcher.Close()
 		f.Detail += "; processes that start and exit between two samples are recorded"
 		return f
 	}
@@ -31,6 +31,42 @@ func checkVisibility() Finding {
 			f.Hint += "; "
 		}
 		f.Hint += "to record short-lived processes, run the agent on the host, not in a container, with CAP_NET_ADMIN"
+	}
+	return f
+}
+
+// watchesExits returns why the agent cannot record processes that start and exit between two samples.
+func watchesExits(withBPF bool) error {
+	if withBPF {
+		return nil
+	}
+	watcher, err := exits.Watch(nil, procfs.NewUsers())
+	if err == nil {
+		watcher.Close()
+	}
+	return err
+}
+
+// checkReader reports whether processes are read with BPF, and why not.
+func checkReader(reader Reader) Finding {
+	f := Finding{What: "reader", OK: true}
+	if reader == ReaderProc {
+		f.Detail = "processes are read from /proc, as --reader says"
+		return f
+	}
+	kernel, err := bpf.Open()
+	if err == nil {
+		kernel.Close()
+		f.Detail = readWithBPF
+		return f
+	}
+	f.Detail = fmt.Sprintf("processes are read from /proc, because BPF cannot be used: %v", err)
+	if f.OK = reader != ReaderBPF; !f.OK {
+		f.Fix = "set --reader=auto, so that the agent starts without BPF"
+	}
+	if errors.Is(err, unix.EPERM) {
+		f.Hint = "to read processes with BPF, which takes less CPU time and is more exact, give the agent CAP_BPF and " +
+			"CAP_PERFMON (AmbientCapabilities= in its unit, cap_add in Docker Compose)"
 	}
 	return f
 }

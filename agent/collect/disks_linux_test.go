@@ -220,7 +220,7 @@ func TestFileSystemWhoseServerIsStopped(t *testing.T) {
 			dir := t.TempDir()
 			server := agenttest.MountFUSE(t, dir, fsType)
 			var log bytes.Buffer
-			s, err := Open(t.TempDir(), nil, slog.New(slog.NewTextHandler(&log, nil)))
+			s, err := Open(t.TempDir(), nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -270,10 +270,7 @@ func TestFileSystemThatNeverAnswers(t *testing.T) {
 	server := agenttest.MountFUSE(t, dir, "fuse.sshfs")
 	server.Stop()
 	defer server.Continue()
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openReal(t, "proc", t.TempDir())
 	defer s.Close()
 	sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), true)
 	if err != nil {
@@ -295,10 +292,7 @@ func TestMountsOfThisMachine(t *testing.T) {
 	if !agenttest.InNamespaces(t, syscall.CLONE_NEWNS) {
 		return
 	}
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openReal(t, "proc", t.TempDir())
 	defer s.Close()
 	list := func() (mounts []string) {
 		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -27,12 +26,9 @@ type recording struct {
 }
 
 // record starts to take samples. It returns nil if exit records are not available.
-func record(t *testing.T) *recording {
+func record(t *testing.T, reader string) *recording {
 	t.Helper()
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openReal(t, reader, t.TempDir())
 	t.Cleanup(s.Close)
 	r := &recording{t: t, sampler: s}
 	r.sample()
@@ -98,7 +94,9 @@ func wantCPU(t *testing.T, got, truth, tolerance time.Duration) {
 const tickTime = 10 * time.Millisecond
 
 // The CPU time of a process is what wait4 says, to 2 % or a tick for each of its threads.
-func TestCPUTimeOfProcessesThatEnd(t *testing.T) {
+func TestCPUTimeOfProcessesThatEnd(t *testing.T) { forEachReader(t, testCPUTimeOfProcessesThatEnd) }
+
+func testCPUTimeOfProcessesThatEnd(t *testing.T, reader string) {
 	for _, test := range []struct {
 		name    string
 		command *exec.Cmd
@@ -111,7 +109,7 @@ func TestCPUTimeOfProcessesThatEnd(t *testing.T) {
 			threads: 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := record(t)
+			r := record(t, reader)
 			done := make(chan struct{})
 			if err := test.command.Start(); err != nil {
 				t.Fatal(err)
@@ -135,8 +133,10 @@ func TestCPUTimeOfProcessesThatEnd(t *testing.T) {
 }
 
 // A process that may use half a core, and sleeps before it ends, has what wait4 says.
-func TestCPUTimeOfAThrottledProcess(t *testing.T) {
-	r := record(t)
+func TestCPUTimeOfAThrottledProcess(t *testing.T) { forEachReader(t, testCPUTimeOfAThrottledProcess) }
+
+func testCPUTimeOfAThrottledProcess(t *testing.T, reader string) {
+	r := record(t, reader)
 	group := halfACore(t)
 	child := exec.Command("sh", "-c", "echo $$ >"+group+"/cgroup.procs; "+shellBurn+"; sleep 0.3")
 	done := make(chan struct{})
@@ -191,7 +191,11 @@ func usedBy(command *exec.Cmd) time.Duration {
 
 // A process with one thread never uses more than its interval.
 func TestOneThreadUsesAtMostItsInterval(t *testing.T) {
-	r := record(t)
+	forEachReader(t, testOneThreadUsesAtMostItsInterval)
+}
+
+func testOneThreadUsesAtMostItsInterval(t *testing.T, reader string) {
+	r := record(t, reader)
 	child := exec.Command("sh", "-c", "while :; do :; done")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
@@ -232,7 +236,9 @@ func TestOneThreadUsesAtMostItsInterval(t *testing.T) {
 
 // The sum of short processes is what their parent's rusage says, to 2 %, though the kernel's records lack a part of
 // most of them.
-func TestCPUTimeOfShortChildren(t *testing.T) {
+func TestCPUTimeOfShortChildren(t *testing.T) { forEachReader(t, testCPUTimeOfShortChildren) }
+
+func testCPUTimeOfShortChildren(t *testing.T, reader string) {
 	for _, test := range []struct {
 		name  string
 		count int
@@ -241,7 +247,7 @@ func TestCPUTimeOfShortChildren(t *testing.T) {
 		{"true", 800, 0}, {"2.5 ms", 100, 2500 * time.Microsecond}, {"10 ms", 50, 10 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := record(t)
+			r := record(t, reader)
 			parent := workloadCommand("children", test.count, test.each)
 			in, errIn := parent.StdinPipe()
 			out, errOut := parent.StdoutPipe()
@@ -273,8 +279,10 @@ func TestCPUTimeOfShortChildren(t *testing.T) {
 }
 
 // A process whose parent exits before it has what wait4 says.
-func TestCPUTimeOfAnOrphan(t *testing.T) {
-	r := record(t)
+func TestCPUTimeOfAnOrphan(t *testing.T) { forEachReader(t, testCPUTimeOfAnOrphan) }
+
+func testCPUTimeOfAnOrphan(t *testing.T, reader string) {
+	r := record(t, reader)
 	// This process adopts the orphan. Others may be slow to wait for it, and until then it is listed.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)

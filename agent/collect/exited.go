@@ -31,6 +31,19 @@ func (s *Sampler) watchExits(options Options) {
 	}
 }
 
+// watchAgain watches for processes that exit in another way after the ExitSource has failed. Those that it has reported
+// belong to this sample.
+func (s *Sampler) watchAgain(options Options) {
+	if s.sources.WatchAgain == nil || !s.sources.WatchAgain() || s.exits == nil {
+		return
+	}
+	fetched, _, _ := s.exits.Fetch(time.Now())
+	s.deferred = append(s.deferred, fetched...)
+	s.exits.Close()
+	s.exits = nil
+	s.watchExits(options)
+}
+
 // missedProcesses counts processes that started and exited between two samples and are in neither.
 type missedProcesses struct {
 	// left is how many are left out because there are too many. lost is how many more there may be: exited processes
@@ -72,7 +85,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	listedFrom := s.now.monotonic.Add(-startPrecision)
 	for i := range exited {
 		p := &exited[i]
-		before := findExited(p, byPID[p.PID], s.previous.monotonic)
+		before := s.findExited(p, byPID[p.PID])
 		if before != nil && before.round != s.round {
 			byPID[p.PID] = without(byPID[p.PID], before) // later records are of later processes
 		}

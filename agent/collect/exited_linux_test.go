@@ -16,18 +16,16 @@ import (
 
 	"github.com/snapwatch/snapwatch/agent/exits"
 	"github.com/snapwatch/snapwatch/agent/procfs"
-	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // A real process that starts and exits between two samples is recorded with what it used. One that was in the first
 // sample is recorded with what it used since.
-func TestExitedProcessesAreRecorded(t *testing.T) {
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestExitedProcessesAreRecorded(t *testing.T) { forEachReader(t, testExitedProcessesAreRecorded) }
+
+func testExitedProcessesAreRecorded(t *testing.T, reader string) {
+	s := openReal(t, reader, t.TempDir())
 	defer s.Close()
 	sample := func() *Sample {
 		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
@@ -103,11 +101,10 @@ func TestExitedProcessesAreRecorded(t *testing.T) {
 }
 
 // Without exit records, processes that start and exit between two samples are counted.
-func TestUnseenProcessesAreCounted(t *testing.T) {
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestUnseenProcessesAreCounted(t *testing.T) { forEachReader(t, testUnseenProcessesAreCounted) }
+
+func testUnseenProcessesAreCounted(t *testing.T, reader string) {
+	s := openReal(t, reader, t.TempDir())
 	s.sources.WatchExits = nil
 	defer s.Close()
 	if procfs.Forks() == procfs.Unknown {
@@ -156,8 +153,10 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 }
 
 // A process that starts and exits while a sample is taken is recorded once, although the next list has it as a zombie.
-func TestZombiesAreRecordedOnce(t *testing.T) {
-	r := record(t)
+func TestZombiesAreRecordedOnce(t *testing.T) { forEachReader(t, testZombiesAreRecordedOnce) }
+
+func testZombiesAreRecordedOnce(t *testing.T, reader string) {
+	r := record(t, reader)
 	var children []*exec.Cmd
 	done := make(chan struct{})
 	go func() {
@@ -230,8 +229,12 @@ func TestListedProcessesAreNotUnseen(t *testing.T) {
 
 // Every process that starts and exits between two samples is recorded, or counted if the kernel dropped records.
 func TestEveryShortProcessIsRecordedOrCounted(t *testing.T) {
+	forEachReader(t, testEveryShortProcessIsRecordedOrCounted)
+}
+
+func testEveryShortProcessIsRecordedOrCounted(t *testing.T, reader string) {
 	const count = 1000
-	r := record(t)
+	r := record(t, reader)
 	parent := exec.Command("sh", "-c", "i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done")
 	if err := parent.Run(); err != nil {
 		t.Fatal(err)
@@ -262,7 +265,9 @@ func (f fixedExits) Close()                                         {}
 
 // The stored boot time is 10 s off, as after the clock was set. Three listed processes that end are three processes,
 // with the CPU time that they used.
-func TestKeptBootTimeTenSecondsOff(t *testing.T) {
+func TestKeptBootTimeTenSecondsOff(t *testing.T) { forEachReader(t, testKeptBootTimeTenSecondsOff) }
+
+func testKeptBootTimeTenSecondsOff(t *testing.T, reader string) {
 	for name, off := range map[string]time.Duration{"ahead": 10 * time.Second, "behind": -10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			state := t.TempDir()
@@ -288,10 +293,7 @@ func TestKeptBootTimeTenSecondsOff(t *testing.T) {
 				}
 				children, inputs = append(children, child), append(inputs, in)
 			}
-			s, err := Open(state, nil, testlog.Logger())
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := openReal(t, reader, state)
 			defer s.Close()
 			recorded := make(map[snapshot.ProcessKey]int64) // CPU time by process
 			sample := func() {

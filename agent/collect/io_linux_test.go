@@ -11,7 +11,11 @@ import (
 
 // A shell that waits for a program did not write what the program has written, and neither did the shell's parent.
 func TestWritesOfAChildAreNotThoseOfItsParents(t *testing.T) {
-	r := record(t)
+	forEachReader(t, testWritesOfAChildAreNotThoseOfItsParents)
+}
+
+func testWritesOfAChildAreNotThoseOfItsParents(t *testing.T, reader string) {
+	r := record(t, reader)
 	file := filepath.Join(t.TempDir(), "data")
 	const bytes = 20 << 20
 	inner := "dd if=/dev/zero of=" + file + " bs=1M count=20 conv=fsync 2>/dev/null; read x"

@@ -36,6 +36,21 @@ type Sources struct {
 	// WatchExits starts to watch for processes that exit. It is called once, when a sample first needs them. It is nil
 	// if the system cannot report them.
 	WatchExits func() (ExitSource, error)
+	// WatchAgain returns true once if WatchExits must be called again, because the ExitSource has failed. It is nil if
+	// that cannot happen.
+	WatchAgain func() bool
+	// Reader returns how processes are read. It is nil if that never changes.
+	Reader func() ReaderStatus
+}
+
+// ReaderStatus says how processes are read.
+type ReaderStatus struct {
+	// BPF is true if they are read with BPF.
+	BPF bool
+	// LostEvents counts the events that the kernel had no room for. Differences counts the processes that /proc had and
+	// BPF had not.
+	LostEvents  uint64
+	Differences int64
 }
 
 // Sample is the machine at one instant.
@@ -96,21 +111,6 @@ type numbers struct {
 	}
 }
 
-// Open returns a Sampler that reads this machine. It stores the boot time in stateDir. A nil scrubber leaves command
-// lines unchanged.
-func Open(stateDir string, scrubber *procfs.Scrubber, logger *slog.Logger) (*Sampler, error) {
-	users := procfs.NewUsers()
-	processes, err := procfs.NewReader(stateDir, scrubber, users)
-	if err != nil {
-		return nil, fmt.Errorf("open the process list: %w", err)
-	}
-	watchExits := func() (ExitSource, error) { return exits.Watch(scrubber, users) }
-	sources := Sources{
-		Processes: processes, Forks: procfs.Forks, SinceBoot: procfs.SinceBoot, WatchExits: watchExits,
-	}
-	return New(sources, logger), nil
-}
-
 // New returns a Sampler that reads from the given sources.
 func New(sources Sources, logger *slog.Logger) *Sampler {
 	if sources.SinceBoot == nil {
@@ -119,14 +119,22 @@ func New(sources Sources, logger *slog.Logger) *Sampler {
 	return &Sampler{sources: sources, system: newSystemReader(logger), logger: logger, cores: cores()}
 }
 
+// Reader returns how processes are read. It may be called at any time.
+func (s *Sampler) Reader() ReaderStatus {
+	if s.sources.Reader == nil {
+		return ReaderStatus{}
+	}
+	return s.sources.Reader()
+}
+
 // Close releases the sources.
 func (s *Sampler) Close() {
-	s.sources.Processes.Close()
-	s.system.close()
 	if s.exits != nil {
 		s.exits.Close()
 		s.exits = nil
 	}
+	s.sources.Processes.Close()
+	s.system.close()
 }
 
 // Reset discards the previous sample. Call it after a pause. Otherwise, the first interval would contain everything
@@ -147,6 +155,7 @@ func (s *Sampler) Sample(ctx context.Context, now time.Time, options Options, fu
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)
 	}
+	s.watchAgain(options)
 	s.previous, s.now = s.now, reading
 	first := s.totals == nil
 	if first {
@@ -276,9 +285,9 @@ func (t *totals) sameWithoutCPU(p *procfs.Process, n *numbers) bool {
 		t.threads == p.Threads && t.openFiles == p.OpenFiles && t.state == p.State && t.identity == p.Identity
 }
 
-// memory returns the memory of a process, or nil if it is more than a snapshot may have.
+// memory returns the memory of a process, or nil if it is unknown or more than a snapshot may have.
 func memory(bytes *int64) *int64 {
-	if *bytes > snapshot.MaxMemoryBytes {
+	if *bytes == procfs.Unknown || *bytes > snapshot.MaxMemoryBytes {
 		return nil
 	}
 	return bytes

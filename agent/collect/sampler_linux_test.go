@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -20,11 +19,10 @@ func startedWithin(p *snapshot.Process, from, to time.Time) bool {
 }
 
 // A child process that uses CPU time is listed with what it has used.
-func TestSampleOfARealChild(t *testing.T) {
-	s, err := Open(t.TempDir(), nil, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestSampleOfARealChild(t *testing.T) { forEachReader(t, testSampleOfARealChild) }
+
+func testSampleOfARealChild(t *testing.T, reader string) {
+	s := openReal(t, reader, t.TempDir())
 	defer s.Close()
 	if _, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), true); err != nil {
 		t.Fatal(err)

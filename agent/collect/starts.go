@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
 )
 
 // A process is listed with its start in the time since boot. The record of its exit has how long it lived, without the
@@ -44,9 +45,18 @@ func startOf(startTicks int64, previous, now clocks) startRange {
 // tick is the unit of procfs.Process.StartTicks on Linux.
 const tick = 10 * time.Millisecond
 
-// findExited returns the process of an exit record among the listed ones with its pid, or nil if it was never listed. A
+// findExited returns the process of an exit record, or nil if it was never listed. listed has the listed ones with its
+// pid.
+func (s *Sampler) findExited(p *exits.Process, listed []*totals) *totals {
+	if p.StartTicks != 0 {
+		return s.totals[procfs.ID{PID: p.PID, StartTicks: p.StartTicks}]
+	}
+	return findByStart(p, listed, s.previous.monotonic)
+}
+
+// findByStart returns the process of an exit record among the listed ones with its pid, or nil if it was never listed. A
 // pid has one owner at a time, so the process is the newest that had started before.
-func findExited(p *exits.Process, listed []*totals, lastListed time.Time) *totals {
+func findByStart(p *exits.Process, listed []*totals, lastListed time.Time) *totals {
 	var owner *totals
 	for _, t := range listed {
 		if !t.started.earliest.After(p.Began.Add(startPrecision)) &&

@@ -9,8 +9,10 @@ import (
 )
 
 // A process that lived for a moment between two samples has its start to 10 ms, and started before it ended.
-func TestStartOfAShortLivedProcess(t *testing.T) {
-	r := record(t)
+func TestStartOfAShortLivedProcess(t *testing.T) { forEachReader(t, testStartOfAShortLivedProcess) }
+
+func testStartOfAShortLivedProcess(t *testing.T, reader string) {
+	r := record(t, reader)
 	const tolerance = 10 * time.Millisecond
 	child := exec.Command("true")
 	before := time.Now()

@@ -45,3 +45,20 @@ func (t *threadTotals) addCPU(r *exitRecord, tick time.Duration) {
 		}
 	}
 }
+
+// Thread is what the kernel reports when the last thread of a process exits. Its times are as in exitRecord.
+type Thread struct {
+	Ran, Alive, Waited time.Duration
+	Sleeps             int64
+	PeakMemory         int64 // of the process, in bytes
+}
+
+// CPUTime returns the CPU time that the thread has used when it is removed, which is between low and high.
+func (t Thread) CPUTime() (low, cpu, high time.Duration) {
+	totals := threadTotals{}
+	record := exitRecord{
+		last: true, ran: t.Ran, alive: t.Alive, waited: t.Waited, sleeps: t.Sleeps, peakMemory: t.PeakMemory,
+	}
+	totals.addCPU(&record, tick())
+	return totals.cpuMin, totals.cpu, totals.cpuMax
+}

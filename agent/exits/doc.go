@@ -16,14 +16,16 @@ import (
 const (
 	// MaxPending bounds the exited processes.
 	MaxPending = 20_000
-	// maxPendingText bounds their command lines, in bytes; see procfs.LineBudget.
-	maxPendingText = 4 << 20
+	// MaxPendingText bounds their command lines, in bytes; see procfs.LineBudget.
+	MaxPendingText = 4 << 20
 )
 
 // Process is a process that has exited, with its usage over its whole life.
 type Process struct {
-	PID      int32
-	Identity snapshot.Identity
+	PID int32
+	// StartTicks is the kernel's own start time, as in procfs.Process; 0 if unknown.
+	StartTicks int64
+	snapshot.Identity
 	// Started is accurate to a few milliseconds. It is up to a second too late if the start was not seen.
 	Started snapshot.Time
 	// Began is the start by the monotonic clock, for comparisons that do not depend on the clock of the machine.
@@ -31,7 +33,7 @@ type Process struct {
 	// CPU is the best estimate of the CPU time, which is between CPUMin and CPUMax. The kernel's records lack what a
 	// thread used after the last tick of its CPU, and the time in which the kernel removes the process.
 	CPU, CPUMin, CPUMax time.Duration
-	// PeakMemory, ReadBytes and WriteBytes are in bytes.
+	// PeakMemory, ReadBytes and WriteBytes are in bytes. PeakMemory is procfs.Unknown if it is not known.
 	PeakMemory, ReadBytes, WriteBytes int64
 	// Complete is true if the amounts include every thread, because the process was watched from its start. Those of a
 	// process that had only one thread are complete in any case.

@@ -184,7 +184,7 @@ func TestPendingCommandLinesAreBounded(t *testing.T) {
 		groups: make(map[uint32]*threadTotals),
 		users:  procfs.NewUsers(),
 		execs:  newExecWatcher(nil, procfs.NewUsers()),
-		lines:  procfs.NewLineBudget(maxPendingText),
+		lines:  procfs.NewLineBudget(MaxPendingText),
 	}
 	id := snapshot.Identity{Name: "x", CommandLine: strings.Repeat("x", snapshot.MaxCommandLineBytes)}
 	for i := range uint32(MaxPending) {
@@ -198,7 +198,7 @@ func TestPendingCommandLinesAreBounded(t *testing.T) {
 		}
 		total += len(p.Identity.CommandLine)
 	}
-	if len(w.pending) != MaxPending || w.missed != 0 || total > maxPendingText+MaxPending*256 {
+	if len(w.pending) != MaxPending || w.missed != 0 || total > MaxPendingText+MaxPending*256 {
 		t.Errorf("%d processes with %d bytes are pending, %d are missed", len(w.pending), total, w.missed)
 	}
 }

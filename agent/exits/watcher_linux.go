@@ -63,7 +63,7 @@ func Watch(scrubber *procfs.Scrubber, users *procfs.Users) (*Watcher, error) {
 		stop:   make(chan struct{}),
 		groups: make(map[uint32]*threadTotals),
 		users:  users,
-		lines:  procfs.NewLineBudget(maxPendingText),
+		lines:  procfs.NewLineBudget(MaxPendingText),
 		buffer: make([]byte, 64<<10),
 	}
 	if w.execs, err = watchExecs(scrubber, users); err != nil { // there are names without command lines then
@@ -112,7 +112,7 @@ func (w *Watcher) Fetch(now time.Time) (list []Process, missed int64, complete b
 	w.drain(now)
 	list, missed, complete = w.pending, w.missed, !w.lossy
 	w.pending, w.missed, w.lossy = nil, 0, false
-	w.lines = procfs.NewLineBudget(maxPendingText)
+	w.lines = procfs.NewLineBudget(MaxPendingText)
 	w.starts.rotate()
 	return list, missed, complete
 }

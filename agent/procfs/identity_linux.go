@@ -142,6 +142,26 @@ func (p *cachedProcess) identityIsFinal() bool {
 
 // identify reads the identity of a process.
 func (r *Reader) identify(p *cachedProcess) {
+	r.identifyText(p)
+	var stat syscall.Stat_t
+	if err := syscall.Stat(r.root+"/"+p.pid, &stat); err == nil {
+		p.uid = stat.Uid
+		p.last.User = r.users.Name(stat.Uid)
+	}
+	r.checkCgroup(p)
+	r.spreadIdentities(p)
+}
+
+// spreadIdentities makes the identities of processes that were first read in the same sample due at different times.
+func (r *Reader) spreadIdentities(p *cachedProcess) {
+	if p.round == 0 {
+		slot := time.Duration(p.last.PID%identitySlots) * (identityAge / identitySlots)
+		p.identifyBy = p.identifyBy.Add(-slot)
+	}
+}
+
+// identifyText reads the name and the command line of a process.
+func (r *Reader) identifyText(p *cachedProcess) {
 	renamed := p.round == 0 || p.identifiedComm != p.comm
 	p.identifiedComm, p.ranSinceIdentity = p.comm, false
 	if text, err := r.readCommandLine(p); err == nil {
@@ -152,16 +172,6 @@ func (r *Reader) identify(p *cachedProcess) {
 	} else if renamed {
 		p.last.Name = KernelName(p.comm)
 		p.line = 0 // the next command line that can be read may have the whole name
-	}
-	var stat syscall.Stat_t
-	if err := syscall.Stat(r.root+"/"+p.pid, &stat); err == nil {
-		p.uid = stat.Uid
-		p.last.User = r.users.Name(stat.Uid)
-	}
-	r.checkCgroup(p)
-	if p.round == 0 {
-		slot := time.Duration(p.last.PID%identitySlots) * (identityAge / identitySlots)
-		p.identifyBy = p.identifyBy.Add(-slot)
 	}
 }
 
@@ -178,19 +188,33 @@ func (r *Reader) readCommandLine(p *cachedProcess) (text []byte, err error) {
 // setCommandLine sets the command line and the name of a process. text is the content of cmdline.
 func (r *Reader) setCommandLine(p *cachedProcess, text []byte) {
 	id := &p.last.Identity
-	id.Name = KernelName(p.comm)
-	if first, _, _ := bytes.Cut(text, []byte{0}); len(p.comm) >= maxComm {
-		// The first argument may have the whole name.
-		if full := filepath.Base(string(first)); strings.HasPrefix(full, p.comm) {
-			id.Name = cleanName(full)
-		}
-	}
+	id.Name = fullName(p.comm, text)
 	r.lines.Release(id.CommandLine)
 	id.CommandLine = ""
 	if r.options.CommandLines {
 		id.CommandLine = commandLine(text, len(text) < len(r.buffer), r.scrubber, r.lines.Limit())
 		r.lines.Use(id.CommandLine)
 	}
+}
+
+// fullName returns the name of a process whose command line begins with text.
+func fullName(comm string, text []byte) string {
+	if first, _, _ := bytes.Cut(text, []byte{0}); len(comm) >= maxComm {
+		// The first argument may have the whole name.
+		if full := filepath.Base(string(first)); strings.HasPrefix(full, comm) {
+			return cleanName(full)
+		}
+	}
+	return KernelName(comm)
+}
+
+// NameAndCommandLine returns the name of a process and its command line without secrets, cut to at most limit bytes.
+// comm is the kernel's name. arguments has the arguments, each with a zero at its end, or if complete is false, as many
+// as are known.
+func NameAndCommandLine(
+	comm string, arguments []byte, complete bool, scrubber *Scrubber, limit int,
+) (name, line string) {
+	return fullName(comm, arguments), commandLine(arguments, complete, scrubber, limit)
 }
 
 // checkCgroupIfDue reads the control group of a process that has not run. Another process may have moved it.
@@ -245,21 +269,26 @@ func wholeCharacters(comm string) string {
 	return comm
 }
 
-// name returns the name of a process. A kernel worker's name ends with what it works on, or has worked on, after a plus
-// or minus. It changes all the time, so it is left out.
+// name returns the name of a process.
 func (s *procStat) name() string {
 	if s.flags&flagKernelWorker == 0 || s.flags&flagKernelThread == 0 {
 		return s.comm
 	}
+	return workerName(s.comm)
+}
+
+// workerName returns the name of a kernel worker. The kernel's name ends with what it works on, or has worked on, after
+// a plus or minus. It changes all the time, so it is left out.
+func workerName(comm string) string {
 	const rescuer = "kworker/R-" // of one work queue, whose name follows
 	after, separators := 0, "+-"
-	if strings.HasPrefix(s.comm, rescuer) {
+	if strings.HasPrefix(comm, rescuer) {
 		after, separators = len(rescuer), "+"
 	}
-	if end := strings.IndexAny(s.comm[after:], separators); end > 0 {
-		return s.comm[:after+end]
+	if end := strings.IndexAny(comm[after:], separators); end > 0 {
+		return comm[:after+end]
 	}
-	return s.comm
+	return comm
 }
 
 // parseCgroup returns the most specific path in /proc/[pid]/cgroup. That is the path of version 2. Where version 1 is

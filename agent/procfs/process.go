@@ -26,7 +26,7 @@ type Process struct {
 	// ChildCPU is the CPU time of the children that the process has waited for, and of theirs. It is up to TickError
 	// too low on Linux, and 0 elsewhere.
 	ChildCPU time.Duration
-	// OneThread is true if the process has had one thread since it was first read.
+	// OneThread is true if the process has had one thread since it was first read, or since the list before.
 	OneThread bool
 	// Memory is the resident memory, in bytes.
 	Memory  int64

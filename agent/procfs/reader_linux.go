@@ -3,6 +3,7 @@ package procfs
 import (
 	"bytes"
 	"context"
+	"iter"
 	"math"
 	"os"
 	"strconv"
@@ -42,6 +43,7 @@ type Reader struct {
 	// refreshes counts full snapshots; it selects the processes that are read though they have not run.
 	refreshes uint64
 	list      []Process
+	tasks     taskReader
 	identities
 }
 
@@ -50,6 +52,8 @@ type cachedProcess struct {
 	pid  string
 	last Process
 	comm string // the kernel's name of the process
+	// execID is that of the source of tasks when the identity was read.
+	execID uint64
 	identified
 	// activeSamples counts the samples in a row in which it ran.
 	activeSamples int
@@ -133,15 +137,6 @@ func (r *Reader) Close() {
 // Read lists the processes. With refresh it also reads the values of every eighth process that has not run. The list is
 // valid until the next call.
 func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Process, error) {
-	dir, err := os.Open(r.root)
-	if err != nil {
-		return nil, err
-	}
-	names, err := dir.Readdirnames(-1)
-	_ = dir.Close()
-	if err != nil {
-		return nil, err
-	}
 	r.round++
 	r.followClock(refresh)
 	if options != r.options {
@@ -156,34 +151,76 @@ func (r *Reader) Read(ctx context.Context, options Options, refresh bool) ([]Pro
 	if refresh {
 		r.refreshes++
 	}
-	reclaimed := r.memoryReclaimed()
 	r.list = r.list[:0]
-	for _, name := range names {
-		pid, err := strconv.ParseInt(name, 10, 32)
-		if err != nil {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		force := reclaimed || refresh && (uint64(pid)+r.refreshes)%refreshCycle == 0
-		if p := r.process(int32(pid), name, force); p != nil && len(r.list) < snapshot.MaxProcesses {
-			p.last.LateCommandLine = p.lateLine.isBlocked()
-			r.list = append(r.list, p.last)
-		}
+	read, err := r.readTasks(ctx, refresh)
+	if !read {
+		err = r.readProc(ctx, refresh)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for pid, p := range r.cache {
 		if p.round != r.round {
 			r.remove(pid)
 		}
 	}
-	r.reparent()
+	if !read {
+		r.reparent()
+	}
 	r.settleUsers()
 	if r.clocks != nil {
 		sinceBoot, _ := r.clocks()
 		r.boot.listed = ticksOf(sinceBoot)
 	}
 	return r.list, nil
+}
+
+// readProc lists the processes with the values in /proc.
+func (r *Reader) readProc(ctx context.Context, refresh bool) error {
+	names, err := processNames(r.root)
+	if err != nil {
+		return err
+	}
+	reclaimed := r.memoryReclaimed()
+	for pid, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		force := reclaimed || refresh && (uint64(pid)+r.refreshes)%refreshCycle == 0
+		if p := r.process(pid, name, force); p != nil {
+			r.add(p)
+		}
+	}
+	return nil
+}
+
+// processNames returns the folders of processes in /proc by their pids.
+func processNames(root string) (iter.Seq2[int32, string], error) {
+	dir, err := os.Open(root)
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	_ = dir.Close()
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(int32, string) bool) {
+		for _, name := range names {
+			pid, err := strconv.ParseInt(name, 10, 32)
+			if err == nil && !yield(int32(pid), name) {
+				return
+			}
+		}
+	}, nil
+}
+
+// add adds a process to the list.
+func (r *Reader) add(p *cachedProcess) {
+	if len(r.list) < snapshot.MaxProcesses {
+		p.last.LateCommandLine = p.lateLine.isBlocked()
+		r.list = append(r.list, p.last)
+	}
 }
 
 // followClock updates the boot time if the clock was set, and stores it. With refresh it repeats a store that failed.
@@ -299,12 +336,18 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	if !r.options.OpenFiles {
 		last.OpenFiles = Unknown
 	} else if r.sizedFolders {
-		last.OpenFiles = Unknown
-		if n, err := folderSize(r.root + "/" + p.pid + "/fd"); err == nil && n <= math.MaxInt32 {
-			last.OpenFiles = int32(n)
-		}
+		last.OpenFiles = r.openFiles(p)
 	}
 	return true
+}
+
+// openFiles returns the number of open files on kernels that give it as the size of a folder, or Unknown.
+func (r *Reader) openFiles(p *cachedProcess) int32 {
+	n, err := folderSize(r.root + "/" + p.pid + "/fd")
+	if err != nil || n > math.MaxInt32 {
+		return Unknown
+	}
+	return int32(n)
 }
 
 // residentPages returns the size of a process in memory. Since Linux 6.2 the number in stat lacks what single CPUs have

@@ -36,10 +36,11 @@ var imports = map[string]string{
 	"agent/procfs": "agent/internal/clean agent/internal/statefile agent/procevents internal/secretform " +
 		"snapshot",
 	"agent/exits":          "agent/procevents agent/procfs snapshot",
-	"agent/collect":        "agent/exits agent/internal/clean agent/internal/guard agent/procfs snapshot",
+	"agent/bpf":            "agent/exits agent/procfs snapshot",
+	"agent/collect":        "agent/bpf agent/exits agent/internal/clean agent/internal/guard agent/procfs snapshot",
 	"agent/delivery/spool": "",
 	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
-	"agent": "agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile agent/procfs " +
+	"agent": "agent/bpf agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile agent/procfs " +
 		"internal/wake snapshot",
 
 	// Ingest and the live view use the store through their own interfaces.

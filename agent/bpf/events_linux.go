@@ -1,0 +1,275 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+const (
+	// maxText bounds the arguments that are kept of processes that are in no list yet, in bytes.
+	maxText = 4 << 20
+	// maxGroups bounds the processes that are known.
+	maxGroups = 200_000
+)
+
+// execution is what is known about a call of exec.
+type execution struct {
+	comm      string
+	arguments []byte
+	complete  bool // these are all arguments
+	users     int  // groups that use it
+}
+
+// exitInfo is what exit_event says about a process.
+type exitInfo struct {
+	peakMemory int64         // in bytes; procfs.Unknown if it is
+	thread     exits.Thread  // the last one
+	others     time.Duration // CPU time of the other threads
+	ppid, uid  uint32
+	comm       string
+}
+
+// drain reads the events that are in the ring buffer.
+func (k *Kernel) drain() {
+	for k.err == nil {
+		err := k.ring.ReadInto(&k.record)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if err == nil {
+			var e event
+			if e, err = decodeEvent(k.record.RawSample); err == nil {
+				k.add(e)
+			}
+		}
+		if err != nil {
+			k.err = fmt.Errorf("read BPF events: %w", err)
+		}
+	}
+	var lost uint64
+	if err := k.collection.Variables["lost"].Get(&lost); err != nil && k.err == nil {
+		k.err = fmt.Errorf("read the number of lost BPF events: %w", err)
+	}
+	if k.watch != nil && lost != k.lost {
+		k.watch.lossy = true
+	}
+	k.lost = lost
+}
+
+// Lost returns how many events the ring buffer had no room for.
+func (k *Kernel) Lost() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lost
+}
+
+func (k *Kernel) add(e event) {
+	switch e.kind {
+	case eventFork:
+		k.addFork(e)
+	case eventExec:
+		k.addExec(e)
+	case eventExit:
+		if g := k.group(e); g != nil {
+			g.hasExit, g.exit = true, k.exitInfoOf(e)
+		}
+	case eventFree:
+		k.addFree(e)
+	}
+}
+
+func (k *Kernel) exitInfoOf(e event) exitInfo {
+	field := func(i int) uint64 { return u64(e.body[8*i:]) }
+	info := exitInfo{
+		peakMemory: procfs.Unknown,
+		thread: exits.Thread{
+			Ran: time.Duration(field(2)), Waited: time.Duration(field(3)), Sleeps: int64(field(4)),
+			Alive: time.Duration(field(6) - field(5)),
+		},
+		others: time.Duration(field(7)),
+		ppid:   u32(e.body[64:]),
+		uid:    e.uid,
+		comm:   text(e.body[72:88]),
+	}
+	if pages := int64(field(1)); pages >= 0 {
+		info.peakMemory = pages * k.pageSize
+		info.thread.PeakMemory = info.peakMemory
+	}
+	return info
+}
+
+// group returns the process of an event of its main thread. It is nil if too many are known.
+func (k *Kernel) group(e event) *group {
+	g := k.groups[e.tgid]
+	if g != nil && g.start == e.start {
+		return g
+	}
+	if g != nil { // its end was lost
+		k.forget(e.tgid)
+	} else if len(k.groups) >= maxGroups {
+		return nil
+	}
+	g = &group{start: e.start, round: k.round, exit: exitInfo{peakMemory: procfs.Unknown}}
+	k.groups[e.tgid] = g
+	return g
+}
+
+func (k *Kernel) addFork(e event) {
+	g := k.group(e)
+	if g == nil {
+		return
+	}
+	g.ppid = u32(e.body)
+	if parent := k.groups[g.ppid]; parent != nil && parent.exec != nil {
+		g.exec = parent.exec // until it calls exec itself
+		g.exec.users++
+	}
+}
+
+func (k *Kernel) addExec(e event) {
+	g := k.group(e)
+	if g == nil {
+		return
+	}
+	k.dropExec(g)
+	if g.listed { // the list has it
+		return
+	}
+	length, stored := u32(e.body[8:]), u32(e.body[12:])
+	arguments := e.body[execSize-eventSize:]
+	arguments = arguments[:min(int(stored), len(arguments))]
+	if k.text+len(arguments) > maxText {
+		arguments = nil
+	}
+	k.text += len(arguments)
+	g.exec = &execution{
+		comm:      text(e.body[16:32]),
+		arguments: append([]byte(nil), arguments...),
+		complete:  stored == length,
+		users:     1,
+	}
+}
+
+// dropExec removes the arguments of a process.
+func (k *Kernel) dropExec(g *group) {
+	if g.exec == nil {
+		return
+	}
+	if g.exec.users--; g.exec.users == 0 {
+		k.text -= len(g.exec.arguments)
+	}
+	g.exec = nil
+}
+
+// addFree adds what a thread has used to its process. If it was the main one, the process has ended.
+func (k *Kernel) addFree(e event) {
+	used := usage{u64(e.body), u64(e.body[16:]), u64(e.body[24:])}
+	g := k.groups[e.tgid]
+	switch {
+	case g == nil:
+	case e.pid != e.tgid:
+		g.ended.add(used)
+	case g.start == e.start:
+		g.live = used
+		ended := u64(e.body[8:]) // with this thread
+		g.removed.run = ended - min(used.run, ended)
+		cpu := time.Duration(g.total().run)
+		k.end(e.tgid, cpu, cpu, cpu)
+	}
+}
+
+// endWithoutFree ends a process whose last values the kernel has not reported.
+func (k *Kernel) endWithoutFree(pid uint32, g *group) {
+	low, cpu, high := g.exit.thread.CPUTime()
+	others := max(g.exit.others, time.Duration(max(g.ended.run, g.removed.run)))
+	k.end(pid, low+others, cpu+others, high+others)
+}
+
+// end removes a process that has ended.
+func (k *Kernel) end(pid uint32, low, cpu, high time.Duration) {
+	if k.watch != nil {
+		k.watch.add(pid, k.groups[pid], low, cpu, high)
+	}
+	k.forget(pid)
+}
+
+// Watcher returns the processes that have ended. It is an exits source of package collect.
+type Watcher struct {
+	kernel   *Kernel
+	scrubber *procfs.Scrubber
+	users    *procfs.Users
+
+	// These are protected by the mutex of the Kernel.
+	pending []exits.Process
+	lines   procfs.LineBudget // of the command lines in pending
+	missed  int64
+	lossy   bool
+}
+
+// WatchExits starts to collect the processes that end.
+func (k *Kernel) WatchExits(scrubber *procfs.Scrubber, users *procfs.Users) *Watcher {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.watch = &Watcher{kernel: k, scrubber: scrubber, users: users, lines: procfs.NewLineBudget(exits.MaxPendingText)}
+	return k.watch
+}
+
+// Close stops to collect.
+func (w *Watcher) Close() {
+	w.kernel.mu.Lock()
+	defer w.kernel.mu.Unlock()
+	w.kernel.watch = nil
+}
+
+// Fetch returns the processes that have ended since the last call. missed is the number of those that did not fit the
+// bounds. complete is false if the ring buffer was full, so that missed may be too low.
+func (w *Watcher) Fetch(time.Time) (list []exits.Process, missed int64, complete bool) {
+	w.kernel.mu.Lock()
+	defer w.kernel.mu.Unlock()
+	w.kernel.drain()
+	list, missed, complete = w.pending, w.missed, !w.lossy
+	w.pending, w.missed, w.lossy = nil, 0, w.kernel.err != nil
+	w.lines = procfs.NewLineBudget(exits.MaxPendingText)
+	return list, missed, complete
+}
+
+// add adds a process that has ended. Its CPU time is between low and high.
+func (w *Watcher) add(pid uint32, g *group, low, cpu, high time.Duration) {
+	if len(w.pending) >= exits.MaxPending {
+		w.missed++
+		return
+	}
+	total := g.total()
+	began := time.Now().Add(time.Duration(g.start) - procfs.SinceBoot())
+	p := exits.Process{
+		PID:        int32(pid),
+		StartTicks: int64(g.start / nanosPerTick),
+		Started:    snapshot.TimeOf(began),
+		Began:      began,
+		CPU:        cpu,
+		CPUMin:     low,
+		CPUMax:     high,
+		PeakMemory: g.exit.peakMemory,
+		ReadBytes:  int64(total.readBytes),
+		WriteBytes: int64(total.writeBytes),
+		Complete:   true,
+	}
+	p.Identity = snapshot.Identity{Name: procfs.KernelName(g.exit.comm), User: w.users.Name(g.exit.uid)}
+	if g.exec != nil {
+		p.Name, p.CommandLine = procfs.NameAndCommandLine(
+			g.exec.comm, g.exec.arguments, g.exec.complete, w.scrubber, w.lines.Limit(),
+		)
+		w.lines.Use(p.CommandLine)
+	}
+	p.PPID = int32(g.ppid)
+	if g.ppid == 0 {
+		p.PPID = int32(g.exit.ppid)
+	}
+	w.pending = append(w.pending, p)
+}

@@ -1,0 +1,141 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+)
+
+// without returns a Kernel without programs, and its watcher.
+func without() (*Kernel, *Watcher) {
+	k := &Kernel{groups: make(map[uint32]*group), pageSize: 4096}
+	return k, k.WatchExits(nil, procfs.NewUsers())
+}
+
+// put returns an event with numbers of eight bytes after its start.
+func put(kind, pid, tgid uint32, start uint64, body ...uint64) event {
+	e := event{kind: kind, pid: pid, tgid: tgid, start: start}
+	for _, n := range body {
+		e.body = binary.NativeEndian.AppendUint64(e.body, n)
+	}
+	return e
+}
+
+func fork(pid, parent uint32, start uint64) event {
+	return put(eventFork, pid, pid, start, uint64(parent))
+}
+
+func execOf(pid uint32, start uint64, comm string, arguments string, length int) event {
+	e := put(eventExec, pid, pid, start, 0, uint64(length)|uint64(len(arguments))<<32)
+	e.body = append(e.body, make([]byte, 16)...)
+	copy(e.body[16:31], comm)
+	e.body = append(e.body, arguments...)
+	return e
+}
+
+func exit(pid uint32, start uint64, comm string) event {
+	e := put(eventExit, pid, pid, start, 0, 100, 1e6, 0, 0, start, start+2e6, 0, 7)
+	e.body = append(e.body, make([]byte, 16)...)
+	copy(e.body[72:87], comm)
+	return e
+}
+
+// free is the end of a thread that used run nanoseconds; removed is the kernel's sum of all threads that have ended.
+func free(tid, pid uint32, start, run, removed uint64) event {
+	return put(eventFree, tid, pid, start, run, removed, 10, 20)
+}
+
+// The CPU time of a process is the sum of its threads, each counted once, whether or not the kernel's own sum has it.
+func TestThreadsOfAProcessThatEnded(t *testing.T) {
+	k, w := without()
+	k.add(fork(50, 7, 1000))
+	k.add(free(51, 50, 1500, 3e6, 2e6))
+	k.add(free(52, 50, 1600, 4e6, 5e6))
+	k.add(exit(50, 1000, "x"))
+	k.add(free(50, 50, 1000, 5e6, 9e6)) // without the last ticks of the threads
+	if len(w.pending) != 1 || len(k.groups) != 0 {
+		t.Fatalf("%d ended, %d known", len(w.pending), len(k.groups))
+	}
+	p := w.pending[0]
+	if p.CPU != 12*time.Millisecond || p.CPUMin != p.CPU || p.CPUMax != p.CPU || p.ReadBytes != 30 || p.WriteBytes != 60 {
+		t.Errorf("it used %+v", p)
+	}
+	if p.PID != 50 || p.PPID != 7 || p.Name != "x" || p.PeakMemory != 100*4096 {
+		t.Errorf("it is %+v", p)
+	}
+}
+
+// The event of one thread is lost: the kernel's sum has it.
+func TestLostEventOfAThread(t *testing.T) {
+	k, w := without()
+	k.add(fork(50, 7, 1000))
+	k.add(free(51, 50, 1500, 3e6, 2e6))
+	k.add(exit(50, 1000, "x"))
+	k.add(free(50, 50, 1000, 5e6, 11e6))
+	if got := w.pending[0].CPU; got != 11*time.Millisecond {
+		t.Errorf("the CPU time is %s, want that of the kernel's sum", got)
+	}
+}
+
+// An event of an earlier process with the same pid does not end the later one.
+func TestReusedPID(t *testing.T) {
+	k, w := without()
+	k.add(fork(50, 7, 1000))
+	k.add(fork(50, 8, 9000))
+	k.add(free(50, 50, 1000, 5e6, 5e6))
+	if len(w.pending) != 0 || k.groups[50] == nil || k.groups[50].ppid != 8 {
+		t.Error("the later process has ended")
+	}
+}
+
+// A child that does not call exec has the command line of its parent, also after the parent has ended.
+func TestCommandLines(t *testing.T) {
+	k, w := without()
+	k.add(fork(50, 7, 1000))
+	k.add(execOf(50, 1000, "make", "make\x00all\x00", 9))
+	k.add(fork(60, 50, 2000))
+	k.add(exit(50, 1000, "make"))
+	k.add(free(50, 50, 1000, 1, 1))
+	k.add(fork(70, 60, 3000))
+	k.add(execOf(70, 3000, "cc", "cc\x00"+strings.Repeat("x", 4093), 9000))
+	for _, pid := range []uint32{60, 70} {
+		k.add(exit(pid, k.groups[pid].start, "y"))
+		k.add(free(pid, pid, k.groups[pid].start, 1, 1))
+	}
+	if len(w.pending) != 3 || k.text != 0 {
+		t.Fatalf("%d ended, and %d bytes of arguments are left", len(w.pending), k.text)
+	}
+	for i, want := range []string{"make all", "make all"} {
+		if got := w.pending[i]; got.CommandLine != want || got.Name != "make" {
+			t.Errorf("process %d is %s, %q", got.PID, got.Name, got.CommandLine)
+		}
+	}
+	if cut := w.pending[2].CommandLine; !strings.HasPrefix(cut, "cc ") || !strings.HasSuffix(cut, "…[truncated]") {
+		t.Errorf("the arguments that were cut are %q", cut)
+	}
+}
+
+// Beyond the bounds, processes are counted, and arguments are dropped.
+func TestBounds(t *testing.T) {
+	k, w := without()
+	long := strings.Repeat("x", 4095) + "\x00"
+	for i := range uint32(exits.MaxPending + 5) {
+		k.add(fork(i+10, 1, uint64(i)+1))
+		k.add(execOf(i+10, uint64(i)+1, "x", long, len(long)))
+	}
+	if k.text > maxText || k.text < maxText-len(long) {
+		t.Errorf("%d bytes of arguments are kept, the bound is %d", k.text, maxText)
+	}
+	for i := range uint32(exits.MaxPending + 5) {
+		k.add(exit(i+10, uint64(i)+1, fmt.Sprint(i)))
+		k.add(free(i+10, i+10, uint64(i)+1, 1, 1))
+	}
+	if len(w.pending) != exits.MaxPending || w.missed != 5 || k.text != 0 {
+		t.Errorf("%d are kept, %d are counted, %d bytes are left", len(w.pending), w.missed, k.text)
+	}
+}

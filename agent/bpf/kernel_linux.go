@@ -1,0 +1,183 @@
+package bpf
+
+import (
+	"bytes"
+	_ "embed" // for the object
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/snapwatch/snapwatch/agent/procfs"
+)
+
+const (
+	// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 440 bytes
+	// of it, or more if its arguments are longer than 120 bytes. Each page is mapped twice.
+	ringBytes = 1 << 20
+	// wakeBytes is the size of the events at which they are read at once.
+	wakeBytes = ringBytes / 4
+	// drainEvery is how often events are read.
+	drainEvery = time.Second
+)
+
+//go:generate sh program/compile.sh
+
+// object is program/snapwatch.bpf.c, compiled for processors with little-endian numbers.
+//
+//go:embed program/snapwatch.bpf.o
+var object []byte
+
+// Kernel has the programs in the kernel, and what is known about the processes. It is safe for concurrent use.
+type Kernel struct {
+	collection *ebpf.Collection
+	iterator   *link.Iter
+	events     []link.Link
+	ring       *ringbuf.Reader
+	pageSize   int64
+
+	stop    chan struct{}
+	wake    int // an eventfd that ends a wait for events
+	stopped sync.WaitGroup
+
+	mu     sync.Mutex
+	groups map[uint32]*group // by pid
+	round  uint64            // counts calls of Tasks
+	buffer []byte            // what the iterator wrote
+	record ringbuf.Record
+	tasks  []procfs.Task
+	lost   uint64 // events that the ring buffer had no room for
+	err    error  // why events cannot be read any more
+	watch  *Watcher
+	text   int // bytes of the arguments in groups
+}
+
+// Open loads the programs into the kernel and attaches them. The error says what is missing.
+func Open() (*Kernel, error) {
+	if err := checkNamespace(); err != nil {
+		return nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, fmt.Errorf("read the BPF programs: %w", err)
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count the CPUs: %w", err)
+	}
+	spec.Maps["events"].MaxEntries = ringBytes
+	err = errors.Join(
+		spec.Variables["possible_cpus"].Set(uint32(cpus)),
+		spec.Variables["wake_bytes"].Set(uint64(wakeBytes)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("set up the BPF programs: %w", err)
+	}
+	collection, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, fmt.Errorf("load the BPF programs: %w", err)
+	}
+	k := &Kernel{
+		collection: collection,
+		pageSize:   int64(os.Getpagesize()),
+		stop:       make(chan struct{}),
+		wake:       -1,
+		groups:     make(map[uint32]*group),
+	}
+	if err := k.attach(); err != nil {
+		k.Close()
+		return nil, err
+	}
+	if _, err := k.Tasks(); err != nil { // from here on, every process that ends is known
+		k.Close()
+		return nil, err
+	}
+	k.stopped.Go(k.run)
+	debug.FreeOSMemory() // loading takes several megabytes
+	return k, nil
+}
+
+// checkNamespace returns an error if the agent sees only a part of the machine's processes. The programs would report
+// all of them, with other pids.
+func checkNamespace() error {
+	const initial = "pid:[4026531836]" // PROC_PID_INIT_INO of linux/proc_ns.h
+	own, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return fmt.Errorf("read the pid namespace: %w", err)
+	}
+	if own != initial {
+		return errors.New("the agent is in a pid namespace of its own")
+	}
+	return nil
+}
+
+// attach attaches the programs, the events first.
+func (k *Kernel) attach() (err error) {
+	if k.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("create an eventfd: %w", err)
+	}
+	if k.ring, err = ringbuf.NewReader(k.collection.Maps["events"]); err != nil {
+		return fmt.Errorf("open the ring buffer: %w", err)
+	}
+	k.ring.SetDeadline(time.Unix(0, 1)) // reads never wait
+	for _, name := range []string{"on_free", "on_exit", "on_exec", "on_fork"} {
+		attached, err := link.AttachTracing(link.TracingOptions{Program: k.collection.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attach the BPF program %s: %w", name, err)
+		}
+		k.events = append(k.events, attached)
+	}
+	k.iterator, err = link.AttachIter(link.IterOptions{Program: k.collection.Programs["tasks"]})
+	if err != nil {
+		return fmt.Errorf("attach the BPF iterator: %w", err)
+	}
+	return nil
+}
+
+// Close removes the programs from the kernel.
+func (k *Kernel) Close() {
+	close(k.stop)
+	if k.wake >= 0 {
+		_, _ = unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+	k.stopped.Wait()
+	for _, attached := range k.events {
+		_ = attached.Close()
+	}
+	if k.iterator != nil {
+		_ = k.iterator.Close()
+	}
+	if k.ring != nil {
+		_ = k.ring.Close()
+	}
+	if k.wake >= 0 {
+		_ = unix.Close(k.wake)
+	}
+	k.collection.Close()
+}
+
+// run reads events until the Kernel is closed.
+func (k *Kernel) run() {
+	waited := []unix.PollFd{
+		{Fd: int32(k.collection.Maps["events"].FD()), Events: unix.POLLIN},
+		{Fd: int32(k.wake), Events: unix.POLLIN},
+	}
+	for {
+		_, _ = unix.Poll(waited, int(drainEvery.Milliseconds()))
+		select {
+		case <-k.stop:
+			return
+		default:
+		}
+		k.mu.Lock()
+		k.drain()
+		k.mu.Unlock()
+	}
+}

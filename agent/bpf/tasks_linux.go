@@ -1,0 +1,226 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/procfs"
+)
+
+// nanosPerTick is the unit of procfs.Task.StartTicks.
+const nanosPerTick = uint64(10 * time.Millisecond)
+
+// group is a process: a group of threads.
+type group struct {
+	start  uint64
+	round  uint64 // the last one in which it was listed
+	listed bool   // it was in a list
+	task   procfs.Task
+	live   usage // of its threads that run, in the last list
+	// ended is what its threads that have ended had used, by their events. removed is the same by the last list, where
+	// CPU time lacks the last ticks.
+	ended, removed usage
+	// These are of the list before: the number of threads, and the CPU time of those that had ended.
+	threadsBefore int32
+	endedBefore   uint64
+	ppid          uint32
+	exec          *execution // nil if its last call of exec was not seen, or is in a list
+	exit          exitInfo
+	hasExit       bool // it has ended
+}
+
+// usage is what threads have used. run is in nanoseconds.
+type usage struct{ run, readBytes, writeBytes uint64 }
+
+func (u *usage) add(other usage) {
+	u.run += other.run
+	u.readBytes += other.readBytes
+	u.writeBytes += other.writeBytes
+}
+
+// Tasks returns the values of all processes. The list is valid until the next call.
+func (k *Kernel) Tasks() ([]procfs.Task, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	// Events of threads that have ended come first: the list no longer has these threads.
+	if k.drain(); k.err != nil {
+		return nil, k.err
+	}
+	if err := k.iterate(); err != nil {
+		return nil, err
+	}
+	k.round++
+	if err := k.addRecords(); err != nil {
+		return nil, err
+	}
+	k.tasks = k.tasks[:0]
+	for _, g := range k.groups {
+		if g.round == k.round {
+			g.finish()
+			k.tasks = append(k.tasks, g.task)
+		}
+	}
+	// Events that come from here on are of threads that may be in the list.
+	if err := k.settleRemoved(); err != nil {
+		return nil, err
+	}
+	return k.tasks, nil
+}
+
+const (
+	// removalWait is how long a list waits for the last values of processes that have just ended. The kernel reports
+	// them after a grace period of RCU, which takes some tens of milliseconds.
+	removalWait = 200 * time.Millisecond
+	// removalPoll is how often they are looked for.
+	removalPoll = 4 * time.Millisecond
+)
+
+// settleRemoved waits for the last values of the processes that are no longer in the kernel's list, so that each process
+// has ended in the sample in which it is not listed.
+func (k *Kernel) settleRemoved() error {
+	removed := make(map[uint32]*group)
+	for pid, g := range k.groups {
+		switch {
+		case g.round == k.round:
+		case g.hasExit:
+			removed[pid] = g
+		case g.round+1 < k.round: // it should have been in a list; its end was lost
+			k.forget(pid)
+		}
+	}
+	for deadline := time.Now().Add(removalWait); len(removed) > 0 && time.Now().Before(deadline); {
+		time.Sleep(removalPoll)
+		if k.drain(); k.err != nil {
+			return k.err
+		}
+		for pid, g := range removed {
+			if k.groups[pid] != g {
+				delete(removed, pid)
+			}
+		}
+	}
+	for pid, g := range removed {
+		k.endWithoutFree(pid, g)
+	}
+	return nil
+}
+
+// iterate runs the iterator. It fills k.buffer.
+func (k *Kernel) iterate() (err error) {
+	pass, err := k.iterator.Open()
+	if err != nil {
+		return fmt.Errorf("start the BPF iterator: %w", err)
+	}
+	defer func() { err = errors.Join(err, pass.Close()) }()
+	k.buffer = k.buffer[:0]
+	for {
+		if cap(k.buffer)-len(k.buffer) < readSize {
+			k.buffer = append(make([]byte, 0, 2*cap(k.buffer)+readSize), k.buffer...)
+		}
+		n, err := pass.Read(k.buffer[len(k.buffer) : len(k.buffer)+readSize])
+		k.buffer = k.buffer[:len(k.buffer)+n]
+		switch {
+		case errors.Is(err, io.EOF) || err == nil && n == 0:
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the BPF iterator: %w", err)
+		}
+	}
+}
+
+// readSize is how much of the iterator's output is read at once; the kernel collects up to 32 KiB.
+const readSize = 32 << 10
+
+// addRecords sets the values of the groups to what the iterator wrote. A thread can come before the main one.
+func (k *Kernel) addRecords() error {
+	var r processRecord
+	for b := k.buffer; len(b) > 0; {
+		var err error
+		if b, err = decodeRecord(b, &r); err != nil {
+			return err
+		}
+		if r.size == processSize {
+			k.addProcess(&r)
+		}
+	}
+	for b := k.buffer; len(b) > 0; {
+		b, _ = decodeRecord(b, &r)
+		if g := k.groups[r.tgid]; g != nil && r.size == threadSize && g.round == k.round {
+			g.live.add(r.usage())
+		}
+	}
+	return nil
+}
+
+func (r *threadRecord) usage() usage { return usage{r.run, r.readBytes, r.writeBytes} }
+
+// addProcess sets the values of a group, apart from those of its other threads.
+func (k *Kernel) addProcess(r *processRecord) {
+	state := stateOf(r.state, r.exitState)
+	if state == "" || r.threads == 0 {
+		return
+	}
+	g := k.groups[r.pid]
+	if g == nil || g.start != r.start {
+		if g != nil {
+			k.forget(r.pid)
+		}
+		g = &group{start: r.start, exit: exitInfo{peakMemory: procfs.Unknown}}
+		k.groups[r.pid] = g
+	}
+	g.removed.run = r.endedRun
+	if r.childFaults == 0 { // otherwise, the I/O of children is in it
+		g.removed.readBytes, g.removed.writeBytes = r.removedRead, r.removedWrite
+	}
+	if !g.listed {
+		g.listed = true
+		k.dropExec(g)
+		if g.ended == (usage{}) { // some threads may have ended before this Kernel was opened
+			g.ended = g.removed
+		}
+	}
+	g.round, g.live = k.round, r.usage()
+	t := &g.task
+	t.PID, t.PPID, t.UID = int32(r.pid), int32(r.ppid), r.uid
+	t.StartTicks = int64(r.start / nanosPerTick)
+	if t.Comm != r.comm {
+		t.Comm = r.comm
+	}
+	t.KernelThread, t.KernelWorker = r.flags&flagKernelThread != 0, r.flags&flagKernelWorker != 0
+	t.State, t.Threads, t.OpenFiles = state, r.threads, r.openFiles
+	t.ChildCPU = time.Duration(r.childRun)
+	t.Pages = max(r.pages, 0)
+	t.ExecID, t.CgroupsKey = r.execID, r.cgroups
+}
+
+// finish sets the totals of a process whose threads have been added.
+func (g *group) finish() {
+	t := &g.task
+	ended := max(g.ended.run, g.removed.run)
+	t.OneThread = t.Threads == 1 && g.threadsBefore <= 1 && ended == g.endedBefore
+	g.threadsBefore, g.endedBefore = t.Threads, ended
+	total := g.total()
+	// A thread that has just ended can be neither in the list nor reported yet.
+	t.CPU = max(t.CPU, time.Duration(total.run))
+	t.ReadBytes = max(t.ReadBytes, int64(total.readBytes))
+	t.WriteBytes = max(t.WriteBytes, int64(total.writeBytes))
+}
+
+// total returns what all threads of a process have used.
+func (g *group) total() usage {
+	total := g.live
+	total.add(usage{
+		run:        max(g.ended.run, g.removed.run),
+		readBytes:  max(g.ended.readBytes, g.removed.readBytes),
+		writeBytes: max(g.ended.writeBytes, g.removed.writeBytes),
+	})
+	return total
+}
+
+// forget removes what is known about a process.
+func (k *Kernel) forget(pid uint32) {
+	k.dropExec(k.groups[pid])
+	delete(k.groups, pid)
+}

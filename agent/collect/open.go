@@ -1,0 +1,74 @@
+package collect
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/snapwatch/snapwatch/agent/bpf"
+	"github.com/snapwatch/snapwatch/agent/exits"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+)
+
+// Open returns a Sampler that reads this machine. It stores the boot time in stateDir. A nil scrubber leaves command
+// lines unchanged. With a kernel, which the Sampler closes, the processes are read with BPF as long as that works; with
+// nil, from /proc and taskstats.
+func Open(
+	stateDir string, scrubber *procfs.Scrubber, kernel *bpf.Kernel, logger *slog.Logger,
+) (*Sampler, error) {
+	users := procfs.NewUsers()
+	reader, err := procfs.NewReader(stateDir, scrubber, users)
+	if err != nil {
+		if kernel != nil {
+			kernel.Close()
+		}
+		return nil, fmt.Errorf("open the process list: %w", err)
+	}
+	sources := Sources{Processes: reader, Forks: procfs.Forks, SinceBoot: procfs.SinceBoot}
+	fromTaskstats := func() (ExitSource, error) { return exits.Watch(scrubber, users) }
+	if kernel == nil {
+		sources.WatchExits = fromTaskstats
+		return New(sources, logger), nil
+	}
+	p := &bpfProcesses{Reader: reader, kernel: kernel, logger: logger}
+	reader.UseTasks(kernel)
+	sources.Processes, sources.WatchAgain, sources.Reader = p, p.failedNow, p.status
+	sources.WatchExits = func() (ExitSource, error) {
+		if p.failed.Load() {
+			return fromTaskstats()
+		}
+		return kernel.WatchExits(scrubber, users), nil
+	}
+	return New(sources, logger), nil
+}
+
+// bpfProcesses is a process list that is read with BPF until that fails.
+type bpfProcesses struct {
+	*procfs.Reader
+	kernel      *bpf.Kernel
+	logger      *slog.Logger
+	failed      atomic.Bool
+	differences atomic.Int64
+}
+
+// status returns how processes are read.
+func (p *bpfProcesses) status() ReaderStatus {
+	return ReaderStatus{BPF: !p.failed.Load(), LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
+}
+
+// failedNow reports whether BPF has failed since the last call.
+func (p *bpfProcesses) failedNow() bool {
+	differences, err := p.TaskStatus()
+	p.differences.Store(differences)
+	if err == nil || p.failed.Swap(true) {
+		return false
+	}
+	p.logger.Warn("processes can no longer be read with BPF; they are read from /proc", "err", err)
+	return true
+}
+
+// Close closes the process list and the kernel's programs.
+func (p *bpfProcesses) Close() {
+	p.Reader.Close()
+	p.kernel.Close()
+}

@@ -1,0 +1,34 @@
+package collect
+
+import (
+	"testing"
+
+	"github.com/snapwatch/snapwatch/agent/bpf"
+	"github.com/snapwatch/snapwatch/internal/testlog"
+)
+
+// forEachReader runs a test with each way to read processes.
+func forEachReader(t *testing.T, test func(t *testing.T, reader string)) {
+	t.Helper()
+	for _, reader := range []string{"proc", "bpf"} {
+		t.Run(reader, func(t *testing.T) { test(t, reader) })
+	}
+}
+
+// openReal returns a Sampler of this machine. It skips the test where BPF cannot be used; package bpf tests whether it
+// should be possible.
+func openReal(t testing.TB, reader, stateDir string) *Sampler {
+	t.Helper()
+	var kernel *bpf.Kernel
+	if reader == "bpf" {
+		var err error
+		if kernel, err = bpf.Open(); err != nil {
+			t.Skipf("BPF cannot be used here: %v", err)
+		}
+	}
+	s, err := Open(stateDir, nil, kernel, testlog.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
