@@ -46,6 +46,7 @@ type Kernel struct {
 	stop    chan struct{}
 	wake    int // an eventfd that ends a wait for events
 	stopped sync.WaitGroup
+	closing sync.Once
 
 	mu     sync.Mutex
 	groups map[uint32]*group // by pid
@@ -141,8 +142,10 @@ func (k *Kernel) attach() (err error) {
 	return nil
 }
 
-// Close removes the programs from the kernel.
-func (k *Kernel) Close() {
+// Close removes the programs from the kernel. It may be called more than once.
+func (k *Kernel) Close() { k.closing.Do(k.close) }
+
+func (k *Kernel) close() {
 	close(k.stop)
 	if k.wake >= 0 {
 		_, _ = unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})

@@ -34,13 +34,20 @@ func (s *Sampler) watchExits(options Options) {
 // watchAgain watches for processes that exit in another way after the ExitSource has failed. Those that it has reported
 // belong to this sample.
 func (s *Sampler) watchAgain(options Options) {
-	if s.sources.WatchAgain == nil || !s.sources.WatchAgain() || s.exits == nil {
+	if s.sources.Failed == nil {
 		return
 	}
-	fetched, _, _ := s.exits.Fetch(time.Now())
-	s.deferred = append(s.deferred, fetched...)
-	s.exits.Close()
-	s.exits = nil
+	release := s.sources.Failed()
+	if release == nil {
+		return
+	}
+	if s.exits != nil {
+		fetched, _, _ := s.exits.Fetch(time.Now())
+		s.deferred = append(s.deferred, fetched...)
+		s.exits.Close()
+		s.exits = nil
+	}
+	release()
 	s.watchExits(options)
 }
 

@@ -32,7 +32,7 @@ func Open(
 	}
 	p := &bpfProcesses{Reader: reader, kernel: kernel, logger: logger}
 	reader.UseTasks(kernel)
-	sources.Processes, sources.WatchAgain, sources.Reader = p, p.failedNow, p.status
+	sources.Processes, sources.Failed, sources.Reader = p, p.failedNow, p.status
 	sources.WatchExits = func() (ExitSource, error) {
 		if p.failed.Load() {
 			return fromTaskstats()
@@ -56,15 +56,15 @@ func (p *bpfProcesses) status() ReaderStatus {
 	return ReaderStatus{BPF: !p.failed.Load(), LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
 }
 
-// failedNow reports whether BPF has failed since the last call.
-func (p *bpfProcesses) failedNow() bool {
+// failedNow returns a function if BPF has failed since the last call. It removes the programs from the kernel.
+func (p *bpfProcesses) failedNow() (release func()) {
 	differences, err := p.TaskStatus()
 	p.differences.Store(differences)
 	if err == nil || p.failed.Swap(true) {
-		return false
+		return nil
 	}
 	p.logger.Warn("processes can no longer be read with BPF; they are read from /proc", "err", err)
-	return true
+	return p.kernel.Close
 }
 
 // Close closes the process list and the kernel's programs.

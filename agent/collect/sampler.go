@@ -36,9 +36,9 @@ type Sources struct {
 	// WatchExits starts to watch for processes that exit. It is called once, when a sample first needs them. It is nil
 	// if the system cannot report them.
 	WatchExits func() (ExitSource, error)
-	// WatchAgain returns true once if WatchExits must be called again, because the ExitSource has failed. It is nil if
-	// that cannot happen.
-	WatchAgain func() bool
+	// Failed returns, once, a function if the source of Processes has changed and WatchExits must be called again. The
+	// function releases what the ExitSource before it has used. It is nil if that cannot happen.
+	Failed func() (release func())
 	// Reader returns how processes are read. It is nil if that never changes.
 	Reader func() ReaderStatus
 }

@@ -1,0 +1,84 @@
+package collect
+
+import (
+	"errors"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/snapwatch/snapwatch/agent/bpf"
+	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/snapshot"
+)
+
+// failingTasks is a source that fails when a test says so.
+type failingTasks struct {
+	procfs.TaskSource
+	err error
+}
+
+func (f *failingTasks) Tasks() ([]procfs.Task, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.TaskSource.Tasks()
+}
+
+// When BPF fails, the same sample is read from /proc. It has the processes that ended before, and the next one those
+// that ended after.
+func TestBPFFails(t *testing.T) {
+	kernel, err := bpf.Open()
+	if err != nil {
+		t.Skipf("BPF cannot be used here: %v", err)
+	}
+	s, err := Open(t.TempDir(), nil, kernel, testlog.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	source := &failingTasks{TaskSource: kernel}
+	s.sources.Processes.(*bpfProcesses).UseTasks(source)
+	sample := func() *Sample {
+		t.Helper()
+		one, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	run := func() int {
+		t.Helper()
+		child := exec.Command("sh", "-c", shellBurn)
+		if err := child.Run(); err != nil {
+			t.Fatal(err)
+		}
+		return child.Process.Pid
+	}
+	sample()
+	if !s.Reader().BPF {
+		t.Fatal("BPF is not used")
+	}
+	before := run()
+	source.err = errors.New("the program is gone")
+	first := sample()
+	after := run()
+	ended := first.Exited
+	for end := time.Now().Add(4 * startPrecision); time.Now().Before(end); {
+		ended = append(ended, sample().Exited...)
+	}
+	if s.Reader().BPF {
+		t.Error("BPF is still used")
+	}
+	pids := []int{before}
+	if s.exits != nil { // taskstats needs CAP_NET_ADMIN
+		pids = append(pids, after)
+	}
+	for _, pid := range pids {
+		i := slices.IndexFunc(ended, func(p snapshot.Process) bool { return int(p.PID) == pid })
+		if i < 0 || ended[i].CPUTime == nil || *ended[i].CPUTime == 0 {
+			t.Errorf("process %d is not recorded with its CPU time", pid)
+		}
+	}
+}
