@@ -65,8 +65,8 @@ func checkReader(reader Reader) Finding {
 		f.Fix = "set --reader=auto, so that the agent starts without BPF"
 	}
 	if errors.Is(err, unix.EPERM) {
-		f.Hint = "to read processes with BPF, which takes less CPU time and is more exact, give the agent CAP_BPF and " +
-			"CAP_PERFMON (AmbientCapabilities= in its unit, cap_add in Docker Compose)"
+		f.Hint = "to read processes with BPF, which takes less CPU time and is more exact, give the agent CAP_BPF " +
+			"and CAP_PERFMON (AmbientCapabilities= in its unit, cap_add in Docker Compose)"
 	}
 	return f
 }

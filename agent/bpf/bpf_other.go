@@ -28,6 +28,9 @@ func (*Kernel) Lost() uint64 { return 0 }
 // WatchExits returns nil.
 func (*Kernel) WatchExits(*procfs.Scrubber, *procfs.Users) *Watcher { return nil }
 
+// EndExited does nothing.
+func (*Kernel) EndExited() {}
+
 // Close does nothing.
 func (*Kernel) Close() {}
 

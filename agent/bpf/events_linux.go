@@ -37,6 +37,9 @@ type exitInfo struct {
 
 // drain reads the events that are in the ring buffer.
 func (k *Kernel) drain() {
+	if k.err != nil {
+		return
+	}
 	for k.err == nil {
 		err := k.ring.ReadInto(&k.record)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -111,7 +114,7 @@ func (k *Kernel) group(e event) *group {
 		return g
 	}
 	if g != nil { // its end was lost
-		k.forget(e.tgid)
+		k.clear(e.tgid)
 	} else if len(k.groups) >= maxGroups {
 		return nil
 	}
@@ -196,7 +199,7 @@ func (k *Kernel) end(pid uint32, low, cpu, high time.Duration) {
 	if k.watch != nil {
 		k.watch.add(pid, k.groups[pid], low, cpu, high)
 	}
-	k.forget(pid)
+	k.clear(pid)
 }
 
 // Watcher returns the processes that have ended. It is an exits source of package collect.

@@ -62,7 +62,8 @@ func TestThreadsOfAProcessThatEnded(t *testing.T) {
 		t.Fatalf("%d ended, %d known", len(w.pending), len(k.groups))
 	}
 	p := w.pending[0]
-	if p.CPU != 12*time.Millisecond || p.CPUMin != p.CPU || p.CPUMax != p.CPU || p.ReadBytes != 30 || p.WriteBytes != 60 {
+	if p.CPU != 12*time.Millisecond || p.CPUMin != p.CPU || p.CPUMax != p.CPU ||
+		p.ReadBytes != 30 || p.WriteBytes != 60 {
 		t.Errorf("it used %+v", p)
 	}
 	if p.PID != 50 || p.PPID != 7 || p.Name != "x" || p.PeakMemory != 100*4096 {

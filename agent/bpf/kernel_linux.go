@@ -142,6 +142,8 @@ func (k *Kernel) attach() (err error) {
 	return nil
 }
 
+var errClosed = errors.New("the BPF programs have been removed")
+
 // Close removes the programs from the kernel. It may be called more than once.
 func (k *Kernel) Close() { k.closing.Do(k.close) }
 
@@ -151,6 +153,11 @@ func (k *Kernel) close() {
 		_, _ = unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 	k.stopped.Wait()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.err == nil {
+		k.err = errClosed
+	}
 	for _, attached := range k.events {
 		_ = attached.Close()
 	}

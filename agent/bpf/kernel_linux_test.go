@@ -136,7 +136,7 @@ func TestShortProcesses(t *testing.T) {
 	}
 }
 
-// A process that ends is in no list after it was reported, and a zombie stays in the list until its parent waits for it.
+// A process that ends is in no list after it was reported. A zombie stays in the list until its parent waits for it.
 func TestZombies(t *testing.T) {
 	k := open(t)
 	w := k.WatchExits(nil, procfs.NewUsers())

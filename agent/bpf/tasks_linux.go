@@ -77,8 +77,8 @@ const (
 	removalPoll = 4 * time.Millisecond
 )
 
-// settleRemoved waits for the last values of the processes that are no longer in the kernel's list, so that each process
-// has ended in the sample in which it is not listed.
+// settleRemoved waits for the last values of the processes that are no longer in the kernel's list, so that each
+// process has ended in the sample in which it is not listed.
 func (k *Kernel) settleRemoved() error {
 	removed := make(map[uint32]*group)
 	for pid, g := range k.groups {
@@ -87,13 +87,25 @@ func (k *Kernel) settleRemoved() error {
 		case g.hasExit:
 			removed[pid] = g
 		case g.round+1 < k.round: // it should have been in a list; its end was lost
-			k.forget(pid)
+			k.clear(pid)
 		}
 	}
+	k.awaitRemoval(removed)
+	if k.err != nil {
+		return k.err
+	}
+	for pid, g := range removed {
+		k.endWithoutFree(pid, g)
+	}
+	return nil
+}
+
+// awaitRemoval waits for the last values of processes, and removes those from the map whose values have come.
+func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
 	for deadline := time.Now().Add(removalWait); len(removed) > 0 && time.Now().Before(deadline); {
 		time.Sleep(removalPoll)
 		if k.drain(); k.err != nil {
-			return k.err
+			return
 		}
 		for pid, g := range removed {
 			if k.groups[pid] != g {
@@ -101,10 +113,25 @@ func (k *Kernel) settleRemoved() error {
 			}
 		}
 	}
-	for pid, g := range removed {
-		k.endWithoutFree(pid, g)
+}
+
+// EndExited ends all processes that have exited, including zombies. It is for the time after the last list.
+func (k *Kernel) EndExited() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.drain()
+	exited := make(map[uint32]*group)
+	for pid, g := range k.groups {
+		if g.hasExit {
+			exited[pid] = g
+		}
 	}
-	return nil
+	k.awaitRemoval(exited)
+	for pid, g := range exited {
+		if k.groups[pid] == g { // after an error, the map has those that were removed
+			k.endWithoutFree(pid, g)
+		}
+	}
 }
 
 // iterate runs the iterator. It fills k.buffer.
@@ -165,7 +192,7 @@ func (k *Kernel) addProcess(r *processRecord) {
 	g := k.groups[r.pid]
 	if g == nil || g.start != r.start {
 		if g != nil {
-			k.forget(r.pid)
+			k.clear(r.pid)
 		}
 		g = &group{start: r.start, exit: exitInfo{peakMemory: procfs.Unknown}}
 		k.groups[r.pid] = g
@@ -219,8 +246,8 @@ func (g *group) total() usage {
 	return total
 }
 
-// forget removes what is known about a process.
-func (k *Kernel) forget(pid uint32) {
+// clear removes what is known about a process.
+func (k *Kernel) clear(pid uint32) {
 	k.dropExec(k.groups[pid])
 	delete(k.groups, pid)
 }

@@ -32,7 +32,7 @@ func (s *Sampler) watchExits(options Options) {
 }
 
 // watchAgain watches for processes that exit in another way after the ExitSource has failed. Those that it has reported
-// belong to this sample.
+// belong to this sample. So that no process exits unseen, both are open for a moment, and can report the same ones.
 func (s *Sampler) watchAgain(options Options) {
 	if s.sources.Failed == nil {
 		return
@@ -41,14 +41,36 @@ func (s *Sampler) watchAgain(options Options) {
 	if release == nil {
 		return
 	}
-	if s.exits != nil {
-		fetched, _, _ := s.exits.Fetch(time.Now())
-		s.deferred = append(s.deferred, fetched...)
-		s.exits.Close()
-		s.exits = nil
-	}
-	release()
+	failed := s.exits
+	s.exits = nil
 	s.watchExits(options)
+	release()
+	if failed == nil {
+		return
+	}
+	fetched, _, _ := failed.Fetch(time.Now())
+	failed.Close()
+	s.deferred = append(s.deferred, fetched...)
+	s.reported = make(map[int32]time.Time, len(fetched))
+	for i := range fetched {
+		s.reported[fetched[i].PID] = fetched[i].Began
+	}
+}
+
+// maxLateStart is by how much the start of a process is too late in a record of package exits if it was not seen.
+const maxLateStart = 2 * time.Second
+
+// withoutReported removes the processes that a failed ExitSource has reported before.
+func (s *Sampler) withoutReported(list []exits.Process) []exits.Process {
+	if s.reported == nil {
+		return list
+	}
+	list = slices.DeleteFunc(list, func(p exits.Process) bool {
+		began, ok := s.reported[p.PID]
+		return ok && p.Began.Sub(began).Abs() < maxLateStart
+	})
+	s.reported = nil
+	return list
 }
 
 // missedProcesses counts processes that started and exited between two samples and are in neither.
@@ -78,7 +100,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	var fetched []exits.Process
 	fetched, missed.lost, missed.complete = s.exits.Fetch(time.Now())
-	exited := append(s.deferred, fetched...)
+	exited := append(s.deferred, s.withoutReported(fetched)...)
 	s.deferred = nil
 	if len(exited) == 0 || first {
 		return missed

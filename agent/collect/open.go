@@ -56,7 +56,8 @@ func (p *bpfProcesses) status() ReaderStatus {
 	return ReaderStatus{BPF: !p.failed.Load(), LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
 }
 
-// failedNow returns a function if BPF has failed since the last call. It removes the programs from the kernel.
+// failedNow returns a function if BPF has failed since the last call. It ends the processes that have exited, and
+// removes the programs from the kernel.
 func (p *bpfProcesses) failedNow() (release func()) {
 	differences, err := p.TaskStatus()
 	p.differences.Store(differences)
@@ -64,7 +65,10 @@ func (p *bpfProcesses) failedNow() (release func()) {
 		return nil
 	}
 	p.logger.Warn("processes can no longer be read with BPF; they are read from /proc", "err", err)
-	return p.kernel.Close
+	return func() {
+		p.kernel.EndExited()
+		p.kernel.Close()
+	}
 }
 
 // Close closes the process list and the kernel's programs.

@@ -82,3 +82,74 @@ func TestBPFFails(t *testing.T) {
 		}
 	}
 }
+
+// Each process that ends while BPF fails is recorded once.
+func TestProcessesEndWhileBPFFails(t *testing.T) {
+	kernel, err := bpf.Open()
+	if err != nil {
+		t.Skipf("BPF cannot be used here: %v", err)
+	}
+	s, err := Open(t.TempDir(), nil, kernel, testlog.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	source := &failingTasks{TaskSource: kernel}
+	s.sources.Processes.(*bpfProcesses).UseTasks(source)
+	recorded := make(map[int]int)
+	sample := func() {
+		t.Helper()
+		one, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range one.Exited {
+			recorded[int(one.Exited[i].PID)]++
+		}
+	}
+	sample()
+	stop, ran := make(chan struct{}), make(chan int, 10_000)
+	go func() {
+		defer close(ran)
+		for {
+			child := exec.Command("true")
+			if err := child.Run(); err != nil {
+				t.Error(err)
+				return
+			}
+			ran <- child.Process.Pid
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	var pids []int
+	runMore := func() {
+		for range 20 {
+			pids = append(pids, <-ran)
+		}
+	}
+	runMore()
+	sample()
+	runMore()
+	source.err = errors.New("the program is gone")
+	sample()
+	runMore()
+	close(stop)
+	for pid := range ran {
+		pids = append(pids, pid)
+	}
+	if s.exits == nil {
+		t.Skip("exit records need CAP_NET_ADMIN in the initial namespaces")
+	}
+	for end := time.Now().Add(4 * startPrecision); time.Now().Before(end); {
+		sample()
+	}
+	for _, pid := range pids {
+		if recorded[pid] != 1 {
+			t.Errorf("process %d is recorded %d times", pid, recorded[pid])
+		}
+	}
+}

@@ -80,6 +80,8 @@ type Sampler struct {
 	cores    int
 	// deferred are exited processes that the process list still contained.
 	deferred []exits.Process
+	// reported are the starts of those that an ExitSource reported before it failed, until the next sample.
+	reported map[int32]time.Time
 }
 
 // totals are the totals of a process at the previous sample.

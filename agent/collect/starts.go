@@ -54,8 +54,8 @@ func (s *Sampler) findExited(p *exits.Process, listed []*totals) *totals {
 	return findByStart(p, listed, s.previous.monotonic)
 }
 
-// findByStart returns the process of an exit record among the listed ones with its pid, or nil if it was never listed. A
-// pid has one owner at a time, so the process is the newest that had started before.
+// findByStart returns the process of an exit record among the listed ones with its pid, or nil if it was never listed.
+// A pid has one owner at a time, so the process is the newest that had started before.
 func findByStart(p *exits.Process, listed []*totals, lastListed time.Time) *totals {
 	var owner *totals
 	for _, t := range listed {

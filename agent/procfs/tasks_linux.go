@@ -38,8 +38,8 @@ func (r *Reader) UseTasks(source TaskSource) {
 	}
 }
 
-// TaskStatus returns how many processes were in /proc and not in the source of UseTasks. The error says why the source is
-// not used any more.
+// TaskStatus returns how many processes were in /proc and not in the source of UseTasks. The error says why the source
+// is not used any more.
 func (r *Reader) TaskStatus() (differences int64, err error) { return r.tasks.differences, r.tasks.err }
 
 // readTasks lists the processes with the values of the source. It returns false if the source has failed; the list is

@@ -40,8 +40,8 @@ var imports = map[string]string{
 	"agent/collect":        "agent/bpf agent/exits agent/internal/clean agent/internal/guard agent/procfs snapshot",
 	"agent/delivery/spool": "",
 	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
-	"agent": "agent/bpf agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile agent/procfs " +
-		"internal/wake snapshot",
+	"agent": "agent/bpf agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile " +
+		"agent/procfs internal/wake snapshot",
 
 	// Ingest and the live view use the store through their own interfaces.
 	"ingest":      "internal/histogram internal/problem internal/wake snapshot",

@@ -75,5 +75,6 @@ func agentConfig(cfg config.Agent) (agent.Config, error) {
 	return agent.Config{Server: cfg.Server, CAFile: cfg.CAFile, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
 		Token: cfg.Token, EnrolmentKey: cfg.EnrolmentKey, StateDir: dir, MachineID: cfg.MachineID,
 		KeepSecrets: cfg.KeepSecrets, SecretPatterns: cfg.SecretPatterns, MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
-		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Reader: agent.Reader(cfg.Reader), Version: buildinfo.Version()}, nil
+		QueueBytes: cfg.QueueBytes, FullEvery: cfg.FullEvery, Reader: agent.Reader(cfg.Reader),
+		Version: buildinfo.Version()}, nil
 }
