@@ -53,8 +53,17 @@ func (r *recording) sample() *Sample {
 	return one
 }
 
-// until takes samples until done is closed, and for a moment longer: the first of these may still list a process that
-// has exited, and one that lived only for the last moment belongs to a later sample.
+// settle takes samples until those processes are in one that have exited: the first sample may still list them, and
+// those that lived only for the last moment belong to a sample after startPrecision.
+func settle(sample func()) {
+	sample()
+	for end, isLast := time.Now().Add(2*startPrecision), false; !isLast; {
+		isLast = time.Now().After(end)
+		sample()
+	}
+}
+
+// until takes samples until done is closed, and those that have the last processes.
 func (r *recording) until(done <-chan struct{}) {
 	r.t.Helper()
 	ticker := time.NewTicker(200 * time.Millisecond)
@@ -62,9 +71,7 @@ func (r *recording) until(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
-			for end := time.Now().Add(4 * startPrecision); time.Now().Before(end); {
-				r.sample()
-			}
+			settle(func() { r.sample() })
 			return
 		case <-ticker.C:
 			r.sample()

@@ -65,9 +65,7 @@ func TestBPFFails(t *testing.T) {
 	first := sample()
 	after := run()
 	ended := first.Exited
-	for end := time.Now().Add(4 * startPrecision); time.Now().Before(end); {
-		ended = append(ended, sample().Exited...)
-	}
+	settle(func() { ended = append(ended, sample().Exited...) })
 	if s.Reader().BPF {
 		t.Error("BPF is still used")
 	}
@@ -144,9 +142,7 @@ func TestProcessesEndWhileBPFFails(t *testing.T) {
 	if s.exits == nil {
 		t.Skip("exit records need CAP_NET_ADMIN in the initial namespaces")
 	}
-	for end := time.Now().Add(4 * startPrecision); time.Now().Before(end); {
-		sample()
-	}
+	settle(sample)
 	for _, pid := range pids {
 		if recorded[pid] != 1 {
 			t.Errorf("process %d is recorded %d times", pid, recorded[pid])
