@@ -62,7 +62,8 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	if err != nil {
 		return nil, err
 	}
-	if a.sampler, err = openSampler(cfg, cfg.StateDir, logger); err != nil {
+	var reason string
+	if a.sampler, reason, err = openSampler(cfg, cfg.StateDir, logger); err != nil {
 		return nil, err
 	}
 	if visible := checkVisibility(a.sampler.Reader().BPF); !visible.OK {
@@ -70,6 +71,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	} else if visible.Hint != "" {
 		logger.Info("some values are not visible to the agent: "+visible.Detail, "hint", visible.Hint)
 	}
+	describe := a.describe(machine, reason)
 	a.queue = delivery.OpenQueue(cfg.StateDir, cfg.queueBytes(), codec, logger)
 	a.recorder = newRecorder(a.sampler, a.queue, logger, cfg.fullInterval())
 	a.recorder.clock.SinceBoot = sinceBoot()
@@ -79,8 +81,8 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 		Server:        server,
 		Client:        client,
 		UserAgent:     "snapwatch-agent/" + cfg.Version,
-		Machine:       machine,
-		Describe:      describe(machine),
+		Machine:       describe(ctx),
+		Describe:      describe,
 		Source:        snapshot.Source{RunID: rand.Text(), BootID: procfs.BootID()},
 		Queue:         a.queue,
 		Codec:         codec,
@@ -92,10 +94,15 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	return a, nil
 }
 
-// describe returns a function that keeps the description of a machine up to date.
-func describe(machine snapshot.Machine) func(context.Context) snapshot.Machine {
+// describe returns a function that keeps the description of a machine up to date. reason says why BPF is not used from
+// the start.
+func (a *Agent) describe(machine snapshot.Machine, reason string) func(context.Context) snapshot.Machine {
 	description := collect.NewDescription(machine, time.Now())
-	return func(ctx context.Context) snapshot.Machine { return description.Machine(ctx, time.Now()) }
+	return func(ctx context.Context) snapshot.Machine {
+		m := description.Machine(ctx, time.Now())
+		describeReader(&m, a.sampler.Reader(), reason)
+		return m
+	}
 }
 
 // sinceBoot returns the clock of the time since boot, or nil if this system has none.

@@ -28,6 +28,7 @@ type hidepidCase struct {
 
 type hidepidResult struct {
 	Finding   Finding
+	WithBPF   Finding // if BPF were used
 	Machine   snapshot.Machine
 	Processes int
 }
@@ -81,6 +82,9 @@ func TestHidepid(t *testing.T) {
 				strings.Contains(got.Finding.Fix, "CAP_SYS_PTRACE") != hidden {
 				t.Errorf("the finding is %+v", got.Finding)
 			}
+			if !got.WithBPF.OK || strings.Contains(got.WithBPF.Detail, "command lines") != hidden {
+				t.Errorf("with BPF, the finding is %+v", got.WithBPF)
+			}
 		})
 	}
 }
@@ -114,7 +118,9 @@ func TestHidepidHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	result := hidepidResult{Finding: checkVisibility(false), Machine: collect.Machine(t.Context(), "m", "")}
+	result := hidepidResult{
+		Finding: checkVisibility(false), WithBPF: checkVisibility(true), Machine: collect.Machine(t.Context(), "m", ""),
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func temporarySampler(cfg Config, logger *slog.Logger) (s *collect.Sampler, clos
 	if err != nil {
 		return nil, nil, fmt.Errorf("create a temporary folder: %w", err)
 	}
-	if s, err = openSampler(cfg, dir, logger); err != nil {
+	if s, _, err = openSampler(cfg, dir, logger); err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, func() {

@@ -16,7 +16,7 @@ import (
 // checkVisibility reports which values of other users' processes the agent cannot read, and whether it can record the
 // processes that start and exit between two samples. withBPF is true if processes are read with BPF.
 func checkVisibility(withBPF bool) Finding {
-	f := checkIO()
+	f := checkIO(withBPF)
 	if !f.OK {
 		return f
 	}
@@ -71,8 +71,8 @@ func checkReader(reader Reader) Finding {
 	return f
 }
 
-// checkIO reports for how many processes the agent cannot read I/O.
-func checkIO() Finding {
+// checkIO reports for how many processes the agent cannot read I/O, or other values.
+func checkIO(withBPF bool) Finding {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return Finding{What: "permissions", Detail: err.Error(), Fix: "mount /proc in the agent's environment"}
@@ -83,23 +83,34 @@ func checkIO() Finding {
 			continue
 		}
 		all++
+		if withBPF {
+			continue
+		}
 		if _, err := os.ReadFile("/proc/" + entry.Name() + "/io"); os.IsPermission(err) {
 			denied++
 		}
 	}
 	if option := procfs.HiddenProcesses(); option != "" {
-		return hiddenFinding(option)
+		return hiddenFinding(option, withBPF)
 	}
 	return ioFinding(denied, all, readsAnyProcess(), os.Geteuid() == 0)
 }
 
 // hiddenFinding returns the finding for an agent to which a mount option of /proc hides other users' processes.
-func hiddenFinding(option string) Finding {
+func hiddenFinding(option string, withBPF bool) Finding {
+	const fix = "give the agent CAP_SYS_PTRACE (AmbientCapabilities= in its unit, cap_add in Docker Compose), or " +
+		"mount /proc without hidepid"
+	if withBPF {
+		return Finding{
+			What: "permissions", OK: true, Hint: fix,
+			Detail: "command lines and control groups of other users' processes are not visible: /proc is mounted with " +
+				option,
+		}
+	}
 	return Finding{
 		What:   "permissions",
 		Detail: "only your own processes are visible: /proc is mounted with " + option,
-		Fix: "give the agent CAP_SYS_PTRACE (AmbientCapabilities= in its unit, cap_add in Docker Compose), or mount " +
-			"/proc without hidepid",
+		Fix:    fix,
 	}
 }
 

@@ -95,20 +95,27 @@ func TestCompetingAgents(t *testing.T) {
 	}
 }
 
-// A registration says whether the agent sees only its own processes. A later one can change it, and the host name.
+// A registration says whether the agent sees only its own processes, and how it reads them. A later one can change it,
+// and the host name.
 func TestChangedDescription(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
 	for _, test := range []struct {
 		fields, hostname string
 		own              bool
+		reader, reason   string
 	}{
-		{`"hostname":"before","own_processes_only":true`, "before", true},
-		{`"hostname":"after"`, "after", false},
+		{
+			`"hostname":"before","own_processes_only":true,"process_reader":"proc","process_reader_reason":"no BTF"`,
+			"before", true, "proc", "no BTF",
+		},
+		{`"hostname":"after","process_reader":"bpf"`, "after", false, "bpf", ""},
+		{`"hostname":"after"`, "after", false, "", ""},
 	} {
 		decode[api.MachineView](t, s.do(http.MethodPost, "/api/v1/machines", `{"machine_id":"m",`+test.fields+`}`))
 		m := decode[api.MachineView](t, s.get("/api/v1/machines/m"))
-		if m.Hostname != test.hostname || m.OwnProcessesOnly != test.own {
+		if m.Hostname != test.hostname || m.OwnProcessesOnly != test.own ||
+			m.ProcessReader != test.reader || m.ProcessReaderReason != test.reason {
 			t.Errorf("%s: %+v", test.fields, m)
 		}
 	}

@@ -18,33 +18,35 @@ import (
 
 // MachineView is a machine.
 type MachineView struct {
-	MachineID        string                    `json:"machine_id"`
-	Hostname         string                    `json:"hostname"`
-	HostnameShared   bool                      `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
-	OS               string                    `json:"os"`
-	Platform         string                    `json:"platform"`
-	Kernel           string                    `json:"kernel"`
-	Architecture     string                    `json:"architecture"`
-	CPUModel         string                    `json:"cpu_model"`
-	CPUCount         int32                     `json:"cpu_count" doc:"Number of logical CPUs"`
-	TotalRAM         int64                     `json:"total_ram" doc:"Memory, in bytes"`
-	AgentVersion     string                    `json:"agent_version"`
-	Enabled          bool                      `json:"enabled" doc:"Whether the agent is configured to take snapshots"`
-	PollingInterval  float64                   `json:"polling_interval" doc:"Seconds between two snapshots"`
-	Include          []string                  `json:"include" nullable:"false" doc:"Names of the processes to record; * matches any text. Empty for all"`
-	Exclude          []string                  `json:"exclude" nullable:"false" doc:"Names of the processes not to record; * matches any text"`
-	Omit             []snapshot.Part           `json:"omit" nullable:"false" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
-	Tags             []string                  `json:"tags" nullable:"false" doc:"Users may read the machines that have one of their tags"`
-	ConfigVersion    int64                     `json:"config_version" doc:"Increases with every change of the configuration; also the ETag"`
-	Status           string                    `json:"status" enum:"up,waiting,stale" doc:"waiting if no snapshot has arrived yet, stale if the machine missed two intervals"`
-	RegisteredAt     snapshot.Time             `json:"registered_at" format:"date-time"`
-	LastSeen         snapshot.Time             `json:"last_seen" format:"date-time" doc:"Time of the last request from the agent"`
-	LastSnapshot     *snapshot.Time            `json:"last_snapshot" format:"date-time" doc:"Time of the latest snapshot; null if none has arrived yet"`
-	ProcessCount     *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot; null if it is not stored"`
-	Latest           *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces; absent if it is not stored"`
-	OwnProcessesOnly bool                      `json:"own_processes_only" doc:"Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid"`
-	CompetingAgents  *CompetingAgentsView      `json:"competing_agents,omitempty" doc:"Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn, or three polling intervals if that is longer"`
-	Outdated         bool                      `json:"outdated" doc:"Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes"`
+	MachineID           string                    `json:"machine_id"`
+	Hostname            string                    `json:"hostname"`
+	HostnameShared      bool                      `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
+	OS                  string                    `json:"os"`
+	Platform            string                    `json:"platform"`
+	Kernel              string                    `json:"kernel"`
+	Architecture        string                    `json:"architecture"`
+	CPUModel            string                    `json:"cpu_model"`
+	CPUCount            int32                     `json:"cpu_count" doc:"Number of logical CPUs"`
+	TotalRAM            int64                     `json:"total_ram" doc:"Memory, in bytes"`
+	AgentVersion        string                    `json:"agent_version"`
+	Enabled             bool                      `json:"enabled" doc:"Whether the agent is configured to take snapshots"`
+	PollingInterval     float64                   `json:"polling_interval" doc:"Seconds between two snapshots"`
+	Include             []string                  `json:"include" nullable:"false" doc:"Names of the processes to record; * matches any text. Empty for all"`
+	Exclude             []string                  `json:"exclude" nullable:"false" doc:"Names of the processes not to record; * matches any text"`
+	Omit                []snapshot.Part           `json:"omit" nullable:"false" enum:"command_lines,cgroups,io,open_files,short_lived,cores,disks,interfaces,temperatures" doc:"What the agent does not collect"`
+	Tags                []string                  `json:"tags" nullable:"false" doc:"Users may read the machines that have one of their tags"`
+	ConfigVersion       int64                     `json:"config_version" doc:"Increases with every change of the configuration; also the ETag"`
+	Status              string                    `json:"status" enum:"up,waiting,stale" doc:"waiting if no snapshot has arrived yet, stale if the machine missed two intervals"`
+	RegisteredAt        snapshot.Time             `json:"registered_at" format:"date-time"`
+	LastSeen            snapshot.Time             `json:"last_seen" format:"date-time" doc:"Time of the last request from the agent"`
+	LastSnapshot        *snapshot.Time            `json:"last_snapshot" format:"date-time" doc:"Time of the latest snapshot; null if none has arrived yet"`
+	ProcessCount        *int32                    `json:"process_count" doc:"Number of processes in the latest snapshot; null if it is not stored"`
+	Latest              *snapshot.MachineSnapshot `json:"latest,omitempty" doc:"System metrics of the latest snapshot, without disks and interfaces; absent if it is not stored"`
+	OwnProcessesOnly    bool                      `json:"own_processes_only" doc:"Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid"`
+	ProcessReader       string                    `json:"process_reader,omitempty" enum:"bpf,proc" doc:"How an agent on Linux reads processes: with BPF or from /proc"`
+	ProcessReaderReason string                    `json:"process_reader_reason,omitempty" doc:"Why processes are not read with BPF"`
+	CompetingAgents     *CompetingAgentsView      `json:"competing_agents,omitempty" doc:"Several agents that report as this machine in turns, because their state directory was copied. Absent if there is one agent, and an hour after the last turn, or three polling intervals if that is longer"`
+	Outdated            bool                      `json:"outdated" doc:"Whether latest and process_count are not current: the machine is stale, or its latest snapshot is older than two intervals and five minutes"`
 }
 
 func (a *API) machineView(m *query.Machine) MachineView {
@@ -72,8 +74,10 @@ func (a *API) machineView(m *query.Machine) MachineView {
 		ProcessCount:    m.ProcessCount,
 		Latest:          m.Latest,
 
-		OwnProcessesOnly: m.OwnProcessesOnly,
-		CompetingAgents:  competingAgentsView(m.CompetingAgents),
+		OwnProcessesOnly:    m.OwnProcessesOnly,
+		ProcessReader:       m.ProcessReader,
+		ProcessReaderReason: m.ProcessReaderReason,
+		CompetingAgents:     competingAgentsView(m.CompetingAgents),
 	}
 	if m.LastSnapshot != 0 {
 		view.LastSnapshot = &m.LastSnapshot

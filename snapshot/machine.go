@@ -24,7 +24,17 @@ type Machine struct {
 	AgentVersion string `json:"agent_version,omitempty" maxLength:"255" doc:"Version of the agent"`
 	// OwnProcessesOnly is true if the machine hides other users' processes from the agent.
 	OwnProcessesOnly bool `json:"own_processes_only,omitzero" doc:"Whether only processes of the agent's own user are visible to it, because /proc is mounted with hidepid"`
+	// ProcessReader is how an agent on Linux reads processes: ReaderBPF or ReaderProc.
+	ProcessReader string `json:"process_reader,omitempty" enum:"bpf,proc" doc:"How an agent on Linux reads processes: with BPF or from /proc"`
+	// ProcessReaderReason says why they are read from /proc.
+	ProcessReaderReason string `json:"process_reader_reason,omitempty" maxLength:"255" doc:"Why processes are not read with BPF"`
 }
+
+// Values of Machine.ProcessReader.
+const (
+	ReaderBPF  = "bpf"
+	ReaderProc = "proc"
+)
 
 // Source identifies the agent that sends a post. The server uses it to detect several agents that report as one
 // machine, because their state directory was copied.
@@ -75,8 +85,14 @@ func (m *Machine) Validate() error {
 	for _, text := range []struct{ field, value string }{
 		{"hostname", m.Hostname}, {"os", m.OS}, {"platform", m.Platform}, {"kernel", m.Kernel},
 		{"architecture", m.Architecture}, {"cpu_model", m.CPUModel}, {"agent_version", m.AgentVersion},
+		{"process_reader_reason", m.ProcessReaderReason},
 	} {
 		v.text(text.field, text.value, MaxTextBytes)
+	}
+	switch m.ProcessReader {
+	case "", ReaderBPF, ReaderProc:
+	default:
+		v.fail("process_reader", "must be bpf or proc")
 	}
 	return v.result()
 }

@@ -251,13 +251,18 @@ func TestCompetingAgentsOfRefusedPosts(t *testing.T) {
 	})
 }
 
-// The server stores whether the agent sees only its own processes.
+// The server stores how the agent reads processes, and whether it sees only its own.
 func TestOwnProcessesOnly(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		for _, hidden := range []bool{true, false, true} {
-			machine := snapshot.Machine{MachineID: "hidden", Hostname: "h", OwnProcessesOnly: hidden}
+			machine := snapshot.Machine{
+				MachineID: "hidden", Hostname: "h", OwnProcessesOnly: hidden, ProcessReader: snapshot.ReaderBPF,
+			}
+			if hidden {
+				machine.ProcessReader, machine.ProcessReaderReason = snapshot.ReaderProc, "operation not permitted"
+			}
 			if _, err := s.Register(t.Context(), &machine); err != nil {
 				t.Fatal(err)
 			}

@@ -10,15 +10,16 @@ import (
 // Register inserts or updates a machine. created reports whether it is new.
 func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (created bool, err error) {
 	err = s.pool.QueryRow(ctx, `
-		INSERT INTO machines (machine_id, hostname, os, platform, kernel, architecture, cpu_model, cpu_count, total_ram, agent_version, own_processes_only, registered_at, last_seen)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $11, $11)
+		INSERT INTO machines (machine_id, hostname, os, platform, kernel, architecture, cpu_model, cpu_count, total_ram, agent_version, own_processes_only,
+			process_reader, process_reader_reason, registered_at, last_seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $11, $11)
 		ON CONFLICT (machine_id) DO UPDATE SET hostname = $2, os = $3, platform = $4, kernel = $5, architecture = $6,
 			cpu_model = $7, cpu_count = $8, total_ram = $9, agent_version = $10, last_seen = $11,
-			own_processes_only = $12
+			own_processes_only = $12, process_reader = $13, process_reader_reason = $14
 		RETURNING xmax = 0`, // xmax is 0 if the row was inserted
 		machine.MachineID, machine.Hostname, machine.OS, machine.Platform, machine.Kernel, machine.Architecture,
 		machine.CPUModel, machine.CPUCount, machine.TotalRAM, machine.AgentVersion, s.cfg.Now(),
-		machine.OwnProcessesOnly,
+		machine.OwnProcessesOnly, machine.ProcessReader, machine.ProcessReaderReason,
 	).Scan(&created)
 	if err != nil {
 		return false, fmt.Errorf("register a machine: %w", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
 	"github.com/snapwatch/snapwatch/agent/procfs"
@@ -81,6 +82,7 @@ func Open() (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the BPF programs: %w", err)
 	}
+	_ = rlimit.RemoveMemlock() // before Linux 5.11, the ring buffer counts; if it is too large, loading fails
 	collection, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, fmt.Errorf("load the BPF programs: %w", err)

@@ -48,12 +48,15 @@ type bpfProcesses struct {
 	kernel      *bpf.Kernel
 	logger      *slog.Logger
 	failed      atomic.Bool
+	failure     atomic.Value // the text of the error
 	differences atomic.Int64
 }
 
 // status returns how processes are read.
 func (p *bpfProcesses) status() ReaderStatus {
-	return ReaderStatus{BPF: !p.failed.Load(), LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
+	status := ReaderStatus{BPF: !p.failed.Load(), LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
+	status.Failure, _ = p.failure.Load().(string)
+	return status
 }
 
 // failedNow returns a function if BPF has failed since the last call. It ends the processes that have exited, and
@@ -61,9 +64,11 @@ func (p *bpfProcesses) status() ReaderStatus {
 func (p *bpfProcesses) failedNow() (release func()) {
 	differences, err := p.TaskStatus()
 	p.differences.Store(differences)
-	if err == nil || p.failed.Swap(true) {
+	if err == nil || p.failed.Load() {
 		return nil
 	}
+	p.failure.Store(err.Error())
+	p.failed.Store(true)
 	p.logger.Warn("processes can no longer be read with BPF; they are read from /proc", "err", err)
 	return func() {
 		p.kernel.EndExited()

@@ -45,8 +45,9 @@ type Sources struct {
 
 // ReaderStatus says how processes are read.
 type ReaderStatus struct {
-	// BPF is true if they are read with BPF.
-	BPF bool
+	// BPF is true if they are read with BPF. Failure says why they no longer are.
+	BPF     bool
+	Failure string
 	// LostEvents counts the events that the kernel had no room for. Differences counts the processes that /proc had and
 	// BPF had not.
 	LostEvents  uint64

@@ -88,8 +88,8 @@ type MachinePage struct {
 
 const machineColumns = `m.machine_id, m.hostname, m.os, m.platform, m.kernel, m.architecture, m.cpu_model, m.cpu_count,
 	m.total_ram, m.agent_version, m.enabled, m.polling_interval, m.include, m.exclude, m.omit, m.tags, m.config_version,
-	m.registered_at, m.last_seen, m.own_processes_only, m.id, m.turns, m.turns_since, m.turned_at, m.last_snapshot,
-	s.process_count, `
+	m.registered_at, m.last_seen, m.own_processes_only, m.process_reader, m.process_reader_reason, m.id, m.turns,
+	m.turns_since, m.turned_at, m.last_snapshot, s.process_count, `
 
 var (
 	machinesSQL = `SELECT ` + machineColumns + schema.LatestColumns + `
@@ -145,8 +145,8 @@ func scanMachine(row pgx.CollectableRow) (Machine, error) {
 	err := row.Scan(append([]any{
 		&m.MachineID, &m.Hostname, &m.OS, &m.Platform, &m.Kernel, &m.Architecture, &m.CPUModel, &m.CPUCount,
 		&m.TotalRAM, &m.AgentVersion, &m.Enabled, &m.PollingInterval, &m.Include, &m.Exclude, &m.Omit, &m.Tags,
-		&m.ConfigVersion, &registered, &seen, &m.OwnProcessesOnly, &m.turns.machine, &m.turns.count, &m.turns.since,
-		&m.turns.last, &last, &m.ProcessCount,
+		&m.ConfigVersion, &registered, &seen, &m.OwnProcessesOnly, &m.ProcessReader, &m.ProcessReaderReason,
+		&m.turns.machine, &m.turns.count, &m.turns.since, &m.turns.last, &last, &m.ProcessCount,
 	}, latest.LatestDest()...)...)
 	if err != nil {
 		return m, err

@@ -1504,6 +1504,13 @@ export interface components {
             /** @description Distribution and version, such as debian 12.5 */
             platform?: string;
             /**
+             * @description How an agent on Linux reads processes: with BPF or from /proc
+             * @enum {string}
+             */
+            process_reader?: "bpf" | "proc";
+            /** @description Why processes are not read with BPF */
+            process_reader_reason?: string;
+            /**
              * Format: int64
              * @description Physical memory, bytes
              */
@@ -1687,6 +1694,13 @@ export interface components {
              * @description Number of processes in the latest snapshot; null if it is not stored
              */
             process_count: number | null;
+            /**
+             * @description How an agent on Linux reads processes: with BPF or from /proc
+             * @enum {string}
+             */
+            process_reader?: "bpf" | "proc";
+            /** @description Why processes are not read with BPF */
+            process_reader_reason?: string;
             /** Format: date-time */
             registered_at: string;
             /**

@@ -171,10 +171,18 @@ function AgentSettings({ machine }: { machine: Machine }) {
       <p className="quiet facts">
         ID <code>{machine.machine_id}</code> · agent version {machine.agent_version || "unknown"} · settings version{" "}
         {machine.config_version}
+        {machine.process_reader && ` · ${describeReader(machine)}`}
       </p>
       <DeleteMachine machine={machine} />
     </div>
   );
+}
+
+function describeReader({ process_reader, process_reader_reason }: Machine): string {
+  if (process_reader === "bpf") {
+    return "processes are read with BPF";
+  }
+  return `processes are read from /proc${process_reader_reason ? `: ${process_reader_reason}` : ""}`;
 }
 
 interface TextSettingProps {

@@ -1,0 +1,1 @@
+ALTER TABLE machines DROP COLUMN process_reader, DROP COLUMN process_reader_reason;
