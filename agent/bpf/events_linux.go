@@ -40,6 +40,7 @@ func (k *Kernel) drain() {
 	if k.err != nil {
 		return
 	}
+	k.bootTime = time.Now().Add(-procfs.SinceBoot())
 	for k.err == nil {
 		err := k.ring.ReadInto(&k.record)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -249,7 +250,7 @@ func (w *Watcher) add(pid uint32, g *group, low, cpu, high time.Duration) {
 		return
 	}
 	total := g.total()
-	began := time.Now().Add(time.Duration(g.start) - procfs.SinceBoot())
+	began := w.kernel.bootTime.Add(time.Duration(g.start))
 	p := exits.Process{
 		PID:        int32(pid),
 		StartTicks: int64(g.start / nanosPerTick),

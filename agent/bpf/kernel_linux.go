@@ -23,10 +23,8 @@ const (
 	// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 440 bytes
 	// of it, or more if its arguments are longer than 120 bytes. Each page is mapped twice.
 	ringBytes = 1 << 20
-	// wakeBytes is the size of the events at which they are read at once.
+	// wakeBytes is the size of the events at which they are read at once. Otherwise they are read with the next list.
 	wakeBytes = ringBytes / 4
-	// drainEvery is how often events are read.
-	drainEvery = time.Second
 )
 
 //go:generate sh program/compile.sh
@@ -51,14 +49,16 @@ type Kernel struct {
 
 	mu     sync.Mutex
 	groups map[uint32]*group // by pid
-	round  uint64            // counts calls of Tasks
-	buffer []byte            // what the iterator wrote
-	record ringbuf.Record
-	tasks  []procfs.Task
-	lost   uint64 // events that the ring buffer had no room for
-	err    error  // why events cannot be read any more
-	watch  *Watcher
-	text   int // bytes of the arguments in groups
+	// bootTime is when the machine started, by the clocks at the last call of drain.
+	bootTime time.Time
+	round    uint64 // counts calls of Tasks
+	buffer   []byte // what the iterator wrote
+	record   ringbuf.Record
+	tasks    []procfs.Task
+	lost     uint64 // events that the ring buffer had no room for
+	err      error  // why events cannot be read any more
+	watch    *Watcher
+	text     int // bytes of the arguments in groups
 }
 
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
@@ -182,7 +182,7 @@ func (k *Kernel) run() {
 		{Fd: int32(k.wake), Events: unix.POLLIN},
 	}
 	for {
-		_, _ = unix.Poll(waited, int(drainEvery.Milliseconds()))
+		_, _ = unix.Poll(waited, -1)
 		select {
 		case <-k.stop:
 			return

@@ -172,6 +172,58 @@ func TestZombies(t *testing.T) {
 	}
 }
 
+// A process has ended in the list that lacks it, also if it ends while the list is made.
+func TestEndWhileListed(t *testing.T) {
+	k := open(t)
+	w := k.WatchExits(nil, procfs.NewUsers())
+	for range 10 {
+		children := make(map[int32]*exec.Cmd)
+		for range 20 {
+			child := exec.Command("sleep", "600")
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			children[int32(child.Process.Pid)] = child
+		}
+		if _, err := k.Tasks(); err != nil {
+			t.Fatal(err)
+		}
+		waited := make(chan struct{})
+		go func() {
+			defer close(waited)
+			for _, child := range children {
+				_ = child.Process.Kill()
+				_ = child.Wait()
+			}
+		}()
+		ended := make(map[int32]bool)
+		for done := false; !done; {
+			select {
+			case <-waited:
+				done = true
+			default:
+			}
+			list, err := k.Tasks()
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed := make(map[int32]bool)
+			for _, p := range list {
+				listed[p.PID] = true
+			}
+			exited, _, _ := w.Fetch(time.Now())
+			for _, p := range exited {
+				ended[p.PID] = true
+			}
+			for pid := range children {
+				if !listed[pid] && !ended[pid] {
+					t.Errorf("process %d is not listed and has not ended", pid)
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkTasks(b *testing.B) {
 	k := open(b)
 	processes := 0

@@ -73,13 +73,16 @@ const (
 	// removalWait is how long a list waits for the last values of processes that have just ended. The kernel reports
 	// them after a grace period of RCU, which takes some tens of milliseconds.
 	removalWait = 200 * time.Millisecond
-	// removalPoll is how often they are looked for.
+	// removalPoll is when they are first looked for. The pauses after it double, because each costs CPU time.
 	removalPoll = 4 * time.Millisecond
 )
 
 // settleRemoved waits for the last values of the processes that are no longer in the kernel's list, so that each
 // process has ended in the sample in which it is not listed.
 func (k *Kernel) settleRemoved() error {
+	if k.drain(); k.err != nil { // what is not in the list has exited by now
+		return k.err
+	}
 	removed := make(map[uint32]*group)
 	for pid, g := range k.groups {
 		switch {
@@ -102,8 +105,12 @@ func (k *Kernel) settleRemoved() error {
 
 // awaitRemoval waits for the last values of processes, and removes those from the map whose values have come.
 func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
-	for deadline := time.Now().Add(removalWait); len(removed) > 0 && time.Now().Before(deadline); {
-		time.Sleep(removalPoll)
+	deadline := time.Now().Add(removalWait)
+	for pause := removalPoll; len(removed) > 0; pause *= 2 {
+		if pause = min(pause, time.Until(deadline)); pause <= 0 {
+			return
+		}
+		time.Sleep(pause)
 		if k.drain(); k.err != nil {
 			return
 		}
