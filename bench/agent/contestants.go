@@ -38,15 +38,20 @@ while True:
     time.sleep(max(0, float(sys.argv[1]) - (time.time() - began)))
 `
 	itself, _ := os.Executable()
-	return []contestant{
-		{name: "the limit: a bare reader", command: []string{itself, "-bare", s.interval.String()}},
-		{
-			name: "snapwatch-agent",
+	agent := func(reader string) contestant {
+		return contestant{
+			name: "snapwatch-agent, --reader=" + reader,
 			command: []string{
-				s.agent, "--server", server.url, "--state-dir", filepath.Join(dir, "state"), "--machine-id", "bench",
+				s.agent, "--server", server.url, "--state-dir", filepath.Join(dir, reader), "--machine-id", "bench",
+				"--reader", reader,
 			},
 			env: []string{"SNAPWATCH_TOKEN=benchmark"},
-		},
+		}
+	}
+	return []contestant{
+		{name: "a bare reader of /proc", command: []string{itself, "-bare", s.interval.String()}},
+		agent("bpf"),
+		agent("proc"),
 		{name: "atop (-w)", command: []string{"atop", "-w", filepath.Join(dir, "atop.raw"), interval}},
 		{name: "psutil", command: []string{"/usr/bin/python3", "-c", psutil, interval}},
 		{

@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&s.samples, "samples", 24, "number of samples to measure for each program")
 	flag.DurationVar(&s.lead, "lead", 12*time.Second, "start-up time of each program, not measured")
 	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "path of the agent")
-	bare := flag.Duration("bare", 0, "run as the lower limit: only read the files of all processes, at this interval")
+	bare := flag.Duration("bare", 0, "run as the bare reader: only read the files of all processes, at this interval")
 	flag.Parse()
 	if *bare > 0 {
 		readBarely(*bare)
@@ -73,7 +73,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(
-		table, "program\tCPU per process and sample, µs\tratio to the limit\tCPU, % of a core\tresident, MiB",
+		table, "program\tCPU per process and sample, µs\tratio to the bare reader\tCPU, % of a core\tresident, MiB",
 	)
 	for _, m := range list {
 		_, _ = fmt.Fprintf(

@@ -25,6 +25,12 @@ type cpuCase struct {
 	hold      bool // the process sleeps before it exits
 }
 
+// processCount is a number of processes, and the CPU time that each uses.
+type processCount struct {
+	n   int
+	cpu string
+}
+
 // cpuCases returns the cases beside a load. The short ones have less to do.
 func cpuCases(short bool, load cpuLoad) []cpuCase {
 	one, half, third, nice := "1s", "500ms", "3s", "2s"
@@ -32,13 +38,12 @@ func cpuCases(short bool, load cpuLoad) []cpuCase {
 		nice = "300ms" // it gets a hundredth of a core
 	}
 	threads, each, rest := 20, "100ms", "1151ms"
-	sizes := []struct {
-		n   int
-		cpu string
-	}{{300, "2.5ms"}, {100, "10ms"}, {200, "1ms"}}
+	sizes := []processCount{{300, "2.5ms"}, {100, "10ms"}, {200, "1ms"}}
 	together := 0
 	if load.high {
 		together = 600
+	} else {
+		sizes = append(sizes, processCount{10_000, "300us"})
 	}
 	if short {
 		one, half, third, nice = "300ms", "200ms", "400ms", "300ms"
@@ -224,12 +229,9 @@ func (b *bench) judgeCPU(
 	if len(windows) == 0 {
 		return nil, errors.New("no snapshots were stored")
 	}
-	tick, err := kernelTick()
+	allowed, err := b.tolerance()
 	if err != nil {
 		return nil, err
-	}
-	if b.short { // beside other tests, where a hypervisor can deliver a tick late
-		tick *= 2
 	}
 	name := filepath.Base(b.self)
 	cpu := make(map[int]time.Duration)
@@ -270,7 +272,7 @@ func (b *bench) judgeCPU(
 		}
 	}
 	for i := range cases {
-		rows = append(rows, cpuRows(&cases[i], &results[i], cpu, tick)...)
+		rows = append(rows, cpuRows(&cases[i], &results[i], cpu, allowed)...)
 	}
 	rows = append(
 		rows,
@@ -287,8 +289,36 @@ func (b *bench) judgeCPU(
 	return append(rows, timeRow("all processes, beside the kernel's busy time", busy, all, busy*3/100)), nil
 }
 
+// tolerance is by how much a CPU time may differ from the truth: a part of it, or a time for each thread.
+type tolerance struct {
+	part   float64
+	thread time.Duration
+}
+
+// tolerance returns the target of this run.
+func (b *bench) tolerance() (tolerance, error) {
+	if b.machine.reader == "bpf" && !b.short {
+		return tolerance{0.01, 200 * time.Microsecond}, nil
+	}
+	tick, err := kernelTick()
+	if b.short { // beside other tests, where a hypervisor can deliver a tick late
+		tick *= 2
+	}
+	return tolerance{0.02, tick}, err
+}
+
+// of returns by how much the CPU time of a process may differ.
+func (t tolerance) of(truth time.Duration, threads int) time.Duration {
+	return max(t.ofSum(truth), t.thread*time.Duration(threads))
+}
+
+// ofSum returns by how much the sum of many processes may differ.
+func (t tolerance) ofSum(truth time.Duration) time.Duration {
+	return time.Duration(float64(truth) * t.part)
+}
+
 // cpuRows compares a case with the stored CPU time of each process. A process that is not in stored is not stored.
-func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick time.Duration) []row {
+func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, target tolerance) []row {
 	if result.skipped != nil {
 		return []row{{name: c.name, skipped: result.skipped.Error()}}
 	}
@@ -298,7 +328,7 @@ func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick t
 	missing := 0
 	for _, p := range result.processes {
 		sum, storedSum = sum+p.CPU, storedSum+stored[p.PID]
-		allowed := max(p.CPU*2/100, tick*time.Duration(c.threads))
+		allowed := target.of(p.CPU, c.threads)
 		if excess := (stored[p.PID] - p.CPU).Abs() - allowed; worst.name == "" || excess > worstExcess {
 			worst, worstExcess = timeRow(c.name+": the worst of them", p.CPU, stored[p.PID], allowed), excess
 		}
@@ -307,10 +337,9 @@ func cpuRows(c *cpuCase, result *cpuResult, stored map[int]time.Duration, tick t
 		}
 	}
 	if !c.children {
-		allowed := max(sum*2/100, tick*time.Duration(c.threads))
-		return []row{timeRow(c.name, sum, storedSum, allowed)}
+		return []row{timeRow(c.name, sum, storedSum, target.of(sum, c.threads))}
 	}
-	total := timeRow(c.name, sum, storedSum, sum*2/100)
+	total := timeRow(c.name, sum, storedSum, target.ofSum(sum))
 	if missing > 0 {
 		total.stored += fmt.Sprintf(" (%d are not stored)", missing)
 	}

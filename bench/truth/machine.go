@@ -33,6 +33,7 @@ type machine struct {
 	server *product.Server
 	agent  *exec.Cmd
 	client *http.Client
+	reader string // how the agent reads processes: bpf or proc
 
 	mu   sync.Mutex
 	list []stored  // without processes
@@ -63,7 +64,9 @@ func startMachine(ctx context.Context, s settings, dir string) (m *machine, err 
 	if err != nil {
 		return nil, err
 	}
-	agent := exec.Command(s.agent, "--server", m.server.URL, "--state-dir", state, "--machine-id", machineID)
+	agent := exec.Command(
+		s.agent, "--server", m.server.URL, "--state-dir", state, "--machine-id", machineID, "--reader", s.reader,
+	)
 	agent.Env = append(os.Environ(), "SNAPWATCH_ENROLMENT_KEY="+key)
 	agent.Stderr = s.log
 	agent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches only the benchmark
@@ -83,9 +86,23 @@ func startMachine(ctx context.Context, s settings, dir string) (m *machine, err 
 			return nil, err
 		}
 		if list[0].interval() < 3*s.interval/2 {
-			return m, nil
+			return m, m.findReader(ctx, s.log)
 		}
 	}
+}
+
+// findReader finds out how the agent reads processes.
+func (m *machine) findReader(ctx context.Context, log io.Writer) error {
+	var view struct {
+		Reader string `json:"process_reader"`
+		Reason string `json:"process_reader_reason"`
+	}
+	if err := m.request(ctx, http.MethodGet, "", nil, nil, &view); err != nil {
+		return err
+	}
+	m.reader = view.Reader
+	_, _ = fmt.Fprintln(log, "processes are read with", view.Reader, view.Reason)
+	return nil
 }
 
 // stop stops the agent and the server.

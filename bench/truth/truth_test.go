@@ -35,6 +35,7 @@ func TestStoredValuesAreTrue(t *testing.T) {
 		server:   filepath.Join(programs, "snapwatch"),
 		agent:    filepath.Join(programs, "snapwatch-agent"),
 		self:     filepath.Join(programs, "truth"),
+		reader:   "auto",
 		interval: time.Second,
 		short:    true,
 		log:      testlog.Writer(),
@@ -83,7 +84,7 @@ func TestCPURows(t *testing.T) {
 			for pid, ms := range test.stored {
 				stored[pid] = time.Duration(ms) * time.Millisecond
 			}
-			rows := cpuRows(&cpuCase{threads: test.threads, children: test.children}, &result, stored, tick)
+			rows := cpuRows(&cpuCase{threads: test.threads, children: test.children}, &result, stored, tolerance{0.02, tick})
 			if len(rows) != len(test.missed) {
 				t.Fatalf("%d rows, want %d", len(rows), len(test.missed))
 			}
