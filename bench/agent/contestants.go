@@ -78,6 +78,10 @@ type measured struct {
 	perProcess float64 // microseconds of CPU time per process and sample
 	percent    float64 // CPU time, of one core
 	resident   int64
+	// perShort is the microseconds of CPU time per process that starts and ends. The rest counts those processes: how
+	// many were recorded with their command line, without one, and only counted.
+	perShort                        float64
+	withLine, withoutLine, unlisted int64
 }
 
 // measure runs a program for the lead time, and then measures it for the given number of samples.
@@ -130,11 +134,48 @@ func measure(ctx context.Context, s settings, one contestant) (*measured, error)
 		return nil, fmt.Errorf("the program has exited: %s", log.String())
 	}
 	spent := after - before
+	if err := m.measureShort(s, cmd.Process.Pid, spent, length, wait); err != nil {
+		return nil, err
+	}
 	m.perProcess = spent.Seconds() * 1e6 / float64(s.samples*m.processes)
 	m.percent = 100 * spent.Seconds() / length.Seconds()
 	m.resident = resident(cmd.Process.Pid)
 	return m, nil
 }
+
+// measureShort measures what s.short processes that start and end cost more than what the program has spent in a time
+// without them.
+func (m *measured) measureShort(
+	s settings, pid int, spent, length time.Duration, wait func(time.Duration) error,
+) error {
+	if s.short == 0 {
+		return nil
+	}
+	began := time.Now()
+	before, err := cpuTime(pid)
+	if err != nil {
+		return err
+	}
+	for i := range s.short {
+		if err := exec.Command("true", shortArgument, strconv.Itoa(i)).Run(); err != nil {
+			return fmt.Errorf("run a short process: %w", err)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%d processes took %s\n", s.short, time.Since(began).Round(time.Millisecond))
+	if err := wait(3 * s.interval); err != nil { // until the last ones are recorded
+		return err
+	}
+	after, err := cpuTime(pid)
+	if err != nil {
+		return err
+	}
+	usual := time.Duration(float64(spent) * time.Since(began).Seconds() / length.Seconds())
+	m.perShort = (after - before - usual).Seconds() * 1e6 / float64(s.short)
+	return nil
+}
+
+// shortArgument marks the processes of measureShort.
+const shortArgument = "snapwatch-bench-short"
 
 // cpuTime returns the time that the running threads of a process have used.
 func cpuTime(pid int) (time.Duration, error) {

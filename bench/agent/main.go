@@ -20,6 +20,7 @@ type settings struct {
 	idle, busy     int
 	interval, lead time.Duration
 	samples        int
+	short          int
 	agent          string
 }
 
@@ -30,6 +31,7 @@ func main() {
 	flag.DurationVar(&s.interval, "interval", 5*time.Second, "time between two samples")
 	flag.IntVar(&s.samples, "samples", 24, "number of samples to measure for each program")
 	flag.DurationVar(&s.lead, "lead", 12*time.Second, "start-up time of each program, not measured")
+	flag.IntVar(&s.short, "short", 0, "number of processes that start and end while each program runs")
 	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "path of the agent")
 	bare := flag.Duration("bare", 0, "run as the bare reader: only read the files of all processes, at this interval")
 	flag.Parse()
@@ -69,16 +71,19 @@ func run(ctx context.Context, s settings) error {
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", one.name, err)
 		}
+		m.withLine, m.withoutLine, m.unlisted = server.takeShort()
 		list = append(list, m)
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(
-		table, "program\tCPU per process and sample, µs\tratio to the bare reader\tCPU, % of a core\tresident, MiB",
+		table, "program\tCPU per process and sample, µs\tratio to the bare reader\tCPU, % of a core\tresident, MiB\t"+
+			"CPU per short process, µs\trecorded with a command line, without, only counted",
 	)
 	for _, m := range list {
 		_, _ = fmt.Fprintf(
-			table, "%s\t%.1f\t%.1f\t%.2f\t%.1f\n", m.name, m.perProcess, m.perProcess/list[0].perProcess, m.percent,
-			float64(m.resident)/(1<<20),
+			table, "%s\t%.1f\t%.1f\t%.2f\t%.1f\t%.1f\t%d, %d, %d\n", m.name, m.perProcess,
+			m.perProcess/list[0].perProcess, m.percent, float64(m.resident)/(1<<20), m.perShort, m.withLine,
+			m.withoutLine, m.unlisted,
 		)
 	}
 	if err := table.Flush(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,8 @@ type server struct {
 	*httptest.Server
 	url                     string
 	posts, snapshots, bytes atomic.Int64
+	// These count short processes; see measured.
+	withLine, withoutLine, unlisted atomic.Int64
 }
 
 func startServer(interval time.Duration) *server {
@@ -43,6 +46,7 @@ func startServer(interval time.Duration) *server {
 				s.posts.Add(1)
 				s.snapshots.Add(int64(len(batch.Snapshots)))
 				s.bytes.Add(int64(len(body)))
+				s.countShort(batch)
 			}
 		}
 		if err != nil {
@@ -53,6 +57,30 @@ func startServer(interval time.Duration) *server {
 	}))
 	s.url = s.URL
 	return s
+}
+
+// countShort counts the processes of measureShort in a batch, and those that the agent has only counted.
+func (s *server) countShort(batch *snapshot.Batch) {
+	for i := range batch.Snapshots {
+		one := &batch.Snapshots[i]
+		if n := one.Machine.UnseenProcesses; n != nil {
+			s.unlisted.Add(*n)
+		}
+		for k := range one.Processes {
+			switch p := &one.Processes[k]; {
+			case !p.Ended() || p.Name != "true":
+			case strings.Contains(p.CommandLine, shortArgument):
+				s.withLine.Add(1)
+			default:
+				s.withoutLine.Add(1)
+			}
+		}
+	}
+}
+
+// takeShort returns the counts since the last call.
+func (s *server) takeShort() (withLine, withoutLine, unlisted int64) {
+	return s.withLine.Swap(0), s.withoutLine.Swap(0), s.unlisted.Swap(0)
 }
 
 func (s *server) close() { s.Close() }
