@@ -139,6 +139,42 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 			full(`{"pid":2,"ppid":1,"name":"a","state":"Ss"}`),
 			"snapshots[0].processes[1].state", 0,
 		},
+		"exit code of 256": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"X","exit_code":256}`),
+			"snapshots[0].processes[1].exit_code", 0,
+		},
+		"negative exit code": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"X","exit_code":-1}`),
+			"snapshots[0].processes[1].exit_code", 0,
+		},
+		"exit code of a running process": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"S","exit_code":0}`),
+			"snapshots[0].processes[1].exit_code", 0,
+		},
+		"exit code without a state": {
+			snap(`"kind":"changes","processes":[{"pid":1,"exit_code":0}]`),
+			"snapshots[0].processes[0].exit_code", 0,
+		},
+		"fraction as an exit code": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"X","exit_code":1.5}`),
+			"snapshots[0].processes[1].exit_code", 0,
+		},
+		"signal 0": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"X","exit_signal":0}`),
+			"snapshots[0].processes[1].exit_signal", 0,
+		},
+		"signal with the flag of core dumps": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"X","exit_signal":139}`),
+			"snapshots[0].processes[1].exit_signal", 0,
+		},
+		"signal of a running process": {
+			full(`{"pid":2,"ppid":1,"name":"a","exit_signal":9}`),
+			"snapshots[0].processes[1].exit_signal", 0,
+		},
+		"exit code and signal": {
+			full(`{"pid":2,"ppid":1,"name":"a","state":"X","exit_code":0,"exit_signal":9}`),
+			"snapshots[0].processes[1].exit_signal", 0,
+		},
 		"half an identity": {
 			snap(`"kind":"changes","processes":[{"pid":1,"ppid":0}]`),
 			"snapshots[0].processes[0].name", 0,

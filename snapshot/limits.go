@@ -26,6 +26,8 @@ const (
 	// and with several mappings of one heap. It also counts persistent memory, which is not part of the machine's. And
 	// a container can report less memory than its host has.
 	MaxMemoryBytes     = 1 << 50
+	MaxExitCode        = 255
+	MaxExitSignal      = 127
 	MaxLoad            = 1_000_000 // load averages
 	MinPollingInterval = 0.5       // seconds
 	MaxPollingInterval = 3600      // seconds
@@ -77,6 +79,8 @@ func Limits() []Limit {
 			int64(MaxBytesPerSecond), "bytes",
 		},
 		{"`memory_usage` of a process", int64(MaxMemoryBytes), "bytes"},
+		{"`exit_code` of a process", MaxExitCode, ""},
+		{"`exit_signal` of a process", MaxExitSignal, ""},
 		{"Load averages", MaxLoad, ""},
 		{"`polling_interval`, minimum", MinPollingInterval, "seconds"},
 		{"`polling_interval`, maximum", MaxPollingInterval, "seconds"},

@@ -9,6 +9,8 @@ type Process struct {
 	Values
 	// CPUUsage is computed from CPUTime by State.DeriveCPUUsage.
 	CPUUsage *float64 `json:"cpu_usage" doc:"Percent of one core over the snapshot's interval"`
+	// Exit is only set in the last sample of a process, which is in no process list.
+	Exit ExitStatus `json:"-"`
 }
 
 // Values holds a process's measured values. State, MemoryUsage, Threads and OpenFiles are gauges: they stay
@@ -58,6 +60,7 @@ func (p *Process) Sample(withIdentity bool) ProcessSample {
 	sample := ProcessSample{
 		PID: p.PID, StartedAt: p.StartedAt, State: p.State, CPUTime: p.CPUTime, MemoryUsage: p.MemoryUsage,
 		Threads: p.Threads, OpenFiles: p.OpenFiles, ReadBytes: p.ReadBytes, WriteBytes: p.WriteBytes,
+		ExitStatus: p.Exit,
 	}
 	if withIdentity {
 		ppid := p.PPID

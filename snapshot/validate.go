@@ -138,4 +138,27 @@ func (v *validator) checkProcess(p *ProcessSample, kind Kind, seen map[ProcessKe
 	if p.OpenFiles != nil && *p.OpenFiles < 0 {
 		v.fail("open_files", "must not be negative")
 	}
+	v.exitStatus(p)
+}
+
+func (v *validator) exitStatus(p *ProcessSample) {
+	if p.ExitCode != nil {
+		if *p.ExitCode < 0 || *p.ExitCode > MaxExitCode {
+			v.fail("exit_code", "must be from 0 to %d", MaxExitCode)
+		}
+		if !p.Ended() {
+			v.fail("exit_code", "is only allowed with the state %s", StateEnded)
+		}
+	}
+	if p.ExitSignal != nil {
+		if *p.ExitSignal < 1 || *p.ExitSignal > MaxExitSignal {
+			v.fail("exit_signal", "must be from 1 to %d", MaxExitSignal)
+		}
+		if !p.Ended() {
+			v.fail("exit_signal", "is only allowed with the state %s", StateEnded)
+		}
+		if p.ExitCode != nil {
+			v.fail("exit_signal", "is not allowed with exit_code: a process ends in one way")
+		}
+	}
 }

@@ -160,6 +160,8 @@ type ProcessSample struct {
 	OpenFiles   *int32   `json:"open_files,omitempty" minimum:"0" doc:"Open file descriptors"`
 	ReadBytes   *int64   `json:"read_bytes,omitempty" minimum:"0" doc:"Bytes read in the interval"`
 	WriteBytes  *int64   `json:"write_bytes,omitempty" minimum:"0" doc:"Bytes written in the interval"`
+	// ExitStatus is only allowed if the process ended.
+	ExitStatus
 }
 
 // Key returns the key of the process.
@@ -174,7 +176,7 @@ func (p *ProcessSample) Identity() Identity {
 }
 
 // StateEnded is the state of a process that ended in the interval. Its deltas are those until its end, and
-// the process is not part of the process list.
+// the process is not part of the process list. Its exit status can be given.
 const StateEnded = "X"
 
 // Ended reports whether the process ended in the interval.

@@ -32,6 +32,7 @@ type exitInfo struct {
 	thread     exits.Thread  // the last one
 	others     time.Duration // CPU time of the other threads
 	ppid, uid  uint32
+	waitStatus uint32 // as wait(2) reports it
 	comm       string
 }
 
@@ -99,7 +100,9 @@ func (k *Kernel) exitInfoOf(e event) exitInfo {
 		others: time.Duration(field(7)),
 		ppid:   u32(e.body[64:]),
 		uid:    e.uid,
-		comm:   text(e.body[72:88]),
+
+		waitStatus: u32(e.body[68:]),
+		comm:       text(e.body[72:88]),
 	}
 	if pages := int64(field(1)); pages >= 0 {
 		info.peakMemory = pages * k.pageSize
@@ -270,6 +273,9 @@ func (w *Watcher) add(pid uint32, g *group, low, cpu, high time.Duration) {
 			g.exec.comm, g.exec.arguments, g.exec.complete, w.scrubber, w.lines.Limit(),
 		)
 		w.lines.Use(p.CommandLine)
+	}
+	if g.hasExit {
+		p.Exit = snapshot.ExitStatusOf(g.exit.waitStatus)
 	}
 	p.PPID = int32(g.ppid)
 	if g.ppid == 0 {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/snapwatch/snapwatch/agent/exits"
 	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
 
 // without returns a Kernel without programs, and its watcher.
@@ -38,8 +40,11 @@ func execOf(pid uint32, start uint64, comm string, arguments string, length int)
 	return e
 }
 
-func exit(pid uint32, start uint64, comm string) event {
-	e := put(eventExit, pid, pid, start, 0, 100, 1e6, 0, 0, start, start+2e6, 0, 7)
+func exit(pid uint32, start uint64, comm string) event { return exitWith(0, pid, start, comm) }
+
+// exitWith is the end of a process with a status that wait reports.
+func exitWith(status uint64, pid uint32, start uint64, comm string) event {
+	e := put(eventExit, pid, pid, start, 0, 100, 1e6, 0, 0, start, start+2e6, 0, 7|status<<32)
 	e.body = append(e.body, make([]byte, 16)...)
 	copy(e.body[72:87], comm)
 	return e
@@ -80,6 +85,29 @@ func TestLostEventOfAThread(t *testing.T) {
 	k.add(free(50, 50, 1000, 5e6, 11e6))
 	if got := w.pending[0].CPU; got != 11*time.Millisecond {
 		t.Errorf("the CPU time is %s, want that of the kernel's sum", got)
+	}
+}
+
+// The exit status is that of the process. It is unknown if its event is lost.
+func TestExitStatuses(t *testing.T) {
+	k, w := without()
+	for i, status := range []uint64{0, 3 << 8, 9, 11 | 0x80} {
+		pid := uint32(50 + i)
+		k.add(fork(pid, 7, 1000))
+		k.add(exitWith(status, pid, 1000, "x"))
+		k.add(free(pid, pid, 1000, 1, 1))
+	}
+	k.add(fork(60, 7, 1000))
+	k.add(free(60, 60, 1000, 1, 1))
+	if len(w.pending) != 5 {
+		t.Fatalf("%d ended", len(w.pending))
+	}
+	code, signal := func(n int16) snapshot.ExitStatus { return snapshot.ExitStatus{ExitCode: &n} },
+		func(n int16) snapshot.ExitStatus { return snapshot.ExitStatus{ExitSignal: &n} }
+	for i, want := range []snapshot.ExitStatus{code(0), code(3), signal(9), signal(11), {}} {
+		if got := w.pending[i]; !snapshottest.SameExit(got.Exit, want) || got.PPID != 7 {
+			t.Errorf("process %d of %d ended with %+v", got.PID, got.PPID, got.Exit)
+		}
 	}
 }
 

@@ -139,7 +139,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 		switch e := &ended[i]; {
 		case e.before == nil:
 			shortLived = append(shortLived, e)
-		case e.isKnown:
+		case e.isKnown, e.Exit.HasExitStatus():
 			out.Exited = append(out.Exited, endEntry(e, e.before, options))
 		}
 	}
@@ -167,7 +167,7 @@ func (s *Sampler) deferExit(p *exits.Process) bool {
 // endEntry returns the entry of an ended process, with its usage since a sample.
 func endEntry(e *endedProcess, before *totals, options Options) snapshot.Process {
 	out := snapshot.Process{ProcessKey: e.key, Identity: before.identity}
-	out.State = snapshot.StateEnded
+	out.State, out.Exit = snapshot.StateEnded, e.Exit
 	n := numbers{}
 	n.deltas.cpuTime = e.cpuTime
 	if e.isKnown {

@@ -53,6 +53,10 @@ func runWorkload(command string) error {
 	if err != nil {
 		return err
 	}
+	if end := endings[kind]; end != nil {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		return end(count)
+	}
 	var threads sync.WaitGroup
 	for range count {
 		switch kind {

@@ -35,6 +35,8 @@ type Process struct {
 	CPU, CPUMin, CPUMax time.Duration
 	// PeakMemory, ReadBytes and WriteBytes are in bytes. PeakMemory is procfs.Unknown if it is not known.
 	PeakMemory, ReadBytes, WriteBytes int64
+	// Exit is how it ended.
+	Exit snapshot.ExitStatus
 	// Complete is true if the amounts include every thread, because the process was watched from its start. Those of a
 	// process that had only one thread are complete in any case.
 	Complete bool

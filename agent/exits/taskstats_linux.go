@@ -17,8 +17,11 @@ import (
 type exitRecord struct {
 	pid, group, parent, uid uint32
 	comm                    string
-	last                    bool          // it was the last thread: the process has exited
-	elapsed                 time.Duration // since the start of the process
+	last                    bool // it was the last thread: the process has exited
+	// waitStatus is the exit status of the thread, as a number of wait(2). That of the last thread is the one of the
+	// process. In Linux 5.19, another thread's is if all threads ended by themselves and none ended the process.
+	waitStatus uint32
+	elapsed    time.Duration // since the start of the process
 	// ran is the CPU time of the thread until the last tick or switch of its CPU. alive is the time since it started,
 	// and waited how much of that it waited for a CPU.
 	ran, alive, waited    time.Duration
@@ -30,6 +33,7 @@ type exitRecord struct {
 // These are offsets in struct taskstats of linux/taskstats.h.
 const (
 	versionOffset    = 0
+	exitCodeOffset   = 4
 	flagsOffset      = 8
 	waitedOffset     = 24 // nanoseconds
 	ranOffset        = 72 // nanoseconds
@@ -76,6 +80,7 @@ func parseTaskstats(b []byte) (exitRecord, error) {
 		uid:        u32(uidOffset),
 		comm:       unix.ByteSliceToString(b[commOffset : commOffset+32]),
 		last:       b[flagsOffset]&lastThread != 0,
+		waitStatus: u32(exitCodeOffset),
 		elapsed:    time.Duration(u64(elapsedOffset)) * time.Microsecond,
 		ran:        time.Duration(u64(ranOffset)),
 		alive:      time.Duration(u64(aliveOffset)) * time.Microsecond,

@@ -20,6 +20,7 @@ func exitDatagram(change func(stats []byte)) []byte {
 	binary.NativeEndian.PutUint32(stats[groupOffset:], 4711)
 	binary.NativeEndian.PutUint64(stats[ranOffset:], 30_000_000)
 	stats[flagsOffset] = lastThread
+	binary.NativeEndian.PutUint32(stats[exitCodeOffset:], 3<<8)
 	if change != nil {
 		change(stats)
 	}
@@ -49,7 +50,8 @@ func TestParseExits(t *testing.T) {
 		n := 0
 		err := parseExits(exitDatagram(test.change), 25, func(r exitRecord) {
 			n++
-			if r.pid != 4712 || r.group != 4711 || r.comm != "cc1" || !r.last || r.ran != 30*time.Millisecond {
+			if r.pid != 4712 || r.group != 4711 || r.comm != "cc1" || !r.last || r.ran != 30*time.Millisecond ||
+				r.waitStatus != 3<<8 {
 				t.Errorf("%s: %+v", name, r)
 			}
 		})

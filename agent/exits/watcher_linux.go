@@ -182,6 +182,7 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		PeakMemory: totals.peakMemory,
 		ReadBytes:  totals.readBytes,
 		WriteBytes: totals.writeBytes,
+		Exit:       snapshot.ExitStatusOf(r.waitStatus),
 		Complete:   started.After(w.since),
 	})
 }

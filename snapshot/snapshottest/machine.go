@@ -242,6 +242,7 @@ func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snap
 		if gone && m.rng.IntN(2) == 0 {
 			one := snapshot.Process{ProcessKey: before[i].ProcessKey, Identity: before[i].Identity}
 			one.State, one.CPUTime = snapshot.StateEnded, ptr(m.cpuTime(2000))
+			one.Exit = m.exitStatus()
 			list = append(list, one)
 		}
 	}
@@ -251,9 +252,27 @@ func (m *Machine) ended(before, now []snapshot.Process, at snapshot.Time) []snap
 			Identity:   snapshot.Identity{PPID: 1, Name: "cc1"},
 		}
 		one.State, one.CPUTime, one.MemoryUsage = snapshot.StateEnded, ptr(m.cpuTime(500)), ptr(int64(1<<20))
+		one.Exit = m.exitStatus()
 		list = append(list, one)
 	}
 	return list
+}
+
+// exitStatus returns a random exit status. Some are unknown.
+func (m *Machine) exitStatus() snapshot.ExitStatus {
+	switch m.rng.IntN(4) {
+	case 0:
+		return snapshot.ExitStatus{}
+	case 1:
+		return snapshot.ExitStatusOf(1 + m.rng.Uint32N(64))
+	}
+	return snapshot.ExitStatusOf(m.rng.Uint32N(3) << 8)
+}
+
+// SameExit reports whether two exit statuses are the same.
+func SameExit(a, b snapshot.ExitStatus) bool {
+	same := func(a, b *int16) bool { return a == b || a != nil && b != nil && *a == *b }
+	return same(a.ExitCode, b.ExitCode) && same(a.ExitSignal, b.ExitSignal)
 }
 
 func ptr[T any](v T) *T { return &v }

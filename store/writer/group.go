@@ -30,7 +30,8 @@ type groupWrite struct {
 	fresh    []newRef               // references that may have no row in processes yet
 	newRefs  map[refKey]*processRef // fresh by key
 	touched  map[*processRef]int32  // new values of last_day
-	scratch  []byte                 // buffer of identityHash
+	exits    map[*processRef]snapshot.ExitStatus
+	scratch  []byte // buffer of identityHash
 
 	results []snapshot.WriteResult
 	newest  map[string]snapshot.Time
@@ -227,6 +228,7 @@ func (w *groupWrite) plan(ctx context.Context, index int, batch *snapshot.Batch)
 	w.fresh = append(w.fresh, p.fresh...)
 	maps.Copy(w.newRefs, p.newRefs)
 	maps.Copy(w.touched, p.touched)
+	maps.Copy(w.exits, p.exits)
 	if p.run != nil {
 		w.runs[machine.id] = p.run
 	}

@@ -25,6 +25,7 @@ type planner struct {
 	fresh      []newRef
 	newRefs    map[refKey]*processRef
 	touched    map[*processRef]int32
+	exits      map[*processRef]snapshot.ExitStatus // of processes that end in the batch
 	duplicates int
 }
 
@@ -57,6 +58,7 @@ func (n neighbour) isContinued() bool {
 func (p *planner) plan(ctx context.Context) (*snapshot.ValidationError, error) {
 	p.newRefs = make(map[refKey]*processRef)
 	p.touched = make(map[*processRef]int32)
+	p.exits = make(map[*processRef]snapshot.ExitStatus)
 	for i := range p.batch.Snapshots {
 		s := &p.batch.Snapshots[i]
 		around, late := p.neighbours[s.Timestamp]
@@ -245,6 +247,9 @@ func (p *planner) add(
 			delete(before.processes, sample.Key()) // what remains is gone
 		}
 		if sample.Ended() {
+			if sample.HasExitStatus() {
+				p.exits[ref] = sample.ExitStatus
+			}
 			delete(next.processes, sample.Key())
 			continue
 		}

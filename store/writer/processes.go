@@ -13,7 +13,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// resolveProcesses finds or inserts the row of processes of every new reference, and raises last_day.
+// resolveProcesses finds or inserts the row of processes of every new reference, raises last_day, and sets the exit
+// statuses.
 // The locks on the machines' rows keep other writers from inserting the same rows.
 func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 	if err := w.findProcesses(ctx); err != nil {
@@ -21,6 +22,9 @@ func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 	}
 	if err := w.insertProcesses(ctx); err != nil {
 		return fmt.Errorf("insert processes: %w", err)
+	}
+	if err := w.setExitStatuses(ctx); err != nil {
+		return fmt.Errorf("set the exit status of processes: %w", err)
 	}
 	ids := make([]int64, 0, len(w.touched))
 	days := make([]time.Time, 0, len(w.touched))
@@ -38,6 +42,23 @@ func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 		return fmt.Errorf("update the last day of processes: %w", err)
 	}
 	return nil
+}
+
+// setExitStatuses sets the exit statuses of processes whose rows were stored before. The locks on the machines' rows
+// keep other writers from updating the same rows in another order.
+func (w *groupWrite) setExitStatuses(ctx context.Context) error {
+	if len(w.exits) == 0 {
+		return nil
+	}
+	ids := make([]int64, 0, len(w.exits))
+	codes, signals := make([]*int16, 0, len(w.exits)), make([]*int16, 0, len(w.exits))
+	for ref, exit := range w.exits {
+		ids, codes, signals = append(ids, ref.id), append(codes, exit.ExitCode), append(signals, exit.ExitSignal)
+	}
+	_, err := w.tx.Exec(ctx, `UPDATE processes p SET exit_code = u.exit_code, exit_signal = u.exit_signal
+		FROM unnest($1::bigint[], $2::smallint[], $3::smallint[]) u(id, exit_code, exit_signal)
+		WHERE p.id = u.id`, ids, codes, signals)
+	return err
 }
 
 // newRef is a reference whose row is not known yet, and the sample with the identity of the process.
@@ -93,13 +114,14 @@ func (w *groupWrite) insertProcesses(ctx context.Context) error {
 	}
 	rows, err := w.tx.Query(ctx, `
 		INSERT INTO processes (machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup,
-			is_later_identity)
+			exit_code, exit_signal, is_later_identity)
 		SELECT u.*, row_number() OVER (PARTITION BY u.machine, u.pid, u.started_at) > 1 OR EXISTS (
 				SELECT FROM processes p WHERE p.machine = u.machine AND p.pid = u.pid
 					AND p.started_at IS NOT DISTINCT FROM u.started_at)
 		FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::integer[], $6::text[], $7::text[],
-			$8::text[], $9::date[], $10::text[])
-			u(machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup)
+			$8::text[], $9::date[], $10::text[], $11::smallint[], $12::smallint[])
+			u(machine, pid, identity, started_at, ppid, name, command_line, user_name, last_day, cgroup, exit_code,
+				exit_signal)
 		RETURNING machine, pid, identity, started_at, id, last_day`,
 		append(keyColumns(missing),
 			column(missing, func(n newRef) int32 { return *n.sample.PPID }),
@@ -107,9 +129,14 @@ func (w *groupWrite) insertProcesses(ctx context.Context) error {
 			column(missing, func(n newRef) string { return n.sample.CommandLine }),
 			column(missing, func(n newRef) string { return n.sample.User }),
 			column(missing, func(n newRef) time.Time { return n.day }),
-			column(missing, func(n newRef) string { return n.sample.Cgroup }))...)
+			column(missing, func(n newRef) string { return n.sample.Cgroup }),
+			column(missing, func(n newRef) *int16 { return w.exits[n.ref].ExitCode }),
+			column(missing, func(n newRef) *int16 { return w.exits[n.ref].ExitSignal }))...)
 	if err != nil {
 		return err
+	}
+	for i := range missing {
+		delete(w.exits, missing[i].ref)
 	}
 	return w.resolve(rows)
 }

@@ -207,6 +207,7 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 			runs:    make(map[int32]*run),
 			newRefs: make(map[refKey]*processRef),
 			touched: make(map[*processRef]int32),
+			exits:   make(map[*processRef]snapshot.ExitStatus),
 		}
 		return group.execute(ctx, batches)
 	})

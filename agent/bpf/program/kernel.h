@@ -86,9 +86,11 @@ struct mm_struct {
 struct mm_struct___until_6_1 {
 	struct mm_rss_stat rss_stat;
 };
+enum { SIGNAL_GROUP_EXIT = 4 };
 struct signal_struct {
 	atomic_t live;
-	int nr_threads;
+	int nr_threads, group_exit_code;
+	unsigned int flags;
 	u64 cutime, cstime, sum_sched_runtime;
 	unsigned long cmin_flt, cmaj_flt;
 	struct task_io_accounting ioac;
@@ -104,7 +106,7 @@ struct task_struct {
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct mm_struct *mm;
-	int exit_state;
+	int exit_state, exit_code;
 	s32 pid, tgid;
 	struct task_struct *real_parent, *group_leader;
 	unsigned long nvcsw;

@@ -213,7 +213,8 @@ struct exit_event {
 	u64 thread_start;
 	u64 at;
 	u64 others_run; // of the other threads
-	u32 ppid, unused;
+	u32 ppid;
+	u32 wait_status; // as wait(2) reports it
 	char comm[16];
 };
 
@@ -328,7 +329,10 @@ int on_exit(u64 *ctx)
 		e->others_run += leader->se.sum_exec_runtime; // it is removed after the others
 	e->at = bpf_ktime_get_boot_ns();
 	e->ppid = leader->real_parent->tgid;
-	e->unused = 0;
+	if (signal->flags & SIGNAL_GROUP_EXIT)
+		e->wait_status = signal->group_exit_code;
+	else // before Linux 6.0, if each thread has ended by itself
+		e->wait_status = leader->exit_code;
 	bpf_probe_read_kernel(e->comm, sizeof e->comm, leader->comm);
 	bpf_ringbuf_submit(e, wake_up());
 	return 0;
