@@ -28,6 +28,9 @@ type ProcessChangeView struct {
 	ThreadsBefore *int32            `json:"threads_before"`
 	ThreadsAfter  *int32            `json:"threads_after"`
 	ThreadsChange *int32            `json:"threads_change" doc:"threads_after minus threads_before; 0 while the process was not running; null if one of them is unknown"`
+
+	// ExitStatus is only given for processes that do not run at the second time.
+	snapshot.ExitStatus
 }
 
 type diffInput struct {
@@ -172,6 +175,9 @@ func processChangeView(change *query.Change) ProcessChangeView {
 	if u := change.Used; u != nil {
 		view.ProcessKey, view.Identity = u.ProcessKey, u.Identity
 		view.CPUTime, view.ReadBytes, view.WriteBytes = u.CPUTime, u.ReadBytes, u.WriteBytes
+		if change.After == nil {
+			view.ExitStatus = u.Exit
+		}
 	}
 	for _, process := range []*snapshot.Process{change.Before, change.After} {
 		if process != nil {

@@ -12,13 +12,14 @@ import (
 	"github.com/snapwatch/snapwatch/store/query"
 )
 
-// ProcessSearch holds the query parameters that select processes by name or command line, and by time.
+// ProcessSearch holds the query parameters that select processes by name, command line or exit status, and by time.
 type ProcessSearch struct {
 	TimeWindow
 	Time    timeText `query:"time" doc:"Search at this time instead of in a window"`
 	Name    string   `query:"name" maxLength:"255" doc:"Exact name of the processes"`
 	Command string   `query:"command" maxLength:"1000" doc:"Part of the command line, in any case. With * (any text) or ? (any character), a pattern of the whole command line. [*] and [?] are the characters themselves"`
 	Text    string   `query:"text" maxLength:"1000" doc:"Part of the name or of the command line, or a pattern as in command"`
+	Exit    string   `query:"exit" maxLength:"30" doc:"How the processes ended, also if it was after the searched time: ok (exit code 0), failed (another exit code, or a signal), signal (any signal), code:N, signal:N, or signal:NAME with a name such as KILL. Processes that run, or whose end is unknown, do not match"`
 }
 
 type findProcessesInput struct {
@@ -29,10 +30,14 @@ type findProcessesInput struct {
 
 // match returns the processes that are searched for, or a problem if there is no condition.
 func (in *ProcessSearch) match() (query.Match, error) {
-	if in.Name == "" && in.Command == "" && in.Text == "" {
-		return query.Match{}, invalidField("name", "is required, or command or text")
+	if in.Name == "" && in.Command == "" && in.Text == "" && in.Exit == "" {
+		return query.Match{}, invalidField("name", "is required, or command, text or exit")
 	}
-	return query.Match{Name: in.Name, Command: in.Command, Text: in.Text}, nil
+	exit, err := query.ParseExitFilter(in.Exit)
+	if err != nil {
+		return query.Match{}, invalidField("exit", "%s", err)
+	}
+	return query.Match{Name: in.Name, Command: in.Command, Text: in.Text, Exit: exit}, nil
 }
 
 // parseTime returns the searched time. It is not combined with a window.
@@ -49,8 +54,14 @@ type ProcessMatchView struct {
 	Hostname       string             `json:"hostname"`
 	HostnameShared bool               `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
 	Timestamp      *snapshot.Time     `json:"timestamp,omitempty" format:"date-time" doc:"With time: timestamp of the snapshot"`
-	Processes      []snapshot.Process `json:"processes,omitzero" required:"false" nullable:"false" doc:"With time: the processes"`
+	Processes      []FoundProcessView `json:"processes,omitzero" required:"false" nullable:"false" doc:"With time: the processes"`
 	Usages         []UsageView        `json:"usages,omitzero" required:"false" nullable:"false" doc:"In a window: usage of the processes"`
+}
+
+// FoundProcessView is a process at the searched time. Its exit status is known if it has ended since.
+type FoundProcessView struct {
+	snapshot.Process
+	snapshot.ExitStatus
 }
 
 // ProcessMatches is a page of machines that ran matching processes.
@@ -65,7 +76,7 @@ type ProcessMatches struct {
 func (a *API) registerFindProcesses() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes", "find-processes", tagHistory,
 		"Find the machines that ran a process",
-		description("Searches by name or command line, at a time or in a time window.")), a.findProcesses)
+		description("Searches by name, command line or exit status, at a time or in a time window.")), a.findProcesses)
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/processes/nearest", "find-nearest-processes", tagHistory,
 		"Find when a process ran before and after a time",
 		description("Use it if find-processes returns no results. Returns the last time before the searched time or "+
@@ -84,6 +95,7 @@ type NearestMatchView struct {
 	Hostname       string `json:"hostname"`
 	HostnameShared bool   `json:"hostname_shared" doc:"Whether other machines that you can see have the same host name"`
 	snapshot.ProcessKey
+	snapshot.ExitStatus
 	Name        string        `json:"name"`
 	CommandLine string        `json:"command_line"`
 	Timestamp   snapshot.Time `json:"timestamp" format:"date-time" doc:"Time of a snapshot with this process"`
@@ -134,6 +146,7 @@ func (a *API) findNearest(ctx context.Context, in *ProcessSearch) (*response[Nea
 			Hostname:       hostname,
 			HostnameShared: shared[hostname],
 			ProcessKey:     one.match.ProcessKey,
+			ExitStatus:     one.match.Exit,
 			Name:           one.match.Name,
 			CommandLine:    one.match.CommandLine,
 			Timestamp:      one.match.Timestamp,
@@ -181,7 +194,8 @@ func (a *API) findAtTime(
 		return nil, err
 	}
 	results := views(found, func(m *query.ProcessMatch) ProcessMatchView {
-		return ProcessMatchView{MachineID: m.MachineID, Timestamp: &m.Timestamp, Processes: m.Processes}
+		processes := views(m.Processes, func(p *snapshot.Process) FoundProcessView { return FoundProcessView{*p, p.Exit} })
+		return ProcessMatchView{MachineID: m.MachineID, Timestamp: &m.Timestamp, Processes: processes}
 	})
 	return &ProcessMatches{From: at, To: at, Results: results, NextCursor: findCursor(next)}, nil
 }

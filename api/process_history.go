@@ -93,11 +93,12 @@ type UnmeasuredView struct {
 
 // ProcessHistory is the history of a process, or of all processes with one name.
 type ProcessHistory struct {
-	From       snapshot.Time       `json:"from" format:"date-time"`
-	To         snapshot.Time       `json:"to" format:"date-time"`
-	Resolution query.Resolution    `json:"resolution" enum:"raw,1m,1h,3h,1d"`
-	PID        int32               `json:"pid,omitzero"`
-	StartedAt  *snapshot.Time      `json:"started_at,omitempty" format:"date-time"`
+	From       snapshot.Time    `json:"from" format:"date-time"`
+	To         snapshot.Time    `json:"to" format:"date-time"`
+	Resolution query.Resolution `json:"resolution" enum:"raw,1m,1h,3h,1d"`
+	PID        int32            `json:"pid,omitzero"`
+	StartedAt  *snapshot.Time   `json:"started_at,omitempty" format:"date-time"`
+	snapshot.ExitStatus
 	Identities []snapshot.Identity `json:"identities,omitempty" nullable:"false" doc:"Names and command lines that the process had, newest first"`
 	Points     []ProcessPointView  `json:"points" nullable:"false" doc:"Points, oldest first. With raw, samples between the first and the last are missing where nothing changed"`
 	Machines   int64               `json:"machines,omitzero" doc:"With name: number of machines that ran the processes in the range"`
@@ -158,6 +159,7 @@ func (a *API) getProcessHistory(
 		To:         to,
 		Resolution: resolution,
 		PID:        lifetime.PID,
+		ExitStatus: lifetime.Exit,
 		Points:     views(points, processPointView),
 		Truncated:  truncated,
 	}

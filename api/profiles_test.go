@@ -25,6 +25,7 @@ func TestProfiles(t *testing.T) {
 		t.Run("diff of 3,814 processes that came and went", func(t *testing.T) { testDiffOfManyProcesses(t, s.in(t)) })
 		t.Run("lists that are cut", func(t *testing.T) { testListsThatAreCut(t, s.in(t)) })
 		t.Run("gaps", func(t *testing.T) { testGaps(t, s.in(t)) })
+		t.Run("exit statuses", func(t *testing.T) { testExitStatuses(t, s.in(t)) })
 		t.Run("find a minute", func(t *testing.T) { testFindMinute(t, s.in(t)) })
 		t.Run("invalid history requests", func(t *testing.T) { testInvalidHistoryRequests(t, s.in(t)) })
 		t.Run("storage and retention", func(t *testing.T) { testStorageAndRetention(t, s.in(t)) })

@@ -32,6 +32,9 @@ type UsageView struct {
 	WriteBytes   *int64            `json:"write_bytes"`
 	FirstSample  snapshot.Time     `json:"first_sample" format:"date-time" doc:"First sample in the window, or the one before it if the process was gone at the first snapshot in it"`
 	LatestSample snapshot.Time     `json:"latest_sample" format:"date-time" doc:"Last sample in the window, or the one before it. Idle processes are sampled once a minute"`
+
+	// ExitStatus is absent in sums over processes of one name.
+	snapshot.ExitStatus
 }
 
 func usageView(u *query.Usage) UsageView {
@@ -54,6 +57,7 @@ func usageView(u *query.Usage) UsageView {
 		WriteBytes:   u.WriteBytes,
 		FirstSample:  u.First,
 		LatestSample: u.Last,
+		ExitStatus:   u.Exit,
 	}
 	if u.StartedAt != 0 {
 		view.StartedAt = &u.StartedAt

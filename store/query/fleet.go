@@ -26,6 +26,8 @@ type Match struct {
 	Command string
 	// Text matches the name or the command line, with the rules of Command.
 	Text string
+	// Exit matches how the process ended, at any time.
+	Exit ExitFilter
 }
 
 // condition returns the condition on processes p. It adds its parameters to those of the query.
@@ -43,6 +45,9 @@ func (m Match) condition(args *[]any) string {
 	}
 	if m.Text != "" {
 		conditions = append(conditions, textsearch.Parse(m.Text).Condition(parameter, "p.command_line", "p.name"))
+	}
+	if m.Exit != (ExitFilter{}) {
+		conditions = append(conditions, m.Exit.condition(parameter))
 	}
 	return strings.Join(conditions, " AND ")
 }
@@ -192,6 +197,13 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 	if len(hits) == 0 {
 		return nil, nil
 	}
+	if err := q.setExits(ctx, machineID, hits); err != nil {
+		return nil, err
+	}
+	hits = slices.DeleteFunc(hits, func(p snapshot.Process) bool { return !match.Exit.matches(p.Exit) })
+	if len(hits) == 0 {
+		return nil, nil
+	}
 	coverage, err := q.Coverage(ctx, at, state)
 	if err != nil {
 		return nil, err
@@ -202,7 +214,7 @@ func (q *Queries) matchOn(ctx context.Context, machineID string, match Match, at
 	return &ProcessMatch{MachineID: machineID, Timestamp: state.Timestamp, Processes: hits}, nil
 }
 
-// matcher returns a function that reports whether an identity matches, like condition does.
+// matcher returns a function that reports whether an identity matches, like condition does. It ignores Exit.
 func (m Match) matcher() func(*snapshot.Identity) bool {
 	command, text := textsearch.Parse(m.Command).Matcher(), textsearch.Parse(m.Text).Matcher()
 	return func(id *snapshot.Identity) bool {

@@ -59,6 +59,8 @@ type IdentityVersion struct {
 type ProcessLifetime struct {
 	snapshot.ProcessKey
 	Identities []IdentityVersion
+	// Exit is how the process ended.
+	Exit snapshot.ExitStatus
 }
 
 // ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the process with that pid that
@@ -76,7 +78,7 @@ func (q *Queries) ProcessLifetime(
 		}
 	}
 	rows, err := q.pool.Query(ctx, `
-		SELECT id, started_at, `+schema.IdentityColumns+` FROM processes
+		SELECT id, started_at, exit_code, exit_signal, `+schema.IdentityColumns+` FROM processes
 		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM $3::timestamptz
 		ORDER BY id DESC`, machine, pid, schema.NullTime(startedAt))
 	if err != nil {
@@ -86,7 +88,12 @@ func (q *Queries) ProcessLifetime(
 	lifetime.Identities, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (IdentityVersion, error) {
 		var one IdentityVersion
 		var started pgtype.Timestamptz
-		err := row.Scan(append([]any{&one.id, &started}, schema.IdentityDest(&one.Identity)...)...)
+		var exit snapshot.ExitStatus
+		dest := []any{&one.id, &started, &exit.ExitCode, &exit.ExitSignal}
+		err := row.Scan(append(dest, schema.IdentityDest(&one.Identity)...)...)
+		if !lifetime.Exit.HasExitStatus() {
+			lifetime.Exit = exit
+		}
 		lifetime.StartedAt = snapshot.TimeOf(started.Time)
 		return one, err
 	})

@@ -19,6 +19,8 @@ type NearestMatch struct {
 	snapshot.ProcessKey
 	Name        string
 	CommandLine string
+	// Exit is how the process ended, also if it was after Timestamp.
+	Exit snapshot.ExitStatus
 	// Timestamp is the time of a snapshot that contains the process, or of one that reports its end if none does.
 	Timestamp snapshot.Time
 }
@@ -129,11 +131,14 @@ func (q *Queries) nearestIn(
 	var at time.Time
 	var machine int32
 	var process int64
-	err = q.pool.QueryRow(ctx, `SELECT m.id, p.id, m.machine_id, p.pid, p.started_at, p.name, p.command_line, u.at
+	err = q.pool.QueryRow(ctx, `SELECT m.id, p.id, m.machine_id, p.pid, p.started_at, p.name, p.command_line, x.exit_code,
+			x.exit_signal, u.at
 		FROM (SELECT process, `+timestamp+` AS at FROM (`+sums+`) used) u
 		JOIN processes p ON p.id = u.process JOIN machines m ON m.id = p.machine
+		CROSS JOIN LATERAL `+exitStatusSQL+` x
 		WHERE u.at IS NOT NULL ORDER BY u.at `+direction.order+`, u.process LIMIT 1`, args...).
-		Scan(&machine, &process, &nearest.MachineID, &nearest.PID, &started, &nearest.Name, &nearest.CommandLine, &at)
+		Scan(&machine, &process, &nearest.MachineID, &nearest.PID, &started, &nearest.Name, &nearest.CommandLine,
+			&nearest.Exit.ExitCode, &nearest.Exit.ExitSignal, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -20,6 +20,9 @@ type Usage struct {
 	snapshot.ProcessKey
 	snapshot.Identity
 
+	// Exit is how the process ended, also if it was after the window. It is unknown for a total.
+	Exit snapshot.ExitStatus
+
 	Processes int64 // number of processes in the total
 	CPUTime   *snapshot.CPUTime
 	// CPUUsage is in percent of one core, over the window or the time that the samples cover if that is longer.
@@ -89,12 +92,12 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
 	unknownCPU, unknownIO := "0::bigint", "0::bigint"
 	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
-	columns := "i.machine_id, i.pid, i.started_at, " + schema.IdentityColumns
+	columns := "i.machine_id, i.pid, i.started_at, " + schema.IdentityColumns + ", i.exit_code, i.exit_signal"
 	if q.ByName {
 		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
 		unknownCPU = processes + " FILTER (WHERE u.cpu_us IS NULL)"
 		unknownIO = processes + " FILTER (WHERE u.read_bytes IS NULL OR u.write_bytes IS NULL)"
-		columns = "'', 0, NULL::timestamptz, 0, i.name, '', '', ''"
+		columns = "'', 0, NULL::timestamptz, 0, i.name, '', '', '', NULL::smallint, NULL::smallint"
 	}
 	order := "sum(u.cpu_us)"
 	if q.Order == ByMemory {
@@ -121,8 +124,10 @@ func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 		SELECT %s, r.processes, r.cpu_us, r.cpu_usage, r.cpu_us_max, r.memory_avg, r.memory_max, r.threads_max,
 			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts, r.unknown_cpu_processes, r.unknown_io_processes
 		FROM ranked r
-			CROSS JOIN LATERAL (SELECT m.machine_id, p.pid, p.started_at, `+schema.IdentityColumns+`
-				FROM processes p JOIN machines m ON m.id = p.machine WHERE p.id = r.latest OFFSET 0) i
+			CROSS JOIN LATERAL (SELECT m.machine_id, p.pid, p.started_at, `+schema.IdentityColumns+`,
+					x.exit_code, x.exit_signal
+				FROM processes p JOIN machines m ON m.id = p.machine CROSS JOIN LATERAL `+exitStatusSQL+` x
+				WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
 		with, latest, processes, usage, unknownCPU, unknownIO, order, group, len(args), columns), args
 }
@@ -195,7 +200,7 @@ func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var u Usage
 	var started, first, last pgtype.Timestamptz
 	dest := append([]any{&u.MachineID, &u.PID, &started}, schema.IdentityDest(&u.Identity)...)
-	err := row.Scan(append(dest, &u.Processes, &u.CPUTime, &u.CPUUsage, &u.CPUTimeMax, &u.MemoryAvg, &u.MemoryMax,
+	err := row.Scan(append(dest, &u.Exit.ExitCode, &u.Exit.ExitSignal, &u.Processes, &u.CPUTime, &u.CPUUsage, &u.CPUTimeMax, &u.MemoryAvg, &u.MemoryMax,
 		&u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last, &u.UnknownCPU, &u.UnknownIO)...)
 	u.StartedAt = snapshot.TimeOf(started.Time)
 	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
