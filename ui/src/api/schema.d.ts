@@ -605,7 +605,7 @@ export interface paths {
         };
         /**
          * Find the machines that ran a process
-         * @description Searches by name or command line, at a time or in a time window.
+         * @description Searches by name, command line or exit status, at a time or in a time window.
          */
         get: operations["find-processes"];
         put?: never;
@@ -1282,6 +1282,63 @@ export interface components {
             value?: unknown;
         };
         ErrorModel: components["schemas"]["Problem"];
+        FoundProcessView: {
+            /** @description Path of the control group, which shows the service or container */
+            cgroup?: string;
+            command_line: string;
+            /**
+             * Format: double
+             * @description CPU time used in the snapshot's interval: milliseconds, to the microsecond
+             */
+            cpu_ms: number | null;
+            /**
+             * Format: double
+             * @description Percent of one core over the snapshot's interval
+             */
+            cpu_usage: number | null;
+            /**
+             * Format: int32
+             * @description Exit code of a process that ended. Absent if a signal ended it, and if it is unknown
+             */
+            exit_code?: number;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended the process. Absent if the process exited, and if it is unknown
+             */
+            exit_signal?: number;
+            /**
+             * Format: int64
+             * @description Resident set size, bytes
+             */
+            memory_usage: number | null;
+            name: string;
+            /**
+             * Format: int32
+             * @description Open file descriptors
+             */
+            open_files?: number;
+            /** Format: int32 */
+            pid: number;
+            /** Format: int32 */
+            ppid: number;
+            /**
+             * Format: int64
+             * @description Bytes read in the snapshot's interval
+             */
+            read_bytes: number | null;
+            /** Format: date-time */
+            started_at?: string;
+            /** @description One letter, as in ps */
+            state?: string;
+            /** Format: int32 */
+            threads: number | null;
+            user: string;
+            /**
+             * Format: int64
+             * @description Bytes written in the snapshot's interval
+             */
+            write_bytes: number | null;
+        };
         Identity: {
             /** @description Path of the control group, which shows the service or container */
             cgroup?: string;
@@ -1724,6 +1781,16 @@ export interface components {
         };
         NearestMatchView: {
             command_line: string;
+            /**
+             * Format: int32
+             * @description Exit code of a process that ended. Absent if a signal ended it, and if it is unknown
+             */
+            exit_code?: number;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended the process. Absent if the process exited, and if it is unknown
+             */
+            exit_signal?: number;
             hostname: string;
             /** @description Whether other machines that you can see have the same host name */
             hostname_shared: boolean;
@@ -1966,6 +2033,16 @@ export interface components {
              * @description CPU time used between the two times, in milliseconds, to the microsecond, without the snapshots in which it is unknown
              */
             cpu_ms: number | null;
+            /**
+             * Format: int32
+             * @description Exit code of a process that ended. Absent if a signal ended it, and if it is unknown
+             */
+            exit_code?: number;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended the process. Absent if the process exited, and if it is unknown
+             */
+            exit_signal?: number;
             /** @description Identity at from, if the process has another one at to */
             identity_before?: components["schemas"]["Identity"];
             /**
@@ -2012,6 +2089,16 @@ export interface components {
             write_bytes: number | null;
         };
         ProcessHistory: {
+            /**
+             * Format: int32
+             * @description Exit code of a process that ended. Absent if a signal ended it, and if it is unknown
+             */
+            exit_code?: number;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended the process. Absent if the process exited, and if it is unknown
+             */
+            exit_signal?: number;
             /** Format: date-time */
             from: string;
             /** @description Names and command lines that the process had, newest first */
@@ -2048,7 +2135,7 @@ export interface components {
             hostname_shared: boolean;
             machine_id: string;
             /** @description With time: the processes */
-            processes?: components["schemas"]["Process"][];
+            processes?: components["schemas"]["FoundProcessView"][];
             /**
              * Format: date-time
              * @description With time: timestamp of the snapshot
@@ -2166,6 +2253,16 @@ export interface components {
              * @description Percent of one core over the interval. Ignored if cpu_ms is given
              */
             cpu_usage?: number;
+            /**
+             * Format: int32
+             * @description Exit code of a process that ended. Absent if a signal ended it, and if it is unknown
+             */
+            exit_code?: number;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended the process. Absent if the process exited, and if it is unknown
+             */
+            exit_signal?: number;
             /**
              * Format: int64
              * @description Resident set size, bytes
@@ -2623,6 +2720,16 @@ export interface components {
              * @description Percent of one core over the whole window, or over the time that the samples cover if that is longer: the interval of a sample can begin before the window
              */
             cpu_usage: number | null;
+            /**
+             * Format: int32
+             * @description Exit code of a process that ended. Absent if a signal ended it, and if it is unknown
+             */
+            exit_code?: number;
+            /**
+             * Format: int32
+             * @description Number of the signal that ended the process. Absent if the process exited, and if it is unknown
+             */
+            exit_signal?: number;
             /**
              * Format: date-time
              * @description First sample in the window, or the one before it if the process was gone at the first snapshot in it
@@ -3977,6 +4084,8 @@ export interface operations {
                 command?: string;
                 /** @description Part of the name or of the command line, or a pattern as in command */
                 text?: string;
+                /** @description How the processes ended, also if it was after the searched time: ok (exit code 0), failed (another exit code, or a signal), signal (any signal), code:N, signal:N, or signal:NAME with a name such as KILL. Processes that run, or whose end is unknown, do not match */
+                exit?: string;
                 /** @description Maximum number of machines on a page */
                 limit?: number;
                 /** @description next_cursor of the previous page, with the same other parameters */
@@ -4065,6 +4174,8 @@ export interface operations {
                 command?: string;
                 /** @description Part of the name or of the command line, or a pattern as in command */
                 text?: string;
+                /** @description How the processes ended, also if it was after the searched time: ok (exit code 0), failed (another exit code, or a signal), signal (any signal), code:N, signal:N, or signal:NAME with a name such as KILL. Processes that run, or whose end is unknown, do not match */
+                exit?: string;
             };
             header?: never;
             path?: never;
