@@ -123,7 +123,7 @@ test("the page of a process shows its history, parents and children", async () =
   const parents = await pidsOf(relation("parent"));
   assert.equal(parents.at(-1), family.parent);
   assert.equal(parents[0], 1, "the first ancestor is process 1");
-  await page.getByText("Exited").first().waitFor();
+  await page.getByTestId("end").waitFor();
   await page.getByRole("img", { name: /peak: latest .*, at most [\d.]+ [KM]iB;/ }).waitFor();
   await relation("parent").last().getByRole("link").click();
   await page.getByRole("heading", { name: `${parentName} ${family.parent}` }).waitFor();

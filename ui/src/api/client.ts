@@ -7,6 +7,7 @@ export type Machine = Schemas["MachineView"];
 export type MachineMetrics = Schemas["MachineSnapshot"];
 export type SnapshotView = Schemas["SnapshotAtView"];
 export type Process = Schemas["Process"];
+export type FoundProcess = Schemas["FoundProcessView"];
 export type ProcessSample = Schemas["ProcessSample"];
 export type EndedProcesses = Schemas["EndedProcesses"];
 export type ProcessKey = Schemas["ProcessKey"];

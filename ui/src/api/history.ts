@@ -104,8 +104,13 @@ export const processHistoryQuery = (subject: HistorySubject, window: TimeWindow)
     },
   });
 
-/** What to search for: text in names and command lines or a whole name, at an instant or in a window. */
-export type FindCriteria = ({ text: string } | { name: string }) & ({ time: string } | { from: string; to: string });
+/**
+ * What to search for, at an instant or in a window: text in names and command lines, a whole name, or how the processes
+ * ended. At least one of these is needed.
+ */
+export type FindCriteria = { text?: string; name?: string; exit?: string } & (
+  { time: string } | { from: string; to: string }
+);
 
 /** Returns the machines on which matching processes ran, with their resource usage. */
 export const findQuery = (criteria: FindCriteria) =>

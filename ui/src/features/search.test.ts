@@ -105,6 +105,8 @@ test("the pages of a process, of a process name, and of a search", () => {
   expect(process({ started: 0, at: "x", span: "3h" })).toEqual(history);
   expect([name({ span: "1h" }), name({ span: "1w" }), name({})]).toEqual([{ span: "1h" }, { span: "1w" }, {}]);
   expect(find({ q: 443 })).toEqual({ q: "443" });
+  expect(find({ q: "sh", exit: "signal:KILL" })).toEqual({ q: "sh", exit: "signal:9" });
+  expect(find({ exit: "code:300" })).toEqual({});
 });
 
 test("no page reads an invalid value of the URL", () => {

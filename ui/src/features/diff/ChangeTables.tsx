@@ -11,6 +11,7 @@ import {
   identityChanges,
   newestOf,
 } from "../../processes/diff";
+import { type ExitStatus, exitText } from "../../processes/exitStatus";
 import { type Process, keyOf } from "../../processes/process";
 import { excerpts } from "./excerpts";
 
@@ -84,10 +85,19 @@ interface ChangeTableProps {
   by: Measure;
   /** CPU time between the two instants, in milliseconds, by process key. */
   cpuMs: ReadonlyMap<string, number | null>;
+  /** How processes ended, by process key; undefined for a list of processes that run. */
+  exits?: ReadonlyMap<string, ExitStatus> | undefined;
+}
+
+const exitColumn = { title: "Exit status" };
+
+/** How a process ended. */
+function ExitCell({ status = {} }: { status: ExitStatus | undefined }) {
+  return <td>{exitText(status) ?? "–"}</td>;
 }
 
 /** Lists the processes with one kind of change. */
-export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: ChangeTableProps) {
+export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs, exits }: ChangeTableProps) {
   if (changes.length === 0) return null;
   const valueOf = (process: Process | undefined) =>
     by === "memory" ? bytes(process?.memory_usage) : number(process?.threads);
@@ -100,8 +110,14 @@ export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: 
   return (
     <Section title={title} count={changes.length}>
       {(limit) => (
-        <table className="diff">
-          <TableHead columns={[...processColumns, ...numberColumns([before, "After", "Change", "CPU time"])]} />
+        <table className={exits ? "diff with-exit" : "diff"}>
+          <TableHead
+            columns={[
+              ...processColumns,
+              ...numberColumns([before, "After", "Change", "CPU time"]),
+              ...(exits ? [exitColumn] : []),
+            ]}
+          />
           <tbody>
             {changes.slice(0, limit).map((change) => {
               const process = newestOf(change);
@@ -114,6 +130,7 @@ export function ChangeTable({ title, machineId, from, to, changes, by, cpuMs }: 
                     {changeOf(change)}
                   </td>
                   <td className="right number">{cpuTime(cpuMs.get(keyOf(process)))}</td>
+                  {exits && <ExitCell status={exits.get(keyOf(process))} />}
                 </tr>
               );
             })}
@@ -218,7 +235,7 @@ interface ShortLivedTableProps {
   title: string;
   machineId: string;
   to: string;
-  processes: (ProcessIdentity & { cpu_ms: number | null })[];
+  processes: (ProcessIdentity & ExitStatus & { cpu_ms: number | null })[];
   total?: number | undefined;
 }
 
@@ -227,13 +244,14 @@ export function ShortLivedTable({ title, machineId, to, processes, total }: Shor
   return (
     <Section title={title} count={processes.length} total={total}>
       {(limit) => (
-        <table className="diff">
-          <TableHead columns={[...processColumns, ...numberColumns(["CPU time"])]} />
+        <table className="diff with-exit">
+          <TableHead columns={[...processColumns, ...numberColumns(["CPU time"]), exitColumn]} />
           <tbody>
             {processes.slice(0, limit).map((process) => (
               <tr key={keyOf(process)} data-pid={process.pid}>
                 <ProcessCells machineId={machineId} process={process} at={to} />
                 <td className="right number">{cpuTime(process.cpu_ms)}</td>
+                <ExitCell status={process} />
               </tr>
             ))}
           </tbody>

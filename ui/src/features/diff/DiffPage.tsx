@@ -10,6 +10,7 @@ import { ProgressBar } from "../../components/ProgressBar";
 import { download, fileName } from "../../export";
 import { useDebounced } from "../../hooks/useDebounced";
 import { type ChangeKind, type Measure, compare } from "../../processes/diff";
+import { keyOf } from "../../processes/process";
 import { cpuTimes } from "./cpuTimes";
 import { ChangeTable, IdentityTable, ShortLivedTable, UsageTable } from "./ChangeTables";
 import { GapsNotice } from "./GapsNotice";
@@ -56,6 +57,7 @@ function Diff({ machineId }: { machineId: string }) {
     begin === from && end === to && [before, after, between].every((one) => one.data && !one.isPlaceholderData);
   const unknown = comparison?.unknown ?? 0;
   const cpuMs = useMemo(() => cpuTimes(between.data, after.data?.processes ?? []), [between.data, after.data]);
+  const exits = useMemo(() => new Map(between.data?.ended.map((one) => [keyOf(one), one])), [between.data]);
   const change = (change: Partial<DiffSearch>) =>
     void navigate({ search: (search) => ({ ...search, ...change }), replace: true, resetScroll: false });
   // While a time is typed, it can be on the wrong side of the other one. Both are kept until they are in order.
@@ -172,6 +174,7 @@ function Diff({ machineId }: { machineId: string }) {
             changes={differences[kind]}
             by={by}
             cpuMs={cpuMs}
+            exits={kind === "ended" ? exits : undefined}
           />
         ))}
       {differences && <IdentityTable title="Changed" machineId={machineId} to={end} changes={differences.changed} />}

@@ -1,6 +1,7 @@
 import type { MachineDiff } from "../../api/client";
 import { csv } from "../../export";
 import { type Change, type ChangeKind, type Differences, identityChanges, newestOf } from "../../processes/diff";
+import type { ExitStatus } from "../../processes/exitStatus";
 import { keyOf } from "../../processes/process";
 
 const header = [
@@ -17,6 +18,8 @@ const header = [
   "read_bytes",
   "write_bytes",
   "identity_change",
+  "exit_code",
+  "exit_signal",
 ];
 
 type Usage = MachineDiff["passed"][number];
@@ -31,6 +34,7 @@ export function diffCsv(
   const io = new Map(
     [started, ended, grew, shrank, active].flat().map((p) => [keyOf(p), [p.read_bytes, p.write_bytes]]),
   );
+  const exits = new Map(ended.map((p) => [keyOf(p), p]));
   const changed = (Object.keys(differences) as ChangeKind[]).flatMap((kind) =>
     differences[kind].map((change) => {
       const { before, after } = change;
@@ -48,6 +52,7 @@ export function diffCsv(
         cpuMs.get(keyOf(p)),
         ...(io.get(keyOf(p)) ?? [null, null]),
         kind === "changed" ? describeIdentityChange(change) : null,
+        ...(kind === "ended" ? exitOf(exits.get(keyOf(p))) : [null, null]),
       ];
     }),
   );
@@ -66,9 +71,12 @@ export function diffCsv(
       p.read_bytes,
       p.write_bytes,
       null,
+      ...exitOf(p),
     ]);
   return csv(header, [...changed, ...usage("passed", passed), ...usage("used", [...grew, ...active])]);
 }
+
+const exitOf = (status: ExitStatus = {}) => [status.exit_code, status.exit_signal];
 
 const describeIdentityChange = (change: Change) =>
   identityChanges(change)

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { findQuery } from "../../api/history";
 import { Notice } from "../../components/Notice";
@@ -8,6 +8,7 @@ import { DateTime } from "../../components/Timestamps";
 import { dateTime } from "../../format";
 import { iso } from "../../time/range";
 import { toOffsetIso } from "../../time/zone";
+import { ExitFilter } from "./ExitFilter";
 import { MatchList } from "./MatchList";
 import { type ClockChange, type ParsedSearch, parseSearch } from "./parseSearch";
 
@@ -21,24 +22,31 @@ const examples = [
   "java 2026-11-01 23:59",
 ];
 
-/** Finds processes on all machines by name or command line, and by time. */
+/** Finds processes on all machines by name or command line, by time, and by how they ended. */
 export function FindPage() {
-  const { q = "" } = useSearch({ from: "/find" });
-  return <Find key={q} query={q} />;
+  const { q = "", exit } = useSearch({ from: "/find" });
+  return <Find key={q} query={q} exit={exit} />;
 }
 
-function Find({ query }: { query: string }) {
+function Find({ query, exit }: { query: string; exit: string | undefined }) {
+  const navigate = useNavigate({ from: "/find" });
   // Relative times refer to the moment of the search, so the text is parsed only once.
   const [search] = useState(() => parseSearch(query, Date.now()));
+  const isSearch = search.text !== "" || exit !== undefined;
   return (
     <main>
       <div className="heading">
         <h1>Find processes</h1>
-        {search.text && <SearchSummary search={search} />}
+        {isSearch && <SearchSummary search={search} />}
+        <span className="spacer" />
+        <ExitFilter
+          filter={exit}
+          onChange={(filter) => void navigate({ search: (previous) => ({ ...previous, exit: filter }) })}
+        />
       </div>
       {search.text && search.clockChange && <ClockChangeNotice text={search.text} change={search.clockChange} />}
       {search.unparsed && <UnparsedNotice words={search.unparsed} />}
-      {search.text ? <Results search={search} /> : <Examples />}
+      {isSearch ? <Results search={search} exit={exit} /> : <Examples />}
     </main>
   );
 }
@@ -46,7 +54,7 @@ function Find({ query }: { query: string }) {
 function SearchSummary({ search: { text, time } }: { search: ParsedSearch }) {
   return (
     <span data-testid="search">
-      <strong>{text}</strong>{" "}
+      <strong>{text || "All processes"}</strong>{" "}
       <span className="quiet">
         {"at" in time ? (
           <>
@@ -97,10 +105,10 @@ function ClockChangeNotice({ text, change }: { text: string; change: ClockChange
   }
 }
 
-function Results({ search: { text, time } }: { search: ParsedSearch }) {
+function Results({ search: { text, time }, exit }: { search: ParsedSearch; exit: string | undefined }) {
   const at = "at" in time ? iso(time.at) : undefined;
   const when = "at" in time ? { time: iso(time.at) } : { from: iso(time.from), to: iso(time.to) };
-  const criteria = { text, ...when };
+  const criteria = { ...(text && { text }), ...(exit && { exit }), ...when };
   const { data, error, isFetching } = useQuery(findQuery(criteria));
   return (
     <>

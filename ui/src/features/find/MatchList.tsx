@@ -1,12 +1,13 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import type { Process, ProcessMatch, Usage } from "../../api/client";
+import type { FoundProcess, ProcessMatch, Usage } from "../../api/client";
 import { machineName } from "../../api/machineName";
 import type { FindCriteria } from "../../api/history";
 import { Notice } from "../../components/Notice";
 import { DateTime } from "../../components/Timestamps";
 import { bytes, cpuTime, percent } from "../../format";
 import { useNow } from "../../hooks/useNow";
+import { type ExitStatus, exitText } from "../../processes/exitStatus";
 import { keyOf } from "../../processes/process";
 import { NearestMatches } from "./NearestMatches";
 import { processCounts, processesOf } from "./processCounts";
@@ -134,11 +135,11 @@ function MachineMatches({ match, count, name, at }: MachineMatchesProps) {
 }
 
 /** Reports whether a match is the usage in a window, and not the state at an instant. */
-const isUsage = (process: Process | Usage): process is Usage => "cpu_ms_max" in process;
+const isUsage = (process: FoundProcess | Usage): process is Usage => "cpu_ms_max" in process;
 
 interface ProcessLinkProps {
   machineId: string;
-  process: Process | Usage;
+  process: FoundProcess | Usage;
   /** The instant of the search; undefined for a window. */
   at: string | undefined;
 }
@@ -174,11 +175,23 @@ function ProcessLink({ machineId, process, at }: ProcessLinkProps) {
 const known = (value: number | null, name: string, format: (value: number) => string) =>
   value === null ? `unknown ${name}` : format(value);
 
-function ProcessSummary({ process }: { process: Process }) {
+/** Says how a process ended, if that is known. */
+function EndSummary({ status, title }: { status: ExitStatus; title: string }) {
+  const text = exitText(status);
+  return text === undefined ? null : (
+    <>
+      {" "}
+      · {title}: {text}
+    </>
+  );
+}
+
+function ProcessSummary({ process }: { process: FoundProcess }) {
   return (
     <>
       {process.user} · {known(process.cpu_usage, "CPU", (value) => `${percent(value)} CPU`)} ·{" "}
       {known(process.memory_usage, "memory", bytes)}
+      <EndSummary status={process} title="Ended later" />
     </>
   );
 }
@@ -189,6 +202,7 @@ function UsageSummary({ usage }: { usage: Usage }) {
       <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> ·{" "}
       {known(usage.cpu_ms, "CPU time", (value) => `${cpuTime(value)} CPU time`)} ·{" "}
       {known(usage.memory_max, "memory", (value) => `up to ${bytes(value)}`)}
+      <EndSummary status={usage} title="Ended" />
     </>
   );
 }

@@ -5,6 +5,7 @@ import { type FindCriteria, nearestQuery } from "../../api/history";
 import { machineName } from "../../api/machineName";
 import { DateTime } from "../../components/Timestamps";
 import { duration } from "../../format";
+import { exitText } from "../../processes/exitStatus";
 
 /** The times nearest to a search without results at which a matching process ran. */
 export function NearestMatches({ criteria }: { criteria: FindCriteria }) {
@@ -31,6 +32,7 @@ export function NearestMatches({ criteria }: { criteria: FindCriteria }) {
 const apart = (earlier: string, later: string) => duration(Date.parse(later) - Date.parse(earlier));
 
 function NearestItem({ match, distance, name }: { match: NearestMatch; distance: string; name: string }) {
+  const end = exitText(match);
   return (
     <li data-nearest={name} data-pid={match.pid}>
       <Link
@@ -41,7 +43,9 @@ function NearestItem({ match, distance, name }: { match: NearestMatch; distance:
         <DateTime at={match.timestamp} />
       </Link>{" "}
       on {machineName(match, match.machine_id)}: {match.name} <span className="number quiet">{match.pid}</span>{" "}
-      <span className="quiet">({distance})</span>
+      <span className="quiet">
+        ({distance}){end !== undefined && ` · Ended: ${end}`}
+      </span>
     </li>
   );
 }

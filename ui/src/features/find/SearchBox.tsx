@@ -1,12 +1,14 @@
 import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { type SyntheticEvent, useState } from "react";
+import type { FindSearch } from "./search";
 
 /** Searches processes on all machines. Shown on every page. */
 export function SearchBox() {
-  const query =
-    useRouterState({
-      select: ({ location }) => (location.pathname === "/find" ? (location.search as { q?: string }).q : undefined),
-    }) ?? "";
+  // A new search keeps the filter of the one before.
+  const current = useRouterState({
+    select: ({ location }) => (location.pathname === "/find" ? (location.search as FindSearch) : undefined),
+  });
+  const query = current?.q ?? "";
   const [text, setText] = useState(query);
   const [lastQuery, setLastQuery] = useState(query);
   const navigate = useNavigate();
@@ -16,7 +18,7 @@ export function SearchBox() {
   }
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (text.trim()) void navigate({ to: "/find", search: { q: text.trim() } });
+    if (text.trim()) void navigate({ to: "/find", search: { q: text.trim(), exit: current?.exit } });
   };
   return (
     <form role="search" className="find" onSubmit={submit}>

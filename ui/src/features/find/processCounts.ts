@@ -1,8 +1,8 @@
 // Counts the processes of search results.
-import type { Process, ProcessMatch, Usage } from "../../api/client";
+import type { FoundProcess, ProcessMatch, Usage } from "../../api/client";
 
 /** Returns the matching processes of a machine, at an instant or in a window. */
-export const processesOf = (match: ProcessMatch): (Process | Usage)[] => match.processes ?? match.usages ?? [];
+export const processesOf = (match: ProcessMatch): (FoundProcess | Usage)[] => match.processes ?? match.usages ?? [];
 
 /**
  * Returns how many processes of each machine match, in words. If the list was cut, processes of the machines with the

@@ -16,6 +16,7 @@ import { TimeRangePicker } from "../../components/TimeRangePicker";
 import { DateTime } from "../../components/Timestamps";
 import { SnapshotAge } from "../../components/SnapshotAge";
 import { useNow } from "../../hooks/useNow";
+import { type ExitStatus, exitText } from "../../processes/exitStatus";
 import { findRelatives } from "../../processes/relatives";
 import { hasExited } from "../../processes/replay";
 import { iso, resolveWindow, zoomRange } from "../../time/range";
@@ -71,11 +72,7 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
         <h2>
           {identity?.name ?? "…"} <span className="quiet number">{pid}</span>
         </h2>
-        {last && hasExited(last.state) && (
-          <span className="badge off">
-            Exited <DateTime at={last.timestamp} />
-          </span>
-        )}
+        <EndBadge status={history.data} endedAt={last && hasExited(last.state) ? last.timestamp : undefined} />
         <span className="spacer" />
         <TimeRangePicker
           range={{ span, from, to }}
@@ -129,6 +126,18 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
       </section>
       <IdentityList identities={history.data?.identities ?? []} />
     </main>
+  );
+}
+
+/** Says that a process has ended, how and when, as far as that is known. */
+function EndBadge({ status = {}, endedAt }: { status: ExitStatus | undefined; endedAt: string | undefined }) {
+  const reason = exitText(status);
+  if (reason === undefined && endedAt === undefined) return null;
+  return (
+    <span className="badge off" data-testid="end">
+      Ended{reason !== undefined && `: ${reason}`}
+      {reason !== undefined && endedAt !== undefined && " ·"} {endedAt !== undefined && <DateTime at={endedAt} />}
+    </span>
   );
 }
 
