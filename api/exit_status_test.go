@@ -130,16 +130,17 @@ func testExitStatuses(t *testing.T, s *testServer) {
 	})
 	t.Run("nearest", func(t *testing.T) {
 		s := s.in(t)
-		found := decode[api.NearestMatches](t, s.get("/api/v1/processes/nearest?text=exits-&exit=code:0&time=%s", at(40)))
-		if found.Before == nil || name(found.Before.Name) != "cron" || describeExit(found.Before.ExitStatus) != "code 0" {
-			t.Errorf("found %+v", found.Before)
+		found := decode[api.NearestMatches](t,
+			s.get("/api/v1/processes/nearest?text=exits-&exit=code:0&time=%s", at(40)))
+		if one := found.Before; one == nil || name(one.Name) != "cron" || describeExit(one.ExitStatus) != "code 0" {
+			t.Errorf("found %+v", one)
 		}
 	})
 	t.Run("invalid filters", func(t *testing.T) {
 		s := s.in(t)
 		for _, filter := range []string{
-			"maybe", "code", "code:", "code:256", "code:-1", "code:x", "signal:", "signal:0", "signal:128", "signal:SIG",
-			"signal:NONE", "ok:1",
+			"maybe", "code", "code:", "code:256", "code:-1", "code:x", "signal:", "signal:0", "signal:128",
+			"signal:SIG", "signal:NONE", "ok:1",
 		} {
 			answer := s.get("/api/v1/processes?exit=%s&%s", url.QueryEscape(filter), window)
 			if answer.status != 422 || answer.problem(t).Field != "exit" {
@@ -205,8 +206,8 @@ func testExitStatuses(t *testing.T, s *testServer) {
 			"exit_signal": `"state":"X","exit_code":0,"exit_signal":9`,
 		} {
 			answer := s.do(http.MethodPost, "/api/v1/snapshots", fmt.Sprintf(
-				`{"machine_id":"exits","snapshots":[{"timestamp":"%s","processes":[{"pid":1,"ppid":0,"name":"a",%s}]}]}`,
-				at(30), sample))
+				`{"machine_id":"exits","snapshots":[{"timestamp":"%s","processes":[{%s}]}]}`,
+				at(30), `"pid":1,"ppid":0,"name":"a",`+sample))
 			if want := "snapshots[0].processes[0]." + field; answer.status != 422 || answer.problem(t).Field != want {
 				t.Errorf("%s: %d %s", sample, answer.status, answer.text)
 			}

@@ -194,7 +194,9 @@ func (a *API) findAtTime(
 		return nil, err
 	}
 	results := views(found, func(m *query.ProcessMatch) ProcessMatchView {
-		processes := views(m.Processes, func(p *snapshot.Process) FoundProcessView { return FoundProcessView{*p, p.Exit} })
+		processes := views(m.Processes, func(p *snapshot.Process) FoundProcessView {
+			return FoundProcessView{*p, p.Exit}
+		})
 		return ProcessMatchView{MachineID: m.MachineID, Timestamp: &m.Timestamp, Processes: processes}
 	})
 	return &ProcessMatches{From: at, To: at, Results: results, NextCursor: findCursor(next)}, nil

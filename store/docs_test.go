@@ -25,7 +25,7 @@ func TestDocumentedSQL(t *testing.T) {
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
 		machine := snapshottest.NewMachine(11, 40)
-		machine.Churn = 0.01
+		machine.Churn, machine.ReportEnded = 0.01, true
 		series := machine.Series(snapshot.TimeOf(time.Now().Add(-4*time.Hour)), 240, time.Minute, 5)
 		for rest := series.Snapshots; len(rest) > 0; rest = rest[60:] {
 			storetest.Write(t, s, "web-1", rest[:60]...)

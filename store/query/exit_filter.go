@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -48,18 +49,18 @@ func ParseExitFilter(text string) (ExitFilter, error) {
 	case "code":
 		code, err := strconv.ParseUint(value, 10, 16)
 		if err != nil || code > snapshot.MaxExitCode {
-			return ExitFilter{}, fmt.Errorf("must have an exit code from 0 to %d after code:", snapshot.MaxExitCode)
+			return ExitFilter{}, fmt.Errorf("must be code:N with N from 0 to %d", snapshot.MaxExitCode)
 		}
 		return ExitFilter{exitCode, int16(code)}, nil
 	case "signal":
 		signal := snapshot.SignalNumber(value)
 		if signal == 0 {
-			return ExitFilter{}, fmt.Errorf("must have a number from 1 to %d or a name such as KILL after signal:",
+			return ExitFilter{}, fmt.Errorf("must be signal:N with N from 1 to %d or a name such as KILL",
 				snapshot.MaxExitSignal)
 		}
 		return ExitFilter{exitSignal, signal}, nil
 	}
-	return ExitFilter{}, fmt.Errorf("must be ok, failed, signal, code:N or signal:N")
+	return ExitFilter{}, errors.New("must be ok, failed, signal, code:N or signal:N")
 }
 
 // matches reports whether a process with an exit status is selected.

@@ -200,8 +200,9 @@ func scanUsage(row pgx.CollectableRow) (Usage, error) {
 	var u Usage
 	var started, first, last pgtype.Timestamptz
 	dest := append([]any{&u.MachineID, &u.PID, &started}, schema.IdentityDest(&u.Identity)...)
-	err := row.Scan(append(dest, &u.Exit.ExitCode, &u.Exit.ExitSignal, &u.Processes, &u.CPUTime, &u.CPUUsage, &u.CPUTimeMax, &u.MemoryAvg, &u.MemoryMax,
-		&u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last, &u.UnknownCPU, &u.UnknownIO)...)
+	err := row.Scan(append(dest, &u.Exit.ExitCode, &u.Exit.ExitSignal, &u.Processes, &u.CPUTime, &u.CPUUsage,
+		&u.CPUTimeMax, &u.MemoryAvg, &u.MemoryMax, &u.ThreadsMax, &u.ReadBytes, &u.WriteBytes, &first, &last,
+		&u.UnknownCPU, &u.UnknownIO)...)
 	u.StartedAt = snapshot.TimeOf(started.Time)
 	u.First, u.Last = snapshot.TimeOf(first.Time), snapshot.TimeOf(last.Time)
 	return u, err
