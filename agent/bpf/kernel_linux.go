@@ -19,13 +19,11 @@ import (
 	"github.com/snapwatch/snapwatch/agent/procfs"
 )
 
-const (
-	// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 440 bytes
-	// of it, or more if its arguments are longer than 120 bytes. Each page is mapped twice.
-	ringBytes = 1 << 20
-	// wakeBytes is the size of the events at which they are read at once. Otherwise they are read with the next list.
-	wakeBytes = ringBytes / 4
-)
+// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 440 bytes
+// of it, or more if its arguments are longer than 120 bytes. Each page is mapped twice.
+//
+// Events are read with each list, and at once when they fill a quarter of it.
+const ringBytes = 1 << 20
 
 //go:generate sh program/compile.sh
 
@@ -62,7 +60,10 @@ type Kernel struct {
 }
 
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
-func Open() (*Kernel, error) {
+func Open() (*Kernel, error) { return open(ringBytes) }
+
+// open is Open with a buffer of another size, which is a power of 2 and at least a page.
+func open(ringBytes uint32) (*Kernel, error) {
 	if err := checkNamespace(); err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func Open() (*Kernel, error) {
 	spec.Maps["events"].MaxEntries = ringBytes
 	err = errors.Join(
 		spec.Variables["possible_cpus"].Set(uint32(cpus)),
-		spec.Variables["wake_bytes"].Set(uint64(wakeBytes)),
+		spec.Variables["wake_bytes"].Set(uint64(ringBytes/4)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("set up the BPF programs: %w", err)

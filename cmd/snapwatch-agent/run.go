@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ func (c runCommand) Run(ctx context.Context, logger *slog.Logger, cfg config.Age
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(40) // the heap is small, and a large part of it is garbage
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1) // the agent should not use more, and waking threads of others takes CPU time
 	}
 	if c.DryRun {
 		return agent.DryRun(ctx, settings, os.Stdout, logger)
