@@ -214,6 +214,7 @@ type Watcher struct {
 
 	// These are protected by the mutex of the Kernel.
 	pending []exits.Process
+	fetched []exits.Process   // what the last call of Fetch returned; its memory is used again
 	lines   procfs.LineBudget // of the command lines in pending
 	missed  int64
 	lossy   bool
@@ -235,13 +236,16 @@ func (w *Watcher) Close() {
 }
 
 // Fetch returns the processes that have ended since the last call. missed is the number of those that did not fit the
-// bounds. complete is false if the ring buffer was full, so that missed may be too low.
+// bounds. complete is false if the ring buffer was full, so that missed may be too low. The list is valid until the next
+// call.
 func (w *Watcher) Fetch(time.Time) (list []exits.Process, missed int64, complete bool) {
 	w.kernel.mu.Lock()
 	defer w.kernel.mu.Unlock()
 	w.kernel.drain()
 	list, missed, complete = w.pending, w.missed, !w.lossy
-	w.pending, w.missed, w.lossy = nil, 0, w.kernel.err != nil
+	clear(w.fetched)
+	w.pending, w.fetched = w.fetched[:0], list
+	w.missed, w.lossy = 0, w.kernel.err != nil
 	w.lines = procfs.NewLineBudget(exits.MaxPendingText)
 	return list, missed, complete
 }

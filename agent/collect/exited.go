@@ -100,15 +100,15 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	var fetched []exits.Process
 	fetched, missed.lost, missed.complete = s.exits.Fetch(time.Now())
-	exited := append(s.deferred, s.withoutReported(fetched)...)
-	s.deferred = nil
+	exited := s.withoutReported(fetched)
+	if len(s.deferred) > 0 {
+		exited = append(s.deferred, exited...)
+		s.deferred = nil
+	}
 	if len(exited) == 0 || first {
 		return missed
 	}
-	byPID := make(map[int32][]*totals, len(s.totals))
-	for id, listed := range s.totals {
-		byPID[id.PID] = append(byPID[id.PID], listed)
-	}
+	byPID := s.totalsByPID()
 	ended := make([]endedProcess, 0, len(exited))
 	// A process that started after this may be missing from the list and still be in the next one, as a zombie.
 	listedFrom := s.now.monotonic.Add(-startPrecision)
@@ -143,8 +143,8 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 			out.Exited = append(out.Exited, endEntry(e, e.before, options))
 		}
 	}
-	slices.SortStableFunc(shortLived, func(a, b *endedProcess) int { return cmp.Compare(b.cpu, a.cpu) })
 	if len(shortLived) > maxShortLived {
+		slices.SortStableFunc(shortLived, func(a, b *endedProcess) int { return cmp.Compare(b.cpu, a.cpu) })
 		missed.left += int64(len(shortLived) - maxShortLived)
 		shortLived = shortLived[:maxShortLived]
 	}
@@ -153,6 +153,21 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	}
 	missed.recorded = len(shortLived)
 	return missed
+}
+
+// totalsByPID returns the listed processes of each pid: one, or more if the pid was used again.
+func (s *Sampler) totalsByPID() map[int32][]*totals {
+	byPID := make(map[int32][]*totals, len(s.totals))
+	all := make([]*totals, 0, len(s.totals)) // instead of an allocation for each pid
+	for id, listed := range s.totals {
+		if same := byPID[id.PID]; same != nil {
+			byPID[id.PID] = append(same, listed)
+			continue
+		}
+		all = append(all, listed)
+		byPID[id.PID] = all[len(all)-1 : len(all) : len(all)]
+	}
+	return byPID
 }
 
 // deferExit keeps the record of an exit for the next sample. It returns false if there are too many.
@@ -183,7 +198,8 @@ func endEntry(e *endedProcess, before *totals, options Options) snapshot.Process
 // onlyEntry returns the entry of an ended process that was in no sample. It contains the usage of its whole life.
 func onlyEntry(e *endedProcess, options Options) snapshot.Process {
 	out := endEntry(e, &totals{identity: e.Identity}, options)
-	out.MemoryUsage = memory(&e.PeakMemory)
+	peak := e.PeakMemory // the record is only valid until the next sample
+	out.MemoryUsage = memory(&peak)
 	if out.Name == "" {
 		out.Name = "?"
 	}

@@ -80,8 +80,9 @@ type measured struct {
 	resident   int64
 	// perShort is the microseconds of CPU time per process that starts and ends. The rest counts those processes: how
 	// many were recorded with their command line, without one, and only counted.
-	perShort                        float64
-	withLine, withoutLine, unlisted int64
+	perShort              float64
+	withLine, withoutLine int
+	unlisted              int64
 }
 
 // measure runs a program for the lead time, and then measures it for the given number of samples.

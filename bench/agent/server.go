@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +21,14 @@ type server struct {
 	*httptest.Server
 	url                     string
 	posts, snapshots, bytes atomic.Int64
-	// These count short processes; see measured.
-	withLine, withoutLine, unlisted atomic.Int64
+	// These are short processes; see measured. One that a snapshot lists is in a further one when it has ended.
+	mu                    sync.Mutex
+	withLine, withoutLine map[snapshot.ProcessKey]bool
+	unlisted              int64
 }
 
 func startServer(interval time.Duration) *server {
-	s := &server{}
+	s := &server{withLine: make(map[snapshot.ProcessKey]bool), withoutLine: make(map[snapshot.ProcessKey]bool)}
 	config := fmt.Sprintf(`{"polling_interval":%g,"enabled":true}`, interval.Seconds())
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/v1/snapshots" {
@@ -61,26 +64,33 @@ func startServer(interval time.Duration) *server {
 
 // countShort counts the processes of measureShort in a batch, and those that the agent has only counted.
 func (s *server) countShort(batch *snapshot.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range batch.Snapshots {
 		one := &batch.Snapshots[i]
 		if n := one.Machine.UnseenProcesses; n != nil {
-			s.unlisted.Add(*n)
+			s.unlisted += *n
 		}
 		for k := range one.Processes {
 			switch p := &one.Processes[k]; {
-			case !p.Ended() || p.Name != "true":
 			case strings.Contains(p.CommandLine, shortArgument):
-				s.withLine.Add(1)
-			default:
-				s.withoutLine.Add(1)
+				s.withLine[p.Key()] = true
+			case p.Name == "true":
+				s.withoutLine[p.Key()] = true
 			}
 		}
 	}
 }
 
-// takeShort returns the counts since the last call.
-func (s *server) takeShort() (withLine, withoutLine, unlisted int64) {
-	return s.withLine.Swap(0), s.withoutLine.Swap(0), s.unlisted.Swap(0)
+// takeShort returns the numbers of short processes since the last call.
+func (s *server) takeShort() (withLine, withoutLine int, unlisted int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	withLine, withoutLine, unlisted = len(s.withLine), len(s.withoutLine), s.unlisted
+	clear(s.withLine)
+	clear(s.withoutLine)
+	s.unlisted = 0
+	return withLine, withoutLine, unlisted
 }
 
 func (s *server) close() { s.Close() }
