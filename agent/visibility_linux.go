@@ -103,8 +103,8 @@ func hiddenFinding(option string, withBPF bool) Finding {
 	if withBPF {
 		return Finding{
 			What: "permissions", OK: true, Hint: fix,
-			Detail: "command lines and control groups of other users' processes are not visible: /proc is mounted with " +
-				option,
+			Detail: "command lines and control groups of other users' processes are not visible: /proc is mounted " +
+				"with " + option,
 		}
 	}
 	return Finding{

@@ -236,8 +236,8 @@ func (w *Watcher) Close() {
 }
 
 // Fetch returns the processes that have ended since the last call. missed is the number of those that did not fit the
-// bounds. complete is false if the ring buffer was full, so that missed may be too low. The list is valid until the next
-// call.
+// bounds. complete is false if the ring buffer was full, so that missed may be too low. The list is valid until the
+// next call.
 func (w *Watcher) Fetch(time.Time) (list []exits.Process, missed int64, complete bool) {
 	w.kernel.mu.Lock()
 	defer w.kernel.mu.Unlock()

@@ -18,9 +18,9 @@ type ProcessReader interface {
 	Close()
 }
 
-// ExitSource returns the processes that have exited since the last call. The list is valid until the next call. missed is
-// the number of exited processes that are not in the list, whether or not they were in a sample. complete is false if
-// missed may be too low.
+// ExitSource returns the processes that have exited since the last call. The list is valid until the next call. missed
+// is the number of exited processes that are not in the list, whether or not they were in a sample. complete is false
+// if missed may be too low.
 type ExitSource interface {
 	Fetch(now time.Time) (list []exits.Process, missed int64, complete bool)
 	Close()

@@ -84,7 +84,8 @@ func TestCPURows(t *testing.T) {
 			for pid, ms := range test.stored {
 				stored[pid] = time.Duration(ms) * time.Millisecond
 			}
-			rows := cpuRows(&cpuCase{threads: test.threads, children: test.children}, &result, stored, tolerance{0.02, tick})
+			target := tolerance{0.02, tick}
+			rows := cpuRows(&cpuCase{threads: test.threads, children: test.children}, &result, stored, target)
 			if len(rows) != len(test.missed) {
 				t.Fatalf("%d rows, want %d", len(rows), len(test.missed))
 			}
