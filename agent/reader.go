@@ -36,8 +36,8 @@ func openSampler(
 		return nil, "", err
 	}
 	var kernel *bpf.Kernel
-	if cfg.Reader == ReaderProc {
-		reason = "the agent runs with --reader=proc"
+	if cfg.Reader == ReaderProc || cfg.Reader == "" {
+		reason = "--reader=auto uses it where possible"
 	} else {
 		kernel, err = bpf.Open()
 		switch {

@@ -35,14 +35,15 @@ func TestReaderIsDescribed(t *testing.T) {
 	}
 }
 
-// With --reader=proc, BPF is not used, and the reason names the setting.
+// Without another setting, BPF is not used, and the reason names the setting.
 func TestReaderIsASetting(t *testing.T) {
-	s, reason, err := openSampler(Config{Reader: ReaderProc}, t.TempDir(), testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if s.Reader().BPF || !strings.Contains(reason, "--reader=proc") {
-		t.Errorf("%+v, because %q", s.Reader(), reason)
+	for _, reader := range []Reader{"", ReaderProc} {
+		s, reason, err := openSampler(Config{Reader: reader}, t.TempDir(), testlog.Logger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Close(); s.Reader().BPF || !strings.Contains(reason, "--reader=auto") {
+			t.Errorf("%+v, because %q", s.Reader(), reason)
+		}
 	}
 }

@@ -50,8 +50,8 @@ func watchesExits(withBPF bool) error {
 // checkReader reports whether processes are read with BPF, and why not.
 func checkReader(reader Reader) Finding {
 	f := Finding{What: "reader", OK: true}
-	if reader == ReaderProc {
-		f.Detail = "processes are read from /proc, as --reader says"
+	if reader == ReaderProc || reader == "" {
+		f.Detail = "processes are read from /proc; --reader=auto uses BPF where possible"
 		return f
 	}
 	kernel, err := bpf.Open()

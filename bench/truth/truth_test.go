@@ -35,7 +35,7 @@ func TestStoredValuesAreTrue(t *testing.T) {
 		server:   filepath.Join(programs, "snapwatch"),
 		agent:    filepath.Join(programs, "snapwatch-agent"),
 		self:     filepath.Join(programs, "truth"),
-		reader:   "auto",
+		reader:   "proc",
 		interval: time.Second,
 		short:    true,
 		log:      testlog.Writer(),
