@@ -10,8 +10,8 @@ import (
 // These are the sizes of the structures in snapwatch.bpf.c.
 const (
 	threadSize  = 40
-	processSize = 152
-	eventSize   = 24
+	processSize = 160
+	eventSize   = 32
 	forkSize    = eventSize + 8
 	execSize    = eventSize + 32
 	exitSize    = eventSize + 88
@@ -50,6 +50,7 @@ type processRecord struct {
 	start, execID, cgroups          uint64
 	endedRun, childRun, childFaults uint64
 	removedRead, removedWrite       uint64
+	signal                          uint64
 	pages                           int64
 	ppid, uid, state, exitState     uint32
 	threads, openFiles              int32
@@ -75,10 +76,10 @@ func decodeRecord(b []byte, r *processRecord) (rest []byte, err error) {
 	r.start, r.execID, r.cgroups = u64(b[40:]), u64(b[48:]), u64(b[56:])
 	r.endedRun, r.childRun, r.childFaults = u64(b[64:]), u64(b[72:]), u64(b[80:])
 	r.removedRead, r.removedWrite = u64(b[88:]), u64(b[96:])
-	r.pages = int64(u64(b[104:]))
-	r.ppid, r.uid, r.state, r.exitState = u32(b[112:]), u32(b[116:]), u32(b[120:]), u32(b[124:])
-	r.threads, r.openFiles = int32(u32(b[128:])), int32(u32(b[132:]))
-	r.comm = text(b[136:152])
+	r.signal, r.pages = u64(b[104:]), int64(u64(b[112:]))
+	r.ppid, r.uid, r.state, r.exitState = u32(b[120:]), u32(b[124:]), u32(b[128:]), u32(b[132:])
+	r.threads, r.openFiles = int32(u32(b[136:])), int32(u32(b[140:]))
+	r.comm = text(b[144:160])
 	return b[processSize:], nil
 }
 
@@ -91,7 +92,7 @@ func text(b []byte) string {
 // event is struct event. body is what follows.
 type event struct {
 	kind, pid, tgid, uid uint32
-	start                uint64
+	start, signal        uint64
 	body                 []byte
 }
 
@@ -99,7 +100,7 @@ func decodeEvent(b []byte) (event, error) {
 	if len(b) < eventSize {
 		return event{}, errEvent
 	}
-	e := event{u32(b), u32(b[4:]), u32(b[8:]), u32(b[12:]), u64(b[16:]), b[eventSize:]}
+	e := event{u32(b), u32(b[4:]), u32(b[8:]), u32(b[12:]), u64(b[16:]), u64(b[24:]), b[eventSize:]}
 	sizes := [...]int{eventFork: forkSize, eventExec: execSize, eventExit: exitSize, eventFree: freeSize}
 	if e.kind < eventFork || e.kind > eventFree || len(b) < sizes[e.kind] {
 		return event{}, errEvent
@@ -118,7 +119,7 @@ func stateOf(state, exitState uint32) string {
 		report = 0x7f
 	)
 	switch {
-	case exitState&dead != 0:
+	case exitState == dead: // with the state of a zombie, a tracer is looking at it
 		return ""
 	case state == idle:
 		return "I"

@@ -21,7 +21,7 @@ func TestStates(t *testing.T) {
 		{"stopped by a debugger", 8, 0, "t"},
 		{"zombie", 0x80, 0x20, "Z"},
 		{"being removed", 0x80, 0x10, ""},
-		{"being removed, traced", 0x80, 0x30, ""},
+		{"zombie that a tracer looks at", 0x80, 0x30, "Z"},
 		{"parked", 0x40, 0, "P"},
 		{"frozen", 0x8000, 0, "D"},
 		{"waiting for a lock", 0x1000, 0, "D"},

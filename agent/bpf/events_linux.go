@@ -31,10 +31,18 @@ type exitInfo struct {
 	peakMemory int64         // in bytes; procfs.Unknown if it is
 	thread     exits.Thread  // the last one
 	others     time.Duration // CPU time of the other threads
-	ppid, uid  uint32
+	ppid       uint32
 	waitStatus uint32 // as wait(2) reports it
 	comm       string
 }
+
+const (
+	// recordHeader is the space that an event takes in the ring buffer besides its own, at least, in bytes.
+	recordHeader = 8
+	// freeSkew is by how much the events of threads can come later than that of their main thread: each CPU sends its
+	// own.
+	freeSkew = 20 * time.Millisecond
+)
 
 // drain reads the events that are in the ring buffer.
 func (k *Kernel) drain() {
@@ -42,7 +50,8 @@ func (k *Kernel) drain() {
 		return
 	}
 	k.bootTime = time.Now().Add(-procfs.SinceBoot())
-	for k.err == nil {
+	// No more than what is there now, so that this ends when events come faster than they are read.
+	for left := k.ring.AvailableBytes(); k.err == nil && left > 0; left -= len(k.record.RawSample) + recordHeader {
 		err := k.ring.ReadInto(&k.record)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			break
@@ -57,12 +66,13 @@ func (k *Kernel) drain() {
 			k.err = fmt.Errorf("read BPF events: %w", err)
 		}
 	}
+	k.endFreed(freeSkew)
 	var lost uint64
 	if err := k.collection.Variables["lost"].Get(&lost); err != nil && k.err == nil {
 		k.err = fmt.Errorf("read the number of lost BPF events: %w", err)
 	}
-	if k.watch != nil && lost != k.lost {
-		k.watch.lossy = true
+	if lost != k.lost {
+		k.setLossy()
 	}
 	k.lost = lost
 }
@@ -99,7 +109,6 @@ func (k *Kernel) exitInfoOf(e event) exitInfo {
 		},
 		others: time.Duration(field(7)),
 		ppid:   u32(e.body[64:]),
-		uid:    e.uid,
 
 		waitStatus: u32(e.body[68:]),
 		comm:       text(e.body[72:88]),
@@ -114,17 +123,40 @@ func (k *Kernel) exitInfoOf(e event) exitInfo {
 // group returns the process of an event of its main thread. It is nil if too many are known.
 func (k *Kernel) group(e event) *group {
 	g := k.groups[e.tgid]
-	if g != nil && g.start == e.start {
+	switch {
+	case g != nil && g.start == e.start:
+		g.uid = e.uid
 		return g
-	}
-	if g != nil { // its end was lost
-		k.clear(e.tgid)
-	} else if len(k.groups) >= maxGroups {
+	case g != nil && e.start < g.start: // of an earlier process with this pid
+		return nil
+	case g != nil:
+		k.replace(e.tgid, g)
+	case len(k.groups) >= maxGroups:
+		k.setLossy()
 		return nil
 	}
-	g = &group{start: e.start, round: k.round, exit: exitInfo{peakMemory: procfs.Unknown}}
+	g = &group{
+		start: e.start, signal: e.signal, uid: e.uid, round: k.round, exit: exitInfo{peakMemory: procfs.Unknown},
+	}
 	k.groups[e.tgid] = g
 	return g
+}
+
+// replace ends a process whose pid another one has now.
+func (k *Kernel) replace(pid uint32, g *group) {
+	if g.hasExit || !g.freed.IsZero() {
+		k.endNow(pid, g)
+		return
+	}
+	k.setLossy() // its end was lost, or its event comes later
+	k.clear(pid)
+}
+
+// setLossy records that processes may have ended that are not known.
+func (k *Kernel) setLossy() {
+	if k.watch != nil {
+		k.watch.lossy = true
+	}
 }
 
 func (k *Kernel) addFork(e event) {
@@ -132,8 +164,8 @@ func (k *Kernel) addFork(e event) {
 	if g == nil {
 		return
 	}
-	g.ppid = u32(e.body)
-	if parent := k.groups[g.ppid]; parent != nil && parent.exec != nil {
+	g.isNew, g.ppid = true, u32(e.body)
+	if parent := k.groups[u32(e.body[4:])]; parent != nil && parent.exec != nil {
 		g.exec = parent.exec // until it calls exec itself
 		g.exec.users++
 	}
@@ -144,6 +176,7 @@ func (k *Kernel) addExec(e event) {
 	if g == nil {
 		return
 	}
+	g.execs++
 	k.dropExec(g)
 	if g.listed { // the list has it
 		return
@@ -178,17 +211,55 @@ func (k *Kernel) dropExec(g *group) {
 func (k *Kernel) addFree(e event) {
 	used := usage{u64(e.body), u64(e.body[16:]), u64(e.body[24:])}
 	g := k.groups[e.tgid]
-	switch {
-	case g == nil:
-	case e.pid != e.tgid:
-		g.ended.add(used)
-	case g.start == e.start:
-		g.live = used
-		ended := u64(e.body[8:]) // with this thread
-		g.removed.run = ended - min(used.run, ended)
-		cpu := time.Duration(g.total().run)
-		k.end(e.tgid, cpu, cpu, cpu)
+	if g == nil || g.signal != e.signal {
+		return
 	}
+	if e.pid != e.tgid {
+		// A thread that was not in the list when this Kernel was opened, and started before, is in the sum of that list.
+		wasListed := g.isNew || k.threadsAtOpen == nil || e.start > k.openedAt || k.threadsAtOpen[e.pid]
+		if wasListed {
+			g.ended.add(used)
+		}
+		return
+	}
+	g.uid, g.leader = e.uid, used
+	ended := u64(e.body[8:]) // with this thread
+	g.removed.run = max(g.removed.run, ended-min(used.run, ended))
+	g.freed = time.Now()
+	if g.ended.run == 0 && g.removed.run == 0 && g.exit.others == 0 { // it had no other threads
+		k.endNow(e.tgid, g)
+		return
+	}
+	k.freed = append(k.freed, freedGroup{e.tgid, g})
+}
+
+// freedGroup is a process whose main thread has been removed, and whose others may not.
+type freedGroup struct {
+	pid   uint32
+	group *group
+}
+
+// endFreed ends the processes whose main thread was removed at least as long ago as age.
+func (k *Kernel) endFreed(age time.Duration) {
+	for len(k.freed) > 0 && time.Since(k.freed[0].group.freed) >= age {
+		first := k.freed[0]
+		k.freed = k.freed[1:]
+		k.endNow(first.pid, first.group)
+	}
+}
+
+// endNow ends a process, if that has not been done.
+func (k *Kernel) endNow(pid uint32, g *group) {
+	if k.groups[pid] != g {
+		return
+	}
+	g.live = g.leader // its other threads have ended
+	if g.freed.IsZero() {
+		k.endWithoutFree(pid, g)
+		return
+	}
+	cpu := time.Duration(g.total().run)
+	k.end(pid, cpu, cpu, cpu)
 }
 
 // endWithoutFree ends a process whose last values the kernel has not reported.
@@ -271,10 +342,14 @@ func (w *Watcher) add(pid uint32, g *group, low, cpu, high time.Duration) {
 		WriteBytes: int64(total.writeBytes),
 		Complete:   true,
 	}
-	p.Identity = snapshot.Identity{Name: procfs.KernelName(g.exit.comm), User: w.users.Name(g.exit.uid)}
+	p.Identity = snapshot.Identity{Name: procfs.KernelName(g.exit.comm), User: w.users.Name(g.uid)}
 	if g.exec != nil {
+		limit := w.lines.Limit()
+		if !g.exec.complete { // a secret can continue where the arguments were cut
+			limit = min(limit, len(g.exec.arguments)/2)
+		}
 		p.Name, p.CommandLine = procfs.NameAndCommandLine(
-			g.exec.comm, g.exec.arguments, g.exec.complete, w.scrubber, w.lines.Limit(),
+			g.exec.comm, g.exec.arguments, g.exec.complete, w.scrubber, limit,
 		)
 		w.lines.Use(p.CommandLine)
 	}

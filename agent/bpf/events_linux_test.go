@@ -29,7 +29,7 @@ func put(kind, pid, tgid uint32, start uint64, body ...uint64) event {
 }
 
 func fork(pid, parent uint32, start uint64) event {
-	return put(eventFork, pid, pid, start, uint64(parent))
+	return put(eventFork, pid, pid, start, uint64(parent)|uint64(parent)<<32)
 }
 
 func execOf(pid uint32, start uint64, comm string, arguments string, length int) event {
@@ -63,6 +63,7 @@ func TestThreadsOfAProcessThatEnded(t *testing.T) {
 	k.add(free(52, 50, 1600, 4e6, 5e6))
 	k.add(exit(50, 1000, "x"))
 	k.add(free(50, 50, 1000, 5e6, 9e6)) // without the last ticks of the threads
+	k.endFreed(0)
 	if len(w.pending) != 1 || len(k.groups) != 0 {
 		t.Fatalf("%d ended, %d known", len(w.pending), len(k.groups))
 	}
@@ -83,6 +84,7 @@ func TestLostEventOfAThread(t *testing.T) {
 	k.add(free(51, 50, 1500, 3e6, 2e6))
 	k.add(exit(50, 1000, "x"))
 	k.add(free(50, 50, 1000, 5e6, 11e6))
+	k.endFreed(0)
 	if got := w.pending[0].CPU; got != 11*time.Millisecond {
 		t.Errorf("the CPU time is %s, want that of the kernel's sum", got)
 	}
@@ -111,14 +113,78 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
-// An event of an earlier process with the same pid does not end the later one.
-func TestReusedPID(t *testing.T) {
+// The event of a thread can come after that of the main thread.
+func TestThreadIsRemovedLast(t *testing.T) {
 	k, w := without()
 	k.add(fork(50, 7, 1000))
-	k.add(fork(50, 8, 9000))
-	k.add(free(50, 50, 1000, 5e6, 5e6))
-	if len(w.pending) != 0 || k.groups[50] == nil || k.groups[50].ppid != 8 {
-		t.Error("the later process has ended")
+	k.add(exit(50, 1000, "x"))
+	k.add(free(50, 50, 1000, 5e6, 9e6))
+	if k.endFreed(time.Hour); len(w.pending) != 0 {
+		t.Fatal("the process has ended before its thread")
+	}
+	k.add(free(51, 50, 1500, 6e6, 9e6))
+	k.endFreed(0)
+	if p := w.pending[0]; p.CPU != 11*time.Millisecond || p.ReadBytes != 20 {
+		t.Errorf("it used %s and read %d bytes", p.CPU, p.ReadBytes)
+	}
+}
+
+// When a pid is used again, the process that had it before has ended, and its late events do not change the new one.
+func TestReusedPID(t *testing.T) {
+	of := func(signal uint64, e event) event {
+		e.signal = signal
+		return e
+	}
+	for name, test := range map[string]struct {
+		events   []event
+		ended    int
+		complete bool
+	}{
+		"after the exit": {[]event{
+			of(1, fork(50, 7, 1000)), of(1, exit(50, 1000, "x")), of(2, fork(50, 8, 9000)),
+			of(1, free(51, 50, 1500, 5e6, 5e6)), of(1, free(50, 50, 1000, 5e6, 5e6)),
+		}, 1, true},
+		"before the exit is known": {[]event{
+			of(1, fork(50, 7, 1000)), of(2, fork(50, 8, 9000)), of(1, exit(50, 1000, "x")),
+			of(1, free(50, 50, 1000, 5e6, 5e6)),
+		}, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, w := without()
+			for _, e := range test.events {
+				k.add(e)
+			}
+			if len(w.pending) != test.ended || w.lossy == test.complete {
+				t.Errorf("%d have ended, lossy: %t", len(w.pending), w.lossy)
+			}
+			if g := k.groups[50]; g == nil || g.ppid != 8 || g.hasExit || g.total() != (usage{}) {
+				t.Errorf("the later process is %+v", g)
+			}
+		})
+	}
+}
+
+// More processes than are known make the list incomplete.
+func TestTooManyGroups(t *testing.T) {
+	k, w := without()
+	for pid := range uint32(maxGroups) {
+		k.groups[pid+1] = &group{}
+	}
+	if k.add(fork(maxGroups+1, 1, 1000)); !w.lossy {
+		t.Error("a process that is not known is not missed")
+	}
+}
+
+// A process whose exit was not seen has the user of its other events.
+func TestUserWithoutExit(t *testing.T) {
+	k, w := without()
+	start := fork(50, 7, 1000)
+	start.uid = 54321
+	end := free(50, 50, 1000, 1, 1)
+	end.uid = 54321
+	k.add(start)
+	if k.add(end); w.pending[0].User != "54321" {
+		t.Errorf("the user is %q", w.pending[0].User)
 	}
 }
 

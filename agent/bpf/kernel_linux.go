@@ -49,14 +49,19 @@ type Kernel struct {
 	groups map[uint32]*group // by pid
 	// bootTime is when the machine started, by the clocks at the last call of drain.
 	bootTime time.Time
-	round    uint64 // counts calls of Tasks
-	buffer   []byte // what the iterator wrote
-	record   ringbuf.Record
-	tasks    []procfs.Task
-	lost     uint64 // events that the ring buffer had no room for
-	err      error  // why events cannot be read any more
-	watch    *Watcher
-	text     int // bytes of the arguments in groups
+	round    uint64       // counts calls of Tasks
+	buffer   []byte       // what the iterator wrote
+	order    []*group     // the processes in it
+	freed    []freedGroup // in the order of their time
+	// threadsAtOpen has the threads that were in the list at openedAt, after boot. It is nil some time later.
+	threadsAtOpen map[uint32]bool
+	openedAt      uint64
+	record        ringbuf.Record
+	tasks         []procfs.Task
+	lost          uint64 // events that the ring buffer had no room for
+	err           error  // why events cannot be read any more
+	watch         *Watcher
+	text          int // bytes of the arguments in groups
 }
 
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
@@ -99,13 +104,38 @@ func open(ringBytes uint32) (*Kernel, error) {
 		k.Close()
 		return nil, err
 	}
-	if _, err := k.Tasks(); err != nil { // from here on, every process that ends is known
+	if err := k.start(); err != nil {
 		k.Close()
 		return nil, err
 	}
 	k.stopped.Go(k.run)
 	debug.FreeOSMemory() // loading takes several megabytes
 	return k, nil
+}
+
+// start makes the first list. From here on, every process that ends is known.
+func (k *Kernel) start() error {
+	k.openedAt = uint64(procfs.SinceBoot())
+	if _, err := k.Tasks(); err != nil {
+		return err
+	}
+	k.threadsAtOpen = make(map[uint32]bool)
+	var r processRecord
+	for b := k.buffer; len(b) > 0; {
+		b, _ = decodeRecord(b, &r)
+		k.threadsAtOpen[r.pid] = true
+	}
+	return k.checkNames()
+}
+
+// checkNames returns an error if the programs cannot read the kernel's memory: without that, all names are empty.
+func (k *Kernel) checkNames() error {
+	for i := range k.tasks {
+		if k.tasks[i].Comm != "" {
+			return nil
+		}
+	}
+	return errors.New("the BPF programs cannot read the names of processes")
 }
 
 // checkNamespace returns an error if the agent sees only a part of the machine's processes. The programs would report
@@ -131,16 +161,19 @@ func (k *Kernel) attach() (err error) {
 		return fmt.Errorf("open the ring buffer: %w", err)
 	}
 	k.ring.SetDeadline(time.Unix(0, 1)) // reads never wait
+	k.iterator, err = link.AttachIter(link.IterOptions{Program: k.collection.Programs["tasks"]})
+	if err != nil {
+		return fmt.Errorf("attach the BPF iterator: %w", err)
+	}
+	if err := k.iterate(); err != nil { // it sets variables that the other programs read
+		return err
+	}
 	for _, name := range []string{"on_free", "on_exit", "on_exec", "on_fork"} {
 		attached, err := link.AttachTracing(link.TracingOptions{Program: k.collection.Programs[name]})
 		if err != nil {
 			return fmt.Errorf("attach the BPF program %s: %w", name, err)
 		}
 		k.events = append(k.events, attached)
-	}
-	k.iterator, err = link.AttachIter(link.IterOptions{Program: k.collection.Programs["tasks"]})
-	if err != nil {
-		return fmt.Errorf("attach the BPF iterator: %w", err)
 	}
 	return nil
 }
@@ -191,6 +224,10 @@ func (k *Kernel) run() {
 		}
 		k.mu.Lock()
 		k.drain()
+		failed := k.err != nil
 		k.mu.Unlock()
+		if failed { // nobody would read the events, and the wait would end at once
+			return
+		}
 	}
 }

@@ -15,10 +15,15 @@ const nanosPerTick = uint64(10 * time.Millisecond)
 // group is a process: a group of threads.
 type group struct {
 	start  uint64
+	signal uint64 // identifies it, also after its pid is used again
+	isNew  bool   // its start was seen, so nothing was used before
+	uid    uint32
+	execs  uint64 // calls of exec that were seen
 	round  uint64 // the last one in which it was listed
 	listed bool   // it was in a list
 	task   procfs.Task
-	live   usage // of its threads that run, in the last list
+	leader usage // of its main thread, in the last list or when that was removed
+	live   usage // of all its threads that run, in the last list
 	// ended is what its threads that have ended had used, by their events. removed is the same by the last list, where
 	// CPU time lacks the last ticks.
 	ended, removed usage
@@ -29,6 +34,8 @@ type group struct {
 	exec          *execution // nil if its last call of exec was not seen, or is in a list
 	exit          exitInfo
 	hasExit       bool // it has ended
+	// freed is when its main thread was removed, or zero.
+	freed time.Time
 }
 
 // usage is what threads have used. run is in nanoseconds.
@@ -56,11 +63,12 @@ func (k *Kernel) Tasks() ([]procfs.Task, error) {
 		return nil, err
 	}
 	k.tasks = k.tasks[:0]
-	for _, g := range k.groups {
-		if g.round == k.round {
-			g.finish()
-			k.tasks = append(k.tasks, g.task)
-		}
+	for _, g := range k.order {
+		g.finish()
+		k.tasks = append(k.tasks, g.task)
+	}
+	if k.threadsAtOpen != nil && uint64(procfs.SinceBoot()) > k.openedAt+uint64(5*removalWait) {
+		k.threadsAtOpen = nil
 	}
 	// Events that come from here on are of threads that may be in the list.
 	if err := k.settleRemoved(); err != nil {
@@ -87,8 +95,10 @@ func (k *Kernel) settleRemoved() error {
 	for pid, g := range k.groups {
 		switch {
 		case g.round == k.round:
-		case g.hasExit:
+		case g.hasExit || !g.freed.IsZero():
 			removed[pid] = g
+		case g.listed && g.round+1 == k.round: // the iterator can miss a process while it calls exec
+			k.tasks = append(k.tasks, g.task)
 		case g.round+1 < k.round: // it should have been in a list; its end was lost
 			k.clear(pid)
 		}
@@ -98,7 +108,7 @@ func (k *Kernel) settleRemoved() error {
 		return k.err
 	}
 	for pid, g := range removed {
-		k.endWithoutFree(pid, g)
+		k.endNow(pid, g)
 	}
 	return nil
 }
@@ -110,7 +120,9 @@ func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
 		if pause = min(pause, time.Until(deadline)); pause <= 0 {
 			return
 		}
+		k.mu.Unlock() // events are read meanwhile if they are many
 		time.Sleep(pause)
+		k.mu.Lock()
 		if k.drain(); k.err != nil {
 			return
 		}
@@ -129,15 +141,13 @@ func (k *Kernel) EndExited() {
 	k.drain()
 	exited := make(map[uint32]*group)
 	for pid, g := range k.groups {
-		if g.hasExit {
+		if g.hasExit || !g.freed.IsZero() {
 			exited[pid] = g
 		}
 	}
 	k.awaitRemoval(exited)
 	for pid, g := range exited {
-		if k.groups[pid] == g { // after an error, the map has those that were removed
-			k.endWithoutFree(pid, g)
-		}
+		k.endNow(pid, g)
 	}
 }
 
@@ -148,6 +158,9 @@ func (k *Kernel) iterate() (err error) {
 		return fmt.Errorf("start the BPF iterator: %w", err)
 	}
 	defer func() { err = errors.Join(err, pass.Close()) }()
+	if cap(k.buffer) > 4*len(k.buffer)+32*readSize { // there were many more processes once
+		k.buffer = nil
+	}
 	k.buffer = k.buffer[:0]
 	for {
 		if cap(k.buffer)-len(k.buffer) < readSize {
@@ -170,13 +183,17 @@ const readSize = 32 << 10
 // addRecords sets the values of the groups to what the iterator wrote. A thread can come before the main one.
 func (k *Kernel) addRecords() error {
 	var r processRecord
+	k.order = k.order[:0]
+	early := make(map[uint32]bool) // processes with a thread that came before the main one
 	for b := k.buffer; len(b) > 0; {
 		var err error
 		if b, err = decodeRecord(b, &r); err != nil {
 			return err
 		}
 		if r.size == processSize {
-			k.addProcess(&r)
+			k.addProcess(&r, early[r.tgid])
+		} else if r.pid < r.tgid {
+			early[r.tgid] = true
 		}
 	}
 	for b := k.buffer; len(b) > 0; {
@@ -190,8 +207,9 @@ func (k *Kernel) addRecords() error {
 
 func (r *threadRecord) usage() usage { return usage{r.run, r.readBytes, r.writeBytes} }
 
-// addProcess sets the values of a group, apart from those of its other threads.
-func (k *Kernel) addProcess(r *processRecord) {
+// addProcess sets the values of a group, apart from those of its other threads. If a thread was listed early, before the
+// main one, it may have been removed in between, so that it is in both.
+func (k *Kernel) addProcess(r *processRecord, early bool) {
 	state := stateOf(r.state, r.exitState)
 	if state == "" || r.threads == 0 {
 		return
@@ -199,23 +217,29 @@ func (k *Kernel) addProcess(r *processRecord) {
 	g := k.groups[r.pid]
 	if g == nil || g.start != r.start {
 		if g != nil {
-			k.clear(r.pid)
+			k.replace(r.pid, g)
 		}
-		g = &group{start: r.start, exit: exitInfo{peakMemory: procfs.Unknown}}
+		g = &group{start: r.start, signal: r.signal, exit: exitInfo{peakMemory: procfs.Unknown}}
 		k.groups[r.pid] = g
 	}
-	g.removed.run = r.endedRun
-	if r.childFaults == 0 { // otherwise, the I/O of children is in it
-		g.removed.readBytes, g.removed.writeBytes = r.removedRead, r.removedWrite
+	if g.round == k.round { // it was listed twice
+		return
+	}
+	if isFirst := !g.listed && !g.isNew; !early || isFirst {
+		g.removed.run = r.endedRun
+		if r.childFaults == 0 { // otherwise, the I/O of children is in it
+			g.removed.readBytes, g.removed.writeBytes = r.removedRead, r.removedWrite
+		}
+		if isFirst { // these threads have ended before this Kernel was opened
+			g.ended = g.removed
+		}
 	}
 	if !g.listed {
 		g.listed = true
 		k.dropExec(g)
-		if g.ended == (usage{}) { // some threads may have ended before this Kernel was opened
-			g.ended = g.removed
-		}
 	}
-	g.round, g.live = k.round, r.usage()
+	k.order = append(k.order, g)
+	g.round, g.leader, g.live, g.uid = k.round, r.usage(), r.usage(), r.uid
 	t := &g.task
 	t.PID, t.PPID, t.UID = int32(r.pid), int32(r.ppid), r.uid
 	t.StartTicks = int64(r.start / nanosPerTick)
@@ -226,7 +250,8 @@ func (k *Kernel) addProcess(r *processRecord) {
 	t.State, t.Threads, t.OpenFiles = state, r.threads, r.openFiles
 	t.ChildCPU = time.Duration(r.childRun)
 	t.Pages = max(r.pages, 0)
-	t.ExecID, t.CgroupsKey = r.execID, r.cgroups
+	// The kernel changes its number before the new arguments are there, and sends the event after that.
+	t.ExecID, t.CgroupsKey = r.execID+g.execs<<32, r.cgroups
 }
 
 // finish sets the totals of a process whose threads have been added.

@@ -3,6 +3,7 @@ package procfs
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/snapwatch/snapwatch/agent/internal/clean"
 	"github.com/snapwatch/snapwatch/agent/procevents"
@@ -24,8 +25,9 @@ type taskReader struct {
 
 // cgroupPath is the control group of a key.
 type cgroupPath struct {
-	path  string
-	round uint64 // the last one in which a process had it
+	path   string
+	readAt time.Time
+	round  uint64 // the last one in which a process had it
 }
 
 // UseTasks makes the reader take the values of processes from a source. After an error of the source, it reads them
@@ -64,13 +66,8 @@ func (r *Reader) readTasks(ctx context.Context, refresh bool) (ok bool, err erro
 		if err := r.compareWithProc(before); err != nil {
 			return true, err
 		}
-	}
-	for pid, name := range r.tasks.absent {
-		if p := r.process(pid, name, true); p == nil {
-			delete(r.tasks.absent, pid)
-		} else {
-			r.add(p)
-		}
+	} else {
+		r.addAbsent()
 	}
 	for key, group := range r.tasks.cgroups {
 		if group.round != r.round {
@@ -78,6 +75,19 @@ func (r *Reader) readTasks(ctx context.Context, refresh bool) (ok bool, err erro
 		}
 	}
 	return true, nil
+}
+
+// addAbsent adds the processes to the list that the source lacked when it was compared with /proc.
+func (r *Reader) addAbsent() {
+	for pid, name := range r.tasks.absent {
+		if p := r.cache[pid]; p != nil && p.round == r.round { // it has this one now, or another one with the pid
+			delete(r.tasks.absent, pid)
+		} else if p := r.process(pid, name, true); p == nil {
+			delete(r.tasks.absent, pid)
+		} else {
+			r.add(p)
+		}
+	}
 }
 
 // stopTasks changes to /proc.
@@ -105,6 +115,7 @@ func (r *Reader) compareWithProc(listed int64) error {
 		if p := r.process(pid, name, true); p != nil && p.last.StartTicks < listed {
 			r.tasks.absent[pid] = name
 			r.tasks.differences++
+			r.add(p)
 		} else if p != nil {
 			r.remove(pid)
 		}
@@ -168,11 +179,13 @@ func (r *Reader) setCgroup(p *cachedProcess, key uint64) {
 		return
 	}
 	group, known := r.tasks.cgroups[key]
-	if !known {
+	// It is read again, because the process may have moved before it was read.
+	if !known || r.at.Sub(group.readAt) >= identityAge {
 		text, err := r.readFile(p, &openFile{}, "cgroup", false)
 		if err != nil {
 			return
 		}
+		group.readAt = r.at
 		group.path = clean.Text(parseCgroup(text), snapshot.MaxPathBytes)
 	}
 	group.round = r.round

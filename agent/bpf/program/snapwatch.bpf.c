@@ -7,6 +7,7 @@
 char program_license[] SEC("license") = "Dual MIT/GPL";
 
 enum {
+	EXIT_DEAD = 0x10,
 	MAX_CPUS = 1024,
 	MAX_OPEN_FILES = 4096, // more are not counted here
 	SHORT_ARGUMENTS = 120,
@@ -122,6 +123,7 @@ struct process_record {
 	u64 child_run; // of children that it has waited for
 	u64 child_faults;
 	u64 removed_read_bytes, removed_write_bytes; // of both
+	u64 signal; // identifies the process
 	s64 pages;
 	u32 ppid, uid, state, exit_state;
 	s32 threads, open_files;
@@ -142,6 +144,8 @@ int tasks(struct bpf_iter__task *ctx)
 	r.thread.read_bytes = task->ioac.read_bytes;
 	r.thread.write_bytes = task->ioac.write_bytes;
 	if (r.thread.pid != r.thread.tgid) {
+		if (task->exit_state == EXIT_DEAD) // its values are in those of the removed threads
+			return 0;
 		r.thread.size = sizeof r.thread;
 		bpf_seq_write(ctx->meta->seq, &r, sizeof r.thread);
 		return 0;
@@ -153,9 +157,10 @@ int tasks(struct bpf_iter__task *ctx)
 	r.cgroups = cgroups_key(task->cgroups);
 	r.ended_run = signal->sum_sched_runtime;
 	r.child_run = signal->cutime + signal->cstime;
-	r.child_faults = signal->cmin_flt + signal->cmaj_flt;
 	r.removed_read_bytes = signal->ioac.read_bytes;
 	r.removed_write_bytes = signal->ioac.write_bytes;
+	r.child_faults = signal->cmin_flt + signal->cmaj_flt; // last: a child can be waited for in between
+	r.signal = as_number(signal);
 	r.threads = signal->nr_threads;
 	r.ppid = task->real_parent->tgid;
 	r.uid = task->real_cred->euid.val;
@@ -188,11 +193,13 @@ enum event_kind { EVENT_FORK = 1, EVENT_EXEC, EVENT_EXIT, EVENT_FREE };
 struct event {
 	u32 kind, pid, tgid, uid;
 	u64 start; // of the thread pid
+	u64 signal; // identifies the process, also after its pid is used again
 };
 
 struct fork_event {
 	struct event event;
-	u32 ppid, unused;
+	u32 ppid;
+	u32 copied_from; // the process with the same program until exec
 };
 
 struct exec_event {
@@ -246,6 +253,7 @@ static ALWAYS_INLINE void fill(struct event *e, u32 kind, struct task_struct *ta
 	e->tgid = task->tgid;
 	e->uid = task->real_cred->euid.val;
 	e->start = task->start_boottime;
+	e->signal = as_number(task->signal);
 }
 
 SEC("tp_btf/sched_process_fork")
@@ -259,7 +267,7 @@ int on_fork(u64 *ctx)
 		return 0;
 	fill(&e->event, EVENT_FORK, child);
 	e->ppid = child->real_parent->tgid;
-	e->unused = 0;
+	e->copied_from = ((struct task_struct *)ctx[0])->tgid;
 	bpf_ringbuf_submit(e, wake_up());
 	return 0;
 }
