@@ -215,7 +215,7 @@ func (k *Kernel) addFree(e event) {
 		return
 	}
 	if e.pid != e.tgid {
-		// A thread that was not in the list when this Kernel was opened, and started before, is in the sum of that list.
+		// A thread that started before this Kernel was opened, and was not in its first list, is in the sum there.
 		wasListed := g.isNew || k.threadsAtOpen == nil || e.start > k.openedAt || k.threadsAtOpen[e.pid]
 		if wasListed {
 			g.ended.add(used)

@@ -207,8 +207,8 @@ func (k *Kernel) addRecords() error {
 
 func (r *threadRecord) usage() usage { return usage{r.run, r.readBytes, r.writeBytes} }
 
-// addProcess sets the values of a group, apart from those of its other threads. If a thread was listed early, before the
-// main one, it may have been removed in between, so that it is in both.
+// addProcess sets the values of a group, apart from those of its other threads. If a thread was listed early, before
+// the main one, it may have been removed in between, so that it is in both.
 func (k *Kernel) addProcess(r *processRecord, early bool) {
 	state := stateOf(r.state, r.exitState)
 	if state == "" || r.threads == 0 {
