@@ -27,6 +27,7 @@ func TestCapabilities(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("changing the user needs root")
 	}
+	const nobody = 54322 // tests of other packages count the processes of other users
 	open(t)
 	for name, test := range map[string]struct {
 		capabilities []uintptr
@@ -42,7 +43,7 @@ func TestCapabilities(t *testing.T) {
 			helper.Dir = "/"
 			helper.Env = append(os.Environ(), capabilitiesHelper+"=1")
 			helper.SysProcAttr = &syscall.SysProcAttr{
-				Credential:  &syscall.Credential{Uid: 54321, Gid: 54321},
+				Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 				AmbientCaps: test.capabilities,
 			}
 			out, err := helper.CombinedOutput()
