@@ -19,10 +19,13 @@ const (
 	// ReaderAuto uses BPF where the kernel and the permissions allow it, and otherwise /proc.
 	ReaderAuto Reader = "auto"
 	// ReaderBPF uses BPF. The agent does not start where that is not possible.
-	ReaderBPF Reader = "bpf"
+	ReaderBPF Reader = snapshot.ReaderBPF
 	// ReaderProc uses /proc, and taskstats for processes that end.
-	ReaderProc Reader = "proc"
+	ReaderProc Reader = snapshot.ReaderProc
 )
+
+// triesBPF reports whether BPF is used if that is possible.
+func (r Reader) triesBPF() bool { return r == ReaderAuto || r == ReaderBPF }
 
 // readWithBPF is logged and reported if BPF is used.
 const readWithBPF = "processes are read with BPF"
@@ -36,7 +39,7 @@ func openSampler(
 		return nil, "", err
 	}
 	var kernel *bpf.Kernel
-	if cfg.Reader == ReaderProc || cfg.Reader == "" {
+	if !cfg.Reader.triesBPF() {
 		reason = "--reader=auto uses it where possible"
 	} else {
 		kernel, err = bpf.Open()

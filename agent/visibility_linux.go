@@ -50,7 +50,7 @@ func watchesExits(withBPF bool) error {
 // checkReader reports whether processes are read with BPF, and why not.
 func checkReader(reader Reader) Finding {
 	f := Finding{What: "reader", OK: true}
-	if reader == ReaderProc || reader == "" {
+	if !reader.triesBPF() {
 		f.Detail = "processes are read from /proc; --reader=auto uses BPF where possible"
 		return f
 	}

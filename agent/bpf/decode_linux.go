@@ -26,12 +26,6 @@ const (
 	eventFree
 )
 
-// Flags of tasks; see PF_… in linux/sched.h.
-const (
-	flagKernelWorker = 0x20
-	flagKernelThread = 0x200000
-)
-
 var (
 	errRecord = errors.New("the BPF iterator wrote a record of an unknown size")
 	errEvent  = errors.New("a BPF program sent an event of an unknown kind or size")

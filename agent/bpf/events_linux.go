@@ -107,9 +107,8 @@ func (k *Kernel) exitInfoOf(e event) exitInfo {
 			Ran: time.Duration(field(2)), Waited: time.Duration(field(3)), Sleeps: int64(field(4)),
 			Alive: time.Duration(field(6) - field(5)),
 		},
-		others: time.Duration(field(7)),
-		ppid:   u32(e.body[64:]),
-
+		others:     time.Duration(field(7)),
+		ppid:       u32(e.body[64:]),
 		waitStatus: u32(e.body[68:]),
 		comm:       text(e.body[72:88]),
 	}
@@ -120,7 +119,8 @@ func (k *Kernel) exitInfoOf(e event) exitInfo {
 	return info
 }
 
-// group returns the process of an event of its main thread. It is nil if too many are known.
+// group returns the process of an event of its main thread. It is nil if too many are known, and for an event of an
+// earlier process with the same pid.
 func (k *Kernel) group(e event) *group {
 	g := k.groups[e.tgid]
 	switch {
@@ -144,7 +144,7 @@ func (k *Kernel) group(e event) *group {
 
 // replace ends a process whose pid another one has now.
 func (k *Kernel) replace(pid uint32, g *group) {
-	if g.hasExit || !g.freed.IsZero() {
+	if g.hasEnded() {
 		k.endNow(pid, g)
 		return
 	}
@@ -216,8 +216,8 @@ func (k *Kernel) addFree(e event) {
 	}
 	if e.pid != e.tgid {
 		// A thread that started before this Kernel was opened, and was not in its first list, is in the sum there.
-		wasListed := g.isNew || k.threadsAtOpen == nil || e.start > k.openedAt || k.threadsAtOpen[e.pid]
-		if wasListed {
+		inSum := !g.isNew && k.threadsAtOpen != nil && e.start <= k.openedAt && !k.threadsAtOpen[e.pid]
+		if !inSum {
 			g.ended.add(used)
 		}
 		return

@@ -33,10 +33,13 @@ type group struct {
 	ppid          uint32
 	exec          *execution // nil if its last call of exec was not seen, or is in a list
 	exit          exitInfo
-	hasExit       bool // it has ended
+	hasExit       bool // exit is known
 	// freed is when its main thread was removed, or zero.
 	freed time.Time
 }
+
+// hasEnded reports whether the process has exited, by any of its events.
+func (g *group) hasEnded() bool { return g.hasExit || !g.freed.IsZero() }
 
 // usage is what threads have used. run is in nanoseconds.
 type usage struct{ run, readBytes, writeBytes uint64 }
@@ -95,7 +98,7 @@ func (k *Kernel) settleRemoved() error {
 	for pid, g := range k.groups {
 		switch {
 		case g.round == k.round:
-		case g.hasExit || !g.freed.IsZero():
+		case g.hasEnded():
 			removed[pid] = g
 		case g.listed && g.round+1 == k.round: // the iterator can miss a process while it calls exec
 			k.tasks = append(k.tasks, g.task)
@@ -141,7 +144,7 @@ func (k *Kernel) EndExited() {
 	k.drain()
 	exited := make(map[uint32]*group)
 	for pid, g := range k.groups {
-		if g.hasExit || !g.freed.IsZero() {
+		if g.hasEnded() {
 			exited[pid] = g
 		}
 	}
@@ -246,8 +249,7 @@ func (k *Kernel) addProcess(r *processRecord, early bool) {
 	if t.Comm != r.comm {
 		t.Comm = r.comm
 	}
-	t.KernelThread, t.KernelWorker = r.flags&flagKernelThread != 0, r.flags&flagKernelWorker != 0
-	t.State, t.Threads, t.OpenFiles = state, r.threads, r.openFiles
+	t.Flags, t.State, t.Threads, t.OpenFiles = int64(r.flags), state, r.threads, r.openFiles
 	t.ChildCPU = time.Duration(r.childRun)
 	t.Pages = max(r.pages, 0)
 	// The kernel changes its number before the new arguments are there, and sends the event after that.

@@ -34,7 +34,7 @@ func Open(
 	reader.UseTasks(kernel)
 	sources.Processes, sources.Failed, sources.Reader = p, p.failedNow, p.status
 	sources.WatchExits = func() (ExitSource, error) {
-		if p.failed.Load() {
+		if p.failure.Load() != nil {
 			return fromTaskstats()
 		}
 		return kernel.WatchExits(scrubber, users), nil
@@ -47,15 +47,18 @@ type bpfProcesses struct {
 	*procfs.Reader
 	kernel      *bpf.Kernel
 	logger      *slog.Logger
-	failed      atomic.Bool
-	failure     atomic.Value // the text of the error
+	failure     atomic.Pointer[string] // why BPF is not used any more; nil as long as it is
 	differences atomic.Int64
 }
 
 // status returns how processes are read.
 func (p *bpfProcesses) status() ReaderStatus {
-	status := ReaderStatus{BPF: !p.failed.Load(), LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
-	status.Failure, _ = p.failure.Load().(string)
+	status := ReaderStatus{LostEvents: p.kernel.Lost(), Differences: p.differences.Load()}
+	if failure := p.failure.Load(); failure != nil {
+		status.Failure = *failure
+	} else {
+		status.BPF = true
+	}
 	return status
 }
 
@@ -64,11 +67,10 @@ func (p *bpfProcesses) status() ReaderStatus {
 func (p *bpfProcesses) failedNow() (release func()) {
 	differences, err := p.TaskStatus()
 	p.differences.Store(differences)
-	if err == nil || p.failed.Load() {
+	if err == nil || p.failure.Load() != nil {
 		return nil
 	}
-	p.failure.Store(err.Error())
-	p.failed.Store(true)
+	p.failure.Store(new(err.Error()))
 	p.logger.Warn("processes can no longer be read with BPF; they are read from /proc", "err", err)
 	return func() {
 		p.kernel.EndExited()

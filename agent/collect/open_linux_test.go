@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snapwatch/snapwatch/agent/bpf"
 	"github.com/snapwatch/snapwatch/agent/procfs"
-	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -26,20 +24,21 @@ func (f *failingTasks) Tasks() ([]procfs.Task, error) {
 	return f.TaskSource.Tasks()
 }
 
+// openFailing returns a Sampler that reads with BPF until a test makes the source fail.
+func openFailing(t *testing.T) (*Sampler, *failingTasks) {
+	t.Helper()
+	s := openReal(t, "bpf", t.TempDir())
+	t.Cleanup(s.Close)
+	p := s.sources.Processes.(*bpfProcesses)
+	source := &failingTasks{TaskSource: p.kernel}
+	p.UseTasks(source)
+	return s, source
+}
+
 // When BPF fails, the same sample is read from /proc. It has the processes that ended before, and the next one those
 // that ended after.
 func TestBPFFails(t *testing.T) {
-	kernel, err := bpf.Open()
-	if err != nil {
-		t.Skipf("BPF cannot be used here: %v", err)
-	}
-	s, err := Open(t.TempDir(), nil, kernel, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	source := &failingTasks{TaskSource: kernel}
-	s.sources.Processes.(*bpfProcesses).UseTasks(source)
+	s, source := openFailing(t)
 	sample := func() *Sample {
 		t.Helper()
 		one, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
@@ -83,17 +82,7 @@ func TestBPFFails(t *testing.T) {
 
 // Each process that ends while BPF fails is recorded once.
 func TestProcessesEndWhileBPFFails(t *testing.T) {
-	kernel, err := bpf.Open()
-	if err != nil {
-		t.Skipf("BPF cannot be used here: %v", err)
-	}
-	s, err := Open(t.TempDir(), nil, kernel, testlog.Logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	source := &failingTasks{TaskSource: kernel}
-	s.sources.Processes.(*bpfProcesses).UseTasks(source)
+	s, source := openFailing(t)
 	recorded := make(map[int]int)
 	sample := func() {
 		t.Helper()

@@ -269,12 +269,12 @@ func wholeCharacters(comm string) string {
 	return comm
 }
 
-// name returns the name of a process.
-func (s *procStat) name() string {
-	if s.flags&flagKernelWorker == 0 || s.flags&flagKernelThread == 0 {
-		return s.comm
+// stableName returns the kernel's name of a process with flags, without the part that changes all the time.
+func stableName(comm string, flags int64) string {
+	if flags&flagKernelWorker == 0 || flags&flagKernelThread == 0 {
+		return comm
 	}
-	return workerName(s.comm)
+	return workerName(comm)
 }
 
 // workerName returns the name of a kernel worker. The kernel's name ends with what it works on, or has worked on, after

@@ -432,7 +432,7 @@ func TestNamesOfKernelWorkers(t *testing.T) {
 		{"-", worker, "-"},
 		{"", worker, ""},
 	} {
-		if got := (&procStat{comm: test.comm, flags: test.flags}).name(); got != test.want {
+		if got := stableName(test.comm, test.flags); got != test.want {
 			t.Errorf("%q with flags %x has the name %q, want %q", test.comm, test.flags, got, test.want)
 		}
 	}

@@ -326,7 +326,7 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	if p.round != 0 && (stat.pid != last.PID || stat.startTicks != last.StartTicks) {
 		return false
 	}
-	p.comm, p.kernelThread = stat.name(), stat.flags&flagKernelThread != 0
+	p.comm, p.kernelThread = stableName(stat.comm, stat.flags), stat.flags&flagKernelThread != 0
 	last.PID, last.StartTicks, last.StartedAt = stat.pid, stat.startTicks, r.boot.startedAt(stat.startTicks)
 	last.PPID, last.State, last.Threads = stat.ppid, stat.state, stat.threads
 	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)

@@ -4,20 +4,19 @@ import "time"
 
 // Task has the values of a process that a TaskSource reads. Amounts are totals since the start of the process.
 type Task struct {
-	PID, PPID  int32
-	StartTicks int64  // see Process
-	Comm       string // the kernel's name, at most 15 bytes
-	UID        uint32 // effective
-	// KernelThread is true for a kernel thread, and KernelWorker for one that works for several others.
-	KernelThread, KernelWorker bool
-	State                      string
-	Threads                    int32
-	OpenFiles                  int32 // Unknown for too many to count
-	CPU                        time.Duration
-	ChildCPU                   time.Duration // of the children that it has waited for, and of theirs
-	OneThread                  bool          // since the list before, no other thread ran
-	Pages                      int64         // in memory
-	ReadBytes, WriteBytes      int64         // of the process itself
+	PID, PPID             int32
+	StartTicks            int64  // see Process
+	Comm                  string // the kernel's name, at most 15 bytes
+	UID                   uint32 // effective
+	Flags                 int64  // the kernel's, as in /proc/PID/stat
+	State                 string
+	Threads               int32
+	OpenFiles             int32 // Unknown for too many to count
+	CPU                   time.Duration
+	ChildCPU              time.Duration // of the children that it has waited for, and of theirs
+	OneThread             bool          // since the list before, no other thread ran
+	Pages                 int64         // in memory
+	ReadBytes, WriteBytes int64         // of the process itself
 	// ExecID changes with each call of exec, and CgroupsKey when the process is moved to another control group.
 	// Processes with the same key are in the same control groups.
 	ExecID, CgroupsKey uint64

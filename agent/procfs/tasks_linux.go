@@ -136,11 +136,7 @@ func (r *Reader) addTask(t *Task) {
 	}
 	last := &p.last
 	p.ranSinceIdentity = p.ranSinceIdentity || last.CPU != t.CPU
-	p.kernelThread = t.KernelThread
-	p.comm = t.Comm
-	if t.KernelThread && t.KernelWorker {
-		p.comm = workerName(t.Comm)
-	}
+	p.comm, p.kernelThread = stableName(t.Comm, t.Flags), t.Flags&flagKernelThread != 0
 	last.PID, last.PPID = t.PID, t.PPID
 	last.StartTicks, last.StartedAt = t.StartTicks, r.boot.startedAt(t.StartTicks)
 	last.State, last.Threads, last.OneThread = t.State, t.Threads, t.OneThread
