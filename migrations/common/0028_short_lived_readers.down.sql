@@ -1,0 +1,1 @@
+DROP FUNCTION short_lived_top;

@@ -1,0 +1,1 @@
+DROP VIEW short_lived_peaks;
