@@ -83,7 +83,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	if again := relations(); again != full {
 		t.Errorf("got %s, want %s", again, full)
 	}
-	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 26 || dirty || err != nil {
+	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 28 || dirty || err != nil {
 		t.Errorf("version %d, dirty %v, %v", version, dirty, err)
 	}
 }
