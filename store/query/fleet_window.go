@@ -134,7 +134,8 @@ func (q *Queries) matchingShortLived(
 	return q.readShortLived(ctx, shortLivedUsageSQL(`SELECT s.* FROM short_lived s JOIN commands c ON c.id = s.command
 			WHERE s.machine = $1 AND `+inWindow+` AND `+match.shortLivedCondition(texts, &args)+`
 			ORDER BY s.cpu_us DESC NULLS LAST, s.memory_max DESC NULLS LAST, s.ts, s.pid LIMIT $2`, 3)+
-		` ORDER BY s.cpu_us DESC NULLS LAST, s.memory_max DESC NULLS LAST, s.ts, s.pid`, args...)
+		` ORDER BY s.cpu_us DESC NULLS LAST, s.memory_max DESC NULLS LAST, s.ts, s.pid`,
+		append([]any{pgx.QueryExecModeExec}, args...)...)
 }
 
 // matchingProcesses returns the identities of a machine's processes that match and can have been sampled in a window,

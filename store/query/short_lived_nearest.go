@@ -69,7 +69,8 @@ func (q *Queries) nearestShortLivedOn(
 	err := q.pool.QueryRow(ctx, `SELECT s.pid, s.started_at, c.name, `+commandLineSQL+`, s.exit_code, s.exit_signal, s.ts
 		FROM short_lived s JOIN commands c ON c.id = s.command
 		WHERE s.machine = $1 AND `+inWindow+` AND `+match.shortLivedCondition(texts, &args)+`
-		ORDER BY s.ts `+direction.order+`, s.pid LIMIT 1`, args...).
+		ORDER BY s.ts `+direction.order+`, s.pid LIMIT 1`,
+		append([]any{pgx.QueryExecModeExec}, args...)...).
 		Scan(&one.PID, &started, &one.Name, &one.CommandLine, &one.Exit.ExitCode, &one.Exit.ExitSignal, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil

@@ -104,7 +104,9 @@ func (q *Queries) textsOf(
 // maxIndexedTexts is the maximum number of texts for which an index of short-lived processes is used.
 const maxIndexedTexts = 10_000
 
-// shortLivedCondition returns the condition that a row s of the view short_lived with the row c of commands matches.
+// shortLivedCondition returns the condition that a row s of the view short_lived with the row c of commands matches. Run
+// the statement with pgx.QueryExecModeExec: its plan then has the texts as constants, which PostgreSQL puts into a hash
+// table, and TimescaleDB compares with compressed columns.
 func (m Match) shortLivedCondition(texts matchingTexts, args *[]any) string {
 	parameter := parameterOf(args)
 	conditions := []string{m.Exit.shortLivedCondition(parameter)}
@@ -113,7 +115,7 @@ func (m Match) shortLivedCondition(texts matchingTexts, args *[]any) string {
 			conditions = append(conditions,
 				"s.commands && "+parameter(append(texts.all[:len(texts.all):len(texts.all)], texts.some...))+"::bigint[]")
 		}
-		byText := "s.command = ANY(" + parameter(texts.all) + "::bigint[])"
+		byText := "s.command = ANY(" + parameter(append([]int64{}, texts.all...)) + "::bigint[])"
 		if len(texts.some) > 0 {
 			byText = "(" + byText + " OR s.command = ANY(" + parameter(texts.some) + "::bigint[]) AND " +
 				m.textCondition(parameter, "c.name", "("+commandLineSQL+")") + ")"

@@ -226,8 +226,8 @@ var (
 	selectSnapshots = `SELECT ` + schema.SnapshotColumns + `, coalesce(short_lived, 0), short_lived_cpu_us,
 			coalesce(short_lived_unknown_cpu, 0)
 		FROM snapshots WHERE machine = $1`
-	rangeSQL        = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
-	nextSQL         = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
+	rangeSQL = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
+	nextSQL  = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
 		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT 1`
 	aroundSQL = `SELECT m.polling_interval, s.ts, s.interval_ms FROM machines m LEFT JOIN (
 			(SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts <= $2 AND ts >= $3 ORDER BY ts DESC LIMIT 3)

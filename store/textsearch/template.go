@@ -5,11 +5,14 @@ import (
 )
 
 // A template stands for many texts: %s is a run of letters and digits that varies, and %% is %. A run that varies is
-// not next to another letter or digit, and has at least minVariable characters.
-const minVariable = 4
+// not next to another letter or digit. It has at least minDigits digits or minLength characters.
+const (
+	minDigits = 4
+	minLength = 6
+)
 
 // maxPlaceholders is the maximum number of parts of a pattern for which all combinations of placeholders are tried.
-const maxPlaceholders = 4
+const maxPlaceholders = 3
 
 // TemplateCondition returns the SQL condition that a text of a template can match in one of the columns, whose values
 // are templates. parameter is that of Condition.
@@ -57,44 +60,55 @@ func (p Pattern) pieces() (pieces [][]rune) {
 	return pieces
 }
 
-// templateLikes returns the patterns for LIKE of the templates whose texts can contain a text: each combination of
-// placeholders for its runs of letters and digits. If there are too many, it returns one that matches all templates.
-func templateLikes(text []rune) []string {
-	type part struct {
-		literal string
-		varies  bool
-	}
-	var parts []part
-	placeholders := 0
+// templatePart is a part of a text: a run of letters and digits, or another character.
+type templatePart struct {
+	like   string // pattern of LIKE
+	varies bool   // whether it can be a placeholder in a template, or a part of one
+}
+
+// templateParts returns the parts of a text. A run at an edge can be a part of a longer one.
+func templateParts(text []rune) (parts []templatePart, placeholders int) {
 	for i := 0; i < len(text); {
-		end := i
-		for end < len(text) && isAlphanumeric(text[end]) {
-			end++
+		end, digits := i, 0
+		for ; end < len(text) && isAlphanumeric(text[end]); end++ {
+			if text[end] <= '9' {
+				digits++
+			}
 		}
 		if end == i {
-			parts = append(parts, part{literal: templateLike(text[i : i+1])})
+			parts = append(parts, templatePart{like: templateLike(text[i : i+1])})
 			i++
 			continue
 		}
-		// A run at an edge can be a part of a longer one.
-		varies := end-i >= minVariable || i == 0 || end == len(text)
+		varies := digits >= minDigits || end-i >= minLength || i == 0 || end == len(text)
 		if varies {
 			placeholders++
 		}
-		parts = append(parts, part{templateLike(text[i:end]), varies})
+		parts = append(parts, templatePart{templateLike(text[i:end]), varies})
 		i = end
 	}
-	if placeholders > maxPlaceholders {
-		return []string{"%"}
-	}
+	return parts, placeholders
+}
+
+// templateLikes returns the patterns for LIKE of the templates whose texts can contain a text: each combination of
+// placeholders for its runs of letters and digits. If there are too many, it returns a single pattern that also matches
+// others.
+func templateLikes(text []rune) []string {
+	parts, placeholders := templateParts(text)
 	likes := []string{"%"}
 	for _, one := range parts {
-		n := len(likes)
-		for i := range n {
-			if one.varies {
-				likes = append(likes, likes[i]+`\%s`)
+		switch n := len(likes); {
+		case !one.varies:
+			for i := range likes {
+				likes[i] += one.like
 			}
-			likes[i] += one.literal
+		case placeholders > maxPlaceholders:
+			likes[0] += "%"
+		default:
+			for i := range n {
+				likes = append(likes, likes[i]+`\%s`)
+				likes[i] += one.like
+			}
 		}
 	}
 	for i := range likes {
@@ -116,4 +130,6 @@ func templateLike(text []rune) string {
 	return b.String()
 }
 
-func isAlphanumeric(r rune) bool { return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+func isAlphanumeric(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
