@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,30 +14,37 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// nearestShortLived returns the nearest short-lived process that matches in (from, to] in a direction, or nil.
-func (q *Queries) nearestShortLived(
-	ctx context.Context, match Match, from, to snapshot.Time, view View, direction nearestDirection,
-) (*NearestMatch, error) {
-	args := []any{firstDay(from), view.All, view.tags()}
-	rows, err := q.pool.Query(ctx, `SELECT m.id, m.machine_id FROM machines m WHERE ($2 OR m.tags && $3)
-		AND EXISTS (SELECT FROM commands c WHERE c.machine = m.id AND c.last_day >= $1
+// shortLivedMachines returns the ids of the machines in a view that can have run short-lived processes that match, by
+// key.
+func (q *Queries) shortLivedMachines(ctx context.Context, match Match, view View) (map[int32]string, error) {
+	args := []any{view.All, view.tags()}
+	rows, err := q.pool.Query(ctx, `SELECT m.id, m.machine_id FROM machines m WHERE ($1 OR m.tags && $2)
+		AND EXISTS (SELECT FROM commands c WHERE c.machine = m.id
 			AND `+match.templateCondition(parameterOf(&args), false)+`)`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find the machines of short-lived processes: %w", err)
 	}
 	machines := make(map[int32]string)
 	var key int32
-	var keys []int32
 	var machineID string
 	if _, err := pgx.ForEachRow(rows, []any{&key, &machineID}, func() error {
-		keys, machines[key] = append(keys, key), machineID
+		machines[key] = machineID
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("find the machines of short-lived processes: %w", err)
 	}
+	return machines, nil
+}
+
+// nearestShortLived returns the nearest short-lived process that matches in (from, to] in a direction, or nil. The
+// machines are those of shortLivedMachines.
+func (q *Queries) nearestShortLived(
+	ctx context.Context, match Match, from, to snapshot.Time, machines map[int32]string, direction nearestDirection,
+) (*NearestMatch, error) {
+	keys := slices.Sorted(maps.Keys(machines))
 	var mu sync.Mutex // for nearest
 	var nearest *NearestMatch
-	err = forEach(ctx, len(keys), func(ctx context.Context, i int) error {
+	err := forEach(ctx, len(keys), func(ctx context.Context, i int) error {
 		one, err := q.nearestShortLivedOn(ctx, match, keys[i], from, to, direction)
 		if one == nil || err != nil {
 			return err
