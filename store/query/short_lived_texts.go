@@ -71,7 +71,7 @@ func (m Match) templateCondition(parameter func(any) string, literal bool) strin
 type matchingTexts struct {
 	// all processes of these rows match.
 	all []int64
-	// some are the rows of which each process must be compared.
+	// Each process of some must be compared.
 	some []int64
 }
 
