@@ -63,11 +63,10 @@ func TestSplit(t *testing.T) {
 		"a%s 1234":                         "a%%s %s 1234",
 	} {
 		var s templateSplitter
-		got := ""
-		if hasVars := s.split(commandLine); hasVars {
-			got = string(s.template) + " " + string(s.vars)
-		} else {
-			got = string(s.template)
+		hasVars := s.split(commandLine)
+		got := string(s.template)
+		if hasVars {
+			got += " " + string(s.vars)
 		}
 		if got != want {
 			t.Errorf("%q was split into %q, want %q", commandLine, got, want)
