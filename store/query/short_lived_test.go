@@ -1,7 +1,3 @@
-//go:build shortlived
-
-// The tests need store.Config.ShortLived. Remove the build tag when it is there.
-
 package query_test
 
 import (

@@ -32,7 +32,7 @@ type Config struct {
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
-	// ShortLived selects whether short-lived processes are stored in their own series. The queries do not read it yet.
+	// ShortLived selects whether short-lived processes are stored in their own series.
 	ShortLived bool
 }
 
