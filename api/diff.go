@@ -54,16 +54,28 @@ type MachineDiff struct {
 	UnknownCPUProcesses int `json:"unknown_cpu_processes" doc:"Number of processes that run at both times and have no known CPU time between them"`
 	UnknownIOProcesses  int `json:"unknown_io_processes" doc:"Number of processes that run at both times and have no known number of bytes read or written between them"`
 
-	Started []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
-	Ended   []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
-	Passed  []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
-	Grew    []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times"`
-	Shrank  []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort at to. With sort=cpu: none"`
-	Active  []ProcessChangeView `json:"active" nullable:"false" doc:"Processes that run at both times, neither grew nor shrank, and used CPU time or did I/O between the two times. Those with the most CPU time are first"`
-	Changed []ProcessChangeView `json:"changed" nullable:"false" doc:"Processes that run at both times with another name, command line, user, parent or control group at to, as after exec. They can also be in another list"`
+	Started        []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
+	Ended          []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
+	Passed         []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between. Of those that started and ended between two snapshots, it has at most the 1000 with the most CPU time"`
+	Grew           []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times"`
+	Shrank         []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort at to. With sort=cpu: none"`
+	Active         []ProcessChangeView `json:"active" nullable:"false" doc:"Processes that run at both times, neither grew nor shrank, and used CPU time or did I/O between the two times. Those with the most CPU time are first"`
+	Changed        []ProcessChangeView `json:"changed" nullable:"false" doc:"Processes that run at both times with another name, command line, user, parent or control group at to, as after exec. They can also be in another list"`
+	ShortLived     ShortLivedTotalView `json:"short_lived" doc:"Sum of the processes that started and ended between two snapshots, all between the two times. passed has at most the 1000 of them with the most CPU time"`
+	ShortLivedFrom *snapshot.Time      `json:"short_lived_from,omitempty" format:"date-time" doc:"Time from which passed has processes that started and ended between two snapshots. Earlier ones have expired and are only in short_lived and totals, by whole minutes. Absent if none have"`
 	// Totals are the lengths of the lists without the limit.
 	Totals    DiffTotals `json:"totals" doc:"Number of processes of each kind, with those beyond limit"`
-	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit"`
+	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit or of the limits of passed"`
+}
+
+// ShortLivedTotalView is a sum of processes that started and ended between two snapshots.
+type ShortLivedTotalView struct {
+	Processes  int64             `json:"processes" doc:"Number of processes"`
+	CPUTime    *snapshot.CPUTime `json:"cpu_ms" doc:"CPU time that they used, in milliseconds, to the microsecond, without the unknown ones; null if all are unknown"`
+	ReadBytes  *int64            `json:"read_bytes" doc:"Bytes that they read, as cpu_ms"`
+	WriteBytes *int64            `json:"write_bytes" doc:"Bytes that they wrote, as cpu_ms"`
+	UnknownCPU int64             `json:"unknown_cpu_processes,omitzero" doc:"How many of them have unknown CPU time. Absent if there are none"`
+	UnknownIO  int64             `json:"unknown_io_processes,omitzero" doc:"As unknown_cpu_processes, of read_bytes and write_bytes"`
 }
 
 // DiffTotals is the number of processes of each kind of change.
@@ -120,6 +132,7 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 	view := MachineDiff{
 		SameSnapshot:    diff.From.Timestamp == diff.To.Timestamp,
 		UnseenProcesses: diff.UnseenProcesses, DroppedSnapshots: diff.DroppedSnapshots,
+		ShortLived: ShortLivedTotalView(diff.ShortLived), ShortLivedFrom: timeOrNil(diff.ShortLivedFrom),
 	}
 	lists := map[snapshot.ChangeKind]*[]ProcessChangeView{
 		snapshot.ChangeStarted:    &view.Started,
@@ -160,9 +173,10 @@ func machineDiff(diff *query.Diff, sort string, limit int) MachineDiff {
 		})
 	}
 	view.Totals = DiffTotals{
-		Started: len(view.Started), Ended: len(view.Ended), Passed: len(view.Passed),
+		Started: len(view.Started), Ended: len(view.Ended), Passed: len(view.Passed) + int(diff.UnlistedShortLived),
 		Grew: len(view.Grew), Shrank: len(view.Shrank), Active: len(view.Active), Changed: len(view.Changed),
 	}
+	view.Truncated = diff.UnlistedShortLived > 0
 	for _, list := range all {
 		view.Truncated = view.Truncated || len(*list) > limit
 		*list = (*list)[:min(len(*list), limit)]

@@ -33,6 +33,7 @@ type retentionPatch struct {
 	HourDays       *int   `json:"hour_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 1-hour rollups"`
 	ThreeHoursDays *int   `json:"three_hours_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 3-hour rollups"`
 	DayDays        *int   `json:"day_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep 1-day rollups"`
+	ExitsDays      *int   `json:"exits_days,omitempty" minimum:"1" maximum:"3650" doc:"Days to keep processes that started and ended between two snapshots. If it is not given, it is lowered to raw_days where necessary"`
 	BudgetBytes    *int64 `json:"budget_bytes,omitempty" minimum:"0" doc:"Maximum size of the database; 0 for unlimited"`
 }
 
@@ -94,6 +95,10 @@ func (a *API) changeRetention(
 	set(&retention.HourDays, in.Body.HourDays)
 	set(&retention.ThreeHoursDays, in.Body.ThreeHoursDays)
 	set(&retention.DayDays, in.Body.DayDays)
+	set(&retention.ExitsDays, in.Body.ExitsDays)
+	if in.Body.ExitsDays == nil {
+		retention.ExitsDays = min(retention.ExitsDays, max(1, retention.RawDays))
+	}
 	set(&retention.BudgetBytes, in.Body.BudgetBytes)
 	if err := a.store.SetRetention(ctx, retention); err != nil {
 		return nil, a.problemOf(ctx, err)

@@ -25,7 +25,7 @@ func testStorageAndRetention(t *testing.T, s *testServer) {
 			RawDays int `json:"raw_days"`
 		}
 	}](t, s.do(http.MethodGet, "/api/v1/storage", ""))
-	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 13 ||
+	if st.Profile != s.store.Profile().Profile || st.Bytes == 0 || len(st.Relations) != 19 ||
 		st.ProcessSamples < 60*15 || st.Retention.RawDays != 30 || st.BudgetDays != nil {
 		t.Errorf("%+v", st)
 	}
@@ -43,6 +43,7 @@ func testStorageAndRetention(t *testing.T, s *testServer) {
 		`{"raw_days": 0}`:      "raw_days",
 		`{"raw_days": 500}`:    "minute_days",
 		`{"hour_days": 8}`:     "hour_days",
+		`{"exits_days": 8}`:    "exits_days",
 		`{"budget_bytes": -1}`: "budget_bytes",
 		`{"days": 3}`:          "days",
 	} {

@@ -59,10 +59,16 @@ func usageView(u *query.Usage) UsageView {
 		LatestSample: u.Last,
 		ExitStatus:   u.Exit,
 	}
-	if u.StartedAt != 0 {
-		view.StartedAt = &u.StartedAt
-	}
+	view.StartedAt = timeOrNil(u.StartedAt)
 	return view
+}
+
+// timeOrNil returns a time, or nil if it is 0.
+func timeOrNil(t snapshot.Time) *snapshot.Time {
+	if t == 0 {
+		return nil
+	}
+	return &t
 }
 
 func roundedOrNil(v *float64) *float64 {
@@ -88,9 +94,10 @@ type machineTopProcessesInput struct {
 
 // TopProcesses lists the processes with the highest usage.
 type TopProcesses struct {
-	From    snapshot.Time `json:"from" format:"date-time" doc:"Start of the window. Windows of more than two hours are extended to whole hours, or to whole days where hours have expired"`
-	To      snapshot.Time `json:"to" format:"date-time" doc:"End of the window"`
-	Results []UsageView   `json:"results" nullable:"false" doc:"Highest usage first"`
+	From           snapshot.Time  `json:"from" format:"date-time" doc:"Start of the window. Windows of more than two hours are extended to whole hours, or to whole days where hours have expired"`
+	To             snapshot.Time  `json:"to" format:"date-time" doc:"End of the window"`
+	Results        []UsageView    `json:"results" nullable:"false" doc:"Highest usage first"`
+	ShortLivedFrom *snapshot.Time `json:"short_lived_from,omitempty" format:"date-time" doc:"With by=process: time from which the list has processes that started and ended between two snapshots. Earlier ones have expired. Absent if none have"`
 	// Truncated is whether the limit cut the list.
 	Truncated bool `json:"truncated" doc:"Whether there are more than limit"`
 }
@@ -134,8 +141,9 @@ func (a *API) topProcesses(
 	if truncated {
 		usages = usages[:in.Limit]
 	}
-	results := views(usages, usageView)
-	return &response[TopProcesses]{TopProcesses{
-		From: window.From, To: window.To, Results: results, Truncated: truncated,
-	}}, nil
+	top := TopProcesses{From: window.From, To: window.To, Results: views(usages, usageView), Truncated: truncated}
+	if in.By == "process" {
+		top.ShortLivedFrom = timeOrNil(window.ShortLivedFrom())
+	}
+	return &response[TopProcesses]{top}, nil
 }

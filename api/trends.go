@@ -46,7 +46,7 @@ type ProcessTrendView struct {
 type ProcessTrends struct {
 	From    snapshot.Time      `json:"from" format:"date-time"`
 	To      snapshot.Time      `json:"to" format:"date-time"`
-	Results []ProcessTrendView `json:"results" nullable:"false" doc:"Processes that used CPU time in the window"`
+	Results []ProcessTrendView `json:"results" nullable:"false" doc:"Processes that used CPU time in the window, without those that started and ended between two snapshots"`
 }
 
 type processTrendsInput struct {

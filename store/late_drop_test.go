@@ -15,13 +15,14 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// lateSnapshot returns a snapshot with a process.
+// lateSnapshot returns a snapshot with a process and a short-lived one.
 func lateSnapshot(at time.Time) snapshot.Snapshot {
 	used, memory, parent := snapshot.CPUTime(5_000_000), int64(1<<20), int32(0)
 	return snapshot.Snapshot{
 		Timestamp: snapshot.TimeOf(at), Kind: snapshot.KindFull, IntervalMS: 60_000,
 		Processes: []snapshot.ProcessSample{
 			{PID: 1, PPID: &parent, Name: "init", State: "S", CPUTime: &used, MemoryUsage: &memory},
+			{PID: 2, StartedAt: snapshot.TimeOf(at) - 500, PPID: &parent, Name: "sh", State: snapshot.StateEnded},
 		},
 	}
 }
@@ -77,7 +78,7 @@ func TestLateSnapshotAtMidnightAfterADrop(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 6, "a")
 		dropAllButTheLastDays(t, s)
@@ -106,7 +107,7 @@ func TestLateSnapshotAtMidnightBeforeADrop(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 6, "a")
 		storetest.Write(t, s, "late", lateSnapshot(backend.StartOfDay(now).Add(-day)))
@@ -121,7 +122,7 @@ func TestFirstSnapshotAtMidnight(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		maintain(t, s)
 		storetest.Write(t, s, "first", lateSnapshot(backend.StartOfDay(now).Add(-5*day)))
@@ -135,7 +136,7 @@ func TestFirstSnapshotAtMidnight(t *testing.T) {
 func TestLateSnapshotAfterADropByAnotherServer(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		first, second := db.Open(t, nil), db.Open(t, nil)
+		first, second := db.Open(t, withShortLived), db.Open(t, withShortLived)
 		before := pastDays(t, db, first, 6, "a")
 		maintain(t, second)
 		dropAllButTheLastDays(t, first)
@@ -164,7 +165,7 @@ func TestDropWaitsForLateData(t *testing.T) {
 		if db.Detection.Profile == backend.Timescale && !storetest.IsNative() {
 			t.Skip("PGlite has a single session")
 		}
-		s := db.Open(t, nil)
+		s := db.Open(t, withShortLived)
 		conn, blocker := storetest.Connect(t, db.URL), storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 6, "a")
 		maintain(t, s)
@@ -218,7 +219,7 @@ func TestDaysExpireOneByOne(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := backend.StartOfDay(time.Now()).Add(-6*day + 5*time.Hour)
-		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		maintain(t, s)
 		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})

@@ -59,7 +59,7 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		retention: prometheus.NewGaugeVec(
 			prometheus.GaugeOpts{
 				Name: "snapwatch_store_retention_seconds",
-				Help: "Retention by level: raw, 1m, 1h, 3h, 1d.",
+				Help: "Retention by level: raw, exits, 1m, 1h, 3h, 1d.",
 			},
 			[]string{"level"},
 		),
@@ -117,7 +117,8 @@ func poolCounter(name, help string, value func() float64) prometheus.CounterFunc
 // setRetention updates the metrics of the retention.
 func (m *metrics) setRetention(keep backend.Retention) {
 	for level, relation := range map[string]string{
-		"raw": "snapshots", "1m": "machine_1m", "1h": "machine_1h", "3h": "machine_3h", "1d": "machine_1d",
+		"raw": "snapshots", "exits": backend.ShortLived,
+		"1m": "machine_1m", "1h": "machine_1h", "3h": "machine_3h", "1d": "machine_1d",
 	} {
 		m.retention.WithLabelValues(level).Set(keep.For(relation).Seconds())
 	}

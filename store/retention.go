@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +25,9 @@ func (s *Store) openRetention(ctx context.Context) error {
 	configured := backend.DefaultRetention(s.backend.Name())
 	if s.cfg.Retention > 0 {
 		configured = configured.WithRaw(s.cfg.Retention)
+	}
+	if s.cfg.ExitsDays > 0 {
+		configured.ExitsDays = s.cfg.ExitsDays
 	}
 	err := s.loadRetention(ctx)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -44,6 +49,13 @@ func (s *Store) openRetention(ctx context.Context) error {
 			"raw_days", keep.RawDays, "flag_days", configured.RawDays,
 		)
 	}
+	if keep := s.Retention(); s.cfg.ExitsDays > 0 && keep.ExitsDays != configured.ExitsDays {
+		s.logger.Warn(
+			"ignoring --exits-days: the retention is stored in the database since the first start; change it on the "+
+				"storage page or with PATCH /api/v1/storage/retention, and remove the flag",
+			"exits_days", keep.ExitsDays, "flag_days", configured.ExitsDays,
+		)
+	}
 	return nil
 }
 
@@ -57,6 +69,7 @@ func (s *Store) loadRetention(ctx context.Context) error {
 	if err := json.Unmarshal(text, &keep); err != nil {
 		return fmt.Errorf("read the retention: %w", err)
 	}
+	keep.ExitsDays = min(keep.ExitsDays, keep.RawDays) // an earlier version stored none
 	s.keep.Store(&keep)
 	s.metrics.setRetention(keep)
 	return nil
@@ -92,36 +105,41 @@ func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error 
 }
 
 // enforceBudget drops the oldest raw days until the database fits into the disk budget. It never drops the
-// last 24 hours.
+// last 24 hours. Short-lived processes and the other series can have different ages, so it drops a day of what is
+// larger.
 func (s *Store) enforceBudget(ctx context.Context) error {
 	keep := s.Retention()
 	if keep.BudgetBytes == 0 {
 		return nil
 	}
 	for {
-		total, err := s.totalBytes(ctx)
-		if err != nil || total <= keep.BudgetBytes {
+		sizes, err := s.backend.Sizes(ctx)
+		if err != nil {
 			return err
+		}
+		total := totalOf(sizes)
+		if total <= keep.BudgetBytes {
+			return nil
 		}
 		reclaimable, err := s.backend.Reclaimable(ctx)
 		if total -= reclaimable; err != nil || total <= keep.BudgetBytes {
 			return err
 		}
-		_, to, err := s.backend.Oldest(ctx, "process_samples")
+		now := s.cfg.Now()
+		relations, to, err := s.oldestDay(ctx, sizes, now)
 		if err != nil {
 			return err
 		}
-		now := s.cfg.Now()
-		if to.IsZero() || to.After(now.Add(-24*time.Hour)) {
+		if len(relations) == 0 {
 			s.logger.Warn("disk budget exceeded by the last 24 hours", "bytes", total, "budget", keep.BudgetBytes)
 			return nil
 		}
 		s.logger.Info(
-			"dropping the oldest day to meet the disk budget", "until", to, "bytes", total,
+			"dropping the oldest day to meet the disk budget", "relations", relations, "until", to, "bytes", total,
 			"budget", keep.BudgetBytes,
 		)
 		dropped := 0
-		for _, relation := range backend.Series {
+		for _, relation := range relations {
 			n, err := s.backend.DropBefore(ctx, relation, to, now)
 			dropped += n
 			s.metrics.dropped.Add(float64(n))
@@ -135,12 +153,51 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 	}
 }
 
-// totalBytes returns the size of the database on disk.
-func (s *Store) totalBytes(ctx context.Context) (int64, error) {
-	sizes, err := s.backend.Sizes(ctx)
-	var total int64
+// oldestDay returns the relations of which the disk budget drops the oldest day, and the end of that day: those of
+// short-lived processes or of the other series, whichever are larger and have data older than 24 hours. It returns no
+// relations if neither have.
+func (s *Store) oldestDay(
+	ctx context.Context, sizes []backend.RelationSize, now time.Time,
+) (relations []string, to time.Time, err error) {
+	isShortLived := func(relation string) bool { return relation == backend.ShortLived }
+	groups := [][]string{
+		slices.DeleteFunc(slices.Clone(backend.Series), isShortLived),
+		{backend.ShortLived},
+	}
+	sizeOf := func(group []string) (bytes int64) {
+		for i := range sizes {
+			if slices.Contains(group, sizes[i].Relation) {
+				bytes += sizes[i].Bytes
+			}
+		}
+		return bytes
+	}
+	slices.SortStableFunc(groups, func(a, b []string) int { return cmp.Compare(sizeOf(b), sizeOf(a)) })
+	for _, group := range groups {
+		first := group[0]
+		if first == "snapshots" {
+			first = "process_samples" // the largest of the group, so its chunks are the shortest
+		}
+		from, end, err := s.backend.Oldest(ctx, first)
+		if err != nil {
+			return nil, to, err
+		}
+		if first == backend.ShortLived && !from.IsZero() { // its chunks can be of an hour
+			if day := backend.StartOfDay(from).AddDate(0, 0, 1); day.After(end) {
+				end = day
+			}
+		}
+		if !end.IsZero() && !end.After(now.Add(-24*time.Hour)) {
+			return group, end, nil
+		}
+	}
+	return nil, to, nil
+}
+
+// totalOf returns the size of the database on disk.
+func totalOf(sizes []backend.RelationSize) (total int64) {
 	for i := range sizes {
 		total += sizes[i].Bytes
 	}
-	return total, err
+	return total
 }

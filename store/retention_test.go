@@ -47,6 +47,7 @@ func TestRetentionIsASetting(t *testing.T) {
 			HourDays:       9,
 			ThreeHoursDays: 10,
 			DayDays:        11,
+			ExitsDays:      6,
 			BudgetBytes:    1 << 40,
 		}
 		if err := s.SetRetention(t.Context(), keep); err != nil {
@@ -64,6 +65,7 @@ func TestRetentionIsASetting(t *testing.T) {
 			"hour_days":        func(r *backend.Retention) { r.HourDays = 7 },
 			"three_hours_days": func(r *backend.Retention) { r.ThreeHoursDays = 8 },
 			"day_days":         func(r *backend.Retention) { r.DayDays = 3651 },
+			"exits_days":       func(r *backend.Retention) { r.ExitsDays = 8 },
 			"budget_bytes":     func(r *backend.Retention) { r.BudgetBytes = -1 },
 		} {
 			wrong := keep
@@ -136,10 +138,8 @@ func TestRetentionDropsEachLevel(t *testing.T) {
 			}
 			return n
 		}
-		if err := s.SetRetention(t.Context(), backend.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300,
-			ThreeHoursDays: 300, DayDays: 300}); err != nil {
-			t.Fatal(err)
-		}
+		setRetention(t, s, backend.Retention{RawDays: 5, MinuteDays: 15, HourDays: 300, ThreeHoursDays: 300,
+			DayDays: 300})
 		if err := s.MaintainOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -280,7 +280,7 @@ func TestTimescalePolicies(t *testing.T) {
 	maintain()
 	first := policies()
 	// Only this server compresses and drops.
-	for kind, want := range map[string]int{"policy_refresh_continuous_aggregate": 7, "policy_compression": 0,
+	for kind, want := range map[string]int{"policy_refresh_continuous_aggregate": 9, "policy_compression": 0,
 		"policy_retention": 0} {
 		if got := strings.Count(first, kind); got != want {
 			t.Errorf("%d of %s, want %d", got, kind, want)
@@ -306,14 +306,14 @@ func TestTimescalePolicies(t *testing.T) {
 		t.Errorf("batch size supported: %v; settings of the database: %q", known, got)
 	}
 	keep := s.Retention()
-	keep.RawDays = 12
+	keep.RawDays, keep.ExitsDays = 12, 7
 	if err := s.SetRetention(t.Context(), keep); err != nil {
 		t.Fatal(err)
 	}
 	maintain()
 	// Late data is refreshed for the bucket and two hours longer than it is accepted.
-	if got := strings.Count(policies(), fmt.Sprintf(" %d:00:00 ", 12*24+1+2)); got != 2 {
-		t.Errorf("%d policies refresh 12 days and 3 hours, want 2:\n%s", got, policies())
+	if got := strings.Count(policies(), fmt.Sprintf(" %d:00:00 ", 12*24+1+2)); got != 3 {
+		t.Errorf("%d policies refresh 12 days and 3 hours, want 3:\n%s", got, policies())
 	}
 	if got, want := jobsOf(policies()), jobsOf(first); got != want {
 		t.Errorf("the jobs %s were replaced by %s", want, got)

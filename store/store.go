@@ -30,11 +30,16 @@ type Config struct {
 	// Retention is how long snapshots are kept, in whole days, if the database has no retention yet. Open stores it.
 	// The default is that of the profile.
 	Retention time.Duration
+	// ExitsDays is how many days short-lived processes are kept, if the database has no retention yet. The default is
+	// that of the profile, or Retention if that is shorter.
+	ExitsDays int
 	// MaxConns bounds the connection pool. The default is 10.
 	MaxConns int32
 	// RunCacheSize is how many processes the writer's run cache holds. The default is one million,
 	// which takes about 100 MB.
 	RunCacheSize int
+	// ShortLived is that of writer.Config.
+	ShortLived bool
 	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
@@ -91,7 +96,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	s.Writer = writer.New(
 		writer.Config{
 			Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, Horizon: s.Horizon,
-			RunCacheSize: cfg.RunCacheSize,
+			RunCacheSize: cfg.RunCacheSize, ShortLived: cfg.ShortLived,
 		},
 		registry,
 	)

@@ -20,6 +20,14 @@ import (
 // versionWithoutWeights is the schema before the migrations that give samples weights.
 const versionWithoutWeights = 15
 
+// The series and rollups of that version.
+var (
+	oldSeries  = []string{"snapshots", "process_samples", "disk_samples", "net_samples"}
+	oldRollups = []string{
+		"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d",
+	}
+)
+
 // oldDatabase is a database of versionWithoutWeights with two machines of one process.
 type oldDatabase struct {
 	t         *testing.T
@@ -65,9 +73,9 @@ func (o *oldDatabase) execute(sql string, args ...any) {
 // createPartitions creates the missing partitions of a day and its month.
 func (o *oldDatabase) createPartitions(day time.Time) {
 	o.t.Helper()
-	for _, relation := range slices.Concat(backend.Series, backend.Rollups) {
+	for _, relation := range slices.Concat(oldSeries, oldRollups) {
 		table, name, from, to := relation, day.Format("20060102"), day, day.AddDate(0, 0, 1)
-		if slices.Contains(backend.Rollups, relation) {
+		if slices.Contains(oldRollups, relation) {
 			table += "_done"
 			if relation != "machine_1m" {
 				name = day.Format("200601")
@@ -94,7 +102,7 @@ func (o *oldDatabase) insert(machine int, at time.Time, interval time.Duration, 
 func (o *oldDatabase) rollUp() {
 	o.t.Helper()
 	if o.db.Detection.Profile == backend.Timescale {
-		for _, relation := range backend.Rollups {
+		for _, relation := range oldRollups {
 			o.execute(`CALL refresh_continuous_aggregate('` + relation + `',
 				NULL, date_bin('1 hour', now(), '2000-01-01 00:00:00+00'))`)
 		}
@@ -123,7 +131,7 @@ func (o *oldDatabase) rollUp() {
 // drop drops the partitions or chunks that end at or before a time.
 func (o *oldDatabase) drop(before time.Time) {
 	o.t.Helper()
-	for _, relation := range backend.Series {
+	for _, relation := range oldSeries {
 		if o.db.Detection.Profile == backend.Timescale {
 			o.execute(`SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz)`, relation, before)
 			continue
@@ -161,7 +169,7 @@ func (o *oldDatabase) maintain() *store.Store {
 func (o *oldDatabase) totals() map[string]int64 {
 	o.t.Helper()
 	sums := make(map[string]int64)
-	for _, relation := range backend.Rollups {
+	for _, relation := range oldRollups {
 		column := "samples"
 		if strings.HasPrefix(relation, "process") {
 			column = "cpu_ms"
@@ -191,7 +199,7 @@ func TestUpgradeWithHoles(t *testing.T) {
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		o := newOldDatabase(t, db, 7)
 		if db.Detection.Profile == backend.Timescale {
-			for _, relation := range backend.Series {
+			for _, relation := range oldSeries {
 				o.execute(`SELECT set_chunk_time_interval($1::text::regclass, interval '12 hours')`, relation)
 			}
 		}
@@ -206,7 +214,7 @@ func TestUpgradeWithHoles(t *testing.T) {
 		o.insert(0, recent, time.Minute, 12.5, 1_000_000)
 		o.rollUp()
 		if db.Detection.Profile == backend.Postgres {
-			for _, relation := range backend.Series {
+			for _, relation := range oldSeries {
 				for age := 5; age >= 4; age-- {
 					off := backend.StartOfDay(recent).AddDate(0, 0, -age)
 					o.execute(`DROP TABLE ` + relation + `_` + off.Format("20060102"))
@@ -313,7 +321,7 @@ func TestUpgradeAfterDrops(t *testing.T) {
 		if horizon := s.Horizon().Std(); horizon.Before(kept) || horizon.After(kept.Add(time.Second)) {
 			t.Errorf("the horizon is %s, want %s", horizon, kept)
 		}
-		for _, relation := range backend.Rollups {
+		for _, relation := range oldRollups {
 			o.checkLastBucket(relation, kept)
 		}
 	})

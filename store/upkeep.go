@@ -137,14 +137,34 @@ func (s *Store) dropExpired(ctx context.Context) error {
 	// that ends just within retention may refer to them.
 	longest := max(keep.For("process_1d"), keep.For("snapshots"))
 	lastDay := backend.StartOfDay(now.Add(-longest-retentionMargin)).AddDate(0, 0, -1)
-	// The outer condition is needed for rows that were locked by a writer: PostgreSQL checks it again
-	// after the lock is released, but not the inner one.
-	return s.inBatches(
-		ctx,
-		"delete expired processes",
-		`DELETE FROM processes WHERE last_day < $1 AND id = ANY(ARRAY(SELECT id FROM processes WHERE last_day < $1 LIMIT $2))`,
-		lastDay,
-	)
+	return errors.Join(s.deleteUnused(ctx, "processes", lastDay), s.deleteUnusedTexts(ctx))
+}
+
+// deleteUnused deletes the rows of a table that were last used before a day. The outer condition is needed for rows
+// that were locked by a writer: PostgreSQL checks it again after the lock is released, but not the inner one.
+func (s *Store) deleteUnused(ctx context.Context, table string, day time.Time) error {
+	return s.inBatches(ctx, "delete expired "+table, `DELETE FROM `+table+`
+		WHERE last_day < $1 AND id = ANY(ARRAY(SELECT id FROM `+table+` WHERE last_day < $1 LIMIT $2))`, day)
+}
+
+// deleteUnusedTexts deletes texts to which no short-lived processes, or none of their sums, refer any more. These are
+// at most a day younger than last_day of their texts, because the clock of a machine may be ahead.
+func (s *Store) deleteUnusedTexts(ctx context.Context) error {
+	for table, relation := range map[string]string{"commands": backend.ShortLived, "owners": "short_lived_1d"} {
+		kept := s.backend.KeptFor(s.Retention(), relation) + retentionMargin
+		day := backend.StartOfDay(s.cfg.Now().Add(-kept))
+		oldest, _, err := s.backend.Oldest(ctx, relation)
+		if err != nil {
+			return fmt.Errorf("look for the oldest rows that refer to %s: %w", table, err)
+		}
+		if !oldest.IsZero() && oldest.Before(day) {
+			day = backend.StartOfDay(oldest)
+		}
+		if err := s.deleteUnused(ctx, table, day.AddDate(0, 0, -1)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // removeDeleted deletes the rows of deleted machines and returns how many machines there were.
@@ -165,9 +185,11 @@ func (s *Store) removeDeleted(ctx context.Context) (removed int, err error) {
 		if !done { // again in the next round
 			continue
 		}
-		if err := s.inBatches(ctx, "delete processes of a deleted machine",
-			`DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE machine = $1 LIMIT $2))`, machine); err != nil {
-			return len(machines), err
+		for _, table := range []string{"processes", "commands", "owners"} {
+			if err := s.inBatches(ctx, "delete "+table+" of a deleted machine", `DELETE FROM `+table+`
+				WHERE id = ANY(ARRAY(SELECT id FROM `+table+` WHERE machine = $1 LIMIT $2))`, machine); err != nil {
+				return len(machines), err
+			}
 		}
 		if _, err := s.pool.Exec(ctx, `DELETE FROM machine_deletions WHERE machine = $1`, machine); err != nil {
 			return len(machines), fmt.Errorf("record the end of a deletion: %w", err)

@@ -83,7 +83,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	if again := relations(); again != full {
 		t.Errorf("got %s, want %s", again, full)
 	}
-	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 24 || dirty || err != nil {
+	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 28 || dirty || err != nil {
 		t.Errorf("version %d, dirty %v, %v", version, dirty, err)
 	}
 }
@@ -188,10 +188,8 @@ func TestPartitionsAndRetention(t *testing.T) {
 // keepDays sets the retention of everything, including rollups.
 func keepDays(t *testing.T, s *store.Store, days int) {
 	t.Helper()
-	if err := s.SetRetention(t.Context(), backend.Retention{RawDays: days, MinuteDays: days, HourDays: days,
-		ThreeHoursDays: days, DayDays: days}); err != nil {
-		t.Fatal(err)
-	}
+	setRetention(t, s, backend.Retention{RawDays: days, MinuteDays: days, HourDays: days, ThreeHoursDays: days,
+		DayDays: days})
 }
 
 // Dropping a partition does not disturb a query that is reading it, and does not block new ones. The drop does not

@@ -132,6 +132,7 @@ func (w *walk) post(t *testing.T, machineID string, at time.Time) {
 		Timestamp: snapshot.TimeOf(at), Kind: snapshot.KindFull, IntervalMS: 1000,
 		Processes: []snapshot.ProcessSample{
 			{PID: 1, PPID: &parent, Name: "init", State: "S", CPUTime: &used, MemoryUsage: &memory},
+			{PID: 2, StartedAt: snapshot.TimeOf(at) - 500, PPID: &parent, Name: "sh", State: snapshot.StateEnded},
 		},
 	})
 	var machine int32
@@ -152,12 +153,14 @@ func (w *walk) post(t *testing.T, machineID string, at time.Time) {
 var walkWidths = map[string]time.Duration{
 	"machine_1m": time.Minute, "machine_1h": time.Hour, "machine_3h": 3 * time.Hour, "machine_1d": day,
 	"process_1h": time.Hour, "process_3h": 3 * time.Hour, "process_1d": day,
+	"short_lived_1h": time.Hour, "short_lived_1d": day,
 }
 
 // setRetention chooses a random retention.
 func (w *walk) setRetention(t *testing.T) {
 	t.Helper()
 	w.keep.RawDays = 1 + w.random.IntN(6)
+	w.keep.ExitsDays = 1 + w.random.IntN(w.keep.RawDays)
 	w.keep.MinuteDays = w.keep.RawDays + w.random.IntN(2)
 	w.keep.HourDays = w.keep.MinuteDays + w.random.IntN(2)
 	w.keep.ThreeHoursDays = w.keep.HourDays + w.random.IntN(2)
@@ -173,7 +176,7 @@ func (w *walk) restart(t *testing.T) {
 	if w.s != nil {
 		w.s.Close()
 	}
-	w.s = w.db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return w.now } })
+	w.s = w.db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return w.now } })
 	w.keep = w.s.Retention()
 }
 
@@ -197,6 +200,9 @@ func (w *walk) read(t *testing.T) map[rollupRow]int {
 		column := "samples"
 		if strings.HasPrefix(relation, "process") {
 			column = "cpu_ms"
+		}
+		if strings.HasPrefix(relation, "short_lived") {
+			column = "processes"
 		}
 		parts = append(parts, fmt.Sprintf(`SELECT '%s', machine, bucket, sum(%s)::integer FROM %[1]s GROUP BY machine, bucket`,
 			relation, column))

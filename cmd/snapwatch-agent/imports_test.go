@@ -49,7 +49,7 @@ var imports = map[string]string{
 
 	// The store does not depend on HTTP. Writer and queries do not depend on each other.
 	"store/schema":       "snapshot",
-	"store/backend":      "",
+	"store/backend":      "store/schema",
 	"store/accounts":     "store/textsearch",
 	"store/textsearch":   "",
 	"internal/pgsession": "",

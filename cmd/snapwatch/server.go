@@ -128,6 +128,7 @@ func (s *server) openStore(ctx context.Context) error {
 		DatabaseURL: s.databaseURL,
 		Detection:   detection,
 		Retention:   s.server.Retention.Duration(),
+		ExitsDays:   s.server.ExitsDays,
 		MaxConns:    s.server.MaxConns,
 	}, s.logger, s.registry)
 	if err != nil {

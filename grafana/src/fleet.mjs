@@ -98,11 +98,12 @@ export const fleet = page(
       span: 24,
       queries: [
         sql(
-          `SELECT p.name, count(DISTINCT r.machine) AS machines, count(DISTINCT (r.machine, p.pid, p.started_at)) AS processes, sum(r.cpu_us) / 1000000.0 AS cpu_seconds,
+          `SELECT r.name, count(DISTINCT r.machine) AS machines,
+            (count(DISTINCT (r.machine, r.pid, r.started_at)) FILTER (WHERE r.pid IS NOT NULL) + sum(r.short_lived))::bigint AS processes, sum(r.cpu_us) / 1000000.0 AS cpu_seconds,
             max(r.memory_max) AS memory_max, sum(r.read_bytes) AS read_bytes, sum(r.write_bytes) AS write_bytes
-          FROM process_\${process_resolution:raw} r JOIN machines m ON m.id = r.machine JOIN processes p ON p.id = r.process
+          FROM name_\${process_resolution:raw} r JOIN machines m ON m.id = r.machine
           WHERE ${inRange("r.bucket_key", "process_resolution")}
-          GROUP BY p.name ORDER BY cpu_seconds DESC NULLS LAST LIMIT 50`,
+          GROUP BY r.name ORDER BY cpu_seconds DESC NULLS LAST LIMIT 50`,
           "table",
         ),
       ],

@@ -219,8 +219,8 @@ export const labelledMachines = `(SELECT id, machine_id, CASE WHEN hostname = ''
     WHEN machine_id ~ '^[0-9a-f]{32}$|^[0-9a-f]{8}-[0-9a-f]{4}-4' THEN hostname || ' (' || left(machine_id, 8) || ')'
     ELSE hostname || ' (' || machine_id || ')' END AS label FROM machines)`;
 
-/** SQL for the rows of processes, as r, with the time that the machine measured in each bucket, as b.interval_ms. */
-export const measuredProcesses = `process_\${process_resolution:raw} r
+/** SQL for the rows of processes and of sums of short-lived ones, as r, with the time that the machine measured in each bucket, as b.interval_ms. */
+export const measuredProcesses = `name_\${process_resolution:raw} r
   LEFT JOIN (SELECT machine, bucket_key, interval_ms FROM machine_\${process_resolution:raw}
     WHERE ${inRange("bucket_key", "process_resolution")}) b ON b.machine = r.machine AND b.bucket_key = r.bucket_key`;
 

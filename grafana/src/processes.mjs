@@ -19,7 +19,8 @@ import {
 const name = choice(
   "name",
   "Name",
-  `SELECT name FROM processes WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) GROUP BY name ORDER BY name`,
+  `SELECT name FROM processes WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring})
+    UNION SELECT name FROM short_lived_1d WHERE machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) ORDER BY name`,
 );
 
 const topColumns = {
@@ -46,7 +47,8 @@ const instant = [{ title: "Open in snapwatch", url: "${snapwatch}/machines/${mac
 const top = (what, order) =>
   rows({
     title: `Processes by ${what}`,
-    description: "Totals over the time range. One of more than two hours is extended to whole hours.",
+    description:
+      "Totals over the time range. One of more than two hours is extended to whole hours. Of processes that started and ended between two snapshots, only those with the highest usage are listed.",
     queries: [
       sql(
         `SELECT pid, name, cpu_ms / 1000.0 AS cpu_seconds, memory_avg, memory_max, write_bytes, command_line
@@ -61,7 +63,7 @@ const top = (what, order) =>
  * The divisor is the time that was measured: less than the bucket in the running hour, and where data is missing. It is
  * at least what a process ran, because late data can be missing in the rollups of machines for some minutes.
  */
-const measured = "nullif(greatest(max(b.interval_ms), max(r.elapsed_ms)), 0)";
+const measured = "nullif(greatest(max(b.interval_ms), max(r.longest_ms)), 0)";
 const cores = `sum(r.cpu_us) / 1000.0 / ${measured}`;
 /** How many ran at once, on average. It is unknown if it is unknown of a process how long it ran. */
 const running = `CASE WHEN count(*) = count(r.elapsed_ms) THEN 1.0 * sum(r.elapsed_ms) / ${measured} END`;
@@ -77,8 +79,8 @@ const ofName = (options, columns) =>
     queries: [
       sql(
         `SELECT g.time, ${columns} FROM ${buckets("process_resolution")}
-          LEFT JOIN (${measuredProcesses} JOIN processes p ON p.id = r.process) ON r.bucket = g.time
-            AND r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND p.machine = r.machine AND p.name = \${name:sqlstring}
+          LEFT JOIN (${measuredProcesses}) ON r.bucket = g.time
+            AND r.machine = (SELECT id FROM machines WHERE machine_id = \${machine:sqlstring}) AND r.name = \${name:sqlstring}
             AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1 ORDER BY 1`,
         "time_series",
       ),
@@ -95,8 +97,8 @@ const ofNameByMachine = (options, column) =>
       sql(
         lineForEach(
           `SELECT r.bucket AS time, m.label AS metric, ${column} AS value
-          FROM ${measuredProcesses} JOIN processes p ON p.id = r.process JOIN ${labelledMachines} m ON m.id = r.machine
-          WHERE p.name = \${name:sqlstring} AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1, 2`,
+          FROM ${measuredProcesses} JOIN ${labelledMachines} m ON m.id = r.machine
+          WHERE r.name = \${name:sqlstring} AND ${inRange("r.bucket_key", "process_resolution")} GROUP BY 1, 2`,
           "process_resolution",
         ),
         "time_series",
@@ -124,7 +126,7 @@ export const processes = page(
   .withPanel(
     ofName(
       { title: "$name on this machine: memory per process", unit: "bytes" },
-      `coalesce(sum(r.memory_avg * coalesce(r.memory_ms, r.elapsed_ms)) / nullif(sum(coalesce(r.memory_ms, r.elapsed_ms))
+      `coalesce(sum(r.memory_avg * r.memory_ms) / nullif(sum(r.memory_ms)
       FILTER (WHERE r.memory_avg IS NOT NULL), 0)::double precision, avg(r.memory_avg)) AS average,
       max(r.memory_max) AS maximum`,
     ),

@@ -42,6 +42,7 @@ type Server struct {
 	AllowedHosts   []string      `env:"SNAPWATCH_ALLOWED_HOSTS" help:"Host names that browsers may use for the server, comma-separated. Empty: localhost, 127.0.0.1 and ::1 on loopback, any name elsewhere."`
 	ReaderRole     string        `env:"SNAPWATCH_READER_ROLE" help:"Existing database role, for example Grafana's, that may read the history and nothing else. Granted at each start."`
 	Retention      Days          `env:"SNAPWATCH_RETENTION" default:"0" help:"Retention of snapshots at the first start with a database, such as 30d. It is then stored in the database: change it on the storage page or through the API. 0: 30 days in PostgreSQL, 365 days in TimescaleDB."`
+	ExitsDays      int           `env:"SNAPWATCH_EXITS_DAYS" default:"0" help:"Days to keep processes that started and ended between two snapshots, at the first start with a database. It is then stored like the retention. 0: 7 days in PostgreSQL, 30 days in TimescaleDB, and at most the retention of snapshots."`
 	MaxConns       int32         `env:"SNAPWATCH_MAX_CONNS" default:"10" help:"Maximum number of database connections, besides one for LISTEN."`
 	QueueRows      int           `env:"SNAPWATCH_QUEUE_ROWS" default:"500000" help:"Maximum number of rows in the write queue. Above it, posts get status 503."`
 	Writers        int           `env:"SNAPWATCH_WRITERS" default:"2" help:"Number of writers that commit in parallel. Each machine always uses the same writer."`

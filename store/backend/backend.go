@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // The storage profiles.
@@ -18,22 +20,35 @@ const (
 	Timescale = "timescale"
 )
 
-// Series lists the tables that grow with every snapshot.
-var Series = []string{"snapshots", "process_samples", "disk_samples", "net_samples"}
+// The relations of short-lived processes that grow with every snapshot. They are views of tables with other names.
+const (
+	ShortLived        = "short_lived"    // one row per process
+	ShortLivedMinutes = "short_lived_1m" // sums, which the writer adds up
+)
+
+// Series lists the relations that grow with every snapshot.
+var Series = []string{
+	"snapshots", "process_samples", "disk_samples", "net_samples", ShortLived, ShortLivedMinutes,
+}
 
 // Rollups lists the aggregates of the series. Each comes after those it is computed from.
-var Rollups = []string{"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d"}
+var Rollups = []string{
+	"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d",
+	"short_lived_1h", "short_lived_1d",
+}
 
 // Backend is a storage profile.
 type Backend interface {
 	// Name returns the profile's name, which is also the name of its folder in migrations.
 	Name() string
-	// EnsurePartitions creates the missing partitions of the given days (midnight, UTC).
-	EnsurePartitions(ctx context.Context, days []time.Time) error
+	// EnsurePartitions creates the missing partitions of the given days (midnight, UTC) of series.
+	EnsurePartitions(ctx context.Context, series []string, days []time.Time) error
 	// InvalidatePartitions clears the cache of existing partitions.
 	InvalidatePartitions()
 	// CreateAhead prepares storage for the coming days and returns how many days are prepared.
 	CreateAhead(ctx context.Context, now time.Time) (days int, err error)
+	// ShortLivedTable returns the table of short-lived processes.
+	ShortLivedTable() *schema.ShortLivedTable
 	// MarkDirty records, in the writer's transaction, the hours whose rollups are out of date:
 	// hours[i] of machines[i]. Each pair occurs once.
 	MarkDirty(ctx context.Context, tx pgx.Tx, machines []int32, hours []time.Time) error

@@ -40,20 +40,21 @@ func (p *postgres) DeleteMachine(ctx context.Context, machine int32) (done bool,
 // day again.
 func (p *postgres) deleteDay(ctx context.Context, relation string, machine int32) (found bool, err error) {
 	var first *time.Time
-	err = p.pool.QueryRow(ctx, `SELECT min(ts) FROM `+relation+` WHERE machine = $1`, machine).Scan(&first)
+	table := tableOf(relation)
+	err = p.pool.QueryRow(ctx, `SELECT min(ts) FROM `+table+` WHERE machine = $1`, machine).Scan(&first)
 	if err != nil || first == nil {
 		return false, err
 	}
 	day := StartOfDay(*first)
 	end := daily.next(day)
 	var last time.Time
-	if err := p.pool.QueryRow(ctx, `SELECT max(ts) FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+	if err := p.pool.QueryRow(ctx, `SELECT max(ts) FROM `+table+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
 		machine, day, end).Scan(&last); err != nil {
 		return false, err
 	}
 	var deleted int64
 	remove := func(from, to time.Time) error {
-		tag, err := p.pool.Exec(ctx, `DELETE FROM `+relation+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
+		tag, err := p.pool.Exec(ctx, `DELETE FROM `+table+` WHERE machine = $1 AND ts >= $2 AND ts < $3`,
 			pgx.QueryExecModeExec, machine, from, to)
 		deleted += tag.RowsAffected()
 		return err
@@ -77,7 +78,7 @@ func (p *postgres) deleteDay(ctx context.Context, relation string, machine int32
 // keep the size of its files, and a day that is over does not need the space again. It does nothing if the day is not
 // over or the partition is in use.
 func (p *postgres) compact(ctx context.Context, relation string, day time.Time, deleted int64) error {
-	name := relation + "_" + day.Format(daily.layout)
+	name := tableOf(relation) + "_" + day.Format(daily.layout)
 	var isOver bool
 	if err := p.pool.QueryRow(ctx,
 		`SELECT to_regclass($1) IS NOT NULL AND now() > $2::timestamptz + interval '12 hours'`,
@@ -339,6 +340,8 @@ const (
 	// compressAfter is the age at which a chunk is compressed. Late data of the last hours then goes
 	// into uncompressed chunks.
 	compressAfter = 12 * time.Hour
+	// compressShortLivedAfter is the same for short-lived processes, which take ten times the space until then.
+	compressShortLivedAfter = time.Hour
 	// compressRollupsAfter is the same for rollups, which change as long as data is late.
 	compressRollupsAfter = 72 * time.Hour
 )
@@ -347,10 +350,12 @@ const (
 // does not wait for readers: TimescaleDB's own job blocks late data, and then new readers, for as long as the longest
 // query takes.
 func (p *timescale) Compress(ctx context.Context, now time.Time) error {
-	series, seriesErr := p.chunkTables(ctx, Series, now.Add(-compressAfter))
+	others := slices.DeleteFunc(slices.Clone(Series), func(relation string) bool { return relation == ShortLived })
+	shortLived, shortLivedErr := p.chunkTables(ctx, []string{ShortLived}, now.Add(-compressShortLivedAfter))
+	series, seriesErr := p.chunkTables(ctx, others, now.Add(-compressAfter))
 	rollups, rollupsErr := p.chunkTables(ctx, Rollups, now.Add(-compressRollupsAfter))
-	failed := []error{seriesErr, rollupsErr}
-	for _, one := range slices.Concat(series, rollups) {
+	failed := []error{shortLivedErr, seriesErr, rollupsErr}
+	for _, one := range slices.Concat(shortLived, series, rollups) {
 		err := withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, `SELECT compress_chunk($1::text::regclass, if_not_compressed => true)`, one.name)
 			return err

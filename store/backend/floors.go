@@ -53,6 +53,7 @@ var bucketWidths = map[string]time.Duration{
 	"machine_1m": time.Minute, "machine_1h": time.Hour, "process_1h": time.Hour,
 	"machine_3h": 3 * time.Hour, "process_3h": 3 * time.Hour,
 	"machine_1d": 24 * time.Hour, "process_1d": 24 * time.Hour,
+	"short_lived_1h": time.Hour, "short_lived_1d": 24 * time.Hour,
 }
 
 // bucketStart returns the start of the first bucket of a rollup that begins at or after t.

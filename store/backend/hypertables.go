@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // timescale stores each series in a hypertable and each rollup in a continuous aggregate. TimescaleDB's own jobs
@@ -40,13 +42,16 @@ func newTimescale(pool *pgxpool.Pool, logger *slog.Logger, now time.Time) *times
 func (p *timescale) Name() string { return Timescale }
 
 // EnsurePartitions implements Backend. It does nothing, because TimescaleDB creates chunks on insert.
-func (p *timescale) EnsurePartitions(context.Context, []time.Time) error { return nil }
+func (p *timescale) EnsurePartitions(context.Context, []string, []time.Time) error { return nil }
 
 // InvalidatePartitions implements Backend.
 func (p *timescale) InvalidatePartitions() {}
 
 // LoadFloors implements Backend.
 func (p *timescale) LoadFloors(ctx context.Context) error { return p.loadFloors(ctx, p.pool) }
+
+// ShortLivedTable implements Backend.
+func (p *timescale) ShortLivedTable() *schema.ShortLivedTable { return schema.ShortLivedRows }
 
 // MarkDirty implements Backend. It does nothing, because TimescaleDB tracks changes itself.
 func (p *timescale) MarkDirty(context.Context, pgx.Tx, []int32, []time.Time) error { return nil }
@@ -65,6 +70,10 @@ func (p *timescale) CreateAhead(ctx context.Context, now time.Time) (int, error)
 	return daysAhead, nil
 }
 
+// shortLivedChunkBytes is the largest size of a chunk of short-lived processes before it is compressed, unless it
+// covers only an hour. Chunks are compressed after their end, and take ten times the space until then.
+const shortLivedChunkBytes = 64 << 20
+
 // fitChunks sets the longest interval at which a chunk and its indexes fit into half of
 // shared_buffers. Inserts then find the index pages that they need in memory.
 func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Time) error {
@@ -76,7 +85,7 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 			pg_size_bytes(current_setting('shared_buffers')), d.time_interval
 		FROM timescaledb_information.chunks c
 		JOIN timescaledb_information.dimensions d ON d.hypertable_schema = c.hypertable_schema AND d.hypertable_name = c.hypertable_name
-		WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = $1 AND NOT c.is_compressed AND c.range_start <= $2 AND c.range_end > $2`, relation, now).
+		WHERE c.hypertable_schema = current_schema() AND c.hypertable_name = $1 AND NOT c.is_compressed AND c.range_start <= $2 AND c.range_end > $2`, aggregateOf(relation), now).
 		Scan(&from, &bytes, &memory, &interval)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
@@ -88,7 +97,11 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 	if age < 30*time.Minute { // too early to estimate the rate
 		return nil
 	}
-	fit := fitInterval(bytes, age, memory/2)
+	limit := memory / 2
+	if relation == ShortLived {
+		limit = min(limit, shortLivedChunkBytes)
+	}
+	fit := fitInterval(bytes, age, limit)
 	if fit == interval {
 		return nil
 	}
@@ -97,7 +110,7 @@ func (p *timescale) fitChunks(ctx context.Context, relation string, now time.Tim
 		"bytes_per_hour", int64(float64(bytes)/age.Hours()), "memory", memory,
 	)
 	err = withLockTimeout(ctx, p.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, relation, fit)
+		_, err := tx.Exec(ctx, `SELECT set_chunk_time_interval($1::text::regclass, $2::interval)`, aggregateOf(relation), fit)
 		return err
 	})
 	if IsLockTimeout(err) {

@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 const (
@@ -45,17 +47,34 @@ func newPostgres(pool *pgxpool.Pool, logger *slog.Logger) *postgres {
 var postgresSources = map[string]string{
 	"machine_1m": "snapshots", "machine_1h": "snapshots", "machine_3h": "machine_1h", "machine_1d": "machine_1h",
 	"process_1h": "process_samples", "process_3h": "process_1h", "process_1d": "process_1h",
+	"short_lived_1h": ShortLivedMinutes, "short_lived_1d": "short_lived_1h",
 }
 
 // Name implements Backend.
 func (p *postgres) Name() string { return Postgres }
 
+// ShortLivedTable implements Backend.
+func (p *postgres) ShortLivedTable() *schema.ShortLivedTable { return schema.ShortLivedBatches }
+
 // tableOf returns the partitioned table of a relation.
 func tableOf(relation string) string {
-	if slices.Contains(Rollups, relation) {
+	switch {
+	case relation == ShortLived:
+		return schema.ShortLivedBatches.Name
+	case relation == ShortLivedMinutes:
+		return schema.ShortLivedMinutes
+	case slices.Contains(Rollups, relation):
 		return relation + "_done"
 	}
 	return relation
+}
+
+// storageOf returns the storage parameters of the partitions of a table.
+func storageOf(table string) string {
+	if table == schema.ShortLivedMinutes {
+		return ` WITH (fillfactor = 70)` // each snapshot updates rows of its minute: leave room for HOT updates
+	}
+	return ""
 }
 
 // period is the length of a partition.
@@ -88,8 +107,8 @@ func (p period) start(t time.Time) time.Time {
 }
 
 // EnsurePartitions implements Backend.
-func (p *postgres) EnsurePartitions(ctx context.Context, days []time.Time) error {
-	return p.ensureRelations(ctx, Series, days)
+func (p *postgres) EnsurePartitions(ctx context.Context, series []string, days []time.Time) error {
+	return p.ensureRelations(ctx, series, days)
 }
 
 func (p *postgres) ensureRelations(ctx context.Context, relations []string, days []time.Time) error {
@@ -151,9 +170,9 @@ func (p *postgres) create(ctx context.Context, parent, name string, from, to tim
 		}
 		// An unattached table of this name is left over from an interrupted drop.
 		_, err := tx.Exec(ctx, fmt.Sprintf(`DROP TABLE IF EXISTS %[1]s;
-			CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+			CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMPRESSION)%[5]s;
 			ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM ('%[3]s') TO ('%[4]s')`,
-			name, parent, from.Format(time.RFC3339), to.Format(time.RFC3339)))
+			name, parent, from.Format(time.RFC3339), to.Format(time.RFC3339), storageOf(parent)))
 		return err
 	})
 }
@@ -229,7 +248,7 @@ func (p *postgres) prepareDrop(
 ) (limit time.Time, err error) {
 	limit = cutoff
 	rollups := dependents(postgresSources, relation)
-	if len(rollups) == 0 && !slices.Contains(Rollups, relation) {
+	if len(rollups) == 0 && !slices.Contains(Rollups, relation) && relation != ShortLived {
 		return limit, nil
 	}
 	var complete floors

@@ -67,7 +67,7 @@ func policiesOf(keep Retention, complete floors, now time.Time) []policy {
 		switch rollup {
 		case "machine_1m":
 			one.After, one.Every, one.Batch = time.Minute, 5*time.Minute, 60 // minutes are small
-		case "machine_1h", "process_1h":
+		case "machine_1h", "process_1h", "short_lived_1h":
 			one.Every = 5 * time.Minute
 		}
 		one.Start = one.Reach

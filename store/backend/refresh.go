@@ -10,12 +10,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // timescaleSources names the relation that TimescaleDB computes each rollup from.
 var timescaleSources = map[string]string{
 	"machine_1m": "snapshots", "machine_1h": "machine_1m", "machine_3h": "machine_1h", "machine_1d": "machine_3h",
 	"process_1h": "process_samples", "process_3h": "process_1h", "process_1d": "process_3h",
+	"short_lived_1h": ShortLivedMinutes, "short_lived_1d": "short_lived_1h",
 }
 
 // bucketOffset is the offset of the buckets of continuous aggregates.
@@ -23,7 +26,12 @@ const bucketOffset = time.Millisecond
 
 // aggregateOf returns the hypertable or continuous aggregate of a relation.
 func aggregateOf(relation string) string {
-	if slices.Contains(Rollups, relation) {
+	switch {
+	case relation == ShortLived:
+		return schema.ShortLivedRows.Name
+	case relation == ShortLivedMinutes:
+		return schema.ShortLivedMinutes
+	case slices.Contains(Rollups, relation):
 		return relation + "_cagg"
 	}
 	return relation

@@ -90,9 +90,9 @@ func (p *postgres) discardMarks(ctx context.Context, db *pgxpool.Conn) error {
 
 // rollupsOfLevel lists the rollups that are computed together.
 var rollupsOfLevel = map[int][]string{
-	levelHour:       {"machine_1m", "machine_1h", "process_1h"},
+	levelHour:       {"machine_1m", "machine_1h", "process_1h", "short_lived_1h"},
 	levelThreeHours: {"machine_3h", "process_3h"},
-	levelDay:        {"machine_1d", "process_1d"},
+	levelDay:        {"machine_1d", "process_1d", "short_lived_1d"},
 }
 
 // refreshSome claims and computes up to rollupBatch buckets of a level that end at or before a time. If that fails, it
@@ -211,10 +211,12 @@ var rollupSQL = map[int][]string{
 		deleteRollup("machine_1m_done", "1 hour"),
 		deleteRollup("machine_1h_done", "1 hour"),
 		deleteRollup("process_1h_done", "1 hour"),
+		deleteRollup("short_lived_1h_done", "1 hour"),
 		insertRollup("machine_1m_done",
 			"machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 minute')"),
 		insertRollup("machine_1h_done", "machine_buckets(u.machine, u.bucket, u.bucket + interval '1 hour', '1 hour')"),
 		insertRollup("process_1h_done", "process_hour(u.machine, u.bucket)"),
+		insertRollup("short_lived_1h_done", "short_lived_hour(u.machine, u.bucket)"),
 		markRollup(levelThreeHours, "3 hours"),
 	},
 	levelThreeHours: {
@@ -227,8 +229,10 @@ var rollupSQL = map[int][]string{
 	levelDay: {
 		deleteRollup("machine_1d_done", "24 hours"),
 		deleteRollup("process_1d_done", "24 hours"),
+		deleteRollup("short_lived_1d_done", "24 hours"),
 		insertRollup("machine_1d_done", "machine_merge(u.machine, u.bucket, '24 hours')"),
 		insertRollup("process_1d_done", "process_merge(u.machine, u.bucket, '24 hours')"),
+		insertRollup("short_lived_1d_done", "short_lived_merge(u.machine, u.bucket, '24 hours')"),
 	},
 }
 

@@ -24,7 +24,7 @@ type RelationSize struct {
 const estimatedRows = `greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)`
 
 // PlainTables lists the tables that are neither series nor rollups.
-var PlainTables = []string{"machines", "processes"}
+var PlainTables = []string{"machines", "processes", "commands", "owners"}
 
 // Sizes implements Backend by adding up the partitions.
 func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
@@ -72,14 +72,15 @@ const chunkSizesSQL = `SELECT sum(pg_total_relation_size(c.oid) + coalesce(pg_to
 func (p *timescale) Sizes(ctx context.Context) ([]RelationSize, error) {
 	rows, err := p.pool.Query(ctx, `
 		WITH tables AS (
-			SELECT name, name::regclass AS relation FROM unnest($1::text[]) name
+			SELECT name, relation::regclass FROM unnest($1::text[], $4::text[]) s(name, relation)
 			UNION ALL
 			SELECT r.name, format('%I.%I', a.materialization_hypertable_schema, a.materialization_hypertable_name)::regclass
 			FROM unnest($2::text[], $3::text[]) r(name, cagg) JOIN timescaledb_information.continuous_aggregates a
 				ON a.view_schema = current_schema() AND a.view_name = r.cagg)
 		SELECT t.name, (pg_total_relation_size(t.relation) + coalesce(n.bytes, 0))::bigint, coalesce(n.rows, 0)::bigint,
 			coalesce(n.compressed, 0)::bigint, coalesce(n.uncompressed, 0)::bigint
-		FROM tables t LEFT JOIN LATERAL (`+chunkSizesSQL+`) n ON true`, Series, Rollups, aggregatesOf(Rollups))
+		FROM tables t LEFT JOIN LATERAL (`+chunkSizesSQL+`) n ON true`,
+		Series, Rollups, aggregatesOf(Rollups), aggregatesOf(Series))
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of hypertables: %w", err)
 	}

@@ -20,6 +20,13 @@ type Diff struct {
 	From, To                 snapshot.State // without processes
 	FromCoverage, ToCoverage Coverage
 	Changes                  []Change // in no particular order
+	// ShortLived is the sum of all short-lived processes between the two times. Changes has at most shortLivedLimit of
+	// them, those with the most CPU time, and none before ShortLivedFrom.
+	ShortLived ShortLivedTotal
+	// UnlistedShortLived is how many of them are not in Changes.
+	UnlistedShortLived int64
+	// ShortLivedFrom is the time from which Changes has short-lived processes, 0 if that is not after From.
+	ShortLivedFrom snapshot.Time
 	// UnseenProcesses and DroppedSnapshots add up what the agent reported as missing in the snapshots between the two.
 	UnseenProcesses, DroppedSnapshots int64
 }
@@ -44,7 +51,7 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 		return nil, err
 	}
 	before, after := states[0], states[1]
-	used, err := q.usedBetween(ctx, machine, before.Timestamp, after.Timestamp)
+	used, err := q.usedBetween(ctx, machine, before.Timestamp, after.Timestamp, diff)
 	if err != nil {
 		return nil, err
 	}
@@ -72,22 +79,38 @@ const missedSQL = `SELECT least(coalesce(sum(unseen_processes), 0), 900719925474
 		least(coalesce(sum(dropped_snapshots), 0), 9007199254740991)::bigint
 	FROM snapshots WHERE machine = $1 AND ts > $2 AND ts <= $3`
 
-// usedBetween returns the usage in (from, to] by process.
+// usedBetween returns the usage in (from, to] by process, and sets what the comparison says about short-lived ones.
 func (q *Queries) usedBetween(
-	ctx context.Context, machine int32, from, to snapshot.Time,
+	ctx context.Context, machine int32, from, to snapshot.Time, diff *Diff,
 ) (map[snapshot.ProcessKey]*Usage, error) {
 	window, err := q.planOf(ctx, machine, from, to, true)
 	if err != nil || len(window.segments) == 0 {
 		return nil, err
 	}
-	list, err := q.usages(
-		ctx, window, scope{machines: []int32{machine}}, UsageQuery{Order: ByCPU, Limit: 10 * snapshot.MaxProcesses},
-	)
-	used := make(map[snapshot.ProcessKey]*Usage, len(list))
-	for i := range list {
-		used[list[i].ProcessKey] = &list[i]
+	diff.ShortLivedFrom = window.ShortLivedFrom()
+	of := scope{machines: []int32{machine}}
+	var lists [2][]Usage
+	if err := forEach(ctx, len(lists)+1, func(ctx context.Context, i int) (err error) {
+		switch i {
+		case 0:
+			lists[i], err = q.usages(ctx, window, of, UsageQuery{Order: ByCPU, Limit: 10 * snapshot.MaxProcesses})
+		case 1:
+			lists[i], err = q.topShortLived(ctx, window, of, ByCPU, shortLivedLimit)
+		default:
+			diff.ShortLived, err = q.totalShortLived(ctx, window, of)
+		}
+		return err
+	}); err != nil {
+		return nil, err
 	}
-	return used, err
+	diff.UnlistedShortLived = diff.ShortLived.Processes - int64(len(lists[1]))
+	used := make(map[snapshot.ProcessKey]*Usage, len(lists[0])+len(lists[1]))
+	for _, list := range lists {
+		for i := range list {
+			used[list[i].ProcessKey] = &list[i]
+		}
+	}
+	return used, nil
 }
 
 func isNotFound(err error) bool {

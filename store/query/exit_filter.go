@@ -82,25 +82,39 @@ func (f ExitFilter) matches(e snapshot.ExitStatus) bool {
 
 // condition returns the condition on processes p. The exit status may be that of another identity of the process.
 func (f ExitFilter) condition(parameter func(any) string) string {
-	var condition string // on processes %[1]s
-	switch f.kind {
-	case exitOK:
-		condition = "%[1]s.exit_code = 0"
-	case exitFailed:
-		condition = "(%[1]s.exit_code <> 0 OR %[1]s.exit_signal IS NOT NULL)"
-	case exitAnySignal:
-		condition = "%[1]s.exit_signal IS NOT NULL"
-	case exitCode:
-		condition = "%[1]s.exit_code = " + parameter(f.number)
-	case exitSignal:
-		condition = "%[1]s.exit_signal = " + parameter(f.number)
-	default:
+	condition := f.formatOf(parameter)
+	if condition == "" {
 		return "true"
 	}
 	return fmt.Sprintf(`(`+condition+` OR %[1]s.exit_code IS NULL AND %[1]s.exit_signal IS NULL AND EXISTS (
 		SELECT FROM processes %[2]s WHERE %[2]s.machine = %[1]s.machine AND %[2]s.pid = %[1]s.pid
 			AND %[2]s.started_at IS NOT DISTINCT FROM %[1]s.started_at AND `, "p", "e") +
 		fmt.Sprintf(condition, "e") + `))`
+}
+
+// shortLivedCondition returns the condition on rows s of the view short_lived.
+func (f ExitFilter) shortLivedCondition(parameter func(any) string) string {
+	if condition := f.formatOf(parameter); condition != "" {
+		return fmt.Sprintf(condition, "s")
+	}
+	return "true"
+}
+
+// formatOf returns the condition on the columns exit_code and exit_signal of a table %[1]s, "" for all processes.
+func (f ExitFilter) formatOf(parameter func(any) string) string {
+	switch f.kind {
+	case exitOK:
+		return "%[1]s.exit_code = 0"
+	case exitFailed:
+		return "(%[1]s.exit_code <> 0 OR %[1]s.exit_signal IS NOT NULL)"
+	case exitAnySignal:
+		return "%[1]s.exit_signal IS NOT NULL"
+	case exitCode:
+		return "%[1]s.exit_code = " + parameter(f.number)
+	case exitSignal:
+		return "%[1]s.exit_signal = " + parameter(f.number)
+	}
+	return ""
 }
 
 // exitStatusSQL is the exit status of processes p: that of the row or, if it has none, of another identity of the

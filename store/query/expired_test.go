@@ -20,7 +20,8 @@ func TestReadsOfExpiredHours(t *testing.T) {
 		keep := func(finer int) {
 			t.Helper()
 			err := s.SetRetention(t.Context(), backend.Retention{
-				RawDays: finer, MinuteDays: finer, HourDays: finer, ThreeHoursDays: finer, DayDays: 300,
+				RawDays: finer, ExitsDays: finer,
+				MinuteDays: finer, HourDays: finer, ThreeHoursDays: finer, DayDays: 300,
 			})
 			if err == nil {
 				err = s.MaintainOnce(t.Context())
@@ -147,7 +148,7 @@ func TestMachineOfExpiredSnapshots(t *testing.T) {
 		}
 		check(true)
 		err := s.SetRetention(t.Context(), backend.Retention{
-			RawDays: 5, MinuteDays: 90, HourDays: 90, ThreeHoursDays: 90, DayDays: 300,
+			RawDays: 5, ExitsDays: 5, MinuteDays: 90, HourDays: 90, ThreeHoursDays: 90, DayDays: 300,
 		})
 		if err == nil {
 			err = s.MaintainOnce(t.Context())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,24 +31,12 @@ type Match struct {
 
 // condition returns the condition on processes p. It adds its parameters to those of the query.
 func (m Match) condition(args *[]any) string {
-	parameter := func(value any) string {
-		*args = append(*args, value)
-		return fmt.Sprintf("$%d", len(*args))
-	}
-	conditions := []string{"true"}
-	if m.Name != "" {
-		conditions = append(conditions, "p.name = "+parameter(m.Name))
-	}
-	if m.Command != "" {
-		conditions = append(conditions, textsearch.Parse(m.Command).Condition(parameter, "p.command_line"))
-	}
-	if m.Text != "" {
-		conditions = append(conditions, textsearch.Parse(m.Text).Condition(parameter, "p.command_line", "p.name"))
-	}
+	parameter := parameterOf(args)
+	condition := m.textCondition(parameter, "p.name", "p.command_line")
 	if m.Exit != (ExitFilter{}) {
-		conditions = append(conditions, m.Exit.condition(parameter))
+		condition += " AND " + m.Exit.condition(parameter)
 	}
-	return strings.Join(conditions, " AND ")
+	return condition
 }
 
 // ProcessMatch is a machine and its processes that match.
@@ -86,7 +73,7 @@ func (q *Queries) FleetAt(
 	defer q.observe("fleet_at", time.Now())
 	after := page.After
 	for searched := 0; searched < fleetMaxMachines; searched += fleetStride {
-		machines, err := q.candidates(ctx, page.View, match, at, after, fleetStride)
+		machines, err := q.candidates(ctx, page.View, match, false, at, after, fleetStride)
 		if err != nil {
 			return nil, "", err
 		}
@@ -111,16 +98,20 @@ func (q *Queries) FleetAt(
 	return found, after, nil
 }
 
-// candidates returns the next machines in the view that ran matching processes on or after the day of
-// since.
+// candidates returns the next machines in the view that ran matching processes on or after the day of since. With
+// shortLived, they include all that may have run short-lived ones.
 func (q *Queries) candidates(
-	ctx context.Context, view View, match Match, since snapshot.Time, after string, limit int,
+	ctx context.Context, view View, match Match, shortLived bool, since snapshot.Time, after string, limit int,
 ) ([]string, error) {
 	args := []any{firstDay(since), after, limit, view.All, view.tags()}
-	rows, err := q.pool.Query(ctx, `
-		SELECT m.machine_id FROM machines m WHERE m.machine_id > $2 AND ($4 OR m.tags && $5)
-		AND EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $1 AND `+match.condition(&args)+`)
-		ORDER BY m.machine_id LIMIT $3`, args...)
+	ran := `EXISTS (SELECT FROM processes p WHERE p.machine = m.id AND p.last_day >= $1
+		AND ` + match.condition(&args) + `)`
+	if shortLived {
+		ran += ` OR EXISTS (SELECT FROM commands c WHERE c.machine = m.id AND c.last_day >= $1
+			AND ` + match.templateCondition(parameterOf(&args), false) + `)`
+	}
+	rows, err := q.pool.Query(ctx, `SELECT m.machine_id FROM machines m
+		WHERE m.machine_id > $2 AND ($4 OR m.tags && $5) AND (`+ran+`) ORDER BY m.machine_id LIMIT $3`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find machines: %w", err)
 	}

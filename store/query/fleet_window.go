@@ -17,7 +17,8 @@ type WindowMatches struct {
 	Window WindowPlan
 	// Usages is what the processes used in the window, by machine.
 	Usages []Usage
-	// Truncated is whether the machines of the page have more matching processes than Usages.
+	// Truncated is whether the machines of the page have more matching processes than Usages. It has at most
+	// shortLivedLimit short-lived processes of each machine.
 	Truncated bool
 	// Next is the value of FleetPage.After for the next page, "" if there is none.
 	Next string
@@ -36,7 +37,7 @@ func (q *Queries) FleetWindow(
 	if found.Window, err = q.planOf(ctx, 0, from, to, false); err != nil {
 		return found, err
 	}
-	machines, err := q.candidates(ctx, page.View, match, from, page.After, page.Limit)
+	machines, err := q.candidates(ctx, page.View, match, true, from, page.After, page.Limit)
 	if err != nil || len(machines) == 0 || len(found.Window.segments) == 0 {
 		return found, err
 	}
@@ -46,13 +47,14 @@ func (q *Queries) FleetWindow(
 	var mu sync.Mutex // for what follows
 	lists, total := make([][]Usage, len(machines)), 0
 	if err := forEach(ctx, len(machines), func(ctx context.Context, i int) error {
-		list, err := q.machineUsages(ctx, found.Window, machines[i], match)
+		list, truncated, err := q.machineUsages(ctx, found.Window, machines[i], match)
 		if err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		lists[i] = list
+		found.Truncated = found.Truncated || truncated
 		if total += len(list); total > fleetProcesses {
 			found.Truncated = true
 			total = shorten(lists, fleetProcesses)
@@ -67,17 +69,35 @@ func (q *Queries) FleetWindow(
 	return found, nil
 }
 
-// machineUsages returns the usages of a machine's matching processes. There is at most one more than fleetProcesses.
+// machineUsages returns the usages of a machine's matching processes, those with the most CPU time first. There is at
+// most one more than fleetProcesses, without the short-lived ones. Of these, there are at most shortLivedLimit, and
+// truncated is whether there are more.
 func (q *Queries) machineUsages(
 	ctx context.Context, window WindowPlan, machineID string, match Match,
-) ([]Usage, error) {
+) (list []Usage, truncated bool, err error) {
 	of, err := q.scopeOf(ctx, machineID, AllMachines())
 	if err != nil {
 		if isNotFound(err) { // it was deleted
-			return nil, nil
+			return nil, false, nil
 		}
-		return nil, err
+		return nil, false, err
 	}
+	if list, err = q.listedUsages(ctx, window, of, match); err != nil {
+		return nil, false, err
+	}
+	shortLived, err := q.matchingShortLived(ctx, window, of.machines[0], match)
+	if err != nil {
+		return nil, false, err
+	}
+	if truncated = len(shortLived) > shortLivedLimit; truncated {
+		shortLived = shortLived[:shortLivedLimit]
+	}
+	return mergeUsages(list, shortLived, ByCPU, len(list)+len(shortLived)), truncated, nil
+}
+
+// listedUsages returns the usages of a machine's matching processes without the short-lived ones. There is at most one
+// more than fleetProcesses.
+func (q *Queries) listedUsages(ctx context.Context, window WindowPlan, of scope, match Match) (_ []Usage, err error) {
 	// The samples of a short window are read for all processes. For a long one, an index can leave out most rows.
 	if window.To.Sub(window.From) > exactSpan {
 		if of.processes, err = q.matchingProcesses(ctx, of.machines[0], match, window); err != nil {
@@ -91,6 +111,31 @@ func (q *Queries) machineUsages(
 		}
 	}
 	return q.usages(ctx, window, of, UsageQuery{Order: ByCPU, Match: match, Limit: fleetProcesses + 1})
+}
+
+// matchingShortLived returns a machine's short-lived processes that match, those with the most CPU time first, but at
+// most one more than shortLivedLimit.
+func (q *Queries) matchingShortLived(
+	ctx context.Context, window WindowPlan, machine int32, match Match,
+) ([]Usage, error) {
+	var texts matchingTexts
+	if match.hasText() {
+		var err error
+		if texts, err = q.textsOf(ctx, machine, match, window.From); err != nil {
+			return nil, err
+		}
+		if len(texts.all)+len(texts.some) == 0 {
+			return nil, nil
+		}
+	}
+	from, to := window.bounds()
+	args := []any{machine, shortLivedLimit + 1, int64(window.To - window.From)}
+	inWindow := rowsIn("s", from, to, &args)
+	return q.readShortLived(ctx, shortLivedUsageSQL(`SELECT s.* FROM short_lived s JOIN commands c ON c.id = s.command
+			WHERE s.machine = $1 AND `+inWindow+` AND `+match.shortLivedCondition(texts, &args)+`
+			ORDER BY s.cpu_us DESC NULLS LAST, s.memory_max DESC NULLS LAST, s.ts, s.pid LIMIT $2`, 3)+
+		` ORDER BY s.cpu_us DESC NULLS LAST, s.memory_max DESC NULLS LAST, s.ts, s.pid`,
+		append([]any{pgx.QueryExecModeExec}, args...)...)
 }
 
 // matchingProcesses returns the identities of a machine's processes that match and can have been sampled in a window,

@@ -61,6 +61,8 @@ type ProcessLifetime struct {
 	Identities []IdentityVersion
 	// Exit is how the process ended.
 	Exit snapshot.ExitStatus
+
+	shortLived *ProcessPoint // the only sample of a short-lived process, else nil
 }
 
 // ProcessLifetime returns a process, or ErrNoProcess. Without a start time, it is the process with that pid that
@@ -73,10 +75,15 @@ func (q *Queries) ProcessLifetime(
 		return nil, err
 	}
 	if startedAt == 0 {
-		if startedAt, err = q.newestStart(ctx, machine, pid); err != nil {
-			return nil, err
-		}
+		return q.newestProcess(ctx, machine, pid)
 	}
+	return q.lifetime(ctx, machine, pid, startedAt)
+}
+
+// lifetime returns a process with a start time, which is 0 if it is unknown.
+func (q *Queries) lifetime(
+	ctx context.Context, machine int32, pid int32, startedAt snapshot.Time,
+) (*ProcessLifetime, error) {
 	rows, err := q.pool.Query(ctx, `
 		SELECT id, started_at, exit_code, exit_signal, `+schema.IdentityColumns+` FROM processes
 		WHERE machine = $1 AND pid = $2 AND started_at IS NOT DISTINCT FROM $3::timestamptz
@@ -100,10 +107,13 @@ func (q *Queries) ProcessLifetime(
 	if err != nil {
 		return nil, fmt.Errorf("look up a process: %w", err)
 	}
-	if len(lifetime.Identities) == 0 {
+	if len(lifetime.Identities) > 0 {
+		return lifetime, nil
+	}
+	if startedAt == 0 {
 		return nil, ErrNoProcess
 	}
-	return lifetime, nil
+	return q.shortLivedAt(ctx, machine, pid, startedAt)
 }
 
 // processSpan is the longest range in which every sample of a process is read by default: three hours, with some slack
@@ -182,6 +192,9 @@ func (q *Queries) ProcessHistory(
 	limit int,
 ) ([]ProcessPoint, bool, error) {
 	defer q.observe("process", time.Now())
+	if lifetime.shortLived != nil {
+		return lifetime.shortLivedHistory(from, to, resolution, limit), false, nil
+	}
 	machine, err := q.machineKey(ctx, machineID)
 	if err != nil {
 		return nil, false, err

@@ -13,6 +13,24 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
+// newestProcess returns the process with a pid that was sampled last, or ErrNoProcess. Only the last hour of a machine
+// is searched for short-lived processes.
+func (q *Queries) newestProcess(ctx context.Context, machine int32, pid int32) (*ProcessLifetime, error) {
+	started, err := q.newestStart(ctx, machine, pid)
+	if err != nil {
+		return nil, err
+	}
+	// A pid belongs to one process at a time, so the one that started last was sampled last.
+	shortLived, err := q.newestShortLived(ctx, machine, pid)
+	if err == nil && shortLived.StartedAt > started {
+		return shortLived, nil
+	}
+	if err != nil && !errors.Is(err, ErrNoProcess) {
+		return nil, err
+	}
+	return q.lifetime(ctx, machine, pid, started)
+}
+
 // newestStart returns the start time of the process with a pid that was sampled last, 0 if that is unknown. It is not
 // always the latest start time, because the clock may have been set back.
 func (q *Queries) newestStart(ctx context.Context, machine int32, pid int32) (snapshot.Time, error) {

@@ -35,6 +35,11 @@ const (
 		JOIN processes p ON p.id = r.process
 		-- As in the hours, a process that is gone at the first snapshot of a minute is not in it.
 		WHERE r.last_ts > g.bucket GROUP BY g.bucket, k.machine`
+	// nameShortLivedSQL has the columns of the two above for the short-lived processes.
+	nameShortLivedSQL = `SELECT date_bin('%d ms', s.bucket, '2000-01-01 00:00:00+00') AS bucket, s.machine,
+			s.processes, s.elapsed_ms, s.longest_ms, s.unknown_cpu, s.unknown_io, s.cpu_us, s.cpu_us_max,
+			s.memory_sum, s.memory_ms, NULL, s.memory_max, NULL, s.read_bytes, s.write_bytes
+		FROM %s s WHERE %s AND s.name = $1 AND s.bucket_key >= $2 AND s.bucket_key < $%d`
 	// nameMeasuredMinutesSQL reads the samples, as nameMinutesSQL does, because machine_1m can lack late data.
 	nameMeasuredMinutesSQL = `SELECT machine, sum(interval_ms) AS interval_ms,
 			date_bin('1 minute', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS bucket, count(*) AS samples
@@ -50,7 +55,17 @@ const (
 	// rows of no processes if they lack an expected machine. A bucket without a snapshot does not lack it if the
 	// interval of a later snapshot reaches back to the bucket, or may still do so. The last column is the machines of
 	// the sum that were measured longest, if even they were not measured in the whole bucket.
-	namePointsSQL = `WITH u AS (%[1]s), ran AS (SELECT DISTINCT machine FROM u),
+	namePointsSQL = `WITH u AS (
+			SELECT v.bucket, v.machine, sum(v.processes) AS processes,
+				CASE WHEN count(*) = count(v.run_ms) THEN sum(v.run_ms) END AS run_ms, max(v.longest_ms) AS longest_ms,
+				sum(v.unknown_cpu_processes) AS unknown_cpu_processes,
+				sum(v.unknown_io_processes) AS unknown_io_processes,
+				to_bigint(sum(v.cpu_us)) AS cpu_us, max(v.cpu_us_max) AS cpu_us_max, sum(v.memory_sum) AS memory_sum,
+				sum(v.memory_ms)::bigint AS memory_ms, avg(v.memory_plain) AS memory_plain,
+				max(v.memory_max) AS memory_max, max(v.threads_max) AS threads_max,
+				to_bigint(sum(v.read_bytes)) AS read_bytes, to_bigint(sum(v.write_bytes)) AS write_bytes
+			FROM (%[1]s) v GROUP BY v.bucket, v.machine),
+		ran AS (SELECT DISTINCT machine FROM u),
 		m AS (SELECT m.* FROM (%[2]s) m JOIN ran ON ran.machine = m.machine),
 		complete AS (SELECT bucket, machine FROM (
 			SELECT bucket, machine, ms, ms / nullif(samples, 0) AS mean_ms,
@@ -146,8 +161,9 @@ const longIntervalsSQL = `SELECT EXISTS (SELECT FROM snapshots
 // nameMachines returns the machines in the view that ran a process with a name on or after the day of a time, but at
 // most one more than nameMinuteMachines.
 func (q *Queries) nameMachines(ctx context.Context, view View, name string, from snapshot.Time) ([]int32, error) {
-	rows, err := q.pool.Query(ctx, `SELECT m.id FROM machines m WHERE ($3 OR m.tags && $4) AND EXISTS (
-			SELECT FROM processes p WHERE p.machine = m.id AND p.name = $1 AND p.last_day >= $2)
+	rows, err := q.pool.Query(ctx, `SELECT m.id FROM machines m WHERE ($3 OR m.tags && $4) AND (EXISTS (
+			SELECT FROM processes p WHERE p.machine = m.id AND p.name = $1 AND p.last_day >= $2) OR EXISTS (
+			SELECT FROM commands c WHERE c.machine = m.id AND c.name = $1 AND c.last_day >= $2))
 		LIMIT $5`, name, firstDay(from), view.All, view.tags(), nameMinuteMachines+1)
 	if err != nil {
 		return nil, fmt.Errorf("find the machines of a name: %w", err)
@@ -172,6 +188,18 @@ type NameHistory struct {
 	Resolution Resolution
 	// Truncated reports whether there are more points and unmeasured times than the limit.
 	Truncated bool
+}
+
+// nameShortLived returns a SELECT of the sums of the short-lived processes with the name $1 in the buckets of a
+// resolution that begin in [$2, to), and adds its parameters to args.
+func nameShortLived(of scope, resolution Resolution, to snapshot.Time, args *[]any) string {
+	relation, end := "short_lived_"+string(resolution), to.Std()
+	if resolution == ResolutionThreeHours { // which short-lived processes do not have
+		relation, end = "short_lived_1h", ceil(end, resolution.Width())
+	}
+	condition := of.condition("s", args)
+	*args = append(*args, end)
+	return fmt.Sprintf(nameShortLivedSQL, resolution.Width().Milliseconds(), relation, condition, len(*args))
 }
 
 // NameHistory returns at most limit points and unmeasured times of all processes with a name in (from, to], on one
@@ -211,6 +239,7 @@ func (q *Queries) NameHistory(
 		of.machines = ran
 		args = append(args, ran)
 	}
+	sql += " UNION ALL " + nameShortLived(of, resolution, to, &args)
 	args = append(args, now)
 	sql = fmt.Sprintf(namePointsSQL, sql, measured, resolution.Width().Milliseconds(), hadBegunSQL, len(args),
 		measuredSpanMachines)

@@ -49,8 +49,12 @@ func (q *Queries) Nearest(
 	}
 	latest := snapshot.TimeOf(q.now()).Add(snapshot.MaxClockSkew)
 	from, to = min(from, latest), max(to, latest.Add(-nearestSpans[len(nearestSpans)-1]))
+	machines, err := q.shortLivedMachines(ctx, match, view)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, span := range nearestSpans {
-		before, err = q.nearestIn(ctx, match, from.Add(-span), from, view, lastBefore)
+		before, err = q.nearestOf(ctx, match, from.Add(-span), from, view, machines, lastBefore)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -62,7 +66,7 @@ func (q *Queries) Nearest(
 		if to > latest || i > 0 && to.Add(nearestSpans[i-1]) > latest {
 			break
 		}
-		if after, err = q.nearestIn(ctx, match, to, to.Add(span), view, firstAfter); err != nil {
+		if after, err = q.nearestOf(ctx, match, to, to.Add(span), view, machines, firstAfter); err != nil {
 			return nil, nil, err
 		}
 		if after != nil {
@@ -96,7 +100,32 @@ var (
 	}
 )
 
-// nearestIn returns the nearest match in a time window in a direction, or nil.
+// nearestOf returns the nearest match in a time window in a direction, also a short-lived one of the machines, or nil.
+func (q *Queries) nearestOf(
+	ctx context.Context, match Match, from, to snapshot.Time, view View, machines map[int32]string,
+	direction nearestDirection,
+) (*NearestMatch, error) {
+	listed, err := q.nearestIn(ctx, match, from, to, view, direction)
+	if err != nil {
+		return nil, err
+	}
+	// A short-lived process is only considered if it is nearer.
+	if listed != nil && direction == firstAfter {
+		to = listed.Timestamp - 1
+	} else if listed != nil {
+		from = listed.Timestamp
+	}
+	if from >= to {
+		return listed, nil
+	}
+	shortLived, err := q.nearestShortLived(ctx, match, from, to, machines, direction)
+	if shortLived == nil {
+		shortLived = listed
+	}
+	return shortLived, err
+}
+
+// nearestIn returns the nearest match in a time window in a direction, without short-lived processes, or nil.
 func (q *Queries) nearestIn(
 	ctx context.Context, match Match, from, to snapshot.Time, view View, direction nearestDirection,
 ) (*NearestMatch, error) {

@@ -83,6 +83,7 @@ func replay(
 	var list snapshot.Replay
 	lists, ended := make([][]snapshot.Process, len(instants)), make([]snapshot.EndedProcesses, len(instants))
 	for i, at := range instants {
+		ended[i] = at.shortLived
 		for len(samples) > 0 && samples[0].ts < at.ts { // before the first instant
 			ts := samples[0].ts
 			list.CarryForward()

@@ -223,9 +223,11 @@ func (q *Queries) After(
 }
 
 var (
-	selectSnapshots = `SELECT ` + schema.SnapshotColumns + ` FROM snapshots WHERE machine = $1`
-	rangeSQL        = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
-	nextSQL         = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
+	selectSnapshots = `SELECT ` + schema.SnapshotColumns + `, coalesce(short_lived, 0), short_lived_cpu_us,
+			coalesce(short_lived_unknown_cpu, 0)
+		FROM snapshots WHERE machine = $1`
+	rangeSQL = selectSnapshots + ` AND ts BETWEEN $2 AND $3 ORDER BY ts LIMIT $4`
+	nextSQL  = `SELECT ts, interval_ms, cpu_usage IS NOT NULL FROM snapshots
 		WHERE machine = $1 AND ts > $2 AND ts <= $3 ORDER BY ts LIMIT 1`
 	aroundSQL = `SELECT m.polling_interval, s.ts, s.interval_ms FROM machines m LEFT JOIN (
 			(SELECT ts, interval_ms FROM snapshots WHERE machine = $1 AND ts <= $2 AND ts >= $3 ORDER BY ts DESC LIMIT 3)
@@ -248,6 +250,7 @@ type instant struct {
 	ts, fullTS snapshot.Time
 	intervalMS int64
 	metrics    snapshot.MachineSnapshot
+	shortLived snapshot.EndedProcesses // which have no samples
 }
 
 func (q *Queries) readInstants(ctx context.Context, machine int32, sql string, args ...any) ([]instant, error) {
@@ -257,13 +260,14 @@ func (q *Queries) readInstants(ctx context.Context, machine int32, sql string, a
 	}
 	instants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (instant, error) {
 		var stored schema.Snapshot
-		if err := row.Scan(stored.Dest()...); err != nil {
+		var ended snapshot.EndedProcesses
+		if err := row.Scan(append(stored.Dest(), &ended.Processes, &ended.CPUTime, &ended.Unknown)...); err != nil {
 			return instant{}, err
 		}
 		metrics, err := stored.Metrics()
 		return instant{
 			ts: snapshot.TimeOf(stored.Timestamp), fullTS: snapshot.TimeOf(stored.FullTS),
-			intervalMS: stored.IntervalMS, metrics: metrics,
+			intervalMS: stored.IntervalMS, metrics: metrics, shortLived: ended,
 		}, err
 	})
 	if err != nil {

@@ -140,6 +140,7 @@ func TestDroppedDaysAreNotCounted(t *testing.T) {
 		conn := storetest.ConnectAdmin(t, db)
 		today := time.Now().UTC().Truncate(24 * time.Hour)
 		for _, relation := range backend.Series { // as the budget does
+			relation = storetest.TableOf(db.Detection.Profile, relation)
 			if db.Detection.Profile == backend.Postgres {
 				var partitions []string
 				if err := conn.QueryRow(t.Context(), `SELECT array_agg(i.inhrelid::regclass::text) FROM pg_inherits i

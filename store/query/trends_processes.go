@@ -189,8 +189,8 @@ func (t *identityTime) spread(w *trendWindow, one *trendSnapshot, ms float64, st
 	}
 }
 
-// ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out
-// processes that used no CPU time.
+// ProcessTrends returns the trend of each process of a machine in the window (from, to]. It leaves out processes that
+// used no CPU time, and short-lived ones, which have a single sample.
 func (q *Queries) ProcessTrends(ctx context.Context, machineID string, from, to snapshot.Time) ([]ProcessTrend, error) {
 	defer q.observe("process_trends", time.Now())
 	machine, err := q.machineKey(ctx, machineID)

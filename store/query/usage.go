@@ -1,8 +1,10 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,14 +58,15 @@ type UsageQuery struct {
 	View      View
 	From, To  snapshot.Time
 	Order     UsageOrder
-	// Match selects processes. Empty, it stands for all.
+	// Match selects processes. Empty, it stands for all. It is not combined with ByName.
 	Match Match
 	// ByName adds up the processes of each name.
 	ByName bool
 	Limit  int
 }
 
-// Top returns the processes with the highest usage, and the window that was read.
+// Top returns the processes with the highest usage, and the window that was read. Before WindowPlan.ShortLivedFrom, the
+// list of processes lacks short-lived ones. Totals by name have all of them.
 func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, error) {
 	defer q.observe("top", time.Now())
 	of, err := q.scopeOf(ctx, by.MachineID, by.View)
@@ -81,55 +84,79 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 	if len(window.segments) == 0 {
 		return nil, window, nil
 	}
+	if by.ByName {
+		list, err := q.nameUsages(ctx, window, of, by.Order, by.Limit)
+		return list, window, err
+	}
 	list, err := q.usages(ctx, window, of, by)
-	return list, window, err
+	if err != nil {
+		return nil, window, err
+	}
+	shortLived, err := q.topShortLived(ctx, window, of, by.Order, by.Limit)
+	return mergeUsages(list, shortLived, by.Order, by.Limit), window, err
 }
 
-// usageSQL returns a statement that merges the identities of each process, or all processes of one name, and selects
-// the first ones, and its arguments. It looks up names only for the selected ones, from the identity that was sampled
-// last.
-func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
-	group, processes := "u.machine, p.pid, p.started_at", "1::bigint"
-	unknownCPU, unknownIO := "0::bigint", "0::bigint"
-	latest := "(max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2]"
-	columns := "i.machine_id, i.pid, i.started_at, " + schema.IdentityColumns + ", i.exit_code, i.exit_signal"
-	if q.ByName {
-		group, processes, latest = "p.name", "count(DISTINCT (u.machine, p.pid, p.started_at))", "max(u.process)"
-		unknownCPU = processes + " FILTER (WHERE u.cpu_us IS NULL)"
-		unknownIO = processes + " FILTER (WHERE u.read_bytes IS NULL OR u.write_bytes IS NULL)"
-		columns = "'', 0, NULL::timestamptz, 0, i.name, '', '', '', NULL::smallint, NULL::smallint"
+// mergeUsages merges two lists that are sorted by an order, and returns the first limit usages.
+func mergeUsages(a, b []Usage, order UsageOrder, limit int) []Usage {
+	if len(b) == 0 {
+		return a
 	}
+	merged := slices.Concat(a, b)
+	slices.SortStableFunc(merged, func(x, y Usage) int {
+		if order == ByMemory {
+			return cmp.Or(compareKnown(y.MemoryAvg, x.MemoryAvg), compareKnown(y.MemoryMax, x.MemoryMax))
+		}
+		return cmp.Or(compareKnown(y.CPUTime, x.CPUTime), compareKnown(y.MemoryMax, x.MemoryMax))
+	})
+	return merged[:min(len(merged), limit)]
+}
+
+// compareKnown compares two values. One that is unknown is less than all others.
+func compareKnown[T cmp.Ordered](a, b *T) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return cmp.Compare(*a, *b)
+}
+
+// usageSQL returns a statement that merges the identities of each process and selects the first processes, and its
+// arguments. It looks up names only for the selected ones, from the identity that was sampled last.
+func usageSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 	order := "sum(u.cpu_us)"
 	if q.Order == ByMemory {
 		order = averageMemory
 	}
 	with, args := usedSQL(window, of, q)
 	args = append(args, int64(window.To-window.From), q.Limit)
-	usage := fmt.Sprintf("sum(u.cpu_us) / (10 * greatest($%d::bigint, sum(u.memory_ms)))", len(args)-1)
-	if q.ByName {
-		usage = fmt.Sprintf("sum(u.cpu_us::numeric / (10 * greatest($%d::bigint, u.memory_ms)))", len(args)-1)
-	}
 	// OFFSET 0 keeps the planner from reading the whole table processes, which has a row for each process ever seen.
 	return fmt.Sprintf(`WITH %s,
 		ranked AS (
-			SELECT %s AS latest, %s AS processes, to_bigint(sum(u.cpu_us)) AS cpu_us,
-				round(%s, 2)::double precision AS cpu_usage, max(u.cpu_us_max) AS cpu_us_max,
-				`+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max, max(u.threads_max) AS threads_max,
+			SELECT (max(ARRAY[(extract(epoch FROM u.last_ts) * 1000)::bigint, u.process]))[2] AS latest,
+				to_bigint(sum(u.cpu_us)) AS cpu_us,
+				round(sum(u.cpu_us) / (10 * greatest($%d::bigint, sum(u.memory_ms))), 2)::double precision AS cpu_usage,
+				max(u.cpu_us_max) AS cpu_us_max, `+averageMemory+` AS memory_avg, max(u.memory_max) AS memory_max,
+				max(u.threads_max) AS threads_max,
 				to_bigint(sum(u.read_bytes)) AS read_bytes, to_bigint(sum(u.write_bytes)) AS write_bytes,
-				coalesce(min(u.first_ts), max(u.last_ts)) AS first_ts, max(u.last_ts) AS last_ts,
-				%s AS unknown_cpu_processes, %s AS unknown_io_processes, %s AS rank
+				coalesce(min(u.first_ts), max(u.last_ts)) AS first_ts, max(u.last_ts) AS last_ts, %s AS rank
 			FROM used u CROSS JOIN LATERAL (SELECT name, pid, started_at FROM processes
 				WHERE id = u.process OFFSET 0) p
-			GROUP BY %s ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
-		SELECT %s, r.processes, r.cpu_us, r.cpu_usage, r.cpu_us_max, r.memory_avg, r.memory_max, r.threads_max,
-			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts, r.unknown_cpu_processes, r.unknown_io_processes
+			GROUP BY u.machine, p.pid, p.started_at
+			ORDER BY rank DESC NULLS LAST, memory_max DESC NULLS LAST, latest LIMIT $%d)
+		SELECT i.machine_id, i.pid, i.started_at, `+schema.IdentityColumns+`, i.exit_code, i.exit_signal, 1::bigint,
+			r.cpu_us, r.cpu_usage, r.cpu_us_max, r.memory_avg, r.memory_max, r.threads_max,
+			r.read_bytes, r.write_bytes, r.first_ts, r.last_ts, 0::bigint, 0::bigint
 		FROM ranked r
 			CROSS JOIN LATERAL (SELECT m.machine_id, p.pid, p.started_at, `+schema.IdentityColumns+`,
 					x.exit_code, x.exit_signal
 				FROM processes p JOIN machines m ON m.id = p.machine CROSS JOIN LATERAL `+exitStatusSQL+` x
 				WHERE p.id = r.latest OFFSET 0) i
 		ORDER BY r.rank DESC NULLS LAST, r.memory_max DESC NULLS LAST, r.latest`,
-		with, latest, processes, usage, unknownCPU, unknownIO, order, group, len(args), columns), args
+		with, len(args)-1, order, len(args)), args
 }
 
 // shortList is the largest limit for which processes are selected before all their values are added up.
@@ -146,7 +173,7 @@ func usedSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 		}
 		return `SELECT s.* FROM (` + sql + `) s JOIN processes p ON p.id = s.process WHERE ` + q.Match.condition(&args)
 	}
-	if q.ByName || q.Limit <= 0 || q.Limit > shortList {
+	if q.Limit <= 0 || q.Limit > shortList {
 		return `used AS MATERIALIZED (` + matching(sumsOf(append(parts, sampled...), "true")) + `)`, args
 	}
 	var with string
@@ -182,7 +209,7 @@ func usedSQL(window WindowPlan, of scope, q UsageQuery) (string, []any) {
 // averageMemory is the average memory of rows of WindowPlan.sums.
 const averageMemory = "coalesce(sum(u.memory_sum) / nullif(sum(u.memory_ms), 0)::double precision, avg(u.memory_plain))"
 
-// usages returns at most by.Limit usages of a scope, sorted by by.Order.
+// usages returns at most by.Limit usages of a scope, sorted by by.Order, without short-lived processes.
 func (q *Queries) usages(ctx context.Context, window WindowPlan, of scope, by UsageQuery) ([]Usage, error) {
 	sql, args := usageSQL(window, of, by)
 	rows, err := q.pool.Query(ctx, sql, args...)

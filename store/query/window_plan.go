@@ -19,7 +19,7 @@ type segment struct {
 // If TimescaleDB was given the segment's end instead, it would read the samples of the following bucket for the part of
 // the rollup that is not materialized, to find that none of them belong to the segment.
 func (s segment) lastKey() time.Time {
-	width := Resolution(strings.TrimPrefix(s.relation, "process_")).Width()
+	width := Resolution(s.relation[strings.LastIndexByte(s.relation, '_')+1:]).Width()
 	return s.to.Add(-width + time.Millisecond)
 }
 
@@ -28,6 +28,8 @@ type WindowPlan struct {
 	// From and To are the actual bounds. A long window is extended to whole hours, or days where there are no hours.
 	From, To snapshot.Time
 	segments []segment
+	// shortLivedFrom is the time from which short-lived processes are kept one by one.
+	shortLivedFrom time.Time
 }
 
 const (
@@ -141,9 +143,11 @@ func (q *Queries) planOf(ctx context.Context, machine int32, from, to snapshot.T
 	if err != nil {
 		return WindowPlan{}, err
 	}
-	return planWindow(
+	plan := planWindow(
 		from.Std(), to.Std(), rolledUntil, q.Horizon().Std(), q.keptFrom("process_1h"), now, exact,
-	), nil
+	)
+	plan.shortLivedFrom = q.shortLivedFrom()
+	return plan, nil
 }
 
 // scope selects the machines and processes of a window. A nil slice stands for all.
@@ -254,6 +258,11 @@ func (p WindowPlan) parts(of scope) (sampled, rolledUp []string, args []any) {
 			usageColumns, one.relation, condition, len(args)-1, len(args)))
 	}
 	return sampled, rolledUp, args
+}
+
+// bounds returns the bounds of the segments. To of a window that ends in the future is earlier.
+func (p WindowPlan) bounds() (from, to time.Time) {
+	return p.segments[0].from, p.segments[len(p.segments)-1].to
 }
 
 // firstHour returns the start of the first rollup.

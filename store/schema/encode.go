@@ -48,6 +48,10 @@ func appendInt4(b []byte, v int32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, 0, 0, 0, 4), uint32(v))
 }
 
+func appendInt2(b []byte, v int16) []byte {
+	return binary.BigEndian.AppendUint16(append(b, 0, 0, 0, 2), uint16(v))
+}
+
 func appendBool(b []byte, v bool) []byte {
 	if v {
 		return append(b, 0, 0, 0, 1, 1)

@@ -21,6 +21,7 @@ type Snapshot struct {
 	FullTS       time.Time
 	IntervalMS   int64
 	ProcessCount int32
+	ShortLived   ShortLivedTotals
 	// metrics holds the machine's metrics, except for CPU and Temperatures, which SetMetrics and Metrics
 	// convert.
 	metrics      snapshot.MachineSnapshot
@@ -78,6 +79,16 @@ var snapshotColumns = []column[Snapshot]{
 	written("write_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.written }),
 	written("received_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.received }),
 	written("sent_bytes", "bigint", func(r *Snapshot) *int64 { return r.totals.sent }),
+
+	written("short_lived", "integer", func(r *Snapshot) *int32 {
+		processes, _ := r.ShortLived.counts()
+		return processes
+	}),
+	written("short_lived_cpu_us", "bigint", func(r *Snapshot) *int64 { return r.ShortLived.cpu }),
+	written("short_lived_unknown_cpu", "integer", func(r *Snapshot) *int32 {
+		_, unknown := r.ShortLived.counts()
+		return unknown
+	}),
 }
 
 func float(name string, at func(*Snapshot) **float64) column[Snapshot] {

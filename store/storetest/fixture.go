@@ -13,6 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // Recent returns the second second of an hour that is well within retention: a snapshot exactly on the hour belongs to
@@ -48,14 +49,29 @@ func RefreshAll(t *testing.T, db Database, s *store.Store) {
 	}
 }
 
+// TableOf returns the table, hypertable or continuous aggregate of a relation.
+func TableOf(profile, relation string) string {
+	isPostgres := profile == backend.Postgres
+	switch {
+	case relation == backend.ShortLived && isPostgres:
+		return schema.ShortLivedBatches.Name
+	case relation == backend.ShortLived:
+		return schema.ShortLivedRows.Name
+	case relation == backend.ShortLivedMinutes:
+		return schema.ShortLivedMinutes
+	case slices.Contains(backend.Rollups, relation) && isPostgres:
+		return relation + "_done"
+	case slices.Contains(backend.Rollups, relation):
+		return relation + "_cagg"
+	}
+	return relation
+}
+
 // CompressAll compresses all chunks of a timescale database.
 func CompressAll(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
-	relations := slices.Clone(backend.Series)
-	for _, rollup := range backend.Rollups {
-		relations = append(relations, rollup+"_cagg")
-	}
-	for _, relation := range relations {
+	for _, relation := range slices.Concat(backend.Series, backend.Rollups) {
+		relation = TableOf(backend.Timescale, relation)
 		if _, err := conn.Exec(t.Context(), fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s') c`, relation)); err != nil {
 			t.Fatalf("compress %s: %v", relation, err)
 		}

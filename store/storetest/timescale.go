@@ -329,6 +329,12 @@ type Database struct {
 	Detection store.Detection
 }
 
+// Timescale creates a migrated database of the timescale profile for the test.
+func Timescale(t testing.TB) Database {
+	t.Helper()
+	return Database{TimescaleURL(t), detection(backend.Timescale)}
+}
+
 // EachProfile runs a test as a subtest for each storage profile, with a migrated database of its own.
 func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	t.Helper()
@@ -338,7 +344,7 @@ func EachProfile(t *testing.T, test func(t *testing.T, db Database)) {
 	})
 	t.Run(backend.Timescale, func(t *testing.T) {
 		t.Parallel()
-		test(t, Database{TimescaleURL(t), detection(backend.Timescale)})
+		test(t, Timescale(t))
 	})
 }
 

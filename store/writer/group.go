@@ -33,10 +33,12 @@ type groupWrite struct {
 	exits    map[*processRef]snapshot.ExitStatus
 	scratch  []byte // buffer of identityHash
 
-	results []snapshot.WriteResult
-	newest  map[string]snapshot.Time
-	samples int
-	turns   int // how often an agent posted again after another one of its machine
+	results    []snapshot.WriteResult
+	newest     map[string]snapshot.Time
+	samples    int
+	texts      *textSet // of the short-lived processes, nil if there are none
+	shortLived int      // how many short-lived processes were written
+	turns      int      // how often an agent posted again after another one of its machine
 }
 
 // machineRow is a locked row of machines.
@@ -69,10 +71,11 @@ type newSnapshot struct {
 	fullTS     snapshot.Time
 	intervalMS int64
 	processes  int             // how many processes run
-	refs       []*processRef   // of snapshot.Processes, in the same order
+	refs       []*processRef   // of snapshot.Processes, in the same order; nil for short-lived ones
 	weights    []schema.Weight // the same
 	exited     []exitedProcess // of snapshot.Exited, in the same order
 	carried    []carriedSample // of the unchanged processes of changes that are stored in full
+	shortLived []shortLivedProcess
 }
 
 // exitedProcess is a process that is gone.
@@ -119,6 +122,9 @@ func (w *groupWrite) execute(ctx context.Context, batches []*snapshot.Batch) err
 	}
 	if err := w.copySamples(ctx); err != nil {
 		return err
+	}
+	if err := w.writeShortLived(ctx); err != nil {
+		return fmt.Errorf("write short-lived processes: %w", err)
 	}
 	if err := w.markHoursDirty(ctx); err != nil {
 		return fmt.Errorf("mark hours as dirty: %w", err)

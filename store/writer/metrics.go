@@ -13,15 +13,23 @@ type metrics struct {
 	commitSeconds, groupSnapshots  prometheus.Histogram
 	notifies, notifyFailures       prometheus.Counter
 	agentTurns                     prometheus.Counter
+	shortLived, textMisses         prometheus.Counter
 }
 
-func newMetrics(registry prometheus.Registerer) *metrics {
+func newMetrics(registry prometheus.Registerer, texts *textCache) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	m := &metrics{
 		snapshots: counter("snapwatch_store_snapshots_total", "Snapshots stored."),
 		samples:   counter("snapwatch_store_process_samples_total", "Rows written to process_samples."),
+		shortLived: counter(
+			"snapwatch_store_short_lived_total", "Short-lived processes written to their series.",
+		),
+		textMisses: counter(
+			"snapwatch_store_text_cache_misses_total",
+			"Texts of short-lived processes that were looked up in the database, because the cache did not have them.",
+		),
 		duplicates: counter(
 			"snapwatch_store_duplicates_total", "Snapshots rejected because they were stored before.",
 		),
@@ -48,7 +56,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		),
 	}
 	registry.MustRegister(m.snapshots, m.samples, m.duplicates, m.commitSeconds, m.groupSnapshots,
-		m.notifies, m.notifyFailures, m.agentTurns)
+		m.notifies, m.notifyFailures, m.agentTurns, m.shortLived, m.textMisses,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "snapwatch_store_text_cache_entries", Help: "Texts of short-lived processes in the cache.",
+		}, func() float64 { return float64(texts.size()) }))
 	return m
 }
 
@@ -64,4 +75,8 @@ func (m *metrics) committed(group *groupWrite, took time.Duration) {
 	m.samples.Add(float64(group.samples))
 	m.duplicates.Add(float64(duplicates))
 	m.agentTurns.Add(float64(group.turns))
+	m.shortLived.Add(float64(group.shortLived))
+	if group.texts != nil {
+		m.textMisses.Add(float64(len(group.texts.missing)))
+	}
 }

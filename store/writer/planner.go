@@ -228,6 +228,10 @@ func (p *planner) add(
 	for k := range s.Processes {
 		sample := &s.Processes[k]
 		known := before.processes[sample.Key()]
+		if known.ref == nil && p.isShortLived(s, sample, before, row.intervalMS) {
+			row.shortLived = append(row.shortLived, shortLivedProcess{sample, int32(s.Timestamp - sample.StartedAt)})
+			continue
+		}
 		ref := p.ref(s, sample, known.ref)
 		if ref == nil {
 			return p.fault(

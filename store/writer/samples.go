@@ -48,6 +48,9 @@ func (p *processRows) next(b []byte) ([]byte, bool) {
 	}
 	for ; p.row < len(p.rows); p.row, p.index = p.row+1, 0 {
 		row := &p.rows[p.row]
+		for p.index < len(row.refs) && row.refs[p.index] == nil {
+			p.index++
+		}
 		i := p.index
 		if i == len(row.refs)+len(row.carried)+len(row.exited) {
 			continue

@@ -22,7 +22,7 @@ func (w *groupWrite) insertSnapshots(ctx context.Context) error {
 		row := &w.rows[i]
 		list[i] = schema.Snapshot{
 			Machine: row.machine.id, Timestamp: row.snapshot.Timestamp.Std(), FullTS: row.fullTS.Std(),
-			IntervalMS: row.intervalMS, ProcessCount: int32(row.processes),
+			IntervalMS: row.intervalMS, ProcessCount: int32(row.processes), ShortLived: row.shortLivedTotals(),
 		}
 		list[i].SetMetrics(&row.snapshot.Machine)
 	}

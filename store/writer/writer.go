@@ -32,20 +32,28 @@ type Config struct {
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
+	// ShortLived selects whether short-lived processes are stored in their own series.
+	ShortLived bool
 }
 
-const defaultRunCacheSize = 1_000_000
+const (
+	defaultRunCacheSize = 1_000_000
+	// textCacheSize is how many texts of short-lived processes the text cache holds. That takes about 50 MB.
+	textCacheSize = 1_000_000
+)
 
 // Writer stores snapshots. It is safe for concurrent use.
 type Writer struct {
-	pool     *pgxpool.Pool
-	backend  backend.Backend
-	logger   *slog.Logger
-	now      func() time.Time
-	horizon  func() snapshot.Time
-	metrics  *metrics
-	notifier *notifier
-	runs     *runCache
+	pool       *pgxpool.Pool
+	backend    backend.Backend
+	logger     *slog.Logger
+	now        func() time.Time
+	horizon    func() snapshot.Time
+	metrics    *metrics
+	notifier   *notifier
+	runs       *runCache
+	texts      *textCache
+	shortLived bool
 }
 
 // New returns a Writer, registers its metrics and starts its notifier. Call Close to stop it.
@@ -54,7 +62,8 @@ func New(cfg Config, registry prometheus.Registerer) *Writer {
 		cfg.RunCacheSize = defaultRunCacheSize
 	}
 	w := &Writer{pool: cfg.Pool, backend: cfg.Backend, logger: cfg.Logger, now: cfg.Now, horizon: cfg.Horizon,
-		metrics: newMetrics(registry), runs: newRunCache(cfg.RunCacheSize)}
+		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(textCacheSize), shortLived: cfg.ShortLived}
+	w.metrics = newMetrics(registry, w.texts)
 	w.notifier = newNotifier(cfg.Pool, cfg.Logger, w.metrics)
 	return w
 }
@@ -187,7 +196,11 @@ func isDataError(err error) bool {
 
 // commit writes batches in one transaction. A batch must be newer than the batches of the same machine before it.
 func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.WriteResult, error) {
-	if err := w.backend.EnsurePartitions(ctx, daysOf(batches)); err != nil {
+	days, minuteDays := daysOf(batches)
+	if err := w.backend.EnsurePartitions(ctx, backend.Series, days); err != nil {
+		return nil, err
+	}
+	if err := w.backend.EnsurePartitions(ctx, []string{backend.ShortLivedMinutes}, minuteDays); err != nil {
 		return nil, err
 	}
 	started := time.Now()
@@ -219,6 +232,9 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	}
 	w.metrics.committed(group, time.Since(started))
 	group.logCompetitors()
+	if group.texts != nil {
+		w.texts.put(group.texts.found)
+	}
 	for ref, day := range group.touched {
 		ref.day = max(ref.day, day)
 	}
@@ -233,16 +249,19 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 // posts wait behind it. The agent retries late data. A transaction has either late or live data.
 const lateLockTimeout = "500ms"
 
-// daysOf returns the days of the snapshots, as midnights in UTC.
-func daysOf(batches []*snapshot.Batch) []time.Time {
-	var days []time.Time
+// daysOf returns the days of the snapshots, and those of their minutes, as midnights in UTC. They differ at midnight.
+func daysOf(batches []*snapshot.Batch) (days, minuteDays []time.Time) {
+	add := func(days []time.Time, at snapshot.Time) []time.Time {
+		if day := backend.StartOfDay(at.Std()); !slices.Contains(days, day) {
+			return append(days, day)
+		}
+		return days
+	}
 	for _, batch := range batches {
 		for i := range batch.Snapshots {
-			day := backend.StartOfDay(batch.Snapshots[i].Timestamp.Std())
-			if !slices.Contains(days, day) {
-				days = append(days, day)
-			}
+			ts := batch.Snapshots[i].Timestamp
+			days, minuteDays = add(days, ts), add(minuteDays, minuteOf(ts))
 		}
 	}
-	return days
+	return days, minuteDays
 }

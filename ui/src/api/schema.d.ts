@@ -2355,6 +2355,11 @@ export interface components {
             day_days: number;
             /**
              * Format: int64
+             * @description Days to keep processes that started and ended between two snapshots; at most raw_days. Their sums by name and service are kept as long as the rollups
+             */
+            exits_days: number;
+            /**
+             * Format: int64
              * @description Days to keep machine_1h and process_1h; at least minute_days
              */
             hour_days: number;
@@ -2385,6 +2390,11 @@ export interface components {
              * @description Days to keep 1-day rollups
              */
             day_days?: number;
+            /**
+             * Format: int64
+             * @description Days to keep processes that started and ended between two snapshots. If it is not given, it is lowered to raw_days where necessary
+             */
+            exits_days?: number;
             /**
              * Format: int64
              * @description Days to keep 1-hour rollups

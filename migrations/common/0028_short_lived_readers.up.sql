@@ -1,0 +1,194 @@
+-- How queries read short-lived processes.
+
+-- The processes with the largest cpu_us or memory_max in (a, b]. If n groups lie in the window, the n-th largest of
+-- their largest values is a lower bound for all processes of the result. So only the groups that reach it are read.
+-- Each row is read once, because spans of groups that overlap are merged. The statements contain the values, because
+-- TimescaleDB then excludes chunks and compares compressed columns directly.
+CREATE FUNCTION short_lived_top(machines integer[], a timestamptz, b timestamptz, n bigint, by_column text)
+RETURNS SETOF short_lived LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    scope text := CASE WHEN machines IS NULL THEN 'machine IN (SELECT id FROM machines)'
+        WHEN cardinality(machines) = 1 THEN format('machine = %s', machines[1])
+        ELSE format('machine = ANY(%L::integer[])', machines) END;
+    columns CONSTANT text := 'ts, machine, command, owner, pid, ppid, started_at, ended_at, elapsed_ms, cpu_us,
+        memory_max, read_bytes, write_bytes, exit_code, exit_signal, vars, batch_ts, batch_first_ts, cpu_us_bound,
+        memory_pages_bound, commands';
+    bound bigint;
+    source text;
+    in_batch text;
+    span_machines integer[];
+    span_starts timestamptz[];
+    span_ends timestamptz[];
+BEGIN
+    IF by_column NOT IN ('cpu_us', 'memory_max') THEN
+        RAISE EXCEPTION 'short_lived_top cannot sort by %', by_column USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- Minutes have a group for each name and owner, so there are n of them in shorter windows.
+    FOREACH source IN ARRAY ARRAY['SELECT machine, key, first_ts, last_ts, cpu_us, memory_max FROM short_lived_peaks',
+        'SELECT machine, ts AS key, first_ts, last_ts, cpu_us_max AS cpu_us, memory_max FROM short_lived_minutes'] LOOP
+        EXECUTE format('SELECT min(v) FROM (
+                SELECT %1$I AS v FROM (%2$s) g WHERE %3$s AND key > %4$L::timestamptz - interval ''1 minute''
+                    AND key <= %5$L::timestamptz + interval ''1 hour'' AND first_ts > %4$L AND last_ts <= %5$L
+                    AND %1$I IS NOT NULL
+                ORDER BY v DESC LIMIT %6$s) x HAVING count(*) = %6$s',
+            by_column, source, scope, a, b, n) INTO bound;
+        EXIT WHEN bound IS NOT NULL;
+    END LOOP;
+    IF bound IS NULL THEN
+        RETURN QUERY EXECUTE format('SELECT %1$s FROM short_lived
+            WHERE %2$s AND ts > %3$L AND ts <= %4$L AND batch_ts > %3$L AND batch_first_ts <= %4$L
+                AND batch_ts <= %4$L::timestamptz + interval ''1 hour''
+            ORDER BY %5$I DESC NULLS LAST, memory_max DESC NULLS LAST, ts, pid LIMIT %6$s',
+            columns, scope, a, b, by_column, n);
+        RETURN;
+    END IF;
+    in_batch := CASE by_column WHEN 'cpu_us' THEN format('cpu_us_bound >= %s', bound)
+        ELSE format('memory_pages_bound >= %s', bound / 4096) END;
+    EXECUTE format('SELECT array_agg(machine), array_agg(lower(span)), array_agg(upper(span)) FROM (
+            SELECT machine, unnest(range_agg(tstzrange(first_ts, last_ts, ''[]''))) AS span FROM (%2$s) g
+            WHERE %3$s AND key > %4$L::timestamptz - interval ''1 minute''
+                AND key <= %5$L::timestamptz + interval ''1 hour'' AND first_ts <= %5$L AND last_ts > %4$L
+                AND %1$I >= %6$s
+            GROUP BY machine) x', by_column, source, scope, a, b, bound)
+        INTO span_machines, span_starts, span_ends;
+    RETURN QUERY EXECUTE format('SELECT %1$s FROM unnest(%2$L::integer[], %3$L::timestamptz[], %4$L::timestamptz[])
+                span(span_machine, starts, ends)
+            CROSS JOIN LATERAL (SELECT * FROM short_lived s
+                WHERE s.machine = span_machine AND s.ts >= starts AND s.ts <= ends AND s.ts > %5$L AND s.ts <= %6$L
+                    AND s.batch_ts >= starts AND s.batch_first_ts <= ends
+                    AND s.batch_ts <= date_bin(''1 hour'', ends - interval ''1 ms'', ''2000-01-01 00:00:00+00'')
+                        + interval ''1 hour''
+                    AND s.%7$s AND s.%8$I >= %9$s OFFSET 0) s
+        ORDER BY %8$I DESC, memory_max DESC NULLS LAST, ts, pid LIMIT %10$s',
+        columns, span_machines, span_starts, span_ends, a, b, in_batch, by_column, bound, n);
+END $$;
+COMMENT ON FUNCTION short_lived_top IS
+    'short-lived processes of machines, or of all for null, with the largest cpu_us or memory_max in (a, b]';
+
+-- Short-lived processes with their texts.
+CREATE VIEW short_lived_history AS
+SELECT s.ts, m.machine_id, m.hostname, s.pid, s.started_at, s.ended_at, s.ppid, c.name,
+    CASE WHEN c.has_vars THEN format(c.command_line, VARIADIC string_to_array(s.vars, ' '))
+        ELSE c.command_line END AS command_line,
+    o.user_name, o.cgroup, s.elapsed_ms, s.cpu_us, s.cpu_us / 1000::double precision AS cpu_ms, s.memory_max,
+    s.read_bytes, s.write_bytes, s.exit_code, s.exit_signal, s.machine, s.command, s.owner, s.batch_ts,
+    s.batch_first_ts, s.cpu_us_bound, s.commands
+FROM short_lived s JOIN machines m ON m.id = s.machine JOIN commands c ON c.id = s.command
+    JOIN owners o ON o.id = s.owner;
+COMMENT ON VIEW short_lived_history IS
+    'processes that started and ended between two snapshots; filter it by machine and batch_ts';
+CREATE VIEW history.short_lived_history AS SELECT * FROM short_lived_history;
+CREATE VIEW history.short_lived AS SELECT * FROM short_lived_history;
+
+-- All processes of a name: a row for each that is in process lists, and sums of the short-lived ones.
+CREATE VIEW name_1h AS
+    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
+        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+    FROM process_1h r JOIN processes p ON p.id = r.process
+    UNION ALL
+    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
+        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
+        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
+        s.write_bytes
+    FROM short_lived_1h s;
+CREATE VIEW history.name_1h AS
+    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
+        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+    FROM history.process_1h r JOIN processes p ON p.id = r.process
+    UNION ALL
+    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
+        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
+        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
+        s.write_bytes
+    FROM history.short_lived_1h s;
+CREATE VIEW name_3h AS
+    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
+        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+    FROM process_3h r JOIN processes p ON p.id = r.process
+    UNION ALL
+    SELECT s.machine, date_bin('3 hours', s.bucket, '2000-01-01 00:00:00+00'), s.bucket_key, s.name, NULL, NULL,
+        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
+        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
+        s.write_bytes
+    FROM short_lived_1h s;
+CREATE VIEW history.name_3h AS
+    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
+        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+    FROM history.process_3h r JOIN processes p ON p.id = r.process
+    UNION ALL
+    SELECT s.machine, date_bin('3 hours', s.bucket, '2000-01-01 00:00:00+00'), s.bucket_key, s.name, NULL, NULL,
+        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
+        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
+        s.write_bytes
+    FROM history.short_lived_1h s;
+CREATE VIEW name_1d AS
+    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
+        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+    FROM process_1d r JOIN processes p ON p.id = r.process
+    UNION ALL
+    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
+        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
+        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
+        s.write_bytes
+    FROM short_lived_1d s;
+CREATE VIEW history.name_1d AS
+    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
+        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
+    FROM history.process_1d r JOIN processes p ON p.id = r.process
+    UNION ALL
+    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
+        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
+        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
+        s.write_bytes
+    FROM history.short_lived_1d s;
+COMMENT ON VIEW name_1h IS 'usage by hour and name: a row for each process of process_1h, and sums of short-lived ones';
+COMMENT ON VIEW name_3h IS 'the same by three hours; bucket_key of short-lived ones is that of the hour';
+COMMENT ON VIEW name_1d IS 'the same by day';
+COMMENT ON COLUMN name_1h.short_lived IS
+    'number of short-lived processes in the row, which then has no pid; 0 if the row is of one process';
+COMMENT ON COLUMN name_1h.longest_ms IS 'the largest elapsed_ms of a process';
+COMMENT ON COLUMN name_1h.memory_ms IS 'time that memory_avg covers';
+
+-- process_top adds the short-lived processes with the highest usage.
+ALTER FUNCTION process_top RENAME TO process_top_of_lists;
+COMMENT ON FUNCTION process_top_of_lists IS 'process_top without short-lived processes';
+CREATE FUNCTION process_top(wanted text, from_ts timestamptz, to_ts timestamptz) RETURNS TABLE (
+    pid integer, started_at timestamptz, name text, command_line text, user_name text,
+    cpu_ms double precision, memory_avg double precision, memory_max bigint, threads_max integer, read_bytes bigint,
+    write_bytes bigint
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    machines CONSTANT integer[] := ARRAY[machine_key(wanted)];
+    a timestamptz := from_ts;
+    b timestamptz := to_ts;
+BEGIN
+    IF to_ts - from_ts > interval '2 hours' THEN
+        a := date_trunc('hour', from_ts, 'UTC');
+        b := date_trunc('hour', to_ts - interval '1 microsecond', 'UTC') + interval '1 hour';
+    END IF;
+    RETURN QUERY SELECT t.* FROM (
+        SELECT l.* FROM process_top_of_lists(wanted, from_ts, to_ts) l
+        UNION ALL
+        SELECT s.pid, s.started_at, c.name,
+            CASE WHEN c.has_vars THEN format(c.command_line, VARIADIC string_to_array(s.vars, ' '))
+                ELSE c.command_line END,
+            o.user_name, s.cpu_us / 1000::double precision, s.memory_max::double precision, s.memory_max, NULL,
+            s.read_bytes, s.write_bytes
+        FROM (SELECT ts, command, owner, pid, started_at, cpu_us, memory_max, read_bytes, write_bytes, vars
+                FROM short_lived_top(machines, a, b, 200, 'cpu_us')
+            UNION
+            SELECT ts, command, owner, pid, started_at, cpu_us, memory_max, read_bytes, write_bytes, vars
+                FROM short_lived_top(machines, a, b, 200, 'memory_max')) s
+            JOIN commands c ON c.id = s.command JOIN owners o ON o.id = s.owner) t
+    ORDER BY t.cpu_ms DESC NULLS LAST, t.memory_max DESC NULLS LAST, t.started_at, t.pid;
+END $$;
+COMMENT ON FUNCTION process_top IS
+    'usage of each process of a machine, highest CPU usage first; a window of more than two hours has whole hours. Of
+the short-lived processes, it has the 200 with the most CPU time and the 200 with the most memory';

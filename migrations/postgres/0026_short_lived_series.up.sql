@@ -1,0 +1,198 @@
+-- The series of short-lived processes in the postgres profile: one row per snapshot, with an array for each column. It
+-- takes a third of the space of one row per process. The view short_lived has one row per process.
+
+CREATE TABLE short_lived_batches (
+    ts          timestamptz NOT NULL,
+    first_ts    timestamptz NOT NULL,
+    machine     integer NOT NULL,
+    processes   integer NOT NULL,
+    cpu_us_max  bigint,
+    memory_max  bigint,
+    at_ms       integer[] COMPRESSION pglz,
+    command     bigint[] COMPRESSION pglz NOT NULL,
+    owner       integer[] COMPRESSION pglz NOT NULL,
+    pid         integer[] COMPRESSION pglz NOT NULL,
+    ppid        integer[] COMPRESSION pglz NOT NULL,
+    age_ms      integer[] COMPRESSION pglz NOT NULL,
+    lived_ms    integer[] COMPRESSION pglz,
+    cpu_us      bigint[] COMPRESSION pglz,
+    memory      bigint[] COMPRESSION pglz,
+    read_bytes  bigint[] COMPRESSION pglz,
+    write_bytes bigint[] COMPRESSION pglz,
+    exit        smallint[] COMPRESSION pglz,
+    vars        text[] COMPRESSION pglz,
+    PRIMARY KEY (machine, ts)
+) PARTITION BY RANGE (ts);
+CREATE INDEX short_lived_batches_by_command ON short_lived_batches USING gin (command);
+COMMENT ON TABLE short_lived_batches IS
+    'short-lived processes, with an array for each column; an array is null if all its values are';
+COMMENT ON COLUMN short_lived_batches.ts IS
+    'last snapshot of the batch; all snapshots are in the same hour (h, h + 1 h]';
+COMMENT ON COLUMN short_lived_batches.processes IS 'length of the arrays';
+COMMENT ON COLUMN short_lived_batches.at_ms IS
+    'milliseconds from the snapshot of a process to ts; null if the batch has one snapshot';
+COMMENT ON COLUMN short_lived_batches.age_ms IS 'milliseconds from the start of a process to its snapshot';
+COMMENT ON COLUMN short_lived_batches.lived_ms IS 'milliseconds from the start of a process to its end';
+COMMENT ON COLUMN short_lived_batches.exit IS 'exit code, or the negative number of the signal';
+
+CREATE VIEW short_lived AS
+    SELECT b.ts - coalesce(e.at_ms, 0) * interval '1 ms' AS ts, b.machine, e.command, e.owner, e.pid, e.ppid,
+        b.ts - (coalesce(e.at_ms, 0) + e.age_ms) * interval '1 ms' AS started_at,
+        b.ts - (coalesce(e.at_ms, 0) + e.age_ms - e.lived_ms) * interval '1 ms' AS ended_at,
+        e.age_ms AS elapsed_ms, e.cpu_us, e.memory AS memory_max, e.read_bytes, e.write_bytes,
+        CASE WHEN e.exit >= 0 THEN e.exit END AS exit_code, CASE WHEN e.exit < 0 THEN -e.exit END AS exit_signal,
+        e.vars, b.ts AS batch_ts, b.first_ts AS batch_first_ts, b.cpu_us_max AS cpu_us_bound,
+        b.memory_max / 4096 AS memory_pages_bound, b.command AS commands
+    FROM short_lived_batches b CROSS JOIN LATERAL unnest(b.at_ms, b.command, b.owner, b.pid, b.ppid, b.age_ms,
+        b.lived_ms, b.cpu_us, b.memory, b.read_bytes, b.write_bytes, b.exit, b.vars)
+        e(at_ms, command, owner, pid, ppid, age_ms, lived_ms, cpu_us, memory, read_bytes, write_bytes, exit, vars);
+COMMENT ON VIEW short_lived IS
+    'short-lived processes, one row each: they started and ended between two snapshots. Filter it by machine, and by
+batch_ts and batch_first_ts in addition to ts: rows with ts in (a, b] have batch_ts > a, batch_first_ts <= b and
+batch_ts <= b + 1 h';
+COMMENT ON COLUMN short_lived.ts IS 'the snapshot after the end of the process, with which it was reported';
+COMMENT ON COLUMN short_lived.command IS 'name and command line: commands.id';
+COMMENT ON COLUMN short_lived.owner IS 'user and control group: owners.id';
+COMMENT ON COLUMN short_lived.ended_at IS
+    'when the process ended, at or before ts; null if the agent does not report it';
+COMMENT ON COLUMN short_lived.elapsed_ms IS 'milliseconds from the start to ts, as weight_ms of process_samples';
+COMMENT ON COLUMN short_lived.cpu_us IS
+    'CPU time in microseconds; null if it is unknown, as in the other columns';
+COMMENT ON COLUMN short_lived.memory_max IS 'largest memory in bytes';
+COMMENT ON COLUMN short_lived.exit_code IS 'exit code; null if a signal ended the process, or if it is unknown';
+COMMENT ON COLUMN short_lived.exit_signal IS 'number of the signal that ended the process; null if it exited';
+COMMENT ON COLUMN short_lived.vars IS
+    'parts of the command line that vary, separated by spaces; null if it has none: see commands.command_line';
+COMMENT ON COLUMN short_lived.batch_ts IS
+    'last ts of the rows that are stored together, in the same hour (h, h + 1 h]; a condition on it skips others';
+COMMENT ON COLUMN short_lived.batch_first_ts IS 'first ts of the rows that are stored together';
+COMMENT ON COLUMN short_lived.cpu_us_bound IS
+    'at least the cpu_us of each row that is stored together; a condition cpu_us_bound >= x skips others';
+COMMENT ON COLUMN short_lived.memory_pages_bound IS 'the same for memory_max / 4096, rounded down';
+COMMENT ON COLUMN short_lived.commands IS
+    'command of each row that is stored together; in the postgres profile, commands && x uses an index';
+
+CREATE TABLE short_lived_minutes (
+    ts            timestamptz NOT NULL,
+    machine       integer NOT NULL,
+    owner         integer NOT NULL,
+    name          text NOT NULL,
+    processes     bigint NOT NULL,
+    failed        bigint NOT NULL,
+    cpu_us        bigint,
+    cpu_us_max    bigint,
+    elapsed_ms    bigint NOT NULL,
+    longest_ms    bigint NOT NULL,
+    memory_sum    double precision,
+    memory_ms     bigint,
+    memory_max    bigint,
+    read_bytes    bigint,
+    write_bytes   bigint,
+    unknown_cpu   bigint NOT NULL,
+    unknown_io    bigint NOT NULL,
+    first_ts      timestamptz NOT NULL,
+    last_ts       timestamptz NOT NULL,
+    PRIMARY KEY (machine, ts, name, owner)
+) PARTITION BY RANGE (ts);
+COMMENT ON TABLE short_lived_minutes IS
+    'sums of short-lived processes by minute, name and owner; the writer updates them with each snapshot';
+COMMENT ON COLUMN short_lived_minutes.ts IS
+    '1 ms after the start of the minute (start, start + 1 min], so that it is in the same hour and day';
+COMMENT ON COLUMN short_lived_minutes.failed IS
+    'processes with an exit code other than 0, and those that a signal ended';
+COMMENT ON COLUMN short_lived_minutes.cpu_us IS 'CPU time in microseconds; null if that of all processes is unknown';
+COMMENT ON COLUMN short_lived_minutes.cpu_us_max IS 'largest CPU time of a process';
+COMMENT ON COLUMN short_lived_minutes.elapsed_ms IS 'sum of short_lived.elapsed_ms';
+COMMENT ON COLUMN short_lived_minutes.longest_ms IS 'largest elapsed_ms of a process';
+COMMENT ON COLUMN short_lived_minutes.memory_sum IS
+    'sum of memory_max * elapsed_ms; divide it by memory_ms for the mean memory weighted by time';
+COMMENT ON COLUMN short_lived_minutes.memory_ms IS 'sum of elapsed_ms of the processes whose memory is known';
+COMMENT ON COLUMN short_lived_minutes.memory_max IS 'largest memory of a process in bytes';
+COMMENT ON COLUMN short_lived_minutes.unknown_cpu IS 'processes whose CPU time is unknown';
+COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes of which the bytes read or written are unknown';
+COMMENT ON COLUMN short_lived_minutes.first_ts IS 'first snapshot with one of the processes';
+
+CREATE VIEW short_lived_1m AS
+    SELECT machine, ts - interval '1 ms' AS bucket, name, owner,
+    processes, failed, cpu_us, cpu_us_max, elapsed_ms, longest_ms, memory_sum, memory_ms, memory_max, read_bytes,
+    write_bytes, unknown_cpu, unknown_io, first_ts, last_ts,
+    ts AS bucket_key
+    FROM short_lived_minutes;
+
+-- Hours and days, which the server computes from the minutes as it computes other rollups.
+CREATE TABLE short_lived_1h_done (
+    machine       integer NOT NULL,
+    bucket        timestamptz NOT NULL,
+    name          text NOT NULL,
+    owner         integer NOT NULL,
+    processes     bigint NOT NULL,
+    failed        bigint NOT NULL,
+    cpu_us        bigint,
+    cpu_us_max    bigint,
+    elapsed_ms    bigint NOT NULL,
+    longest_ms    bigint NOT NULL,
+    memory_sum    double precision,
+    memory_ms     bigint,
+    memory_max    bigint,
+    read_bytes    bigint,
+    write_bytes   bigint,
+    unknown_cpu   bigint NOT NULL,
+    unknown_io    bigint NOT NULL,
+    first_ts      timestamptz NOT NULL,
+    last_ts       timestamptz NOT NULL,
+    PRIMARY KEY (machine, bucket, name, owner)
+) PARTITION BY RANGE (bucket);
+CREATE TABLE short_lived_1d_done (LIKE short_lived_1h_done INCLUDING ALL) PARTITION BY RANGE (bucket);
+
+CREATE FUNCTION short_lived_hour(m integer, a timestamptz)
+    RETURNS SETOF short_lived_1h_done LANGUAGE sql STABLE AS $$
+    SELECT m, a, name, owner,
+        sum(processes)::bigint, sum(failed)::bigint, to_bigint(sum(cpu_us)), max(cpu_us_max), sum(elapsed_ms)::bigint,
+        max(longest_ms), sum(memory_sum), sum(memory_ms)::bigint, max(memory_max), to_bigint(sum(read_bytes)),
+        to_bigint(sum(write_bytes)), sum(unknown_cpu)::bigint, sum(unknown_io)::bigint, min(first_ts), max(last_ts)
+    FROM short_lived_minutes WHERE machine = m AND ts > a AND ts <= a + interval '1 hour' GROUP BY name, owner
+$$;
+COMMENT ON FUNCTION short_lived_hour IS 'a row of short_lived_1h for each name and owner, computed from the minutes';
+
+-- The hours of [a, b): the stored ones, with dirty ones computed from the minutes.
+CREATE FUNCTION short_lived_hours(m integer, a timestamptz, b timestamptz)
+    RETURNS SETOF short_lived_1h_done LANGUAGE sql STABLE AS $$
+    SELECT * FROM short_lived_1h_done d WHERE d.machine = m AND d.bucket >= a AND d.bucket < b
+        AND NOT EXISTS (SELECT FROM rollup_marks k
+            WHERE k.machine = d.machine AND k.bucket = d.bucket AND k.level = 1)
+    UNION ALL
+    SELECT h.* FROM (
+        SELECT DISTINCT k.machine, k.bucket FROM rollup_marks k
+        WHERE k.machine = m AND k.bucket >= a AND k.bucket < b AND k.level = 1) k
+        CROSS JOIN LATERAL short_lived_hour(k.machine, k.bucket) h
+$$;
+
+CREATE FUNCTION short_lived_merge(m integer, a timestamptz, width interval)
+    RETURNS SETOF short_lived_1h_done LANGUAGE sql STABLE AS $$
+    SELECT m, a, name, owner,
+        sum(processes)::bigint, sum(failed)::bigint, to_bigint(sum(cpu_us)), max(cpu_us_max), sum(elapsed_ms)::bigint,
+        max(longest_ms), sum(memory_sum), sum(memory_ms)::bigint, max(memory_max), to_bigint(sum(read_bytes)),
+        to_bigint(sum(write_bytes)), sum(unknown_cpu)::bigint, sum(unknown_io)::bigint, min(first_ts), max(last_ts)
+    FROM short_lived_hours(m, a, a + width) GROUP BY name, owner
+$$;
+COMMENT ON FUNCTION short_lived_merge IS 'one bucket of several hours, computed from the hours';
+
+-- The condition h.machine = k.machine is always true. Without it, the functions would be called for the hours of all
+-- machines if one machine is read.
+CREATE VIEW short_lived_1h AS
+    SELECT *, bucket AS bucket_key FROM short_lived_1h_done d
+    WHERE NOT EXISTS (SELECT FROM rollup_dirty_1h k WHERE k.machine = d.machine AND k.bucket = d.bucket)
+    UNION ALL
+    SELECT h.*, h.bucket FROM rollup_dirty_1h k CROSS JOIN LATERAL short_lived_hour(k.machine, k.bucket) h
+    WHERE h.machine = k.machine;
+CREATE VIEW short_lived_1d AS
+    SELECT *, bucket AS bucket_key FROM short_lived_1d_done d
+    WHERE NOT EXISTS (SELECT FROM rollup_dirty_1d k WHERE k.machine = d.machine AND k.bucket = d.bucket)
+    UNION ALL
+    SELECT h.*, h.bucket FROM rollup_dirty_1d k CROSS JOIN LATERAL
+        short_lived_merge(k.machine, k.bucket, '24 hours') h
+    WHERE h.machine = k.machine;
+COMMENT ON VIEW short_lived_1m IS
+    'sums of short-lived processes by minute (bucket, bucket + 1 min], name and owner; filter it by bucket_key';
+COMMENT ON VIEW short_lived_1h IS 'the same by hour; kept as long as process_3h';
+COMMENT ON VIEW short_lived_1d IS 'the same by day';
