@@ -20,7 +20,7 @@ import (
 func TestMachineDeletedDuringARefresh(t *testing.T) {
 	t.Parallel()
 	db := storetest.Postgres(t)
-	first, second := db.Open(t, withShortLived), db.Open(t, withShortLived)
+	first, second := db.Open(t, nil), db.Open(t, nil)
 	conn, blocker := storetest.Connect(t, db.URL), storetest.Connect(t, db.URL)
 	pastDays(t, db, first, 3, "a")
 	maintain(t, second)
@@ -76,7 +76,7 @@ func TestMachineDeletedDuringARefresh(t *testing.T) {
 func TestRowsAfterADeletion(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 3, "a", "b", "c", "d")
 		if db.Detection.Profile == backend.Timescale {
@@ -151,7 +151,7 @@ func TestBudgetAfterADeletion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := storetest.Postgres(t)
-			s := db.Open(t, withShortLived)
+			s := db.Open(t, nil)
 			conn := storetest.Connect(t, db.URL)
 			for age := 6; age >= 0; age-- {
 				at := storetest.Recent().Add(-time.Duration(age) * day)
@@ -176,7 +176,7 @@ func TestBudgetAfterADeletion(t *testing.T) {
 			if isStopped {
 				stopDeletion(t, db, s)
 				s.Close()
-				s = db.Open(t, withShortLived)
+				s = db.Open(t, nil)
 			}
 			maintain(t, s)
 			vacuum()
@@ -198,7 +198,7 @@ func TestBudgetAfterADeletion(t *testing.T) {
 func TestDeletionBesideAReader(t *testing.T) {
 	t.Parallel()
 	db := storetest.Postgres(t)
-	s := db.Open(t, withShortLived)
+	s := db.Open(t, nil)
 	at := storetest.Recent().Add(-2 * day)
 	for i, machineID := range []string{"a", "b"} {
 		storetest.Write(t, s, machineID,
@@ -276,7 +276,7 @@ func stopDeletion(t *testing.T, db storetest.Database, s *store.Store) {
 func TestDeletedMachineAndBudget(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		// The version of PGlite decompresses what it deletes.
 		old := db.Detection.Profile == backend.Timescale && !storetest.IsNative()
@@ -360,7 +360,7 @@ func historyBytes(t *testing.T, s *store.Store) (history, total int64) {
 func TestDeletedMachineWithoutRawData(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 5, "gone", "kept")
 		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})

@@ -13,7 +13,7 @@ import (
 func TestShortWindowsOfDroppedDays(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		pastDays(t, db, s, 5, "a")
 		keep := backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30}
 		setRetention(t, s, keep)

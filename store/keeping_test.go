@@ -22,8 +22,6 @@ import (
 
 const day = 24 * time.Hour
 
-func withShortLived(c *store.Config) { c.ShortLived = true }
-
 // rollupRow identifies a bucket of a machine.
 type rollupRow struct {
 	relation string
@@ -164,7 +162,7 @@ func runAllJobs(t *testing.T, db storetest.Database) {
 func TestLongerRetentionKeepsRollups(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		before := pastDays(t, db, s, 5, "a", "b")
 		keep := backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30}
@@ -180,7 +178,7 @@ func TestLongerRetentionKeepsRollups(t *testing.T) {
 		compareBuckets(t, before, readBuckets(t, conn))
 		// A restarted server does not refresh them either.
 		later := time.Now().Add(2 * time.Hour)
-		restarted := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return later } })
+		restarted := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return later } })
 		maintain(t, restarted)
 		compareBuckets(t, before, readBuckets(t, conn))
 	})
@@ -191,7 +189,7 @@ func TestLongerRetentionKeepsRollups(t *testing.T) {
 func TestLateSnapshotAfterBudget(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		before := pastDays(t, db, s, 6, "a", "b")
 		keep := s.Retention()
@@ -220,7 +218,7 @@ func TestLateSnapshotAfterBudget(t *testing.T) {
 func TestDaysOutliveFinerRollups(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		// Chunks of three-hour buckets are too long to expire in the test.
 		if db.Detection.Profile == backend.Timescale {
@@ -250,7 +248,7 @@ func TestDaysOutliveFinerRollups(t *testing.T) {
 func TestLateDataIsRolledUpBeforeItIsDropped(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		before := pastDays(t, db, s, 5, "a", "b")
 		past := storetest.Recent().Add(-4 * day)
@@ -318,7 +316,7 @@ func hugeReads(at snapshot.Time, n, disks int) []snapshot.Snapshot {
 func TestRawDataIsKeptUntilItIsRolledUp(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		storetest.Write(t, s, "m",
 			snapshottest.NewMachine(1, 5).Series(storetest.Recent().Add(-4*day), 6, 10*time.Second, 3).Snapshots...)
@@ -371,7 +369,7 @@ func TestRawDataIsKeptUntilItIsRolledUp(t *testing.T) {
 func TestLateDataAtTheHorizon(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		keep := backend.Retention{RawDays: 60, MinuteDays: 60, HourDays: 60, ThreeHoursDays: 60, DayDays: 90}
 		setRetention(t, s, keep)
@@ -418,14 +416,14 @@ func TestUpdateOfTheExtension(t *testing.T) {
 	}
 	url := storetest.NativeTimescaleURL(t)
 	db := storetest.Database{URL: url, Detection: store.Detection{Profile: backend.Timescale}}
-	s := db.Open(t, withShortLived)
+	s := db.Open(t, nil)
 	before := pastDays(t, db, s, 5, "a", "b")
 	s.Close()
 	// The statement must be the first of its session.
 	if _, err := storetest.Connect(t, url).Exec(t.Context(), `ALTER EXTENSION timescaledb UPDATE`); err != nil {
 		t.Fatal(err)
 	}
-	s = db.Open(t, withShortLived)
+	s = db.Open(t, nil)
 	maintain(t, s)
 	runAllJobs(t, db)
 	compareBuckets(t, before, readBuckets(t, storetest.Connect(t, url)))

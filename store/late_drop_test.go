@@ -78,7 +78,7 @@ func TestLateSnapshotAtMidnightAfterADrop(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 6, "a")
 		dropAllButTheLastDays(t, s)
@@ -107,7 +107,7 @@ func TestLateSnapshotAtMidnightBeforeADrop(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 6, "a")
 		storetest.Write(t, s, "late", lateSnapshot(backend.StartOfDay(now).Add(-day)))
@@ -122,7 +122,7 @@ func TestFirstSnapshotAtMidnight(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		maintain(t, s)
 		storetest.Write(t, s, "first", lateSnapshot(backend.StartOfDay(now).Add(-5*day)))
@@ -136,7 +136,7 @@ func TestFirstSnapshotAtMidnight(t *testing.T) {
 func TestLateSnapshotAfterADropByAnotherServer(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		first, second := db.Open(t, withShortLived), db.Open(t, withShortLived)
+		first, second := db.Open(t, nil), db.Open(t, nil)
 		before := pastDays(t, db, first, 6, "a")
 		maintain(t, second)
 		dropAllButTheLastDays(t, first)
@@ -165,7 +165,7 @@ func TestDropWaitsForLateData(t *testing.T) {
 		if db.Detection.Profile == backend.Timescale && !storetest.IsNative() {
 			t.Skip("PGlite has a single session")
 		}
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn, blocker := storetest.Connect(t, db.URL), storetest.Connect(t, db.URL)
 		pastDays(t, db, s, 6, "a")
 		maintain(t, s)
@@ -219,7 +219,7 @@ func TestDaysExpireOneByOne(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		now := backend.StartOfDay(time.Now()).Add(-6*day + 5*time.Hour)
-		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		maintain(t, s)
 		setRetention(t, s, backend.Retention{RawDays: 1, MinuteDays: 30, HourDays: 30, ThreeHoursDays: 30, DayDays: 30})

@@ -92,7 +92,7 @@ func TestLatePostDoesNotDelayLivePosts(t *testing.T) {
 		if db.Detection.Profile == backend.Timescale && !storetest.IsNative() {
 			t.Skip("PGlite has a single session")
 		}
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		at := storetest.Recent().Add(-3 * day)
 		old := snapshottest.NewMachine(1, 5).Series(at, 6, 10*time.Second, 3)
 		storetest.Write(t, s, "late", old.Snapshots[:3]...)

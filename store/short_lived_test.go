@@ -45,7 +45,7 @@ func shortLivedDays(t *testing.T, conn *pgx.Conn) (n int) {
 func TestRetentionOfShortLivedProcesses(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		before := pastDays(t, db, s, 6, "a", "b")
 		writeScripts(t, s, "scripts", 6, 20)
@@ -88,7 +88,7 @@ func TestRetentionOfShortLivedProcesses(t *testing.T) {
 func TestBudgetDropsWhatIsLarger(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		writeScripts(t, s, "scripts", 5, 20_000)
 		pastDays(t, db, s, 5, "a")
@@ -120,7 +120,7 @@ func TestBudgetDropsWhatIsLarger(t *testing.T) {
 func TestDeletionOfShortLivedProcesses(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		for _, machineID := range []string{"gone", "kept"} {
 			writeScripts(t, s, machineID, 4, 50)
@@ -164,7 +164,7 @@ func TestCompressionOfShortLivedProcesses(t *testing.T) {
 	t.Parallel()
 	db := storetest.Timescale(t)
 	now := storetest.Recent().Std().Truncate(day).Add(36 * time.Hour)
-	s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
+	s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 	conn := storetest.Connect(t, db.URL)
 	writeScripts(t, s, "scripts", 1, 50)
 	storetest.RefreshAll(t, db, s)

@@ -38,8 +38,6 @@ type Config struct {
 	// RunCacheSize is how many processes the writer's run cache holds. The default is one million,
 	// which takes about 100 MB.
 	RunCacheSize int
-	// ShortLived is that of writer.Config.
-	ShortLived bool
 	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
@@ -96,7 +94,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	s.Writer = writer.New(
 		writer.Config{
 			Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, Horizon: s.Horizon,
-			RunCacheSize: cfg.RunCacheSize, ShortLived: cfg.ShortLived,
+			RunCacheSize: cfg.RunCacheSize,
 		},
 		registry,
 	)

@@ -176,7 +176,7 @@ func (w *walk) restart(t *testing.T) {
 	if w.s != nil {
 		w.s.Close()
 	}
-	w.s = w.db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return w.now } })
+	w.s = w.db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return w.now } })
 	w.keep = w.s.Retention()
 }
 

@@ -18,7 +18,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// The ways in which short-lived processes are stored: in lists is that of earlier versions.
+// The ways in which short-lived processes are stored: in lists is that of earlier versions, and of processes with values
+// that the series does not have.
 const (
 	inLists  = "in-lists"
 	inSeries = "in-series"
@@ -36,15 +37,17 @@ func TestShortLivedProcessesAreReadAsOthers(t *testing.T) {
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		begin := snapshot.TimeOf(time.Now().UTC().Truncate(24 * time.Hour).Add(-27*time.Hour + 20*time.Minute))
 		m := newShortLivedMachine(1, begin, 420)
-		for machineID, isSeries := range map[string]bool{inLists: false, inSeries: true} {
-			s := db.Open(t, func(cfg *store.Config) { cfg.ShortLived = isSeries })
+		s := db.Open(t, nil)
+		for machineID, list := range map[string][]snapshot.Snapshot{
+			inLists: storetest.WithOpenFiles(m.snapshots), inSeries: m.snapshots,
+		} {
 			if _, err := s.Register(t.Context(), &snapshot.Machine{MachineID: machineID, CPUCount: 64}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Configure(t.Context(), machineID, store.ConfigChange{Tags: &[]string{machineID}}); err != nil {
 				t.Fatal(err)
 			}
-			for part := range slices.Chunk(m.snapshots, 100) {
+			for part := range slices.Chunk(list, 100) {
 				storetest.Write(t, s, machineID, part...)
 			}
 		}
@@ -54,7 +57,7 @@ func TestShortLivedProcessesAreReadAsOthers(t *testing.T) {
 			rows < len(m.processes)*3/4 {
 			t.Fatalf("%d of %d processes are in the series, %v", rows, len(m.processes), err)
 		}
-		test := shortLivedTest{m, db.Open(t, nil)}
+		test := shortLivedTest{m, s}
 		run := func(stage string) {
 			t.Run(stage, func(t *testing.T) {
 				t.Run("top", test.top)

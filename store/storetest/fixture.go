@@ -32,6 +32,25 @@ func Write(t testing.TB, s *store.Store, machineID string, snapshots ...snapshot
 	return outcome.Ack
 }
 
+// ListedOpenFiles are the open files that WithOpenFiles sets.
+const ListedOpenFiles = 7777
+
+// WithOpenFiles returns snapshots in which all processes that ended have a number of open files: ListedOpenFiles for
+// those without one. The series of short-lived processes does not have that value, so they are stored as the processes
+// of lists.
+func WithOpenFiles(snapshots []snapshot.Snapshot) []snapshot.Snapshot {
+	listed := slices.Clone(snapshots)
+	for i := range listed {
+		listed[i].Processes = slices.Clone(listed[i].Processes)
+		for k := range listed[i].Processes {
+			if p := &listed[i].Processes[k]; p.Ended() && p.OpenFiles == nil {
+				p.OpenFiles = new(int32(ListedOpenFiles))
+			}
+		}
+	}
+	return listed
+}
+
 // RefreshAll brings all rollups up to date, regardless of the profile's schedule.
 func RefreshAll(t *testing.T, db Database, s *store.Store) {
 	t.Helper()

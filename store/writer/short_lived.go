@@ -22,7 +22,7 @@ func (p *planner) isShortLived(
 	s *snapshot.Snapshot, sample *snapshot.ProcessSample, before *run, intervalMS int64,
 ) bool {
 	begin := max(s.Timestamp-snapshot.Time(intervalMS), before.ts)
-	return p.w.writer.shortLived && sample.Ended() && sample.HasIdentity() && intervalMS > 0 &&
+	return sample.Ended() && sample.HasIdentity() && intervalMS > 0 &&
 		sample.StartedAt > begin && sample.StartedAt < s.Timestamp &&
 		sample.Threads == nil && sample.OpenFiles == nil
 }

@@ -50,7 +50,7 @@ func scripts(start snapshot.Time, n int) []snapshot.Snapshot {
 func BenchmarkShortLived(b *testing.B) {
 	for _, db := range []storetest.Database{storetest.Postgres(b), storetest.Timescale(b)} {
 		b.Run(db.Detection.Profile, func(b *testing.B) {
-			s := db.Open(b, withShortLived)
+			s := db.Open(b, nil)
 			list := scripts(storetest.Recent()-86_400_000, b.N)
 			b.ResetTimer()
 			for i := range list {

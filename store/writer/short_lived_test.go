@@ -18,8 +18,6 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-func withShortLived(c *store.Config) { c.ShortLived = true }
-
 // randomEnded draws a process that ended at or before a snapshot. It may have started long before it.
 func randomEnded(t *rapid.T, pid int32, s *snapshot.Snapshot) snapshot.ProcessSample {
 	optional := func(most int64, what string) *int64 {
@@ -69,7 +67,7 @@ func storedProcesses(t *testing.T, conn *pgx.Conn, machineID string) (list []str
 		WITH m AS (SELECT id FROM machines WHERE machine_id = $1)
 		SELECT row(s.ts, p.pid, p.ppid, p.started_at, p.name, p.command_line, p.user_name, p.cgroup,
 				s.weight_ms::integer, s.cpu_us, s.memory_usage, s.read_bytes, s.write_bytes, p.exit_code, p.exit_signal,
-				s.threads, s.open_files, s.state)::text, false
+				s.threads, nullif(s.open_files, $2), s.state)::text, false
 		FROM process_samples s JOIN processes p ON p.id = s.process WHERE s.machine = (SELECT id FROM m)
 		UNION ALL
 		SELECT row(s.ts, s.pid, s.ppid, s.started_at, c.name, CASE WHEN c.has_vars
@@ -80,7 +78,7 @@ func storedProcesses(t *testing.T, conn *pgx.Conn, machineID string) (list []str
 			JOIN owners o ON o.id = s.owner AND o.machine = s.machine
 		WHERE s.machine = (SELECT id FROM m) AND s.batch_ts = s.ts AND s.batch_first_ts = s.ts AND s.ended_at IS NULL
 			AND (s.cpu_us IS NULL OR s.cpu_us_bound >= s.cpu_us) AND s.command = ANY(s.commands)
-			AND (s.memory_max IS NULL OR s.memory_pages_bound >= s.memory_max / 4096)`, machineID)
+			AND (s.memory_max IS NULL OR s.memory_pages_bound >= s.memory_max / 4096)`, machineID, storetest.ListedOpenFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +160,7 @@ func deref(text *string) string {
 func TestShortLivedProcessesEqualSamples(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
-		plain, s := db.Open(t, nil), db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		machines, total := 0, 0
 		rapid.Check(t, func(rt *rapid.T) {
@@ -179,10 +177,10 @@ func TestShortLivedProcessesEqualSamples(t *testing.T) {
 					series[i].Processes = append(series[i].Processes, randomEnded(rt, int32(100_000+k), &series[i]))
 				}
 			}
+			listed := storetest.WithOpenFiles(series)
 			for _, i := range rapid.Permutation([]int{0, 1, 2, 3, 3, 4, 5, 6, 7, 0}).Draw(rt, "order") {
-				for k, one := range []*store.Store{plain, s} {
-					storetest.Write(t, one, ids[k], series[i])
-				}
+				storetest.Write(t, s, ids[0], listed[i])
+				storetest.Write(t, s, ids[1], series[i])
 			}
 			want, none := storedProcesses(t, conn, ids[0])
 			got, n := storedProcesses(t, conn, ids[1])
@@ -214,7 +212,7 @@ func shell(at snapshot.Time, n int, argument string) snapshot.Snapshot {
 func TestShortLivedProcessesOfARetriedGroup(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		at := storetest.Recent()
 		rejected := shell(at, 1, "rejected")
@@ -243,7 +241,7 @@ func TestShortLivedProcessesOfTwoServers(t *testing.T) {
 		conn := storetest.Connect(t, db.URL)
 		var wait sync.WaitGroup
 		for k := range 2 {
-			s := db.Open(t, withShortLived)
+			s := db.Open(t, nil)
 			wait.Go(func() {
 				for i := range 20 {
 					machineID := fmt.Sprintf("servers-%d", (k+i)%2)
@@ -273,7 +271,7 @@ func TestTextsAreLookedUpEachDay(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
 		now := time.Now()
-		s := db.Open(t, func(c *store.Config) { c.ShortLived, c.Now = true, func() time.Time { return now } })
+		s := db.Open(t, func(c *store.Config) { c.Now = func() time.Time { return now } })
 		conn := storetest.Connect(t, db.URL)
 		storetest.Write(t, s, "daily", shell(storetest.Recent(), 1, "daily"))
 		if _, err := conn.Exec(t.Context(), `DELETE FROM commands WHERE command_line = 'sh -c daily'`); err != nil {
@@ -298,7 +296,7 @@ func TestTextsAreLookedUpEachDay(t *testing.T) {
 func TestSumsOfHugeAmounts(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
-		s := db.Open(t, withShortLived)
+		s := db.Open(t, nil)
 		conn := storetest.Connect(t, db.URL)
 		for i := range 2 {
 			huge := shell(storetest.Recent().Add(time.Duration(i)*time.Second), 1000, "huge")

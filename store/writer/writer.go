@@ -32,8 +32,6 @@ type Config struct {
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
-	// ShortLived selects whether short-lived processes are stored in their own series.
-	ShortLived bool
 }
 
 const (
@@ -44,16 +42,15 @@ const (
 
 // Writer stores snapshots. It is safe for concurrent use.
 type Writer struct {
-	pool       *pgxpool.Pool
-	backend    backend.Backend
-	logger     *slog.Logger
-	now        func() time.Time
-	horizon    func() snapshot.Time
-	metrics    *metrics
-	notifier   *notifier
-	runs       *runCache
-	texts      *textCache
-	shortLived bool
+	pool     *pgxpool.Pool
+	backend  backend.Backend
+	logger   *slog.Logger
+	now      func() time.Time
+	horizon  func() snapshot.Time
+	metrics  *metrics
+	notifier *notifier
+	runs     *runCache
+	texts    *textCache
 }
 
 // New returns a Writer, registers its metrics and starts its notifier. Call Close to stop it.
@@ -62,7 +59,7 @@ func New(cfg Config, registry prometheus.Registerer) *Writer {
 		cfg.RunCacheSize = defaultRunCacheSize
 	}
 	w := &Writer{pool: cfg.Pool, backend: cfg.Backend, logger: cfg.Logger, now: cfg.Now, horizon: cfg.Horizon,
-		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(textCacheSize), shortLived: cfg.ShortLived}
+		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(textCacheSize)}
 	w.metrics = newMetrics(registry, w.texts)
 	w.notifier = newNotifier(cfg.Pool, cfg.Logger, w.metrics)
 	return w
