@@ -264,6 +264,7 @@ func TestRollupsOfSparseRowsAreExact(t *testing.T) {
 			machine.Churn = c.churn
 			machine.MemoryStep = 1 << 30
 			series := machine.SeriesAt(c.instants(begin))
+			series.Snapshots = storetest.WithOpenFiles(series.Snapshots)
 			machineID := fmt.Sprintf("m-%d-step-%d-full-%d", len(all), c.step, c.fullEvery)
 			all[machineID] = series
 			late := c.lateFulls * c.fullEvery

@@ -32,7 +32,7 @@ func TestWindowsOfSparseRowsAreExact(t *testing.T) {
 			machine.ReportEnded, machine.Churn, machine.MemoryStep = true, c.churn, 1<<30
 			series := machine.SeriesAt(c.instants(begin))
 			machineID := fmt.Sprintf("window-%d", seed)
-			storetest.Write(t, s, machineID, series.Snapshots...)
+			storetest.Write(t, s, machineID, storetest.WithOpenFiles(series.Snapshots)...)
 			first, last := series.Snapshots[0].Timestamp, series.Snapshots[len(series.Snapshots)-1].Timestamp
 			for range 12 {
 				from := first + snapshot.Time(rng.Int64N(int64(last-first)))
