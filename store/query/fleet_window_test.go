@@ -31,8 +31,11 @@ func TestFindAmongManyProcesses(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
 		s := db.Open(t, nil)
-		storetest.Write(t, s, "flood", shortLived(clock(10, 0, 0), 70, 200, "sh")...)
+		flood := shortLived(clock(10, 0, 0), 70, 200, "sh")
+		storetest.Write(t, s, "flood", storetest.WithOpenFiles(flood)...)
+		storetest.Write(t, s, "flood", shortLived(clock(12, 0, 0), 70, 200, "sh")...)
 		storetest.Write(t, s, "quiet", shortLived(clock(10, 0, 0), 12, 1, "sh")...)
+		storetest.Write(t, s, "quiet", shortLived(clock(12, 0, 0), 12, 1, "sh")...)
 		page := query.FleetPage{View: query.AllMachines(), Limit: 10}
 		count := func(from, to snapshot.Time) (flood, quiet int, truncated bool) {
 			t.Helper()
@@ -60,6 +63,9 @@ func TestFindAmongManyProcesses(t *testing.T) {
 		check("the first five seconds", clock(10, 0, 0), clock(10, 0, 5), 1000, 5, false)
 		check("the minute", clock(9, 59, 0), clock(10, 2, 0), 10_000-12, 12, true)
 		check("a long window", clock(8, 0, 0), clock(12, 0, 0), 10_000-12, 12, true)
+		check("five seconds of short-lived ones", clock(12, 0, 0), clock(12, 0, 5), 1000, 5, false)
+		check("a minute of short-lived ones", clock(11, 59, 0), clock(12, 2, 0), 1000, 12, true)
+		check("a long window of short-lived ones", clock(11, 0, 0), clock(15, 0, 0), 1000, 12, true)
 	})
 }
 

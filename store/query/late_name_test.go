@@ -63,7 +63,7 @@ func testNameOfLateData(t *testing.T, s *store.Store, conn *pgx.Conn, db storete
 	if err != nil {
 		t.Fatal(err)
 	}
-	example := regexp.MustCompile("SELECT p.bucket, p.machine_id,[^;]*AS cpu_percent[^;]*").Find(text)
+	example := regexp.MustCompile("SELECT n.bucket, m.machine_id,[^;]*AS cpu_percent[^;]*").Find(text)
 	var at time.Time
 	var machineID string
 	var percent, running float64

@@ -171,7 +171,9 @@ func testExitStatusesOfASeries(t *testing.T, db storetest.Database) {
 			}
 		}
 		rows, err := conn.Query(t.Context(), `SELECT p.pid, p.started_at, p.exit_code, p.exit_signal
-			FROM processes p JOIN machines m ON m.id = p.machine
+			FROM (SELECT machine, pid, started_at, exit_code, exit_signal FROM processes
+				UNION ALL SELECT machine, pid, started_at, exit_code, exit_signal FROM short_lived) p
+				JOIN machines m ON m.id = p.machine
 			WHERE m.machine_id = $1 AND (p.exit_code IS NOT NULL OR p.exit_signal IS NOT NULL)`, machineID)
 		if err != nil {
 			t.Fatal(err)
