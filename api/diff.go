@@ -56,16 +56,16 @@ type MachineDiff struct {
 
 	Started        []ProcessChangeView `json:"started" nullable:"false" doc:"Processes that run at to but not at from"`
 	Ended          []ProcessChangeView `json:"ended" nullable:"false" doc:"Processes that run at from but not at to"`
-	Passed         []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between. Of those that started and ended between two snapshots, it has at most the 1000 with the most CPU time"`
+	Passed         []ProcessChangeView `json:"passed" nullable:"false" doc:"Processes that started and ended in between"`
 	Grew           []ProcessChangeView `json:"grew" nullable:"false" doc:"Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times"`
 	Shrank         []ProcessChangeView `json:"shrank" nullable:"false" doc:"Processes that run at both times and use less of sort at to. With sort=cpu: none"`
 	Active         []ProcessChangeView `json:"active" nullable:"false" doc:"Processes that run at both times, neither grew nor shrank, and used CPU time or did I/O between the two times. Those with the most CPU time are first"`
 	Changed        []ProcessChangeView `json:"changed" nullable:"false" doc:"Processes that run at both times with another name, command line, user, parent or control group at to, as after exec. They can also be in another list"`
-	ShortLived     ShortLivedTotalView `json:"short_lived" doc:"Sum of the processes that started and ended between two snapshots, all between the two times. passed has at most the 1000 of them with the most CPU time"`
+	ShortLived     ShortLivedTotalView `json:"short_lived" doc:"Sum of the processes that started and ended between two snapshots, all between the two times"`
 	ShortLivedFrom *snapshot.Time      `json:"short_lived_from,omitempty" format:"date-time" doc:"Time from which passed has processes that started and ended between two snapshots. Earlier ones have expired and are only in short_lived and totals, by whole minutes. Absent if none have"`
 	// Totals are the lengths of the lists without the limit.
 	Totals    DiffTotals `json:"totals" doc:"Number of processes of each kind, with those beyond limit"`
-	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit or of the limits of passed"`
+	Truncated bool       `json:"truncated" doc:"Whether a list has only the first processes, because of limit"`
 }
 
 // ShortLivedTotalView is a sum of processes that started and ended between two snapshots.
@@ -110,7 +110,7 @@ func (a *API) getDiff(ctx context.Context, in *diffInput) (*response[MachineDiff
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
 	defer cancel()
-	diff, err := a.store.Diff(ctx, in.MachineID, from, to)
+	diff, err := a.store.Diff(ctx, in.MachineID, from, to, in.Limit)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}

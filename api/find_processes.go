@@ -70,7 +70,7 @@ type ProcessMatches struct {
 	To         snapshot.Time      `json:"to" format:"date-time" doc:"End of the searched window, or the searched time"`
 	Results    []ProcessMatchView `json:"results" nullable:"false" doc:"Machines, by machine_id"`
 	NextCursor *string            `json:"next_cursor" doc:"Cursor of the next page; null on the last page. Other pages may be short or empty"`
-	Truncated  bool               `json:"truncated" doc:"Whether the machines of this page ran more than 10,000 matching processes, or one of them more than 1000 that started and ended between two snapshots. Those with the least CPU time are left out, of the machines with the most processes"`
+	Truncated  bool               `json:"truncated" doc:"Whether the machines of this page ran more than 10,000 matching processes. Those with the least CPU time are left out, of the machines with the most processes"`
 
 	ShortLivedFrom *snapshot.Time `json:"short_lived_from,omitempty" format:"date-time" doc:"In a window: time from which the results have processes that started and ended between two snapshots. Earlier ones have expired. Absent if none have"`
 }

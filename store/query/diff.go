@@ -20,8 +20,8 @@ type Diff struct {
 	From, To                 snapshot.State // without processes
 	FromCoverage, ToCoverage Coverage
 	Changes                  []Change // in no particular order
-	// ShortLived is the sum of all short-lived processes between the two times. Changes has at most shortLivedLimit of
-	// them, those with the most CPU time, and none before ShortLivedFrom.
+	// ShortLived is the sum of all short-lived processes between the two times. Changes has those with the most CPU time,
+	// up to a limit, and none before ShortLivedFrom.
 	ShortLived ShortLivedTotal
 	// UnlistedShortLived is how many of them are not in Changes.
 	UnlistedShortLived int64
@@ -31,8 +31,9 @@ type Diff struct {
 	UnseenProcesses, DroppedSnapshots int64
 }
 
-// Diff compares the processes of a machine at two times, and adds up what they used between them.
-func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.Time) (*Diff, error) {
+// Diff compares the processes of a machine at two times, and adds up what they used between them. Of the short-lived
+// processes, at most shortLived are in its changes.
+func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.Time, shortLived int) (*Diff, error) {
 	defer q.observe("diff", time.Now())
 	machine, err := q.machineKey(ctx, machineID)
 	if err != nil {
@@ -51,7 +52,7 @@ func (q *Queries) Diff(ctx context.Context, machineID string, from, to snapshot.
 		return nil, err
 	}
 	before, after := states[0], states[1]
-	used, err := q.usedBetween(ctx, machine, before.Timestamp, after.Timestamp, diff)
+	used, err := q.usedBetween(ctx, machine, before.Timestamp, after.Timestamp, shortLived, diff)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ const missedSQL = `SELECT least(coalesce(sum(unseen_processes), 0), 900719925474
 
 // usedBetween returns the usage in (from, to] by process, and sets what the comparison says about short-lived ones.
 func (q *Queries) usedBetween(
-	ctx context.Context, machine int32, from, to snapshot.Time, diff *Diff,
+	ctx context.Context, machine int32, from, to snapshot.Time, shortLived int, diff *Diff,
 ) (map[snapshot.ProcessKey]*Usage, error) {
 	window, err := q.planOf(ctx, machine, from, to, true)
 	if err != nil || len(window.segments) == 0 {
@@ -95,7 +96,7 @@ func (q *Queries) usedBetween(
 		case 0:
 			lists[i], err = q.usages(ctx, window, of, UsageQuery{Order: ByCPU, Limit: 10 * snapshot.MaxProcesses})
 		case 1:
-			lists[i], err = q.topShortLived(ctx, window, of, ByCPU, shortLivedLimit)
+			lists[i], err = q.topShortLived(ctx, window, of, ByCPU, shortLived)
 		default:
 			diff.ShortLived, err = q.totalShortLived(ctx, window, of)
 		}

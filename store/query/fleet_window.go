@@ -17,8 +17,7 @@ type WindowMatches struct {
 	Window WindowPlan
 	// Usages is what the processes used in the window, by machine.
 	Usages []Usage
-	// Truncated is whether the machines of the page have more matching processes than Usages. It has at most
-	// shortLivedLimit short-lived processes of each machine.
+	// Truncated is whether the machines of the page have more matching processes than Usages.
 	Truncated bool
 	// Next is the value of FleetPage.After for the next page, "" if there is none.
 	Next string
@@ -47,14 +46,13 @@ func (q *Queries) FleetWindow(
 	var mu sync.Mutex // for what follows
 	lists, total := make([][]Usage, len(machines)), 0
 	if err := forEach(ctx, len(machines), func(ctx context.Context, i int) error {
-		list, truncated, err := q.machineUsages(ctx, found.Window, machines[i], match)
+		list, err := q.machineUsages(ctx, found.Window, machines[i], match)
 		if err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		lists[i] = list
-		found.Truncated = found.Truncated || truncated
 		if total += len(list); total > fleetProcesses {
 			found.Truncated = true
 			total = shorten(lists, fleetProcesses)
@@ -70,29 +68,26 @@ func (q *Queries) FleetWindow(
 }
 
 // machineUsages returns the usages of a machine's matching processes, those with the most CPU time first. There is at
-// most one more than fleetProcesses, without the short-lived ones. Of these, there are at most shortLivedLimit, and
-// truncated is whether there are more.
+// most one more than fleetProcesses.
 func (q *Queries) machineUsages(
 	ctx context.Context, window WindowPlan, machineID string, match Match,
-) (list []Usage, truncated bool, err error) {
+) ([]Usage, error) {
 	of, err := q.scopeOf(ctx, machineID, AllMachines())
 	if err != nil {
 		if isNotFound(err) { // it was deleted
-			return nil, false, nil
+			return nil, nil
 		}
-		return nil, false, err
+		return nil, err
 	}
-	if list, err = q.listedUsages(ctx, window, of, match); err != nil {
-		return nil, false, err
+	list, err := q.listedUsages(ctx, window, of, match)
+	if err != nil {
+		return nil, err
 	}
 	shortLived, err := q.matchingShortLived(ctx, window, of.machines[0], match)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	if truncated = len(shortLived) > shortLivedLimit; truncated {
-		shortLived = shortLived[:shortLivedLimit]
-	}
-	return mergeUsages(list, shortLived, ByCPU, len(list)+len(shortLived)), truncated, nil
+	return mergeUsages(list, shortLived, ByCPU, fleetProcesses+1), nil
 }
 
 // listedUsages returns the usages of a machine's matching processes without the short-lived ones. There is at most one
@@ -114,7 +109,7 @@ func (q *Queries) listedUsages(ctx context.Context, window WindowPlan, of scope,
 }
 
 // matchingShortLived returns a machine's short-lived processes that match, those with the most CPU time first, but at
-// most one more than shortLivedLimit.
+// most one more than fleetProcesses.
 func (q *Queries) matchingShortLived(
 	ctx context.Context, window WindowPlan, machine int32, match Match,
 ) ([]Usage, error) {
@@ -129,7 +124,7 @@ func (q *Queries) matchingShortLived(
 		}
 	}
 	from, to := window.bounds()
-	args := []any{machine, shortLivedLimit + 1, int64(window.To - window.From)}
+	args := []any{machine, fleetProcesses + 1, int64(window.To - window.From)}
 	inWindow := rowsIn("s", from, to, &args)
 	return q.readShortLived(ctx, shortLivedUsageSQL(`SELECT s.* FROM short_lived s JOIN commands c ON c.id = s.command
 			WHERE s.machine = $1 AND `+inWindow+` AND `+match.shortLivedCondition(texts, &args)+`

@@ -64,8 +64,8 @@ func TestFindAmongManyProcesses(t *testing.T) {
 		check("the minute", clock(9, 59, 0), clock(10, 2, 0), 10_000-12, 12, true)
 		check("a long window", clock(8, 0, 0), clock(12, 0, 0), 10_000-12, 12, true)
 		check("five seconds of short-lived ones", clock(12, 0, 0), clock(12, 0, 5), 1000, 5, false)
-		check("a minute of short-lived ones", clock(11, 59, 0), clock(12, 2, 0), 1000, 12, true)
-		check("a long window of short-lived ones", clock(11, 0, 0), clock(15, 0, 0), 1000, 12, true)
+		check("a minute of short-lived ones", clock(11, 59, 0), clock(12, 2, 0), 10_000-12, 12, true)
+		check("a long window of short-lived ones", clock(11, 0, 0), clock(15, 0, 0), 10_000-12, 12, true)
 	})
 }
 

@@ -180,7 +180,7 @@ func testTopProcesses(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 
 func testDiff(t *testing.T, s *store.Store, _ *pgx.Conn, h history) {
 	for _, steps := range [][2]int{{10, 17}, {50, 500}, {7, 7}} {
-		diff, err := s.Diff(t.Context(), "a", h.at(steps[0]), h.at(steps[1]))
+		diff, err := s.Diff(t.Context(), "a", h.at(steps[0]), h.at(steps[1]), 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,10 +16,6 @@ import (
 // A row has the values of the only sample of a process: all that it used, its largest memory, and the time from its
 // start to the snapshot. It is in the windows (from, to] that contain its snapshot.
 
-// shortLivedLimit is the maximum number of short-lived processes of a machine in a list of all processes that match or
-// that ran in a window. Those with the most CPU time are in it.
-const shortLivedLimit = 1000
-
 // shortLivedRows is the relation of a segment that is read process by process.
 const shortLivedRows = "short_lived"
 

@@ -205,7 +205,7 @@ func (test shortLivedTest) diff(t *testing.T) {
 		from, to := test.window()
 		from, to = max(from, test.snapshots[0].Timestamp), max(to, test.snapshots[0].Timestamp)
 		test.compare(t, fmt.Sprintf("comparison of %s and %s", from, to), func(machineID string) (any, error) {
-			diff, err := test.s.Diff(t.Context(), machineID, from, to)
+			diff, err := test.s.Diff(t.Context(), machineID, from, to, 10_000)
 			if err != nil {
 				return nil, err
 			}

@@ -347,7 +347,7 @@ func minuteOfCPU(t *testing.T, s *store.Store, machineID string) {
 		for _, p := range minutes {
 			got["name"] += msOf(p.CPUTime)
 		}
-		diff, err := s.Diff(ctx, machineID, max(window.from, clock(14, 4, 0)), window.to)
+		diff, err := s.Diff(ctx, machineID, max(window.from, clock(14, 4, 0)), window.to, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func startBeforeLateSnapshots(t *testing.T, s *store.Store, machineID string) {
 		if len(top) != 2 || deref(top[66].MemoryMax) != 9<<30 || deref(top[5].MemoryMax) != 2<<20 {
 			t.Errorf("until %s: %+v, want two processes with their levels at 13:59:55", to, top)
 		}
-		diff, err := s.Diff(t.Context(), machineID, clock(14, 0, 0), to)
+		diff, err := s.Diff(t.Context(), machineID, clock(14, 0, 0), to, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
