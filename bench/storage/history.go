@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 // history fills the database in two steps and measures reads after each. Their times must not grow with the
@@ -96,10 +98,10 @@ func (b *bench) fill(
 	return took, logical, nil
 }
 
-var (
-	series  = []string{"snapshots", "process_samples", "disk_samples", "net_samples"}
-	rollups = []string{"machine_1m", "machine_1h", "process_1h", "machine_3h", "process_3h", "machine_1d", "process_1d"}
-)
+// series are the hypertables.
+var series = []string{
+	"snapshots", "process_samples", "disk_samples", "net_samples", schema.ShortLivedRows.Name, schema.ShortLivedMinutes,
+}
 
 // settle refreshes rollups and compresses old chunks, as the jobs do over time.
 func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, err error) {
@@ -122,16 +124,16 @@ func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, e
 	if steps {
 		options = `, options => '{"buckets_per_batch": 0}'`
 	}
-	for _, relation := range rollups {
+	for _, relation := range backend.Rollups {
 		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`CALL refresh_continuous_aggregate('%s_cagg', NULL, now() - interval '10 minutes'%s)`, relation, options)); err != nil {
 			return 0, 0, err
 		}
 	}
 	rolled, b.rollupCPU, started = time.Since(started), busyCPU()-before, time.Now()
 	b.pool.Reset() // close connections that do not have the new batch size yet
-	for _, relation := range slices.Concat(series, rollups) {
+	for _, relation := range slices.Concat(series, backend.Rollups) {
 		age := "12 hours"
-		if slices.Contains(rollups, relation) {
+		if slices.Contains(backend.Rollups, relation) {
 			relation, age = relation+"_cagg", "3 days"
 		}
 		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s', older_than => interval '%s') c`, relation, age)); err != nil {
@@ -164,29 +166,8 @@ func (b *bench) sizes(ctx context.Context, logical int) error {
 	return nil
 }
 
-// readAll sends each request many times over HTTP, with random machines and times, and prints the quantiles.
+// readAll asks about random machines and times.
 func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
-	logger := slog.New(slog.DiscardHandler)
-	nothing := func(*gin.Context) {}
-	access, client, err := b.access(ctx)
-	if err != nil {
-		return err
-	}
-	server := httptest.NewServer(
-		api.New(
-			api.Config{Version: "bench", RequestRate: 1e9, Now: func() time.Time { return b.now }},
-			api.Parts{
-				Store:    b.store,
-				Access:   access,
-				Ingest:   nothing,
-				Live:     nothing,
-				UI:       http.NotFoundHandler(),
-				Registry: prometheus.NewRegistry(),
-				Logger:   logger,
-			},
-		),
-	)
-	defer server.Close()
 	rng := rand.New(rand.NewPCG(1, 2))
 	machineID := func() string { return fmt.Sprintf("host-%02d", rng.IntN(b.machines)) }
 	instant := func(margin time.Duration) snapshot.Time {
@@ -197,10 +178,7 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 		return "from=" + at.String() + "&to=" + at.Add(span).String()
 	}
 	pid := 3 + rng.IntN(b.processes/2)
-	questions := []struct {
-		name string
-		path func() string
-	}{
+	return b.ask(ctx, []question{
 		{"/at, any instant", func() string { return "/machines/" + machineID() + "/at?time=" + instant(0).String() }},
 		{"/at, the last hour", func() string {
 			return "/machines/" + machineID() + "/at?time=" + to.Add(-time.Duration(rng.Int64N(int64(time.Hour)))).
@@ -247,7 +225,37 @@ func (b *bench) readAll(ctx context.Context, from, to snapshot.Time) error {
 			"fleet: who ran nginx at an instant",
 			func() string { return "/processes?name=nginx&time=" + instant(0).String() },
 		},
+	})
+}
+
+// question is a kind of request. path returns the path of the next one, below /api/v1.
+type question struct {
+	name string
+	path func() string
+}
+
+// ask sends each request many times over HTTP, and prints the quantiles.
+func (b *bench) ask(ctx context.Context, questions []question) error {
+	nothing := func(*gin.Context) {}
+	access, client, err := b.access(ctx)
+	if err != nil {
+		return err
 	}
+	server := httptest.NewServer(
+		api.New(
+			api.Config{Version: "bench", RequestRate: 1e9, Now: func() time.Time { return b.now }},
+			api.Parts{
+				Store:    b.store,
+				Access:   access,
+				Ingest:   nothing,
+				Live:     nothing,
+				UI:       http.NotFoundHandler(),
+				Registry: prometheus.NewRegistry(),
+				Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+			},
+		),
+	)
+	defer server.Close()
 	for _, question := range questions {
 		times := make([]time.Duration, 0, b.reads)
 		for i := range b.reads + 20 {

@@ -34,6 +34,9 @@ type options struct {
 	reads                     int
 	victoria                  string
 	reuse                     bool
+	shortLived                time.Duration
+	perSecond                 int
+	builds                    bool
 	profile                   string
 }
 
@@ -49,6 +52,9 @@ func main() {
 	flag.IntVar(&o.reads, "reads", 300, "reads of each kind")
 	flag.StringVar(&o.victoria, "victoria", "victoria-metrics", "VictoriaMetrics' program, if it is there")
 	flag.BoolVar(&o.reuse, "reuse", false, "read again what an earlier run has left in DATABASE_URL, and write nothing")
+	flag.DurationVar(&o.shortLived, "short-lived", 0, "measure only short-lived processes of one machine, for this time")
+	flag.IntVar(&o.perSecond, "per-second", 100, "short-lived processes each second")
+	flag.BoolVar(&o.builds, "builds", false, "with -short-lived: the machine compiles; otherwise it runs scripts")
 	flag.StringVar(&o.profile, "profile", "auto", "storage profile: auto, timescale or postgres")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -132,6 +138,9 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 		return b.readAll(ctx, b.begin(), snapshot.TimeOf(b.now))
+	}
+	if o.shortLived > 0 {
+		return b.measureShortLived(ctx)
 	}
 	for _, part := range []func(context.Context) error{b.writes, b.history, b.late} {
 		if err := part(ctx); err != nil {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/schema"
 )
 
 const (
@@ -113,14 +115,19 @@ func (b *bench) batches(fullEvery, machines, samples int, begin func(int) snapsh
 
 // truncate deletes all rows and machines.
 func (b *bench) truncate(ctx context.Context) error {
+	shortLived := schema.ShortLivedRows.Name
+	if b.store.Profile().Profile == backend.Postgres {
+		shortLived = schema.ShortLivedBatches.Name
+	}
 	for _, table := range []string{
-		"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "machine_sources, machines",
+		"process_samples", "snapshots", "disk_samples", "net_samples", "processes", "commands", "owners",
+		shortLived, schema.ShortLivedMinutes, "machine_sources, machines",
 	} {
 		if _, err := b.pool.Exec(ctx, `TRUNCATE `+table); err != nil {
 			return err
 		}
 	}
-	if b.store.Profile().Profile == "postgres" {
+	if b.store.Profile().Profile == backend.Postgres {
 		if _, err := b.pool.Exec(ctx, `TRUNCATE rollup_marks`); err != nil {
 			return err
 		}
