@@ -53,15 +53,14 @@ BEGIN
         INTO span_machines, span_starts, span_ends;
     RETURN QUERY EXECUTE format('SELECT %1$s FROM unnest(%2$L::integer[], %3$L::timestamptz[], %4$L::timestamptz[])
                 span(span_machine, starts, ends)
-            CROSS JOIN LATERAL (SELECT * FROM %11$I s
+            CROSS JOIN LATERAL (SELECT * FROM short_lived s
                 WHERE s.machine = span_machine AND s.ts >= starts AND s.ts <= ends AND s.ts > %5$L AND s.ts <= %6$L
                     AND s.batch_ts >= starts AND s.batch_first_ts <= ends
                     AND s.batch_ts <= date_bin(''1 hour'', ends - interval ''1 ms'', ''2000-01-01 00:00:00+00'')
                         + interval ''1 hour''
                     AND s.%7$s AND s.%8$I >= %9$s OFFSET 0) s
         ORDER BY %8$I DESC, memory_max DESC NULLS LAST, ts, pid LIMIT %10$s',
-        columns, span_machines, span_starts, span_ends, a, b, in_batch, by_column, bound, n,
-        'short_lived_by_' || by_column);
+        columns, span_machines, span_starts, span_ends, a, b, in_batch, by_column, bound, n);
 END $$;
 COMMENT ON FUNCTION short_lived_top IS
     'short-lived processes of machines, or of all for null, with the largest cpu_us or memory_max in (a, b]';

@@ -1,3 +1,3 @@
 DROP VIEW history.short_lived_1m, history.short_lived_1h, history.short_lived_1d;
 DROP FUNCTION history.short_lived_hour, history.short_lived_merge;
-DROP VIEW short_lived_peaks, short_lived_by_cpu_us, short_lived_by_memory_max;
+DROP VIEW short_lived_peaks;

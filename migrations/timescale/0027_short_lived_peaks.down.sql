@@ -1,2 +1,2 @@
 DROP VIEW history.short_lived_1m, history.short_lived_1h, history.short_lived_1d;
-DROP VIEW short_lived_peaks, short_lived_by_cpu_us, short_lived_by_memory_max;
+DROP VIEW short_lived_peaks;

@@ -6,10 +6,6 @@ COMMENT ON VIEW short_lived_peaks IS
     'largest values of groups of short-lived processes, which are the minutes in the timescale profile. Those of (a, b]
 have key > a - 1 min and key <= b + 1 h';
 
--- In the other profile, these unpack only one column for the rows that do not match.
-CREATE VIEW short_lived_by_cpu_us AS SELECT * FROM short_lived;
-CREATE VIEW short_lived_by_memory_max AS SELECT * FROM short_lived;
-
 -- The sums for readers, who have no access to the tables.
 CREATE VIEW history.short_lived_1m AS SELECT * FROM short_lived_1m;
 CREATE VIEW history.short_lived_1h AS SELECT * FROM short_lived_1h;
