@@ -1489,10 +1489,17 @@ export interface components {
             from: components["schemas"]["SnapshotAtView"];
             /** @description Processes that run at both times and use more of sort at to. With sort=cpu: those that used CPU time between the two times */
             grew: components["schemas"]["ProcessChangeView"][];
-            /** @description Processes that started and ended in between */
+            /** @description Processes that started and ended in between. Of those that started and ended between two snapshots, it has at most the 1000 with the most CPU time */
             passed: components["schemas"]["ProcessChangeView"][];
             /** @description Whether from and to have the same snapshot, so that nothing can be compared */
             same_snapshot: boolean;
+            /** @description Sum of the processes that started and ended between two snapshots, all between the two times. passed has at most the 1000 of them with the most CPU time */
+            short_lived: components["schemas"]["ShortLivedTotalView"];
+            /**
+             * Format: date-time
+             * @description Time from which passed has processes that started and ended between two snapshots. Earlier ones have expired and are only in short_lived and totals, by whole minutes. Absent if none have
+             */
+            short_lived_from?: string;
             /** @description Processes that run at both times and use less of sort at to. With sort=cpu: none */
             shrank: components["schemas"]["ProcessChangeView"][];
             /** @description Processes that run at to but not at from */
@@ -1501,7 +1508,7 @@ export interface components {
             to: components["schemas"]["SnapshotAtView"];
             /** @description Number of processes of each kind, with those beyond limit */
             totals: components["schemas"]["DiffTotals"];
-            /** @description Whether a list has only the first processes, because of limit */
+            /** @description Whether a list has only the first processes, because of limit or of the limits of passed */
             truncated: boolean;
             /**
              * Format: int64
@@ -2156,10 +2163,15 @@ export interface components {
             results: components["schemas"]["ProcessMatchView"][];
             /**
              * Format: date-time
+             * @description In a window: time from which the results have processes that started and ended between two snapshots. Earlier ones have expired. Absent if none have
+             */
+            short_lived_from?: string;
+            /**
+             * Format: date-time
              * @description End of the searched window, or the searched time
              */
             to: string;
-            /** @description Whether the machines of this page ran more than 10,000 matching processes. Those with the least CPU time are left out, of the machines with the most processes */
+            /** @description Whether the machines of this page ran more than 10,000 matching processes, or one of them more than 1000 that started and ended between two snapshots. Those with the least CPU time are left out, of the machines with the most processes */
             truncated: boolean;
         };
         ProcessPointView: {
@@ -2314,7 +2326,7 @@ export interface components {
         ProcessTrends: {
             /** Format: date-time */
             from: string;
-            /** @description Processes that used CPU time in the window */
+            /** @description Processes that used CPU time in the window, without those that started and ended between two snapshots */
             results: components["schemas"]["ProcessTrendView"][];
             /** Format: date-time */
             to: string;
@@ -2444,6 +2456,38 @@ export interface components {
             password: string;
             /** @description The part of the setup link after # */
             secret: string;
+        };
+        ShortLivedTotalView: {
+            /**
+             * Format: double
+             * @description CPU time that they used, in milliseconds, to the microsecond, without the unknown ones; null if all are unknown
+             */
+            cpu_ms: number | null;
+            /**
+             * Format: int64
+             * @description Number of processes
+             */
+            processes: number;
+            /**
+             * Format: int64
+             * @description Bytes that they read, as cpu_ms
+             */
+            read_bytes: number | null;
+            /**
+             * Format: int64
+             * @description How many of them have unknown CPU time. Absent if there are none
+             */
+            unknown_cpu_processes?: number;
+            /**
+             * Format: int64
+             * @description As unknown_cpu_processes, of read_bytes and write_bytes
+             */
+            unknown_io_processes?: number;
+            /**
+             * Format: int64
+             * @description Bytes that they wrote, as cpu_ms
+             */
+            write_bytes: number | null;
         };
         Snapshot: {
             /** @description Changes only: processes that exited since the previous snapshot */
@@ -2688,6 +2732,11 @@ export interface components {
             from: string;
             /** @description Highest usage first */
             results: components["schemas"]["UsageView"][];
+            /**
+             * Format: date-time
+             * @description With by=process: time from which the list has processes that started and ended between two snapshots. Earlier ones have expired. Absent if none have
+             */
+            short_lived_from?: string;
             /**
              * Format: date-time
              * @description End of the window

@@ -9,7 +9,12 @@ import { Notice } from "../../components/Notice";
 const gibibyte = 2 ** 30;
 
 const dayFields: { key: keyof Retention; label: string; hint: string }[] = [
-  { key: "raw_days", label: "Snapshots, days", hint: "Every snapshot with all processes." },
+  { key: "raw_days", label: "Snapshots, days", hint: "Every snapshot with the processes that ran." },
+  {
+    key: "exits_days",
+    label: "Short-lived processes, days",
+    hint: "Processes that started and ended between two snapshots. Their sums by name are kept like rollups.",
+  },
   { key: "minute_days", label: "1-minute rollups, days", hint: "For machines." },
   { key: "hour_days", label: "1-hour rollups, days", hint: "For machines and processes." },
   { key: "three_hours_days", label: "3-hour rollups, days", hint: "For machines and processes." },
@@ -78,7 +83,7 @@ function Form({ retention }: { retention: Retention }) {
         ))}
         <Field
           label="Disk budget, GiB"
-          hint="When it is used up, the oldest snapshots are deleted. Leave empty for no limit."
+          hint="When it is used up, the oldest snapshots or short-lived processes are deleted. Leave empty for no limit."
           type="number"
           min="0"
           step="any"
