@@ -172,7 +172,8 @@ func testDiffOfMissedProcesses(t *testing.T, s *testServer) {
 	}
 }
 
-// testDiffOfManyProcesses is a case of a list that is cut: 3,814 processes came and went between the two times.
+// testDiffOfManyProcesses is a case of a list that is cut: 3,814 processes came and went between two snapshots. No limit
+// returns more than 1000 of them.
 func testDiffOfManyProcesses(t *testing.T, s *testServer) {
 	const many = 3814
 	at := recentTime()
@@ -188,12 +189,12 @@ func testDiffOfManyProcesses(t *testing.T, s *testServer) {
 		Timestamp: at, Kind: snapshot.KindFull, IntervalMS: 5000, Processes: []snapshot.ProcessSample{init},
 	}, busy)
 	path := fmt.Sprintf("/api/v1/machines/many/diff?from=%s&to=%s", at, busy.Timestamp)
-	for query, want := range map[string]int{"": 1000, "&limit=3814": many} {
+	for query, want := range map[string]int{"": 1000, "&limit=3814": 1000, "&limit=10": 10} {
 		diff := decode[api.MachineDiff](t, s.get("%s", path+query))
-		if len(diff.Passed) != want || diff.Truncated != (want < many) ||
-			diff.Totals != (api.DiffTotals{Passed: many}) {
-			t.Errorf("%q: %d processes, truncated: %t, totals %+v; want %d of %d",
-				query, len(diff.Passed), diff.Truncated, diff.Totals, want, many)
+		if len(diff.Passed) != want || !diff.Truncated || diff.Totals != (api.DiffTotals{Passed: many}) ||
+			diff.ShortLived.Processes != many {
+			t.Errorf("%q: %d processes, truncated: %t, totals %+v, short-lived %+v; want %d of %d",
+				query, len(diff.Passed), diff.Truncated, diff.Totals, diff.ShortLived, want, many)
 		}
 		first := diff.Passed[0]
 		if want := busy.Processes[0].Identity(); first.Identity != want {
