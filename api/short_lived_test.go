@@ -39,7 +39,7 @@ func testShortLivedProcesses(t *testing.T, s *testServer) {
 		}
 	}
 	write("scripts", old, script(old, 10, "expired", cpu(7_000_000), amount(1), amount(1)),
-		script(old, 11, "script", cpu(8_000_000), amount(10), amount(20)))
+		script(old, 11, "script", cpu(80_000_000_000), amount(10), amount(20)))
 	write("scripts", at,
 		script(at, 20, "script", cpu(5000), amount(4096), amount(8192)),
 		script(at, 21, "script", cpu(3000), nil, nil),
@@ -171,7 +171,7 @@ func testExpiredShortLived(
 	}
 	names := decode[api.TopProcesses](t, s.get("/api/v1/machines/scripts/processes?%s&by=name", window))
 	if one := names.Results[0]; names.ShortLivedFrom != nil || one.Name != "script" || one.Processes != 5 ||
-		*one.CPUTime != 8_012_000 {
+		*one.CPUTime != 80_000_012_000 {
 		t.Errorf("by name: %+v", names)
 	}
 	for name, counts := range map[string][2]int{"expired": {1, 0}, "script": {5, 4}, "nothing": {0, 0}} {
@@ -186,7 +186,7 @@ func testExpiredShortLived(
 		s.get("/api/v1/machines/scripts/diff?from=%s&to=%s", old.Add(-5*time.Second), at))
 	check("comparison", diff.ShortLivedFrom, len(diff.Passed), 6, 4)
 	if diff.ShortLived.Processes != 6 || diff.Totals.Passed != 6 || diff.Truncated != hasExpired ||
-		*diff.ShortLived.CPUTime != 15_012_000 || diff.ShortLived.UnknownIO != 2 {
+		*diff.ShortLived.CPUTime != 80_007_012_000 || diff.ShortLived.UnknownIO != 2 {
 		t.Errorf("comparison: %+v", diff)
 	}
 	// A window after that has the same answer as before.
