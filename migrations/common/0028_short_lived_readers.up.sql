@@ -81,6 +81,7 @@ COMMENT ON VIEW short_lived_history IS
     'processes that started and ended between two snapshots; filter it by machine and batch_ts';
 CREATE VIEW history.short_lived_history AS SELECT * FROM short_lived_history;
 CREATE VIEW history.short_lived AS SELECT * FROM short_lived_history;
+CREATE VIEW history.owners AS SELECT * FROM owners;
 
 -- All processes of a name: a row for each that is in process lists, and sums of the short-lived ones.
 CREATE VIEW name_1h AS
