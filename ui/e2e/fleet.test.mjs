@@ -382,7 +382,7 @@ test("an administrator sees the disk usage and changes the retention", async () 
   await page.getByRole("button", { name: "Save" }).click();
   await page.locator(".wrong").first().waitFor();
   await page.getByRole("button", { name: "Discard changes" }).click();
-  const shortLived = page.getByLabel("Short-lived processes, days");
+  const shortLived = page.getByLabel("Short-lived, days");
   await shortLived.fill("3");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved.").waitFor();

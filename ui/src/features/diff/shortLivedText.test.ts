@@ -49,4 +49,8 @@ test("what the list lacks", () => {
   const expired = ` Those before ${dateTime(from)} have expired and are only in these sums.`;
   expect(textOf(some, { listed: 1000 })).toBe(start + cut);
   expect(textOf(some, { listed: 0, from })).toBe(start + expired);
+  expect(textOf(some, { listed: 5000, from })).toBe(
+    `${start + expired} Of the others, the list has the 5,000 with the most CPU time.`,
+  );
+  expect(textOf(some, { listed: 900, from })).toBe(start + expired);
 });

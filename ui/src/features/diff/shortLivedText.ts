@@ -3,6 +3,9 @@ import { bytes, cpuTime, dateTime } from "../../format";
 
 type Between = Pick<MachineDiff, "short_lived" | "short_lived_from" | "passed" | "totals">;
 
+/** The maximum number of these processes in the list. */
+const shortLivedLimit = 1000;
+
 /**
  * Says what the processes used that started and ended between two snapshots, and which of them are not listed; undefined
  * if there are none.
@@ -17,8 +20,11 @@ export function shortLivedText(between: Between): string | undefined {
     unknownOf(sum),
   ];
   if (from !== undefined) sentences.push(`Those before ${dateTime(from)} have expired and are only in these sums.`);
-  if (passed.length > 0 && totals.passed > passed.length)
-    sentences.push(`The list has the ${passed.length.toLocaleString()} with the most CPU time.`);
+  if (totals.passed > passed.length && (from === undefined || passed.length >= shortLivedLimit))
+    sentences.push(
+      `${from === undefined ? "The" : "Of the others, the"} list has the ${passed.length.toLocaleString()} with the most` +
+        " CPU time.",
+    );
   return sentences.filter((one) => one !== undefined).join(" ");
 }
 

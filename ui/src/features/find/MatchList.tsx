@@ -97,8 +97,8 @@ function ExpiredShortLived({ from }: { from: string | undefined }) {
   return (
     from !== undefined && (
       <p className="quiet">
-        Processes that started and ended between two snapshots have expired before <DateTime at={from} />. The search
-        does not find them.
+        Of the processes that started and ended between two snapshots, those before <DateTime at={from} /> have expired.
+        The search does not find them.
       </p>
     )
   );
@@ -221,8 +221,14 @@ function ProcessSummary({ process }: { process: FoundProcess }) {
 function UsageSummary({ usage }: { usage: Usage }) {
   return (
     <>
-      <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> ·{" "}
-      {known(usage.cpu_ms, "CPU time", (value) => `${cpuTime(value)} CPU time`)} ·{" "}
+      <DateTime at={usage.first_sample} />
+      {usage.latest_sample !== usage.first_sample && (
+        <>
+          {" "}
+          – <DateTime at={usage.latest_sample} />
+        </>
+      )}{" "}
+      · {known(usage.cpu_ms, "CPU time", (value) => `${cpuTime(value)} CPU time`)} ·{" "}
       {known(usage.memory_max, "memory", (value) => `up to ${bytes(value)}`)}
       <EndSummary status={usage} title="Ended" />
     </>
