@@ -14,11 +14,13 @@ import (
 )
 
 // script returns a process that started and ended between two snapshots.
-func script(at snapshot.Time, pid int32, name string, used *snapshot.CPUTime, read, written *int64) snapshot.ProcessSample {
+func script(
+	at snapshot.Time, pid int32, name string, used *snapshot.CPUTime, read, written *int64,
+) snapshot.ProcessSample {
 	return snapshot.ProcessSample{
 		PID: pid, PPID: new(int32(1)), StartedAt: at - 3000, Name: name, CommandLine: name + " --once", User: "build",
-		Cgroup: "/cron.service", CPUTime: used, ReadBytes: read, WriteBytes: written, MemoryUsage: new(int64(pid) << 20),
-		State: snapshot.StateEnded,
+		Cgroup: "/cron.service", CPUTime: used, ReadBytes: read, WriteBytes: written,
+		MemoryUsage: new(int64(pid) << 20), State: snapshot.StateEnded,
 	}
 }
 
@@ -122,8 +124,9 @@ func testShortLivedLists(t *testing.T, s *testServer, at snapshot.Time) {
 		}
 	}
 	names := decode[api.TopProcesses](t, s.get("/api/v1/machines/scripts/processes?%s&by=name", window))
-	if one := names.Results[0]; len(names.Results) != 2 || one.Name != "script" || one.Processes != 4 || one.UnknownCPU != 1 ||
-		one.UnknownIO != 2 || *one.CPUTime != 12_000 || *one.ReadBytes != 4197 || *one.CPUTimeMax != 5000 {
+	if one := names.Results[0]; len(names.Results) != 2 || one.Name != "script" || one.Processes != 4 ||
+		one.UnknownCPU != 1 || one.UnknownIO != 2 ||
+		*one.CPUTime != 12_000 || *one.ReadBytes != 4197 || *one.CPUTimeMax != 5000 {
 		t.Errorf("by name: %+v", names)
 	}
 	for match, want := range map[string][]int32{

@@ -53,7 +53,8 @@ func TestTopOfExpiredShortLivedProcesses(t *testing.T) {
 		for _, order := range []query.UsageOrder{query.ByCPU, query.ByMemory} {
 			for _, limit := range []int{1, 20, 30, 100} {
 				list, window, err := s.Top(t.Context(), query.UsageQuery{
-					MachineID: "m", From: now.Add(-7 * 24 * time.Hour), To: now.Add(time.Minute), Order: order, Limit: limit,
+					MachineID: "m", From: now.Add(-7 * 24 * time.Hour), To: now.Add(time.Minute), Order: order,
+					Limit: limit,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -85,7 +86,8 @@ func TestTopOfExpiredShortLivedProcesses(t *testing.T) {
 		}
 		var processes int
 		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM process_top('m', $1, $2)`,
-			now.Add(-7*24*time.Hour).Std(), now.Add(time.Minute).Std()).Scan(&processes); err != nil || processes != 30 {
+			now.Add(-7*24*time.Hour).Std(), now.Add(time.Minute).Std()).Scan(&processes); err != nil ||
+			processes != 30 {
 			t.Errorf("process_top has %d processes, %v", processes, err)
 		}
 	})
