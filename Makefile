@@ -21,7 +21,7 @@ UI_SOURCES = $(shell find ui/src ui/public -type f) ui/index.html ui/vite.config
 # Fuzz targets for input from outside, as folder:target. make test runs each 500 times.
 FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat agent/exits:FuzzParseExits \
 	agent/bpf:FuzzRecords agent/delivery/spool:FuzzRecovery api:FuzzCursor api:FuzzWindow broadcaster:FuzzDecodeRequest \
-	auth:FuzzSecrets
+	store/writer:FuzzSplit auth:FuzzSecrets
 # Systems that the agent is built for, besides linux/amd64.
 SYSTEMS = linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64
 

@@ -28,6 +28,7 @@ func TestProfiles(t *testing.T) {
 		t.Run("exit statuses", func(t *testing.T) { testExitStatuses(t, s.in(t)) })
 		t.Run("find a minute", func(t *testing.T) { testFindMinute(t, s.in(t)) })
 		t.Run("invalid history requests", func(t *testing.T) { testInvalidHistoryRequests(t, s.in(t)) })
+		t.Run("short-lived processes", func(t *testing.T) { testShortLivedProcesses(t, s.in(t)) })
 		t.Run("storage and retention", func(t *testing.T) { testStorageAndRetention(t, s.in(t)) })
 	})
 }

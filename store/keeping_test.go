@@ -44,7 +44,8 @@ func readBuckets(t *testing.T, conn *pgx.Conn) map[rollupRow]string {
 		// Averages are left out: their last digit depends on the order of addition.
 		columns := `samples, interval_ms, process_count_max, used_ram_max, read_bytes, sent_bytes`
 		if strings.HasPrefix(relation, "short_lived") {
-			columns = `name, owner, processes, failed, cpu_us, cpu_us_max, elapsed_ms, memory_max, unknown_io, first_ts, last_ts`
+			columns = `name, owner, processes, failed, cpu_us, cpu_us_max, elapsed_ms, memory_max, unknown_io, first_ts,
+				last_ts`
 		}
 		if strings.HasPrefix(relation, "process") {
 			columns = `process, cpu_ms, cpu_ms_max, memory_max, threads_max, first_ts, last_ts`

@@ -58,6 +58,8 @@ func TestReader(t *testing.T) {
 			`SELECT * FROM machines`, `SELECT * FROM processes`, `SELECT * FROM snapshots`, `SELECT * FROM process_samples`, `SELECT * FROM disk_samples`, `SELECT * FROM net_samples`,
 			`SELECT * FROM machine_1m`, `SELECT * FROM machine_1h`, `SELECT * FROM machine_3h`, `SELECT * FROM machine_1d`,
 			`SELECT * FROM process_1h`, `SELECT * FROM process_3h`, `SELECT * FROM process_1d`,
+			`SELECT * FROM short_lived_1m`, `SELECT * FROM short_lived_1h`, `SELECT * FROM short_lived_1d`, `SELECT * FROM owners`,
+			`SELECT * FROM name_1h`, `SELECT * FROM name_3h`, `SELECT * FROM name_1d`, `SELECT * FROM short_lived_history`,
 			`SELECT * FROM process_history`, `SELECT * FROM machine_history`, `SELECT * FROM process_at('m', now())`, `SELECT * FROM process_top('m', now() - interval '1 day', now())`,
 		} {
 			if err := as(statement); err != nil {

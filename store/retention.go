@@ -153,9 +153,9 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 	}
 }
 
-// oldestDay returns the relations of which the disk budget drops the oldest day, and the end of that day: those of
-// short-lived processes or of the other series, whichever are larger and have data older than 24 hours. It returns no
-// relations if neither have.
+// oldestDay returns the relations whose oldest day the disk budget drops, and the end of that day: those of short-lived
+// processes or of the other series, whichever are larger and have data older than 24 hours. It returns no relations if
+// neither have.
 func (s *Store) oldestDay(
 	ctx context.Context, sizes []backend.RelationSize, now time.Time,
 ) (relations []string, to time.Time, err error) {

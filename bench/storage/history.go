@@ -133,8 +133,11 @@ func (b *bench) settle(ctx context.Context) (rolled, compressed time.Duration, e
 	b.pool.Reset() // close connections that do not have the new batch size yet
 	for _, relation := range slices.Concat(series, backend.Rollups) {
 		age := "12 hours"
-		if slices.Contains(backend.Rollups, relation) {
+		switch {
+		case slices.Contains(backend.Rollups, relation):
 			relation, age = relation+"_cagg", "3 days"
+		case relation == schema.ShortLivedRows.Name:
+			age = "1 hour"
 		}
 		if _, err := b.pool.Exec(ctx, fmt.Sprintf(`SELECT compress_chunk(c, true) FROM show_chunks('%s', older_than => interval '%s') c`, relation, age)); err != nil {
 			return 0, 0, err

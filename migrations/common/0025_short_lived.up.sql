@@ -45,7 +45,7 @@ COMMENT ON COLUMN snapshots.short_lived_unknown_cpu IS
     'number of those processes whose CPU time is unknown; null if there are none';
 CREATE OR REPLACE VIEW history.snapshots AS SELECT * FROM snapshots;
 
--- Adds amounts of which each may be unknown. Like to_bigint, it does not fail if the sum is too large.
+-- Adds amounts. Each may be unknown. Like to_bigint, it does not fail if the sum is too large.
 CREATE FUNCTION add_amounts(a bigint, b bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN a > 9223372036854775807 - b THEN 9223372036854775807 ELSE coalesce(a + b, a, b) END
 $$;

@@ -3,7 +3,8 @@
 -- The processes with the largest cpu_us or memory_max in (a, b]. If n groups lie in the window, the n-th largest of
 -- their largest values is a lower bound for all processes of the result. So only the groups that reach it are read.
 -- Each row is read once, because spans of groups that overlap are merged. The statements contain the values, because
--- TimescaleDB then excludes chunks and compares compressed columns directly.
+-- TimescaleDB then excludes chunks and compares compressed columns directly. Sums outlive the rows, so the window begins
+-- where rows were dropped: the largest values of dropped ones are no lower bound for those that are left.
 CREATE FUNCTION short_lived_top(machines integer[], a timestamptz, b timestamptz, n bigint, by_column text)
 RETURNS SETOF short_lived LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -23,6 +24,7 @@ BEGIN
     IF by_column NOT IN ('cpu_us', 'memory_max') THEN
         RAISE EXCEPTION 'short_lived_top cannot sort by %', by_column USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    a := greatest(a, (SELECT (value::jsonb ->> 'short_lived')::timestamptz FROM settings WHERE key = 'complete_from'));
     -- Minutes have a group for each name and owner, so there are n of them in shorter windows.
     FOREACH source IN ARRAY ARRAY['SELECT machine, key, first_ts, last_ts, cpu_us, memory_max FROM short_lived_peaks',
         'SELECT machine, ts AS key, first_ts, last_ts, cpu_us_max AS cpu_us, memory_max FROM short_lived_minutes'] LOOP
@@ -79,6 +81,7 @@ COMMENT ON VIEW short_lived_history IS
     'processes that started and ended between two snapshots; filter it by machine and batch_ts';
 CREATE VIEW history.short_lived_history AS SELECT * FROM short_lived_history;
 CREATE VIEW history.short_lived AS SELECT * FROM short_lived_history;
+CREATE VIEW history.owners AS SELECT * FROM owners;
 
 -- All processes of a name: a row for each that is in process lists, and sums of the short-lived ones.
 CREATE VIEW name_1h AS

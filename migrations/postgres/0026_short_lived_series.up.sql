@@ -120,7 +120,7 @@ COMMENT ON COLUMN short_lived_minutes.memory_sum IS
 COMMENT ON COLUMN short_lived_minutes.memory_ms IS 'sum of elapsed_ms of the processes whose memory is known';
 COMMENT ON COLUMN short_lived_minutes.memory_max IS 'largest memory of a process in bytes';
 COMMENT ON COLUMN short_lived_minutes.unknown_cpu IS 'processes whose CPU time is unknown';
-COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes of which the bytes read or written are unknown';
+COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes whose bytes read or written are unknown';
 COMMENT ON COLUMN short_lived_minutes.first_ts IS 'first snapshot with one of the processes';
 
 CREATE VIEW short_lived_1m AS

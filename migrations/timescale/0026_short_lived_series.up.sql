@@ -122,7 +122,7 @@ COMMENT ON COLUMN short_lived_minutes.memory_sum IS
 COMMENT ON COLUMN short_lived_minutes.memory_ms IS 'sum of elapsed_ms of the processes whose memory is known';
 COMMENT ON COLUMN short_lived_minutes.memory_max IS 'largest memory of a process in bytes';
 COMMENT ON COLUMN short_lived_minutes.unknown_cpu IS 'processes whose CPU time is unknown';
-COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes of which the bytes read or written are unknown';
+COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes whose bytes read or written are unknown';
 COMMENT ON COLUMN short_lived_minutes.first_ts IS 'first snapshot with one of the processes';
 SELECT create_hypertable('short_lived_minutes', by_range('ts', INTERVAL '1 day'), create_default_indexes => false);
 ALTER TABLE short_lived_minutes SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine',

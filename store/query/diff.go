@@ -25,7 +25,7 @@ type Diff struct {
 	ShortLived ShortLivedTotal
 	// UnlistedShortLived is how many of them are not in Changes.
 	UnlistedShortLived int64
-	// ShortLivedFrom is the time from which Changes has short-lived processes, 0 if that is not after From.
+	// ShortLivedFrom is the time from which Changes has short-lived processes, 0 if none have expired.
 	ShortLivedFrom snapshot.Time
 	// UnseenProcesses and DroppedSnapshots add up what the agent reported as missing in the snapshots between the two.
 	UnseenProcesses, DroppedSnapshots int64
@@ -88,8 +88,11 @@ func (q *Queries) usedBetween(
 	if err != nil || len(window.segments) == 0 {
 		return nil, err
 	}
-	diff.ShortLivedFrom = window.ShortLivedFrom()
 	of := scope{machines: []int32{machine}}
+	if err := q.findExpired(ctx, &window, of); err != nil {
+		return nil, err
+	}
+	diff.ShortLivedFrom = window.ShortLivedFrom()
 	var lists [2][]Usage
 	if err := forEach(ctx, len(lists)+1, func(ctx context.Context, i int) (err error) {
 		switch i {
@@ -104,7 +107,8 @@ func (q *Queries) usedBetween(
 	}); err != nil {
 		return nil, err
 	}
-	diff.UnlistedShortLived = diff.ShortLived.Processes - int64(len(lists[1]))
+	// Between the two reads, late snapshots can add processes.
+	diff.UnlistedShortLived = max(0, diff.ShortLived.Processes-int64(len(lists[1])))
 	used := make(map[snapshot.ProcessKey]*Usage, len(lists[0])+len(lists[1]))
 	for _, list := range lists {
 		for i := range list {

@@ -36,8 +36,18 @@ func (q *Queries) FleetWindow(
 	if found.Window, err = q.planOf(ctx, 0, from, to, false); err != nil {
 		return found, err
 	}
+	if len(found.Window.segments) == 0 {
+		return found, nil
+	}
+	all, err := q.scopeOf(ctx, "", page.View)
+	if err == nil {
+		err = q.findExpired(ctx, &found.Window, all)
+	}
+	if err != nil {
+		return found, err
+	}
 	machines, err := q.candidates(ctx, page.View, match, true, from, page.After, page.Limit)
-	if err != nil || len(machines) == 0 || len(found.Window.segments) == 0 {
+	if err != nil || len(machines) == 0 {
 		return found, err
 	}
 	if len(machines) == page.Limit {
@@ -113,17 +123,20 @@ func (q *Queries) listedUsages(ctx context.Context, window WindowPlan, of scope,
 func (q *Queries) matchingShortLived(
 	ctx context.Context, window WindowPlan, machine int32, match Match,
 ) ([]Usage, error) {
+	from, to, ok := window.shortLivedBounds()
+	if !ok {
+		return nil, nil
+	}
 	var texts matchingTexts
 	if match.hasText() {
 		var err error
-		if texts, err = q.textsOf(ctx, machine, match, window.From); err != nil {
+		if texts, err = q.textsOf(ctx, machine, match, snapshot.TimeOf(from)); err != nil {
 			return nil, err
 		}
 		if len(texts.all)+len(texts.some) == 0 {
 			return nil, nil
 		}
 	}
-	from, to := window.bounds()
 	args := []any{machine, fleetProcesses + 1, int64(window.To - window.From)}
 	inWindow := rowsIn("s", from, to, &args)
 	return q.readShortLived(ctx, shortLivedUsageSQL(`SELECT s.* FROM short_lived s JOIN commands c ON c.id = s.command

@@ -118,12 +118,48 @@ func shortLivedUsageSQL(rows string, window int) string {
 			JOIN commands c ON c.id = s.command JOIN owners o ON o.id = s.owner`, commandLineSQL, window, rows)
 }
 
-// ShortLivedFrom is the time from which lists of the window have short-lived processes, 0 if that is not after From.
+// ShortLivedFrom is the time from which lists of the window have short-lived processes, 0 if they lack none.
 func (p WindowPlan) ShortLivedFrom() snapshot.Time {
-	if from := snapshot.TimeOf(p.shortLivedFrom); from > p.From {
-		return from
+	if p.lacksShortLived {
+		return snapshot.TimeOf(p.shortLivedFrom)
 	}
 	return 0
+}
+
+// shortLivedBounds returns the part (from, to] of the window in which short-lived processes are kept one by one. The
+// sums of earlier ones are no bounds for those that are left. ok is false if the part is empty.
+func (p WindowPlan) shortLivedBounds() (from, to time.Time, ok bool) {
+	from, to = p.bounds()
+	if from.Before(p.shortLivedFrom) {
+		from = p.shortLivedFrom
+	}
+	return from, to, from.Before(to)
+}
+
+// findExpired finds out whether short-lived processes of the window have expired, for ShortLivedFrom. Their sums are
+// kept longer.
+func (q *Queries) findExpired(ctx context.Context, window *WindowPlan, of scope) error {
+	of.processes = nil
+	var args []any
+	var parts []string
+	for _, one := range window.shortLivedSegments() {
+		if one.relation == shortLivedRows || !one.from.Before(window.shortLivedFrom) {
+			continue
+		}
+		condition := of.condition("s", &args)
+		args = append(args, one.from, one.lastKey(), window.shortLivedFrom)
+		parts = append(parts, fmt.Sprintf(`SELECT FROM %s s
+			WHERE %s AND s.bucket_key >= $%[3]d AND s.bucket_key <= $%[4]d AND s.bucket_key < $%[5]d AND s.first_ts <= $%[5]d`,
+			one.relation, condition, len(args)-2, len(args)-1, len(args)))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	if err := q.pool.QueryRow(ctx, `SELECT EXISTS (`+strings.Join(parts, " UNION ALL ")+`)`, args...).
+		Scan(&window.lacksShortLived); err != nil {
+		return fmt.Errorf("look for expired short-lived processes: %w", err)
+	}
+	return nil
 }
 
 // ShortLivedTotal is the sum of short-lived processes.

@@ -18,8 +18,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
-// The ways in which short-lived processes are stored: in lists is that of earlier versions, and of processes with values
-// that the series does not have.
+// The ways in which short-lived processes are stored: in lists is that of earlier versions, and of processes with
+// values that the series does not have.
 const (
 	inLists  = "in-lists"
 	inSeries = "in-series"

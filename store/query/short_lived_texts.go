@@ -104,9 +104,9 @@ func (q *Queries) textsOf(
 // maxIndexedTexts is the maximum number of texts for which an index of short-lived processes is used.
 const maxIndexedTexts = 10_000
 
-// shortLivedCondition returns the condition that a row s of the view short_lived with the row c of commands matches. Run
-// the statement with pgx.QueryExecModeExec: its plan then has the texts as constants, which PostgreSQL puts into a hash
-// table, and TimescaleDB compares with compressed columns.
+// shortLivedCondition returns the condition that a row s of the view short_lived with the row c of commands matches.
+// Run the statement with pgx.QueryExecModeExec: its plan then has the texts as constants, which PostgreSQL puts into a
+// hash table, and TimescaleDB compares with compressed columns.
 func (m Match) shortLivedCondition(texts matchingTexts, args *[]any) string {
 	parameter := parameterOf(args)
 	conditions := []string{m.Exit.shortLivedCondition(parameter)}

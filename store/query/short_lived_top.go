@@ -3,18 +3,20 @@ package query
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// topShortLivedSQL returns a statement for the short-lived processes with the highest usage in a window, and its
-// arguments.
-func topShortLivedSQL(window WindowPlan, of scope, order UsageOrder, limit int) (string, []any) {
+// topShortLivedSQL returns a statement for the short-lived processes with the highest usage in the part (from, to] of a
+// window, and its arguments.
+func topShortLivedSQL(
+	window WindowPlan, from, to time.Time, of scope, order UsageOrder, limit int,
+) (string, []any) {
 	column := "cpu_us"
 	if order == ByMemory {
 		column = "memory_max"
 	}
-	from, to := window.bounds()
 	args := []any{of.machines, from, to, limit, column, int64(window.To - window.From)}
 	return shortLivedUsageSQL(`SELECT * FROM short_lived_top($1::integer[], $2, $3, $4, $5)`, len(args)) +
 		` ORDER BY s.` + column + ` DESC NULLS LAST, s.memory_max DESC NULLS LAST, s.ts, s.pid`, args
@@ -24,7 +26,11 @@ func topShortLivedSQL(window WindowPlan, of scope, order UsageOrder, limit int) 
 func (q *Queries) topShortLived(
 	ctx context.Context, window WindowPlan, of scope, order UsageOrder, limit int,
 ) ([]Usage, error) {
-	sql, args := topShortLivedSQL(window, of, order, limit)
+	from, to, ok := window.shortLivedBounds()
+	if !ok {
+		return nil, nil
+	}
+	sql, args := topShortLivedSQL(window, from, to, of, order, limit)
 	return q.readShortLived(ctx, sql, args...)
 }
 

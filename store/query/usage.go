@@ -88,6 +88,9 @@ func (q *Queries) Top(ctx context.Context, by UsageQuery) ([]Usage, WindowPlan, 
 		list, err := q.nameUsages(ctx, window, of, by.Order, by.Limit)
 		return list, window, err
 	}
+	if err := q.findExpired(ctx, &window, of); err != nil {
+		return nil, window, err
+	}
 	list, err := q.usages(ctx, window, of, by)
 	if err != nil {
 		return nil, window, err

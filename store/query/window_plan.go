@@ -30,6 +30,8 @@ type WindowPlan struct {
 	segments []segment
 	// shortLivedFrom is the time from which short-lived processes are kept one by one.
 	shortLivedFrom time.Time
+	// lacksShortLived is whether the window has short-lived processes before shortLivedFrom: see findExpired.
+	lacksShortLived bool
 }
 
 const (

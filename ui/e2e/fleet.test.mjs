@@ -381,6 +381,15 @@ test("an administrator sees the disk usage and changes the retention", async () 
   await days.fill("3000");
   await page.getByRole("button", { name: "Save" }).click();
   await page.locator(".wrong").first().waitFor();
+  await page.getByRole("button", { name: "Discard changes" }).click();
+  const shortLived = page.getByLabel("Short-lived, days");
+  await shortLived.fill("3");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved.").waitFor();
+  assert.equal((await api(site, "/api/v1/storage/retention")).exits_days, 3);
+  await shortLived.fill(String(kept));
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator(".field", { has: shortLived }).locator(".wrong").waitFor();
 });
 
 test("there were no errors on the pages", () => assert.deepEqual(errors, []));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findRelatives } from "./relatives";
+import { findParents, findRelatives } from "./relatives";
 import type { Process } from "./process";
 
 const process = (pid: number, ppid: number, second = 0) =>
@@ -14,4 +14,10 @@ test("ancestors from the root, and children", () => {
 test("a process with a reused pid is another process", () => {
   expect(findRelatives(list, 3, "2026-11-23T03:12:09.000Z").self).toBeUndefined();
   expect(findRelatives(list, 3, undefined).self?.pid).toBe(3);
+});
+test("the parents of a process that is in no snapshot", () => {
+  const parentsOf = (ppid: number, second: number) => pids(findParents(list, ppid, `2026-11-23T03:12:0${second}.500Z`));
+  expect(parentsOf(3, 2)).toEqual([1, 2, 3]);
+  expect(parentsOf(3, 1)).toEqual([]); // a later process with the pid of the parent
+  expect(parentsOf(9, 2)).toEqual([]);
 });

@@ -23,3 +23,13 @@ export function findRelatives(processes: readonly Process[], pid: number, starte
   };
   return search(tree(processes), []) ?? { ancestors: [], self: undefined, children: [] };
 }
+
+/**
+ * Finds the parents of a process that is in no snapshot, from the root down. The list is empty if its parent does not run
+ * any more. A process that started later has only the same pid.
+ */
+export function findParents(processes: readonly Process[], ppid: number, startedAt: string): Process[] {
+  const { ancestors, self } = findRelatives(processes, ppid, undefined);
+  const isLater = self?.started_at !== undefined && Date.parse(self.started_at) > Date.parse(startedAt);
+  return self && !isLater ? [...ancestors, self] : [];
+}

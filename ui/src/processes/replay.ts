@@ -55,6 +55,27 @@ const exited = "X";
 /** Reports whether the state of a sample in a process's history means that the process has exited. */
 export const hasExited = (state: string | undefined): boolean => state === exited || state === "exited";
 
+interface Sample {
+  state?: string | undefined;
+  timestamp: string;
+  interval_ms: number;
+}
+
+/**
+ * Reports whether a process is in no snapshot because it started and ended between two of them. The samples are those of
+ * its history from a time in milliseconds on.
+ */
+export function isShortLived(samples: readonly Sample[], startedAt: string | undefined, from: number): boolean {
+  const [only] = samples;
+  return (
+    samples.length === 1 &&
+    only !== undefined &&
+    hasExited(only.state) &&
+    startedAt !== undefined &&
+    Date.parse(startedAt) >= Math.min(from, Date.parse(only.timestamp) - only.interval_ms)
+  );
+}
+
 const isActive = (p: Process) =>
   Boolean(p.cpu_ms) || Boolean(p.read_bytes) || Boolean(p.write_bytes) || Boolean(p.cpu_usage);
 const zeroUnlessNull = (n: number | null) => (n === null ? null : 0);

@@ -9,12 +9,21 @@ import { Notice } from "../../components/Notice";
 const gibibyte = 2 ** 30;
 
 const dayFields: { key: keyof Retention; label: string; hint: string }[] = [
-  { key: "raw_days", label: "Snapshots, days", hint: "Every snapshot with all processes." },
+  { key: "raw_days", label: "Snapshots, days", hint: "Every snapshot with the processes that ran." },
+  {
+    key: "exits_days",
+    label: "Short-lived, days",
+    hint: "Processes that started and ended between two snapshots. Their sums by name are kept longer.",
+  },
   { key: "minute_days", label: "1-minute rollups, days", hint: "For machines." },
   { key: "hour_days", label: "1-hour rollups, days", hint: "For machines and processes." },
   { key: "three_hours_days", label: "3-hour rollups, days", hint: "For machines and processes." },
   { key: "day_days", label: "1-day rollups, days", hint: "For machines and processes." },
 ];
+
+/** Replaces the names of settings in an error message by their labels. */
+const withLabels = (error: string | undefined) =>
+  dayFields.reduce((text, { key, label }) => text?.replace(key, `“${label}”`), error);
 
 /** Sets how long each kind of data is kept. */
 export function RetentionForm() {
@@ -73,12 +82,12 @@ function Form({ retention }: { retention: Retention }) {
             required
             value={value(key)}
             onChange={edit(key)}
-            error={fieldError(update.error, key)}
+            error={withLabels(fieldError(update.error, key))}
           />
         ))}
         <Field
           label="Disk budget, GiB"
-          hint="When it is used up, the oldest snapshots are deleted. Leave empty for no limit."
+          hint="When it is used up, the oldest snapshots or short-lived processes are deleted. Leave empty for no limit."
           type="number"
           min="0"
           step="any"

@@ -237,12 +237,14 @@ interface ShortLivedTableProps {
   to: string;
   processes: (ProcessIdentity & ExitStatus & { cpu_ms: number | null })[];
   total?: number | undefined;
+  /** Says what the processes used that are in no snapshot, and which ones are not listed. */
+  note: string | undefined;
 }
 
 /** Lists the processes that started and ended between the two instants. */
-export function ShortLivedTable({ title, machineId, to, processes, total }: ShortLivedTableProps) {
+export function ShortLivedTable({ title, machineId, to, processes, total, note }: ShortLivedTableProps) {
   return (
-    <Section title={title} count={processes.length} total={total}>
+    <Section title={title} count={processes.length} total={total} note={note}>
       {(limit) => (
         <table className="diff with-exit">
           <TableHead columns={[...processColumns, ...numberColumns(["CPU time"]), exitColumn]} />

@@ -18,6 +18,7 @@ import { InstantCard } from "./InstantCard";
 import { UnknownNotice } from "./UnknownNotice";
 import { diffCsv } from "./exportCsv";
 import type { DiffSearch } from "./search";
+import { shortLivedText } from "./shortLivedText";
 import { unknownUsageText } from "./unknownUsageText";
 import { useGapsBetween } from "./useGapsBetween";
 
@@ -76,7 +77,8 @@ function Diff({ machineId }: { machineId: string }) {
   const gaps = useGapsBetween(machineId, before.data?.timestamp, after.data?.in_gap ? end : after.data?.timestamp);
   const error = before.error ?? after.error ?? between.error ?? gaps.error;
   const name = machineName(machine, machineId);
-  const shortLived = between.data?.passed ?? [];
+  const passed = between.data?.passed ?? [];
+  const passedTotal = between.data?.totals.passed ?? 0;
   // The list is sorted by CPU time, so the processes that used CPU time are those that grew.
   const used = [...(between.data?.grew ?? []), ...(between.data?.active ?? [])];
   const usedTotal = (between.data?.totals.grew ?? 0) + (between.data?.totals.active ?? 0);
@@ -86,7 +88,7 @@ function Diff({ machineId }: { machineId: string }) {
     differences !== undefined &&
     between.data !== undefined &&
     !sameSnapshot &&
-    shortLived.length === 0 &&
+    passedTotal === 0 &&
     Object.values(differences).every((list) => list.length === 0);
   const isIncomplete =
     between.data !== undefined &&
@@ -178,13 +180,14 @@ function Diff({ machineId }: { machineId: string }) {
           />
         ))}
       {differences && <IdentityTable title="Changed" machineId={machineId} to={end} changes={differences.changed} />}
-      {shortLived.length > 0 && (
+      {passedTotal > 0 && (
         <ShortLivedTable
           title="Started and ended in between"
           machineId={machineId}
           to={end}
-          processes={shortLived}
-          total={between.data?.totals.passed}
+          processes={passed}
+          total={passedTotal}
+          note={between.data && shortLivedText(between.data)}
         />
       )}
       <UsageTable

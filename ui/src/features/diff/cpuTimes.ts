@@ -8,8 +8,9 @@ import { keyOf } from "../../processes/process";
 export function cpuTimes(diff: MachineDiff | undefined, after: readonly Process[]): Map<string, number | null> {
   const times = new Map<string, number | null>();
   if (!diff) return times;
-  const { started, ended, grew, shrank, active, truncated } = diff;
-  if (!truncated) for (const process of after) if (process.cpu_ms !== null) times.set(keyOf(process), 0);
+  const { started, ended, grew, shrank, active, totals } = diff;
+  const isCut = (["started", "grew", "shrank", "active"] as const).some((kind) => diff[kind].length < totals[kind]);
+  if (!isCut) for (const process of after) if (process.cpu_ms !== null) times.set(keyOf(process), 0);
   for (const change of [started, ended, grew, shrank, active].flat()) times.set(keyOf(change), change.cpu_ms);
   return times;
 }

@@ -15,7 +15,14 @@ import { isExtended } from "./searchedRange";
 
 interface MatchListProps {
   criteria: FindCriteria;
-  answer: { from: string; to: string; results: ProcessMatch[]; next_cursor: string | null; truncated: boolean };
+  answer: {
+    from: string;
+    to: string;
+    results: ProcessMatch[];
+    next_cursor: string | null;
+    truncated: boolean;
+    short_lived_from?: string;
+  };
   /** The instant of the search; undefined for a window. */
   at: string | undefined;
 }
@@ -30,6 +37,7 @@ export function MatchList({ criteria, answer, at }: MatchListProps) {
     return (
       <>
         <SearchedHours criteria={criteria} answer={answer} />
+        <ExpiredShortLived from={answer.short_lived_from} />
         <Notice
           title={Date.parse(answer.from) > now ? "This time is in the future." : "No matching processes at this time."}
         >
@@ -46,9 +54,11 @@ export function MatchList({ criteria, answer, at }: MatchListProps) {
   return (
     <>
       <SearchedHours criteria={criteria} answer={answer} />
+      <ExpiredShortLived from={answer.short_lived_from} />
       {answer.truncated && (
         <Notice title="Not all matching processes are listed.">
-          There are more than 10,000. Use a more specific search or a shorter time range.
+          There are more than 10,000, or more than 1,000 on one machine that started and ended between two snapshots.
+          Use a more specific search or a shorter time range.
         </Notice>
       )}
       {answer.next_cursor && (
@@ -77,6 +87,18 @@ function SearchedHours({ criteria, answer: { from, to } }: Pick<MatchListProps, 
       <p className="quiet">
         The search covers whole hours, because the range is longer than two hours or its snapshots have expired: from{" "}
         <DateTime at={from} /> to <DateTime at={to} />.
+      </p>
+    )
+  );
+}
+
+/** Names the time before which short-lived processes are not found, if some have expired. */
+function ExpiredShortLived({ from }: { from: string | undefined }) {
+  return (
+    from !== undefined && (
+      <p className="quiet">
+        Of the processes that started and ended between two snapshots, those before <DateTime at={from} /> have expired.
+        The search does not find them.
       </p>
     )
   );
@@ -199,8 +221,14 @@ function ProcessSummary({ process }: { process: FoundProcess }) {
 function UsageSummary({ usage }: { usage: Usage }) {
   return (
     <>
-      <DateTime at={usage.first_sample} /> – <DateTime at={usage.latest_sample} /> ·{" "}
-      {known(usage.cpu_ms, "CPU time", (value) => `${cpuTime(value)} CPU time`)} ·{" "}
+      <DateTime at={usage.first_sample} />
+      {usage.latest_sample !== usage.first_sample && (
+        <>
+          {" "}
+          – <DateTime at={usage.latest_sample} />
+        </>
+      )}{" "}
+      · {known(usage.cpu_ms, "CPU time", (value) => `${cpuTime(value)} CPU time`)} ·{" "}
       {known(usage.memory_max, "memory", (value) => `up to ${bytes(value)}`)}
       <EndSummary status={usage} title="Ended" />
     </>

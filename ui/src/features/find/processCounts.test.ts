@@ -14,4 +14,5 @@ test("the number of processes of a machine is a lower bound if its list was cut"
     "≥\u00a0999 processes",
     "500 processes",
   ]);
+  expect(counts(true, 1000, 2500, 999)).toEqual(["≥\u00a01,000 processes", "≥\u00a02,500 processes", "999 processes"]);
 });

@@ -17,8 +17,8 @@ import { DateTime } from "../../components/Timestamps";
 import { SnapshotAge } from "../../components/SnapshotAge";
 import { useNow } from "../../hooks/useNow";
 import { type ExitStatus, exitText } from "../../processes/exitStatus";
-import { findRelatives } from "../../processes/relatives";
-import { hasExited } from "../../processes/replay";
+import { findParents, findRelatives } from "../../processes/relatives";
+import { hasExited, isShortLived } from "../../processes/replay";
 import { iso, resolveWindow, zoomRange } from "../../time/range";
 import { IdentityList } from "./IdentityList";
 import { ProcessFacts } from "./ProcessFacts";
@@ -51,14 +51,18 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
   const width = widthOf(history.data?.resolution);
   const end = Math.min(now, window.to);
   const lastRunning = useMemo(() => lastInstant(points, width, end, startedAt), [points, width, end, startedAt]);
-  const instant = at ?? lastRunning;
+  const isInNoSnapshot = useMemo(() => isShortLived(points, startedAt, window.from), [points, startedAt, window.from]);
+  const instant = isInNoSnapshot ? last?.timestamp : (at ?? lastRunning);
   const snapshot = useQuery({ ...snapshotAtQuery(machineId, instant ?? ""), enabled: instant !== undefined });
   // Without a start time in the URL, it is that of the newest process with this pid, which the history says.
   const known = started !== undefined || history.data !== undefined;
-  const relatives = useMemo(
-    () => findRelatives(known ? (snapshot.data?.processes ?? []) : [], pid, startedAt),
-    [known, snapshot.data, pid, startedAt],
-  );
+  const ppid = history.data?.identities?.[0]?.ppid;
+  const relatives = useMemo(() => {
+    const processes = known ? (snapshot.data?.processes ?? []) : [];
+    return isInNoSnapshot && ppid !== undefined && startedAt !== undefined
+      ? { ancestors: findParents(processes, ppid, startedAt), self: undefined, children: [] }
+      : findRelatives(processes, pid, startedAt);
+  }, [known, snapshot.data, pid, startedAt, isInNoSnapshot, ppid]);
   const identity = relatives.self ?? history.data?.identities?.[0];
   const update = (change: ProcessSearch) =>
     void navigate({ search: (search) => ({ ...search, ...change }), resetScroll: false });
@@ -86,7 +90,13 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
           <code>{identity.command_line || identity.name}</code>
         </p>
       )}
-      <ProcessFacts machineId={machineId} pid={pid} identity={identity} startedAt={startedAt} instant={instant} />
+      <ProcessFacts
+        machineId={machineId}
+        pid={pid}
+        identity={identity}
+        startedAt={startedAt}
+        instant={isInNoSnapshot ? undefined : instant}
+      />
       {error && (
         <Notice kind="error" title="Could not load the history.">
           {error.message}
@@ -121,7 +131,18 @@ function ProcessView({ machineId, pid }: { machineId: string; pid: number }) {
             </span>
           )}
         </div>
-        {snapshot.data && !relatives.self && <Notice title="The process did not run at this time." />}
+        {isInNoSnapshot && (
+          <Notice title="The process started and ended between two snapshots.">
+            It is in no process list.{" "}
+            {snapshot.data &&
+              (relatives.ancestors.length > 0
+                ? "These are its parents at the snapshot after it."
+                : `Its parent${ppid === undefined ? "" : `, process ${ppid},`} is not in the snapshot after it.`)}
+          </Notice>
+        )}
+        {snapshot.data && !relatives.self && !isInNoSnapshot && (
+          <Notice title="The process did not run at this time." />
+        )}
         {snapshot.data && <RelativesTable machineId={machineId} relatives={relatives} at={snapshot.data.timestamp} />}
       </section>
       <IdentityList identities={history.data?.identities ?? []} />

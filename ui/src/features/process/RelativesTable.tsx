@@ -20,10 +20,10 @@ interface RelativesTableProps {
   at: string;
 }
 
-/** Lists the ancestors of a process, the process, and its children, at an instant. */
+/** Lists the ancestors of a process, the process if it runs, and its children, at an instant. */
 export function RelativesTable({ machineId, relatives, at }: RelativesTableProps) {
   const { ancestors, self, children } = relatives;
-  if (!self) return null;
+  if (!self && ancestors.length === 0) return null;
   const common = { machineId, at };
   return (
     <ScrollRegion label="Parents and children: list">
@@ -33,7 +33,7 @@ export function RelativesTable({ machineId, relatives, at }: RelativesTableProps
           {ancestors.map((process, depth) => (
             <RelativeRow key={keyOf(process)} process={process} depth={depth} relation="parent" {...common} />
           ))}
-          <RelativeRow process={self} depth={ancestors.length} relation="self" {...common} />
+          {self && <RelativeRow process={self} depth={ancestors.length} relation="self" {...common} />}
           {children.map((process) => (
             <RelativeRow
               key={keyOf(process)}
