@@ -138,3 +138,27 @@ func TestProcessesEndWhileBPFFails(t *testing.T) {
 		}
 	}
 }
+
+// Both ways to read processes give a kernel thread the same name.
+func TestNamesOfKernelThreadsAreTheSame(t *testing.T) {
+	names := make(map[string]map[int32]string)
+	forEachReader(t, func(t *testing.T, reader string) {
+		s := openReal(t, reader, t.TempDir())
+		defer s.Close()
+		list, err := s.sources.Processes.Read(t.Context(), procfs.Options{}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[reader] = make(map[int32]string)
+		for _, p := range list {
+			if p.PPID == 2 { // kthreadd
+				names[reader][p.PID] = p.Name
+			}
+		}
+	})
+	for pid, name := range names["bpf"] {
+		if other, found := names["proc"][pid]; found && other != name {
+			t.Errorf("kernel thread %d is %q with BPF, and %q in /proc", pid, name, other)
+		}
+	}
+}

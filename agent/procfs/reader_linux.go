@@ -54,6 +54,8 @@ type cachedProcess struct {
 	comm string // the kernel's name of the process
 	// execID is that of the source of tasks when the identity was read.
 	execID uint64
+	// cutName is the name of a kernel thread in that source, if it may have been cut. longName is the whole one.
+	cutName, longName string
 	identified
 	// activeSamples counts the samples in a row in which it ran.
 	activeSamples int

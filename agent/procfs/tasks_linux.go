@@ -3,6 +3,7 @@ package procfs
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/internal/clean"
@@ -136,7 +137,8 @@ func (r *Reader) addTask(t *Task) {
 	}
 	last := &p.last
 	p.ranSinceIdentity = p.ranSinceIdentity || last.CPU != t.CPU
-	p.comm, p.kernelThread = stableName(t.Comm, t.Flags), t.Flags&flagKernelThread != 0
+	p.kernelThread = t.Flags&flagKernelThread != 0
+	p.comm = stableName(r.wholeName(p, t), t.Flags)
 	last.PID, last.PPID = t.PID, t.PPID
 	last.StartTicks, last.StartedAt = t.StartTicks, r.boot.startedAt(t.StartTicks)
 	last.State, last.Threads, last.OneThread = t.State, t.Threads, t.OneThread
@@ -166,6 +168,22 @@ func (r *Reader) addTask(t *Task) {
 	r.setCgroup(p, t.CgroupsKey)
 	p.round = r.round
 	r.add(p)
+}
+
+// wholeName returns the kernel's name of a process. The kernel has longer names of its own threads in /proc than
+// elsewhere. They do not change.
+func (r *Reader) wholeName(p *cachedProcess, t *Task) string {
+	if !p.kernelThread || len(t.Comm) < maxComm {
+		return t.Comm
+	}
+	if p.cutName != t.Comm {
+		p.cutName, p.longName = t.Comm, t.Comm
+		text, err := r.readFile(p, &openFile{}, "comm", false)
+		if name := strings.TrimSuffix(string(text), "\n"); err == nil && strings.HasPrefix(name, t.Comm) {
+			p.longName = name
+		}
+	}
+	return p.longName
 }
 
 // setCgroup sets the control group of a process to that of its key.
