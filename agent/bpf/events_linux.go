@@ -264,6 +264,10 @@ func (k *Kernel) endNow(pid uint32, g *group) {
 
 // endWithoutFree ends a process whose last values the kernel has not reported.
 func (k *Kernel) endWithoutFree(pid uint32, g *group) {
+	if !g.hasEnded() { // see EndExited
+		k.end(pid, g.task.CPU, g.task.CPU, g.task.CPU)
+		return
+	}
 	low, cpu, high := g.exit.thread.CPUTime()
 	others := max(g.exit.others, time.Duration(max(g.ended.run, g.removed.run)))
 	k.end(pid, low+others, cpu+others, high+others)
@@ -340,7 +344,8 @@ func (w *Watcher) add(pid uint32, g *group, low, cpu, high time.Duration) {
 		PeakMemory: g.exit.peakMemory,
 		ReadBytes:  int64(total.readBytes),
 		WriteBytes: int64(total.writeBytes),
-		Complete:   true,
+		Complete:   g.hasEnded(),
+		LastKnown:  !g.hasEnded(),
 	}
 	p.Identity = snapshot.Identity{Name: procfs.KernelName(g.exit.comm), User: w.users.Name(g.uid)}
 	if g.exec != nil {

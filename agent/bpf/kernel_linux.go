@@ -62,6 +62,8 @@ type Kernel struct {
 	err           error  // why events cannot be read any more
 	watch         *Watcher
 	text          int // bytes of the arguments in groups
+	// isEnding reports whether a process is ending and is no zombie yet.
+	isEnding func(pid uint32) bool
 }
 
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
@@ -99,6 +101,7 @@ func open(ringBytes uint32) (*Kernel, error) {
 		stop:       make(chan struct{}),
 		wake:       -1,
 		groups:     make(map[uint32]*group),
+		isEnding:   procfs.IsEnding,
 	}
 	if err := k.attach(); err != nil {
 		k.Close()

@@ -118,8 +118,13 @@ func (k *Kernel) settleRemoved() error {
 
 // awaitRemoval waits for the last values of processes, and removes those from the map whose values have come.
 func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
+	k.await(removed, func(pid uint32, g *group) bool { return k.groups[pid] != g })
+}
+
+// await waits until processes are done, and removes those from the map that are.
+func (k *Kernel) await(waiting map[uint32]*group, done func(pid uint32, g *group) bool) {
 	deadline := time.Now().Add(removalWait)
-	for pause := removalPoll; len(removed) > 0; pause *= 2 {
+	for pause := removalPoll; len(waiting) > 0; pause *= 2 {
 		if pause = min(pause, time.Until(deadline)); pause <= 0 {
 			return
 		}
@@ -129,20 +134,32 @@ func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
 		if k.drain(); k.err != nil {
 			return
 		}
-		for pid, g := range removed {
-			if k.groups[pid] != g {
-				delete(removed, pid)
+		for pid, g := range waiting {
+			if done(pid, g) {
+				delete(waiting, pid)
 			}
 		}
 	}
 }
 
-// EndExited ends all processes that have exited, including zombies. It is for the time after the last list.
+// EndExited ends all processes that have exited, including zombies. It is for the time after the last list. Another
+// source must watch already.
+//
+// Before Linux 6.16, the event of an exit comes after the memory of the process is removed. This can take seconds. The
+// record of taskstats comes before. So a process can be between both when the sources change. EndExited waits for the
+// events of these processes, and ends the rest with the values that were last known.
 func (k *Kernel) EndExited() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.drain()
-	exited := make(map[uint32]*group)
+	ending := make(map[uint32]*group)
+	for pid, g := range k.groups {
+		if !g.hasEnded() && k.isEnding(pid) {
+			ending[pid] = g
+		}
+	}
+	k.await(ending, func(_ uint32, g *group) bool { return g.hasEnded() })
+	exited := ending
 	for pid, g := range k.groups {
 		if g.hasEnded() {
 			exited[pid] = g

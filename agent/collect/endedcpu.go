@@ -33,7 +33,7 @@ func (s *Sampler) newEnded(
 	e.limit = s.cpuLimit(oneThread, interval)
 	since := func(total time.Duration) time.Duration { return min(max(total-reported, 0), e.limit) }
 	e.cpu, e.low, e.high = since(p.CPU), since(p.CPUMin), since(p.CPUMax)
-	e.isKnown = p.Complete || oneThread
+	e.isKnown = p.Complete || oneThread && !p.LastKnown
 	if !e.isKnown {
 		e.high = e.limit
 	}

@@ -2,6 +2,8 @@ package procfs
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -32,9 +34,12 @@ type cgroupPath struct {
 }
 
 // UseTasks makes the reader take the values of processes from a source. After an error of the source, it reads them
-// from /proc.
+// from /proc, until UseTasks is called again.
 func (r *Reader) UseTasks(source TaskSource) {
-	r.tasks = taskReader{source: source, cgroups: make(map[uint64]cgroupPath), absent: make(map[int32]string)}
+	r.tasks = taskReader{
+		source: source, differences: r.tasks.differences,
+		cgroups: make(map[uint64]cgroupPath), absent: make(map[int32]string),
+	}
 	if r.events != nil { // the source has these changes
 		r.events.Close()
 		r.events = nil
@@ -205,4 +210,14 @@ func (r *Reader) setCgroup(p *cachedProcess, key uint64) {
 	group.round = r.round
 	r.tasks.cgroups[key] = group
 	p.last.Cgroup = group.path
+}
+
+// IsEnding reports whether a process is ending and is no zombie yet.
+func IsEnding(pid uint32) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	stat, err := parseStat(text)
+	return err == nil && stat.flags&flagExiting != 0 && stat.state != "Z"
 }
