@@ -31,8 +31,8 @@ func (s *Sampler) watchExits(options Options) {
 	}
 }
 
-// watchAgain watches for processes that exit in another way after the source of the list has changed. So that no process
-// exits unseen, both ExitSources are open for a moment, and can report the same ones. What the old one has reported
+// watchAgain watches for processes that exit in another way after the source of the list has changed. Both ExitSources
+// are open for a moment, so that no process exits unseen, and can report the same ones. What the old one has reported
 // belongs to this sample.
 func (s *Sampler) watchAgain(options Options) {
 	if s.sources.Changed == nil {

@@ -7,9 +7,9 @@ import (
 )
 
 // The kernel sends the exit status of each thread, and wait(2) reports the one of the process. They are the same for
-// the thread that calls exit_group(2), for one that a signal ends, and for those that the kernel then kills. They differ
-// for a thread that ends by itself with exit(2), as libraries do with 0. If that happens while another thread ends the
-// process, the last record can be the one of the wrong thread. So the records of the other threads are compared.
+// the thread that calls exit_group(2), for one that a signal ends, and for those that the kernel then kills. They
+// differ for a thread that ends by itself with exit(2), as libraries do with 0. If that happens while another thread
+// ends the process, the last record can be the one of the wrong thread. So those of the other threads are compared.
 
 // threadEnds is how the threads of a process have ended, other than the last one.
 type threadEnds struct {
@@ -53,7 +53,8 @@ func (e *threadEnds) add(r *exitRecord) {
 	}
 }
 
-// exitStatus returns how a process has ended whose last thread is r. It is unknown if the threads contradict each other.
+// exitStatus returns how a process has ended whose last thread is r. It is unknown if the threads contradict each
+// other.
 func (e *threadEnds) exitStatus(r *exitRecord) snapshot.ExitStatus {
 	status := r.waitStatus &^ coreDumped
 	same := e.seen && e.program == r.program // otherwise, they are of an earlier program
