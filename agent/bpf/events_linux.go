@@ -243,6 +243,7 @@ type freedGroup struct {
 func (k *Kernel) endFreed(age time.Duration) {
 	for len(k.freed) > 0 && time.Since(k.freed[0].group.freed) >= age {
 		first := k.freed[0]
+		k.freed[0] = freedGroup{}
 		k.freed = k.freed[1:]
 		k.endNow(first.pid, first.group)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/procfs"
@@ -65,7 +66,7 @@ func (k *Kernel) Tasks() ([]procfs.Task, error) {
 	if err := k.addRecords(); err != nil {
 		return nil, err
 	}
-	k.tasks = k.tasks[:0]
+	k.shrink()
 	for _, g := range k.order {
 		g.finish()
 		k.tasks = append(k.tasks, g.task)
@@ -171,6 +172,21 @@ func (k *Kernel) EndExited() {
 	}
 }
 
+// few is a number of processes whose memory is not released.
+const few = 4096
+
+// shrink releases memory if there were many more processes once. It empties the list.
+func (k *Kernel) shrink() {
+	if k.tasks = k.tasks[:0]; cap(k.tasks) > 4*len(k.order)+few {
+		k.tasks = nil
+	}
+	if k.most = max(k.most, len(k.groups)); k.most > 4*len(k.groups)+few {
+		known := k.groups // a map does not become smaller
+		k.groups, k.most = make(map[uint32]*group, len(known)), len(known)
+		maps.Copy(k.groups, known)
+	}
+}
+
 // iterate runs the iterator. It fills k.buffer.
 func (k *Kernel) iterate() (err error) {
 	pass, err := k.iterator.Open()
@@ -203,6 +219,10 @@ const readSize = 32 << 10
 // addRecords sets the values of the groups to what the iterator wrote. A thread can come before the main one.
 func (k *Kernel) addRecords() error {
 	var r processRecord
+	clear(k.order)
+	if cap(k.order) > 4*len(k.order)+few {
+		k.order = nil
+	}
 	k.order = k.order[:0]
 	early := make(map[uint32]bool) // processes with a thread that came before the main one
 	for b := k.buffer; len(b) > 0; {
