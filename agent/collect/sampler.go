@@ -264,7 +264,7 @@ func (s *Sampler) fill(
 		reported = before.cpu + n.deltas.cpuTime.Duration()
 		started = int64(max(p.Threads-before.threads, 0))
 	}
-	before.childCPU.gain(p.ChildCPU, first)
+	before.childCPU.gain(p.ChildCPU, p.ExactChildCPU, first)
 	*before = totals{
 		cpu:        reported,
 		childCPU:   before.childCPU,

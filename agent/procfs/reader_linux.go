@@ -331,7 +331,7 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	p.comm, p.kernelThread = stableName(stat.comm, stat.flags), stat.flags&flagKernelThread != 0
 	last.PID, last.StartTicks, last.StartedAt = stat.pid, stat.startTicks, r.boot.startedAt(stat.startTicks)
 	last.PPID, last.State, last.Threads = stat.ppid, stat.state, stat.threads
-	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)
+	last.CPU, last.ChildCPU, last.ExactChildCPU = p.cpuTime(&stat), ticks(stat.childTicks), false
 	last.OneThread = stat.threads == 1 && p.exitedCPU == 0
 	last.Memory = r.residentPages(p, &stat, keepOpen) * r.pageSize
 	last.ReadBytes, last.WriteBytes = r.ioOf(p, &stat, group, keepOpen)

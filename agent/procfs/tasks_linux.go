@@ -147,7 +147,7 @@ func (r *Reader) addTask(t *Task) {
 	last.PID, last.PPID = t.PID, t.PPID
 	last.StartTicks, last.StartedAt = t.StartTicks, r.boot.startedAt(t.StartTicks)
 	last.State, last.Threads, last.OneThread = t.State, t.Threads, t.OneThread
-	last.CPU, last.ChildCPU = t.CPU, t.ChildCPU
+	last.CPU, last.ChildCPU, last.ExactChildCPU = t.CPU, t.ChildCPU, true
 	last.Memory = t.Pages * r.pageSize
 	last.ReadBytes, last.WriteBytes, last.OpenFiles = Unknown, Unknown, Unknown
 	if r.options.IO {
