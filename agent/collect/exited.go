@@ -89,7 +89,8 @@ func (s *Sampler) withoutReported(list []exits.Process) []exits.Process {
 		}
 		delete(s.reported, p.PID)
 		if before.lastKnown && !p.LastKnown {
-			s.deferred = slices.DeleteFunc(s.deferred, func(d exits.Process) bool { return d.PID == p.PID && d.LastKnown })
+			isBefore := func(d exits.Process) bool { return d.PID == p.PID && d.LastKnown }
+			s.deferred = slices.DeleteFunc(s.deferred, isBefore)
 			return false
 		}
 		return true

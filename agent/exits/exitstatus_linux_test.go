@@ -58,7 +58,9 @@ func TestExitStatusOfThreads(t *testing.T) {
 		"the main thread ended before, and nothing else is known": {
 			[]exitRecord{own(1, code5, 3), own(2, code3, 9)}, unknown,
 		},
-		"exec of another program": {[]exitRecord{of(6, killed(1, 0, 3)), of(6, killed(2, 0, 3)), own(1, code3, 9)}, code(3)},
+		"exec of another program": {
+			[]exitRecord{of(6, killed(1, 0, 3)), of(6, killed(2, 0, 3)), own(1, code3, 9)}, code(3),
+		},
 		"exec of another program, and a late record": {
 			[]exitRecord{of(6, killed(1, 0, 3)), own(3, 0, 5), of(6, killed(2, 0, 3)), own(1, code3, 9)}, code(3),
 		},

@@ -21,8 +21,8 @@ type exitRecord struct {
 	// waitStatus is the exit status of the thread, as a number of wait(2). See threadEnds for the one of the process.
 	waitStatus uint32
 	killed     bool // by a signal, or because the process ended or called exec
-	// lastByItself is true if a process whose threads all end by themselves has the status of the last one. Otherwise it
-	// has the one of the main thread.
+	// lastByItself is true if a process whose threads all end by themselves has the status of the last one. Otherwise
+	// it has the one of the main thread.
 	lastByItself bool
 	program      program       // that ran; zero if unknown
 	elapsed      time.Duration // since the start of the process

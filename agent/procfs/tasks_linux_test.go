@@ -106,8 +106,8 @@ func TestNamesOfKernelThreads(t *testing.T) {
 		"5/comm": "scsi_host_handler_0\n", "6/comm": "another\n", "7/comm": "fifteen_bytes_xyz\n",
 	})
 	for pid, want := range map[int32]string{
-		2: "kworker/u8:2", 3: "kworker/R-writeback", 4: "kworker/u512:123", 5: "scsi_host_handler_0", 6: "the_name_of_pid",
-		7: "fifteen_bytes_x",
+		2: "kworker/u8:2", 3: "kworker/R-writeback", 4: "kworker/u512:123", 5: "scsi_host_handler_0",
+		6: "the_name_of_pid", 7: "fifteen_bytes_x",
 	} {
 		if got := one(t, r, pid, false); got.Name != want {
 			t.Errorf("process %d is %q, want %q", pid, got.Name, want)
