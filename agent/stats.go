@@ -43,6 +43,7 @@ func (a *Agent) WriteMetrics(w io.Writer) error {
 		withBPF = 1
 	}
 	gauge("bpf", "1 if processes are read with BPF, 0 if they are read from /proc.", withBPF)
+	counter("bpf_failures_total", "How often BPF failed, so that processes were read from /proc.", reader.Failures)
 	counter("bpf_events_lost_total", "BPF events that did not fit the buffer.", reader.LostEvents)
 	counter("bpf_differences_total", "Processes that /proc had and BPF had not, at full snapshots.", reader.Differences)
 	gauge("interval_seconds", "Current time between two snapshots.", a.recorder.pace().Seconds())

@@ -106,7 +106,7 @@ func decodeEvent(b []byte) (event, error) {
 // a task that the kernel is removing.
 func stateOf(state, exitState uint32) string {
 	const (
-		idle   = 0x402
+		idle   = 0x402  // since Linux 6.1, also with the flag that says that it can be frozen
 		locked = 0x1000 // TASK_RTLOCK_WAIT
 		frozen = 0x8000
 		dead   = 0x10
@@ -115,7 +115,7 @@ func stateOf(state, exitState uint32) string {
 	switch {
 	case exitState == dead: // with the state of a zombie, a tracer is looking at it
 		return ""
-	case state == idle:
+	case state&idle == idle:
 		return "I"
 	case exitState == 0 && state&(locked|frozen) != 0:
 		return "D"

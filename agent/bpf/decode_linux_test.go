@@ -17,6 +17,7 @@ func TestStates(t *testing.T) {
 		{"waiting for a disk", 2, 0, "D"},
 		{"waiting for a disk, can be killed", 0x102, 0, "D"},
 		{"idle kernel thread", 0x402, 0, "I"},
+		{"idle kernel thread that can be frozen", 0x2402, 0, "I"},
 		{"stopped", 4, 0, "T"},
 		{"stopped by a debugger", 8, 0, "t"},
 		{"zombie", 0x80, 0x20, "Z"},

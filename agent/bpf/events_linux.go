@@ -243,6 +243,7 @@ type freedGroup struct {
 func (k *Kernel) endFreed(age time.Duration) {
 	for len(k.freed) > 0 && time.Since(k.freed[0].group.freed) >= age {
 		first := k.freed[0]
+		k.freed[0] = freedGroup{}
 		k.freed = k.freed[1:]
 		k.endNow(first.pid, first.group)
 	}
@@ -264,6 +265,10 @@ func (k *Kernel) endNow(pid uint32, g *group) {
 
 // endWithoutFree ends a process whose last values the kernel has not reported.
 func (k *Kernel) endWithoutFree(pid uint32, g *group) {
+	if !g.hasEnded() { // see EndExited
+		k.end(pid, g.task.CPU, g.task.CPU, g.task.CPU)
+		return
+	}
 	low, cpu, high := g.exit.thread.CPUTime()
 	others := max(g.exit.others, time.Duration(max(g.ended.run, g.removed.run)))
 	k.end(pid, low+others, cpu+others, high+others)
@@ -340,7 +345,8 @@ func (w *Watcher) add(pid uint32, g *group, low, cpu, high time.Duration) {
 		PeakMemory: g.exit.peakMemory,
 		ReadBytes:  int64(total.readBytes),
 		WriteBytes: int64(total.writeBytes),
-		Complete:   true,
+		Complete:   g.hasEnded(),
+		LastKnown:  !g.hasEnded(),
 	}
 	p.Identity = snapshot.Identity{Name: procfs.KernelName(g.exit.comm), User: w.users.Name(g.uid)}
 	if g.exec != nil {

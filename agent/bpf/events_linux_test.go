@@ -15,7 +15,9 @@ import (
 
 // without returns a Kernel without programs, and its watcher.
 func without() (*Kernel, *Watcher) {
-	k := &Kernel{groups: make(map[uint32]*group), pageSize: 4096}
+	k := &Kernel{
+		groups: make(map[uint32]*group), pageSize: 4096, isEnding: func(uint32) bool { return false },
+	}
 	return k, k.WatchExits(nil, procfs.NewUsers())
 }
 
@@ -212,6 +214,29 @@ func TestCommandLines(t *testing.T) {
 	}
 	if cut := w.pending[2].CommandLine; !strings.HasPrefix(cut, "cc ") || !strings.HasSuffix(cut, "…[truncated]") {
 		t.Errorf("the arguments that were cut are %q", cut)
+	}
+}
+
+// When the Kernel is no longer used, a process that is ending and whose event does not come has the values that were
+// last known. One that runs stays out.
+func TestProcessesThatAreEnding(t *testing.T) {
+	k, w := without()
+	k.isEnding = func(pid uint32) bool { return pid != 70 }
+	k.err = errClosed // no events come
+	k.add(fork(50, 7, 1000))
+	k.groups[50].task.CPU = 3 * time.Millisecond
+	k.add(fork(60, 7, 2000))
+	k.add(exit(60, 2000, "x"))
+	k.add(fork(70, 7, 3000))
+	k.EndExited()
+	if len(w.pending) != 2 || len(k.groups) != 1 {
+		t.Fatalf("%d ended, %d known", len(w.pending), len(k.groups))
+	}
+	for _, p := range w.pending {
+		if wrong := p.LastKnown != (p.PID == 50) || p.Complete == p.LastKnown; wrong ||
+			p.LastKnown && (p.CPU != 3*time.Millisecond || p.Exit.HasExitStatus()) {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ type Kernel struct {
 
 	mu     sync.Mutex
 	groups map[uint32]*group // by pid
+	most   int               // the number of groups when they were most, since the map was made
 	// bootTime is when the machine started, by the clocks at the last call of drain.
 	bootTime time.Time
 	round    uint64       // counts calls of Tasks
@@ -62,6 +63,8 @@ type Kernel struct {
 	err           error  // why events cannot be read any more
 	watch         *Watcher
 	text          int // bytes of the arguments in groups
+	// isEnding reports whether a process is ending and is no zombie yet.
+	isEnding func(pid uint32) bool
 }
 
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
@@ -99,6 +102,7 @@ func open(ringBytes uint32) (*Kernel, error) {
 		stop:       make(chan struct{}),
 		wake:       -1,
 		groups:     make(map[uint32]*group),
+		isEnding:   procfs.IsEnding,
 	}
 	if err := k.attach(); err != nil {
 		k.Close()
@@ -138,16 +142,21 @@ func (k *Kernel) checkNames() error {
 	return errors.New("the BPF programs cannot read the names of processes")
 }
 
-// checkNamespace returns an error if the agent sees only a part of the machine's processes. The programs would report
-// all of them, with other pids.
+// checkNamespace returns an error if the agent sees only a part of the machine's processes, or another time since boot.
+// The programs would report all of them, with other pids and other starts than /proc.
 func checkNamespace() error {
-	const initial = "pid:[4026531836]" // PROC_PID_INIT_INO of linux/proc_ns.h
-	own, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return fmt.Errorf("read the pid namespace: %w", err)
-	}
-	if own != initial {
-		return errors.New("the agent is in a pid namespace of its own")
+	for _, namespace := range []struct{ kind, initial string }{ // PROC_…_INIT_INO of linux/proc_ns.h
+		{"pid", "pid:[4026531836]"},
+		{"time", "time:[4026531834]"},
+	} {
+		own, err := os.Readlink("/proc/self/ns/" + namespace.kind)
+		switch {
+		case errors.Is(err, os.ErrNotExist): // this kernel has none
+		case err != nil:
+			return fmt.Errorf("read the %s namespace: %w", namespace.kind, err)
+		case own != namespace.initial:
+			return fmt.Errorf("the agent is in a %s namespace of its own", namespace.kind)
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,46 @@ func TestEndWhileListed(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Two agents at the same time do not disturb each other, and nothing is left of a Kernel that is closed.
+func TestTwoKernels(t *testing.T) {
+	open(t).Close() // libraries keep some files open
+	descriptors := func() int {
+		names, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	goroutines, files := runtime.NumGoroutine(), descriptors()
+	kernels := []*bpf.Kernel{open(t), open(t)}
+	var watchers []*bpf.Watcher
+	for _, k := range kernels {
+		watchers = append(watchers, k.WatchExits(nil, procfs.NewUsers()))
+	}
+	child := exec.Command("true")
+	if err := child.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range kernels {
+		if _, err := k.Tasks(); err != nil {
+			t.Fatal(err)
+		}
+		list, _, _ := watchers[i].Fetch(time.Now())
+		isChild := func(p exits.Process) bool { return p.PID == int32(child.Process.Pid) }
+		if !slices.ContainsFunc(list, isChild) {
+			t.Errorf("kernel %d has not reported the child", i)
+		}
+		watchers[i].Close()
+		k.Close()
+		if _, err := k.Tasks(); err == nil {
+			t.Error("a closed kernel returns a list")
+		}
+	}
+	if g, f := runtime.NumGoroutine(), descriptors(); g > goroutines || f > files {
+		t.Errorf("%d goroutines and %d files are left, there were %d and %d", g, f, goroutines, files)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/procfs"
@@ -65,7 +66,7 @@ func (k *Kernel) Tasks() ([]procfs.Task, error) {
 	if err := k.addRecords(); err != nil {
 		return nil, err
 	}
-	k.tasks = k.tasks[:0]
+	k.shrink()
 	for _, g := range k.order {
 		g.finish()
 		k.tasks = append(k.tasks, g.task)
@@ -118,8 +119,13 @@ func (k *Kernel) settleRemoved() error {
 
 // awaitRemoval waits for the last values of processes, and removes those from the map whose values have come.
 func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
+	k.await(removed, func(pid uint32, g *group) bool { return k.groups[pid] != g })
+}
+
+// await waits until processes are done, and removes those from the map that are.
+func (k *Kernel) await(waiting map[uint32]*group, done func(pid uint32, g *group) bool) {
 	deadline := time.Now().Add(removalWait)
-	for pause := removalPoll; len(removed) > 0; pause *= 2 {
+	for pause := removalPoll; len(waiting) > 0; pause *= 2 {
 		if pause = min(pause, time.Until(deadline)); pause <= 0 {
 			return
 		}
@@ -129,20 +135,32 @@ func (k *Kernel) awaitRemoval(removed map[uint32]*group) {
 		if k.drain(); k.err != nil {
 			return
 		}
-		for pid, g := range removed {
-			if k.groups[pid] != g {
-				delete(removed, pid)
+		for pid, g := range waiting {
+			if done(pid, g) {
+				delete(waiting, pid)
 			}
 		}
 	}
 }
 
-// EndExited ends all processes that have exited, including zombies. It is for the time after the last list.
+// EndExited ends all processes that have exited, including zombies. It is for the time after the last list. Another
+// source must watch already.
+//
+// Before Linux 6.16, the event of an exit comes after the memory of the process is removed. This can take seconds. The
+// record of taskstats comes before. So a process can be between both when the sources change. EndExited waits for the
+// events of these processes, and ends the rest with the values that were last known.
 func (k *Kernel) EndExited() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.drain()
-	exited := make(map[uint32]*group)
+	ending := make(map[uint32]*group)
+	for pid, g := range k.groups {
+		if !g.hasEnded() && k.isEnding(pid) {
+			ending[pid] = g
+		}
+	}
+	k.await(ending, func(_ uint32, g *group) bool { return g.hasEnded() })
+	exited := ending
 	for pid, g := range k.groups {
 		if g.hasEnded() {
 			exited[pid] = g
@@ -151,6 +169,21 @@ func (k *Kernel) EndExited() {
 	k.awaitRemoval(exited)
 	for pid, g := range exited {
 		k.endNow(pid, g)
+	}
+}
+
+// few is a number of processes whose memory is not released.
+const few = 4096
+
+// shrink releases memory if there were many more processes once. It empties the list.
+func (k *Kernel) shrink() {
+	if k.tasks = k.tasks[:0]; cap(k.tasks) > 4*len(k.order)+few {
+		k.tasks = nil
+	}
+	if k.most = max(k.most, len(k.groups)); k.most > 4*len(k.groups)+few {
+		known := k.groups // a map does not become smaller
+		k.groups, k.most = make(map[uint32]*group, len(known)), len(known)
+		maps.Copy(k.groups, known)
 	}
 }
 
@@ -186,6 +219,10 @@ const readSize = 32 << 10
 // addRecords sets the values of the groups to what the iterator wrote. A thread can come before the main one.
 func (k *Kernel) addRecords() error {
 	var r processRecord
+	clear(k.order)
+	if cap(k.order) > 4*len(k.order)+few {
+		k.order = nil
+	}
 	k.order = k.order[:0]
 	early := make(map[uint32]bool) // processes with a thread that came before the main one
 	for b := k.buffer; len(b) > 0; {

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -105,6 +106,45 @@ func TestThreadEndsAroundAList(t *testing.T) {
 			check(test.second)
 		})
 	}
+}
+
+// Many processes that have ended take no memory.
+func TestMemoryAfterManyProcesses(t *testing.T) {
+	const count = 100_000
+	k, w := without()
+	heap := func() int64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	before := heap()
+	for range 2 { // they are in the list, and then no longer
+		records := []record{{pid: 50}}
+		for pid := range uint32(count) {
+			k.add(fork(pid+100, 1, 1000))
+			records = append(records, record{pid: pid + 100})
+		}
+		list(t, k, records...)
+		k.shrink()
+		for _, g := range k.order {
+			k.tasks = append(k.tasks, g.task)
+		}
+		for pid := range uint32(count) {
+			k.add(exit(pid+100, 1000, "x"))
+			k.add(free(pid+100, pid+100, 1000, 1, 1))
+		}
+	}
+	w.pending, k.buffer = nil, nil
+	for range 2 {
+		list(t, k, record{pid: 50})
+		k.shrink()
+	}
+	k.buffer = nil
+	if grown := heap() - before; grown > 2<<20 || len(k.groups) != 1 {
+		t.Errorf("%d processes are known, and %d bytes are in use", len(k.groups), grown)
+	}
+	runtime.KeepAlive(k)
 }
 
 // When the Kernel is opened, the kernel's sums have the threads that ended before. Their events may come later.

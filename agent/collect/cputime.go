@@ -41,16 +41,23 @@ type childCPU struct {
 	// late is negative: what was assigned to processes that it may have waited for after total was read. The next
 	// sample gains that, if it waited for them at all.
 	late time.Duration
+	// exact is true if total is. carried is true if the difference to the processes that ended was left to this sample.
+	// inexact is true if that difference is not exact.
+	exact, carried, inexact bool
 }
 
 // gain updates the time at a sample.
-func (c *childCPU) gain(total time.Duration, first bool) {
+func (c *childCPU) gain(total time.Duration, exact, first bool) {
+	if c.total > 0 && exact != c.exact { // the source of the list has changed
+		*c, first = childCPU{total: total, exact: exact}, true
+	}
+	c.exact = exact
 	c.unassigned = min(c.unassigned, 2*procfs.TickError) + c.late // more is of processes that nobody saw
 	c.late = 0
 	if !first {
 		c.unassigned += max(total-c.total, 0)
 	}
-	if !first && c.total == 0 && total > 0 {
+	if !first && !exact && c.total == 0 && total > 0 {
 		c.unassigned += procfs.TickError / 2 // which is not in the difference, as it is otherwise: 0 is not rounded
 	}
 	c.total = total

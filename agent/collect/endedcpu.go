@@ -33,7 +33,7 @@ func (s *Sampler) newEnded(
 	e.limit = s.cpuLimit(oneThread, interval)
 	since := func(total time.Duration) time.Duration { return min(max(total-reported, 0), e.limit) }
 	e.cpu, e.low, e.high = since(p.CPU), since(p.CPUMin), since(p.CPUMax)
-	e.isKnown = p.Complete || oneThread
+	e.isKnown = p.Complete || oneThread && !p.LastKnown
 	if !e.isKnown {
 		e.high = e.limit
 	}
@@ -98,6 +98,10 @@ func (c *childCPU) assign(ended []*endedProcess) {
 		}
 		sum, low, high = sum+e.cpu, low+e.low, high+e.high
 	}
+	if c.exact {
+		c.assignExact(ended, gained, sum, low, high)
+		return
+	}
 	if gained < low-procfs.TickError {
 		c.unassigned, c.late = 0, gained-sum
 		return
@@ -111,6 +115,39 @@ func (c *childCPU) assign(ended []*endedProcess) {
 	result = min(max(result, low), high)
 	c.unassigned = max(gained-result, -procfs.TickError)
 	c.late = gained - result - c.unassigned
+	distribute(ended, result, sum, low, high)
+}
+
+const (
+	// exactError and exactErrorEach are how much an exact gain differs from the times of children, and of each of them:
+	// a child runs for some microseconds after its parent has waited for it.
+	exactError     = 50 * time.Microsecond
+	exactErrorEach = 10 * time.Microsecond
+)
+
+// assignExact is assign for an exact gain. A parent is not read at the very time at which the last ended process is
+// known. If the gain lacks a process for that reason, or has one more, the estimates stay, and the next gain has the
+// difference. If there were estimates, the difference is not exact, and those of the next sample stay too.
+func (c *childCPU) assignExact(ended []*endedProcess, gained, sum, low, high time.Duration) {
+	tolerance := exactError + time.Duration(len(ended))*exactErrorEach
+	c.unassigned = 0
+	if c.inexact {
+		c.inexact, c.carried = false, false
+		return
+	}
+	if gained >= low-tolerance && gained <= high+tolerance {
+		c.carried = false
+		distribute(ended, min(max(gained, low), high), sum, low, high)
+		return
+	}
+	if c.carried = !c.carried; c.carried {
+		c.unassigned, c.late = max(gained-sum, 0), min(gained-sum, 0)
+		c.inexact = high > low
+	}
+}
+
+// distribute changes the estimates of processes whose sum is between low and high, so that the sum is result.
+func distribute(ended []*endedProcess, result, sum, low, high time.Duration) {
 	for _, e := range ended {
 		e.isKnown = true
 		switch {

@@ -17,10 +17,10 @@ const maxShortLived = 5000
 // watchExits starts or stops to watch for processes that exit, as the options say.
 func (s *Sampler) watchExits(options Options) {
 	switch {
-	case options.ShortLived && s.exits == nil && s.sources.WatchExits != nil:
+	case options.ShortLived && s.exits == nil && s.sources.WatchExits != nil && !s.cannotWatch:
 		source, err := s.sources.WatchExits()
 		if err != nil {
-			s.sources.WatchExits = nil // do not try again
+			s.cannotWatch = true // do not try again
 			s.logger.Debug("processes that start and exit between two samples are counted but not recorded", "why", err)
 			return
 		}
@@ -31,46 +31,89 @@ func (s *Sampler) watchExits(options Options) {
 	}
 }
 
-// watchAgain watches for processes that exit in another way after the ExitSource has failed. Those that it has reported
-// belong to this sample. So that no process exits unseen, both are open for a moment, and can report the same ones.
+// watchAgain watches for processes that exit in another way after the source of the list has changed. Both ExitSources
+// are open for a moment, so that no process exits unseen, and can report the same ones. What the old one has reported
+// belongs to this sample.
 func (s *Sampler) watchAgain(options Options) {
-	if s.sources.Failed == nil {
+	if s.sources.Changed == nil {
 		return
 	}
-	release := s.sources.Failed()
+	release := s.sources.Changed()
 	if release == nil {
 		return
 	}
-	failed := s.exits
-	s.exits = nil
+	old := s.exits
+	s.exits, s.cannotWatch = nil, false
 	s.watchExits(options)
 	release()
-	if failed == nil {
+	if old == nil {
 		return
 	}
-	fetched, _, _ := failed.Fetch(time.Now())
-	failed.Close()
+	fetched, _, _ := old.Fetch(time.Now())
 	s.deferred = append(s.deferred, fetched...)
-	s.reported = make(map[int32]time.Time, len(fetched))
-	for i := range fetched {
-		s.reported[fetched[i].PID] = fetched[i].Began
+	old.Close()
+	now := time.Now()
+	s.reported, s.changedAt = make(map[int32]reportedExit, len(s.deferred)), now
+	for i := range s.deferred {
+		p := &s.deferred[i]
+		s.reported[p.PID] = reportedExit{began: p.Began, lastKnown: p.LastKnown, seen: now}
 	}
 }
 
-// maxLateStart is by how much the start of a process is too late in a record of package exits if it was not seen.
-const maxLateStart = 2 * time.Second
+// reportedExit is a process that an ExitSource has reported before the source of the list changed. The other ExitSource
+// may report it too: with BPF, that is after its parent has waited for it.
+type reportedExit struct {
+	began     time.Time
+	lastKnown bool
+	seen      time.Time // when it was last in the list, or when the source changed
+}
 
-// withoutReported removes the processes that a failed ExitSource has reported before.
+const (
+	// maxLateStart is by how much the start of a process is too late in a record of package exits if it was not seen.
+	maxLateStart = 2 * time.Second
+	// reportedFor is for how long another report of a process is expected after it was last listed.
+	reportedFor = 5 * time.Second
+)
+
+// withoutReported removes the processes that the ExitSource before has reported. If that one did not have their last
+// values, they stay, and its report is removed.
 func (s *Sampler) withoutReported(list []exits.Process) []exits.Process {
-	if s.reported == nil {
+	if len(s.reported) == 0 {
 		return list
 	}
-	list = slices.DeleteFunc(list, func(p exits.Process) bool {
-		began, ok := s.reported[p.PID]
-		return ok && p.Began.Sub(began).Abs() < maxLateStart
+	return slices.DeleteFunc(list, func(p exits.Process) bool {
+		before, ok := s.reported[p.PID]
+		isLater := p.StartTicks != 0 && p.Began.After(s.changedAt) // the start is exact
+		if !ok || isLater || p.Began.Sub(before.began).Abs() >= maxLateStart {
+			return false
+		}
+		delete(s.reported, p.PID)
+		if before.lastKnown && !p.LastKnown {
+			isBefore := func(d exits.Process) bool { return d.PID == p.PID && d.LastKnown }
+			s.deferred = slices.DeleteFunc(s.deferred, isBefore)
+			return false
+		}
+		return true
 	})
-	s.reported = nil
-	return list
+}
+
+// forgetReported removes the processes that are not expected to be reported again.
+func (s *Sampler) forgetReported() {
+	if len(s.reported) == 0 {
+		return
+	}
+	now := time.Now()
+	for id, listed := range s.totals {
+		if before, ok := s.reported[id.PID]; ok && listed.round == s.round {
+			before.seen = now
+			s.reported[id.PID] = before
+		}
+	}
+	for pid, before := range s.reported {
+		if now.Sub(before.seen) > reportedFor {
+			delete(s.reported, pid)
+		}
+	}
 }
 
 // missedProcesses counts processes that started and exited between two samples and are in neither.
@@ -101,6 +144,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 	var fetched []exits.Process
 	fetched, missed.lost, missed.complete = s.exits.Fetch(time.Now())
 	exited := s.withoutReported(fetched)
+	s.forgetReported()
 	if len(s.deferred) > 0 {
 		exited = append(s.deferred, exited...)
 		s.deferred = nil
@@ -188,7 +232,7 @@ func endEntry(e *endedProcess, before *totals, options Options) snapshot.Process
 	if e.isKnown {
 		out.CPUTime = &n.deltas.cpuTime
 	}
-	if options.IO && (e.Complete || before.oneThread) {
+	if options.IO && (e.Complete || before.oneThread && !e.LastKnown) {
 		out.ReadBytes = delta(&n.deltas.readBytes, e.ReadBytes, before.readBytes)
 		out.WriteBytes = delta(&n.deltas.writeBytes, e.WriteBytes, before.writeBytes)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,22 @@ var endings = map[string]func(number int) error{
 		}()
 		_, _, errno := unix.Syscall(unix.SYS_EXIT, 77, 0, 0)
 		return errno
+	},
+	// Threads end by themselves, with 0, while another one ends the process with a code.
+	"exit-while-threads-end": func(code int) error {
+		start, ready := make(chan struct{}), sync.WaitGroup{}
+		for range 16 {
+			ready.Add(1)
+			go func() {
+				runtime.LockOSThread() // the thread ends with the goroutine
+				ready.Done()
+				<-start
+			}()
+		}
+		ready.Wait()
+		close(start)
+		exitFromThread(code)
+		select {}
 	},
 	// A signal ends the process.
 	"signal": func(number int) error {
@@ -233,6 +250,42 @@ func testExitStatusWithoutExec(t *testing.T, reader string) {
 	}
 	r.wantExit(child, 6<<8)
 	r.wantExit(parent.Process.Pid, 2<<8)
+}
+
+// The exit status of a process whose threads end at the same time is never that of the wrong one.
+func TestExitStatusOfARace(t *testing.T) { forEachReader(t, testExitStatusOfARace) }
+
+func testExitStatusOfARace(t *testing.T, reader string) {
+	const count, code = 30, 7
+	r := record(t, reader)
+	pids := make(map[int]bool)
+	for range count {
+		racing := workloadCommand("exit-while-threads-end", code, 0)
+		if err := racing.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if truth := truthOf(t, racing); truth != code<<8 {
+			t.Fatalf("wait4 reports %#x", truth)
+		}
+		pids[racing.Process.Pid] = true
+	}
+	known := 0
+	settle(func() { r.sample() })
+	for pid := range pids {
+		status, ends := r.exitOf(pid)
+		switch {
+		case ends != 1:
+			t.Errorf("the end is recorded %d times", ends)
+		case !status.HasExitStatus():
+		case status.ExitCode == nil || *status.ExitCode != code:
+			t.Errorf("process %d has ended with %s, want %d", pid, describeExit(status), code)
+		default:
+			known++
+		}
+	}
+	if t.Logf("%d of %d are known", known, count); known < count/2 || reader == "bpf" && known != count {
+		t.Errorf("the exit statuses of only %d of %d processes are known", known, count)
+	}
 }
 
 // The exit status of a zombie is recorded once its parent has waited for it.

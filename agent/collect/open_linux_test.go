@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snapwatch/snapwatch/agent/bpf"
+	"github.com/snapwatch/snapwatch/agent/exits"
 	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -30,7 +33,7 @@ func openFailing(t *testing.T) (*Sampler, *failingTasks) {
 	s := openReal(t, "bpf", t.TempDir())
 	t.Cleanup(s.Close)
 	p := s.sources.Processes.(*bpfProcesses)
-	source := &failingTasks{TaskSource: p.kernel}
+	source := &failingTasks{TaskSource: p.kernel.Load()}
 	p.UseTasks(source)
 	return s, source
 }
@@ -80,9 +83,13 @@ func TestBPFFails(t *testing.T) {
 	}
 }
 
-// Each process that ends while BPF fails is recorded once.
-func TestProcessesEndWhileBPFFails(t *testing.T) {
+// Each process that ends while BPF fails, and while it is used again, is recorded once. That includes a zombie that its
+// parent waits for after the change.
+func TestProcessesEndWhileBPFFailsAndComesBack(t *testing.T) {
 	s, source := openFailing(t)
+	later := time.Duration(0)
+	p := s.sources.Processes.(*bpfProcesses)
+	p.now = func() time.Time { return time.Now().Add(later) }
 	recorded := make(map[int]int)
 	sample := func() {
 		t.Helper()
@@ -113,28 +120,135 @@ func TestProcessesEndWhileBPFFails(t *testing.T) {
 		}
 	}()
 	var pids []int
-	runMore := func() {
+	var zombies []*exec.Cmd
+	more := func() {
+		t.Helper()
+		zombie := exec.Command("true")
+		if err := zombie.Start(); err != nil {
+			t.Fatal(err)
+		}
+		zombies = append(zombies, zombie)
+		pids = append(pids, zombie.Process.Pid)
 		for range 20 {
 			pids = append(pids, <-ran)
 		}
 	}
-	runMore()
+	want := func(status ReaderStatus) {
+		t.Helper()
+		got := s.Reader()
+		if got.LostEvents, got.Differences = 0, 0; got != status {
+			t.Errorf("processes are read in this way: %+v, want %+v", got, status)
+		}
+	}
+	more()
 	sample()
-	runMore()
+	more()
 	source.err = errors.New("the program is gone")
 	sample()
-	runMore()
+	want(ReaderStatus{Failure: "the program is gone", Failures: 1})
+	isWatched := s.exits != nil
+	more()
+	sample()
+	more()
+	later = minPause
+	sample()
+	want(ReaderStatus{BPF: true, Failures: 1})
+	more()
+	sample()
+	for _, zombie := range zombies {
+		if err := zombie.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
 	close(stop)
 	for pid := range ran {
 		pids = append(pids, pid)
 	}
-	if s.exits == nil {
+	if !isWatched {
 		t.Skip("exit records need CAP_NET_ADMIN in the initial namespaces")
 	}
 	settle(sample)
 	for _, pid := range pids {
 		if recorded[pid] != 1 {
 			t.Errorf("process %d is recorded %d times", pid, recorded[pid])
+		}
+	}
+}
+
+// After BPF has failed, it is tried again with pauses that become longer, up to a bound.
+func TestPausesAfterBPFFails(t *testing.T) {
+	reader, err := procfs.NewReader(t.TempDir(), nil, procfs.NewUsers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	start, tries := now, []time.Duration{}
+	p := &bpfProcesses{Reader: reader, pause: minPause, logger: testlog.Logger(), now: func() time.Time { return now }}
+	defer p.Close()
+	p.failure.Store(new("gone"))
+	p.open = func() (*bpf.Kernel, error) {
+		tries = append(tries, now.Sub(start).Round(time.Minute))
+		return nil, errors.New("not now")
+	}
+	p.postpone()
+	for now.Sub(start) < 6*time.Hour {
+		now = now.Add(30 * time.Second)
+		if _, err := p.Read(t.Context(), procfs.Options{}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const m = time.Minute
+	want := []time.Duration{1 * m, 3 * m, 7 * m, 15 * m, 31 * m, 63 * m, 123 * m, 183 * m, 243 * m, 303 * m}
+	if !slices.Equal(tries, want) || p.status().Failure != "gone" {
+		t.Errorf("BPF was tried after %s, want %s", tries, want)
+	}
+}
+
+// If the old source did not have the last values of a process, the record of the new one is used.
+func TestProcessEndsBetweenTwoSources(t *testing.T) {
+	began := time.Now().Add(-time.Minute)
+	lastKnown := exits.Process{PID: 5, Began: began, LastKnown: true}
+	for name, test := range map[string]struct {
+		fetched []exits.Process
+		known   bool
+	}{
+		"the new source has it": {[]exits.Process{{PID: 5, Began: began, CPU: time.Second, Complete: true}}, true},
+		"no source has it":      {nil, false},
+	} {
+		s := &Sampler{
+			exits: fixedExits{test.fetched}, totals: map[procfs.ID]*totals{}, cores: 2,
+			now:      clocks{monotonic: time.Now()},
+			deferred: []exits.Process{lastKnown},
+			reported: map[int32]reportedExit{5: {began: began, lastKnown: true, seen: time.Now()}},
+		}
+		out := Sample{Interval: time.Hour}
+		s.addExited(&out, OptionsOf(snapshot.Config{}), false)
+		if len(out.Exited) != 1 || (out.Exited[0].CPUTime != nil) != test.known {
+			t.Errorf("%s: %+v", name, out.Exited)
+		}
+	}
+}
+
+// Both ways to read processes give a kernel thread the same name.
+func TestNamesOfKernelThreadsAreTheSame(t *testing.T) {
+	names := make(map[string]map[int32]string)
+	forEachReader(t, func(t *testing.T, reader string) {
+		s := openReal(t, reader, t.TempDir())
+		defer s.Close()
+		list, err := s.sources.Processes.Read(t.Context(), procfs.Options{}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[reader] = make(map[int32]string)
+		for _, p := range list {
+			if p.PPID == 2 { // kthreadd
+				names[reader][p.PID] = p.Name
+			}
+		}
+	})
+	for pid, name := range names["bpf"] {
+		if other, found := names["proc"][pid]; found && other != name {
+			t.Errorf("kernel thread %d is %q with BPF, and %q in /proc", pid, name, other)
 		}
 	}
 }

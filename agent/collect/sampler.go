@@ -34,21 +34,23 @@ type Sources struct {
 	// SinceBoot returns the time since boot, with suspends, the clock of Process.StartTicks. It is nil if there is
 	// none.
 	SinceBoot func() time.Duration
-	// WatchExits starts to watch for processes that exit. It is called once, when a sample first needs them. It is nil
+	// WatchExits starts to watch for processes that exit. It is called when a sample first needs them. It is nil
 	// if the system cannot report them.
 	WatchExits func() (ExitSource, error)
-	// Failed returns, once, a function if the source of Processes has changed and WatchExits must be called again. The
+	// Changed returns, once, a function if the source of Processes has changed and WatchExits must be called again. The
 	// function releases what the ExitSource before it has used. It is nil if that cannot happen.
-	Failed func() (release func())
+	Changed func() (release func())
 	// Reader returns how processes are read. It is nil if that never changes.
 	Reader func() ReaderStatus
 }
 
 // ReaderStatus says how processes are read.
 type ReaderStatus struct {
-	// BPF is true if they are read with BPF. Failure says why they no longer are.
-	BPF     bool
-	Failure string
+	// BPF is true if they are read with BPF. Failure says why they no longer are. Failures counts how often they were
+	// read from /proc after that.
+	BPF      bool
+	Failure  string
+	Failures int64
 	// LostEvents counts the events that the kernel had no room for. Differences counts the processes that /proc had and
 	// BPF had not.
 	LostEvents  uint64
@@ -82,8 +84,11 @@ type Sampler struct {
 	cores    int
 	// deferred are exited processes that the process list still contained.
 	deferred []exits.Process
-	// reported are the starts of those that an ExitSource reported before it failed, until the next sample.
-	reported map[int32]time.Time
+	// reported are the processes that the ExitSource before reported, by pid, and changedAt is until when.
+	reported  map[int32]reportedExit
+	changedAt time.Time
+	// cannotWatch is true if WatchExits has failed.
+	cannotWatch bool
 }
 
 // totals are the totals of a process at the previous sample.
@@ -259,7 +264,7 @@ func (s *Sampler) fill(
 		reported = before.cpu + n.deltas.cpuTime.Duration()
 		started = int64(max(p.Threads-before.threads, 0))
 	}
-	before.childCPU.gain(p.ChildCPU, first)
+	before.childCPU.gain(p.ChildCPU, p.ExactChildCPU, first)
 	*before = totals{
 		cpu:        reported,
 		childCPU:   before.childCPU,

@@ -40,4 +40,7 @@ type Process struct {
 	// Complete is true if the amounts include every thread, because the process was watched from its start. Those of a
 	// process that had only one thread are complete in any case.
 	Complete bool
+	// LastKnown is true if the process was ending when the source was closed. Its end and its last values were not
+	// reported.
+	LastKnown bool
 }

@@ -18,10 +18,14 @@ type exitRecord struct {
 	pid, group, parent, uid uint32
 	comm                    string
 	last                    bool // it was the last thread: the process has exited
-	// waitStatus is the exit status of the thread, as a number of wait(2). That of the last thread is the one of the
-	// process. In Linux 5.19, another thread's is if all threads ended by themselves and none ended the process.
+	// waitStatus is the exit status of the thread, as a number of wait(2). See threadEnds for the one of the process.
 	waitStatus uint32
-	elapsed    time.Duration // since the start of the process
+	killed     bool // by a signal, or because the process ended or called exec
+	// lastByItself is true if a process whose threads all end by themselves has the status of the last one. Otherwise
+	// it has the one of the main thread.
+	lastByItself bool
+	program      program       // that ran; zero if unknown
+	elapsed      time.Duration // since the start of the process
 	// ran is the CPU time of the thread until the last tick or switch of its CPU. alive is the time since it started,
 	// and waited how much of that it waited for a CPU.
 	ran, alive, waited    time.Duration
@@ -48,14 +52,19 @@ const (
 	sleepsOffset     = 272
 	groupOffset      = 368
 	elapsedOffset    = 376 // microseconds since the start of the process
-	groupEndOffset   = 384
+	deviceOffset     = 384
+	inodeOffset      = 392
+	endOffset        = 400
 
-	// lastThread is AGROUP of linux/acct.h.
-	lastThread = 0x20
+	// These are AXSIG and AGROUP of linux/acct.h.
+	killedThread = 0x10
+	lastThread   = 0x20
 	// minVersion is the first version with the process of a thread.
 	minVersion = 12
 	// brokenVersion moved the fields by mistake, in Linux 6.14 and 6.15.
 	brokenVersion = 15
+	// lastByItselfVersion is that of Linux 6.0.
+	lastByItselfVersion = 13
 )
 
 // receiveBuffer is the size of the kernel's buffer for exit records, in bytes. The kernel allocates twice as much.
@@ -65,22 +74,28 @@ var errFormat = errors.New("this kernel's exit records have an unsupported forma
 
 // parseTaskstats parses struct taskstats.
 func parseTaskstats(b []byte) (exitRecord, error) {
-	if len(b) < groupEndOffset {
+	if len(b) < endOffset {
 		return exitRecord{}, errFormat
 	}
-	if version := binary.NativeEndian.Uint16(b[versionOffset:]); version < minVersion || version == brokenVersion {
+	version := binary.NativeEndian.Uint16(b[versionOffset:])
+	if version < minVersion || version == brokenVersion {
 		return exitRecord{}, fmt.Errorf("version %d: %w", version, errFormat)
 	}
 	u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
 	u64 := func(at int) int64 { return int64(min(binary.NativeEndian.Uint64(b[at:]), math.MaxInt64>>20)) }
 	return exitRecord{
-		pid:        u32(pidOffset),
-		group:      u32(groupOffset),
-		parent:     u32(ppidOffset),
-		uid:        u32(uidOffset),
-		comm:       unix.ByteSliceToString(b[commOffset : commOffset+32]),
-		last:       b[flagsOffset]&lastThread != 0,
-		waitStatus: u32(exitCodeOffset),
+		pid:          u32(pidOffset),
+		group:        u32(groupOffset),
+		parent:       u32(ppidOffset),
+		uid:          u32(uidOffset),
+		comm:         unix.ByteSliceToString(b[commOffset : commOffset+32]),
+		last:         b[flagsOffset]&lastThread != 0,
+		waitStatus:   u32(exitCodeOffset),
+		killed:       b[flagsOffset]&killedThread != 0,
+		lastByItself: version >= lastByItselfVersion,
+		program: program{
+			device: binary.NativeEndian.Uint64(b[deviceOffset:]), inode: binary.NativeEndian.Uint64(b[inodeOffset:]),
+		},
 		elapsed:    time.Duration(u64(elapsedOffset)) * time.Microsecond,
 		ran:        time.Duration(u64(ranOffset)),
 		alive:      time.Duration(u64(aliveOffset)) * time.Microsecond,

@@ -36,7 +36,8 @@ type Watcher struct {
 	lines   procfs.LineBudget // of the command lines in pending
 	starts  *startWatcher     // nil if the kernel sends no process events
 	missed  int64
-	lossy   bool // the kernel dropped some records
+	lossy   bool      // the kernel dropped some records
+	lostAt  time.Time // when that was last found
 	users   *procfs.Users
 	buffer  []byte
 }
@@ -47,6 +48,7 @@ type threadTotals struct {
 	readBytes, writeBytes int64
 	peakMemory            int64
 	ticks                 time.Duration // a tick for each thread
+	ends                  threadEnds
 }
 
 // Watch starts to collect exit records. It fails if the agent lacks the permission or the kernel the feature.
@@ -140,7 +142,7 @@ func (w *Watcher) drain(now time.Time) {
 // lose discards the threads of processes that still run, because some records are lost. The threads of a process that
 // has exited would be added to those of the next one with its pid.
 func (w *Watcher) lose(now time.Time) {
-	w.lossy, w.since = true, now
+	w.lossy, w.since, w.lostAt = true, now, now
 	clear(w.groups)
 }
 
@@ -161,6 +163,7 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 	totals.writeBytes += r.writeBytes
 	totals.peakMemory = max(totals.peakMemory, r.peakMemory)
 	if !r.last {
+		totals.ends.add(&r)
 		return
 	}
 	delete(w.groups, r.group)
@@ -171,6 +174,11 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		return
 	}
 	started := start.time(r.elapsed, time.Now(), procevents.Monotonic())
+	complete := started.After(w.since)
+	status := totals.ends.exitStatus(&r)
+	if !complete && !r.killed && r.waitStatus == 0 && now.Sub(w.lostAt) <= 2*drainEvery {
+		status = snapshot.ExitStatus{} // another thread may have ended the process; its record is lost
+	}
 	w.pending = append(w.pending, Process{
 		PID:        int32(r.group),
 		Identity:   id,
@@ -182,8 +190,8 @@ func (w *Watcher) add(r exitRecord, now time.Time) {
 		PeakMemory: totals.peakMemory,
 		ReadBytes:  totals.readBytes,
 		WriteBytes: totals.writeBytes,
-		Exit:       snapshot.ExitStatusOf(r.waitStatus),
-		Complete:   started.After(w.since),
+		Exit:       status,
+		Complete:   complete,
 	})
 }
 

@@ -24,8 +24,9 @@ type Process struct {
 	State string
 	CPU   time.Duration
 	// ChildCPU is the CPU time of the children that the process has waited for, and of theirs. It is up to TickError
-	// too low on Linux, and 0 elsewhere.
-	ChildCPU time.Duration
+	// too low on Linux, unless ExactChildCPU is true, and 0 elsewhere.
+	ChildCPU      time.Duration
+	ExactChildCPU bool
 	// OneThread is true if the process has had one thread since it was first read, or since the list before.
 	OneThread bool
 	// Memory is the resident memory, in bytes.

@@ -54,6 +54,8 @@ type cachedProcess struct {
 	comm string // the kernel's name of the process
 	// execID is that of the source of tasks when the identity was read.
 	execID uint64
+	// cutName is the name of a kernel thread in that source, if it may have been cut. longName is the whole one.
+	cutName, longName string
 	identified
 	// activeSamples counts the samples in a row in which it ran.
 	activeSamples int
@@ -329,7 +331,7 @@ func (r *Reader) readStat(p *cachedProcess) bool {
 	p.comm, p.kernelThread = stableName(stat.comm, stat.flags), stat.flags&flagKernelThread != 0
 	last.PID, last.StartTicks, last.StartedAt = stat.pid, stat.startTicks, r.boot.startedAt(stat.startTicks)
 	last.PPID, last.State, last.Threads = stat.ppid, stat.state, stat.threads
-	last.CPU, last.ChildCPU = p.cpuTime(&stat), ticks(stat.childTicks)
+	last.CPU, last.ChildCPU, last.ExactChildCPU = p.cpuTime(&stat), ticks(stat.childTicks), false
 	last.OneThread = stat.threads == 1 && p.exitedCPU == 0
 	last.Memory = r.residentPages(p, &stat, keepOpen) * r.pageSize
 	last.ReadBytes, last.WriteBytes = r.ioOf(p, &stat, group, keepOpen)

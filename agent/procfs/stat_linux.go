@@ -19,8 +19,9 @@ type procStat struct {
 	childTicks, childFaults int64
 }
 
-// These are flags of kernel threads.
+// These are flags of processes, of linux/sched.h.
 const (
+	flagExiting      = 0x00000004 // PF_EXITING
 	flagKernelWorker = 0x00000020 // PF_WQ_WORKER
 	flagKernelThread = 0x00200000 // PF_KTHREAD
 )

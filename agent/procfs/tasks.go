@@ -6,7 +6,7 @@ import "time"
 type Task struct {
 	PID, PPID             int32
 	StartTicks            int64  // see Process
-	Comm                  string // the kernel's name, at most 15 bytes
+	Comm                  string // the kernel's name, cut after 15 bytes
 	UID                   uint32 // effective
 	Flags                 int64  // the kernel's, as in /proc/PID/stat
 	State                 string

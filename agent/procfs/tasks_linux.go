@@ -2,7 +2,10 @@ package procfs
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/snapwatch/snapwatch/agent/internal/clean"
@@ -31,9 +34,12 @@ type cgroupPath struct {
 }
 
 // UseTasks makes the reader take the values of processes from a source. After an error of the source, it reads them
-// from /proc.
+// from /proc, until UseTasks is called again.
 func (r *Reader) UseTasks(source TaskSource) {
-	r.tasks = taskReader{source: source, cgroups: make(map[uint64]cgroupPath), absent: make(map[int32]string)}
+	r.tasks = taskReader{
+		source: source, differences: r.tasks.differences,
+		cgroups: make(map[uint64]cgroupPath), absent: make(map[int32]string),
+	}
 	if r.events != nil { // the source has these changes
 		r.events.Close()
 		r.events = nil
@@ -136,11 +142,12 @@ func (r *Reader) addTask(t *Task) {
 	}
 	last := &p.last
 	p.ranSinceIdentity = p.ranSinceIdentity || last.CPU != t.CPU
-	p.comm, p.kernelThread = stableName(t.Comm, t.Flags), t.Flags&flagKernelThread != 0
+	p.kernelThread = t.Flags&flagKernelThread != 0
+	p.comm = stableName(r.wholeName(p, t), t.Flags)
 	last.PID, last.PPID = t.PID, t.PPID
 	last.StartTicks, last.StartedAt = t.StartTicks, r.boot.startedAt(t.StartTicks)
 	last.State, last.Threads, last.OneThread = t.State, t.Threads, t.OneThread
-	last.CPU, last.ChildCPU = t.CPU, t.ChildCPU
+	last.CPU, last.ChildCPU, last.ExactChildCPU = t.CPU, t.ChildCPU, true
 	last.Memory = t.Pages * r.pageSize
 	last.ReadBytes, last.WriteBytes, last.OpenFiles = Unknown, Unknown, Unknown
 	if r.options.IO {
@@ -168,6 +175,22 @@ func (r *Reader) addTask(t *Task) {
 	r.add(p)
 }
 
+// wholeName returns the kernel's name of a process. The kernel has longer names of its own threads in /proc than
+// elsewhere. They do not change.
+func (r *Reader) wholeName(p *cachedProcess, t *Task) string {
+	if !p.kernelThread || len(t.Comm) < maxComm {
+		return t.Comm
+	}
+	if p.cutName != t.Comm {
+		p.cutName, p.longName = t.Comm, t.Comm
+		text, err := r.readFile(p, &openFile{}, "comm", false)
+		if name := strings.TrimSuffix(string(text), "\n"); err == nil && strings.HasPrefix(name, t.Comm) {
+			p.longName = name
+		}
+	}
+	return p.longName
+}
+
 // setCgroup sets the control group of a process to that of its key.
 func (r *Reader) setCgroup(p *cachedProcess, key uint64) {
 	if !r.options.Cgroups {
@@ -187,4 +210,14 @@ func (r *Reader) setCgroup(p *cachedProcess, key uint64) {
 	group.round = r.round
 	r.tasks.cgroups[key] = group
 	p.last.Cgroup = group.path
+}
+
+// IsEnding reports whether a process is ending and is no zombie yet.
+func IsEnding(pid uint32) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	stat, err := parseStat(text)
+	return err == nil && stat.flags&flagExiting != 0 && stat.state != "Z"
 }

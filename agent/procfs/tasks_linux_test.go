@@ -71,6 +71,50 @@ func TestIdentitiesOfTasks(t *testing.T) {
 	want("y", "e", "/b")
 }
 
+// A process that overwrites its arguments is listed with the title that /proc has, within a minute if it runs.
+func TestTitlesOfTasks(t *testing.T) {
+	source := &fakeTasks{list: []Task{{PID: 5, StartTicks: 7, Comm: "x", ExecID: 1}}}
+	r, root := readerOfTasks(t, source, map[string]string{"5/cmdline": "x\x00--password\x00secret\x00"})
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	one(t, r, 5, true)
+	writeFiles(t, root, map[string]string{"5/cmdline": "x: worker\x00"})
+	found := false
+	for range 12 {
+		now = now.Add(5 * time.Second)
+		source.list[0].CPU += time.Millisecond
+		found = found || one(t, r, 5, false).CommandLine == "x: worker"
+	}
+	if !found {
+		t.Errorf("after a minute, the title is %q", one(t, r, 5, false).CommandLine)
+	}
+}
+
+// Long names of kernel threads are whole, as in /proc, without what a worker works on.
+func TestNamesOfKernelThreads(t *testing.T) {
+	const thread, worker = flagKernelThread, flagKernelThread | flagKernelWorker
+	source := &fakeTasks{list: []Task{
+		{PID: 2, Comm: "kworker/u8:2", Flags: worker},
+		{PID: 3, Comm: "kworker/R-write", Flags: worker},
+		{PID: 4, Comm: "kworker/u512:12", Flags: worker},
+		{PID: 5, Comm: "scsi_host_handl", Flags: thread},
+		{PID: 6, Comm: "the_name_of_pid", Flags: thread},
+		{PID: 7, Comm: "fifteen_bytes_x"},
+	}}
+	r, _ := readerOfTasks(t, source, map[string]string{
+		"2/comm": "kworker/u8:2-events\n", "3/comm": "kworker/R-writeback\n", "4/comm": "kworker/u512:123+flush\n",
+		"5/comm": "scsi_host_handler_0\n", "6/comm": "another\n", "7/comm": "fifteen_bytes_xyz\n",
+	})
+	for pid, want := range map[int32]string{
+		2: "kworker/u8:2", 3: "kworker/R-writeback", 4: "kworker/u512:123", 5: "scsi_host_handler_0",
+		6: "the_name_of_pid", 7: "fifteen_bytes_x",
+	} {
+		if got := one(t, r, pid, false); got.Name != want {
+			t.Errorf("process %d is %q, want %q", pid, got.Name, want)
+		}
+	}
+}
+
 // A process that the source lacks is read from /proc, and counted at each full snapshot, unless it is new.
 func TestProcessesThatTasksLack(t *testing.T) {
 	source := &fakeTasks{list: []Task{{PID: 5, StartTicks: 7, Comm: "x"}}}
