@@ -106,7 +106,14 @@ func (b *bench) shortLivedQuestions(begin snapshot.Time, known []snapshot.Proces
 				url.QueryEscape(p.StartedAt.String()), p.StartedAt.Add(-time.Minute), p.StartedAt.Add(time.Minute))
 		}},
 		{"a name by hour", func() string { return machine + "/processes/history?resolution=1h&name=" + one().Name + "&" + window }},
-		{"find a rare command line", func() string {
+		{"find a command line with a random part", func() string {
+			p := one()
+			for p.Name != "expr" && p.Name != "cc1" {
+				p = one()
+			}
+			return "/processes?" + window + "&command=" + url.QueryEscape(p.CommandLine)
+		}},
+		{"find any command line", func() string {
 			return "/processes?" + window + "&command=" + url.QueryEscape(one().CommandLine)
 		}},
 		{"find a word in command lines", func() string { return "/processes?" + window + "&command=" + words[rng.IntN(len(words))] }},

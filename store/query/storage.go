@@ -26,7 +26,8 @@ type Storage struct {
 	// compressed. It is nil if there is data of fewer than minForecastHours.
 	BytesPerDay *int64
 	// BudgetDays is how many days of snapshots fit into the disk budget at the current rate, beside the rollups and
-	// identities that are stored now. It is nil if there is no budget or no BytesPerDay.
+	// identities that are stored now, and the short-lived processes of at most their retention. It is nil if there is no
+	// budget or no BytesPerDay.
 	BudgetDays *float64
 	// Oldest is the time of the oldest stored snapshot, 0 if there is none.
 	Oldest snapshot.Time
@@ -84,7 +85,11 @@ func (q *Queries) Storage(ctx context.Context) (*Storage, error) {
 			return nil, fmt.Errorf("count the hours with data: %w", err)
 		}
 		if hours >= minForecastHours {
-			st.forecast(st.Compression)
+			share, err := q.shortLivedShare(ctx, now.Add(-24*time.Hour))
+			if err != nil {
+				return nil, err
+			}
+			st.forecast(share)
 		}
 	}
 	return st, nil
@@ -107,27 +112,51 @@ func (q *Queries) samplesSince(ctx context.Context, from time.Time) (int64, erro
 	return samples, nil
 }
 
-// forecast sets BytesPerDay and BudgetDays. compression is the compression ratio, 0 if nothing is compressed.
-func (st *Storage) forecast(compression float64) {
-	var series, others float64 // bytes after everything is compressed
+// shortLivedShare returns the share of the stored short-lived processes that are newer than a time, 0 if there are none.
+// It counts whole hours.
+func (q *Queries) shortLivedShare(ctx context.Context, from time.Time) (float64, error) {
+	var share *float64
+	if err := q.pool.QueryRow(ctx, `SELECT (sum(processes) FILTER (WHERE bucket_key >= $1))::double precision
+			/ sum(processes)::double precision
+		FROM short_lived_1h WHERE bucket_key >= $2`, from, q.shortLivedFrom()).Scan(&share); err != nil {
+		return 0, fmt.Errorf("count short-lived processes: %w", err)
+	}
+	if share == nil {
+		return 0, nil
+	}
+	return *share, nil
+}
+
+// forecast sets BytesPerDay and BudgetDays. shortLivedShare is the share of the short-lived processes that are of the
+// last day: their retention is shorter than that of samples.
+func (st *Storage) forecast(shortLivedShare float64) {
+	var series, shortLived, others float64 // bytes after everything is compressed
 	for _, size := range st.Relations {
 		bytes := float64(size.Bytes)
-		if compression > 0 && !slices.Contains(backend.PlainTables, size.Relation) {
-			bytes = float64(size.CompressedBytes) + float64(size.Bytes-size.CompressedBytes)/compression
+		if st.Compression > 0 && !slices.Contains(backend.PlainTables, size.Relation) {
+			bytes = float64(size.CompressedBytes) + float64(size.Bytes-size.CompressedBytes)/st.Compression
 		}
-		if slices.Contains(backend.Series, size.Relation) {
+		switch {
+		case size.Relation == backend.ShortLived:
+			shortLived += bytes * shortLivedShare
+		case slices.Contains(backend.Series, size.Relation):
 			series += bytes
-		} else {
+		default:
 			others += bytes
 		}
 	}
 	share := float64(st.SamplesPerDay) / float64(st.ProcessSamples)
-	perDay := int64((series + others) * share)
+	perDay := int64((series+others)*share + shortLived)
 	st.BytesPerDay = &perDay
-	if budget := float64(st.Retention.BudgetBytes); budget > 0 && series*share > 0 {
-		days := max(0, budget-others) / (series * share)
-		st.BudgetDays = &days
+	left := max(0, float64(st.Retention.BudgetBytes)-others)
+	if st.Retention.BudgetBytes == 0 || series*share+shortLived == 0 {
+		return
 	}
+	days := left / (series*share + shortLived)
+	if kept := float64(st.Retention.ExitsDays); days > kept && series > 0 {
+		days = max(kept, (left-kept*shortLived)/(series*share))
+	}
+	st.BudgetDays = &days
 }
 
 // oldestSnapshot returns the time of the oldest stored snapshot, 0 if there is none.
