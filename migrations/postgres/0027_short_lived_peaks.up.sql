@@ -1,10 +1,10 @@
--- The largest values of short-lived processes that are stored near each other, to find the largest ones of a window.
+-- The largest values of groups of short-lived processes, to find the largest ones of a window.
 
 CREATE VIEW short_lived_peaks AS
     SELECT machine, ts AS key, first_ts, ts AS last_ts, cpu_us_max AS cpu_us, memory_max FROM short_lived_batches;
 COMMENT ON VIEW short_lived_peaks IS
-    'largest values of groups of short-lived processes, which are the batches in the postgres profile. Those of (a, b]
-have key > a - 1 min and key <= b + 1 h';
+    'largest values of groups of short-lived processes, which are the batches in the postgres profile. Those that lie in
+(a, b] have key > a - 1 min and key <= b + 1 h';
 
 -- The sums for readers, who have no access to the tables. These functions have the privileges of their owner.
 CREATE FUNCTION history.short_lived_hour(m integer, a timestamptz)
