@@ -158,8 +158,8 @@ func (m *shortLivedMachine) build(j *job, run func(ppid int32, name, commandLine
 		gcc := "gcc -std=gnu11 -Wall -Iinclude -DNDEBUG -O2 -g -MD -MF obj/" + source + ".d -c -o obj/" + source +
 			".o src/" + source + ".c"
 		driver := run(run(j.pid, "sh", "/bin/sh -c "+gcc), "gcc", gcc)
-		run(driver, "cc1", "/usr/lib/gcc/x86_64-linux-gnu/12/cc1 -quiet -I include -imultiarch x86_64-linux-gnu -MD obj/"+
-			source+".d -D NDEBUG src/"+source+".c -quiet -mtune=generic -march=x86-64 -g -O2 -Wall -std=gnu11 -o "+
+		run(driver, "cc1", "/usr/lib/gcc/x86_64-linux-gnu/12/cc1 -quiet -I include -imultiarch x86_64-linux-gnu"+
+			" -MD obj/"+source+".d -D NDEBUG src/"+source+".c -quiet -mtune=generic -march=x86-64 -g -O2 -Wall -o "+
 			temporary+".s")
 		run(driver, "as", "as --gdwarf-5 -I include --64 -o obj/"+source+".o "+temporary+".s")
 	case x < 32:

@@ -39,7 +39,8 @@ func (b *bench) measureShortLived(ctx context.Context) error {
 			known = append(known, s.Processes[len(s.Processes)-1-rng.IntN(m.at)])
 		}
 		started, own := time.Now(), ownCPU()
-		outcome := b.store.Write(ctx, []*snapshot.Batch{{MachineID: shortLivedMachineID, Snapshots: []snapshot.Snapshot{s}}})[0]
+		batch := &snapshot.Batch{MachineID: shortLivedMachineID, Snapshots: []snapshot.Snapshot{s}}
+		outcome := b.store.Write(ctx, []*snapshot.Batch{batch})[0]
 		if outcome.Err != nil {
 			return outcome.Err
 		}
@@ -57,7 +58,8 @@ func (b *bench) measureShortLived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("  making rollups; compressing", "%s; %s", rolled.Round(10*time.Millisecond), compressed.Round(10*time.Millisecond))
+	b.say("  making rollups; compressing", "%s; %s", rolled.Round(10*time.Millisecond),
+		compressed.Round(10*time.Millisecond))
 	if err := b.shortLivedSizes(ctx, processes); err != nil {
 		return err
 	}
@@ -105,7 +107,9 @@ func (b *bench) shortLivedQuestions(begin snapshot.Time, known []snapshot.Proces
 			return fmt.Sprintf("%s/processes/history?pid=%d&started_at=%s&from=%s&to=%s", machine, p.PID,
 				url.QueryEscape(p.StartedAt.String()), p.StartedAt.Add(-time.Minute), p.StartedAt.Add(time.Minute))
 		}},
-		{"a name by hour", func() string { return machine + "/processes/history?resolution=1h&name=" + one().Name + "&" + window }},
+		{"a name by hour", func() string {
+			return machine + "/processes/history?resolution=1h&name=" + one().Name + "&" + window
+		}},
 		{"find a command line with a random part", func() string {
 			p := one()
 			for p.Name != "expr" && p.Name != "cc1" {
@@ -116,7 +120,9 @@ func (b *bench) shortLivedQuestions(begin snapshot.Time, known []snapshot.Proces
 		{"find any command line", func() string {
 			return "/processes?" + window + "&command=" + url.QueryEscape(one().CommandLine)
 		}},
-		{"find a word in command lines", func() string { return "/processes?" + window + "&command=" + words[rng.IntN(len(words))] }},
+		{"find a word in command lines", func() string {
+			return "/processes?" + window + "&command=" + words[rng.IntN(len(words))]
+		}},
 		{"find a name", func() string { return "/processes?" + window + "&name=" + one().Name }},
 		{"find failures", get("/processes?" + window + "&exit=failed")},
 	}

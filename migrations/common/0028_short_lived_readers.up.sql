@@ -34,8 +34,8 @@ BEGIN
         WHEN by_column = 'cpu_us' THEN format('cpu_us_bound >= %1$s AND cpu_us >= %1$s', bound)
         ELSE format('memory_pages_bound >= %s AND memory_max >= %s', bound / 4096, bound) END;
     RETURN QUERY EXECUTE format('SELECT ts, machine, command, owner, pid, ppid, started_at, ended_at, elapsed_ms,
-            cpu_us, memory_max, read_bytes, write_bytes, exit_code, exit_signal, vars, batch_ts, batch_first_ts, cpu_us_bound,
-            memory_pages_bound, commands
+            cpu_us, memory_max, read_bytes, write_bytes, exit_code, exit_signal, vars, batch_ts, batch_first_ts,
+            cpu_us_bound, memory_pages_bound, commands
         FROM short_lived
         WHERE %1$s AND ts > %2$L AND ts <= %3$L AND batch_ts > %2$L AND batch_first_ts <= %3$L
             AND batch_ts <= %3$L::timestamptz + interval ''1 hour'' AND %4$s

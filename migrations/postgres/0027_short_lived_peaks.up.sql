@@ -6,6 +6,12 @@ COMMENT ON VIEW short_lived_peaks IS
     'largest values of groups of short-lived processes, which are the batches in the postgres profile. Those that lie in
 (a, b] have key > a - 1 min and key <= b + 1 h';
 
+-- Whether a batch with these commands can have one of the wanted ones. It uses the index on command.
+CREATE FUNCTION batch_has(commands bigint[], wanted bigint[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    'SELECT commands && wanted';
+COMMENT ON FUNCTION batch_has IS
+    'whether short-lived processes that are stored together, with short_lived.commands, can have one that is wanted';
+
 -- The sums for readers, who have no access to the tables. These functions have the privileges of their owner.
 CREATE FUNCTION history.short_lived_hour(m integer, a timestamptz)
     RETURNS SETOF short_lived_1h_done LANGUAGE sql STABLE SECURITY DEFINER

@@ -1,2 +1,3 @@
 DROP VIEW history.short_lived_1m, history.short_lived_1h, history.short_lived_1d;
 DROP VIEW short_lived_peaks;
+DROP FUNCTION batch_has;

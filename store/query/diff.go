@@ -20,8 +20,8 @@ type Diff struct {
 	From, To                 snapshot.State // without processes
 	FromCoverage, ToCoverage Coverage
 	Changes                  []Change // in no particular order
-	// ShortLived is the sum of all short-lived processes between the two times. Changes has those with the most CPU time,
-	// up to a limit, and none before ShortLivedFrom.
+	// ShortLived is the sum of all short-lived processes between the two times. Changes has those with the most CPU
+	// time, up to a limit, and none before ShortLivedFrom.
 	ShortLived ShortLivedTotal
 	// UnlistedShortLived is how many of them are not in Changes.
 	UnlistedShortLived int64

@@ -113,7 +113,7 @@ func (m Match) shortLivedCondition(texts matchingTexts, args *[]any) string {
 	if m.hasText() {
 		if n := len(texts.all) + len(texts.some); n <= maxIndexedTexts {
 			conditions = append(conditions,
-				"s.commands && "+parameter(append(texts.all[:len(texts.all):len(texts.all)], texts.some...))+"::bigint[]")
+				"batch_has(s.commands, "+parameter(append(texts.all[:len(texts.all):len(texts.all)], texts.some...))+"::bigint[])")
 		}
 		byText := "s.command = ANY(" + parameter(append([]int64{}, texts.all...)) + "::bigint[])"
 		if len(texts.some) > 0 {

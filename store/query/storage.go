@@ -26,8 +26,8 @@ type Storage struct {
 	// compressed. It is nil if there is data of fewer than minForecastHours.
 	BytesPerDay *int64
 	// BudgetDays is how many days of snapshots fit into the disk budget at the current rate, beside the rollups and
-	// identities that are stored now, and the short-lived processes of at most their retention. It is nil if there is no
-	// budget or no BytesPerDay.
+	// identities that are stored now, and the short-lived processes of at most their retention. It is nil if there is
+	// no budget or no BytesPerDay.
 	BudgetDays *float64
 	// Oldest is the time of the oldest stored snapshot, 0 if there is none.
 	Oldest snapshot.Time
@@ -112,8 +112,8 @@ func (q *Queries) samplesSince(ctx context.Context, from time.Time) (int64, erro
 	return samples, nil
 }
 
-// shortLivedShare returns the share of the stored short-lived processes that are newer than a time, 0 if there are none.
-// It counts whole hours.
+// shortLivedShare returns the share of the stored short-lived processes that are newer than a time, 0 if there are
+// none. It counts whole hours.
 func (q *Queries) shortLivedShare(ctx context.Context, from time.Time) (float64, error) {
 	var share *float64
 	if err := q.pool.QueryRow(ctx, `SELECT (sum(processes) FILTER (WHERE bucket_key >= $1))::double precision
