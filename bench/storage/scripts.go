@@ -10,7 +10,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// shortLivedMachine is a simulated machine that starts many processes, each of which ends at once: shell scripts and
+// shortLivedMachine is a simulated machine that starts many processes, which end at once: those of shell scripts and
 // health checks, or compilers.
 type shortLivedMachine struct {
 	rng     *rand.Rand

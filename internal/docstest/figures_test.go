@@ -38,6 +38,7 @@ var notMeasured = map[string]map[string]string{
 		"10 %":        "default of --max-cpu",
 		"128 MiB":     "default of --max-memory",
 		"4,096 bytes": "bound in the code",
+		"15 bytes":    "TASK_COMM_LEN of the kernel",
 	},
 	"docs/alerts.md": {
 		"10 %": "threshold of the alert",
