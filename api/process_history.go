@@ -139,6 +139,8 @@ func (a *API) getProcessHistory(
 			return nil, err
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
 	lifetime, err := a.store.ProcessLifetime(ctx, in.MachineID, in.PID, started)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)

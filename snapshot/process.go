@@ -110,6 +110,8 @@ func (e *EndedProcesses) Add(processes int64, used *CPUTime) {
 		e.Unknown += processes
 	case e.CPUTime == nil:
 		e.CPUTime = new(*used)
+	case *e.CPUTime > math.MaxInt64-*used:
+		*e.CPUTime = math.MaxInt64
 	default:
 		*e.CPUTime += *used
 	}

@@ -91,10 +91,15 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 		pool.Close()
 		return nil, err
 	}
+	var textHashKey string
+	if err := pool.QueryRow(ctx, `SELECT value FROM settings WHERE key = 'text_hash_key'`).Scan(&textHashKey); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("read the key of text hashes: %w", err)
+	}
 	s.Writer = writer.New(
 		writer.Config{
 			Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, Horizon: s.Horizon,
-			RunCacheSize: cfg.RunCacheSize,
+			RunCacheSize: cfg.RunCacheSize, TextHashKey: textHashKey,
 		},
 		registry,
 	)

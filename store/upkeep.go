@@ -151,8 +151,7 @@ func (s *Store) deleteUnused(ctx context.Context, table string, day time.Time) e
 // at most a day younger than last_day of their texts, because the clock of a machine may be ahead.
 func (s *Store) deleteUnusedTexts(ctx context.Context) error {
 	for table, relation := range map[string]string{"commands": backend.ShortLived, "owners": "short_lived_1d"} {
-		kept := s.backend.KeptFor(s.Retention(), relation) + retentionMargin
-		day := backend.StartOfDay(s.cfg.Now().Add(-kept))
+		day := backend.StartOfDay(s.cfg.Now())
 		oldest, _, err := s.backend.Oldest(ctx, relation)
 		if err != nil {
 			return fmt.Errorf("look for the oldest rows that refer to %s: %w", table, err)

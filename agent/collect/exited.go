@@ -10,9 +10,9 @@ import (
 )
 
 // maxShortLived bounds the processes in a sample that started and exited between two samples. Those with the most CPU
-// time stay. A build or a configure script can start a thousand in a second. The CPU time of those beyond the bound
-// belongs to no process.
-const maxShortLived = 5000
+// time stay. A build or a configure script can start two thousand in a second, and the usual interval is 5 s. The CPU
+// time of those beyond the bound belongs to no process.
+const maxShortLived = 12_000
 
 // watchExits starts or stops to watch for processes that exit, as the options say.
 func (s *Sampler) watchExits(options Options) {

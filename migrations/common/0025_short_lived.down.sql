@@ -3,3 +3,4 @@ DROP VIEW history.snapshots;
 ALTER TABLE snapshots DROP COLUMN short_lived, DROP COLUMN short_lived_cpu_us, DROP COLUMN short_lived_unknown_cpu;
 CREATE VIEW history.snapshots AS SELECT * FROM snapshots;
 DROP TABLE owners, commands;
+DELETE FROM settings WHERE key = 'text_hash_key';

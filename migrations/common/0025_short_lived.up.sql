@@ -1,6 +1,10 @@
 -- Short-lived processes: those that started and ended between two snapshots, so that they are in no process list. They
 -- have a series of their own, which refers to texts that are stored once per machine. The next migration creates it.
 
+-- Texts are found by a hash with this key. Without a secret, a user of a machine could make two command lines with one
+-- hash, of which the second would be stored as the first.
+INSERT INTO settings (key, value) VALUES ('text_hash_key', gen_random_uuid()::text || gen_random_uuid()::text);
+
 CREATE TABLE commands (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     hash         bigint NOT NULL,
@@ -14,7 +18,7 @@ CREATE TABLE commands (
 CREATE INDEX commands_by_name ON commands (name, machine);
 CREATE INDEX commands_by_last_day ON commands USING brin (last_day) WITH (pages_per_range = 32);
 COMMENT ON TABLE commands IS 'names and command lines of short-lived processes, without the parts that vary';
-COMMENT ON COLUMN commands.hash IS 'hash of name, command_line and has_vars';
+COMMENT ON COLUMN commands.hash IS 'hash of name, command_line and has_vars with the key text_hash_key of settings';
 COMMENT ON COLUMN commands.last_day IS 'last day (UTC) with a process of this text, or later; used by retention';
 COMMENT ON COLUMN commands.has_vars IS 'whether command_line is a template; otherwise it is the text itself';
 COMMENT ON COLUMN commands.command_line IS
@@ -32,7 +36,7 @@ CREATE TABLE owners (
 );
 CREATE INDEX owners_by_last_day ON owners USING brin (last_day) WITH (pages_per_range = 32);
 COMMENT ON TABLE owners IS 'users and control groups of short-lived processes';
-COMMENT ON COLUMN owners.hash IS 'hash of user_name and cgroup';
+COMMENT ON COLUMN owners.hash IS 'hash of user_name and cgroup, as commands.hash';
 COMMENT ON COLUMN owners.last_day IS 'last day (UTC) with a process of this user and control group, or later';
 
 ALTER TABLE snapshots ADD COLUMN short_lived integer, ADD COLUMN short_lived_cpu_us bigint,

@@ -6,7 +6,7 @@
 -- Sums outlive the rows, so the window begins where rows were dropped: the largest values of dropped ones are no lower
 -- bound for those that are left.
 CREATE FUNCTION short_lived_top(machines integer[], a timestamptz, b timestamptz, n bigint, by_column text)
-RETURNS SETOF short_lived LANGUAGE plpgsql STABLE AS $$
+RETURNS SETOF short_lived LANGUAGE plpgsql STABLE SET datestyle = 'ISO, MDY' SET timezone = 'UTC' AS $$
 DECLARE
     scope text := CASE WHEN machines IS NULL THEN 'machine IN (SELECT id FROM machines)'
         WHEN cardinality(machines) = 1 THEN format('machine = %s', machines[1])

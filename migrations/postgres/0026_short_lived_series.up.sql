@@ -65,7 +65,7 @@ COMMENT ON COLUMN short_lived.ts IS 'the snapshot after the end of the process, 
 COMMENT ON COLUMN short_lived.command IS 'name and command line: commands.id';
 COMMENT ON COLUMN short_lived.owner IS 'user and control group: owners.id';
 COMMENT ON COLUMN short_lived.ended_at IS
-    'when the process ended, at or before ts; null if the agent does not report it';
+    'when the process ended, at or before ts; null, because agents do not report it yet';
 COMMENT ON COLUMN short_lived.elapsed_ms IS 'milliseconds from the start to ts, as weight_ms of process_samples';
 COMMENT ON COLUMN short_lived.cpu_us IS
     'CPU time in microseconds; null if it is unknown, as in the other columns';

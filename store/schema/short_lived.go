@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -40,6 +41,8 @@ func (t *ShortLivedTotals) Add(cpu *snapshot.CPUTime) {
 		t.unknownCPU++
 	case t.cpu == nil:
 		t.cpu = new(int64(*cpu))
+	case *t.cpu > math.MaxInt64-int64(*cpu):
+		*t.cpu = math.MaxInt64
 	default:
 		*t.cpu += int64(*cpu)
 	}

@@ -30,7 +30,7 @@ func (p *planner) isShortLived(
 // writeShortLived writes the short-lived processes of the new snapshots: their texts, the series, and the sums by
 // minute.
 func (w *groupWrite) writeShortLived(ctx context.Context) error {
-	texts := newTextSet(w.writer.texts, w.now)
+	texts := newTextSet(w.writer.texts, w.writer.textHashKey, w.now)
 	var rows []*newSnapshot
 	var batches []schema.ShortLivedBatch
 	for i := range w.rows {

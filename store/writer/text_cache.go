@@ -1,9 +1,9 @@
 package writer
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"sync"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // textTable is a table of the texts of short-lived processes.
@@ -28,21 +28,27 @@ type textRow struct {
 }
 
 // hashCommand returns the hash of a name and a command line or template, and the buffer for reuse. The strings contain
-// no NUL, so it separates them.
-func hashCommand(buffer []byte, name string, template []byte, hasVars bool) (int64, []byte) {
-	buffer = append(append(buffer[:0], name...), 0)
+// no NUL, so it separates them. The key is a secret of the database: without it, nobody can make two texts with one hash.
+func hashCommand(buffer []byte, key, name string, template []byte, hasVars bool) (int64, []byte) {
+	buffer = append(append(append(buffer[:0], key...), name...), 0)
 	buffer = append(append(buffer, template...), 0)
 	if hasVars {
 		buffer = append(buffer, 1)
 	}
-	return int64(xxhash.Sum64(buffer)), buffer
+	return hashText(buffer), buffer
 }
 
 // hashOwner is the same for a user and a control group.
-func hashOwner(buffer []byte, user, cgroup string) (int64, []byte) {
-	buffer = append(append(buffer[:0], user...), 0)
+func hashOwner(buffer []byte, key, user, cgroup string) (int64, []byte) {
+	buffer = append(append(append(buffer[:0], key...), user...), 0)
 	buffer = append(buffer, cgroup...)
-	return int64(xxhash.Sum64(buffer)), buffer
+	return hashText(buffer), buffer
+}
+
+// hashText returns the first eight bytes of SHA-256.
+func hashText(text []byte) int64 {
+	sum := sha256.Sum256(text)
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
 // textCache caches the ids of texts that were used lately. Its size is bounded by the number of texts. It is safe for

@@ -15,7 +15,8 @@ import (
 // which it was last written, by the clock of the server, so a text of today is not deleted by retention.
 type textSet struct {
 	cache    *textCache
-	day      int32 // today, in days since 1970
+	key      string // of hashes
+	day      int32  // today, in days since 1970
 	splitter templateSplitter
 	buffer   []byte
 
@@ -46,8 +47,8 @@ type newText struct {
 	hasVars       bool // whether second is a template
 }
 
-func newTextSet(cache *textCache, now time.Time) *textSet {
-	return &textSet{cache: cache, day: int32(now.Unix() / 86400),
+func newTextSet(cache *textCache, key string, now time.Time) *textSet {
+	return &textSet{cache: cache, key: key, day: int32(now.Unix() / 86400),
 		missing: make(map[textKey][]textUse), found: make(map[textKey]textRow)}
 }
 
@@ -58,7 +59,7 @@ func (t *textSet) command(machine int32, name, commandLine string, process *sche
 		process.Vars = string(t.splitter.vars)
 	}
 	key := textKey{machine: machine, table: commandTable}
-	key.hash, t.buffer = hashCommand(t.buffer, name, t.splitter.template, hasVars)
+	key.hash, t.buffer = hashCommand(t.buffer, t.key, name, t.splitter.template, hasVars)
 	if t.use(key, textUse{command: &process.Command}) {
 		t.texts[key.table] = append(t.texts[key.table], newText{key, name, string(t.splitter.template), hasVars})
 	}
@@ -67,7 +68,7 @@ func (t *textSet) command(machine int32, name, commandLine string, process *sche
 // owner sets the owner of a process, at once or in resolve.
 func (t *textSet) owner(machine int32, user, cgroup string, process *schema.ShortLived) {
 	key := textKey{machine: machine, table: ownerTable}
-	key.hash, t.buffer = hashOwner(t.buffer, user, cgroup)
+	key.hash, t.buffer = hashOwner(t.buffer, t.key, user, cgroup)
 	if t.use(key, textUse{owner: &process.Owner}) {
 		t.texts[key.table] = append(t.texts[key.table], newText{key, user, cgroup, false})
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
+	// TextHashKey is the secret with which texts of short-lived processes are hashed.
+	TextHashKey string
 }
 
 const (
@@ -51,6 +53,8 @@ type Writer struct {
 	notifier *notifier
 	runs     *runCache
 	texts    *textCache
+	// textHashKey is that of Config.
+	textHashKey string
 }
 
 // New returns a Writer, registers its metrics and starts its notifier. Call Close to stop it.
@@ -59,7 +63,8 @@ func New(cfg Config, registry prometheus.Registerer) *Writer {
 		cfg.RunCacheSize = defaultRunCacheSize
 	}
 	w := &Writer{pool: cfg.Pool, backend: cfg.Backend, logger: cfg.Logger, now: cfg.Now, horizon: cfg.Horizon,
-		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(textCacheSize)}
+		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(textCacheSize),
+		textHashKey: cfg.TextHashKey}
 	w.metrics = newMetrics(registry, w.texts)
 	w.notifier = newNotifier(cfg.Pool, cfg.Logger, w.metrics)
 	return w
