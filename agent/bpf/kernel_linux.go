@@ -117,6 +117,19 @@ func open(ringBytes uint32) (*Kernel, error) {
 	return k, nil
 }
 
+// CanPass reports whether Open can succeed later after it has returned an error. Without the capabilities or the parts
+// of the kernel that it needs, it cannot.
+func CanPass(err error) bool {
+	for _, lack := range []error{unix.ENOMEM, unix.EAGAIN, unix.EBUSY, unix.EINTR, unix.EMFILE, unix.ENFILE} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	// Before Linux 5.11, that is also the error if the user has no locked memory left, or an agent that has just ended
+	// still has it.
+	return errors.Is(err, unix.EPERM) && procfs.HasCapabilities(unix.CAP_BPF, unix.CAP_PERFMON)
+}
+
 // start makes the first list. From here on, every process that ends is known.
 func (k *Kernel) start() error {
 	k.openedAt = uint64(procfs.SinceBoot())
