@@ -64,8 +64,11 @@ static ALWAYS_INLINE void find_per_cpu_offsets(void)
 static ALWAYS_INLINE s64 resident_pages(struct mm_struct *mm)
 {
 	if (TYPE_EXISTS(struct mm_rss_stat)) {
+		// Its verifier does not follow arrays of type atomic_long_t.
 		struct mm_struct___until_6_1 *old = (void *)mm;
-		return old->rss_stat.count[0].counter + old->rss_stat.count[1].counter + old->rss_stat.count[3].counter;
+		s64 count[4] = {};
+		bpf_probe_read_kernel(count, sizeof count, &old->rss_stat);
+		return count[0] + count[1] + count[3];
 	}
 	if (!per_cpu_offset[0])
 		find_per_cpu_offsets();
