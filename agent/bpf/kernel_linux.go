@@ -19,7 +19,7 @@ import (
 	"github.com/snapwatch/snapwatch/agent/procfs"
 )
 
-// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 440 bytes
+// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 456 bytes
 // of it, or more if its arguments are longer than 120 bytes. Each page is mapped twice.
 //
 // Events are read with each list, and at once when they fill a quarter of it.

@@ -234,6 +234,7 @@ struct free_event {
 	u64 run;
 	u64 ended_run; // of this one and all others of its process that have been removed, without their last ticks
 	u64 read_bytes, write_bytes;
+	u64 ended_read_bytes, ended_write_bytes; // like ended_run, or 0 if the kernel's sum has those of children too
 };
 
 static ALWAYS_INLINE u64 wake_up(void)
@@ -353,14 +354,18 @@ SEC("tp_btf/sched_process_free")
 int on_free(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
+	struct signal_struct *signal = task->signal;
 	struct free_event *e = reserve(sizeof *e);
 	if (!e)
 		return 0;
 	fill(&e->event, EVENT_FREE, task);
 	e->run = task->se.sum_exec_runtime;
-	e->ended_run = task->signal->sum_sched_runtime;
+	e->ended_run = signal->sum_sched_runtime;
 	e->read_bytes = task->ioac.read_bytes;
 	e->write_bytes = task->ioac.write_bytes;
+	int waited = signal->cmin_flt + signal->cmaj_flt != 0; // for children
+	e->ended_read_bytes = waited ? 0 : signal->ioac.read_bytes;
+	e->ended_write_bytes = waited ? 0 : signal->ioac.write_bytes;
 	bpf_ringbuf_submit(e, wake_up());
 	return 0;
 }
