@@ -93,7 +93,10 @@ func open(ringBytes uint32) (*Kernel, error) {
 	}
 	_ = rlimit.RemoveMemlock() // before Linux 5.11, the ring buffer counts; if it is too large, loading fails
 	collection, err := ebpf.NewCollection(spec)
-	if err != nil {
+	switch release := kernelRelease(); {
+	case err != nil && isTooOld(release):
+		return nil, fmt.Errorf("this kernel is Linux %s, and the BPF programs need 5.8 or newer: %w", release, err)
+	case err != nil:
 		return nil, fmt.Errorf("load the BPF programs: %w", err)
 	}
 	k := &Kernel{
@@ -115,6 +118,21 @@ func open(ringBytes uint32) (*Kernel, error) {
 	k.stopped.Go(k.run)
 	debug.FreeOSMemory() // loading takes several megabytes
 	return k, nil
+}
+
+// kernelRelease returns the version of the kernel, such as "6.1.0-50-amd64".
+func kernelRelease() string {
+	var name unix.Utsname
+	_ = unix.Uname(&name)
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+// isTooOld reports whether the kernel is older than Linux 5.8. Such a kernel may still have what is needed, if its
+// distribution has added it.
+func isTooOld(release string) bool {
+	var major, minor int
+	n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor)
+	return n == 2 && (major < 5 || major == 5 && minor < 8)
 }
 
 // CanPass reports whether Open can succeed later after it has returned an error. Without the capabilities or the parts

@@ -64,7 +64,9 @@ func TestValuesOfAProcess(t *testing.T) {
 		return string(content)
 	}
 	stat := strings.Fields(read("stat")[strings.LastIndex(read("stat"), ")")+2:])
-	resident := strings.Fields(read("statm"))[1]
+	// From Linux 6.2 to 6.15, the number in statm lacks the parts of the CPUs.
+	_, resident, _ := strings.Cut(read("smaps_rollup"), "\nRss:")
+	resident = strings.Fields(resident)[0]
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", child.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +83,7 @@ func TestValuesOfAProcess(t *testing.T) {
 		{"parent", fmt.Sprint(task.PPID), fmt.Sprint(os.Getpid())},
 		{"start", fmt.Sprint(task.StartTicks), stat[19]},
 		{"threads", fmt.Sprint(task.Threads), "1"},
-		{"resident pages", fmt.Sprint(task.Pages), resident},
+		{"resident memory", fmt.Sprint(task.Pages * int64(os.Getpagesize()) / 1024), resident},
 		{"open files", fmt.Sprint(task.OpenFiles), fmt.Sprint(len(files))},
 		{"CPU time", fmt.Sprint(task.CPU.Nanoseconds()), fmt.Sprint(run)},
 		{"bytes read", fmt.Sprint(task.ReadBytes), fmt.Sprint(readBytes)},
