@@ -127,6 +127,9 @@ func TestShortProcesses(t *testing.T) {
 			if p.Started.Std().Before(began) || p.Started.Std().After(time.Now()) {
 				t.Errorf("process %d started at %s", p.PID, p.Started)
 			}
+			if p.PeakMemory < 100<<10 {
+				t.Errorf("the peak memory of process %d is %d", p.PID, p.PeakMemory)
+			}
 		}
 	}
 	for i := range count {

@@ -218,7 +218,7 @@ struct exec_event {
 struct exit_event {
 	struct event event;
 	u64 cgroups;
-	s64 peak_pages; // of its last program; -1 if unknown, as before Linux 6.16
+	s64 peak_pages; // of its last program; -1 if its memory has been removed
 	u64 run, waited, sleeps; // of the last thread, without its last tick
 	u64 thread_start;
 	u64 at;
@@ -312,10 +312,8 @@ int on_exec(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int on_exit(u64 *ctx)
+static ALWAYS_INLINE int send_exit(struct task_struct *task)
 {
-	struct task_struct *task = (void *)ctx[0];
 	struct signal_struct *signal = task->signal;
 	if (signal->live.counter != 0)
 		return 0;
@@ -348,6 +346,19 @@ int on_exit(u64 *ctx)
 	bpf_probe_read_kernel(e->comm, sizeof e->comm, leader->comm);
 	bpf_ringbuf_submit(e, wake_up());
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(u64 *ctx)
+{
+	return send_exit((void *)ctx[0]);
+}
+
+// on_early_exit is used instead of on_exit before Linux 6.16: there, a process has no memory any more at the tracepoint.
+SEC("fentry/taskstats_exit")
+int on_early_exit(u64 *ctx)
+{
+	return send_exit((void *)ctx[0]);
 }
 
 SEC("tp_btf/sched_process_free")
