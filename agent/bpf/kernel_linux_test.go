@@ -64,9 +64,17 @@ func TestValuesOfAProcess(t *testing.T) {
 		return string(content)
 	}
 	stat := strings.Fields(read("stat")[strings.LastIndex(read("stat"), ")")+2:])
-	// From Linux 6.2 to 6.15, the number in statm lacks the parts of the CPUs.
-	_, resident, _ := strings.Cut(read("smaps_rollup"), "\nRss:")
-	resident = strings.Fields(resident)[0]
+	_, rss, _ := strings.Cut(read("smaps_rollup"), "\nRss:")
+	var kib int64
+	if _, err := fmt.Sscan(rss, &kib); err != nil {
+		t.Fatal(err)
+	}
+	pages := strings.Fields(read("statm"))[1]
+	// The number in statm lacks recent page faults of the threads until Linux 6.1, and the parts of the CPUs from 6.2
+	// to 6.15. The programs add the latter.
+	if fmt.Sprint(task.Pages) != pages {
+		pages = fmt.Sprint(kib * 1024 / int64(os.Getpagesize()))
+	}
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", child.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +91,7 @@ func TestValuesOfAProcess(t *testing.T) {
 		{"parent", fmt.Sprint(task.PPID), fmt.Sprint(os.Getpid())},
 		{"start", fmt.Sprint(task.StartTicks), stat[19]},
 		{"threads", fmt.Sprint(task.Threads), "1"},
-		{"resident memory", fmt.Sprint(task.Pages * int64(os.Getpagesize()) / 1024), resident},
+		{"resident pages", fmt.Sprint(task.Pages), pages},
 		{"open files", fmt.Sprint(task.OpenFiles), fmt.Sprint(len(files))},
 		{"CPU time", fmt.Sprint(task.CPU.Nanoseconds()), fmt.Sprint(run)},
 		{"bytes read", fmt.Sprint(task.ReadBytes), fmt.Sprint(readBytes)},
