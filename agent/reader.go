@@ -39,21 +39,22 @@ func openSampler(
 		return nil, "", err
 	}
 	var kernel *bpf.Kernel
+	var failure error
 	if !cfg.Reader.triesBPF() {
 		reason = "--reader=auto uses it where possible"
 	} else {
-		kernel, err = bpf.Open()
+		kernel, failure = bpf.Open()
 		switch {
-		case err == nil:
+		case failure == nil:
 			logger.Info(readWithBPF)
 		case cfg.Reader == ReaderBPF:
-			return nil, "", fmt.Errorf("read processes with BPF: %w", err)
+			return nil, "", fmt.Errorf("read processes with BPF: %w", failure)
 		default:
-			reason = err.Error()
-			logger.Info("processes are read from /proc: BPF cannot be used", "why", err)
+			reason = failure.Error()
+			logger.Info("processes are read from /proc: BPF cannot be used", "why", failure)
 		}
 	}
-	sampler, err = collect.Open(stateDir, scrubber, kernel, logger)
+	sampler, err = collect.Open(stateDir, scrubber, kernel, failure, logger)
 	return sampler, reason, err
 }
 

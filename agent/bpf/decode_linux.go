@@ -15,7 +15,7 @@ const (
 	forkSize    = eventSize + 8
 	execSize    = eventSize + 32
 	exitSize    = eventSize + 88
-	freeSize    = eventSize + 32
+	freeSize    = eventSize + 48
 )
 
 // Kinds of events; see enum event_kind.

@@ -223,8 +223,11 @@ func (k *Kernel) addFree(e event) {
 		return
 	}
 	g.uid, g.leader = e.uid, used
-	ended := u64(e.body[8:]) // with this thread
-	g.removed.run = max(g.removed.run, ended-min(used.run, ended))
+	// What the others have used, also those whose events come later or are lost.
+	others := func(all, own uint64) uint64 { return all - min(own, all) }
+	g.removed.run = max(g.removed.run, others(u64(e.body[8:]), used.run))
+	g.removed.readBytes = max(g.removed.readBytes, others(u64(e.body[32:]), used.readBytes))
+	g.removed.writeBytes = max(g.removed.writeBytes, others(u64(e.body[40:]), used.writeBytes))
 	g.freed = time.Now()
 	if g.ended.run == 0 && g.removed.run == 0 && g.exit.others == 0 { // it had no other threads
 		k.endNow(e.tgid, g)

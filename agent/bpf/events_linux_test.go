@@ -53,8 +53,9 @@ func exitWith(status uint64, pid uint32, start uint64, comm string) event {
 }
 
 // free is the end of a thread that used run nanoseconds; removed is the kernel's sum of all threads that have ended.
+// Its sum of their I/O is unknown.
 func free(tid, pid uint32, start, run, removed uint64) event {
-	return put(eventFree, tid, pid, start, run, removed, 10, 20)
+	return put(eventFree, tid, pid, start, run, removed, 10, 20, 0, 0)
 }
 
 // The CPU time of a process is the sum of its threads, each counted once, whether or not the kernel's own sum has it.
@@ -85,10 +86,10 @@ func TestLostEventOfAThread(t *testing.T) {
 	k.add(fork(50, 7, 1000))
 	k.add(free(51, 50, 1500, 3e6, 2e6))
 	k.add(exit(50, 1000, "x"))
-	k.add(free(50, 50, 1000, 5e6, 11e6))
+	k.add(put(eventFree, 50, 50, 1000, 5e6, 11e6, 10, 20, 70, 90))
 	k.endFreed(0)
-	if got := w.pending[0].CPU; got != 11*time.Millisecond {
-		t.Errorf("the CPU time is %s, want that of the kernel's sum", got)
+	if p := w.pending[0]; p.CPU != 11*time.Millisecond || p.ReadBytes != 70 || p.WriteBytes != 90 {
+		t.Errorf("it used %s, read %d bytes and wrote %d, want the kernel's sums", p.CPU, p.ReadBytes, p.WriteBytes)
 	}
 }
 

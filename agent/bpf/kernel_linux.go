@@ -19,7 +19,7 @@ import (
 	"github.com/snapwatch/snapwatch/agent/procfs"
 )
 
-// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 440 bytes
+// ringBytes is the size of the kernel's buffer for events. A process that starts a program and ends takes 456 bytes
 // of it, or more if its arguments are longer than 120 bytes. Each page is mapped twice.
 //
 // Events are read with each list, and at once when they fill a quarter of it.
@@ -70,8 +70,24 @@ type Kernel struct {
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
 func Open() (*Kernel, error) { return open(ringBytes) }
 
+// These are the programs of which one reports the end of a process.
+const (
+	onExit      = "on_exit"
+	onEarlyExit = "on_early_exit"
+)
+
 // open is Open with a buffer of another size, which is a power of 2 and at least a page.
 func open(ringBytes uint32) (*Kernel, error) {
+	if isOlder(kernelRelease(), 6, 16) {
+		// Some kernels cannot call a program in a function. The peak memory of processes is then unknown.
+		if k, err := openWith(onEarlyExit, ringBytes); err == nil {
+			return k, nil
+		}
+	}
+	return openWith(onExit, ringBytes)
+}
+
+func openWith(exit string, ringBytes uint32) (*Kernel, error) {
 	if err := checkNamespace(); err != nil {
 		return nil, err
 	}
@@ -83,6 +99,11 @@ func open(ringBytes uint32) (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("count the CPUs: %w", err)
 	}
+	for _, name := range []string{onExit, onEarlyExit} {
+		if name != exit {
+			delete(spec.Programs, name)
+		}
+	}
 	spec.Maps["events"].MaxEntries = ringBytes
 	err = errors.Join(
 		spec.Variables["possible_cpus"].Set(uint32(cpus)),
@@ -93,7 +114,10 @@ func open(ringBytes uint32) (*Kernel, error) {
 	}
 	_ = rlimit.RemoveMemlock() // before Linux 5.11, the ring buffer counts; if it is too large, loading fails
 	collection, err := ebpf.NewCollection(spec)
-	if err != nil {
+	switch release := kernelRelease(); {
+	case err != nil && isOlder(release, 5, 8): // it may have what is needed, if its distribution has added that
+		return nil, fmt.Errorf("this kernel is Linux %s, and the BPF programs need 5.8 or newer: %w", release, err)
+	case err != nil:
 		return nil, fmt.Errorf("load the BPF programs: %w", err)
 	}
 	k := &Kernel{
@@ -104,7 +128,7 @@ func open(ringBytes uint32) (*Kernel, error) {
 		groups:     make(map[uint32]*group),
 		isEnding:   procfs.IsEnding,
 	}
-	if err := k.attach(); err != nil {
+	if err := k.attach(exit); err != nil {
 		k.Close()
 		return nil, err
 	}
@@ -115,6 +139,33 @@ func open(ringBytes uint32) (*Kernel, error) {
 	k.stopped.Go(k.run)
 	debug.FreeOSMemory() // loading takes several megabytes
 	return k, nil
+}
+
+// kernelRelease returns the version of the kernel, such as "6.1.0-50-amd64".
+func kernelRelease() string {
+	var name unix.Utsname
+	_ = unix.Uname(&name)
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+// isOlder reports whether a kernel is older than a version.
+func isOlder(release string, major, minor int) bool {
+	var itsMajor, itsMinor int
+	n, _ := fmt.Sscanf(release, "%d.%d", &itsMajor, &itsMinor)
+	return n == 2 && (itsMajor < major || itsMajor == major && itsMinor < minor)
+}
+
+// CanPass reports whether Open can succeed later after it has returned an error. Without the capabilities or the parts
+// of the kernel that it needs, it cannot.
+func CanPass(err error) bool {
+	for _, lack := range []error{unix.ENOMEM, unix.EAGAIN, unix.EBUSY, unix.EINTR, unix.EMFILE, unix.ENFILE} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	// Before Linux 5.11, that is also the error if the user has no locked memory left, or an agent that has just ended
+	// still has it.
+	return errors.Is(err, unix.EPERM) && procfs.HasCapabilities(unix.CAP_BPF, unix.CAP_PERFMON)
 }
 
 // start makes the first list. From here on, every process that ends is known.
@@ -162,7 +213,7 @@ func checkNamespace() error {
 }
 
 // attach attaches the programs, the events first.
-func (k *Kernel) attach() (err error) {
+func (k *Kernel) attach(exit string) (err error) {
 	if k.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("create an eventfd: %w", err)
 	}
@@ -177,7 +228,7 @@ func (k *Kernel) attach() (err error) {
 	if err := k.iterate(); err != nil { // it sets variables that the other programs read
 		return err
 	}
-	for _, name := range []string{"on_free", "on_exit", "on_exec", "on_fork"} {
+	for _, name := range []string{"on_free", exit, "on_exec", "on_fork"} {
 		attached, err := link.AttachTracing(link.TracingOptions{Program: k.collection.Programs[name]})
 		if err != nil {
 			return fmt.Errorf("attach the BPF program %s: %w", name, err)

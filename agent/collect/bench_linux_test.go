@@ -20,7 +20,7 @@ func BenchmarkSample(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := Open(b.TempDir(), scrubber, nil, testlog.Logger())
+	s, err := Open(b.TempDir(), scrubber, nil, nil, testlog.Logger())
 	if err != nil {
 		b.Fatal(err)
 	}

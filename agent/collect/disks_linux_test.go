@@ -220,7 +220,7 @@ func TestFileSystemWhoseServerIsStopped(t *testing.T) {
 			dir := t.TempDir()
 			server := agenttest.MountFUSE(t, dir, fsType)
 			var log bytes.Buffer
-			s, err := Open(t.TempDir(), nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
+			s, err := Open(t.TempDir(), nil, nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,9 +14,9 @@ import (
 
 // Open returns a Sampler that reads this machine. It stores the boot time in stateDir. A nil scrubber leaves command
 // lines unchanged. With a kernel, which the Sampler closes, the processes are read with BPF while that works; with nil,
-// from /proc and taskstats.
+// from /proc and taskstats. If there is none because of a failure that can pass, BPF is tried again later.
 func Open(
-	stateDir string, scrubber *procfs.Scrubber, kernel *bpf.Kernel, logger *slog.Logger,
+	stateDir string, scrubber *procfs.Scrubber, kernel *bpf.Kernel, failure error, logger *slog.Logger,
 ) (*Sampler, error) {
 	users := procfs.NewUsers()
 	reader, err := procfs.NewReader(stateDir, scrubber, users)
@@ -28,12 +28,17 @@ func Open(
 	}
 	sources := Sources{Processes: reader, Forks: procfs.Forks, SinceBoot: procfs.SinceBoot}
 	fromTaskstats := func() (ExitSource, error) { return exits.Watch(scrubber, users) }
-	if kernel == nil {
+	if kernel == nil && !bpf.CanPass(failure) {
 		sources.WatchExits = fromTaskstats
 		return New(sources, logger), nil
 	}
 	p := &bpfProcesses{Reader: reader, open: bpf.Open, now: time.Now, pause: minPause, logger: logger}
-	p.use(kernel)
+	if kernel != nil {
+		p.use(kernel)
+	} else {
+		p.failure.Store(new(failure.Error()))
+		p.postpone()
+	}
 	sources.Processes, sources.Changed, sources.Reader = p, p.changed, p.status
 	sources.WatchExits = func() (ExitSource, error) {
 		if kernel := p.kernel.Load(); kernel != nil {
@@ -124,7 +129,7 @@ func (p *bpfProcesses) changed() (release func()) {
 	case kernel == nil:
 		return nil
 	case err == nil && isNew:
-		p.logger.Info("processes are read with BPF again")
+		p.logger.Info("processes are now read with BPF")
 		return func() {}
 	case err == nil:
 		return nil

@@ -2,10 +2,13 @@ package collect
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/snapwatch/snapwatch/agent/bpf"
 	"github.com/snapwatch/snapwatch/agent/exits"
@@ -201,6 +204,48 @@ func TestPausesAfterBPFFails(t *testing.T) {
 	want := []time.Duration{1 * m, 3 * m, 7 * m, 15 * m, 31 * m, 63 * m, 123 * m, 183 * m, 243 * m, 303 * m}
 	if !slices.Equal(tries, want) || p.status().Failure != "gone" {
 		t.Errorf("BPF was tried after %s, want %s", tries, want)
+	}
+}
+
+// If BPF fails when the agent starts, it is tried again if the reason can pass.
+func TestBPFFailsAtStart(t *testing.T) {
+	for failure, retried := range map[error]bool{
+		fmt.Errorf("load: %w", unix.ENOMEM): true,
+		fmt.Errorf("load: %w", unix.ENOENT): false,
+		nil:                                 false, // it is not to be used
+	} {
+		s, err := Open(t.TempDir(), nil, nil, failure, testlog.Logger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		p, got := s.sources.Processes.(*bpfProcesses)
+		if got != retried {
+			t.Errorf("%v: it is tried again: %t", failure, got)
+		}
+		if !retried {
+			continue
+		}
+		later := time.Duration(0)
+		p.now = func() time.Time { return time.Now().Add(later) }
+		sample := func() {
+			t.Helper()
+			if _, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if sample(); s.Reader() != (ReaderStatus{Failure: failure.Error()}) {
+			t.Errorf("processes are read in this way: %+v", s.Reader())
+		}
+		if kernel, err := bpf.Open(); err != nil {
+			t.Skipf("BPF cannot be used here: %v", err)
+		} else {
+			kernel.Close()
+		}
+		later = minPause
+		if sample(); !s.Reader().BPF {
+			t.Error("BPF is not used after the pause")
+		}
 	}
 }
 

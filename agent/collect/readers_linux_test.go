@@ -26,7 +26,7 @@ func openReal(t testing.TB, reader, stateDir string) *Sampler {
 			t.Skipf("BPF cannot be used here: %v", err)
 		}
 	}
-	s, err := Open(stateDir, nil, kernel, testlog.Logger())
+	s, err := Open(stateDir, nil, kernel, nil, testlog.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,11 @@ static ALWAYS_INLINE void find_per_cpu_offsets(void)
 static ALWAYS_INLINE s64 resident_pages(struct mm_struct *mm)
 {
 	if (TYPE_EXISTS(struct mm_rss_stat)) {
+		// Its verifier does not follow arrays of type atomic_long_t.
 		struct mm_struct___until_6_1 *old = (void *)mm;
-		return old->rss_stat.count[0].counter + old->rss_stat.count[1].counter + old->rss_stat.count[3].counter;
+		s64 count[4] = {};
+		bpf_probe_read_kernel(count, sizeof count, &old->rss_stat);
+		return count[0] + count[1] + count[3];
 	}
 	if (!per_cpu_offset[0])
 		find_per_cpu_offsets();
@@ -215,7 +218,7 @@ struct exec_event {
 struct exit_event {
 	struct event event;
 	u64 cgroups;
-	s64 peak_pages; // of its last program; -1 if unknown, as before Linux 6.16
+	s64 peak_pages; // of its last program; -1 if its memory has been removed
 	u64 run, waited, sleeps; // of the last thread, without its last tick
 	u64 thread_start;
 	u64 at;
@@ -231,6 +234,7 @@ struct free_event {
 	u64 run;
 	u64 ended_run; // of this one and all others of its process that have been removed, without their last ticks
 	u64 read_bytes, write_bytes;
+	u64 ended_read_bytes, ended_write_bytes; // like ended_run, or 0 if the kernel's sum has those of children too
 };
 
 static ALWAYS_INLINE u64 wake_up(void)
@@ -308,10 +312,8 @@ int on_exec(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int on_exit(u64 *ctx)
+static ALWAYS_INLINE int send_exit(struct task_struct *task)
 {
-	struct task_struct *task = (void *)ctx[0];
 	struct signal_struct *signal = task->signal;
 	if (signal->live.counter != 0)
 		return 0;
@@ -346,18 +348,35 @@ int on_exit(u64 *ctx)
 	return 0;
 }
 
+SEC("tp_btf/sched_process_exit")
+int on_exit(u64 *ctx)
+{
+	return send_exit((void *)ctx[0]);
+}
+
+// on_early_exit is used instead of on_exit before Linux 6.16: there, a process has no memory any more at the tracepoint.
+SEC("fentry/taskstats_exit")
+int on_early_exit(u64 *ctx)
+{
+	return send_exit((void *)ctx[0]);
+}
+
 SEC("tp_btf/sched_process_free")
 int on_free(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
+	struct signal_struct *signal = task->signal;
 	struct free_event *e = reserve(sizeof *e);
 	if (!e)
 		return 0;
 	fill(&e->event, EVENT_FREE, task);
 	e->run = task->se.sum_exec_runtime;
-	e->ended_run = task->signal->sum_sched_runtime;
+	e->ended_run = signal->sum_sched_runtime;
 	e->read_bytes = task->ioac.read_bytes;
 	e->write_bytes = task->ioac.write_bytes;
+	int waited = signal->cmin_flt + signal->cmaj_flt != 0; // for children
+	e->ended_read_bytes = waited ? 0 : signal->ioac.read_bytes;
+	e->ended_write_bytes = waited ? 0 : signal->ioac.write_bytes;
 	bpf_ringbuf_submit(e, wake_up());
 	return 0;
 }
