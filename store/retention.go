@@ -147,6 +147,11 @@ func (s *Store) enforceBudget(ctx context.Context) error {
 				return fmt.Errorf("drop %s to meet the disk budget: %w", relation, err)
 			}
 		}
+		if slices.Contains(relations, backend.ShortLived) {
+			if err := s.deleteUnusedTexts(ctx); err != nil {
+				return err
+			}
+		}
 		if dropped == 0 { // in use, or another server is dropping it: retry in the next round
 			return nil
 		}

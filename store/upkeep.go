@@ -150,20 +150,32 @@ func (s *Store) deleteUnused(ctx context.Context, table string, day time.Time) e
 // deleteUnusedTexts deletes texts to which no short-lived processes, or none of their sums, refer any more. These are
 // at most a day younger than last_day of their texts, because the clock of a machine may be ahead.
 func (s *Store) deleteUnusedTexts(ctx context.Context) error {
-	for table, relation := range map[string]string{"commands": backend.ShortLived, "owners": "short_lived_1d"} {
-		day := backend.StartOfDay(s.cfg.Now())
-		oldest, _, err := s.backend.Oldest(ctx, relation)
-		if err != nil {
-			return fmt.Errorf("look for the oldest rows that refer to %s: %w", table, err)
-		}
-		if !oldest.IsZero() && oldest.Before(day) {
-			day = backend.StartOfDay(oldest)
-		}
-		if err := s.deleteUnused(ctx, table, day.AddDate(0, 0, -1)); err != nil {
-			return err
-		}
+	// A disk budget may have dropped processes before their retention ended. Only they refer to commands.
+	day, err := s.oldestSince(ctx, backend.ShortLived, s.cfg.Now())
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := s.deleteUnused(ctx, "commands", day.AddDate(0, 0, -1)); err != nil {
+		return err
+	}
+	// Sums of days are computed later than the rows that they are made of.
+	kept := s.backend.KeptFor(s.Retention(), "short_lived_1d") + retentionMargin
+	if day, err = s.oldestSince(ctx, "short_lived_1d", s.cfg.Now().Add(-kept)); err != nil {
+		return err
+	}
+	return s.deleteUnused(ctx, "owners", day.AddDate(0, 0, -1))
+}
+
+// oldestSince returns the day of the oldest rows of a relation, or that of a time if there are no older ones.
+func (s *Store) oldestSince(ctx context.Context, relation string, at time.Time) (day time.Time, err error) {
+	oldest, _, err := s.backend.Oldest(ctx, relation)
+	if err != nil {
+		return day, fmt.Errorf("look for the oldest rows of %s: %w", relation, err)
+	}
+	if day = backend.StartOfDay(at); !oldest.IsZero() && oldest.Before(day) {
+		day = backend.StartOfDay(oldest)
+	}
+	return day, nil
 }
 
 // removeDeleted deletes the rows of deleted machines and returns how many machines there were.

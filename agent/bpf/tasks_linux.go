@@ -146,9 +146,9 @@ func (k *Kernel) await(waiting map[uint32]*group, done func(pid uint32, g *group
 // EndExited ends all processes that have exited, including zombies. It is for the time after the last list. Another
 // source must watch already.
 //
-// Before Linux 6.16, the event of an exit can come after the memory of the process is removed; see onEarlyExit. This can
-// take seconds. The record of taskstats comes before. So a process can be between both when the sources change. EndExited waits for the
-// events of these processes, and ends the rest with the values that were last known.
+// Before Linux 6.16, the event of an exit can come after the memory of the process is removed; see onEarlyExit. This
+// can take seconds. The record of taskstats comes before. So a process can be between both when the sources change.
+// EndExited waits for the events of these processes, and ends the rest with the values that were last known.
 func (k *Kernel) EndExited() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

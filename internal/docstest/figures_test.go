@@ -39,6 +39,7 @@ var notMeasured = map[string]map[string]string{
 		"128 MiB":     "default of --max-memory",
 		"4,096 bytes": "bound in the code",
 		"15 bytes":    "TASK_COMM_LEN of the kernel",
+		"4 MB":        "batches of the kernel's counters of memory",
 	},
 	"docs/alerts.md": {
 		"10 %": "threshold of the alert",

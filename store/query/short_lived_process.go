@@ -19,21 +19,28 @@ const shortLivedSQL = `SELECT s.ts, s.pid, s.started_at, s.elapsed_ms, s.cpu_us,
 		o.cgroup
 	FROM (%s) s JOIN commands c ON c.id = s.command JOIN owners o ON o.id = s.owner`
 
-// shortLivedAt returns the short-lived process with a pid and a start time, or ErrNoProcess. It is in the first
-// snapshot at or after its start. Intervals are searched in order of their usual length, the longest last.
+// lookupSnapshots is how many snapshots are searched for a short-lived process. It is in the first one after its start.
+// Late snapshots that were inserted before that one do not have it.
+const lookupSnapshots = 100
+
+// shortLivedAt returns the short-lived process with a pid and a start time, or ErrNoProcess.
 func (q *Queries) shortLivedAt(
 	ctx context.Context, machine int32, pid int32, startedAt snapshot.Time,
 ) (*ProcessLifetime, error) {
-	for _, span := range []time.Duration{time.Minute, time.Hour, snapshot.MaxIntervalMS * time.Millisecond} {
-		args := []any{machine, pid, startedAt.Std()}
-		inSpan := rowsIn("s", startedAt.Std(), startedAt.Add(span).Std(), &args)
-		lifetime, err := q.readShortLivedProcess(ctx, fmt.Sprintf(shortLivedSQL, `SELECT s.* FROM short_lived s
-			WHERE s.machine = $1 AND s.pid = $2 AND s.started_at = $3 AND `+inSpan+` LIMIT 1`), args...)
-		if !errors.Is(err, ErrNoProcess) {
-			return lifetime, err
-		}
+	latest := startedAt.Add(snapshot.MaxIntervalMS * time.Millisecond)
+	var last *time.Time
+	if err := q.pool.QueryRow(ctx, `SELECT max(ts) FROM (SELECT ts FROM snapshots
+			WHERE machine = $1 AND ts >= $2 AND ts <= $3 ORDER BY ts LIMIT $4) s`,
+		machine, startedAt.Std(), latest.Std(), lookupSnapshots).Scan(&last); err != nil {
+		return nil, fmt.Errorf("look up the snapshot of a short-lived process: %w", err)
 	}
-	return nil, ErrNoProcess
+	if last == nil {
+		return nil, ErrNoProcess
+	}
+	args := []any{machine, pid, startedAt.Std()}
+	inSpan := rowsIn("s", startedAt.Std(), *last, &args)
+	return q.readShortLivedProcess(ctx, fmt.Sprintf(shortLivedSQL, `SELECT s.* FROM short_lived s
+		WHERE s.machine = $1 AND s.pid = $2 AND s.started_at = $3 AND `+inSpan+` LIMIT 1`), args...)
 }
 
 // newestShortLived returns the last short-lived process with a pid in the last hour of a machine, or ErrNoProcess.

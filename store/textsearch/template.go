@@ -29,8 +29,8 @@ func (p Pattern) TemplateCondition(parameter func(value any) string, column stri
 }
 
 // LiteralCondition returns an SQL condition on a column of templates. If it is true, all texts of the template match.
-// It is "false" for a pattern with wildcards, and for one that begins as a placeholder ends or as a literal % does: in a
-// template, it could begin inside of these.
+// It is "false" for a pattern with wildcards, and for one that begins as a placeholder ends or as a literal % does:
+// in a template, it could begin inside of these.
 func (p Pattern) LiteralCondition(parameter func(value any) string, column string) string {
 	if p.wildcards || strings.HasPrefix(p.folded, "s") || strings.HasPrefix(p.folded, "%") {
 		return "false"

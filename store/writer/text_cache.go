@@ -27,8 +27,9 @@ type textRow struct {
 	day int32
 }
 
-// hashCommand returns the hash of a name and a command line or template, and the buffer for reuse. The strings contain
-// no NUL, so it separates them. The key is a secret of the database: without it, nobody can make two texts with one hash.
+// hashCommand returns the hash of a name and a command line or template, and the buffer for reuse. The strings
+// contain no NUL, so it separates them. The key is a secret of the database: without it, nobody can make two texts
+// with one hash.
 func hashCommand(buffer []byte, key, name string, template []byte, hasVars bool) (int64, []byte) {
 	buffer = append(append(append(buffer[:0], key...), name...), 0)
 	buffer = append(append(buffer, template...), 0)
