@@ -26,7 +26,7 @@ func TestTextsUnderABudget(t *testing.T) {
 			for i := range 20 {
 				one.Processes = append(one.Processes, snapshot.ProcessSample{
 					PID: int32(from + i), StartedAt: at - 100, PPID: new(int32(1)), Name: "sh",
-					State: snapshot.StateEnded,
+					State:       snapshot.StateEnded,
 					CommandLine: fmt.Sprintf("sh -c %s n%d", strings.Repeat("long ", 600), from+i),
 				})
 			}

@@ -70,7 +70,7 @@ type Kernel struct {
 // Open loads the programs into the kernel and attaches them. The error says what is missing.
 func Open() (*Kernel, error) { return open(ringBytes) }
 
-// These are the programs of which one reports the end of a process.
+// One of these programs reports the end of a process.
 const (
 	onExit      = "on_exit"
 	onEarlyExit = "on_early_exit"

@@ -2,7 +2,7 @@
 -- have a series of their own, which refers to texts that are stored once per machine. The next migration creates it.
 
 -- Texts are found by a hash with this key. Without a secret, a user of a machine could make two command lines with one
--- hash, of which the second would be stored as the first.
+-- hash. The second one would be stored as the first.
 INSERT INTO settings (key, value) VALUES ('text_hash_key', gen_random_uuid()::text || gen_random_uuid()::text);
 
 CREATE TABLE commands (
