@@ -1,5 +1,53 @@
 -- How queries read short-lived processes.
 
+-- What both profiles have.
+COMMENT ON VIEW short_lived IS
+    'short-lived processes, one row each: they started and ended between two snapshots. Filter it by machine, and by
+batch_ts and batch_first_ts in addition to ts: rows with ts in (a, b] have batch_ts > a, batch_first_ts <= b and
+batch_ts <= b + 1 h';
+COMMENT ON COLUMN short_lived.ts IS 'the snapshot after the end of the process, with which it was reported';
+COMMENT ON COLUMN short_lived.command IS 'name and command line: commands.id';
+COMMENT ON COLUMN short_lived.owner IS 'user and control group: owners.id';
+COMMENT ON COLUMN short_lived.ended_at IS
+    'when the process ended, at or before ts; null, because agents do not report it yet';
+COMMENT ON COLUMN short_lived.elapsed_ms IS 'milliseconds from the start to ts, as weight_ms of process_samples';
+COMMENT ON COLUMN short_lived.cpu_us IS
+    'CPU time in microseconds; null if it is unknown, as in the other columns';
+COMMENT ON COLUMN short_lived.memory_max IS 'largest memory in bytes';
+COMMENT ON COLUMN short_lived.exit_code IS 'exit code; null if a signal ended the process, or if it is unknown';
+COMMENT ON COLUMN short_lived.exit_signal IS 'number of the signal that ended the process; null if it exited';
+COMMENT ON COLUMN short_lived.vars IS
+    'parts of the command line that vary, separated by spaces; null if it has none: see commands.command_line';
+COMMENT ON COLUMN short_lived.batch_ts IS
+    'last ts of the rows that are stored together, in the same hour (h, h + 1 h]; a condition on it skips others';
+COMMENT ON COLUMN short_lived.batch_first_ts IS 'first ts of the rows that are stored together';
+COMMENT ON COLUMN short_lived.cpu_us_bound IS
+    'at least the cpu_us of each row that is stored together; a condition cpu_us_bound >= x skips others';
+COMMENT ON COLUMN short_lived.memory_pages_bound IS 'the same for memory_max / 4096, rounded down';
+COMMENT ON COLUMN short_lived.commands IS
+    'command of each row that is stored together; in the postgres profile, commands && x uses an index';
+COMMENT ON TABLE short_lived_minutes IS
+    'sums of short-lived processes by minute, name and owner; the writer updates them with each snapshot';
+COMMENT ON COLUMN short_lived_minutes.ts IS
+    '1 ms after the start of the minute (start, start + 1 min], so that it is in the same hour and day';
+COMMENT ON COLUMN short_lived_minutes.failed IS
+    'processes with an exit code other than 0, and those that a signal ended';
+COMMENT ON COLUMN short_lived_minutes.cpu_us IS 'CPU time in microseconds; null if that of all processes is unknown';
+COMMENT ON COLUMN short_lived_minutes.cpu_us_max IS 'largest CPU time of a process';
+COMMENT ON COLUMN short_lived_minutes.elapsed_ms IS 'sum of short_lived.elapsed_ms';
+COMMENT ON COLUMN short_lived_minutes.longest_ms IS 'largest elapsed_ms of a process';
+COMMENT ON COLUMN short_lived_minutes.memory_sum IS
+    'sum of memory_max * elapsed_ms; divide it by memory_ms for the mean memory weighted by time';
+COMMENT ON COLUMN short_lived_minutes.memory_ms IS 'sum of elapsed_ms of the processes whose memory is known';
+COMMENT ON COLUMN short_lived_minutes.memory_max IS 'largest memory of a process in bytes';
+COMMENT ON COLUMN short_lived_minutes.unknown_cpu IS 'processes whose CPU time is unknown';
+COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes whose bytes read or written are unknown';
+COMMENT ON COLUMN short_lived_minutes.first_ts IS 'first snapshot with one of the processes';
+COMMENT ON VIEW short_lived_1m IS
+    'sums of short-lived processes by minute (bucket, bucket + 1 min], name and owner; filter it by bucket_key';
+COMMENT ON VIEW short_lived_1h IS 'the same by hour; kept as long as process_3h';
+COMMENT ON VIEW short_lived_1d IS 'the same by day';
+
 -- The processes with the largest cpu_us or memory_max in (a, b]. If n groups lie in the window, the n-th largest of
 -- their largest values is a lower bound for all processes of the result, and only rows that reach it are sorted. The
 -- statements contain the values, because TimescaleDB then excludes chunks and compares compressed columns directly.
@@ -61,73 +109,34 @@ CREATE VIEW history.short_lived_history AS SELECT * FROM short_lived_history;
 CREATE VIEW history.short_lived AS SELECT * FROM short_lived_history;
 CREATE VIEW history.owners AS SELECT * FROM owners;
 
--- All processes of a name: a row for each that is in process lists, and sums of the short-lived ones.
-CREATE VIEW name_1h AS
-    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
-        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
-        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
-    FROM process_1h r JOIN processes p ON p.id = r.process
-    UNION ALL
-    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
-        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
-        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
-        s.write_bytes
-    FROM short_lived_1h s;
-CREATE VIEW history.name_1h AS
-    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
-        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
-        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
-    FROM history.process_1h r JOIN processes p ON p.id = r.process
-    UNION ALL
-    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
-        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
-        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
-        s.write_bytes
-    FROM history.short_lived_1h s;
-CREATE VIEW name_3h AS
-    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
-        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
-        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
-    FROM process_3h r JOIN processes p ON p.id = r.process
-    UNION ALL
-    SELECT s.machine, date_bin('3 hours', s.bucket, '2000-01-01 00:00:00+00'), s.bucket_key, s.name, NULL, NULL,
-        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
-        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
-        s.write_bytes
-    FROM short_lived_1h s;
-CREATE VIEW history.name_3h AS
-    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
-        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
-        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
-    FROM history.process_3h r JOIN processes p ON p.id = r.process
-    UNION ALL
-    SELECT s.machine, date_bin('3 hours', s.bucket, '2000-01-01 00:00:00+00'), s.bucket_key, s.name, NULL, NULL,
-        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
-        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
-        s.write_bytes
-    FROM history.short_lived_1h s;
-CREATE VIEW name_1d AS
-    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
-        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
-        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
-    FROM process_1d r JOIN processes p ON p.id = r.process
-    UNION ALL
-    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
-        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
-        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
-        s.write_bytes
-    FROM short_lived_1d s;
-CREATE VIEW history.name_1d AS
-    SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived, r.cpu_us,
-        r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
-        coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes, r.write_bytes
-    FROM history.process_1d r JOIN processes p ON p.id = r.process
-    UNION ALL
-    SELECT s.machine, s.bucket, s.bucket_key, s.name, NULL, NULL,
-        s.processes, s.cpu_us, s.cpu_us_max, s.elapsed_ms, s.longest_ms,
-        s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms, s.memory_max, NULL, s.read_bytes,
-        s.write_bytes
-    FROM history.short_lived_1d s;
+-- All processes of a name: a row for each that is in process lists, and sums of the short-lived ones. Readers have
+-- views of their own, because those of rollups call functions that they may not call.
+DO $$
+DECLARE
+    schema text;
+    level text;
+    sums text;
+    bucket text;
+BEGIN
+    FOREACH schema IN ARRAY ARRAY[current_schema(), 'history'] LOOP
+        FOREACH level IN ARRAY ARRAY['1h', '3h', '1d'] LOOP
+            sums := CASE level WHEN '3h' THEN '1h' ELSE level END; -- there are none of three hours
+            bucket := CASE level WHEN '3h' THEN $sql$date_bin('3 hours', s.bucket, '2000-01-01 00:00:00+00')$sql$
+                ELSE 's.bucket' END;
+            EXECUTE format('CREATE VIEW %1$I.name_%2$s AS
+                SELECT r.machine, r.bucket, r.bucket_key, p.name, p.pid, p.started_at, 0::bigint AS short_lived,
+                    r.cpu_us, r.cpu_us_max, r.elapsed_ms, r.elapsed_ms AS longest_ms, r.memory_avg,
+                    coalesce(r.memory_ms, r.elapsed_ms) AS memory_ms, r.memory_max, r.threads_max, r.read_bytes,
+                    r.write_bytes
+                FROM %1$I.process_%2$s r JOIN processes p ON p.id = r.process
+                UNION ALL
+                SELECT s.machine, %4$s, s.bucket_key, s.name, NULL, NULL, s.processes, s.cpu_us, s.cpu_us_max,
+                    s.elapsed_ms, s.longest_ms, s.memory_sum / nullif(s.memory_ms, 0)::double precision, s.memory_ms,
+                    s.memory_max, NULL, s.read_bytes, s.write_bytes
+                FROM %1$I.short_lived_%3$s s', schema, level, sums, bucket);
+        END LOOP;
+    END LOOP;
+END $$;
 COMMENT ON VIEW name_1h IS 'usage by hour and name: a row for each process of process_1h, and sums of short-lived ones';
 COMMENT ON VIEW name_3h IS 'the same by three hours; bucket_key of short-lived ones is that of the hour';
 COMMENT ON VIEW name_1d IS 'the same by day';

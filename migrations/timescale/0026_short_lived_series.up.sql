@@ -59,31 +59,6 @@ CREATE VIEW short_lived AS
         vars, ts AS batch_ts, ts AS batch_first_ts, cpu_us AS cpu_us_bound, memory_pages AS memory_pages_bound,
         ARRAY[command] AS commands
     FROM short_lived_rows;
-COMMENT ON VIEW short_lived IS
-    'short-lived processes, one row each: they started and ended between two snapshots. Filter it by machine, and by
-batch_ts and batch_first_ts in addition to ts: rows with ts in (a, b] have batch_ts > a, batch_first_ts <= b and
-batch_ts <= b + 1 h';
-COMMENT ON COLUMN short_lived.ts IS 'the snapshot after the end of the process, with which it was reported';
-COMMENT ON COLUMN short_lived.command IS 'name and command line: commands.id';
-COMMENT ON COLUMN short_lived.owner IS 'user and control group: owners.id';
-COMMENT ON COLUMN short_lived.ended_at IS
-    'when the process ended, at or before ts; null, because agents do not report it yet';
-COMMENT ON COLUMN short_lived.elapsed_ms IS 'milliseconds from the start to ts, as weight_ms of process_samples';
-COMMENT ON COLUMN short_lived.cpu_us IS
-    'CPU time in microseconds; null if it is unknown, as in the other columns';
-COMMENT ON COLUMN short_lived.memory_max IS 'largest memory in bytes';
-COMMENT ON COLUMN short_lived.exit_code IS 'exit code; null if a signal ended the process, or if it is unknown';
-COMMENT ON COLUMN short_lived.exit_signal IS 'number of the signal that ended the process; null if it exited';
-COMMENT ON COLUMN short_lived.vars IS
-    'parts of the command line that vary, separated by spaces; null if it has none: see commands.command_line';
-COMMENT ON COLUMN short_lived.batch_ts IS
-    'last ts of the rows that are stored together, in the same hour (h, h + 1 h]; a condition on it skips others';
-COMMENT ON COLUMN short_lived.batch_first_ts IS 'first ts of the rows that are stored together';
-COMMENT ON COLUMN short_lived.cpu_us_bound IS
-    'at least the cpu_us of each row that is stored together; a condition cpu_us_bound >= x skips others';
-COMMENT ON COLUMN short_lived.memory_pages_bound IS 'the same for memory_max / 4096, rounded down';
-COMMENT ON COLUMN short_lived.commands IS
-    'command of each row that is stored together; in the postgres profile, commands && x uses an index';
 
 CREATE TABLE short_lived_minutes (
     ts            timestamptz NOT NULL,
@@ -107,23 +82,6 @@ CREATE TABLE short_lived_minutes (
     last_ts       timestamptz NOT NULL,
     PRIMARY KEY (machine, ts, name, owner)
 ) WITH (fillfactor = 70); -- each snapshot updates rows of its minute: leave room for HOT updates
-COMMENT ON TABLE short_lived_minutes IS
-    'sums of short-lived processes by minute, name and owner; the writer updates them with each snapshot';
-COMMENT ON COLUMN short_lived_minutes.ts IS
-    '1 ms after the start of the minute (start, start + 1 min], so that it is in the same hour and day';
-COMMENT ON COLUMN short_lived_minutes.failed IS
-    'processes with an exit code other than 0, and those that a signal ended';
-COMMENT ON COLUMN short_lived_minutes.cpu_us IS 'CPU time in microseconds; null if that of all processes is unknown';
-COMMENT ON COLUMN short_lived_minutes.cpu_us_max IS 'largest CPU time of a process';
-COMMENT ON COLUMN short_lived_minutes.elapsed_ms IS 'sum of short_lived.elapsed_ms';
-COMMENT ON COLUMN short_lived_minutes.longest_ms IS 'largest elapsed_ms of a process';
-COMMENT ON COLUMN short_lived_minutes.memory_sum IS
-    'sum of memory_max * elapsed_ms; divide it by memory_ms for the mean memory weighted by time';
-COMMENT ON COLUMN short_lived_minutes.memory_ms IS 'sum of elapsed_ms of the processes whose memory is known';
-COMMENT ON COLUMN short_lived_minutes.memory_max IS 'largest memory of a process in bytes';
-COMMENT ON COLUMN short_lived_minutes.unknown_cpu IS 'processes whose CPU time is unknown';
-COMMENT ON COLUMN short_lived_minutes.unknown_io IS 'processes whose bytes read or written are unknown';
-COMMENT ON COLUMN short_lived_minutes.first_ts IS 'first snapshot with one of the processes';
 SELECT create_hypertable('short_lived_minutes', by_range('ts', INTERVAL '1 day'), create_default_indexes => false);
 ALTER TABLE short_lived_minutes SET (timescaledb.compress, timescaledb.compress_segmentby = 'machine',
     timescaledb.compress_orderby = 'ts, name, owner');
@@ -194,7 +152,3 @@ CREATE VIEW short_lived_1d AS
     write_bytes, unknown_cpu, unknown_io, first_ts, last_ts,
     bucket AS bucket_key
     FROM short_lived_1d_cagg;
-COMMENT ON VIEW short_lived_1m IS
-    'sums of short-lived processes by minute (bucket, bucket + 1 min], name and owner; filter it by bucket_key';
-COMMENT ON VIEW short_lived_1h IS 'the same by hour; kept as long as process_3h';
-COMMENT ON VIEW short_lived_1d IS 'the same by day';
