@@ -105,15 +105,23 @@ type EndedProcesses struct {
 // Add adds processes that ended. The CPU time is that of their last samples, nil if it is unknown.
 func (e *EndedProcesses) Add(processes int64, used *CPUTime) {
 	e.Processes += processes
-	switch {
-	case used == nil:
+	if used == nil {
 		e.Unknown += processes
-	case e.CPUTime == nil:
-		e.CPUTime = new(*used)
-	case *e.CPUTime > math.MaxInt64-*used:
-		*e.CPUTime = math.MaxInt64
+	}
+	AddAmount(&e.CPUTime, used)
+}
+
+// AddAmount adds an amount to a sum. Both are nil if they are unknown, and not negative otherwise. An unknown amount
+// does not change the sum. The largest sum is math.MaxInt64.
+func AddAmount[T ~int64](sum **T, amount *T) {
+	switch {
+	case amount == nil:
+	case *sum == nil:
+		*sum = new(*amount)
+	case **sum > math.MaxInt64-*amount:
+		**sum = math.MaxInt64
 	default:
-		*e.CPUTime += *used
+		**sum += *amount
 	}
 }
 

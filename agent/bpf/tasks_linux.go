@@ -175,11 +175,17 @@ func (k *Kernel) EndExited() {
 // few is a number of processes whose memory is not released.
 const few = 4096
 
+// emptied returns an empty list with the memory of another one, or without if that is much more than used and spare.
+func emptied[T any](list []T, used, spare int) []T {
+	if cap(list) > 4*used+spare {
+		return nil
+	}
+	return list[:0]
+}
+
 // shrink releases memory if there were many more processes once. It empties the list.
 func (k *Kernel) shrink() {
-	if k.tasks = k.tasks[:0]; cap(k.tasks) > 4*len(k.order)+few {
-		k.tasks = nil
-	}
+	k.tasks = emptied(k.tasks, len(k.order), few)
 	if k.most = max(k.most, len(k.groups)); k.most > 4*len(k.groups)+few {
 		known := k.groups // a map does not become smaller
 		k.groups, k.most = make(map[uint32]*group, len(known)), len(known)
@@ -194,10 +200,7 @@ func (k *Kernel) iterate() (err error) {
 		return fmt.Errorf("start the BPF iterator: %w", err)
 	}
 	defer func() { err = errors.Join(err, pass.Close()) }()
-	if cap(k.buffer) > 4*len(k.buffer)+32*readSize { // there were many more processes once
-		k.buffer = nil
-	}
-	k.buffer = k.buffer[:0]
+	k.buffer = emptied(k.buffer, len(k.buffer), 32*readSize)
 	for {
 		if cap(k.buffer)-len(k.buffer) < readSize {
 			k.buffer = append(make([]byte, 0, 2*cap(k.buffer)+readSize), k.buffer...)
@@ -220,10 +223,7 @@ const readSize = 32 << 10
 func (k *Kernel) addRecords() error {
 	var r processRecord
 	clear(k.order)
-	if cap(k.order) > 4*len(k.order)+few {
-		k.order = nil
-	}
-	k.order = k.order[:0]
+	k.order = emptied(k.order, len(k.order), few)
 	early := make(map[uint32]bool) // processes with a thread that came before the main one
 	for b := k.buffer; len(b) > 0; {
 		var err error

@@ -212,7 +212,7 @@ func TestBPFFailsAtStart(t *testing.T) {
 	for failure, retried := range map[error]bool{
 		fmt.Errorf("load: %w", unix.ENOMEM): true,
 		fmt.Errorf("load: %w", unix.ENOENT): false,
-		nil:                                 false, // it is not to be used
+		nil:                                 false, // nothing has failed
 	} {
 		s, err := Open(t.TempDir(), nil, nil, failure, testlog.Logger())
 		if err != nil {

@@ -127,15 +127,9 @@ func (q *Queries) matchingShortLived(
 	if !ok {
 		return nil, nil
 	}
-	var texts matchingTexts
-	if match.hasText() {
-		var err error
-		if texts, err = q.textsOf(ctx, machine, match, snapshot.TimeOf(from)); err != nil {
-			return nil, err
-		}
-		if len(texts.all)+len(texts.some) == 0 {
-			return nil, nil
-		}
+	texts, ok, err := q.textsOf(ctx, machine, match, snapshot.TimeOf(from))
+	if !ok || err != nil {
+		return nil, err
 	}
 	args := []any{machine, fleetProcesses + 1, int64(window.To - window.From)}
 	inWindow := rowsIn("s", from, to, &args)

@@ -64,18 +64,15 @@ func (q *Queries) nearestShortLived(
 func (q *Queries) nearestShortLivedOn(
 	ctx context.Context, match Match, machine int32, from, to snapshot.Time, direction nearestDirection,
 ) (*NearestMatch, error) {
-	var texts matchingTexts
-	if match.hasText() {
-		var err error
-		if texts, err = q.textsOf(ctx, machine, match, from); err != nil || len(texts.all)+len(texts.some) == 0 {
-			return nil, err
-		}
+	texts, ok, err := q.textsOf(ctx, machine, match, from)
+	if !ok || err != nil {
+		return nil, err
 	}
 	args := []any{machine}
 	inWindow := rowsIn("s", from.Std(), to.Std(), &args)
 	var one NearestMatch
 	var started, at time.Time
-	err := q.pool.QueryRow(ctx, `SELECT s.pid, s.started_at, c.name, `+commandLineSQL+`, s.exit_code, s.exit_signal, s.ts
+	err = q.pool.QueryRow(ctx, `SELECT s.pid, s.started_at, c.name, `+commandLineSQL+`, s.exit_code, s.exit_signal, s.ts
 		FROM short_lived s JOIN commands c ON c.id = s.command
 		WHERE s.machine = $1 AND `+inWindow+` AND `+match.shortLivedCondition(texts, &args)+`
 		ORDER BY s.ts `+direction.order+`, s.pid LIMIT 1`,

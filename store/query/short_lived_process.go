@@ -13,7 +13,7 @@ import (
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// shortLivedSQL selects the columns of scanShortLived of rows s of the view short_lived.
+// shortLivedSQL selects the columns of readShortLivedProcess of rows s of the view short_lived.
 const shortLivedSQL = `SELECT s.ts, s.pid, s.started_at, s.elapsed_ms, s.cpu_us, s.memory_max, s.read_bytes,
 		s.write_bytes, s.exit_code, s.exit_signal, coalesce(s.ppid, 0), c.name, ` + commandLineSQL + `, o.user_name,
 		o.cgroup

@@ -46,12 +46,12 @@ func (m Match) textCondition(parameter func(any) string, name, commandLine strin
 func (m Match) templateCondition(parameter func(any) string, literal bool) string {
 	line := func(text string) string {
 		pattern := textsearch.Parse(text)
+		ofTemplate := pattern.TemplateCondition
 		if literal {
-			return fmt.Sprintf("CASE WHEN c.has_vars THEN %s ELSE %s END",
-				pattern.LiteralCondition(parameter, "c.command_line"), pattern.Condition(parameter, "c.command_line"))
+			ofTemplate = pattern.LiteralCondition
 		}
 		return fmt.Sprintf("CASE WHEN c.has_vars THEN %s ELSE %s END",
-			pattern.TemplateCondition(parameter, "c.command_line"), pattern.Condition(parameter, "c.command_line"))
+			ofTemplate(parameter, "c.command_line"), pattern.Condition(parameter, "c.command_line"))
 	}
 	conditions := []string{"true"}
 	if m.Name != "" {
@@ -75,16 +75,20 @@ type matchingTexts struct {
 	some []int64
 }
 
-// textsOf returns the rows of commands of a machine whose processes after a time can match.
+// textsOf returns the rows of commands of a machine whose processes after a time can match, none if the match does not
+// depend on texts. ok is false if no process can match.
 func (q *Queries) textsOf(
 	ctx context.Context, machine int32, match Match, from snapshot.Time,
-) (texts matchingTexts, err error) {
+) (texts matchingTexts, ok bool, err error) {
+	if !match.hasText() {
+		return texts, true, nil
+	}
 	args := []any{machine, firstDay(from)}
 	parameter := parameterOf(&args)
 	rows, err := q.pool.Query(ctx, `SELECT c.id, `+match.templateCondition(parameter, true)+` FROM commands c
 		WHERE c.machine = $1 AND c.last_day >= $2 AND `+match.templateCondition(parameter, false), args...)
 	if err != nil {
-		return texts, fmt.Errorf("find the texts of short-lived processes: %w", err)
+		return texts, false, fmt.Errorf("find the texts of short-lived processes: %w", err)
 	}
 	var id int64
 	var matches bool
@@ -96,9 +100,9 @@ func (q *Queries) textsOf(
 		}
 		return nil
 	}); err != nil {
-		return texts, fmt.Errorf("find the texts of short-lived processes: %w", err)
+		return texts, false, fmt.Errorf("find the texts of short-lived processes: %w", err)
 	}
-	return texts, nil
+	return texts, len(texts.all)+len(texts.some) > 0, nil
 }
 
 // maxIndexedTexts is the maximum number of texts for which an index of short-lived processes is used.

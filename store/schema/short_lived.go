@@ -2,7 +2,6 @@ package schema
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -36,16 +35,10 @@ type ShortLivedTotals struct {
 // Add adds a process. Its CPU time is nil if it is unknown.
 func (t *ShortLivedTotals) Add(cpu *snapshot.CPUTime) {
 	t.processes++
-	switch {
-	case cpu == nil:
+	if cpu == nil {
 		t.unknownCPU++
-	case t.cpu == nil:
-		t.cpu = new(int64(*cpu))
-	case *t.cpu > math.MaxInt64-int64(*cpu):
-		*t.cpu = math.MaxInt64
-	default:
-		*t.cpu += int64(*cpu)
 	}
+	snapshot.AddAmount(&t.cpu, (*int64)(cpu))
 }
 
 // counts returns the number of processes and of those with an unknown CPU time, nil if there are no processes.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -63,30 +62,17 @@ func (m minuteSums) add(batch *schema.ShortLivedBatch, process *schema.ShortLive
 	if process.ReadBytes == nil || process.WriteBytes == nil {
 		sum.unknownIO++
 	}
-	addAmount(&sum.cpu, process.CPUTime)
+	snapshot.AddAmount(&sum.cpu, process.CPUTime)
 	raise(&sum.cpuMax, process.CPUTime)
-	addAmount(&sum.readBytes, process.ReadBytes)
-	addAmount(&sum.writeBytes, process.WriteBytes)
+	snapshot.AddAmount(&sum.readBytes, process.ReadBytes)
+	snapshot.AddAmount(&sum.writeBytes, process.WriteBytes)
 	if process.Memory != nil {
 		raise(&sum.memoryMax, process.Memory)
-		addAmount(&sum.memoryMS, &age)
+		snapshot.AddAmount(&sum.memoryMS, &age)
 		if sum.memorySum == nil {
 			sum.memorySum = new(float64)
 		}
 		*sum.memorySum += float64(*process.Memory) * float64(age)
-	}
-}
-
-// addAmount adds an amount that may be unknown. Like the function add_amounts of the database, it does not overflow.
-func addAmount(sum **int64, amount *int64) {
-	switch {
-	case amount == nil:
-	case *sum == nil:
-		*sum = new(*amount)
-	case **sum > math.MaxInt64-*amount:
-		**sum = math.MaxInt64
-	default:
-		**sum += *amount
 	}
 }
 
