@@ -32,7 +32,7 @@ func TestIOWithoutEventsOfThreads(t *testing.T) {
 	if out, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	written := child.ProcessState.SysUsage().(*syscall.Rusage).Oublock * 512 // by all threads
+	written := int64(child.ProcessState.SysUsage().(*syscall.Rusage).Oublock) * 512 // by all threads
 	if written == 0 {
 		t.Skip("the kernel does not count what is written to this file system")
 	}

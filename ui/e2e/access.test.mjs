@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import {
   addUser,
@@ -19,6 +19,7 @@ import {
   signIn,
   startBrowser,
   startServer,
+  test,
   until,
 } from "./harness.mjs";
 

@@ -1,9 +1,9 @@
 // How processes ended: on the page of a process, in a comparison, and as a filter of searches.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import { assertAccessible, assertFits } from "./axe.mjs";
-import { collectErrors, newContext, setUp, startBrowser, startServer } from "./harness.mjs";
+import { collectErrors, newContext, setUp, startBrowser, startServer, test } from "./harness.mjs";
 import { post, register } from "./simulate.mjs";
 
 let site;

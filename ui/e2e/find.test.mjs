@@ -1,7 +1,7 @@
 // Searches: where the links of results lead, and what the page says about the searched time. The machine is simulated.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { collectErrors, newContext, setUp, startBrowser, startServer } from "./harness.mjs";
+import { after, before } from "node:test";
+import { collectErrors, newContext, setUp, startBrowser, startServer, test } from "./harness.mjs";
 import { post, register } from "./simulate.mjs";
 
 let site;

@@ -1,7 +1,7 @@
 // Simulated machines: the process table, exports, the list of machines, live updates and retention.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import {
   api,
   collectErrors,
@@ -13,6 +13,7 @@ import {
   signIn,
   startBrowser,
   startServer,
+  test,
   until,
 } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";

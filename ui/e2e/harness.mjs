@@ -5,6 +5,7 @@ import { appendFileSync, chmodSync, existsSync, mkdtempSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { test as nodeTest } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
@@ -16,6 +17,24 @@ const program = fileURLToPath(new URL("../../bin/snapwatch", import.meta.url));
  * a test hangs.
  */
 const patience = Number(process.env.E2E_TIMEOUT ?? 600_000);
+
+let failedTest;
+
+/**
+ * Defines a test. The tests of a file share a server and a page, so once one has failed, the later ones fail at once.
+ * Otherwise each could wait for a page in a state that it never reaches, until its time is up.
+ */
+export function test(name, run) {
+  nodeTest(name, async () => {
+    if (failedTest) throw new Error(`not run, because "${failedTest}" failed`);
+    try {
+      await run();
+    } catch (error) {
+      failedTest = name;
+      throw error;
+    }
+  });
+}
 
 /** The pause between two checks of a condition, in milliseconds. */
 const pause = 100;

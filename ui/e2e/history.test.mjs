@@ -1,6 +1,6 @@
 // The past of this machine: the time slider, links, a process, searches, comparisons and charts.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import {
   api,
   collectErrors,
@@ -12,6 +12,7 @@ import {
   startBrowser,
   startFamily,
   startServer,
+  test,
   until,
 } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";

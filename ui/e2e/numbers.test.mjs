@@ -1,9 +1,9 @@
 // What the pages say about numbers: what a list or a sum leaves out, and what is not known. The machines are simulated.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import { assertAccessible } from "./axe.mjs";
-import { collectErrors, newContext, setUp, startBrowser, startServer, until } from "./harness.mjs";
+import { collectErrors, newContext, setUp, startBrowser, startServer, test, until } from "./harness.mjs";
 import { post, register } from "./simulate.mjs";
 
 let site;

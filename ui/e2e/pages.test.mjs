@@ -1,8 +1,8 @@
 // Every page: no errors, accessible in light and dark mode and on a phone, and within the script budget.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach } from "node:test";
 import { assertAccessible, assertFits } from "./axe.mjs";
-import { newPage, setUp, startBrowser, startServer } from "./harness.mjs";
+import { newPage, setUp, startBrowser, startServer, test } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";
 
 let site;

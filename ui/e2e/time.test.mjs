@@ -1,8 +1,8 @@
 // Times: gaps in the data, searches by time, and hours that occur twice when clocks go back.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { collectErrors, newContext, setUp, startBrowser, startServer, until } from "./harness.mjs";
+import { after, before } from "node:test";
+import { collectErrors, newContext, setUp, startBrowser, startServer, test, until } from "./harness.mjs";
 import { Machine, post, register } from "./simulate.mjs";
 
 let site;
