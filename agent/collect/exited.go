@@ -27,7 +27,7 @@ func (s *Sampler) watchExits(options Options) {
 		s.exits = source
 	case !options.ShortLived && s.exits != nil:
 		s.exits.Close()
-		s.exits = nil
+		s.exits, s.deferred = nil, nil
 	}
 }
 
@@ -49,8 +49,9 @@ func (s *Sampler) watchAgain(options Options) {
 	if old == nil {
 		return
 	}
-	fetched, _, _ := old.Fetch(time.Now())
+	fetched, lost, complete := old.Fetch(time.Now())
 	s.deferred = append(s.deferred, fetched...)
+	s.missed.lost, s.missed.complete = s.missed.lost+lost, s.missed.complete && complete
 	old.Close()
 	now := time.Now()
 	s.reported, s.changedAt = make(map[int32]reportedExit, len(s.deferred)), now
@@ -138,14 +139,15 @@ func (m missedProcesses) upTo(started int64) int64 {
 
 // addExited adds the processes that have exited to a sample.
 func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed missedProcesses) {
-	if s.exits == nil {
-		return missed
+	var exited []exits.Process
+	if s.exits != nil {
+		fetched, lost, complete := s.exits.Fetch(time.Now())
+		missed.lost, missed.complete = lost+s.missed.lost, complete && s.missed.complete
+		exited = s.withoutReported(fetched)
+		s.forgetReported()
 	}
-	var fetched []exits.Process
-	fetched, missed.lost, missed.complete = s.exits.Fetch(time.Now())
-	exited := s.withoutReported(fetched)
-	s.forgetReported()
-	if len(s.deferred) > 0 {
+	s.missed = missedProcesses{complete: s.exits != nil}
+	if len(s.deferred) > 0 { // also if there is no ExitSource any more
 		exited = append(s.deferred, exited...)
 		s.deferred = nil
 	}

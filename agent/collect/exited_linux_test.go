@@ -142,6 +142,7 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 	}
 	s := &Sampler{
 		exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2, now: clocks{monotonic: time.Now()},
+		missed: missedProcesses{complete: true},
 	}
 	out := Sample{Interval: time.Minute}
 	missed := s.addExited(&out, Options{}, false)

@@ -86,6 +86,83 @@ func TestBPFFails(t *testing.T) {
 	}
 }
 
+// When BPF fails and the agent has no right to use taskstats, the same sample has the processes that ended before, and
+// those that end after it are counted.
+func TestBPFFailsWithoutTaskstats(t *testing.T) {
+	s, source := openFailing(t)
+	withBPF := s.sources.WatchExits
+	s.sources.WatchExits = func() (ExitSource, error) {
+		if s.Reader().BPF {
+			return withBPF()
+		}
+		return nil, unix.EPERM
+	}
+	sample := func() *Sample {
+		t.Helper()
+		one, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	sample()
+	child := exec.Command("true")
+	if err := child.Run(); err != nil {
+		t.Fatal(err)
+	}
+	source.err = errors.New("the program is gone")
+	found := 0
+	for begin := time.Now(); time.Since(begin) < 2*startPrecision || found == 0; {
+		for _, p := range sample().Exited {
+			if int(p.PID) == child.Process.Pid {
+				found++
+			}
+		}
+		if time.Since(begin) > 30*time.Second {
+			break
+		}
+	}
+	if found != 1 {
+		t.Errorf("the process that ended before is recorded %d times", found)
+	}
+	for range 20 {
+		if err := exec.Command("true").Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if unseen := sample().Machine.UnseenProcesses; unseen == nil || *unseen < 20 {
+		t.Errorf("of 20 processes that ended after it, %v are counted", unseen)
+	}
+}
+
+// The processes that ended before their exits were watched are counted, if they are not recorded.
+func TestExitsAreWatchedLater(t *testing.T) { forEachReader(t, testExitsAreWatchedLater) }
+
+func testExitsAreWatchedLater(t *testing.T, reader string) {
+	s := openReal(t, reader, t.TempDir())
+	defer s.Close()
+	sample := func(shortLived bool) *Sample {
+		t.Helper()
+		options := OptionsOf(snapshot.Config{})
+		options.ShortLived = shortLived
+		one, err := s.Sample(t.Context(), time.Now(), options, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one
+	}
+	sample(false)
+	for range 20 {
+		if err := exec.Command("true").Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := sample(true)
+	if unseen := after.Machine.UnseenProcesses; unseen == nil || *unseen < 20-int64(len(after.Exited)) {
+		t.Errorf("of 20 processes, %d are recorded, and %v are counted", len(after.Exited), unseen)
+	}
+}
+
 // Each process that ends while BPF fails, and while it is used again, is recorded once. That includes a zombie that its
 // parent waits for after the change.
 func TestProcessesEndWhileBPFFailsAndComesBack(t *testing.T) {

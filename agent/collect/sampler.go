@@ -87,6 +87,8 @@ type Sampler struct {
 	// reported are the processes that the ExitSource before reported, by pid, and changedAt is until when.
 	reported  map[int32]reportedExit
 	changedAt time.Time
+	// missed counts the processes of this interval that no ExitSource or an earlier one has missed.
+	missed missedProcesses
 	// cannotWatch is true if WatchExits has failed.
 	cannotWatch bool
 }

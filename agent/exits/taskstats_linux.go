@@ -79,7 +79,8 @@ func parseTaskstats(b []byte) (exitRecord, error) {
 	}
 	version := binary.NativeEndian.Uint16(b[versionOffset:])
 	if version < minVersion || version == brokenVersion {
-		return exitRecord{}, fmt.Errorf("version %d: %w", version, errFormat)
+		return exitRecord{}, fmt.Errorf("%w: version %d; 12 (Linux 5.19) and newer are supported, except 15",
+			errFormat, version)
 	}
 	u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
 	u64 := func(at int) int64 { return int64(min(binary.NativeEndian.Uint64(b[at:]), math.MaxInt64>>20)) }
@@ -135,24 +136,32 @@ func netlinkMessages(b []byte, each func(kind uint16, body []byte)) {
 // parseExits calls each with each exit record of a datagram of the given generic netlink family.
 func parseExits(datagram []byte, family uint16, each func(exitRecord)) (err error) {
 	netlinkMessages(datagram, func(kind uint16, body []byte) {
-		if kind != family || len(body) < unix.GENL_HDRLEN {
+		if kind != family {
 			return
 		}
-		attributes(body[unix.GENL_HDRLEN:], func(kind uint16, value []byte) {
-			if kind != unix.TASKSTATS_TYPE_AGGR_PID { // the one for the group has no times
+		if parseErr := parseMessage(body, each); parseErr != nil {
+			err = parseErr
+		}
+	})
+	return err
+}
+
+// parseMessage calls each with each record in the body of a message of taskstats.
+func parseMessage(body []byte, each func(exitRecord)) (err error) {
+	attributes(body[min(len(body), unix.GENL_HDRLEN):], func(kind uint16, value []byte) {
+		if kind != unix.TASKSTATS_TYPE_AGGR_PID { // the one for the group has no times
+			return
+		}
+		attributes(value, func(kind uint16, value []byte) {
+			if kind != unix.TASKSTATS_TYPE_STATS {
 				return
 			}
-			attributes(value, func(kind uint16, value []byte) {
-				if kind != unix.TASKSTATS_TYPE_STATS {
-					return
-				}
-				record, parseErr := parseTaskstats(value)
-				if parseErr != nil {
-					err = parseErr
-					return
-				}
-				each(record)
-			})
+			record, parseErr := parseTaskstats(value)
+			if parseErr != nil {
+				err = parseErr
+				return
+			}
+			each(record)
 		})
 	})
 	return err
@@ -212,6 +221,17 @@ func subscribeToExits(fd int) (family uint16, err error) {
 	})
 	if family == 0 {
 		return 0, errors.New("this kernel has no taskstats")
+	}
+	// The record of this process shows whether the format is known.
+	self := binary.NativeEndian.AppendUint32(nil, uint32(os.Getpid()))
+	record, err := request(fd, genericRequest(
+		family, unix.TASKSTATS_CMD_GET, unix.TASKSTATS_CMD_ATTR_PID, self,
+	))
+	if err != nil {
+		return 0, fmt.Errorf("read the record of this process: %w", err)
+	}
+	if err := parseMessage(record, func(exitRecord) {}); err != nil {
+		return 0, err
 	}
 	cpus, err := os.ReadFile("/sys/devices/system/cpu/possible")
 	if err != nil {
