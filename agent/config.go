@@ -33,7 +33,7 @@ type Config struct {
 	// agent masks the first group of a match, or the whole match if the pattern has no group.
 	KeepSecrets    bool
 	SecretPatterns []string
-	// Reader selects how processes are read; empty means ReaderProc.
+	// Reader selects how processes are read; empty means ReaderAuto.
 	Reader Reader
 	// MaxCPU limits the agent's own CPU time over a minute, in percent of one core. Above this limit the agent samples
 	// less often. 0 means no limit.

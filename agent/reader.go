@@ -25,7 +25,7 @@ const (
 )
 
 // triesBPF reports whether BPF is used if that is possible.
-func (r Reader) triesBPF() bool { return r == ReaderAuto || r == ReaderBPF }
+func (r Reader) triesBPF() bool { return r != ReaderProc }
 
 // readWithBPF is logged and reported if BPF is used.
 const readWithBPF = "processes are read with BPF"
@@ -41,7 +41,7 @@ func openSampler(
 	var kernel *bpf.Kernel
 	var failure error
 	if !cfg.Reader.triesBPF() {
-		reason = "--reader=auto uses it where possible"
+		reason = "the agent runs with --reader=proc"
 	} else {
 		kernel, failure = bpf.Open()
 		switch {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/snapwatch/snapwatch/agent/bpf"
 	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/internal/testlog"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -35,15 +36,21 @@ func TestReaderIsDescribed(t *testing.T) {
 	}
 }
 
-// Without another setting, BPF is not used, and the reason names the setting.
+// With --reader=proc, BPF is not used, and the reason names the setting. Without a setting, it is used where possible.
 func TestReaderIsASetting(t *testing.T) {
-	for _, reader := range []Reader{"", ReaderProc} {
+	kernel, failure := bpf.Open()
+	if failure == nil {
+		kernel.Close()
+	}
+	for reader, wantBPF := range map[Reader]bool{"": failure == nil, ReaderAuto: failure == nil, ReaderProc: false} {
 		s, reason, err := openSampler(Config{Reader: reader}, t.TempDir(), testlog.Logger())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Close(); s.Reader().BPF || !strings.Contains(reason, "--reader=auto") {
-			t.Errorf("%+v, because %q", s.Reader(), reason)
+		status := s.Reader()
+		s.Close()
+		if status.BPF != wantBPF || strings.Contains(reason, "--reader=proc") != (reader == ReaderProc) {
+			t.Errorf("%q: %+v, because %q", reader, status, reason)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func watchesExits(withBPF bool) error {
 func checkReader(reader Reader) Finding {
 	f := Finding{What: "reader", OK: true}
 	if !reader.triesBPF() {
-		f.Detail = "processes are read from /proc; --reader=auto uses BPF where possible"
+		f.Detail = "processes are read from /proc, because of --reader=proc"
 		return f
 	}
 	kernel, err := bpf.Open()

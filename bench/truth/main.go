@@ -41,7 +41,7 @@ func main() {
 	s := settings{log: os.Stderr}
 	flag.StringVar(&s.server, "server", "bin/snapwatch", "path of the server's program")
 	flag.StringVar(&s.agent, "agent", "bin/snapwatch-agent", "path of the agent's program")
-	flag.StringVar(&s.reader, "reader", "proc", "how the agent reads processes: auto, bpf or proc")
+	flag.StringVar(&s.reader, "reader", "auto", "how the agent reads processes: auto, bpf or proc")
 	flag.StringVar(&s.dir, "dir", "", "folder for temporary files, on a disk")
 	flag.DurationVar(&s.interval, "interval", time.Second, "time between two snapshots")
 	flag.BoolVar(&s.short, "short", false, "do less work, and leave out the other load")

@@ -13,8 +13,8 @@ import (
 	"github.com/snapwatch/snapwatch/internal/testwait"
 )
 
-// TestStoredValuesAreTrue is the short form of make bench-truth: it runs the product and smaller workloads, beside
-// whatever else runs on this machine.
+// TestStoredValuesAreTrue is the short form of make bench-truth: with each reader, it runs the product and smaller
+// workloads, beside whatever else runs on this machine.
 func TestStoredValuesAreTrue(t *testing.T) {
 	if err := precondition(); err != nil {
 		t.Skip(err)
@@ -29,13 +29,19 @@ func TestStoredValuesAreTrue(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	for _, reader := range []string{"auto", "proc"} { // auto is BPF, except where the kernel lacks it
+		t.Run(reader, func(t *testing.T) { testStoredValues(t, programs, reader) })
+	}
+}
+
+func testStoredValues(t *testing.T, programs, reader string) {
 	ctx, cancel := testwait.Context(t)
 	defer cancel()
 	rows, err := run(ctx, settings{
 		server:   filepath.Join(programs, "snapwatch"),
 		agent:    filepath.Join(programs, "snapwatch-agent"),
 		self:     filepath.Join(programs, "truth"),
-		reader:   "proc",
+		reader:   reader,
 		interval: time.Second,
 		short:    true,
 		log:      testlog.Writer(),

@@ -110,7 +110,7 @@ type Agent struct {
 	KeepSecrets    bool     `env:"SNAPWATCH_KEEP_SECRETS" help:"Record command lines unchanged. By default the agent redacts passwords, tokens and similar values."`
 	SecretPatterns []string `env:"SNAPWATCH_SECRET_PATTERN" name:"secret-pattern" sep:"none" help:"Regular expression for further values to redact in command lines: its first group, or the whole match. Repeatable."`
 
-	Reader    string        `env:"SNAPWATCH_READER" enum:"auto,bpf,proc" default:"proc" help:"How the agent reads processes on Linux: from /proc and taskstats (proc), or with BPF programs in the kernel (bpf), which are new. auto: BPF where the kernel and the agent's permissions allow it."`
+	Reader    string        `env:"SNAPWATCH_READER" enum:"auto,bpf,proc" default:"auto" help:"How the agent reads processes on Linux: with BPF programs in the kernel (bpf), or from /proc and taskstats (proc). auto: BPF where the kernel and the agent's permissions allow it."`
 	FullEvery time.Duration `env:"SNAPWATCH_FULL_EVERY" default:"1m" help:"Maximum time between two full snapshots, at most 10m."`
 
 	MaxCPU        float64 `env:"SNAPWATCH_MAX_CPU" default:"10" help:"CPU limit of the agent in percent of one core, over a minute. Above it the agent samples half as often. 0: no limit."`
