@@ -35,7 +35,7 @@ type options struct {
 	victoria                  string
 	reuse                     bool
 	shortLived                time.Duration
-	perSecond                 int
+	perSecond                 float64
 	builds                    bool
 	profile                   string
 }
@@ -53,7 +53,7 @@ func main() {
 	flag.StringVar(&o.victoria, "victoria", "victoria-metrics", "VictoriaMetrics' program, if it is there")
 	flag.BoolVar(&o.reuse, "reuse", false, "read again what an earlier run has left in DATABASE_URL, and write nothing")
 	flag.DurationVar(&o.shortLived, "short-lived", 0, "measure only short-lived processes, for this time")
-	flag.IntVar(&o.perSecond, "per-second", 100, "short-lived processes each second")
+	flag.Float64Var(&o.perSecond, "per-second", 100, "short-lived processes each second")
 	flag.BoolVar(&o.builds, "builds", false, "with -short-lived: the machine compiles; otherwise it runs scripts")
 	flag.StringVar(&o.profile, "profile", "auto", "storage profile: auto, timescale or postgres")
 	flag.Parse()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -23,7 +24,7 @@ const shortLivedMachineID = "short-lived"
 func (b *bench) measureShortLived(ctx context.Context) error {
 	begin := snapshot.TimeOf(b.now.Add(-b.shortLived))
 	m := newShortLivedMachine(1, b.builds, begin)
-	perSnapshot := int(b.interval.Seconds() * float64(b.perSecond))
+	perSnapshot := int(math.Round(b.interval.Seconds() * b.perSecond))
 	rng := rand.New(rand.NewPCG(3, 4))
 	var known []snapshot.ProcessSample // some of them
 	var took, server time.Duration
@@ -32,7 +33,29 @@ func (b *bench) measureShortLived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for at := begin.Add(b.interval); at <= snapshot.TimeOf(b.now); at = at.Add(b.interval) {
+	var upkeep time.Duration
+	end, hour := b.now, begin.Std().Truncate(time.Hour)
+	defer func() { b.now = end }()
+	for at := begin.Add(b.interval); at <= snapshot.TimeOf(end); at = at.Add(b.interval) {
+		if b.now = at.Std(); b.now.Sub(hour) >= time.Hour && b.store.Profile().Profile == backend.Postgres {
+			hour = b.now.Truncate(time.Hour)
+			before, err := b.backendCPU(ctx)
+			if err != nil {
+				return err
+			}
+			if err := b.store.MaintainOnce(ctx); err != nil {
+				return err
+			}
+			used, err := b.backendCPU(ctx)
+			if err != nil {
+				return err
+			}
+			upkeep += used - before
+			// Autovacuum would not keep up with this speed.
+			if _, err := b.pool.Exec(ctx, `VACUUM ANALYZE short_lived_batches, short_lived_minutes`); err != nil {
+				return err
+			}
+		}
 		s := m.snapshot(at, b.interval, perSnapshot)
 		processes += m.at
 		if rng.IntN(20) == 0 {
@@ -51,9 +74,10 @@ func (b *bench) measureShortLived(ctx context.Context) error {
 		return err
 	}
 	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(processes) }
-	b.say(fmt.Sprintf("%d processes, %d each second: writing", processes, b.perSecond), "%s", took.Round(time.Second))
+	b.say(fmt.Sprintf("%d processes, %g each second: writing", processes, b.perSecond), "%s", took.Round(time.Second))
 	b.say("  µs a process: time; CPU of the server; CPU of PostgreSQL", "%.1f; %.1f; %.1f", each(took), each(server),
-		each(after-database))
+		each(after-database-upkeep))
+	b.say("  µs a process: CPU of PostgreSQL for hourly maintenance", "%.1f", each(upkeep))
 	rolled, compressed, err := b.settle(ctx)
 	if err != nil {
 		return err

@@ -4,3 +4,4 @@ ALTER TABLE snapshots DROP COLUMN short_lived, DROP COLUMN short_lived_cpu_us, D
 CREATE VIEW history.snapshots AS SELECT * FROM snapshots;
 DROP TABLE owners, commands;
 DELETE FROM settings WHERE key = 'text_hash_key';
+COMMENT ON COLUMN processes.identity IS 'hash of ppid, name, command_line, user_name and, if there is one, cgroup';

@@ -1,9 +1,12 @@
 -- Short-lived processes: those that started and ended between two snapshots, so that they are in no process list. They
 -- have a series of their own, which refers to texts that are stored once per machine. The next migration creates it.
 
--- Texts are found by a hash with this key. Without a secret, a user of a machine could make two command lines with one
--- hash. The second one would be stored as the first.
+-- Texts and identities are found by a hash with this key. Without a secret, a user of a machine could make two command
+-- lines with one hash. The second one would be stored as the first. Identities that are stored already keep their
+-- hashes, so a process that runs at the upgrade gets another row.
 INSERT INTO settings (key, value) VALUES ('text_hash_key', gen_random_uuid()::text || gen_random_uuid()::text);
+COMMENT ON COLUMN processes.identity IS
+    'hash of ppid, name, command_line, user_name and cgroup with the key text_hash_key of settings';
 
 CREATE TABLE commands (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

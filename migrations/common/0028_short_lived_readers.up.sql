@@ -8,8 +8,6 @@ batch_ts <= b + 1 h';
 COMMENT ON COLUMN short_lived.ts IS 'the snapshot after the end of the process, with which it was reported';
 COMMENT ON COLUMN short_lived.command IS 'name and command line: commands.id';
 COMMENT ON COLUMN short_lived.owner IS 'user and control group: owners.id';
-COMMENT ON COLUMN short_lived.ended_at IS
-    'when the process ended, at or before ts; null, because agents do not report it yet';
 COMMENT ON COLUMN short_lived.elapsed_ms IS 'milliseconds from the start to ts, as weight_ms of process_samples';
 COMMENT ON COLUMN short_lived.cpu_us IS
     'CPU time in microseconds; null if it is unknown, as in the other columns';
@@ -81,7 +79,7 @@ BEGIN
     reaches_bound := CASE WHEN bound IS NULL THEN 'true'
         WHEN by_column = 'cpu_us' THEN format('cpu_us_bound >= %1$s AND cpu_us >= %1$s', bound)
         ELSE format('memory_pages_bound >= %s AND memory_max >= %s', bound / 4096, bound) END;
-    RETURN QUERY EXECUTE format('SELECT ts, machine, command, owner, pid, ppid, started_at, ended_at, elapsed_ms,
+    RETURN QUERY EXECUTE format('SELECT ts, machine, command, owner, pid, ppid, started_at, elapsed_ms,
             cpu_us, memory_max, read_bytes, write_bytes, exit_code, exit_signal, vars, batch_ts, batch_first_ts,
             cpu_us_bound, memory_pages_bound, commands
         FROM short_lived
@@ -95,7 +93,7 @@ COMMENT ON FUNCTION short_lived_top IS
 
 -- Short-lived processes with their texts.
 CREATE VIEW short_lived_history AS
-SELECT s.ts, m.machine_id, m.hostname, s.pid, s.started_at, s.ended_at, s.ppid, c.name,
+SELECT s.ts, m.machine_id, m.hostname, s.pid, s.started_at, s.ppid, c.name,
     CASE WHEN c.has_vars THEN format(c.command_line, VARIADIC string_to_array(s.vars, ' '))
         ELSE c.command_line END AS command_line,
     o.user_name, o.cgroup, s.elapsed_ms, s.cpu_us, s.cpu_us / 1000::double precision AS cpu_ms, s.memory_max,

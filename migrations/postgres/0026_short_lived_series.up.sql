@@ -1,5 +1,6 @@
 -- The series of short-lived processes in the postgres profile: one row per snapshot, with an array for each column. It
--- takes a third of the space of one row per process. The view short_lived has one row per process.
+-- takes a third of the space of one row per process. The server merges the rows of an hour that have few processes. The
+-- view short_lived has one row per process.
 
 CREATE TABLE short_lived_batches (
     ts          timestamptz NOT NULL,
@@ -14,7 +15,6 @@ CREATE TABLE short_lived_batches (
     pid         integer[] COMPRESSION pglz NOT NULL,
     ppid        integer[] COMPRESSION pglz NOT NULL,
     age_ms      integer[] COMPRESSION pglz NOT NULL,
-    lived_ms    integer[] COMPRESSION pglz,
     cpu_us      bigint[] COMPRESSION pglz,
     memory      bigint[] COMPRESSION pglz,
     read_bytes  bigint[] COMPRESSION pglz,
@@ -32,7 +32,6 @@ COMMENT ON COLUMN short_lived_batches.processes IS 'length of the arrays';
 COMMENT ON COLUMN short_lived_batches.at_ms IS
     'milliseconds from the snapshot of a process to ts; null if the batch has one snapshot';
 COMMENT ON COLUMN short_lived_batches.age_ms IS 'milliseconds from the start of a process to its snapshot';
-COMMENT ON COLUMN short_lived_batches.lived_ms IS 'milliseconds from the start of a process to its end';
 COMMENT ON COLUMN short_lived_batches.exit IS 'exit code, or the negative number of the signal';
 
 -- array_cat reads and decompresses an array once for its batch. OFFSET 0 and the length from that subquery keep
@@ -42,7 +41,6 @@ CREATE VIEW short_lived AS
     SELECT b.ts - coalesce(a.at_ms[i], 0) * interval '1 ms' AS ts, b.machine, a.command[i] AS command,
         a.owner[i] AS owner, a.pid[i] AS pid, a.ppid[i] AS ppid,
         b.ts - (coalesce(a.at_ms[i], 0) + a.age_ms[i]) * interval '1 ms' AS started_at,
-        b.ts - (coalesce(a.at_ms[i], 0) + a.age_ms[i] - a.lived_ms[i]) * interval '1 ms' AS ended_at,
         a.age_ms[i] AS elapsed_ms, a.cpu_us[i] AS cpu_us, a.memory[i] AS memory_max, a.read_bytes[i] AS read_bytes,
         a.write_bytes[i] AS write_bytes, CASE WHEN a.exit[i] >= 0 THEN a.exit[i] END AS exit_code,
         CASE WHEN a.exit[i] < 0 THEN -a.exit[i] END AS exit_signal, a.vars[i] AS vars, b.ts AS batch_ts,
@@ -52,7 +50,7 @@ CREATE VIEW short_lived AS
         CROSS JOIN LATERAL (SELECT b.processes AS length, array_cat(b.at_ms, NULL) AS at_ms,
             array_cat(b.command, NULL) AS command, array_cat(b.owner, NULL) AS owner, array_cat(b.pid, NULL) AS pid,
             array_cat(b.ppid, NULL) AS ppid, array_cat(b.age_ms, NULL) AS age_ms,
-            array_cat(b.lived_ms, NULL) AS lived_ms, array_cat(b.cpu_us, NULL) AS cpu_us,
+            array_cat(b.cpu_us, NULL) AS cpu_us,
             array_cat(b.memory, NULL) AS memory, array_cat(b.read_bytes, NULL) AS read_bytes,
             array_cat(b.write_bytes, NULL) AS write_bytes, array_cat(b.exit, NULL) AS exit,
             array_cat(b.vars, NULL) AS vars OFFSET 0) a

@@ -19,7 +19,6 @@ CREATE TABLE short_lived_rows (
     pid          integer NOT NULL,
     ppid         repeated_integer,
     age_ms       integer NOT NULL,
-    lived_ms     integer,
     parent_gap   repeated_smallint,
     memory_rest  repeated_smallint,
     exit         repeated_smallint,
@@ -31,7 +30,6 @@ COMMENT ON COLUMN short_lived_rows.memory_rest IS 'bytes of the memory that memo
 COMMENT ON COLUMN short_lived_rows.parent_gap IS 'pid - ppid if that is 1 to 100; null otherwise';
 COMMENT ON COLUMN short_lived_rows.ppid IS 'pid of the parent; null if there is parent_gap';
 COMMENT ON COLUMN short_lived_rows.age_ms IS 'milliseconds from the start of the process to ts';
-COMMENT ON COLUMN short_lived_rows.lived_ms IS 'milliseconds from the start of the process to its end';
 COMMENT ON COLUMN short_lived_rows.exit IS 'exit code, or the negative number of the signal';
 
 -- Chunks begin with an hour, because rows that are not compressed take ten times the space. The server adjusts it.
@@ -51,7 +49,7 @@ END $$;
 CREATE VIEW short_lived AS
     SELECT ts, machine, command, owner::integer AS owner, pid,
         coalesce(ppid::integer, pid - parent_gap::integer) AS ppid,
-        ts - age_ms * interval '1 ms' AS started_at, ts - (age_ms - lived_ms) * interval '1 ms' AS ended_at,
+        ts - age_ms * interval '1 ms' AS started_at,
         age_ms AS elapsed_ms, cpu_us, memory_pages * 4096 + coalesce(memory_rest::bigint, 0) AS memory_max,
         read_bytes::bigint AS read_bytes, write_bytes::bigint AS write_bytes,
         CASE WHEN exit >= 0 THEN exit::smallint END AS exit_code,

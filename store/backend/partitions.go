@@ -183,9 +183,6 @@ func (p *postgres) KeptFor(keep Retention, relation string) time.Duration { retu
 // LoadFloors implements Backend.
 func (p *postgres) LoadFloors(ctx context.Context) error { return p.loadFloors(ctx, p.pool) }
 
-// Compress implements Backend.
-func (p *postgres) Compress(context.Context, time.Time) error { return nil }
-
 // DropBefore implements Backend. It detaches partitions concurrently before it drops them, so that
 // running queries can finish and new ones do not wait. See floors.go for the order of its steps.
 func (p *postgres) DropBefore(ctx context.Context, relation string, cutoff, _ time.Time) (dropped int, err error) {

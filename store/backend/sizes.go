@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -45,7 +46,34 @@ func (p *postgres) Sizes(ctx context.Context) ([]RelationSize, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of partitions: %w", err)
 	}
+	for i := range sizes {
+		if sizes[i].Relation != ShortLived { // it has several processes in a row
+			continue
+		}
+		average, err := p.processesInRow(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("count the processes in rows: %w", err)
+		}
+		sizes[i].Rows = int64(math.Round(float64(sizes[i].Rows) * average))
+	}
 	return addPlainTables(ctx, p.pool, sizes)
+}
+
+// sampledBytes is about how much is read of a table whose values are estimated from some of its rows.
+const sampledBytes = 8 << 20
+
+// processesInRow returns the average number of short-lived processes in a row.
+func (p *postgres) processesInRow(ctx context.Context) (average float64, err error) {
+	table := tableOf(ShortLived)
+	var size int64
+	if err := p.pool.QueryRow(ctx, `SELECT coalesce(sum(pg_relation_size(inhrelid)), 0)::bigint FROM pg_inherits
+		WHERE inhparent = $1::text::regclass`, table).Scan(&size); err != nil {
+		return 0, err
+	}
+	err = p.pool.QueryRow(ctx, `SELECT coalesce(avg(processes), 0)::double precision
+		FROM `+table+` TABLESAMPLE SYSTEM ($1::double precision)`,
+		min(100, 100*sampledBytes/float64(max(size, 1)))).Scan(&average)
+	return average, err
 }
 
 // chunkSizesSQL selects the sizes of the chunks of a hypertable t.relation, and their estimated number of rows. The

@@ -76,7 +76,17 @@ func TestShortLivedProcessesAreReadAsOthers(t *testing.T) {
 		if db.Detection.Profile == backend.Timescale {
 			storetest.CompressAll(t, conn)
 			run("compressed")
+			return
 		}
+		if err := s.MaintainOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var batches int
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM short_lived_batches`).Scan(&batches); err != nil ||
+			batches > 4 {
+			t.Fatalf("%d rows are left of two hours, %v", batches, err)
+		}
+		run("merged")
 	})
 }
 

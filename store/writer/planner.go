@@ -302,7 +302,7 @@ func (p *planner) ref(s *snapshot.Snapshot, sample *snapshot.ProcessSample, know
 		return known
 	}
 	var hash int64
-	hash, p.w.scratch = identityHash(p.w.scratch, sample.Identity())
+	hash, p.w.scratch = identityHash(p.w.scratch, p.w.writer.textHashKey, sample.Identity())
 	if known != nil && known.identity == hash {
 		return known
 	}

@@ -2,10 +2,9 @@ package writer
 
 import (
 	"container/list"
+	"encoding/binary"
 	"slices"
 	"sync"
-
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/schema"
@@ -44,18 +43,17 @@ type processRef struct {
 	day      int32 // last_day in days since 1970
 }
 
-// identityHash returns a hash of an identity, and the buffer for reuse. The strings contain no NUL, so it
-// separates them. An empty control group is not hashed, because identities stored before agents reported
-// control groups must keep their hashes.
-func identityHash(buffer []byte, id snapshot.Identity) (int64, []byte) {
-	buffer = append(buffer[:0], byte(id.PPID), byte(id.PPID>>8), byte(id.PPID>>16), byte(id.PPID>>24))
+// identityHash returns a hash of an identity, and the buffer for reuse. The strings contain no NUL, so it separates
+// them. The key is a secret of the database, as in hashCommand: otherwise a process could exec a program whose command
+// line has the same hash, and this would not be stored.
+func identityHash(buffer []byte, key string, id snapshot.Identity) (int64, []byte) {
+	buffer = append(buffer[:0], key...)
+	buffer = binary.LittleEndian.AppendUint32(buffer, uint32(id.PPID))
 	buffer = append(append(buffer, id.Name...), 0)
 	buffer = append(append(buffer, id.CommandLine...), 0)
 	buffer = append(append(buffer, id.User...), 0)
-	if id.Cgroup != "" {
-		buffer = append(append(buffer, id.Cgroup...), 0)
-	}
-	return int64(xxhash.Sum64(buffer)), buffer
+	buffer = append(buffer, id.Cgroup...)
+	return hashText(buffer), buffer
 }
 
 // runsPerMachine is the number of cached runs per machine: the live run, and one that an agent extends

@@ -76,7 +76,7 @@ func storedProcesses(t *testing.T, conn *pgx.Conn, machineID string) (list []str
 				s.exit_signal, NULL::integer, NULL::integer, 'X'::text)::text, true
 		FROM short_lived s JOIN commands c ON c.id = s.command AND c.machine = s.machine
 			JOIN owners o ON o.id = s.owner AND o.machine = s.machine
-		WHERE s.machine = (SELECT id FROM m) AND s.batch_ts = s.ts AND s.batch_first_ts = s.ts AND s.ended_at IS NULL
+		WHERE s.machine = (SELECT id FROM m) AND s.batch_ts = s.ts AND s.batch_first_ts = s.ts
 			AND (s.cpu_us IS NULL OR s.cpu_us_bound >= s.cpu_us) AND s.command = ANY(s.commands)
 			AND (s.memory_max IS NULL OR s.memory_pages_bound >= s.memory_max / 4096)`,
 		machineID, storetest.ListedOpenFiles)

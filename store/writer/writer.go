@@ -32,7 +32,7 @@ type Config struct {
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
-	// TextHashKey is the secret with which texts of short-lived processes are hashed.
+	// TextHashKey is the secret with which identities and texts of short-lived processes are hashed.
 	TextHashKey string
 }
 
