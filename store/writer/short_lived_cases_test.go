@@ -2,7 +2,9 @@ package writer_test
 
 import (
 	"math"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -32,6 +34,36 @@ func TestTextsWithOneHash(t *testing.T) {
 		}
 		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if err != nil || len(got) != 2 || got[0] != lines[0] || got[1] != lines[1] {
+			t.Errorf("stored %q (%v), want %q", got, err, lines)
+		}
+	})
+}
+
+// A process that execs a program whose command line has the same XXH64 as the one before has both.
+func TestIdentitiesWithOneHash(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, func(t *testing.T, db storetest.Database) {
+		s := db.Open(t, nil)
+		lines := []string{
+			":;true#n6........................yDzEvPjD........................",
+			":;rm x#Il........................G/t^$xZE........................",
+		}
+		for i, line := range lines {
+			at := storetest.Recent().Add(time.Duration(i) * time.Second)
+			storetest.Write(t, s, "identities", snapshot.Snapshot{
+				Timestamp: at, Kind: snapshot.KindFull, IntervalMS: 1000,
+				Processes: []snapshot.ProcessSample{{PID: 7, PPID: new(int32(1)), StartedAt: 1, Name: "sh", User: "root",
+					CommandLine: line, State: "S", CPUTime: new(snapshot.CPUTime(1000)), Threads: new(int32(1))}},
+			})
+		}
+		rows, err := storetest.Connect(t, db.URL).Query(t.Context(), `SELECT p.command_line FROM process_samples s
+			JOIN processes p ON p.id = s.process JOIN machines m ON m.id = s.machine
+			WHERE m.machine_id = 'identities' ORDER BY s.ts`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || !slices.Equal(got, lines) {
 			t.Errorf("stored %q (%v), want %q", got, err, lines)
 		}
 	})
