@@ -69,7 +69,7 @@ func (t *mergeTest) write(machineID string, at snapshot.Time, processes int) {
 	storetest.Write(t.T, t.s, machineID, one)
 }
 
-// processes returns the rows of the view, except for what tells how they are stored. It checks that.
+// processes returns the rows of the view without the columns that show how they are stored. It checks those.
 func (t *mergeTest) processes() []string {
 	t.Helper()
 	rows, err := t.conn.Query(t.Context(), `SELECT row(machine, ts, command, owner, pid, ppid, started_at,

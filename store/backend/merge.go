@@ -92,8 +92,8 @@ func (p *postgres) mergeHour(ctx context.Context, one *unmerged, width time.Dura
 }
 
 // mergeSQL replaces the rows of machine $1 in ($2, $3] by one for each interval of length $4. array_cat reads and
-// decompresses an array once, as in the view short_lived. All arrays are formed from the same rows in the same order. One
-// that would have no value is null.
+// decompresses an array once, as in the view short_lived. All arrays are formed from the same rows in the same order.
+// One that would have no value is null.
 const mergeSQL = `
 	WITH old AS (
 		DELETE FROM short_lived_batches WHERE machine = $1 AND ts > $2 AND ts <= $3 RETURNING *

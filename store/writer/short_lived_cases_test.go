@@ -52,8 +52,10 @@ func TestIdentitiesWithOneHash(t *testing.T) {
 			at := storetest.Recent().Add(time.Duration(i) * time.Second)
 			storetest.Write(t, s, "identities", snapshot.Snapshot{
 				Timestamp: at, Kind: snapshot.KindFull, IntervalMS: 1000,
-				Processes: []snapshot.ProcessSample{{PID: 7, PPID: new(int32(1)), StartedAt: 1, Name: "sh", User: "root",
-					CommandLine: line, State: "S", CPUTime: new(snapshot.CPUTime(1000)), Threads: new(int32(1))}},
+				Processes: []snapshot.ProcessSample{{
+					PID: 7, PPID: new(int32(1)), StartedAt: 1, Name: "sh", User: "root", CommandLine: line, State: "S",
+					CPUTime: new(snapshot.CPUTime(1000)), Threads: new(int32(1)),
+				}},
 			})
 		}
 		rows, err := storetest.Connect(t, db.URL).Query(t.Context(), `SELECT p.command_line FROM process_samples s
