@@ -33,7 +33,7 @@ func TestIOWithoutEventsOfThreads(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	blocks := child.ProcessState.SysUsage().(*syscall.Rusage).Oublock // by all threads
-	written := int64(blocks) * 512                                   //nolint:unconvert // has 32 bits on ARM
+	written := int64(blocks) * 512                                    //nolint:unconvert // has 32 bits on ARM
 	if written == 0 {
 		t.Skip("the kernel does not count what is written to this file system")
 	}
