@@ -141,6 +141,19 @@ func TestShortLivedProcessesOfAnHourAreMerged(t *testing.T) {
 		Scan(&lost); err != nil || lost != 0 {
 		t.Errorf("the commands of %d processes are not among those of their rows, %v", lost, err)
 	}
+	// The size of the series counts processes, and not rows.
+	if _, err := m.conn.Exec(t.Context(), `ANALYZE`); err != nil {
+		t.Fatal(err)
+	}
+	st, err := m.s.Storage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range st.Relations {
+		if want := int64(len(m.processes())); size.Relation == backend.ShortLived && size.Rows != want {
+			t.Errorf("the series has %d processes, want %d", size.Rows, want)
+		}
+	}
 }
 
 // An hour with more processes is merged into several rows.
