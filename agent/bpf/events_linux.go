@@ -321,10 +321,11 @@ func (w *Watcher) Fetch(time.Time) (list []exits.Process, missed int64, complete
 	w.kernel.mu.Lock()
 	defer w.kernel.mu.Unlock()
 	w.kernel.drain()
-	list, missed, complete = w.pending, w.missed, !w.lossy
+	isBroken := w.kernel.err != nil // events since then were not read
+	list, missed, complete = w.pending, w.missed, !w.lossy && !isBroken
 	clear(w.fetched)
 	w.pending, w.fetched = w.fetched[:0], list
-	w.missed, w.lossy = 0, w.kernel.err != nil
+	w.missed, w.lossy = 0, isBroken
 	w.lines = procfs.NewLineBudget(exits.MaxPendingText)
 	return list, missed, complete
 }

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -258,5 +259,16 @@ func TestBounds(t *testing.T) {
 	}
 	if len(w.pending) != exits.MaxPending || w.missed != 5 || k.text != 0 {
 		t.Errorf("%d are kept, %d are counted, %d bytes are left", len(w.pending), w.missed, k.text)
+	}
+}
+
+// If events can no longer be read, the list of processes that ended is not complete, from the first one on.
+func TestFetchAfterAReadError(t *testing.T) {
+	k := &Kernel{err: errors.New("the buffer is gone")}
+	w := &Watcher{kernel: k}
+	for range 2 {
+		if list, _, complete := w.Fetch(time.Now()); complete || len(list) > 0 {
+			t.Errorf("%d processes, complete: %t", len(list), complete)
+		}
 	}
 }

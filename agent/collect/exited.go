@@ -50,14 +50,17 @@ func (s *Sampler) watchAgain(options Options) {
 		return
 	}
 	fetched, lost, complete := old.Fetch(time.Now())
+	fetched = s.withoutReported(fetched)
 	s.deferred = append(s.deferred, fetched...)
 	s.missed.lost, s.missed.complete = s.missed.lost+lost, s.missed.complete && complete
 	old.Close()
 	now := time.Now()
-	s.reported, s.changedAt = make(map[int32]reportedExit, len(s.deferred)), now
+	if s.reported == nil {
+		s.reported = make(map[int32]reportedExit, len(s.deferred))
+	}
 	for i := range s.deferred {
 		p := &s.deferred[i]
-		s.reported[p.PID] = reportedExit{began: p.Began, lastKnown: p.LastKnown, seen: now}
+		s.reported[p.PID] = reportedExit{began: p.Began, lastKnown: p.LastKnown, at: now, seen: now}
 	}
 }
 
@@ -66,7 +69,8 @@ func (s *Sampler) watchAgain(options Options) {
 type reportedExit struct {
 	began     time.Time
 	lastKnown bool
-	seen      time.Time // when it was last in the list, or when the source changed
+	at        time.Time // when the source changed
+	seen      time.Time // the same, or when it was last in the list
 }
 
 const (
@@ -82,10 +86,13 @@ func (s *Sampler) withoutReported(list []exits.Process) []exits.Process {
 	if len(s.reported) == 0 {
 		return list
 	}
+	// BPF counts the time since the start of a process with the time in which the machine was suspended, taskstats
+	// without.
+	tolerance := maxLateStart + s.sources.Suspended()
 	return slices.DeleteFunc(list, func(p exits.Process) bool {
 		before, ok := s.reported[p.PID]
-		isLater := p.StartTicks != 0 && p.Began.After(s.changedAt) // the start is exact
-		if !ok || isLater || p.Began.Sub(before.began).Abs() >= maxLateStart {
+		isLater := p.StartTicks != 0 && p.Began.After(before.at) // the start is exact
+		if !ok || isLater || p.Began.Sub(before.began).Abs() >= tolerance {
 			return false
 		}
 		delete(s.reported, p.PID)
@@ -155,7 +162,7 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 		return missed
 	}
 	byPID := s.totalsByPID()
-	ended := make([]endedProcess, 0, len(exited))
+	ended := endedProcesses{list: make([]endedProcess, 0, len(exited)), at: make(map[snapshot.ProcessKey]int, len(exited))}
 	// A process that started after this may be missing from the list and still be in the next one, as a zombie.
 	listedFrom := s.now.monotonic.Add(-startPrecision)
 	for i := range exited {
@@ -171,18 +178,18 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 			}
 		case before == nil:
 			key := snapshot.ProcessKey{PID: p.PID, StartedAt: p.Started}
-			ended = append(ended, s.newEnded(p, key, nil, out.Interval))
+			ended.add(s.newEnded(p, key, nil, out.Interval))
 		case before.round == s.round: // it exited, or was reaped, after the list was made
 			s.deferExit(p)
 		default:
-			ended = append(ended, s.newEnded(p, before.key, before, out.Interval))
+			ended.add(s.newEnded(p, before.key, before, out.Interval))
 		}
 	}
-	s.assignChildCPU(ended, byPID)
-	shortLived := make([]*endedProcess, 0, len(ended))
-	out.Exited = make([]snapshot.Process, 0, len(ended))
-	for i := range ended {
-		switch e := &ended[i]; {
+	s.assignChildCPU(ended.list, byPID)
+	shortLived := make([]*endedProcess, 0, len(ended.list))
+	out.Exited = make([]snapshot.Process, 0, len(ended.list))
+	for i := range ended.list {
+		switch e := &ended.list[i]; {
 		case e.before == nil:
 			shortLived = append(shortLived, e)
 		case e.isKnown, e.Exit.HasExitStatus():
@@ -194,11 +201,32 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 		missed.left += int64(len(shortLived) - maxShortLived)
 		shortLived = shortLived[:maxShortLived]
 	}
+	since := s.previous.monotonic.Add(startPrecision)
 	for _, e := range shortLived {
 		out.Exited = append(out.Exited, onlyEntry(e, options))
+		if e.Began.After(since) { // others started in the interval before, and were deferred
+			missed.recorded++
+		}
 	}
-	missed.recorded = len(shortLived)
 	return missed
+}
+
+// endedProcesses is a list with each process once. A server refuses a snapshot that has one twice.
+type endedProcesses struct {
+	list []endedProcess
+	at   map[snapshot.ProcessKey]int // the place in the list
+}
+
+// add adds a process. If the list has it, the report with an exit status stays.
+func (l *endedProcesses) add(e endedProcess) {
+	i, ok := l.at[e.key]
+	switch {
+	case !ok:
+		l.at[e.key] = len(l.list)
+		l.list = append(l.list, e)
+	case !l.list[i].Exit.HasExitStatus() && e.Exit.HasExitStatus():
+		l.list[i] = e
+	}
 }
 
 // totalsByPID returns the listed processes of each pid: one, or more if the pid was used again.

@@ -141,7 +141,8 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 		})
 	}
 	s := &Sampler{
-		exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2, now: clocks{monotonic: time.Now()},
+		sources: Sources{Suspended: procfs.Suspended},
+		exits:   fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2, now: clocks{monotonic: time.Now()},
 		missed: missedProcesses{complete: true},
 	}
 	out := Sample{Interval: time.Minute}

@@ -26,7 +26,9 @@ func Open(
 		}
 		return nil, fmt.Errorf("open the process list: %w", err)
 	}
-	sources := Sources{Processes: reader, Forks: procfs.Forks, SinceBoot: procfs.SinceBoot}
+	sources := Sources{
+		Processes: reader, Forks: procfs.Forks, SinceBoot: procfs.SinceBoot, Suspended: procfs.Suspended,
+	}
 	fromTaskstats := func() (ExitSource, error) { return exits.Watch(scrubber, users) }
 	if kernel == nil && !bpf.CanPass(failure) {
 		sources.WatchExits = fromTaskstats

@@ -31,6 +31,8 @@ type Sources struct {
 	Processes ProcessReader
 	// Forks returns the number of processes and threads that have started since boot, or procfs.Unknown.
 	Forks func() int64
+	// Suspended returns how much of the time since boot the machine was suspended. nil means not at all.
+	Suspended func() time.Duration
 	// SinceBoot returns the time since boot, with suspends, the clock of Process.StartTicks. It is nil if there is
 	// none.
 	SinceBoot func() time.Duration
@@ -84,9 +86,8 @@ type Sampler struct {
 	cores    int
 	// deferred are exited processes that the process list still contained.
 	deferred []exits.Process
-	// reported are the processes that the ExitSource before reported, by pid, and changedAt is until when.
-	reported  map[int32]reportedExit
-	changedAt time.Time
+	// reported are the processes that the ExitSource before reported, by pid.
+	reported map[int32]reportedExit
 	// missed counts the processes of this interval that no ExitSource or an earlier one has missed.
 	missed missedProcesses
 	// cannotWatch is true if WatchExits has failed.
@@ -124,8 +125,12 @@ type numbers struct {
 
 // New returns a Sampler that reads from the given sources.
 func New(sources Sources, logger *slog.Logger) *Sampler {
+	none := func() time.Duration { return 0 }
 	if sources.SinceBoot == nil {
-		sources.SinceBoot = func() time.Duration { return 0 }
+		sources.SinceBoot = none
+	}
+	if sources.Suspended == nil {
+		sources.Suspended = none
 	}
 	return &Sampler{sources: sources, system: newSystemReader(logger), logger: logger, cores: cores()}
 }
@@ -251,6 +256,9 @@ func (s *Sampler) fill(
 	before := s.totals[p.ID()]
 	if before == nil { // a new process has used its totals since the previous sample
 		before = &totals{started: startOf(p.StartTicks, s.previous, s.now)}
+		if before.started.latest.Before(s.previous.monotonic.Add(-startPrecision)) {
+			before.threads = p.Threads // it has started before, and was missing from the list
+		}
 		s.totals[p.ID()] = before
 	}
 	reported := p.CPU

@@ -51,6 +51,15 @@ func SinceBoot() time.Duration {
 	return time.Duration(boot.Nano())
 }
 
+// Suspended returns for how long the machine has been suspended since it booted.
+func Suspended() time.Duration {
+	var monotonic unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
+		return 0 // no supported kernel lacks this clock
+	}
+	return max(SinceBoot()-time.Duration(monotonic.Nano()), 0)
+}
+
 // readClocks returns the time since boot, and the time of the boot by the machine's clock. It repeats a reading that
 // was interrupted.
 func readClocks() (sinceBoot time.Duration, boot time.Time) {

@@ -18,6 +18,9 @@ func Forks() int64 { return Unknown }
 // SinceBoot returns 0: this system has no such clock.
 func SinceBoot() time.Duration { return 0 }
 
+// Suspended returns 0: this system does not report it.
+func Suspended() time.Duration { return 0 }
+
 // HiddenProcesses returns "": this system does not hide processes by a mount option.
 func HiddenProcesses() string { return "" }
 
