@@ -30,7 +30,8 @@ func checkVisibility(withBPF bool) Finding {
 		if f.Hint != "" {
 			f.Hint += "; "
 		}
-		f.Hint += "to record short-lived processes, run the agent on the host, not in a container, with CAP_NET_ADMIN"
+		f.Hint += "to record short-lived processes, give the agent CAP_BPF and CAP_PERFMON, or CAP_NET_ADMIN, and in a " +
+			"container also the machine's pid and network namespaces (pid: host and network_mode: host in Docker Compose)"
 	}
 	return f
 }

@@ -156,16 +156,54 @@ func TestShortLivedProcessesOfAnHourAreMerged(t *testing.T) {
 	}
 }
 
-// An hour with more processes is merged into several rows.
+// An hour with more processes is merged into several rows. The rows of a burst stay as they are.
 func TestManyShortLivedProcessesAreMerged(t *testing.T) {
 	t.Parallel()
 	hour := snapshot.TimeOf(storetest.Recent().Std().Truncate(time.Hour).Add(-2 * time.Hour))
 	m := newMergeTest(t, hour.Std().Add(2*time.Hour))
 	for i := range 30 {
-		m.write("many", hour.Add(time.Duration(i+1)*2*time.Minute), 90) // 2,700 in an hour
+		at := hour.Add(time.Duration(i+1) * 2 * time.Minute)
+		m.write("many", at, 90) // 2,700 in an hour
+		m.write("burst", at, 1)
+		if i%10 == 0 {
+			m.write("burst", at.Add(time.Minute), 1500)
+		}
+		m.write("busy", at, 250)
 	}
 	m.wantMerged("many", 3)
 	m.wantMerged("many", 3)
+	m.wantMerged("busy", 30)
+	var largest int
+	if err := m.conn.QueryRow(t.Context(), `SELECT max(processes) FROM short_lived_batches`).Scan(&largest); err != nil ||
+		largest > 1500+1000 {
+		t.Errorf("a row has %d processes, %v", largest, err)
+	}
+}
+
+// The space of rows that were merged after the end of their day is returned.
+func TestSpaceOfMergedRowsIsReturned(t *testing.T) {
+	t.Parallel()
+	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+	if time.Now().UTC().Hour() < 13 {
+		day = day.AddDate(0, 0, -1) // the day must be over for 12 hours
+	}
+	m := newMergeTest(t, time.Now())
+	for i := range 1500 {
+		m.write("late", snapshot.TimeOf(day.Add(time.Duration(i+1)*40*time.Second)), 2)
+	}
+	size := func() (bytes int64) {
+		t.Helper()
+		if err := m.conn.QueryRow(t.Context(), `SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits
+			WHERE inhparent = 'short_lived_batches'::regclass`).Scan(&bytes); err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	before := size()
+	m.wantMerged("late", 17)
+	if after := size(); after > before/2 {
+		t.Errorf("%d bytes before, %d after", before, after)
+	}
 }
 
 // A machine that is deleted while its processes are merged has none afterwards.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,6 +88,16 @@ func open(ringBytes uint32) (*Kernel, error) {
 	return openWith(onExit, ringBytes)
 }
 
+// loadError is an error of the library without its advice to programmers.
+type loadError struct{ error }
+
+func (e loadError) Error() string {
+	return strings.Replace(e.error.Error(), "(MEMLOCK may be too low, consider rlimit.RemoveMemlock)",
+		"(a permission is missing, or the limit of locked memory is too low)", 1)
+}
+
+func (e loadError) Unwrap() error { return e.error }
+
 func openWith(exit string, ringBytes uint32) (*Kernel, error) {
 	if err := checkNamespace(); err != nil {
 		return nil, err
@@ -118,7 +129,7 @@ func openWith(exit string, ringBytes uint32) (*Kernel, error) {
 	case err != nil && isOlder(release, 5, 8): // it may have what is needed, if its distribution has added that
 		return nil, fmt.Errorf("this kernel is Linux %s, and the BPF programs need 5.8 or newer: %w", release, err)
 	case err != nil:
-		return nil, fmt.Errorf("load the BPF programs: %w", err)
+		return nil, fmt.Errorf("load the BPF programs: %w", loadError{err})
 	}
 	k := &Kernel{
 		collection: collection,

@@ -14,31 +14,20 @@ const (
 	// mergeWindow is for how long after that late snapshots are merged too.
 	mergeAfter  = 30 * time.Minute
 	mergeWindow = 72 * time.Hour
-	// mergedProcesses is about how many processes a merged row has at most. A larger row takes hardly less space for
-	// each process, and takes longer to read: to find an element of an array with nulls or of texts, PostgreSQL reads
-	// those before it.
+	// mergedProcesses is about how many processes a merged row has. A larger row takes hardly less space for each
+	// process, and takes longer to read: to find an element of an array with nulls or of texts, PostgreSQL reads those
+	// before it. A row of one snapshot can have more.
 	mergedProcesses = 1000
+	// enoughProcesses is the average number of processes in the rows of an hour from which merging them would hardly
+	// save space. It is less than half of mergedProcesses, so that merged rows are not merged again.
+	enoughProcesses = 250
 )
 
-// mergedParts are the numbers of rows into which an hour can be merged. An hour that needs more has so many processes
-// in each snapshot that merging them would hardly save space.
-var mergedParts = []int64{1, 2, 3, 4, 6, 10, 15, 20, 30, 60}
-
-// unmerged is an hour of a machine with several rows of short-lived processes.
+// unmerged is an hour of a machine with rows of short-lived processes that should be merged.
 type unmerged struct {
-	machine         int32
-	from            time.Time // the hour is (from, from + 1 h]
-	rows, processes int64
-}
-
-// parts returns into how many rows the hour is merged, 0 if it is not merged.
-func (u *unmerged) parts() int64 {
-	for _, n := range mergedParts {
-		if u.processes <= n*mergedProcesses && n < u.rows {
-			return n
-		}
-	}
-	return 0
+	machine int32
+	from    time.Time // the hour is (from, from + 1 h]
+	rows    int64
 }
 
 // Compress implements Backend. It merges the short-lived processes of the snapshots of an hour: a row for each snapshot
@@ -50,56 +39,63 @@ func (p *postgres) Compress(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("look for short-lived processes to merge: %w", err)
 	}
 	var failed []error
+	replaced := make(map[time.Time]int64) // rows by day
 	for i := range hours {
 		one := &hours[i]
-		parts := one.parts()
-		if parts == 0 {
-			continue
-		}
-		if err := p.mergeHour(ctx, one, time.Hour/time.Duration(parts)); err != nil && !IsMissingPartition(err) {
+		switch err := p.mergeHour(ctx, one); {
+		case err == nil:
+			replaced[StartOfDay(one.from)] += one.rows
+		case !IsMissingPartition(err):
 			failed = append(failed, fmt.Errorf("merge short-lived processes of an hour: %w", err))
+		}
+	}
+	for day, rows := range replaced { // later hours of a day that is not over use the space
+		if err := p.compact(ctx, ShortLived, day, rows); err != nil {
+			failed = append(failed, fmt.Errorf("return the space of merged rows: %w", err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// unmergedHours returns the hours in (from, to] with several rows of short-lived processes.
+// unmergedHours returns the hours in (from, to] with rows that should be merged.
 func (p *postgres) unmergedHours(ctx context.Context, from, to time.Time) ([]unmerged, error) {
 	rows, err := p.pool.Query(ctx, `
-		SELECT machine, date_bin('1 hour', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS hour, count(*), sum(processes)
+		SELECT machine, date_bin('1 hour', ts - interval '1 ms', '2000-01-01 00:00:00+00') AS hour, count(*)
 		FROM short_lived_batches WHERE ts > $1 AND ts <= $2
-		GROUP BY machine, hour HAVING count(*) > 1 ORDER BY hour, machine`, from, to)
+		GROUP BY machine, hour HAVING count(*) > 1 AND sum(processes) < $3::bigint * count(*) ORDER BY hour, machine`,
+		from, to, enoughProcesses)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (unmerged, error) {
 		var one unmerged
-		err := row.Scan(&one.machine, &one.from, &one.rows, &one.processes)
+		err := row.Scan(&one.machine, &one.from, &one.rows)
 		return one, err
 	})
 }
 
-// mergeHour merges the rows of each part of an hour. A deletion of the machine waits for it, or is not undone.
-func (p *postgres) mergeHour(ctx context.Context, one *unmerged, width time.Duration) error {
+// mergeHour merges the rows of an hour. A deletion of the machine waits for it, or is not undone.
+func (p *postgres) mergeHour(ctx context.Context, one *unmerged) error {
 	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `SELECT FROM machines WHERE id = $1 FOR KEY SHARE`, one.machine)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, mergeSQL, one.machine, one.from, one.from.Add(time.Hour), width)
+		_, err = tx.Exec(ctx, mergeSQL, one.machine, one.from, one.from.Add(time.Hour), mergedProcesses)
 		return err
 	})
 }
 
-// mergeSQL replaces the rows of machine $1 in ($2, $3] by one for each interval of length $4. array_cat reads and
-// decompresses an array once, as in the view short_lived. All arrays are formed from the same rows in the same order.
-// One that would have no value is null.
+// mergeSQL replaces the rows of machine $1 in ($2, $3] by one for each $4 processes, and the rest of those of a snapshot.
+// array_cat reads and decompresses an array once, as in the view short_lived. All arrays are formed from the same rows in
+// the same order. One that would have no value is null.
 const mergeSQL = `
 	WITH old AS (
 		DELETE FROM short_lived_batches WHERE machine = $1 AND ts > $2 AND ts <= $3 RETURNING *
+	), numbered AS (
+		SELECT *, (sum(processes) OVER (ORDER BY ts) - processes) / $4::bigint AS part FROM old
 	), part AS (
-		SELECT *, max(ts) OVER w AS last, min(first_ts) OVER w AS first
-		FROM old WINDOW w AS (PARTITION BY date_bin($4, ts - interval '1 ms', $2))
+		SELECT *, max(ts) OVER w AS last, min(first_ts) OVER w AS first FROM numbered WINDOW w AS (PARTITION BY part)
 	), process AS (
 		SELECT b.last, b.first, b.cpu_us_max, b.memory_max,
 			(extract(epoch FROM b.last - b.ts) * 1000)::integer + coalesce(a.at_ms[i], 0) AS at_ms,
@@ -118,7 +114,8 @@ const mergeSQL = `
 	)
 	INSERT INTO short_lived_batches (ts, first_ts, machine, processes, cpu_us_max, memory_max, at_ms, command, owner,
 		pid, ppid, age_ms, cpu_us, memory, read_bytes, write_bytes, exit, vars)
-	SELECT last, min(first), $1, count(*), max(cpu_us_max), max(memory_max), array_agg(at_ms), array_agg(command),
+	SELECT last, min(first), $1, count(*), max(cpu_us_max), max(memory_max),
+		CASE WHEN max(at_ms) > 0 THEN array_agg(at_ms) END, array_agg(command),
 		array_agg(owner), array_agg(pid), array_agg(ppid), array_agg(age_ms),
 		CASE WHEN count(cpu_us) > 0 THEN array_agg(cpu_us) END,
 		CASE WHEN count(memory) > 0 THEN array_agg(memory) END,
