@@ -30,8 +30,9 @@ func checkVisibility(withBPF bool) Finding {
 		if f.Hint != "" {
 			f.Hint += "; "
 		}
-		f.Hint += "to record short-lived processes, give the agent CAP_BPF and CAP_PERFMON, or CAP_NET_ADMIN, and in a " +
-			"container also the machine's pid and network namespaces (pid: host and network_mode: host in Docker Compose)"
+		f.Hint += "to record short-lived processes, give the agent CAP_BPF and CAP_PERFMON, or CAP_NET_ADMIN, and in " +
+			"a container also the machine's pid and network namespaces (pid: host and network_mode: host in Docker " +
+			"Compose)"
 	}
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/backend"
@@ -141,19 +142,20 @@ func TestShortLivedProcessesOfAnHourAreMerged(t *testing.T) {
 		Scan(&lost); err != nil || lost != 0 {
 		t.Errorf("the commands of %d processes are not among those of their rows, %v", lost, err)
 	}
-	// The size of the series counts processes, and not rows.
-	if _, err := m.conn.Exec(t.Context(), `ANALYZE`); err != nil {
-		t.Fatal(err)
-	}
-	st, err := m.s.Storage(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, size := range st.Relations {
-		if want := int64(len(m.processes())); size.Relation == backend.ShortLived && size.Rows != want {
-			t.Errorf("the series has %d processes, want %d", size.Rows, want)
+	// The size of the series counts processes, and not rows. The statistics of a session are written with a delay.
+	want := int64(len(m.processes()))
+	testwait.Until(t, "the number of processes", func() bool {
+		if _, err := m.conn.Exec(t.Context(), `ANALYZE short_lived_batches`); err != nil {
+			t.Fatal(err)
 		}
-	}
+		st, err := m.s.Storage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(st.Relations, func(size backend.RelationSize) bool {
+			return size.Relation == backend.ShortLived && size.Rows == want
+		})
+	})
 }
 
 // An hour with more processes is merged into several rows. The rows of a burst stay as they are.

@@ -162,7 +162,9 @@ func (s *Sampler) addExited(out *Sample, options Options, first bool) (missed mi
 		return missed
 	}
 	byPID := s.totalsByPID()
-	ended := endedProcesses{list: make([]endedProcess, 0, len(exited)), at: make(map[snapshot.ProcessKey]int, len(exited))}
+	ended := endedProcesses{
+		list: make([]endedProcess, 0, len(exited)), at: make(map[snapshot.ProcessKey]int, len(exited)),
+	}
 	// A process that started after this may be missing from the list and still be in the next one, as a zombie.
 	listedFrom := s.now.monotonic.Add(-startPrecision)
 	for i := range exited {

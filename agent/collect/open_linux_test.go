@@ -180,8 +180,8 @@ func TestEventsCannotBeRead(t *testing.T) {
 	}
 }
 
-// A process that becomes a zombie while BPF is not used, and whose parent waits for it when BPF fails again, is recorded
-// once.
+// A process that becomes a zombie while BPF is not used, and whose parent waits for it when BPF fails again, is
+// recorded once.
 func TestZombieWhileBPFFailsTwice(t *testing.T) {
 	s, source := openFailing(t)
 	later := time.Duration(0)

@@ -86,9 +86,9 @@ func (p *postgres) mergeHour(ctx context.Context, one *unmerged) error {
 	})
 }
 
-// mergeSQL replaces the rows of machine $1 in ($2, $3] by one for each $4 processes, and the rest of those of a snapshot.
-// array_cat reads and decompresses an array once, as in the view short_lived. All arrays are formed from the same rows in
-// the same order. One that would have no value is null.
+// mergeSQL replaces the rows of machine $1 in ($2, $3] by one for each $4 processes, and the rest of those of a
+// snapshot. array_cat reads and decompresses an array once, as in the view short_lived. All arrays are formed from the
+// same rows in the same order. One that would have no value is null.
 const mergeSQL = `
 	WITH old AS (
 		DELETE FROM short_lived_batches WHERE machine = $1 AND ts > $2 AND ts <= $3 RETURNING *
