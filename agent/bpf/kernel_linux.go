@@ -88,6 +88,15 @@ func open(ringBytes uint32) (*Kernel, error) {
 	return openWith(onExit, ringBytes)
 }
 
+// lockdownFile has the lockdown mode of the kernel in brackets, beside the others.
+const lockdownFile = "/sys/kernel/security/lockdown"
+
+// isConfidential reports whether the kernel's data is confidential, also for root.
+func isConfidential(file string) bool {
+	modes, err := os.ReadFile(file)
+	return err == nil && strings.Contains(string(modes), "[confidentiality]")
+}
+
 // loadError is an error of the library without its advice to programmers.
 type loadError struct{ error }
 
@@ -128,6 +137,9 @@ func openWith(exit string, ringBytes uint32) (*Kernel, error) {
 	switch release := kernelRelease(); {
 	case err != nil && isOlder(release, 5, 8): // it may have what is needed, if its distribution has added that
 		return nil, fmt.Errorf("this kernel is Linux %s, and the BPF programs need 5.8 or newer: %w", release, err)
+	case err != nil && isConfidential(lockdownFile):
+		return nil, fmt.Errorf("in the lockdown mode confidentiality, BPF programs cannot read the kernel's data: %w",
+			err)
 	case err != nil:
 		return nil, fmt.Errorf("load the BPF programs: %w", loadError{err})
 	}
