@@ -47,8 +47,7 @@ func BenchmarkShortLivedProcesses(b *testing.B) {
 	listed := &totals{key: snapshot.ProcessKey{PID: 1}, childCPU: childCPU{unassigned: 10 * time.Second}}
 	for b.Loop() {
 		s := &Sampler{
-			sources: Sources{Suspended: procfs.Suspended}, exits: fixedExits{list},
-			totals: map[procfs.ID]*totals{{PID: 1}: listed}, cores: 2,
+			exits: fixedExits{list}, totals: map[procfs.ID]*totals{{PID: 1}: listed}, cores: 2,
 			now: clocks{monotonic: time.Now()},
 		}
 		out := Sample{Interval: time.Minute}

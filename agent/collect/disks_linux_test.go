@@ -225,13 +225,7 @@ func TestFileSystemWhoseServerIsStopped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			sample := func() *snapshot.MachineSnapshot {
-				sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return &sample.Machine
-			}
+			sample := func() *snapshot.MachineSnapshot { return &takeSample(t, s).Machine }
 			m := sample()
 			d := find(m, dir)
 			if d == nil || len(m.Stale) > 0 || d.Total == nil || *d.Total != 1000*4096 || *d.Used != 250*4096 ||
@@ -295,10 +289,7 @@ func TestMountsOfThisMachine(t *testing.T) {
 	s := openReal(t, "proc", t.TempDir())
 	defer s.Close()
 	list := func() (mounts []string) {
-		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sample := takeSample(t, s)
 		for _, d := range sample.Machine.Disks {
 			mounts = append(mounts, d.Mount)
 		}

@@ -40,10 +40,7 @@ func record(t *testing.T, reader string) *recording {
 
 func (r *recording) sample() *Sample {
 	r.t.Helper()
-	one, err := r.sampler.Sample(r.t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	one := takeSample(r.t, r.sampler)
 	for _, p := range append(one.Processes, one.Exited...) {
 		if p.CPUTime != nil && one.Interval > 0 {
 			r.limit = max(r.limit, p.CPUTime.Duration().Seconds()/one.Interval.Seconds())

@@ -26,13 +26,7 @@ func TestExitedProcessesAreRecorded(t *testing.T) { forEachReader(t, testExitedP
 func testExitedProcessesAreRecorded(t *testing.T, reader string) {
 	s := openReal(t, reader, t.TempDir())
 	defer s.Close()
-	sample := func() *Sample {
-		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sample
-	}
+	sample := func() *Sample { return takeSample(t, s) }
 	burn := "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
 	before := exec.Command("sh", "-c", "read x; "+burn)
 	in, err := before.StdinPipe()
@@ -141,8 +135,7 @@ func TestShortLivedProcessesAreBounded(t *testing.T) {
 		})
 	}
 	s := &Sampler{
-		sources: Sources{Suspended: procfs.Suspended},
-		exits:   fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2, now: clocks{monotonic: time.Now()},
+		exits: fixedExits{list}, totals: map[procfs.ID]*totals{}, cores: 2, now: clocks{monotonic: time.Now()},
 		missed: missedProcesses{complete: true},
 	}
 	out := Sample{Interval: time.Minute}
@@ -298,10 +291,7 @@ func testKeptBootTimeTenSecondsOff(t *testing.T, reader string) {
 			recorded := make(map[snapshot.ProcessKey]int64) // CPU time by process
 			sample := func() {
 				t.Helper()
-				sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-				if err != nil {
-					t.Fatal(err)
-				}
+				sample := takeSample(t, s)
 				for _, p := range append(sample.Processes, sample.Exited...) {
 					isChild := func(child *exec.Cmd) bool { return child.Process.Pid == int(p.PID) }
 					if !slices.ContainsFunc(children, isChild) {

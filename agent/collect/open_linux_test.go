@@ -40,16 +40,6 @@ func openFailing(t *testing.T) (*Sampler, *failingTasks) {
 	return s, source
 }
 
-// takeSample returns a sample of changes, with all values.
-func takeSample(t *testing.T, s *Sampler) *Sample {
-	t.Helper()
-	one, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return one
-}
-
 // When BPF fails, the same sample is read from /proc. It has the processes that ended before, and the next one those
 // that ended after.
 func TestBPFFails(t *testing.T) {
@@ -269,12 +259,7 @@ func TestBPFFailsAtStart(t *testing.T) {
 		}
 		later := time.Duration(0)
 		p.now = func() time.Time { return time.Now().Add(later) }
-		sample := func() {
-			t.Helper()
-			if _, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false); err != nil {
-				t.Fatal(err)
-			}
-		}
+		sample := func() { takeSample(t, s) }
 		if sample(); s.Reader() != (ReaderStatus{Failure: failure.Error()}) {
 			t.Errorf("processes are read in this way: %+v", s.Reader())
 		}

@@ -2,9 +2,11 @@ package collect
 
 import (
 	"testing"
+	"time"
 
 	"github.com/snapwatch/snapwatch/agent/bpf"
 	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 // forEachReader runs a test with each way to read processes.
@@ -31,4 +33,14 @@ func openReal(t testing.TB, reader, stateDir string) *Sampler {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// takeSample returns a sample of changes, with all values.
+func takeSample(t *testing.T, s *Sampler) *Sample {
+	t.Helper()
+	one, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return one
 }

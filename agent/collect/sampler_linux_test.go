@@ -43,10 +43,7 @@ func testSampleOfARealChild(t *testing.T, reader string) {
 	}
 	var spent time.Duration
 	testwait.Until(t, "the child to use 50 ms of CPU time", func() bool {
-		sample, err := s.Sample(t.Context(), time.Now(), OptionsOf(snapshot.Config{}), false)
-		if err != nil {
-			t.Fatal(err)
-		}
+		sample := takeSample(t, s)
 		isChild := func(p snapshot.Process) bool { return p.PID == int32(child.Process.Pid) }
 		i := slices.IndexFunc(sample.Processes, isChild)
 		if i < 0 {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/snapwatch/snapwatch/agent/internal/statefile"
+	"github.com/snapwatch/snapwatch/agent/procevents"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -52,13 +53,7 @@ func SinceBoot() time.Duration {
 }
 
 // Suspended returns for how long the machine has been suspended since it booted.
-func Suspended() time.Duration {
-	var monotonic unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
-		return 0 // no supported kernel lacks this clock
-	}
-	return max(SinceBoot()-time.Duration(monotonic.Nano()), 0)
-}
+func Suspended() time.Duration { return max(SinceBoot()-procevents.Monotonic(), 0) }
 
 // readClocks returns the time since boot, and the time of the boot by the machine's clock. It repeats a reading that
 // was interrupted.

@@ -12,6 +12,18 @@ import (
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
+// wantTexts checks the texts that a query returns.
+func wantTexts(t *testing.T, db storetest.Database, want []string, query string) {
+	t.Helper()
+	rows, err := storetest.Connect(t, db.URL).Query(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || !slices.Equal(got, want) {
+		t.Errorf("stored %q (%v), want %q", got, err, want)
+	}
+}
+
 // Two command lines are stored as they are, although XXH64 has the same value for them. Everyone can find such pairs,
 // so the hash of texts has a secret key.
 func TestTextsWithOneHash(t *testing.T) {
@@ -27,15 +39,8 @@ func TestTextsWithOneHash(t *testing.T) {
 			one.Processes[i].CommandLine = lines[i]
 		}
 		storetest.Write(t, s, "one-hash", one)
-		rows, err := storetest.Connect(t, db.URL).Query(t.Context(), `SELECT command_line FROM short_lived_history
+		wantTexts(t, db, lines, `SELECT command_line FROM short_lived_history
 			WHERE machine_id = 'one-hash' ORDER BY pid`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || len(got) != 2 || got[0] != lines[0] || got[1] != lines[1] {
-			t.Errorf("stored %q (%v), want %q", got, err, lines)
-		}
 	})
 }
 
@@ -58,16 +63,9 @@ func TestIdentitiesWithOneHash(t *testing.T) {
 				}},
 			})
 		}
-		rows, err := storetest.Connect(t, db.URL).Query(t.Context(), `SELECT p.command_line FROM process_samples s
+		wantTexts(t, db, lines, `SELECT p.command_line FROM process_samples s
 			JOIN processes p ON p.id = s.process JOIN machines m ON m.id = s.machine
 			WHERE m.machine_id = 'identities' ORDER BY s.ts`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || !slices.Equal(got, lines) {
-			t.Errorf("stored %q (%v), want %q", got, err, lines)
-		}
 	})
 }
 
