@@ -53,7 +53,7 @@ func testBackup(t *testing.T, from, to storetest.Database) {
 		}
 	}
 
-	if _, err := store.Migrate(t.Context(), to.URL, "auto"); err != nil { // as the server does at its start
+	if _, err := store.Migrate(t.Context(), to.URL, "auto", storetest.Logger()); err != nil { // as the server does at its start
 		t.Fatal(err)
 	}
 	again := to.Open(t, nil)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
@@ -26,14 +25,9 @@ const minTimescaleMajor, minTimescaleMinor = 2, 18
 // "auto", the profile is timescale if a Community edition of TimescaleDB is available, else postgres.
 // Detect creates the extension if the profile needs it. It returns an error if want is not possible.
 func Detect(ctx context.Context, databaseURL, want string) (Detection, error) {
-	config, err := pgx.ParseConfig(databaseURL)
+	conn, err := connect(ctx, databaseURL, "snapwatch")
 	if err != nil {
-		return Detection{}, fmt.Errorf("parse database URL: %w", redact(err))
-	}
-	pgsession.Configure(&config.Config, "snapwatch")
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return Detection{}, fmt.Errorf("connect to the database: %w", err)
+		return Detection{}, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 

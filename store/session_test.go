@@ -145,7 +145,7 @@ func TestMigrateWithUnusualSettings(t *testing.T) {
 		URL: storetest.EmptyURL(t), Detection: store.Detection{Profile: backend.Postgres},
 	}
 	db = withUnusualSettings(t, db)
-	if _, err := store.Migrate(t.Context(), db.URL, backend.Postgres); err != nil {
+	if _, err := store.Migrate(t.Context(), db.URL, backend.Postgres, storetest.Logger()); err != nil {
 		t.Fatal(err)
 	}
 	readBack(t, db)
@@ -211,7 +211,7 @@ func TestLocaleOfDatabase(t *testing.T) {
 	db := storetest.Database{
 		URL: storetest.EmptyURLOfLocale(t, "tr"), Detection: store.Detection{Profile: backend.Postgres},
 	}
-	if _, err := store.Migrate(t.Context(), db.URL, backend.Postgres); err != nil {
+	if _, err := store.Migrate(t.Context(), db.URL, backend.Postgres, storetest.Logger()); err != nil {
 		t.Fatal(err)
 	}
 	s := db.Open(t, nil)

@@ -17,6 +17,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/store/accounts"
 	"github.com/snapwatch/snapwatch/store/backend"
+	"github.com/snapwatch/snapwatch/store/migrator"
 	"github.com/snapwatch/snapwatch/store/query"
 	"github.com/snapwatch/snapwatch/store/writer"
 )
@@ -123,6 +124,21 @@ func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// connect opens a connection for a few statements. They are not prepared, because each is executed once.
+func connect(ctx context.Context, databaseURL, application string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse database URL: %w", redact(err))
+	}
+	pgsession.Configure(&config.Config, application)
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return conn, nil
+}
+
 // checkSchema returns ErrNoSchema if a database does not have the tables of the accounts. They were added after those
 // of the snapshots.
 func checkSchema(ctx context.Context, pool *pgxpool.Pool) error {
@@ -196,23 +212,11 @@ func (s *Store) Close() {
 
 // Ping returns an error if the database is not available or not migrated to the latest version.
 func (s *Store) Ping(ctx context.Context) error {
-	var version int
-	var dirty bool
-	err := s.pool.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&version, &dirty)
-	if err != nil {
-		return fmt.Errorf("read the schema's version: %w", err)
-	}
-	latest, err := latestVersion(s.backend.Name())
+	status, err := migrator.ReadStatus(ctx, s.pool, s.backend.Name())
 	if err != nil {
 		return err
 	}
-	if dirty || version < latest {
-		return fmt.Errorf(
-			"the schema has version %d (dirty: %v), but this server needs %d: run snapwatch migrate up",
-			version, dirty, latest,
-		)
-	}
-	return nil
+	return status.Check()
 }
 
 // Profile returns the storage profile in use, and the reason for it.

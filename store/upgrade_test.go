@@ -40,7 +40,7 @@ type oldDatabase struct {
 // newOldDatabase returns a database with partitions for the past days.
 func newOldDatabase(t *testing.T, db storetest.Database, days int) *oldDatabase {
 	t.Helper()
-	if err := store.MigrateTo(t.Context(), db.URL, versionWithoutWeights); err != nil {
+	if err := store.MigrateTo(t.Context(), db.URL, versionWithoutWeights, storetest.Logger()); err != nil {
 		t.Fatal(err)
 	}
 	o := &oldDatabase{t: t, db: db, conn: storetest.Connect(t, db.URL)}
@@ -146,7 +146,7 @@ func (o *oldDatabase) drop(before time.Time) {
 func (o *oldDatabase) upgrade() map[rollupRow]string {
 	o.t.Helper()
 	before := readBuckets(o.t, o.conn)
-	if _, err := store.Migrate(o.t.Context(), o.db.URL, o.db.Detection.Profile); err != nil {
+	if _, err := store.Migrate(o.t.Context(), o.db.URL, o.db.Detection.Profile, storetest.Logger()); err != nil {
 		o.t.Fatal(err)
 	}
 	return before

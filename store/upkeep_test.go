@@ -20,7 +20,7 @@ import (
 
 func migrate(t *testing.T, url string) error {
 	t.Helper()
-	_, err := store.Migrate(t.Context(), url, "auto")
+	_, err := store.Migrate(t.Context(), url, "auto", storetest.Logger())
 	return err
 }
 
@@ -55,7 +55,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	series := snapshottest.NewMachine(1, 5).Series(storetest.Recent(), 4, time.Second, 2)
 	storetest.Write(t, s, "m", series.Snapshots...)
 
-	step("down to plain tables", store.MigrateTo(t.Context(), url, 2))
+	step("down to plain tables", store.MigrateTo(t.Context(), url, 2, storetest.Logger()))
 	if plain := relations(); strings.Contains(plain, ":p") {
 		t.Errorf("still partitioned: %s", plain)
 	}
@@ -75,7 +75,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 		cpuMS != want || want == 0 {
 		t.Errorf("%d ms of CPU after migrating down, want %d (%v)", cpuMS, want, err)
 	}
-	step("down", store.MigrateDown(t.Context(), url))
+	step("down", store.MigrateDown(t.Context(), url, storetest.Logger()))
 	if left := relations(); left != "" {
 		t.Errorf("left over: %s", left)
 	}
@@ -83,8 +83,8 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	if again := relations(); again != full {
 		t.Errorf("got %s, want %s", again, full)
 	}
-	if version, dirty, err := store.SchemaVersion(t.Context(), url); version != 28 || dirty || err != nil {
-		t.Errorf("version %d, dirty %v, %v", version, dirty, err)
+	if status, _, err := store.SchemaStatus(t.Context(), url); status.Version != 28 || status.Dirty || err != nil {
+		t.Errorf("%+v, %v", status, err)
 	}
 }
 
@@ -404,7 +404,7 @@ func TestRetentionWaitsForTheWriter(t *testing.T) {
 func TestUpgradeFromBeforeRollups(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyURL(t)
-	if err := store.MigrateTo(t.Context(), url, 3); err != nil {
+	if err := store.MigrateTo(t.Context(), url, 3, storetest.Logger()); err != nil {
 		t.Fatal(err)
 	}
 	conn := storetest.Connect(t, url)

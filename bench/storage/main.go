@@ -99,11 +99,11 @@ func run(ctx context.Context, o options) error {
 		defer func() { _ = cluster.Stop(context.Background()) }()
 		url = cluster.URL()
 	} else if !o.reuse {
-		if err := store.MigrateDown(ctx, url); err != nil {
+		if err := store.MigrateDown(ctx, url, logger); err != nil {
 			return err
 		}
 	}
-	found, err := store.Migrate(ctx, url, o.profile)
+	found, err := store.Migrate(ctx, url, o.profile, logger)
 	if err != nil {
 		return err
 	}

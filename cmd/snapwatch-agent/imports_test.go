@@ -53,11 +53,12 @@ var imports = map[string]string{
 	"store/accounts":     "store/textsearch",
 	"store/textsearch":   "",
 	"internal/pgsession": "",
-	"store/embedded":     "",
+	"store/embedded":     "internal/backoff",
+	"store/migrator":     "migrations",
 	"store/writer":       "internal/histogram internal/wake snapshot store/backend store/schema",
 	"store/query":        "internal/histogram snapshot store/backend store/schema store/textsearch",
-	"store": "internal/histogram internal/pgsession internal/wake migrations snapshot store/accounts store/backend " +
-		"store/query store/writer",
+	"store": "internal/histogram internal/pgsession internal/wake snapshot store/accounts store/backend " +
+		"store/migrator store/query store/writer",
 
 	// auth does not depend on what it protects.
 	"auth": "internal/clientaddr internal/secretform store/accounts",

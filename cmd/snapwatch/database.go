@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,10 +12,11 @@ import (
 )
 
 type migrateCommand struct {
-	Up      migrateUpCommand      `cmd:"" help:"Migrate the schema to the version of this program."`
-	To      migrateToCommand      `cmd:"" help:"Migrate the schema up or down to a version."`
-	Down    migrateDownCommand    `cmd:"" help:"Remove the schema and all data."`
-	Version migrateVersionCommand `cmd:"" help:"Print the version of the schema."`
+	Status migrateStatusCommand `cmd:"" help:"Print the version of the schema, and the version that this program needs."`
+	Up     migrateUpCommand     `cmd:"" help:"Migrate the schema to the version of this program. An interrupted migration continues."`
+	Down   migrateDownCommand   `cmd:"" help:"Remove the schema and all data."`
+	To     migrateToCommand     `cmd:"" help:"Migrate the schema up or down to a version."`
+	Repair migrateRepairCommand `cmd:"" help:"Find out the version of a schema whose migration was interrupted. Up, down and to do this by themselves."`
 }
 
 type migrateUpCommand struct{ config.Database }
@@ -22,7 +24,7 @@ type migrateUpCommand struct{ config.Database }
 // Run migrates the schema to the newest version.
 func (c *migrateUpCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
-		detection, err := store.Migrate(ctx, url, c.Profile)
+		detection, err := store.Migrate(ctx, url, c.Profile, logger)
 		if err == nil {
 			logger.Info("storage profile", "profile", detection.Profile, "reason", detection.Reason)
 		}
@@ -37,7 +39,9 @@ type migrateDownCommand struct {
 
 // Run removes the schema.
 func (c *migrateDownCommand) Run(ctx context.Context, logger *slog.Logger) error {
-	return withURL(ctx, c.Database, logger, store.MigrateDown)
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
+		return store.MigrateDown(ctx, url, logger)
+	})
 }
 
 type migrateToCommand struct {
@@ -48,20 +52,39 @@ type migrateToCommand struct {
 // Run migrates the schema to a version.
 func (c *migrateToCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
-		return store.MigrateTo(ctx, url, c.Target)
+		return store.MigrateTo(ctx, url, c.Target, logger)
 	})
 }
 
-type migrateVersionCommand struct{ config.Database }
+type migrateStatusCommand struct{ config.Database }
 
 // Run prints the version of the schema.
-func (c *migrateVersionCommand) Run(ctx context.Context, logger *slog.Logger) error {
+func (c *migrateStatusCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
-		version, dirty, err := store.SchemaVersion(ctx, url)
-		if err == nil {
-			fmt.Printf("%d%s\n", version, choose(dirty, " dirty: a migration failed half-way", ""))
+		status, profile, err := store.SchemaStatus(ctx, url)
+		if err != nil {
+			return err
 		}
-		return err
+		fmt.Printf("schema version: %d\nneeded by this program: %d\nstorage profile: %s\n", status.Version, status.Latest,
+			cmp.Or(profile, "not chosen yet"))
+		switch err := status.Check(); {
+		case status.Dirty:
+			fmt.Println("A migration was interrupted. snapwatch migrate up continues it, and so does a start of the server.")
+		case err != nil:
+			fmt.Println(err)
+		default:
+			fmt.Println("The schema is up to date.")
+		}
+		return nil
+	})
+}
+
+type migrateRepairCommand struct{ config.Database }
+
+// Run records the version of a schema whose migration was interrupted.
+func (c *migrateRepairCommand) Run(ctx context.Context, logger *slog.Logger) error {
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
+		return store.RepairSchema(ctx, url, logger)
 	})
 }
 

@@ -119,7 +119,7 @@ func (s *server) openStore(ctx context.Context) error {
 		}
 		s.databaseURL = s.cluster.URL()
 	}
-	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile)
+	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile, s.logger)
 	if err != nil {
 		return err
 	}

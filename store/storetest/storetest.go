@@ -59,7 +59,7 @@ func cluster() (*embedded.Cluster, error) {
 		if server.err = execute(ctx, "CREATE DATABASE "+template+" OWNER snapwatch"); server.err != nil {
 			return
 		}
-		_, server.err = store.Migrate(ctx, server.cluster.DatabaseURL(template), backend.Postgres)
+		_, server.err = store.Migrate(ctx, server.cluster.DatabaseURL(template), backend.Postgres, Logger())
 	})
 	return server.cluster, server.err
 }

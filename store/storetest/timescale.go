@@ -72,7 +72,7 @@ var timescaleTemplate = sync.OnceValues(func() (string, error) {
 // most tests. It removes the retention itself, so that a test can set another one.
 func prepareTemplate(url string) error {
 	ctx := context.Background()
-	if _, err := store.Migrate(ctx, url, backend.Timescale); err != nil {
+	if _, err := store.Migrate(ctx, url, backend.Timescale, Logger()); err != nil {
 		return err
 	}
 	cfg := store.Config{DatabaseURL: url, Detection: detection(backend.Timescale), Retention: testRetention}
@@ -150,7 +150,7 @@ func TimescaleURL(t testing.TB) string {
 	t.Helper()
 	if server := os.Getenv(nativeEnv); server != "" {
 		address := nativeDatabase(t, server)
-		if _, err := store.Migrate(t.Context(), address, backend.Timescale); err != nil {
+		if _, err := store.Migrate(t.Context(), address, backend.Timescale, Logger()); err != nil {
 			t.Fatal(err)
 		}
 		return address
