@@ -20,6 +20,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/internal/backoff"
 )
 
 // Config configures a Cluster.
@@ -30,7 +32,12 @@ type Config struct {
 	BinDir string
 	// Durable must be true for anything but tests: it keeps fsync on.
 	Durable bool
-	Logger  *slog.Logger
+	// KeepTrying makes Start retry a cluster that does not start, for example because the disk is full, until its
+	// context is done. Without it, Start gives up after a minute.
+	KeepTrying bool
+	// OnFailure is called with the reason of each failed attempt to start. It may be nil.
+	OnFailure func(error)
+	Logger    *slog.Logger
 }
 
 // Cluster is a running private cluster.
@@ -40,6 +47,7 @@ type Cluster struct {
 	owner  owner
 	socket string
 	lock   *flock.Flock
+	state  stateHolder
 }
 
 const (
@@ -48,6 +56,10 @@ const (
 	appRole      = "snapwatch"
 	database     = "snapwatch"
 	startTimeout = 60 * time.Second
+	// launchTimeout is how many seconds pg_ctl waits. Recovery after a crash can take that long.
+	launchTimeout   = "60"
+	minRestartDelay = time.Second
+	maxRestartDelay = 15 * time.Second
 	// maxSocketDir keeps the path of the socket within the 107 bytes of sun_path.
 	maxSocketDir = 107 - len("/.s.PGSQL.5432")
 )
@@ -63,6 +75,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("resolve the data directory: %w", err)
 	}
 	cfg.Dir = dir
+	if cfg.OnFailure == nil {
+		cfg.OnFailure = func(error) {}
+	}
 	owner, err := currentOwner()
 	if err != nil {
 		return nil, err
@@ -90,6 +105,32 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	c.bin = bin
+	if !c.cfg.KeepTrying {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+	}
+	// Besides lasting failures, postgres does not start while backends of a killed postmaster still use its shared
+	// memory.
+	delay := backoff.Backoff{Min: minRestartDelay, Max: maxRestartDelay}
+	for {
+		err := c.startOnce(ctx)
+		if err == nil {
+			return nil
+		}
+		c.cfg.OnFailure(err)
+		wait := delay.Next()
+		c.cfg.Logger.Error("the private database does not start, trying again", "wait", wait, "err", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// startOnce creates the cluster if there is none, and starts it if it does not run.
+func (c *Cluster) startOnce(ctx context.Context) (err error) {
 	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
 		return fmt.Errorf("create the socket directory: %w", err)
 	}
@@ -225,32 +266,30 @@ func (c *Cluster) walCompression(ctx context.Context) string {
 	return "lz4"
 }
 
+// launch starts the cluster, which does not run. The error has the reason from its log.
 func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.owner.touch(c.logPath()); err != nil {
 		return fmt.Errorf("create the log of the cluster: %w", err)
 	}
+	before := c.logSize()
+	out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", launchTimeout, "-l", c.logPath(), "-o",
+		c.options(ctx))
+	if err == nil {
+		return nil
+	}
+	if reason := c.failureSince(before); reason != "" {
+		return fmt.Errorf("start PostgreSQL: %s (%s)", reason, c.logPath())
+	}
+	return fmt.Errorf("start PostgreSQL: %w: %s (%s)", err, out, c.logPath())
+}
+
+// options returns the options of the server's command line.
+func (c *Cluster) options(ctx context.Context) string {
 	var options strings.Builder
 	for _, setting := range c.settings(ctx) {
 		options.WriteString(" -c '" + setting + "'")
 	}
-	// postgres does not start while backends of a killed postmaster still use its shared memory, so retry for
-	// a while.
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		out, err := c.run(
-			ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", "60", "-l", c.logPath(), "-o", options.String(),
-		)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("start the cluster: %w: %s; its log is %s", err, out, c.logPath())
-		case <-time.After(500 * time.Millisecond):
-			c.cfg.Logger.Warn("the cluster did not start, trying again", "log", c.logPath(), "err", err)
-		}
-	}
+	return options.String()
 }
 
 func (c *Cluster) ping(ctx context.Context) error {

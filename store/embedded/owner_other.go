@@ -22,3 +22,4 @@ func (owner) makeOwned(string) error               { return errors.ErrUnsupporte
 func (owner) touch(string) error                   { return errors.ErrUnsupported }
 func (owner) makeSocketDir(string) (string, error) { return "", errors.ErrUnsupported }
 func socketDir(dir string) string                  { return filepath.Join(dir, "run") }
+func isPostmaster(int) bool                        { return false }

@@ -141,3 +141,17 @@ func (o owner) makeSocketDir(dir string) (string, error) {
 	}
 	return socket, nil
 }
+
+// isPostmaster reports whether a process runs and, where that can be read, is a server of PostgreSQL. After a crash of
+// the machine, another process can have the process id. In a container, nothing may wait for a process that has ended.
+func isPostmaster(pid int) bool {
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return false
+	}
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return true
+	}
+	_, rest, found := strings.Cut(string(stat), "(postgres) ")
+	return found && !strings.HasPrefix(rest, "Z")
+}

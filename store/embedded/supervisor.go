@@ -1,0 +1,173 @@
+package embedded
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/internal/backoff"
+)
+
+const (
+	// superviseInterval is the time between two checks of the postmaster and of the disk.
+	superviseInterval = time.Second
+	// replacedFor is how long the programs must be replaced before the cluster is restarted. A package manager
+	// needs some time to replace them all.
+	replacedFor    = 10 * time.Second
+	restartTimeout = 90 * time.Second
+)
+
+// Supervise keeps the cluster running until ctx is done. It starts a cluster that has ended, with growing delays, and
+// restarts one whose programs were replaced by an upgrade. It also watches the free space of the disk. State returns
+// what it sees.
+func (c *Cluster) Supervise(ctx context.Context) {
+	s := &supervisor{cluster: c, delay: backoff.Backoff{Min: minRestartDelay, Max: maxRestartDelay}}
+	c.state.setRunning(true, "")
+	ticker := time.NewTicker(superviseInterval)
+	defer ticker.Stop()
+	for {
+		s.checkDisk(ctx)
+		s.check(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// supervisor is the state of Supervise.
+type supervisor struct {
+	cluster       *Cluster
+	delay         backoff.Backoff
+	next          time.Time // of the next attempt to start
+	replacedSince time.Time // zero if the programs are those that run
+	reserveFailed bool
+}
+
+// check starts or restarts the cluster if that is necessary.
+func (s *supervisor) check(ctx context.Context) {
+	c := s.cluster
+	pid, err := c.PID()
+	if err != nil || !isPostmaster(pid) {
+		s.start(ctx)
+		return
+	}
+	if !c.isReplaced(pid) {
+		s.replacedSince = time.Time{}
+		return
+	}
+	if s.replacedSince.IsZero() {
+		s.replacedSince = time.Now()
+	}
+	if time.Since(s.replacedSince) < replacedFor || serverMajor(c.bin) != clusterMajor(c.data()) {
+		return
+	}
+	s.replacedSince = time.Time{}
+	c.cfg.Logger.Warn("restarting the private database: its programs were replaced", "binaries", c.bin)
+	s.restart(ctx)
+}
+
+// start starts a cluster that has ended, when its next attempt is due.
+func (s *supervisor) start(ctx context.Context) {
+	c := s.cluster
+	if time.Now().Before(s.next) {
+		return
+	}
+	if c.state.get().Running {
+		c.state.setRunning(false, "PostgreSQL has ended")
+		c.cfg.Logger.Error("the private database has ended, starting it again", "log", c.logPath())
+	}
+	released := c.state.get().Disk.Level == DiskFull && c.releaseReserve()
+	if err := c.launch(ctx); err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		wait := s.delay.Next()
+		s.next = time.Now().Add(wait)
+		c.state.setRunning(false, err.Error())
+		c.cfg.OnFailure(err)
+		c.cfg.Logger.Error("the private database does not start, trying again", "wait", wait, "err", err)
+		return
+	}
+	s.delay.Reset()
+	s.next = time.Time{}
+	c.state.addRestart()
+	c.state.setRunning(true, "")
+	c.cfg.Logger.Info("the private database runs again", "used_reserve", released)
+}
+
+// restart stops the cluster in an orderly way, and starts it.
+func (s *supervisor) restart(ctx context.Context) {
+	c := s.cluster
+	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
+	defer cancel()
+	c.state.setRunning(false, "PostgreSQL is restarted, because its programs were replaced")
+	if out, err := c.run(ctx, "pg_ctl", "stop", "-D", c.data(), "-m", "fast", "-w", "-t", "60"); err != nil {
+		c.cfg.Logger.Error("could not stop the private database for a restart", "err", err, "output", out)
+	}
+	s.start(ctx)
+}
+
+// checkDisk measures the disk, keeps the reserve, and logs changes of the level.
+func (s *supervisor) checkDisk(ctx context.Context) {
+	c := s.cluster
+	before := c.state.get().Disk
+	now, err := measureDisk(ctx, c.cfg.Dir, before.Level)
+	if err != nil {
+		if before.Level != DiskUnknown && ctx.Err() == nil {
+			c.cfg.Logger.Warn("could not measure the free space of the disk", "dir", c.cfg.Dir, "err", err)
+		}
+		c.state.setDisk(Disk{})
+		return
+	}
+	c.state.setDisk(now)
+	if err := c.keepReserve(now); err != nil && !s.reserveFailed {
+		s.reserveFailed = true
+		c.cfg.Logger.Warn("could not keep a disk reserve for a restart of the private database", "err", err)
+	} else if err == nil {
+		s.reserveFailed = false
+	}
+	if now.Level == before.Level {
+		return
+	}
+	attributes := []any{"dir", c.cfg.Dir, "free_bytes", now.Free, "required_bytes", now.Required}
+	switch {
+	case now.Level == DiskFull:
+		c.cfg.Logger.Error("the disk is full: snapshots are refused until there is space", attributes...)
+		c.checkpoint(ctx)
+	case now.Level == DiskLow:
+		c.cfg.Logger.Warn("the disk is nearly full: snapshots will be refused below the required space", attributes...)
+	case before.Level != DiskUnknown:
+		c.cfg.Logger.Info("the disk has space again", attributes...)
+	}
+}
+
+// checkpoint makes the cluster remove what it no longer needs of its write-ahead log.
+func (c *Cluster) checkpoint(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.SuperuserURL())
+	if err == nil {
+		_, err = conn.Exec(ctx, `CHECKPOINT`)
+		_ = conn.Close(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.cfg.Logger.Warn("could not free space with a checkpoint", "err", err)
+	}
+}
+
+// isReplaced reports whether the program of the running postmaster is no longer the installed one. It returns false
+// where that cannot be found out.
+func (c *Cluster) isReplaced(pid int) bool {
+	running, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	if err != nil {
+		return false
+	}
+	installed, err := os.Stat(filepath.Join(c.bin, "postgres"))
+	return err == nil && !os.SameFile(running, installed)
+}
