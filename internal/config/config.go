@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/snapwatch/snapwatch/internal/logthrottle"
 )
 
 // Log is the logging settings of both programs.
@@ -15,7 +17,7 @@ type Log struct {
 	Format string `name:"log-format" env:"SNAPWATCH_LOG_FORMAT" enum:"text,json" default:"text" help:"Log format: text or json."`
 }
 
-// New returns a logger that writes to w.
+// New returns a logger that writes to w, and repeats a fault at most once a second.
 func (l Log) New(w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil { // the command line has checked it
@@ -23,9 +25,9 @@ func (l Log) New(w io.Writer) *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if l.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(logthrottle.New(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(logthrottle.New(slog.NewTextHandler(w, options)))
 }
 
 // Database is the settings of the server's database.
@@ -43,7 +45,7 @@ type Server struct {
 	ReaderRole     string        `env:"SNAPWATCH_READER_ROLE" help:"Existing database role, for example Grafana's, that may read the history and nothing else. Granted at each start."`
 	Retention      Days          `env:"SNAPWATCH_RETENTION" default:"0" help:"Retention of snapshots at the first start with a database, such as 30d. It is then stored in the database: change it on the storage page or through the API. 0: 30 days in PostgreSQL, 365 days in TimescaleDB."`
 	ExitsDays      int           `env:"SNAPWATCH_EXITS_DAYS" default:"0" help:"Days to keep processes that started and ended between two snapshots, at the first start with a database. It is then stored like the retention. 0: 7 days in PostgreSQL, 30 days in TimescaleDB, and at most the retention of snapshots."`
-	MaxConns       int32         `env:"SNAPWATCH_MAX_CONNS" default:"10" help:"Maximum number of database connections, besides one for LISTEN."`
+	MaxConns       int           `env:"SNAPWATCH_MAX_CONNS" default:"20" help:"Maximum number of database connections, besides one for LISTEN. Posts, the live view, accounts and maintenance have connections of their own, 15 with two writers. The others are for reads, at least 2."`
 	QueueRows      int           `env:"SNAPWATCH_QUEUE_ROWS" default:"500000" help:"Maximum number of rows in the write queue. Above it, posts get status 503."`
 	Writers        int           `env:"SNAPWATCH_WRITERS" default:"2" help:"Number of writers that commit in parallel. Each machine always uses the same writer."`
 	GroupRows      int           `env:"SNAPWATCH_GROUP_ROWS" default:"20000" help:"Maximum number of rows in one commit."`
