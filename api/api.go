@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/internal/health"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/store"
 )
@@ -39,6 +40,9 @@ type Config struct {
 	AgentCertificates bool
 	// QueryTimeout limits queries about many machines or a long time; 30 seconds by default.
 	QueryTimeout time.Duration
+	// Reads is how many reads use the database at the same time; 8 by default. It should be the number of connections
+	// for reads.
+	Reads int
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -49,6 +53,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.QueryTimeout == 0 {
 		c.QueryTimeout = 30 * time.Second
+	}
+	if c.Reads == 0 {
+		c.Reads = 8
 	}
 	if c.RequestRate == 0 {
 		c.RequestRate = 100
@@ -64,6 +71,8 @@ type Parts struct {
 	Ingest   gin.HandlerFunc // serves POST /api/v1/snapshots
 	Live     gin.HandlerFunc // serves GET /api/v1/live
 	UI       http.Handler    // serves everything outside /api
+	// Health returns the results of the health checks, for /readyz. By default, /readyz checks the database.
+	Health   func() []health.Result
 	Registry *prometheus.Registry
 	Logger   *slog.Logger
 }
@@ -77,12 +86,15 @@ type API struct {
 	oidc     *auth.OIDC
 	oidcName string
 	logger   *slog.Logger
+	health   func() []health.Result
 	engine   *gin.Engine
 	handler  http.Handler
 	huma     huma.API
 	origin   *http.CrossOriginProtection
 	// perCaller limits authenticated requests, by user or token.
 	perCaller *auth.Limiter
+	// reads limits the reads that use the database at the same time.
+	reads *readLimit
 	// perAddress limits requests without a credential, by client address: they use the database too.
 	perAddress *auth.Limiter
 }
@@ -106,15 +118,17 @@ func New(cfg Config, parts Parts) *API {
 		origin:     http.NewCrossOriginProtection(),
 		perCaller:  auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
 		perAddress: auth.NewLimiter(publicRate, 10*publicRate),
+		reads:      newReadLimit(cfg.Reads, parts.Registry),
+		health:     parts.Health,
 	}
 	a.engine.HandleMethodNotAllowed = true
 	a.trustProxies()
 	observe := newRequestMetrics(parts.Registry).observe
-	a.engine.Use(a.addRequestInfo, observe, a.recoverPanic, a.checkHostAndOrigin,
-		a.refuseInvalidParameters, a.authorize, a.refuseInvalidBody)
+	a.engine.Use(addRetryAfter, a.addRequestInfo, observe, a.recoverPanic, a.checkHostAndOrigin,
+		a.refuseInvalidParameters, a.limitTime, a.authorize, a.limitReads, a.refuseInvalidBody)
 	a.registerOperations()
 	a.mountHandlers(parts)
-	a.handler = compress(a.engine)
+	a.handler = answerHead(compress(a.engine))
 	return a
 }
 
@@ -182,16 +196,4 @@ func compress(next http.Handler) http.Handler {
 // Document returns the OpenAPI document as JSON.
 func (a *API) Document() ([]byte, error) {
 	return json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
-}
-
-// ready serves the readiness check.
-func (a *API) ready(c *gin.Context) {
-	if err := a.store.Ping(c.Request.Context()); err != nil {
-		a.logger.Warn("not ready", "request_id", problem.RequestID(c.Request.Context()), "err", err)
-		problem.New(http.StatusServiceUnavailable, "not_ready",
-			"The server cannot reach its database, or the database is not migrated.").Write(c.Writer, c.Request)
-		return
-	}
-	detected := a.store.Profile()
-	c.JSON(http.StatusOK, gin.H{"status": "ready", "profile": detected.Profile, "profile_reason": detected.Reason})
 }

@@ -44,8 +44,14 @@ type authMatrix struct {
 // newAuthMatrix starts a server with a policy.
 func newAuthMatrix(t *testing.T, policy auth.Policy) *authMatrix {
 	t.Helper()
-	cfg := apitest.Config{Policy: policy, Config: api.Config{MachineMetrics: 10}}
-	m := &authMatrix{testServer: testServerOf(t, apitest.Start(t, storetest.Postgres(t), cfg))}
+	return newAuthMatrixOn(t, storetest.Postgres(t), apitest.Config{Policy: policy})
+}
+
+// newAuthMatrixOn is newAuthMatrix on a database.
+func newAuthMatrixOn(t *testing.T, db storetest.Database, cfg apitest.Config) *authMatrix {
+	t.Helper()
+	cfg.MachineMetrics = 10
+	m := &authMatrix{testServer: testServerOf(t, apitest.Start(t, db, cfg))}
 	for i, machineID := range []string{ownMachine, otherMachine} {
 		m.write(machineID, snapshottest.NewMachine(uint64(i+1), 5).Series(recentTime(), 3, time.Second, 10).Snapshots)
 	}

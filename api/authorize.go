@@ -36,7 +36,9 @@ func (a *API) authorize(c *gin.Context) {
 		}
 		return
 	}
-	caller, err := a.authenticate(c)
+	lookUp, cancel := context.WithTimeout(c.Request.Context(), authorizeTimeout)
+	defer cancel()
+	caller, err := a.authenticate(lookUp, c)
 	if err != nil {
 		a.abort(c, err)
 		return
@@ -54,7 +56,7 @@ func (a *API) authorize(c *gin.Context) {
 	}
 	ctx := auth.WithPrincipal(c.Request.Context(), caller)
 	scope := a.access.policy.Scope(operation, caller)
-	if err := a.access.authorizeMachine(ctx, caller, scope, c.Param("machine_id")); err != nil {
+	if err := a.access.authorizeMachine(auth.WithPrincipal(lookUp, caller), caller, scope, c.Param("machine_id")); err != nil {
 		a.abort(c, err)
 		return
 	}
@@ -62,13 +64,13 @@ func (a *API) authorize(c *gin.Context) {
 }
 
 // authenticate returns the principal of the request's bearer token or session cookie.
-func (a *API) authenticate(c *gin.Context) (*auth.Principal, error) {
+func (a *API) authenticate(ctx context.Context, c *gin.Context) (*auth.Principal, error) {
 	if header := c.GetHeader("Authorization"); header != "" {
 		scheme, secret, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") || secret == "" {
 			return nil, unauthenticated(`The Authorization header must be "Bearer" followed by a token.`)
 		}
-		return a.access.service.Authenticate(c.Request.Context(), strings.TrimSpace(secret))
+		return a.access.service.Authenticate(ctx, strings.TrimSpace(secret))
 	}
 	cookie, err := c.Request.Cookie(a.cookieName(c, sessionCookie))
 	if err != nil {
@@ -78,7 +80,7 @@ func (a *API) authenticate(c *gin.Context) (*auth.Principal, error) {
 		return nil, problem.New(http.StatusForbidden, "cross_origin",
 			"Only snapwatch's own pages may use a session. Programs must use a token.")
 	}
-	return a.access.service.Authenticate(c.Request.Context(), cookie.Value)
+	return a.access.service.Authenticate(ctx, cookie.Value)
 }
 
 // sameOrigin reports whether a request with a session cookie comes from one of the server's own pages. Browsers send

@@ -39,7 +39,19 @@ func (a *API) problemOf(ctx context.Context, err error) error {
 	if p := knownProblem(err); p != nil {
 		return p
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.Canceled) { // then the query was cancelled, which has several errors
+		return problem.New(statusClientClosedRequest, "client_gone", "The client closed the connection.")
+	}
+	if store.IsDiskFull(err) {
+		a.logger.Error("the database has no space left", "request_id", problem.RequestID(ctx), "err", err)
+		return problem.New(http.StatusInsufficientStorage, "disk_full", "The disk of the database is full.")
+	}
+	if store.IsUnavailable(err) || a.isDatabaseAway(err) {
+		a.logger.Warn("the database is not available", "request_id", problem.RequestID(ctx), "err", err)
+		return problem.New(http.StatusServiceUnavailable, "database_unavailable",
+			"The database is not available at the moment. Try again later.")
+	}
+	if errors.Is(err, context.DeadlineExceeded) || store.IsStatementTimeout(err) {
 		a.logger.Warn("query timed out", "request_id", problem.RequestID(ctx), "err", err)
 		return problem.New(http.StatusServiceUnavailable, "too_slow", "The query took longer than "+
 			a.cfg.QueryTimeout.String()+". Use a shorter time window or fewer machines.")
@@ -49,6 +61,19 @@ func (a *API) problemOf(ctx context.Context, err error) error {
 	}
 	a.logger.Error("request failed", "request_id", problem.RequestID(ctx), "err", err)
 	return problem.As(err)
+}
+
+// isDatabaseAway reports whether a deadline has passed while the health checks say that the database does not answer.
+func (a *API) isDatabaseAway(err error) bool {
+	if a.health == nil || !errors.Is(err, context.DeadlineExceeded) && !store.IsStatementTimeout(err) {
+		return false
+	}
+	for _, result := range a.health() {
+		if result.Name == "database" && result.Reason != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // knownErrors maps errors to problems.

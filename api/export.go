@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 
+	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/query"
 )
@@ -33,8 +34,10 @@ const (
 	exportWriteTimeout = time.Minute
 )
 
+const exportPath = "/api/v1/machines/{machine_id}/export"
+
 func (a *API) registerExport() {
-	op := operation(http.MethodGet, "/api/v1/machines/{machine_id}/export", "export-machine", tagHistory,
+	op := operation(http.MethodGet, exportPath, "export-machine", tagHistory,
 		"Export a machine's snapshots",
 		description("Streams a time window of any length, oldest first. If the connection closes before the end of "+
 			"the chunked encoding, the export is incomplete. Continue from the last timestamp. In csv, the "+
@@ -60,7 +63,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 		page.Limit, page.Processes = exportPage, true
 	}
 	// The first page is read before the response begins, so that errors get their status.
-	states, more, err := a.store.Snapshots(ctx, in.MachineID, page)
+	states, more, err := a.exportPage(ctx, in.MachineID, page)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
@@ -109,10 +112,24 @@ func (a *API) export(
 		}
 		page.From = states[len(states)-1].Timestamp + 1
 		var err error
-		if states, more, err = a.store.Snapshots(ctx, machineID, page); err != nil {
+		if states, more, err = a.exportPage(ctx, machineID, page); err != nil {
 			return err
 		}
 	}
+}
+
+// exportPage reads one page. It takes a turn for each, so that a slow client does not keep one.
+func (a *API) exportPage(
+	ctx context.Context, machineID string, page query.Range,
+) (states []snapshot.State, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
+	release, err := a.reads.acquire(ctx, callerKey(auth.PrincipalOf(ctx)))
+	if err != nil {
+		return nil, false, err
+	}
+	defer release()
+	return a.store.Snapshots(ctx, machineID, page)
 }
 
 // exportWriter writes snapshots in a format.

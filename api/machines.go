@@ -239,7 +239,7 @@ func (a *API) markSharedHostnames(ctx context.Context, machines []MachineView) e
 }
 
 func (a *API) getConfig(ctx context.Context, in *MachinePath) (*configResponse, error) {
-	machine, err := a.store.Machine(ctx, in.MachineID)
+	machine, err := a.access.queries.Machine(ctx, in.MachineID)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}

@@ -116,8 +116,8 @@ func TestHealthMetricsAndUI(t *testing.T) {
 		t.Errorf("/healthz without a database: %d", got.status)
 	}
 	got := s.get("/api/v1/machines")
-	if p := got.problem(t); got.status != 500 || p.Code != "internal" || p.RequestID == "" ||
-		strings.Contains(got.text, "pool") {
-		t.Errorf("internal error: %d %s", got.status, got.text)
+	if p := got.problem(t); got.status != 503 || p.Code != "database_unavailable" || p.RequestID == "" ||
+		got.header.Get("Retry-After") == "" || strings.Contains(got.text, "pool") {
+		t.Errorf("without a database: %d %s", got.status, got.text)
 	}
 }

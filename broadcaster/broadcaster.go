@@ -16,8 +16,10 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// Source reads snapshots. store.Store implements it.
+// Source reads snapshots and sends notifications. store.Store implements it.
 type Source interface {
+	// Notify sends a notification through the database, to all servers.
+	Notify(ctx context.Context, channel, payload string) error
 	// After returns the newest limit snapshots after an instant, oldest first, with their processes.
 	// It returns snapshot.ErrNoMachine if the machine does not exist.
 	After(ctx context.Context, machineID string, after snapshot.Time, limit int) ([]snapshot.State, error)
@@ -113,7 +115,8 @@ type Broadcaster struct {
 	ctx    context.Context // of the topics; canceled by Close
 	cancel context.CancelFunc
 
-	recheck wake.Signal // requests a check of all sockets' permissions
+	recheck  wake.Signal // requests a check of all sockets' permissions
+	listener *listener
 
 	mu            sync.Mutex
 	topics        map[string]*topic // by machine id
@@ -137,6 +140,7 @@ func New(
 		callerSockets: make(map[string]int),
 	}
 	b.metrics = newMetrics(registry, func() float64 { return float64(b.sockets.Load()) })
+	b.listener = newListener(b)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.melody = melody.New()
 	b.melody.Config.MaxMessageSize = maxRequestBytes
@@ -156,17 +160,12 @@ func New(
 func (b *Broadcaster) Run(ctx context.Context) {
 	var checks sync.WaitGroup
 	checks.Go(func() { b.checkAccess(ctx) })
-	l := listener{
-		databaseURL:    b.cfg.DatabaseURL,
-		logger:         b.logger,
-		metrics:        b.metrics,
-		onSnapshots:    b.wakeTopics,
-		onConnect:      b.wakeAllTopics,
-		onAccessChange: b.accessChanged,
-	}
-	l.run(ctx)
+	b.listener.run(ctx)
 	checks.Wait()
 }
+
+// CheckListener returns an error if notifications are not received.
+func (b *Broadcaster) CheckListener(context.Context) error { return b.listener.status() }
 
 // Close sends a close frame to every socket, stops the topics, and waits up to closeTimeout for them to end.
 func (b *Broadcaster) Close() {

@@ -2,8 +2,11 @@ package broadcaster
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,46 +17,95 @@ import (
 )
 
 const (
-	// pingAfter is how long the connection may be idle before it is pinged. A broken TCP connection is
-	// otherwise not noticed, because the listener only receives.
-	pingAfter    = 30 * time.Second
-	pingTimeout  = 10 * time.Second
-	minReconnect = 100 * time.Millisecond
-	maxReconnect = 5 * time.Second
+	// echoInterval is how often the listener sends itself a notification. Without it, a broken TCP connection is not
+	// noticed, because the listener only receives. Behind a pooler that changes the session after each transaction, a
+	// connection can be good and receive nothing.
+	echoInterval = 10 * time.Second
+	// echoTimeout is how long that notification may take.
+	echoTimeout    = 5 * time.Second
+	connectTimeout = 10 * time.Second
+	minReconnect   = 100 * time.Millisecond
+	maxReconnect   = 2 * time.Second
 )
 
-// accessChannel is the NOTIFY channel for changes of permissions.
-const accessChannel = "snapwatch_access"
+const (
+	// accessChannel is the NOTIFY channel for changes of permissions.
+	accessChannel = "snapwatch_access"
+	// echoChannel is the NOTIFY channel with which each server checks that it receives notifications.
+	echoChannel = "snapwatch_echo"
+)
+
+// errDeaf means that the listener is connected, but does not receive notifications.
+var errDeaf = errors.New("the database does not deliver notifications: a pooler such as PgBouncer in transaction mode " +
+	"drops them; set --listen-database-url to an address of the database itself")
 
 // listener owns the one connection that LISTENs. It reconnects until it is stopped.
 type listener struct {
 	databaseURL string
 	logger      *slog.Logger
 	metrics     *metrics
+	// notify sends a notification, over another connection.
+	notify func(ctx context.Context, channel, payload string) error
+	// id tells the echoes of this server from those of others.
+	id string
 	// onSnapshots is called with the newest committed instant of each machine in a notification.
 	onSnapshots func(newest map[string]snapshot.Time)
 	// onConnect is called after each connect, because notifications may have been missed before.
 	onConnect func()
 	// onAccessChange is called when permissions may have changed, after each connect and after each
-	// disconnect. The argument reports whether the listener is connected.
+	// disconnect. The argument reports whether the listener receives notifications.
 	onAccessChange func(listening bool)
+
+	mu      sync.Mutex
+	failure error // why no notifications are received, nil if they are
+}
+
+func newListener(b *Broadcaster) *listener {
+	return &listener{
+		databaseURL:    b.cfg.DatabaseURL,
+		logger:         b.logger,
+		metrics:        b.metrics,
+		notify:         b.source.Notify,
+		id:             rand.Text(),
+		onSnapshots:    b.wakeTopics,
+		onConnect:      b.wakeAllTopics,
+		onAccessChange: b.accessChanged,
+		failure:        errors.New("not connected to the database yet"),
+	}
+}
+
+// status returns why no notifications are received, nil if they are.
+func (l *listener) status() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
+func (l *listener) setStatus(failure error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failure = failure
+	l.metrics.listenerConnected.Set(0)
+	if failure == nil {
+		l.metrics.listenerConnected.Set(1)
+	}
 }
 
 // run listens until ctx is canceled.
 func (l *listener) run(ctx context.Context) {
 	delay := backoff.Backoff{Min: minReconnect, Max: maxReconnect}
 	for ctx.Err() == nil {
-		connected, err := l.listen(ctx)
+		received, err := l.listen(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		l.metrics.listenerConnected.Set(0)
+		l.setStatus(err)
 		l.onAccessChange(false)
-		if connected {
+		if received {
 			delay.Reset()
 		}
 		wait := delay.Next()
-		l.logger.Warn("lost the connection that receives notifications, reconnecting", "wait", wait, "err", err)
+		l.logger.Warn("notifications of the database are not received, reconnecting", "wait", wait, "err", err)
 		l.metrics.reconnects.Inc()
 		select {
 		case <-ctx.Done():
@@ -62,61 +114,112 @@ func (l *listener) run(ctx context.Context) {
 	}
 }
 
-// listen connects and handles notifications until the connection fails. It reports whether it could connect.
-func (l *listener) listen(ctx context.Context) (connected bool, err error) {
-	config, err := pgx.ParseConfig(l.databaseURL)
+// listen connects and handles notifications until the connection fails. It reports whether it received any.
+func (l *listener) listen(ctx context.Context) (received bool, err error) {
+	conn, err := l.connect(ctx)
 	if err != nil {
-		return false, fmt.Errorf("parse database URL: %w", err)
-	}
-	pgsession.Configure(&config.Config, "snapwatch listener")
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return false, fmt.Errorf("connect: %w", err)
+		return false, err
 	}
 	defer func() {
 		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = conn.Close(closeCtx)
 	}()
-	for _, channel := range []string{snapshot.NotificationChannel, accessChannel} {
-		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
-			return false, fmt.Errorf("listen: %w", err)
-		}
+	// The first echo shows that notifications arrive.
+	if err := l.echo(ctx, conn); err != nil {
+		return false, err
 	}
 	l.onAccessChange(true)
 	l.onConnect()
-	l.metrics.listenerConnected.Set(1)
+	l.setStatus(nil)
 	for {
-		if err := l.receive(ctx, conn); err != nil {
+		if err := l.receiveUntil(ctx, conn, time.Now().Add(echoInterval)); err != nil {
+			return true, err
+		}
+		if err := l.echo(ctx, conn); err != nil {
 			return true, err
 		}
 	}
 }
 
-// receive handles one notification. It pings the connection if none arrives for pingAfter.
-func (l *listener) receive(ctx context.Context, conn *pgx.Conn) error {
-	idleCtx, cancel := context.WithTimeout(ctx, pingAfter)
-	defer cancel()
-	notification, err := conn.WaitForNotification(idleCtx)
+// connect opens the connection and starts to LISTEN.
+func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(l.databaseURL)
 	if err != nil {
-		if idleCtx.Err() == nil || ctx.Err() != nil || conn.IsClosed() {
+		return nil, errors.New("the URL of the database is not valid")
+	}
+	pgsession.Configure(&config.Config, "snapwatch listener", 0)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	for _, channel := range []string{snapshot.NotificationChannel, accessChannel, echoChannel} {
+		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+			_ = conn.Close(ctx)
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+	}
+	return conn, nil
+}
+
+// echo sends the listener a notification and handles notifications until it arrives.
+func (l *listener) echo(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, echoTimeout, errDeaf)
+	defer cancel()
+	payload := l.id + " " + rand.Text()
+	if err := l.notify(ctx, echoChannel, payload); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	for {
+		heard, err := l.receive(ctx, conn)
+		if err != nil {
+			if cause := context.Cause(ctx); errors.Is(cause, errDeaf) {
+				return cause
+			}
 			return err
 		}
-		pingCtx, cancel := context.WithTimeout(ctx, pingTimeout)
-		defer cancel()
-		return conn.Ping(pingCtx)
+		if heard == payload {
+			return nil
+		}
 	}
-	if notification.Channel == accessChannel {
+}
+
+// receiveUntil handles notifications until a time.
+func (l *listener) receiveUntil(ctx context.Context, conn *pgx.Conn, until time.Time) error {
+	waitCtx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	for {
+		if _, err := l.receive(waitCtx, conn); err != nil {
+			if waitCtx.Err() == nil || ctx.Err() != nil || conn.IsClosed() {
+				return err
+			}
+			return nil
+		}
+	}
+}
+
+// receive handles one notification. It returns the payload of an echo, which may be that of another server.
+func (l *listener) receive(ctx context.Context, conn *pgx.Conn) (echo string, err error) {
+	notification, err := conn.WaitForNotification(ctx)
+	if err != nil {
+		return "", err
+	}
+	switch notification.Channel {
+	case echoChannel:
+		return notification.Payload, nil
+	case accessChannel:
 		l.onAccessChange(true)
-		return nil
+		return "", nil
 	}
 	committed, newest, err := snapshot.DecodeNotification(notification.Payload)
 	if err != nil {
 		l.logger.Warn("ignored a malformed notification", "err", err)
-		return nil
+		return "", nil
 	}
 	l.metrics.lagSeconds.Observe(max(0, snapshot.TimeOf(time.Now()).Sub(committed).Seconds()))
 	l.onSnapshots(newest)
 	l.metrics.notifications.Inc()
-	return nil
+	return "", nil
 }

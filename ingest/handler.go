@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -29,6 +30,9 @@ func (i *Ingest) Handle(c *gin.Context) {
 
 // store reads a post, queues it and waits for its commit. It returns the acknowledgement with its HTTP status.
 func (i *Ingest) store(c *gin.Context) (ack snapshot.Ack, status int, err error) {
+	if err := i.cfg.Accept(); err != nil {
+		return ack, 0, err
+	}
 	body, err := i.bodies.read(c.Writer, c.Request)
 	if err != nil {
 		return ack, 0, err
@@ -53,7 +57,14 @@ func (i *Ingest) store(c *gin.Context) (ack snapshot.Ack, status int, err error)
 	if len(batch.Snapshots) == 0 { // a heartbeat
 		status = http.StatusOK
 	}
+	timeout := time.NewTimer(i.cfg.PostTimeout)
+	defer timeout.Stop()
 	select {
+	case <-timeout.C:
+		return ack, 0, problem.New(
+			http.StatusServiceUnavailable, "database_unavailable",
+			"The database did not store the snapshots in time. Send the post again later.",
+		)
 	case result := <-committed:
 		return result.Ack, status, writeProblem(result.Err)
 	case <-c.Request.Context().Done():
@@ -134,7 +145,7 @@ func (i *Ingest) reject(c *gin.Context, err error) {
 	if serverError && p.Code != codeClientGone {
 		i.logger.Warn("could not store a post", "request_id", requestID, "code", p.Code, "err", err)
 	} else {
-		i.logger.Info(
+		i.logger.Warn(
 			"rejected a post",
 			"request_id", requestID, "code", p.Code, "machine_id", p.MachineID, "detail", p.Detail,
 		)

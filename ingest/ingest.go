@@ -7,6 +7,7 @@ package ingest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"time"
@@ -28,6 +29,9 @@ type Config struct {
 	// Authorize returns an error, usually a *problem.Problem, if the caller of a request may not write a
 	// machine's snapshots. By default every caller may.
 	Authorize func(ctx context.Context, machineID string) error
+	// Accept returns an error, usually a *problem.Problem, while no snapshots can be stored, for example because the disk
+	// is full. It is called before a post is read. By default posts are always accepted.
+	Accept func() error
 	// Horizon returns the timestamp of the oldest accepted snapshot. By default there is no limit.
 	Horizon func() snapshot.Time
 	// Writers is the number of groups of live posts that are committed concurrently, and also that of late posts; 2
@@ -44,6 +48,9 @@ type Config struct {
 	BodyBytes int64
 	// CommitTimeout limits the time to commit a group; 30 s by default.
 	CommitTimeout time.Duration
+	// PostTimeout limits the time that a post waits for its commit; 45 s by default. It may still be committed after
+	// that. If it is sent again, it is a duplicate.
+	PostTimeout time.Duration
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -51,6 +58,9 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.Authorize == nil {
 		c.Authorize = func(context.Context, string) error { return nil }
+	}
+	if c.Accept == nil {
+		c.Accept = func() error { return nil }
 	}
 	if c.Horizon == nil {
 		c.Horizon = func() snapshot.Time { return math.MinInt64 }
@@ -72,6 +82,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.CommitTimeout == 0 {
 		c.CommitTimeout = 30 * time.Second
+	}
+	if c.PostTimeout == 0 {
+		c.PostTimeout = 45 * time.Second
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -99,6 +112,17 @@ func New(cfg Config, writer Writer, logger *slog.Logger, registry prometheus.Reg
 		bodies:  newBodyReader(cfg.BodyBytes, m),
 		queue:   newQueue(cfg, writer, m),
 	}
+}
+
+// slowCommit is how long a commit may take before CheckCommits returns an error.
+const slowCommit = 10 * time.Second
+
+// CheckCommits returns an error, for people, if a commit has been waiting for the database for a long time.
+func (i *Ingest) CheckCommits(context.Context) error {
+	if waiting := i.queue.longestCommit(time.Now()); waiting > slowCommit {
+		return fmt.Errorf("snapshots have been waiting for the database for %s", waiting.Round(time.Second))
+	}
+	return nil
 }
 
 // Close rejects further posts and waits until all accepted posts are committed.

@@ -40,6 +40,7 @@ type lane struct {
 	rows  int         // of posts
 	wake  wake.Signal // a post was added, or the queue was closed
 	full  wake.Signal // posts have at least Config.GroupRows rows, or the queue was closed
+	since time.Time   // start of the current commit, zero if there is none
 }
 
 // queuedPost is an accepted post. The channel result is buffered, so that commit never waits for a client
@@ -141,7 +142,7 @@ func (q *queue) run(l *lane) {
 	for {
 		group, closed := q.takeGroup(l)
 		if len(group) > 0 {
-			q.commit(group)
+			q.commit(l, group)
 			continue
 		}
 		if closed {
@@ -181,8 +182,28 @@ func (q *queue) takeGroup(l *lane) (group []queuedPost, closed bool) {
 	return group, q.closed
 }
 
-// commit writes a group and sends each post its result.
-func (q *queue) commit(group []queuedPost) {
+// longestCommit returns how long the oldest of the current commits has been running, 0 if there is none.
+func (q *queue) longestCommit(now time.Time) (longest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range slices.Concat(q.live, q.late) {
+		if !l.since.IsZero() {
+			longest = max(longest, now.Sub(l.since))
+		}
+	}
+	return longest
+}
+
+func (q *queue) setSince(l *lane, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l.since = at
+}
+
+// commit writes a group of a lane and sends each post its result.
+func (q *queue) commit(l *lane, group []queuedPost) {
+	q.setSince(l, time.Now())
+	defer q.setSince(l, time.Time{})
 	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.CommitTimeout)
 	defer cancel()
 	batches := make([]*snapshot.Batch, len(group))

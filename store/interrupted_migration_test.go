@@ -2,24 +2,18 @@ package store_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/snapwatch/snapwatch/migrations"
 	"github.com/snapwatch/snapwatch/store"
@@ -27,110 +21,6 @@ import (
 	"github.com/snapwatch/snapwatch/store/migrator"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
-
-// cutProxy forwards connections to a database until it has forwarded a number of messages of the clients. It then
-// closes all connections, as if the client was killed.
-type cutProxy struct {
-	url             string
-	network, server string
-
-	mu   sync.Mutex
-	left int // messages until the cut
-	cut  bool
-	open []net.Conn
-}
-
-// newCutProxy starts a proxy before a database.
-func newCutProxy(t *testing.T, url string) *cutProxy {
-	t.Helper()
-	config, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &cutProxy{}
-	p.network, p.server = pgconn.NetworkAddress(config.Host, config.Port)
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	p.url = fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", config.User, config.Password, listener.Addr(),
-		config.Database)
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(client)
-		}
-	}()
-	return p
-}
-
-// arm makes the proxy cut all connections after a number of messages.
-func (p *cutProxy) arm(messages int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.left, p.cut = messages, false
-}
-
-// wasCut reports whether the connections were cut since arm.
-func (p *cutProxy) wasCut() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.cut
-}
-
-// serve forwards a connection in both directions.
-func (p *cutProxy) serve(client net.Conn) {
-	defer func() { _ = client.Close() }()
-	server, err := new(net.Dialer).Dial(p.network, p.server)
-	if err != nil {
-		return
-	}
-	defer func() { _ = server.Close() }()
-	p.mu.Lock()
-	p.open = append(p.open, client, server)
-	p.mu.Unlock()
-	go func() {
-		_, _ = io.Copy(client, server)
-		_ = client.Close()
-	}()
-	for header := 4; ; header = 5 { // the first message has no type
-		message := make([]byte, header)
-		if _, err := io.ReadFull(client, message); err != nil {
-			return
-		}
-		size := int(binary.BigEndian.Uint32(message[header-4:])) - 4
-		message = append(message, make([]byte, size)...)
-		if _, err := io.ReadFull(client, message[header:]); err != nil {
-			return
-		}
-		if !p.take() {
-			return
-		}
-		if _, err := server.Write(message); err != nil {
-			return
-		}
-	}
-}
-
-// take counts a message, and closes all connections if it is one too many.
-func (p *cutProxy) take() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.left--
-	if p.left >= 0 {
-		return true
-	}
-	p.cut = true
-	for _, conn := range p.open {
-		_ = conn.Close()
-	}
-	p.open = nil
-	return false
-}
 
 // describeSchema returns one line for each object of the schemas of snapwatch, with its definition.
 func describeSchema(t *testing.T, conn *pgx.Conn) []string {
@@ -297,15 +187,15 @@ func TestInterruptedMigrations(t *testing.T) {
 
 		newDatabaseWithRollups(t, db)
 		random := rand.New(rand.NewPCG(1, uint64(len(db.Detection.Profile))))
-		proxy := newCutProxy(t, db.URL)
+		proxy := storetest.NewProxy(t, db.URL)
 		cuts, most := 0, 85 // the connections need about a third of them
 		for {
-			proxy.arm(random.IntN(most))
-			_, err := store.Migrate(t.Context(), proxy.url, db.Detection.Profile, storetest.Logger())
+			proxy.CutAfter(random.IntN(most))
+			_, err := store.Migrate(t.Context(), proxy.URL, db.Detection.Profile, storetest.Logger())
 			if err == nil {
 				break
 			}
-			if !proxy.wasCut() {
+			if !proxy.WasCut() {
 				t.Fatalf("after %d interruptions: %v", cuts, err)
 			}
 			cuts++

@@ -9,7 +9,7 @@ import (
 
 // Register inserts or updates a machine. created reports whether it is new.
 func (s *Store) Register(ctx context.Context, machine *snapshot.Machine) (created bool, err error) {
-	err = s.pool.QueryRow(ctx, `
+	err = s.pools.control.QueryRow(ctx, `
 		INSERT INTO machines (machine_id, hostname, os, platform, kernel, architecture, cpu_model, cpu_count, total_ram, agent_version, own_processes_only,
 			process_reader, process_reader_reason, registered_at, last_seen)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $11, $11)
@@ -42,7 +42,7 @@ type ConfigChange struct {
 // Configure changes a machine's config. It returns snapshot.ErrNoMachine, or ErrVersionMismatch if the
 // config has another version.
 func (s *Store) Configure(ctx context.Context, machineID string, change ConfigChange) error {
-	tag, err := s.pool.Exec(
+	tag, err := s.pools.control.Exec(
 		ctx,
 		`
 		UPDATE machines SET enabled = coalesce($2, enabled), polling_interval = coalesce($3, polling_interval),
@@ -65,7 +65,7 @@ func (s *Store) Configure(ctx context.Context, machineID string, change ConfigCh
 		return nil
 	}
 	var exists bool
-	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM machines WHERE machine_id = $1)`, machineID).Scan(&exists)
+	err = s.pools.control.QueryRow(ctx, `SELECT EXISTS (SELECT FROM machines WHERE machine_id = $1)`, machineID).Scan(&exists)
 	if err != nil {
 		return fmt.Errorf("look up a machine: %w", err)
 	}
@@ -78,7 +78,7 @@ func (s *Store) Configure(ctx context.Context, machineID string, change ConfigCh
 // Delete deletes a machine. Its history is no longer accessible, and Maintain deletes the rows. If the
 // agent still runs, it registers the machine again.
 func (s *Store) Delete(ctx context.Context, machineID string) error {
-	tag, err := s.pool.Exec(ctx, `
+	tag, err := s.pools.control.Exec(ctx, `
 		WITH gone AS (DELETE FROM machines WHERE machine_id = $1 RETURNING id)
 		INSERT INTO machine_deletions (machine, deleted_at) SELECT id, $2 FROM gone`, machineID, s.cfg.Now())
 	if err != nil {

@@ -3,14 +3,13 @@ package store
 import (
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/internal/histogram"
 	"github.com/snapwatch/snapwatch/store/backend"
 )
 
-// metrics are the metrics of maintenance and of the connection pool.
+// metrics are the metrics of maintenance.
 type metrics struct {
 	refreshSeconds                 prometheus.Histogram
 	partitionsAhead, rollupsBehind prometheus.Gauge
@@ -20,7 +19,7 @@ type metrics struct {
 	budgetBytes, oldest            prometheus.Gauge
 }
 
-func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
+func newMetrics(registry prometheus.Registerer, pools pools) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -86,32 +85,9 @@ func newMetrics(registry prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		m.retention,
 		m.budgetBytes,
 		m.oldest,
-		poolGauge(
-			"snapwatch_store_connections_in_use", "Database connections in use.",
-			func() float64 { return float64(pool.Stat().AcquiredConns()) },
-		),
-		poolGauge(
-			"snapwatch_store_connections_max", "Maximum number of database connections.",
-			func() float64 { return float64(pool.Stat().MaxConns()) },
-		),
-		poolCounter(
-			"snapwatch_store_connection_waits_total", "Waits for a database connection because all were in use.",
-			func() float64 { return float64(pool.Stat().EmptyAcquireCount()) },
-		),
-		poolCounter(
-			"snapwatch_store_connection_wait_seconds_total", "Time spent waiting for a database connection.",
-			func() float64 { return pool.Stat().EmptyAcquireWaitTime().Seconds() },
-		),
+		poolCollector{pools.all()},
 	)
 	return m
-}
-
-func poolGauge(name, help string, value func() float64) prometheus.GaugeFunc {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
-}
-
-func poolCounter(name, help string, value func() float64) prometheus.CounterFunc {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)
 }
 
 // setRetention updates the metrics of the retention.

@@ -62,7 +62,7 @@ func (s *Store) openRetention(ctx context.Context) error {
 // loadRetention reads the setting from the database, because another server may have changed it.
 func (s *Store) loadRetention(ctx context.Context) error {
 	var text []byte
-	if err := s.pool.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, retentionKey).Scan(&text); err != nil {
+	if err := s.pools.control.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, retentionKey).Scan(&text); err != nil {
 		return fmt.Errorf("read the retention: %w", err)
 	}
 	keep := backend.DefaultRetention(s.backend.Name())
@@ -79,7 +79,7 @@ func (s *Store) loadRetention(ctx context.Context) error {
 func (s *Store) storeRetention(ctx context.Context, keep backend.Retention, onConflict string) error {
 	text, err := json.Marshal(keep)
 	if err == nil {
-		_, err = s.pool.Exec(
+		_, err = s.pools.control.Exec(
 			ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) `+onConflict, retentionKey, string(text),
 		)
 	}

@@ -34,8 +34,14 @@ type Config struct {
 	// ExitsDays is how many days short-lived processes are kept, if the database has no retention yet. The default is
 	// that of the profile, or Retention if that is shorter.
 	ExitsDays int
-	// MaxConns bounds the connection pool. The default is 10.
-	MaxConns int32
+	// MaxConns is the maximum number of connections. The default is 20. Those that posts, accounts, the live view and
+	// maintenance do not need are for reads, at least two.
+	MaxConns int
+	// PostConns is the maximum number of connections for posts. The default is 6. Fewer than one for each concurrent
+	// call of Write delay posts.
+	PostConns int
+	// OnReadConnect is called with the process id in the database of each new connection for reads. It may be nil.
+	OnReadConnect func(pid uint32)
 	// RunCacheSize is how many processes the writer's run cache holds. The default is one million,
 	// which takes about 100 MB.
 	RunCacheSize int
@@ -49,12 +55,16 @@ type Store struct {
 	*query.Queries
 	*writer.Writer
 
-	pool    *pgxpool.Pool
+	pools   pools
 	cfg     Config
 	logger  *slog.Logger
 	metrics *metrics
 	backend backend.Backend
 	keep    atomic.Pointer[backend.Retention]
+
+	// The state of the rollups after the last refresh: how far they are behind, in nanoseconds, and the number of buckets
+	// that could not be computed.
+	rollupsBehind, rollupsFailed atomic.Int64
 
 	closing     sync.Once
 	maintenance wake.Signal // wakes Maintain for an early round
@@ -74,54 +84,44 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	pool, err := openPool(ctx, cfg)
+	pools, err := openPools(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, cfg: cfg, logger: logger, maintenance: wake.New(),
-		metrics: newMetrics(registry, pool),
-		backend: backend.New(cfg.Detection.Profile, pool, logger, cfg.Now())}
+	s := &Store{pools: pools, cfg: cfg, logger: logger, maintenance: wake.New(),
+		metrics: newMetrics(registry, pools),
+		backend: backend.New(cfg.Detection.Profile, pools.upkeep, logger, cfg.Now())}
 	s.Queries = query.New(
-		query.Config{Pool: pool, Backend: s.backend, Retention: s.Retention, Now: cfg.Now}, registry,
+		query.Config{Pool: pools.reads, Backend: s.backend, Retention: s.Retention, Now: cfg.Now}, registry,
 	)
-	if err := checkSchema(ctx, pool); err != nil {
-		pool.Close()
+	if err := s.load(ctx, registry); err != nil {
+		pools.close()
 		return nil, err
 	}
-	if err := errors.Join(s.Ping(ctx), s.openRetention(ctx)); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	var textHashKey string
-	if err := pool.QueryRow(ctx, `SELECT value FROM settings WHERE key = 'text_hash_key'`).Scan(&textHashKey); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("read the key of text hashes: %w", err)
-	}
-	s.Writer = writer.New(
-		writer.Config{
-			Pool: pool, Backend: s.backend, Logger: logger, Now: cfg.Now, Horizon: s.Horizon,
-			RunCacheSize: cfg.RunCacheSize, TextHashKey: textHashKey,
-		},
-		registry,
-	)
 	return s, nil
 }
 
-func openPool(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(cfg.DatabaseURL)
-	if err != nil {
-		return nil, fmt.Errorf("parse database URL: %w", redact(err))
+// load checks the schema, reads the settings and creates the writer.
+func (s *Store) load(ctx context.Context, registry prometheus.Registerer) error {
+	if err := checkSchema(ctx, s.pools.control); err != nil {
+		return err
 	}
-	config.MaxConns = 10
-	if cfg.MaxConns > 0 {
-		config.MaxConns = cfg.MaxConns
+	if err := errors.Join(s.Ping(ctx), s.openRetention(ctx)); err != nil {
+		return err
 	}
-	pgsession.Configure(&config.ConnConfig.Config, "snapwatch")
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the database: %w", err)
+	var textHashKey string
+	if err := s.pools.control.QueryRow(ctx, `SELECT value FROM settings WHERE key = 'text_hash_key'`).
+		Scan(&textHashKey); err != nil {
+		return fmt.Errorf("read the key of text hashes: %w", err)
 	}
-	return pool, nil
+	s.Writer = writer.New(
+		writer.Config{
+			Pool: s.pools.posts, Backend: s.backend, Logger: s.logger, Now: s.cfg.Now, Horizon: s.Horizon,
+			RunCacheSize: s.cfg.RunCacheSize, TextHashKey: textHashKey,
+		},
+		registry,
+	)
+	return nil
 }
 
 // connect opens a connection for a few statements. They are not prepared, because each is executed once.
@@ -130,7 +130,8 @@ func connect(ctx context.Context, databaseURL, application string) (*pgx.Conn, e
 	if err != nil {
 		return nil, fmt.Errorf("parse database URL: %w", redact(err))
 	}
-	pgsession.Configure(&config.Config, application)
+	pgsession.Configure(&config.Config, application, 0)
+	config.ConnectTimeout = connectTimeout
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -163,12 +164,10 @@ func redact(err error) error {
 // OpenAccounts opens only the accounts of a database, for the command line. Call the returned function to
 // close them. It returns ErrNoSchema if the database does not have the tables.
 func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, func(), error) {
-	config, err := pgxpool.ParseConfig(databaseURL)
+	config, err := poolConfig(databaseURL, "snapwatch accounts", 2, controlTimeout)
 	if err != nil {
-		return nil, nil, fmt.Errorf("parse database URL: %w", redact(err))
+		return nil, nil, err
 	}
-	config.MaxConns = 2
-	pgsession.Configure(&config.ConnConfig.Config, "snapwatch accounts")
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the database: %w", err)
@@ -193,26 +192,51 @@ func AcceptsConnections(ctx context.Context, databaseURL string) bool {
 
 // IsSuperuser reports whether the server's database role is a superuser. It does not need to be one.
 func (s *Store) IsSuperuser(ctx context.Context) (is bool, err error) {
-	if err := s.pool.QueryRow(ctx, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&is); err != nil {
+	if err := s.pools.control.QueryRow(ctx, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&is); err != nil {
 		return false, fmt.Errorf("look up the role: %w", err)
 	}
 	return is, nil
 }
 
 // Accounts returns the accounts in the same database.
-func (s *Store) Accounts() *accounts.Accounts { return accounts.New(s.pool) }
+func (s *Store) Accounts() *accounts.Accounts { return accounts.New(s.pools.control) }
+
+// Permissions returns the queries that decide what callers may do. They do not wait for other reads.
+func (s *Store) Permissions() *query.Queries { return s.On(s.pools.control) }
+
+// Live returns the source of the live view, which does not wait for other reads.
+func (s *Store) Live() *Live { return &Live{s.On(s.pools.live), s} }
+
+// Live reads snapshots and sends notifications for the live view.
+type Live struct {
+	*query.Queries
+	store *Store
+}
+
+// Notify sends a notification through the database.
+func (l *Live) Notify(ctx context.Context, channel, payload string) error {
+	return l.store.Notify(ctx, channel, payload)
+}
+
+// Notify sends a notification through the database, to all servers.
+func (s *Store) Notify(ctx context.Context, channel, payload string) error {
+	if _, err := s.pools.upkeep.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, payload); err != nil {
+		return fmt.Errorf("send a notification: %w", err)
+	}
+	return nil
+}
 
 // Close sends pending notifications and closes the connections. Calls after the first do nothing.
 func (s *Store) Close() {
 	s.closing.Do(func() {
 		s.Writer.Close()
-		s.pool.Close()
+		s.pools.close()
 	})
 }
 
 // Ping returns an error if the database is not available or not migrated to the latest version.
 func (s *Store) Ping(ctx context.Context) error {
-	status, err := migrator.ReadStatus(ctx, s.pool, s.backend.Name())
+	status, err := migrator.ReadStatus(ctx, s.pools.upkeep, s.backend.Name())
 	if err != nil {
 		return err
 	}

@@ -68,14 +68,29 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 	if aheadErr == nil {
 		s.metrics.partitionsAhead.Set(float64(days) * 86400)
 	}
-	// Delete before the refresh, so that rollups are not computed from deleted rows.
-	applyErr := s.backend.ApplyRetention(ctx, s.Retention(), now)
-	removed, removeErr := s.removeDeleted(ctx)
-	errs := []error{aheadErr, applyErr, removeErr, s.refresh(ctx), s.dropExpired(ctx)}
-	if removed == 0 { // after a deletion, the size of the database is not known before the next round
-		errs = append(errs, s.enforceBudget(ctx))
+	errs, removed := []error{aheadErr}, 0
+	for _, step := range []func() error{
+		func() error { return s.backend.ApplyRetention(ctx, s.Retention(), now) },
+		// Delete before the refresh, so that rollups are not computed from deleted rows.
+		func() (err error) { removed, err = s.removeDeleted(ctx); return err },
+		func() error { return s.refresh(ctx) },
+		func() error { return s.dropExpired(ctx) },
+		func() error {
+			if removed > 0 { // after a deletion, the size of the database is not known before the next round
+				return nil
+			}
+			return s.enforceBudget(ctx)
+		},
+		func() error { return s.backend.Compress(ctx, now) },
+		func() error { return s.measure(ctx) },
+	} {
+		err := step()
+		if IsUnavailable(err) { // so would the other steps
+			return err
+		}
+		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, s.backend.Compress(ctx, now), s.measure(ctx))...)
+	return errors.Join(errs...)
 }
 
 // refresh refreshes the rollups and updates the metrics of the refresh.
@@ -85,6 +100,9 @@ func (s *Store) refresh(ctx context.Context) error {
 		return err
 	}
 	closeErr := s.CloseSilent(ctx, now.Add(-backend.RollupDelay).UTC().Truncate(time.Hour))
+	if IsUnavailable(closeErr) {
+		return closeErr
+	}
 	refreshErr := s.backend.RefreshRollups(ctx, now)
 	if refreshErr != nil {
 		refreshErr = fmt.Errorf("refresh rollups: %w", refreshErr)
@@ -94,10 +112,12 @@ func (s *Store) refresh(ctx context.Context) error {
 	behind, err := s.backend.RefreshLag(ctx, now)
 	if err == nil {
 		s.metrics.rollupsBehind.Set(behind.Seconds())
+		s.rollupsBehind.Store(int64(behind))
 	}
 	failed, failedErr := s.backend.FailedRollups(ctx)
 	if failedErr == nil {
 		s.metrics.rollupsFailed.Set(float64(failed))
+		s.rollupsFailed.Store(int64(failed))
 	}
 	return errors.Join(closeErr, refreshErr, err, failedErr)
 }
@@ -125,6 +145,9 @@ func (s *Store) dropExpired(ctx context.Context) error {
 		cutoff := now.Add(-s.backend.KeptFor(keep, relation) - retentionMargin)
 		dropped, err := s.backend.DropBefore(ctx, relation, cutoff, now)
 		s.metrics.dropped.Add(float64(dropped))
+		if IsUnavailable(err) {
+			return err
+		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("drop expired data: %w", err))
 		}
@@ -180,7 +203,7 @@ func (s *Store) oldestSince(ctx context.Context, relation string, at time.Time) 
 
 // removeDeleted deletes the rows of deleted machines and returns how many machines there were.
 func (s *Store) removeDeleted(ctx context.Context) (removed int, err error) {
-	rows, err := s.pool.Query(ctx, `SELECT machine FROM machine_deletions ORDER BY deleted_at`)
+	rows, err := s.pools.upkeep.Query(ctx, `SELECT machine FROM machine_deletions ORDER BY deleted_at`)
 	if err != nil {
 		return 0, fmt.Errorf("list deleted machines: %w", err)
 	}
@@ -202,7 +225,7 @@ func (s *Store) removeDeleted(ctx context.Context) (removed int, err error) {
 				return len(machines), err
 			}
 		}
-		if _, err := s.pool.Exec(ctx, `DELETE FROM machine_deletions WHERE machine = $1`, machine); err != nil {
+		if _, err := s.pools.upkeep.Exec(ctx, `DELETE FROM machine_deletions WHERE machine = $1`, machine); err != nil {
 			return len(machines), fmt.Errorf("record the end of a deletion: %w", err)
 		}
 	}
@@ -213,7 +236,7 @@ func (s *Store) removeDeleted(ctx context.Context) (removed int, err error) {
 // rows.
 func (s *Store) inBatches(ctx context.Context, what, statement string, arg any) error {
 	for {
-		tag, err := s.pool.Exec(ctx, statement, arg, deleteBatch)
+		tag, err := s.pools.upkeep.Exec(ctx, statement, arg, deleteBatch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}

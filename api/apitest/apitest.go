@@ -78,11 +78,11 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	if cfg.Policy == nil {
 		cfg.Policy = auth.NewPolicy(auth.Rules())
 	}
-	access := api.NewAccess(cfg.Policy, service, s.Queries)
+	access := api.NewAccess(cfg.Policy, service, s.Permissions())
 	in := ingest.New(
 		ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
 	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache},
-		s, access, storetest.Logger(), registry)
+		s.Live(), access, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
 	handler := api.New(cfg.Config, api.Parts{
 		Store:    s,

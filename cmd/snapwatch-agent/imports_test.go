@@ -20,9 +20,11 @@ var imports = map[string]string{
 	"internal/bearer":          "",
 	"internal/buildinfo":       "",
 	"internal/clientaddr":      "",
-	"internal/config":          "",
+	"internal/config":          "internal/logthrottle",
 	"internal/connlimit":       "internal/clientaddr",
+	"internal/health":          "",
 	"internal/histogram":       "",
+	"internal/logthrottle":     "",
 	"internal/problem":         "snapshot",
 	"internal/secretform":      "",
 	"internal/tlscert":         "",
@@ -62,12 +64,12 @@ var imports = map[string]string{
 
 	// auth does not depend on what it protects.
 	"auth": "internal/clientaddr internal/secretform store/accounts",
-	"api": "auth broadcaster internal/clientaddr internal/histogram internal/problem snapshot store store/accounts " +
-		"store/backend store/query",
+	"api": "auth broadcaster internal/clientaddr internal/health internal/histogram internal/problem snapshot store " +
+		"store/accounts store/backend store/query",
 	"ui": "",
 
-	"cmd/snapwatch": "api auth broadcaster ingest internal/buildinfo internal/config internal/connlimit " +
-		"internal/tlscert store store/accounts store/embedded ui",
+	"cmd/snapwatch": "api auth broadcaster ingest internal/backoff internal/buildinfo internal/config " +
+		"internal/connlimit internal/health internal/problem internal/tlscert store store/accounts store/embedded ui",
 	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config snapshot",
 	"deploy/systemd":      "",
 }

@@ -171,6 +171,14 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 
 func killPostmaster(t *testing.T, dir string) {
 	t.Helper()
+	if err := syscall.Kill(postmaster(t, dir), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// postmaster returns the process id of the private database.
+func postmaster(t *testing.T, dir string) int {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
 	if err != nil {
 		t.Fatal(err)
@@ -180,9 +188,7 @@ func killPostmaster(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	return pid
 }
 
 // Agent and server are killed in random order: every snapshot that was recorded is stored once.

@@ -114,7 +114,7 @@ func withURL(
 	if database.DatabaseURL != "" {
 		return do(ctx, database.DatabaseURL)
 	}
-	cluster, err := startCluster(ctx, database, logger)
+	cluster, err := startCluster(ctx, database, embedded.Config{Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -126,15 +126,14 @@ func withURL(
 	return do(ctx, cluster.URL())
 }
 
-// startCluster starts the private cluster of the data directory.
-func startCluster(ctx context.Context, database config.Database, logger *slog.Logger) (*embedded.Cluster, error) {
+// startCluster starts the private cluster of the data directory. The caller sets the rest of the configuration.
+func startCluster(ctx context.Context, database config.Database, cfg embedded.Config) (*embedded.Cluster, error) {
 	dir, err := database.Dir()
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := embedded.Start(
-		ctx, embedded.Config{Dir: dir, BinDir: database.PostgresBin, Durable: true, Logger: logger},
-	)
+	cfg.Dir, cfg.BinDir, cfg.Durable = dir, database.PostgresBin, true
+	cluster, err := embedded.Start(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("start the private database: %w", err)
 	}

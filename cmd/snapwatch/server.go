@@ -21,6 +21,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/buildinfo"
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/internal/connlimit"
+	"github.com/snapwatch/snapwatch/internal/health"
 	"github.com/snapwatch/snapwatch/internal/tlscert"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/embedded"
@@ -52,12 +53,16 @@ type server struct {
 	ingest      *ingest.Ingest
 	broadcaster *broadcaster.Broadcaster
 
+	health  *health.Checker
+	startup *startup
+
 	listener net.Listener
 	tlsSetup tlsSetup
 	proxies  []netip.Prefix
 	http     *http.Server
 	failed   chan error // receives the error that ended serving
 
+	stopSupervisor func() // ends Supervise of the cluster, and waits for its end
 	stopBackground context.CancelFunc
 	backgroundDone chan struct{}
 }
@@ -74,6 +79,9 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
+	s.startup = newStartup(ui.Handler())
+	s.http = newHTTPServer(s.startup, logger)
+	s.serve()
 	if err := s.openStore(ctx); err != nil {
 		return nil, err
 	}
@@ -84,9 +92,9 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
-	s.http = newHTTPServer(s.newHandler(provider), logger)
+	handler := s.newHandler(provider)
 	s.runBackground()
-	s.serve()
+	s.startup.finish(handler)
 	return s, nil
 }
 
@@ -114,24 +122,13 @@ func (s *server) openStore(ctx context.Context) error {
 	s.databaseURL = s.database.DatabaseURL
 	if s.databaseURL == "" {
 		var err error
-		if s.cluster, err = startCluster(ctx, s.database, s.logger); err != nil {
+		if s.cluster, err = s.startCluster(ctx); err != nil {
 			return err
 		}
+		s.supervise()
 		s.databaseURL = s.cluster.URL()
 	}
-	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile, s.logger)
-	if err != nil {
-		return err
-	}
-	s.logger.Info("storage profile", "profile", detection.Profile, "reason", detection.Reason)
-	s.store, err = store.Open(ctx, store.Config{
-		DatabaseURL: s.databaseURL,
-		Detection:   detection,
-		Retention:   s.server.Retention.Duration(),
-		ExitsDays:   s.server.ExitsDays,
-		MaxConns:    s.server.MaxConns,
-	}, s.logger, s.registry)
-	if err != nil {
+	if err := s.untilAvailable(ctx, s.openSchema); err != nil {
 		return err
 	}
 	if role := s.server.ReaderRole; role != "" {
@@ -140,11 +137,38 @@ func (s *server) openStore(ctx context.Context) error {
 	return nil
 }
 
+// openSchema migrates the schema and opens the store.
+func (s *server) openSchema(ctx context.Context) error {
+	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile, s.logger)
+	if err != nil {
+		return err
+	}
+	s.logger.Info("storage profile", "profile", detection.Profile, "reason", detection.Reason)
+	registry := prometheus.NewRegistry() // of its own, because a later attempt registers the metrics again
+	s.store, err = store.Open(ctx, store.Config{
+		DatabaseURL: s.databaseURL,
+		Detection:   detection,
+		Retention:   s.server.Retention.Duration(),
+		ExitsDays:   s.server.ExitsDays,
+		MaxConns:    s.server.MaxConns,
+		PostConns:   postConns(s.server.Writers),
+	}, s.logger, registry)
+	if err != nil {
+		return err
+	}
+	return s.registry.Register(registry)
+}
+
+// postConns returns the number of database connections for posts: one for each live and each late writer, one for
+// notifications, and one for maintenance.
+func postConns(writers int) int { return 2*writers + 2 }
+
 // newHandler builds ingest, the live view and the API.
 func (s *server) newHandler(provider *auth.OIDC) http.Handler {
-	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store.Queries)
+	access := api.NewAccess(auth.NewPolicy(auth.Rules()), s.auth, s.store.Permissions())
 	s.ingest = ingest.New(ingest.Config{
 		Authorize: access.AuthorizeWrite,
+		Accept:    s.acceptPosts,
 		Horizon:   s.store.Horizon,
 		Writers:   s.server.Writers,
 		GroupRows: s.server.GroupRows,
@@ -156,7 +180,8 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		DatabaseURL:    s.databaseURL,
 		MaxSockets:     s.server.MaxSockets,
 		OnAccessChange: s.auth.InvalidateCache,
-	}, s.store, access, s.logger, s.registry)
+	}, s.store.Live(), access, s.logger, s.registry)
+	s.health = s.newHealth()
 	gin.SetMode(gin.ReleaseMode)
 	return api.New(api.Config{
 		Version:           buildinfo.Version(),
@@ -165,6 +190,7 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		TrustedProxies:    s.proxies,
 		RequestRate:       s.access.RequestRate,
 		AgentCertificates: s.tls.AgentCA != "",
+		Reads:             s.store.ReadConns(),
 	}, api.Parts{
 		Store:    s.store,
 		Access:   access,
@@ -172,6 +198,7 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		OIDCName: s.oidc.OIDCName,
 		Ingest:   s.ingest.Handle,
 		Live:     s.broadcaster.Handle,
+		Health:   s.health.Results,
 		UI:       ui.Handler(),
 		Registry: s.registry,
 		Logger:   s.logger,
@@ -223,6 +250,7 @@ func (s *server) runBackground() {
 		running.Go(func() { s.store.Maintain(ctx) })
 		running.Go(func() { s.auth.Run(ctx) })
 		running.Go(func() { s.broadcaster.Run(ctx) })
+		running.Go(func() { s.health.Run(ctx) })
 		if s.tlsSetup.acme != nil && s.tls.ACMEHTTP != "" {
 			running.Go(func() { s.answerACME(ctx, s.tlsSetup.acme) })
 		}
@@ -288,6 +316,7 @@ func (s *server) stop() {
 		s.store.Close()
 	}
 	if s.cluster != nil {
+		s.stopSupervisor()
 		if err := s.cluster.Stop(ctx); err != nil {
 			s.logger.Error("could not stop the private database", "err", err)
 		}

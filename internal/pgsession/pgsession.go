@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -18,9 +19,10 @@ type parameter struct {
 	since int
 }
 
-// timeouts are parameters that end statements, transactions or sessions. They are off, because requests have deadlines
-// of their own, and maintenance and migrations take as long as they need. The connection URL may set them. They are
-// set first, so that they do not end the statements that set the others.
+// timeouts are parameters that end statements, transactions or sessions. They are off unless the caller of Configure
+// sets a timeout for statements, because requests have deadlines of their own, and maintenance and migrations take as
+// long as they need. The connection URL may set them. They are set first, so that they do not end the statements that
+// set the others.
 var timeouts = []parameter{
 	{name: "statement_timeout", value: "0"},
 	{name: "transaction_timeout", value: "0", since: 17},
@@ -50,9 +52,9 @@ var meanings = []parameter{
 }
 
 // Configure makes new connections of a configuration set all parameters. application is the name that
-// pg_stat_activity shows. The parameters are set by a statement, because connection poolers refuse most parameters
-// in the message that starts a session.
-func Configure(config *pgconn.Config, application string) {
+// pg_stat_activity shows. statementTimeout ends statements that take longer; 0 is no limit. The parameters are set by a
+// statement, because connection poolers refuse most parameters in the message that starts a session.
+func Configure(config *pgconn.Config, application string, statementTimeout time.Duration) {
 	config.RuntimeParams["application_name"] = application
 	inURL := func(name string) bool {
 		_, ok := config.RuntimeParams[name]
@@ -60,6 +62,9 @@ func Configure(config *pgconn.Config, application string) {
 	}
 	var chosen []parameter
 	for _, timeout := range timeouts {
+		if timeout.name == "statement_timeout" {
+			timeout.value = strconv.FormatInt(statementTimeout.Milliseconds(), 10)
+		}
 		if !inURL(timeout.name) {
 			chosen = append(chosen, timeout)
 		}

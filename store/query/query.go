@@ -51,6 +51,13 @@ func New(cfg Config, registry prometheus.Registerer) *Queries {
 	return q
 }
 
+// On returns the same queries on another pool of connections.
+func (q *Queries) On(pool *pgxpool.Pool) *Queries {
+	other := *q
+	other.pool = pool
+	return &other
+}
+
 // readKinds are the values of the label kind that exist from the start.
 var readKinds = []string{"machines", "machine", "range", "at", "after", "chart", "top", "process", "name", "diff",
 	"fleet_at", "fleet_window", "nearest", "storage"}

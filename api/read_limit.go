@@ -1,0 +1,218 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/internal/problem"
+)
+
+const (
+	// maxReadWait is how long a read waits for its turn.
+	maxReadWait = 10 * time.Second
+	// Maximum numbers of reads that wait, of one caller and of all.
+	maxCallerWaiting = 30
+	maxWaiting       = 500
+)
+
+// readLimit limits the reads that use the database at the same time, in total and by caller. Reads beyond that wait for
+// their turn. A caller can have at most half of them, so that there is always a turn for others.
+type readLimit struct {
+	total, perCaller int
+	refused          *prometheus.CounterVec
+
+	mu      sync.Mutex
+	running int
+	callers map[string]*callerReads
+	waiting []*waitingRead // in order of arrival
+}
+
+// callerReads are the numbers of a caller's reads.
+type callerReads struct{ running, waiting int }
+
+// waitingRead is a read that waits for its turn.
+type waitingRead struct {
+	caller string
+	turn   chan struct{} // closed when it may run
+}
+
+// newReadLimit returns a limit of total reads.
+func newReadLimit(total int, registry prometheus.Registerer) *readLimit {
+	l := &readLimit{
+		total:     total,
+		perCaller: max(total/2, 1),
+		callers:   make(map[string]*callerReads),
+		refused: prometheus.NewCounterVec(
+			prometheus.CounterOpts{
+				Name: "snapwatch_http_reads_refused_total",
+				Help: "Reads that were refused, because their caller or all callers together had too many.",
+			},
+			[]string{"limit"},
+		),
+	}
+	for _, limit := range []string{"caller", "total", "wait"} {
+		l.refused.WithLabelValues(limit)
+	}
+	running := prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "snapwatch_http_reads_running", Help: "Reads that use the database."},
+		func() float64 { l.mu.Lock(); defer l.mu.Unlock(); return float64(l.running) },
+	)
+	waiting := prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "snapwatch_http_reads_waiting", Help: "Reads that wait for their turn."},
+		func() float64 { l.mu.Lock(); defer l.mu.Unlock(); return float64(len(l.waiting)) },
+	)
+	registry.MustRegister(l.refused, running, waiting)
+	return l
+}
+
+// acquire waits for the turn of a caller's read. It returns a function that ends the read, or a problem if there are too
+// many.
+func (l *readLimit) acquire(ctx context.Context, caller string) (release func(), err error) {
+	read, err := l.enter(caller)
+	if err != nil {
+		return nil, err
+	}
+	timeout := time.NewTimer(maxReadWait)
+	defer timeout.Stop()
+	select {
+	case <-read.turn:
+		return sync.OnceFunc(func() { l.leave(caller) }), nil
+	case <-ctx.Done():
+		l.giveUp(read)
+		return nil, ctx.Err()
+	case <-timeout.C:
+		l.giveUp(read)
+		l.refused.WithLabelValues("wait").Inc()
+		return nil, problem.New(http.StatusServiceUnavailable, "busy", fmt.Sprintf(
+			"Other requests kept the database busy for %s. Try again later.", maxReadWait))
+	}
+}
+
+// enter queues a read.
+func (l *readLimit) enter(caller string) (*waitingRead, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	reads := l.callers[caller]
+	if reads == nil {
+		reads = &callerReads{}
+	}
+	switch {
+	case reads.waiting >= maxCallerWaiting:
+		l.refused.WithLabelValues("caller").Inc()
+		p := problem.New(http.StatusTooManyRequests, "too_many_reads", fmt.Sprintf(
+			"You have %d requests that wait for the database. Wait for their answers before you send more.",
+			maxCallerWaiting))
+		p.Limit = maxCallerWaiting
+		return nil, p
+	case len(l.waiting) >= maxWaiting:
+		l.refused.WithLabelValues("total").Inc()
+		return nil, problem.New(http.StatusServiceUnavailable, "busy",
+			"Too many requests wait for the database. Try again later.")
+	}
+	l.callers[caller] = reads
+	reads.waiting++
+	read := &waitingRead{caller: caller, turn: make(chan struct{})}
+	l.waiting = append(l.waiting, read)
+	l.admit()
+	return read, nil
+}
+
+// leave ends a read that had its turn.
+func (l *readLimit) leave(caller string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running--
+	l.callers[caller].running--
+	l.drop(caller)
+	l.admit()
+}
+
+// giveUp removes a read whose turn is no longer waited for.
+func (l *readLimit) giveUp(read *waitingRead) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, other := range l.waiting {
+		if other == read {
+			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+			l.callers[read.caller].waiting--
+			l.drop(read.caller)
+			return
+		}
+	}
+	l.running-- // its turn came at the same moment
+	l.callers[read.caller].running--
+	l.drop(read.caller)
+	l.admit()
+}
+
+// drop removes the numbers of a caller without reads. The caller holds l.mu.
+func (l *readLimit) drop(caller string) {
+	if *l.callers[caller] == (callerReads{}) {
+		delete(l.callers, caller)
+	}
+}
+
+// admit gives turns to waiting reads while there are free ones. The caller holds l.mu.
+func (l *readLimit) admit() {
+	for i := 0; i < len(l.waiting) && l.running < l.total; {
+		read := l.waiting[i]
+		reads := l.callers[read.caller]
+		if reads.running >= l.perCaller {
+			i++
+			continue
+		}
+		l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+		reads.waiting--
+		reads.running++
+		l.running++
+		close(read.turn)
+	}
+}
+
+// readPrefixes are the paths whose GET operations read the history. All others use connections of their own.
+var readPrefixes = []string{
+	"/api/v1/machines", "/api/v1/processes", "/api/v1/trends", "/api/v1/storage", "/metrics/machines",
+}
+
+// unlimitedReads are operations under these paths that take no turn: agents read their config on another pool, and an
+// export takes a turn for each page.
+var unlimitedReads = []string{"GET /api/v1/machines/{machine_id}/config", "GET " + exportPath}
+
+// limitReads is the middleware that waits for the turn of a read.
+func (a *API) limitReads(c *gin.Context) {
+	operation := operationOf(c)
+	if !strings.HasPrefix(operation, "GET ") || !isRead(operation) {
+		return
+	}
+	release, err := a.reads.acquire(c.Request.Context(), callerKey(auth.PrincipalOf(c.Request.Context())))
+	if err != nil {
+		a.abort(c, err)
+		return
+	}
+	defer release()
+	c.Next()
+}
+
+// isRead reports whether an operation takes a turn.
+func isRead(operation string) bool {
+	for _, unlimited := range unlimitedReads {
+		if operation == unlimited {
+			return false
+		}
+	}
+	path := strings.TrimPrefix(operation, "GET ")
+	for _, prefix := range readPrefixes {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/snapwatch/snapwatch/internal/health"
+	"github.com/snapwatch/snapwatch/internal/problem"
+)
+
+// readyView is the response of a server that is ready.
+type readyView struct {
+	// Status is "ready", or "degraded" if a check gives a warning.
+	Status        string      `json:"status"`
+	Profile       string      `json:"profile"`
+	ProfileReason string      `json:"profile_reason"`
+	Checks        []checkView `json:"checks"`
+}
+
+// checkView is the result of a check.
+type checkView struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// ready serves the readiness check. It answers at once with the last results of the health checks. A server is not ready
+// if it cannot store snapshots or notices no changes. With warnings it is ready, because taking it out of service would
+// not help.
+func (a *API) ready(c *gin.Context) {
+	results := a.healthResults(c.Request.Context())
+	detected := a.store.Profile()
+	view := readyView{Status: "ready", Profile: detected.Profile, ProfileReason: detected.Reason}
+	var failures []problem.Detail
+	for _, result := range results {
+		view.Checks = append(view.Checks, checkView{result.Name, result.Reason == "", result.Reason})
+		switch {
+		case result.Reason == "":
+		case result.Severity == health.Failure:
+			failures = append(failures, problem.Detail{Field: result.Name, Message: result.Reason})
+		default:
+			view.Status = "degraded"
+		}
+	}
+	if len(failures) > 0 {
+		notReady(failures).Write(c.Writer, c.Request)
+		return
+	}
+	c.JSON(http.StatusOK, view)
+}
+
+// notReady returns the problem of a server that is not ready, with the reason of each check that fails.
+func notReady(failures []problem.Detail) *problem.Problem {
+	var text strings.Builder
+	text.WriteString("The server is not ready.")
+	for _, failure := range failures {
+		text.WriteString(" " + failure.Field + ": " + strings.TrimSuffix(failure.Message, ".") + ".")
+	}
+	p := problem.New(http.StatusServiceUnavailable, "not_ready", text.String())
+	p.Errors = failures
+	return p
+}
+
+// healthResults returns the results of the health checks, or of a check of the database if there are none.
+func (a *API) healthResults(ctx context.Context) []health.Result {
+	if a.health != nil {
+		return a.health()
+	}
+	result := health.Result{Name: "database", Severity: health.Failure}
+	if err := a.store.Ping(ctx); err != nil {
+		result.Reason = err.Error()
+	}
+	return []health.Result{result}
+}
