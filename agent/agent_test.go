@@ -103,6 +103,23 @@ func TestMachineIDIsStable(t *testing.T) {
 	}
 }
 
+func TestInvalidMachineIDIsRefused(t *testing.T) {
+	for _, id := range []string{".", "..", "a b", "a/b", "\xff", strings.Repeat("a", 129)} {
+		cfg := Config{Server: "http://127.0.0.1:1", StateDir: t.TempDir(), MachineID: id}
+		if _, err := New(t.Context(), cfg, testlog.Logger()); err == nil || !strings.Contains(err.Error(), "machine-id") {
+			t.Errorf("%q as a setting: %v", id, err)
+		}
+		path := filepath.Join(cfg.StateDir, "machine-id")
+		if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg.MachineID = ""
+		if _, err := New(t.Context(), cfg, testlog.Logger()); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q in the state directory: %v", id, err)
+		}
+	}
+}
+
 func TestTwoAgentsWithOneStateDirectory(t *testing.T) {
 	cfg := Config{Server: "http://127.0.0.1:1", StateDir: t.TempDir()}
 	a, err := New(t.Context(), cfg, testlog.Logger())

@@ -41,11 +41,17 @@ func saveConfig(path string, config snapshot.Config) error {
 // confidential.
 func loadMachineID(cfg Config) (string, error) {
 	if cfg.MachineID != "" {
+		if err := snapshot.CheckMachineID(cfg.MachineID); err != nil {
+			return "", fmt.Errorf("the setting --machine-id is not valid: %w", err)
+		}
 		return cfg.MachineID, nil
 	}
 	path := filepath.Join(cfg.StateDir, "machine-id")
 	stored, err := os.ReadFile(path)
 	if id := strings.TrimSpace(string(stored)); err == nil && id != "" {
+		if err := snapshot.CheckMachineID(id); err != nil {
+			return "", fmt.Errorf("the machine id in %s is not valid: %w", path, err)
+		}
 		return id, nil
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -91,6 +91,8 @@ type API struct {
 	handler  http.Handler
 	huma     huma.API
 	origin   *http.CrossOriginProtection
+	// listParameters are the query parameters that may be repeated, by operation.
+	listParameters map[string][]string
 	// perCaller limits authenticated requests, by user or token.
 	perCaller *auth.Limiter
 	// reads limits the reads that use the database at the same time.
@@ -128,7 +130,7 @@ func New(cfg Config, parts Parts) *API {
 		a.refuseInvalidParameters, a.limitTime, a.authorize, a.limitReads, a.refuseInvalidBody)
 	a.registerOperations()
 	a.mountHandlers(parts)
-	a.handler = answerHead(compress(a.engine))
+	a.handler = answerHead(&bodyDiscarder{compress(a.engine), maxDiscardedBytes, discardTimeout})
 	return a
 }
 
@@ -153,6 +155,7 @@ func (a *API) registerOperations() {
 	a.registerAudit()
 	a.describeOtherRoutes()
 	a.describeSecurity()
+	a.listParameters = listParametersOf(a.huma.OpenAPI())
 }
 
 // mountHandlers mounts everything that is not a REST operation.

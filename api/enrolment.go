@@ -65,7 +65,7 @@ type enrolInput struct {
 	Body struct {
 		_         struct{} `json:"-" additionalProperties:"true"`
 		Key       string   `json:"key" minLength:"1" maxLength:"256" doc:"Enrolment key"`
-		MachineID string   `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
+		MachineID string   `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^([.]{0,2}[A-Za-z0-9_:-][A-Za-z0-9._:-]*|[.]{3}[A-Za-z0-9._:-]*)$" patternDescription:"made of A-Z a-z 0-9 . _ : -, and not . or .."`
 	}
 }
 

@@ -116,6 +116,9 @@ func knownProblem(err error) *problem.Problem {
 	if invalid, ok := errors.AsType[*auth.FieldError](err); ok {
 		return invalidField(invalid.Field, "%s", invalid.Problem)
 	}
+	if invalid, ok := errors.AsType[*snapshot.ValidationError](err); ok {
+		return problem.FromValidationError(invalid)
+	}
 	if invalid, ok := errors.AsType[*backend.RetentionError](err); ok {
 		return invalidField(invalid.Field, "%s", invalid.Problem)
 	}
@@ -188,9 +191,11 @@ func fromHuma(model *huma.ErrorModel) *problem.Problem {
 	case model.Status != http.StatusUnprocessableEntity:
 		code = strings.ReplaceAll(strings.ToLower(http.StatusText(model.Status)), " ", "_")
 	}
-	p := problem.New(model.Status, code, sentence(model.Detail))
+	p := problem.New(model.Status, code, sentence(strings.ToValidUTF8(model.Detail, "\ufffd")))
 	for _, fault := range model.Errors {
-		field, message := fieldOf(fault), messageOf(fault)
+		// huma's messages may quote the request.
+		field := strings.ToValidUTF8(fieldOf(fault), "\ufffd")
+		message := strings.ToValidUTF8(messageOf(fault), "\ufffd")
 		p.Errors = append(p.Errors, problem.Detail{Field: field, Message: message})
 		if len(p.Errors) == 1 {
 			p.Field = field

@@ -101,7 +101,7 @@ type MachineList struct {
 
 // MachinePath is the path parameter of a machine.
 type MachinePath struct {
-	MachineID string `path:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
+	MachineID string `path:"machine_id" minLength:"1" maxLength:"128" pattern:"^([.]{0,2}[A-Za-z0-9_:-][A-Za-z0-9._:-]*|[.]{3}[A-Za-z0-9._:-]*)$" patternDescription:"made of A-Z a-z 0-9 . _ : -, and not . or .."`
 }
 
 type machineResponse struct {
@@ -318,7 +318,10 @@ func parseIfMatch(header string) (int64, error) {
 	return version, nil
 }
 
-func (a *API) deleteMachine(ctx context.Context, in *MachinePath) (*struct{}, error) {
+func (a *API) deleteMachine(ctx context.Context, in *struct {
+	// Earlier versions accepted the ids . and .., so they can be deleted.
+	MachineID string `path:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
+}) (*struct{}, error) {
 	if err := a.store.Delete(ctx, in.MachineID); err != nil {
 		return nil, a.problemOf(ctx, err)
 	}

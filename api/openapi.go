@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -148,20 +149,24 @@ func (a *API) describeSecurity() {
 		},
 	}
 	for path, item := range document.Paths {
-		for method, op := range map[string]*huma.Operation{
-			http.MethodGet:    item.Get,
-			http.MethodPost:   item.Post,
-			http.MethodPatch:  item.Patch,
-			http.MethodDelete: item.Delete,
-			http.MethodPut:    item.Put,
-		} {
-			if op == nil {
-				continue
-			}
+		for method, op := range operationsOf(item) {
 			op.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 			if a.access.policy.IsPublic(method + " " + path) {
 				op.Security = []map[string][]string{}
 			}
 		}
 	}
+}
+
+// operationsOf returns the operations of a path, by method.
+func operationsOf(item *huma.PathItem) map[string]*huma.Operation {
+	operations := map[string]*huma.Operation{
+		http.MethodGet:    item.Get,
+		http.MethodPost:   item.Post,
+		http.MethodPatch:  item.Patch,
+		http.MethodDelete: item.Delete,
+		http.MethodPut:    item.Put,
+	}
+	maps.DeleteFunc(operations, func(_ string, op *huma.Operation) bool { return op == nil })
+	return operations
 }

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,12 +31,54 @@ func (a *API) refuseInvalidParameters(c *gin.Context) {
 			return
 		}
 	}
-	for name, values := range c.Request.URL.Query() {
-		if !isStorable(name) || !isStorable(strings.Join(values, "")) {
-			a.abort(c, invalidText(withoutNUL(name)))
-			return
+	if c.FullPath() == "" {
+		return // the UI's pages read the query in the browser
+	}
+	if err := a.checkQuery(operationOf(c), c.Request.URL.RawQuery); err != nil {
+		a.abort(c, err)
+	}
+}
+
+// checkQuery returns a problem for a query of an operation that is not encoded correctly, has invalid text, or repeats a
+// parameter that is not a list. Otherwise, what the client meant would be ignored.
+func (a *API) checkQuery(operation, query string) error {
+	seen := map[string]bool{}
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, nameErr := url.QueryUnescape(rawName)
+		value, valueErr := url.QueryUnescape(rawValue)
+		switch {
+		case strings.Contains(pair, ";"): // a separator for some servers, so it must be escaped
+			return invalidField(withoutNUL(cmp.Or(name, rawName)), "must not contain an unescaped semicolon")
+		case nameErr != nil || valueErr != nil:
+			return invalidField(withoutNUL(cmp.Or(name, rawName)), "must be percent-encoded")
+		case !isStorable(name) || !isStorable(value):
+			return invalidText(withoutNUL(name))
+		case seen[name] && !slices.Contains(a.listParameters[operation], name):
+			return invalidField(name, "must not be repeated")
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// listParametersOf returns the query parameters of each operation that may be repeated.
+func listParametersOf(document *huma.OpenAPI) map[string][]string {
+	lists := map[string][]string{}
+	for path, item := range document.Paths {
+		for method, op := range operationsOf(item) {
+			for _, parameter := range op.Parameters {
+				if parameter.In == "query" && parameter.Schema.Type == huma.TypeArray {
+					name := method + " " + path
+					lists[name] = append(lists[name], parameter.Name)
+				}
+			}
 		}
 	}
+	return lists
 }
 
 // refuseInvalidBody is the middleware that checks the texts of a JSON body.
@@ -44,7 +89,7 @@ func (a *API) refuseInvalidBody(c *gin.Context) {
 	// A longer body is refused later.
 	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxSmallBody))
 	c.Request.Body = readCloser{io.MultiReader(bytes.NewReader(body), c.Request.Body), c.Request.Body}
-	if err != nil || utf8.Valid(body) && !bytes.Contains(body, []byte(`\u0000`)) {
+	if err != nil || utf8.Valid(body) && !bytes.Contains(body, []byte(`\u`)) {
 		return
 	}
 	var parsed any
@@ -84,7 +129,7 @@ func withoutNUL(text string) string {
 }
 
 func invalidText(field string) *problem.Problem {
-	return invalidField(field, "must be valid UTF-8 without NUL characters")
+	return invalidField(field, "must be valid UTF-8, without NUL characters and unpaired surrogates")
 }
 
 // fieldWithNUL returns the path of a text with a NUL character in a JSON value, for example tags[2].

@@ -55,7 +55,7 @@ type TokenList struct {
 type newToken struct {
 	Name      string            `json:"name" minLength:"1" maxLength:"64" doc:"What the token is for"`
 	Role      auth.Role         `json:"role" enum:"admin,user,agent"`
-	MachineID string            `json:"machine_id,omitempty" maxLength:"128" pattern:"^[A-Za-z0-9._:-]*$" doc:"Role agent: machine to bind the token to"`
+	MachineID string            `json:"machine_id,omitempty" maxLength:"128" pattern:"^([.]{0,2}[A-Za-z0-9_:-][A-Za-z0-9._:-]*|[.]{3}[A-Za-z0-9._:-]*)?$" patternDescription:"made of A-Z a-z 0-9 . _ : -, and not . or .." doc:"Role agent: machine to bind the token to"`
 	Tags      []string          `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Role user: tags of the machines it may read; * for all"`
 	Scopes    []auth.Permission `json:"scopes,omitempty" nullable:"false" minItems:"1" maxItems:"20" enum:"machines.read,machines.change,snapshots.write,config.read,metrics.read,storage.read,storage.change,accounts,audit.read" doc:"Restrict the token to these scopes. Default: everything its role may do"`
 	ExpiresAt timeText          `json:"expires_at,omitempty" doc:"When the token expires. Default: never"`

@@ -95,9 +95,12 @@ func (s *Service) RevokeEnrolmentKey(ctx context.Context, id int64) error {
 }
 
 // Enrol exchanges a use of an enrolment key for a token that is bound to a machine, and returns the token. It
-// returns ErrInvalidEnrolmentKey, accounts.ErrEnrolled if the machine has a token and the key may not replace it,
+// returns *FieldError for an invalid id, ErrInvalidEnrolmentKey, accounts.ErrEnrolled if the machine has a token and the key may not replace it,
 // or *RateLimitError.
 func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret string, err error) {
+	if err := checkMachineID(machineID); err != nil {
+		return "", err
+	}
 	now, address := s.cfg.Now(), clientaddr.Key(ClientOf(ctx).Address)
 	if err := rateLimitError(s.badCredentials.Wait(address, now)); err != nil {
 		return "", err

@@ -65,6 +65,9 @@ func (s *Service) buildToken(ctx context.Context, params TokenParams) (*accounts
 		if params.MachineID == "" {
 			return nil, &FieldError{"machine_id", "is required for the role agent"}
 		}
+		if err := checkMachineID(params.MachineID); err != nil {
+			return nil, err
+		}
 		t.MachineID = &params.MachineID
 	default:
 		return nil, &FieldError{"role", "must be admin, user or agent"}

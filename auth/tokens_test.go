@@ -52,6 +52,8 @@ func TestTokens(t *testing.T) {
 		{Name: "a\x1b[2J", Role: auth.RoleUser},
 		{Name: "a", Role: "god"},
 		{Name: "a", Role: auth.RoleAgent},
+		{Name: "a", Role: auth.RoleAgent, MachineID: ".."},
+		{Name: "a", Role: auth.RoleAgent, MachineID: "a b"},
 		{Name: "a", Role: auth.RoleUser, MachineID: "m"},
 		{Name: "a", Role: auth.RoleUser, Permissions: []auth.Permission{"everything"}},
 		{Name: "a", Role: auth.RoleUser, Tags: []string{"a\nb"}},

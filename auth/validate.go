@@ -1,10 +1,13 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"unicode"
+
+	"github.com/snapwatch/snapwatch/snapshot"
 )
 
 const (
@@ -33,6 +36,14 @@ func checkTags(field string, tags []string, allowAll bool) error {
 			return &FieldError{field, "must begin with a letter or digit, and consist of at most 64 characters " +
 				"of A-Z a-z 0-9 . _ : -"}
 		}
+	}
+	return nil
+}
+
+// checkMachineID returns a *FieldError unless id is a valid machine id.
+func checkMachineID(id string) error {
+	if invalid, ok := errors.AsType[*snapshot.ValidationError](snapshot.CheckMachineID(id)); ok {
+		return &FieldError{invalid.Field, invalid.Reason}
 	}
 	return nil
 }

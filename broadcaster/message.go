@@ -3,7 +3,6 @@ package broadcaster
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -13,7 +12,7 @@ import (
 // LiveRequest is a message from a client.
 type LiveRequest struct {
 	Action    string `json:"action" enum:"subscribe,unsubscribe"`
-	MachineID string `json:"machine_id" minLength:"1" maxLength:"128"`
+	MachineID string `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^([.]{0,2}[A-Za-z0-9_:-][A-Za-z0-9._:-]*|[.]{3}[A-Za-z0-9._:-]*)$" patternDescription:"made of A-Z a-z 0-9 . _ : -, and not . or .."`
 	// Since is the timestamp of the newest snapshot that the client has. The server sends the later ones.
 	Since snapshot.Time `json:"since,omitzero" format:"date-time" doc:"Subscribe: send later snapshots, at most 60"`
 	// Changes selects changes_message instead of snapshot_message.
@@ -131,13 +130,9 @@ func decodeRequest(data []byte) (LiveRequest, error) {
 	if request.Action != "subscribe" && request.Action != "unsubscribe" {
 		return request, errors.New("action must be subscribe or unsubscribe")
 	}
-	if request.MachineID == "" || len(request.MachineID) > snapshot.MaxMachineIDBytes {
+	if err := snapshot.CheckMachineID(request.MachineID); err != nil {
 		request.MachineID = ""
-		return request, fmt.Errorf("machine_id must be 1 to %d bytes long", snapshot.MaxMachineIDBytes)
-	}
-	if strings.Contains(request.MachineID, "\x00") {
-		request.MachineID = ""
-		return request, errors.New("machine_id must not contain NUL characters")
+		return request, err
 	}
 	return request, nil
 }

@@ -15,7 +15,7 @@ import (
 func DecodeBatch(body []byte) (*Batch, error) {
 	var batch Batch
 	if err := json.Unmarshal(body, &batch); err != nil {
-		return nil, decodeError(err, batch.MachineID)
+		return nil, decodeError(err, body, batch.MachineID)
 	}
 	if err := batch.Validate(); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ const (
 )
 
 // decodeError converts an error of the JSON decoder to one that names the field.
-func decodeError(err error, machineID string) *ValidationError {
+func decodeError(err error, body []byte, machineID string) *ValidationError {
 	invalid := &ValidationError{
 		MachineID:     clip(machineID, MaxMachineIDBytes),
 		SnapshotIndex: -1,
@@ -56,6 +56,11 @@ func decodeError(err error, machineID string) *ValidationError {
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		invalid.setField(syntactic.JSONPointer)
+		if jsontext.Value(body).IsValid(jsontext.AllowInvalidUTF8(true)) {
+			invalid.Code = CodeInvalidField
+			invalid.Reason = "must be valid UTF-8, without unpaired surrogates"
+			return invalid
+		}
 		cause := clip(strings.TrimPrefix(syntactic.Err.Error(), "jsontext: "), maxCauseBytes)
 		invalid.Reason = "is not valid JSON: " + cause + " at byte " + strconv.FormatInt(syntactic.ByteOffset, 10)
 	}

@@ -55,6 +55,8 @@ func TestDecodeBatchNamesTheInvalidField(t *testing.T) {
 		"deep JSON":    {strings.Repeat("[", 100_000), "", -1},
 		"no machine":   {`{"snapshots":[]}`, "machine_id", -1},
 		"odd machine":  {`{"machine_id":"a b"}`, "machine_id", -1},
+		"dot":          {`{"machine_id":"."}`, "machine_id", -1},
+		"dots":         {`{"machine_id":".."}`, "machine_id", -1},
 		"long machine": {`{"machine_id":"` + strings.Repeat("a", 129) + `"}`, "machine_id", -1},
 		"long run id": {
 			`{"machine_id":"m","source":{"run_id":"` + strings.Repeat("a", 65) + `"}}`, "source.run_id", -1,

@@ -12,7 +12,7 @@ const HeartbeatInterval = 30 * time.Second
 // Machine describes a machine when it registers. Only MachineID is required. Unknown fields are empty.
 type Machine struct {
 	// MachineID identifies the machine. The agent chooses it once and keeps it.
-	MachineID    string `json:"machine_id" doc:"The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : -" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$"`
+	MachineID    string `json:"machine_id" doc:"The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : -, but not . or .., which URLs cannot contain" minLength:"1" maxLength:"128" pattern:"^([.]{0,2}[A-Za-z0-9_:-][A-Za-z0-9._:-]*|[.]{3}[A-Za-z0-9._:-]*)$" patternDescription:"made of A-Z a-z 0-9 . _ : -, and not . or .."`
 	Hostname     string `json:"hostname,omitempty" maxLength:"255" doc:"Host name"`
 	OS           string `json:"os,omitempty" maxLength:"255" doc:"Operating system, for example linux"`
 	Platform     string `json:"platform,omitempty" maxLength:"255" doc:"Distribution and version, such as debian 12.5"`

@@ -36,6 +36,14 @@ func (v *validator) fail(field, format string, args ...any) {
 	}
 }
 
+// CheckMachineID returns a *ValidationError unless id is a valid machine id. The ids . and .. are not, because they
+// cannot be part of a URL's path.
+func CheckMachineID(id string) error {
+	v := validator{machineID: id, snapshot: -1}
+	v.validMachineID(id)
+	return v.result()
+}
+
 func (v *validator) validMachineID(id string) {
 	if id == "" {
 		v.fail("machine_id", "is required")
@@ -50,6 +58,9 @@ func (v *validator) validMachineID(id string) {
 			v.machineID = ""
 			v.fail("machine_id", "must contain only the characters A-Z a-z 0-9 . _ : -")
 		}
+	}
+	if id == "." || id == ".." {
+		v.fail("machine_id", "must not be . or .., which cannot be part of a URL's path")
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 // Batch is the body of a post: consecutive snapshots of one machine, oldest first. A batch without snapshots
 // is a heartbeat.
 type Batch struct {
-	MachineID string `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._:-]+$" doc:"The agent's stable id of the machine"`
+	MachineID string `json:"machine_id" minLength:"1" maxLength:"128" pattern:"^([.]{0,2}[A-Za-z0-9_:-][A-Za-z0-9._:-]*|[.]{3}[A-Za-z0-9._:-]*)$" patternDescription:"made of A-Z a-z 0-9 . _ : -, and not . or .." doc:"The agent's stable id of the machine"`
 	// Source lets the server detect several agents that report as one machine.
 	Source Source `json:"source,omitzero" doc:"The agent that sends the post. If posts come from several agents in turns, their state directory was copied, and the server says so"`
 	// Snapshots is empty in a heartbeat.

@@ -48,7 +48,7 @@ func (s *Store) Configure(ctx context.Context, machineID string, change ConfigCh
 		UPDATE machines SET enabled = coalesce($2, enabled), polling_interval = coalesce($3, polling_interval),
 			tags = coalesce($5, tags), exclude = coalesce($6, exclude), include = coalesce($7, include),
 			omit = coalesce($8, omit), config_version = config_version + 1
-		WHERE machine_id = $1 AND ($4 = 0 OR config_version = $4)`,
+		WHERE machine_id = $1 AND ($4::bigint = 0 OR config_version = $4)`,
 		machineID,
 		change.Enabled,
 		change.PollingInterval,

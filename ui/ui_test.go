@@ -27,6 +27,12 @@ func TestHandler(t *testing.T) {
 		{built, "GET", "/assets/app-of-another-version.js", 404, "", "", ""},
 		{built, "GET", "/icon.svg", 200, "<svg/>", "", ""},
 		{built, "GET", "/../../etc/passwd", 200, "the page", "no-cache", ""},
+		{built, "GET", "/%2e%2e/%2e%2e/etc/passwd", 200, "the page", "no-cache", ""},
+		{built, "GET", "/%00", 200, "the page", "no-cache", ""},
+		{built, "GET", "/assets/%00%ff", 404, "", "", ""},
+		{built, "GET", "/%ff%c3%28?a=%00&a=%zz", 200, "the page", "no-cache", ""},
+		{built, "GET", "/icon.svg%00", 200, "the page", "no-cache", ""},
+		{built, "GET", "/%5c..%5c..%5cetc", 200, "the page", "no-cache", ""},
 		{built, "POST", "/", 405, "", "", ""},
 		{fstest.MapFS{".gitkeep": {}}, "GET", "/", 501, "make build", "", ""},
 	} {

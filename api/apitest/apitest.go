@@ -30,6 +30,8 @@ type Config struct {
 	api.Config
 	// Policy replaces the policy of auth.Rules; nil for that one.
 	Policy auth.Policy
+	// OIDC configures sign-in through an identity provider; nil for none.
+	OIDC *auth.OIDCConfig
 	// Listen makes the live view listen for notifications, which takes a database connection.
 	Listen bool
 }
@@ -84,7 +86,12 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache},
 		s.Live(), access, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
+	var provider *auth.OIDC
+	if cfg.OIDC != nil {
+		provider = auth.NewOIDC(*cfg.OIDC, service)
+	}
 	handler := api.New(cfg.Config, api.Parts{
+		OIDC:     provider,
 		Store:    s,
 		Access:   access,
 		Ingest:   in.Handle,

@@ -63,7 +63,7 @@ var imports = map[string]string{
 		"store/migrator store/query store/writer",
 
 	// auth does not depend on what it protects.
-	"auth": "internal/clientaddr internal/secretform store/accounts",
+	"auth": "internal/clientaddr internal/secretform snapshot store/accounts",
 	"api": "auth broadcaster internal/clientaddr internal/health internal/histogram internal/problem snapshot store " +
 		"store/accounts store/backend store/query",
 	"ui": "",

@@ -63,7 +63,7 @@ type AuditQuery struct {
 // Audit returns entries of the audit log.
 func (a *Accounts) Audit(ctx context.Context, q AuditQuery) ([]Entry, error) {
 	sql, args := `SELECT id, at, actor, action, target, detail, address, request_id FROM audit_log
-		WHERE at >= $1 AND at < $2 AND ($3 = 0 OR id < $3)`, []any{q.From, q.To, q.BeforeID}
+		WHERE at >= $1 AND at < $2 AND ($3::bigint = 0 OR id < $3)`, []any{q.From, q.To, q.BeforeID}
 	parameter := func(value any) string {
 		args = append(args, value)
 		return fmt.Sprintf("$%d", len(args))
