@@ -66,7 +66,7 @@ func Limits() []Limit {
 		{"`disks` in a snapshot; `interfaces`; `temperatures`", MaxDevices, ""},
 		{"`stale` in a snapshot", MaxStale, ""},
 		{"`cores` in a snapshot", MaxCores, ""},
-		{"`machine_id`, of A-Z a-z 0-9 . _ : -", MaxMachineIDBytes, "bytes"},
+		{"`machine_id`, of A-Z a-z 0-9 . _ : -, not . or ..", MaxMachineIDBytes, "bytes"},
 		{"`run_id` and `boot_id` of `source`, of A-Z a-z 0-9 -", MaxSourceIDBytes, "bytes"},
 		{"Name of a process, user, device, interface or host", MaxTextBytes, "bytes"},
 		{"Mount point; control group", MaxPathBytes, "bytes"},

@@ -1559,7 +1559,7 @@ export interface components {
             hostname?: string;
             /** @description Kernel version */
             kernel?: string;
-            /** @description The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : - */
+            /** @description The agent's stable id of the machine: 1 to 128 of A-Z a-z 0-9 . _ : -, but not . or .., which URLs cannot contain */
             machine_id: string;
             /** @description Operating system, for example linux */
             os?: string;
