@@ -139,11 +139,12 @@ func (r *requestTemplates) all(t *testing.T) map[string]requestTemplate {
 		"POST /api/v1/tokens":                                 r.body(`{"name":"ci","role":"user","tags":["a"]}`),
 		"GET /api/v1/trends":                                  valid("machine_id", "m"),
 		"GET /api/v1/users":                                   valid(),
-		"POST /api/v1/users":                                  r.body(`{"name":"new%d","password":"` + walkPassword + `"}`),
-		"GET /healthz":                                        valid(),
-		"GET /readyz":                                         valid(),
-		"GET /metrics":                                        valid(),
-		"GET /metrics/machines":                               valid(),
+		"POST /api/v1/users": r.body(
+			`{"name":"new%d","password":"` + walkPassword + `"}`),
+		"GET /healthz":          valid(),
+		"GET /readyz":           valid(),
+		"GET /metrics":          valid(),
+		"GET /metrics/machines": valid(),
 		"POST /api/v1/snapshots": r.body(`{"machine_id":"m","source":{"run_id":"r","hostname":"h"},"snapshots":[` +
 			`{"timestamp":"` + at + `","processes":[{"pid":1,"ppid":0,"name":"a"}],` +
 			`"machine_snapshot":{"disks":[{"mount":"/"}],"interfaces":[{"name":"lo"}],` +

@@ -277,8 +277,8 @@ func (w *walk) requests(t *testing.T, operation string, template func(testing.TB
 		"snapwatch-oidc=a.\xff.c", "gzip, gzip", "application/json; charset=\xff", "bytes=0-1,5-",
 	}
 	for i, header := range []string{
-		"User-Agent", "Authorization", "Cookie", "X-Request-Id", "X-Forwarded-Proto", "Accept", "Accept-Encoding", "Origin",
-		"Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Range",
+		"User-Agent", "Authorization", "Cookie", "X-Request-Id", "X-Forwarded-Proto", "Accept", "Accept-Encoding",
+		"Origin", "Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Range",
 	} {
 		value := headerValues[(w.places+i)%len(headerValues)]
 		add(fmt.Sprintf("header %s: %.30q", header, value), func(r *walkRequest) {

@@ -23,8 +23,8 @@ var (
 var hostileTexts = []string{
 	"", " ", "a\x00b", "\x00", "a\xffb", "\xc3\x28", "\xed\xa0\x80", // U+D800 in CESU-8
 	".", "..", "../..", "a/b", "/", `\`, `a\`, "%", "%%%", "_", "*", "**a*", "?", "[", "[*", "[^", "[]", "(", "'", `"`,
-	`'; DROP TABLE machines; --`, "$1", "{}", "null", "true", "NaN", "Infinity", "-1", "0", "1.5", "1e3", "1e400", "0x10",
-	"９", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "99999999999999999999999999",
+	`'; DROP TABLE machines; --`, "$1", "{}", "null", "true", "NaN", "Infinity", "-1", "0", "1.5", "1e3", "1e400",
+	"0x10", "９", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "99999999999999999999999999",
 	"\u202egnp.exe", "\ufeffm", "\ufffe", "é", "e\u0301", "\U0001f4a9", "\u007f\u0085\u2028", "\r\nX-Injected: 1",
 	"0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z",
 	"9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "294277-01-01T00:00:00Z",
@@ -37,7 +37,9 @@ var hostileTexts = []string{
 // hostileCursors returns cursors of each list with positions that no server returned.
 func hostileCursors() (cursors []string) {
 	for _, list := range []string{"audit", "machines", "processes", "snapshots", "tokens", ""} {
-		for _, position := range []string{"9223372036854775807", "-9223372036854775808", "a\xff", "", "a\x00b", "\x00\x00"} {
+		for _, position := range []string{
+			"9223372036854775807", "-9223372036854775808", "a\xff", "", "a\x00b", "\x00\x00",
+		} {
 			cursors = append(cursors, base64.RawURLEncoding.EncodeToString([]byte(list+"\x00"+position)))
 		}
 	}
@@ -55,15 +57,16 @@ var hostileJSON = []string{
 	`1.5`, `01`, `+1`, `0x1`, `1e3`, `32768`, `2147483648`, `9007199254740993`, `9223372036854775808`,
 	`18446744073709551616`, `-9223372036854775809`, strings.Repeat("9", 400), `undefined`, `'a'`, ``,
 	strings.Repeat("[", 9_000), strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000),
-	strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), strings.Repeat(`{"a":`, 8_000) + "1" + strings.Repeat("}", 8_000),
+	strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000),
+	strings.Repeat(`{"a":`, 8_000) + "1" + strings.Repeat("}", 8_000),
 	"[" + strings.Repeat("0,", 25_000) + "0]", "[" + strings.Repeat(`"a",`, 12_000) + `"a"]`,
 	"[" + strings.Repeat("{},", 15_000) + "{}]", `"` + strings.Repeat("a", 50_000) + `"`,
 }
 
 // hostileBodies are whole bodies.
 var hostileBodies = []string{
-	"", " ", "null", "[]", `""`, "1", "{", "}", "{}{}", "{} x", "\ufeff{}", "\x00", "\xff", `{"":1}`, `{"a":1}`, "{\"\xff\":1}",
-	`{"\u0000":1}`, `{"\ud800":1}`, `{"a":1,"a":2}`, strings.Repeat("{", 9_000), strings.Repeat(`{"a":`, 12_000),
+	"", " ", "null", "[]", `""`, "1", "{", "}", "{}{}", "{} x", "\ufeff{}", "\x00", "\xff", `{"":1}`, `{"a":1}`,
+	"{\"\xff\":1}", `{"\u0000":1}`, `{"\ud800":1}`, `{"a":1,"a":2}`, strings.Repeat("{", 9_000), strings.Repeat(`{"a":`, 12_000),
 	strings.Repeat("[", 60_000), strings.Repeat(" ", 100_000) + "{}", "--x\r\nContent-Disposition: form-data\r\n\r\n",
 }
 

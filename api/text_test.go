@@ -120,7 +120,9 @@ func TestDotsAreNoMachineIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, isValid := range map[string]bool{".": false, "..": false, "...": true, ".a": true, "..a": true, "a.": true} {
+	for id, isValid := range map[string]bool{
+		".": false, "..": false, "...": true, ".a": true, "..a": true, "a.": true,
+	} {
 		for _, test := range []struct {
 			method, path, body string
 			status             int

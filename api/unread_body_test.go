@@ -18,7 +18,7 @@ import (
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
-// bomb returns about n bytes, each block of which decompresses to a megabyte.
+// bomb returns about n bytes of blocks. Each block decompresses to a megabyte.
 func bomb(t *testing.T, n int, encoding string) []byte {
 	t.Helper()
 	var block bytes.Buffer
@@ -108,7 +108,7 @@ func TestRefusalOfUnreadBody(t *testing.T) {
 		"a bad media type": {post + token + "Content-Type: text/plain\r\n", large, http.StatusUnsupportedMediaType},
 		"a bad method":     {"PUT /api/v1/snapshots HTTP/1.1\r\n" + token, large, http.StatusMethodNotAllowed},
 		"no route":         {"POST /api/v1/nothing HTTP/1.1\r\n" + token, large, http.StatusNotFound},
-		"not storable":     {"POST /api/v1/me/password?x=%00 HTTP/1.1\r\n" + token, large, http.StatusUnprocessableEntity},
+		"a NUL":            {"POST /api/v1/machines?x=%00 HTTP/1.1\r\n" + token, large, http.StatusUnprocessableEntity},
 	} {
 		for _, chunked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, chunked %t", name, chunked), func(t *testing.T) {

@@ -80,7 +80,7 @@ func hasTimeForm(text []byte) bool {
 }
 
 // matchesForm reports whether text has a digit for each d of a form of the same length, and the other characters of the
-// form, of which letters may be lower-case.
+// form. A T may be lower-case.
 func matchesForm(text []byte, form string) bool {
 	for i := range text {
 		switch want := form[i]; {
