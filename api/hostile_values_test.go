@@ -66,7 +66,8 @@ var hostileJSON = []string{
 // hostileBodies are whole bodies.
 var hostileBodies = []string{
 	"", " ", "null", "[]", `""`, "1", "{", "}", "{}{}", "{} x", "\ufeff{}", "\x00", "\xff", `{"":1}`, `{"a":1}`,
-	"{\"\xff\":1}", `{"\u0000":1}`, `{"\ud800":1}`, `{"a":1,"a":2}`, strings.Repeat("{", 9_000), strings.Repeat(`{"a":`, 12_000),
+	"{\"\xff\":1}", `{"\u0000":1}`, `{"\ud800":1}`, `{"a":1,"a":2}`,
+	strings.Repeat("{", 9_000), strings.Repeat(`{"a":`, 12_000),
 	strings.Repeat("[", 60_000), strings.Repeat(" ", 100_000) + "{}", "--x\r\nContent-Disposition: form-data\r\n\r\n",
 }
 
@@ -116,7 +117,8 @@ func (s *schema) refuses(value any) bool {
 			s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(value)
 	case []any:
 		return !s.allows("array") || s.MinItems != nil && len(value) < *s.MinItems ||
-			s.MaxItems != nil && len(value) > *s.MaxItems || s.Items != nil && slices.ContainsFunc(value, s.Items.refuses)
+			s.MaxItems != nil && len(value) > *s.MaxItems ||
+			s.Items != nil && slices.ContainsFunc(value, s.Items.refuses)
 	case map[string]any:
 		return !s.allows("object")
 	}
@@ -158,7 +160,8 @@ func isUnstorable(text string) bool { return !utf8.ValidString(text) || strings.
 // isUnstorableJSON reports whether text is JSON with characters that cannot be stored in a value.
 func isUnstorableJSON(text string) bool {
 	return json.Valid(bytes.ToValidUTF8([]byte(text), nil)) &&
-		(!utf8.ValidString(text) || strings.Contains(strings.ToLower(text), `\ud800`) || strings.Contains(text, `\u0000`))
+		(!utf8.ValidString(text) || strings.Contains(strings.ToLower(text), `\ud800`) ||
+			strings.Contains(text, `\u0000`))
 }
 
 // escaped returns the path segment of a value. Dots are escaped too, because clients remove . and .. from paths.

@@ -39,8 +39,8 @@ func (a *API) refuseInvalidParameters(c *gin.Context) {
 	}
 }
 
-// checkQuery returns a problem for a query of an operation that is not encoded correctly, has invalid text, or repeats a
-// parameter that is not a list. Otherwise, what the client meant would be ignored.
+// checkQuery returns a problem for a query that is not encoded correctly, has invalid text, or repeats a parameter of
+// the operation that is not a list. Otherwise, what the client meant would be ignored.
 func (a *API) checkQuery(operation, query string) error {
 	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(query, "&") {

@@ -111,8 +111,8 @@ func TestRepeatedParameters(t *testing.T) {
 	}
 }
 
-// The machine ids . and .. cannot be part of a path, so no operation accepts them. Ids that earlier versions accepted can
-// be deleted.
+// The machine ids . and .. cannot be part of a path, so no operation accepts them. Those that earlier versions
+// accepted can be deleted.
 func TestDotsAreNoMachineIDs(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})

@@ -21,9 +21,9 @@ func TimeOf(t time.Time) Time {
 	return Time(t.UnixMilli())
 }
 
-// ParseTime parses an RFC 3339 time and truncates it to the millisecond. T and Z may be lower-case. Time cannot represent
-// leap seconds: the second 60 of a minute becomes the first one of the next minute. Whether a leap second was inserted
-// in that minute is not checked.
+// ParseTime parses an RFC 3339 time and truncates it to the millisecond. T and Z may be lower-case. Time cannot
+// represent leap seconds: the second 60 of a minute becomes the first one of the next minute. Whether a leap second was
+// inserted in that minute is not checked.
 func ParseTime(s string) (Time, error) { return parseTime([]byte(s)) }
 
 func parseTime(text []byte) (Time, error) {
