@@ -148,7 +148,7 @@ func (m *authMatrix) send(from caller, operation, machineID string) response {
 	m.t.Helper()
 	method, path, _ := strings.Cut(operation, " ")
 	path = pathReplacer.Replace(strings.ReplaceAll(path, "{machine_id}", machineID))
-	if query := requestQueries[operation]; query != "" {
+	if query := requestQueries[strings.Replace(operation, "HEAD", "GET", 1)]; query != "" {
 		path += "?" + query
 	}
 	body := requestBodies[operation]

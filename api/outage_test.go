@@ -114,7 +114,7 @@ func TestReadLimit(t *testing.T) {
 	var running sync.WaitGroup
 	for range cap(refused) {
 		running.Go(func() {
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/processes/top?minutes=30", nil)
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/processes/top?since=30m", nil)
 			if err != nil {
 				t.Error(err)
 				return
