@@ -100,7 +100,7 @@ func checkServer(ctx context.Context, cfg Config) (*response, Finding) {
 	}
 	if err == nil {
 		f.Detail = fmt.Sprintf("%s responds with %d %s", cfg.Server, health.status, http.StatusText(health.status))
-		f.Fix = "check that --server is the address of a snapwatch server without a path, and of no other service"
+		f.Fix = "check that --server is the address of a snapwatch server, with the base path if it has one, and of no other service"
 		return nil, f
 	}
 	f.Detail = err.Error()
@@ -181,6 +181,9 @@ func checkToken(ctx context.Context, cfg Config) (_ Finding, competitors []strin
 	switch {
 	case err != nil:
 		f.Detail, f.Fix = err.Error(), "try again"
+	case config.status == http.StatusNotFound && outsideBasePath(config.body):
+		f.Detail = "the server is below a base path, which --server lacks"
+		f.Fix = "add the server's base path to --server, as in https://example.org/snapwatch"
 	case config.status == http.StatusOK, config.status == http.StatusNotFound: // 404: not registered yet
 		f.OK, f.Detail = true, "the server accepts the token"
 		var answer struct {
@@ -200,6 +203,14 @@ func checkToken(ctx context.Context, cfg Config) (_ Finding, competitors []strin
 		f.Detail, f.Fix = fmt.Sprintf("the server responds with %d", config.status), "check the server's log"
 	}
 	return f, competitors
+}
+
+// outsideBasePath reports whether a problem says that the path is not below the server's base path.
+func outsideBasePath(body []byte) bool {
+	var problem struct {
+		Code string `json:"code"`
+	}
+	return json.Unmarshal(body, &problem) == nil && problem.Code == "outside_base_path"
 }
 
 // response is a response.

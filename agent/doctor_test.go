@@ -22,6 +22,9 @@ func doctorServer(t *testing.T, secure bool, ahead time.Duration, config int) *h
 			w.WriteHeader(config)
 		case strings.HasSuffix(r.URL.Path, "/config") && r.Header.Get("Authorization") == "Bearer copied":
 			_, _ = io.WriteString(w, `{"polling_interval":5,"competing_agents":["web-1","web-2"],"later":1}`)
+		case strings.HasSuffix(r.URL.Path, "/config") && r.Header.Get("Authorization") == "Bearer lost":
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"code":"outside_base_path"}`)
 		default:
 			w.WriteHeader(http.StatusTeapot)
 		}
@@ -58,13 +61,14 @@ func TestExamine(t *testing.T) {
 		"no problem":           {Config{Server: plain.URL, Token: "secret"}, "", ""},
 		"a key, no token yet":  {Config{Server: plain.URL, EnrolmentKey: "key"}, "", ""},
 		"no server":            {Config{Server: "http://127.0.0.1:1", Token: "secret"}, "server", "firewall"},
-		"another server":       {Config{Server: plain.URL + "/elsewhere", Token: "secret"}, "server", "without a path"},
+		"another server":       {Config{Server: plain.URL + "/elsewhere", Token: "secret"}, "server", "base path"},
 		"an unknown authority": {Config{Server: secure.URL, Token: "secret"}, "server", "--ca-file"},
 		"plain HTTP":           {Config{Server: plainTLS, Token: "secret"}, "server", "http://"},
 		"no token":             {Config{Server: plain.URL}, "token", "SNAPWATCH_ENROLMENT_KEY"},
 		"a rejected token":     {Config{Server: unknown.URL, Token: "secret"}, "token", "re-enrol"},
 		"another's token":      {Config{Server: other.URL, Token: "secret"}, "token", "copied disk image"},
 		"a copied state":       {Config{Server: plain.URL, Token: "copied"}, "machine id", "empty /"},
+		"no base path":         {Config{Server: plain.URL, Token: "lost"}, "token", "base path"},
 		"the clock":            {Config{Server: ahead.URL, Token: "secret"}, "clock", "chrony"},
 		"the state directory": {
 			Config{Server: plain.URL, Token: "secret", StateDir: unusable}, "state directory", "--state-dir",

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/internal/basepath"
 	"github.com/snapwatch/snapwatch/internal/health"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/store"
@@ -31,8 +32,10 @@ type Config struct {
 	AllowedHosts []string
 	// MachineMetrics is the maximum number of machines in /metrics/machines; 0 turns the endpoint off.
 	MachineMetrics int
-	// TrustedProxies are the networks whose X-Forwarded-For and X-Forwarded-Proto headers are used; none by default.
+	// TrustedProxies are the networks whose X-Forwarded-For, -Host, -Proto and -Prefix headers are used; none by default.
 	TrustedProxies []netip.Prefix
+	// BasePath is the path below which everything is served, as basepath.Parse returns it; "" is the root.
+	BasePath string
 	// RequestRate is how many requests per second a user or a token may send on average, with bursts of twice as
 	// many; 100 by default.
 	RequestRate float64
@@ -98,7 +101,8 @@ type API struct {
 	// reads limits the reads that use the database at the same time.
 	reads *readLimit
 	// perAddress limits requests without a credential, by client address: they use the database too.
-	perAddress *auth.Limiter
+	perAddress    *auth.Limiter
+	proxyWarnings *proxyWarnings
 }
 
 // publicRate is how many requests per second an address may send without a credential on average. Bursts are ten times
@@ -109,28 +113,30 @@ const publicRate = 20
 func New(cfg Config, parts Parts) *API {
 	cfg.setDefaults()
 	a := &API{
-		cfg:        cfg,
-		store:      parts.Store,
-		access:     parts.Access,
-		auth:       parts.Access.service,
-		oidc:       parts.OIDC,
-		oidcName:   parts.OIDCName,
-		logger:     parts.Logger,
-		engine:     gin.New(),
-		origin:     http.NewCrossOriginProtection(),
-		perCaller:  auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
-		perAddress: auth.NewLimiter(publicRate, 10*publicRate),
-		reads:      newReadLimit(cfg.Reads, parts.Registry),
-		health:     parts.Health,
+		cfg:           cfg,
+		store:         parts.Store,
+		access:        parts.Access,
+		auth:          parts.Access.service,
+		oidc:          parts.OIDC,
+		oidcName:      parts.OIDCName,
+		logger:        parts.Logger,
+		engine:        gin.New(),
+		origin:        http.NewCrossOriginProtection(),
+		perCaller:     auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
+		perAddress:    auth.NewLimiter(publicRate, 10*publicRate),
+		proxyWarnings: newProxyWarnings(parts.Logger, cfg.Now),
+		reads:         newReadLimit(cfg.Reads, parts.Registry),
+		health:        parts.Health,
 	}
 	a.engine.HandleMethodNotAllowed = true
+	a.engine.RedirectTrailingSlash = false // gin's redirects use X-Forwarded-Prefix of any sender
 	a.trustProxies()
 	observe := newRequestMetrics(parts.Registry).observe
 	a.engine.Use(addRetryAfter, a.addRequestInfo, observe, a.recoverPanic, a.checkHostAndOrigin,
 		a.refuseInvalidParameters, a.limitTime, a.authorize, a.limitReads, a.refuseInvalidBody)
 	a.registerOperations()
 	a.mountHandlers(parts)
-	a.handler = answerHead(&bodyDiscarder{compress(a.engine), maxDiscardedBytes, discardTimeout})
+	a.handler = answerHead(&bodyDiscarder{compress(a.resolveSite(a.engine)), maxDiscardedBytes, discardTimeout})
 	return a
 }
 
@@ -163,18 +169,19 @@ func (a *API) mountHandlers(parts Parts) {
 	a.engine.POST(ingestPath, parts.Ingest)
 	a.engine.GET(livePath, parts.Live)
 	a.engine.GET(oidcLoginPath, a.beginOIDC)
-	a.engine.GET(oidcCallbackPath, a.finishOIDC)
+	a.engine.GET(OIDCCallbackPath, a.finishOIDC)
 	a.engine.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	a.engine.GET("/readyz", a.ready)
 	a.mountMetrics(parts.Registry)
+	a.mountOpenAPI()
 	a.engine.NoMethod(func(c *gin.Context) {
 		problem.New(http.StatusMethodNotAllowed, "method_not_allowed",
 			"This path does not support the method "+c.Request.Method+".").Write(c.Writer, c.Request)
 	})
 	a.engine.NoRoute(func(c *gin.Context) {
 		if path := c.Request.URL.Path; path == "/api" || strings.HasPrefix(path, "/api/") {
-			problem.New(http.StatusNotFound, "not_found", "The API has no such path. See /api/v1/openapi.json.").
-				Write(c.Writer, c.Request)
+			problem.New(http.StatusNotFound, "not_found", "The API has no such path. See "+
+				basepath.Of(c.Request.Context())+openAPIPath+".json.").Write(c.Writer, c.Request)
 			return
 		}
 		c.Status(http.StatusOK) // gin has set 404 already

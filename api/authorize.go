@@ -72,7 +72,7 @@ func (a *API) authenticate(ctx context.Context, c *gin.Context) (*auth.Principal
 		}
 		return a.access.service.Authenticate(ctx, strings.TrimSpace(secret))
 	}
-	cookie, err := c.Request.Cookie(a.cookieName(c, sessionCookie))
+	cookie, err := c.Request.Cookie(requestInfoOf(c.Request.Context()).cookieName(sessionCookie))
 	if err != nil {
 		return nil, unauthenticated(`Sign in, or send a token in the header "Authorization: Bearer <token>".`)
 	}
@@ -90,7 +90,7 @@ func sameOrigin(r *http.Request) bool {
 		!strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
-	case origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host:
+	case origin != "" && !isOrigin(origin, r.Host):
 		return false
 	case site != "" && site != "same-origin" && site != "none":
 		return false

@@ -1,48 +1,28 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
-	"net/netip"
-	"slices"
 	"time"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/snapwatch/snapwatch/auth"
 )
 
-// The names of the cookies. Behind TLS they have the prefix __Host-, with which browsers accept them only from this
-// host and over TLS.
+// The names of the cookies. Behind TLS they have a prefix. With __Host-, browsers accept them only from this host, over
+// TLS and for all its paths. Below a base path, other applications on the host must not get them, so the prefix is
+// __Secure-, with which browsers accept them only over TLS.
 const (
 	sessionCookie = "snapwatch"
 	deviceCookie  = "snapwatch-device"
 	oidcCookie    = "snapwatch-oidc"
-	securePrefix  = "__Host-"
+	hostPrefix    = "__Host-"
+	securePrefix  = "__Secure-"
 )
-
-// isSecure reports whether the browser uses TLS, to this server or to a trusted proxy.
-func (a *API) isSecure(c *gin.Context) bool {
-	return c.Request.TLS != nil || a.fromTrustedProxy(c) && c.GetHeader("X-Forwarded-Proto") == "https"
-}
-
-// fromTrustedProxy reports whether a trusted proxy forwarded the request.
-func (a *API) fromTrustedProxy(c *gin.Context) bool {
-	ip, err := netip.ParseAddr(c.RemoteIP())
-	return err == nil &&
-		slices.ContainsFunc(a.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
-}
-
-func (a *API) cookieName(c *gin.Context, name string) string {
-	if a.isSecure(c) {
-		return securePrefix + name
-	}
-	return name
-}
 
 // requestInfo is what the handlers of sign-in need from a request in addition to its body.
 type requestInfo struct {
-	secure       bool
+	site
 	deviceSecret string // of a browser that signed in before, or ""
 }
 
@@ -54,17 +34,26 @@ func requestInfoOf(ctx context.Context) requestInfo {
 	return info
 }
 
+// cookieName returns the name of a cookie with its prefix.
+func (s site) cookieName(name string) string {
+	switch {
+	case !s.secure:
+		return name
+	case s.basePath == "":
+		return hostPrefix + name
+	default:
+		return securePrefix + name
+	}
+}
+
 // cookie returns a Set-Cookie header. An empty value deletes the cookie. SameSite must be Lax for the cookie that the
 // redirect from an identity provider, another site, has to send, and Strict for all others.
 func (i requestInfo) cookie(name, value string, expires time.Time, site http.SameSite) string {
-	if i.secure {
-		name = securePrefix + name
-	}
 	//nolint:gosec // browsers drop a cookie with Secure that is set without TLS
 	c := http.Cookie{
-		Name:     name,
+		Name:     i.cookieName(name),
 		Value:    value,
-		Path:     "/",
+		Path:     cmp.Or(i.basePath, "/"),
 		Expires:  expires,
 		HttpOnly: true,
 		Secure:   i.secure,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/http"
 	"regexp"
@@ -32,8 +33,8 @@ func (a *API) addRequestInfo(c *gin.Context) {
 		_, _ = rand.Read(random[:])
 		id = hex.EncodeToString(random[:])
 	}
-	info := requestInfo{secure: a.isSecure(c)}
-	if cookie, err := c.Request.Cookie(a.cookieName(c, deviceCookie)); err == nil {
+	info := requestInfo{site: siteOf(c.Request.Context())}
+	if cookie, err := c.Request.Cookie(info.cookieName(deviceCookie)); err == nil {
 		info.deviceSecret = cookie.Value
 	}
 	ctx := context.WithValue(problem.WithRequestID(c.Request.Context(), id), requestInfoKey{}, info)
@@ -95,9 +96,13 @@ func (a *API) trustProxies() {
 	}
 }
 
-// checkHostAndOrigin is the middleware that refuses requests to host names that are not allowed, and changes that a web
-// page of another origin makes a browser send.
+// checkHostAndOrigin is the middleware that refuses requests to addresses that are not the server's, and changes that a
+// web page of another origin makes a browser send.
 func (a *API) checkHostAndOrigin(c *gin.Context) {
+	if p := siteOf(c.Request.Context()).problem; p != nil {
+		a.abort(c, p)
+		return
+	}
 	host := c.Request.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -108,10 +113,29 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 			"This host name is not allowed. Add it to the setting --allowed-hosts."))
 		return
 	}
+	if origin, changed := hostChanged(c.Request); changed {
+		a.abort(c, problem.New(http.StatusForbidden, "host_changed", fmt.Sprintf(
+			"The page is at %.100s, but the request that the server received is for the host %.100s. A proxy must pass the "+
+				"host and its port on. See docs/reverse-proxy.md.", origin, c.Request.Host)))
+		return
+	}
 	if err := a.origin.Check(c.Request); err != nil {
 		a.abort(c, problem.New(http.StatusForbidden, "cross_origin",
 			"Pages of other origins may not send this request."))
 	}
+}
+
+// hostChanged reports whether a page of the server's own sent the request, and a proxy changed the host. It also returns
+// the origin of the page.
+func hostChanged(r *http.Request) (origin string, changed bool) {
+	origin = r.Header.Get("Origin")
+	return origin, origin != "" && r.Header.Get("Sec-Fetch-Site") == "same-origin" && !isOrigin(origin, r.Host)
+}
+
+// isOrigin reports whether pages of a host have an origin. The scheme may be either, because an untrusted proxy may
+// handle TLS.
+func isOrigin(origin, host string) bool {
+	return strings.EqualFold(origin, "http://"+host) || strings.EqualFold(origin, "https://"+host)
 }
 
 // requestMetrics measures requests by route. Paths would make an unbounded number of series.

@@ -11,10 +11,12 @@ import (
 	"github.com/snapwatch/snapwatch/internal/problem"
 )
 
+// OIDCCallbackPath is the path below the base path to which the identity provider redirects browsers.
+const OIDCCallbackPath = "/api/v1/auth/oidc/callback"
+
 // Sign-in through an identity provider consists of redirects of the browser.
 const (
-	oidcLoginPath    = "/api/v1/auth/oidc/login"
-	oidcCallbackPath = "/api/v1/auth/oidc/callback"
+	oidcLoginPath = "/api/v1/auth/oidc/login"
 	// oidcTimeout is how long a person may take to sign in at the identity provider.
 	oidcTimeout = 10 * time.Minute
 )
@@ -44,7 +46,7 @@ func (a *API) finishOIDC(c *gin.Context) {
 	info := requestInfoOf(c.Request.Context())
 	var request auth.AuthRequest
 	found := false
-	if cookie, err := c.Request.Cookie(a.cookieName(c, oidcCookie)); err == nil {
+	if cookie, err := c.Request.Cookie(info.cookieName(oidcCookie)); err == nil {
 		request, found = auth.DecodeAuthRequest(cookie.Value)
 	}
 	header := c.Writer.Header()
@@ -62,7 +64,7 @@ func (a *API) finishOIDC(c *gin.Context) {
 	for _, cookie := range info.sessionCookies(result, a.cfg.Now()) {
 		header.Add("Set-Cookie", cookie)
 	}
-	c.Redirect(http.StatusFound, "/")
+	c.Redirect(http.StatusFound, info.basePath+"/")
 }
 
 func noProvider(c *gin.Context) {
@@ -78,5 +80,6 @@ func (a *API) redirectFailedLogin(c *gin.Context, err error) {
 	}
 	a.logger.Warn("sign-in through the identity provider failed",
 		"request_id", problem.RequestID(c.Request.Context()), "code", code, "err", err)
-	c.Redirect(http.StatusFound, "/login?failed="+url.QueryEscape(code))
+	c.Redirect(http.StatusFound,
+		requestInfoOf(c.Request.Context()).basePath+"/login?failed="+url.QueryEscape(code))
 }

@@ -1,15 +1,18 @@
 package api
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/snapwatch/snapwatch/broadcaster"
+	"github.com/snapwatch/snapwatch/internal/basepath"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -20,14 +23,17 @@ const (
 	livePath   = "/api/v1/live"
 )
 
+// openAPIPath is the path of the OpenAPI document, without the endings of its formats.
+const openAPIPath = "/api/v1/openapi"
+
 func (a *API) humaConfig() huma.Config {
 	config := huma.DefaultConfig("snapwatch", a.cfg.Version)
 	config.Info.Description = "History of every process on every machine. Sizes are in bytes, durations in " +
 		"milliseconds and usage in percent. Times are RFC 3339 in UTC. Errors are RFC 9457 problem details."
 	// All of them are pointers, and null if they are unknown.
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[snapshot.CPUTime](), reflect.TypeFor[*float64]())
-	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", ""
-	config.CreateHooks = nil // no $schema links in responses
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", "" // see mountOpenAPI
+	config.CreateHooks = nil                                             // no $schema links in responses
 	format := huma.Format{
 		Marshal:   writeJSON,
 		Unmarshal: func(data []byte, v any) error { return jsonv2.Unmarshal(data, v) },
@@ -36,6 +42,33 @@ func (a *API) humaConfig() huma.Config {
 	config.RejectUnknownQueryParameters = true
 	config.Transformers = []huma.Transformer{transformProblem}
 	return config
+}
+
+// mountOpenAPI mounts the OpenAPI document, in JSON and YAML and in the versions 3.1 and 3.0. Below a base path, the
+// document names it as the server's address.
+func (a *API) mountOpenAPI() {
+	for _, format := range []struct {
+		ending, contentType string
+		encode              func(*huma.OpenAPI) ([]byte, error)
+	}{
+		{".json", "application/openapi+json", (*huma.OpenAPI).MarshalJSON},
+		{"-3.0.json", "application/openapi+json", (*huma.OpenAPI).Downgrade},
+		{".yaml", "application/openapi+yaml", (*huma.OpenAPI).YAML},
+		{"-3.0.yaml", "application/openapi+yaml", (*huma.OpenAPI).DowngradeYAML},
+	} {
+		a.engine.GET(openAPIPath+format.ending, func(c *gin.Context) {
+			document := *a.huma.OpenAPI()
+			if base := basepath.Of(c.Request.Context()); base != "" {
+				document.Servers = []*huma.Server{{URL: base}}
+			}
+			text, err := format.encode(&document)
+			if err != nil {
+				a.abort(c, fmt.Errorf("encode the OpenAPI document: %w", err))
+				return
+			}
+			c.Data(http.StatusOK, format.contentType, text)
+		})
+	}
 }
 
 // describeOtherRoutes adds the routes that huma does not serve to the OpenAPI document, and describes all errors as
@@ -47,7 +80,7 @@ func (a *API) describeOtherRoutes() {
 		describeIngest(schemas),
 		describeLive(schemas),
 		describeRedirect(schemas, oidcLoginPath, "Start sign-in through the identity provider"),
-		describeRedirect(schemas, oidcCallbackPath, "Finish sign-in through the identity provider"),
+		describeRedirect(schemas, OIDCCallbackPath, "Finish sign-in through the identity provider"),
 		describeMetrics(schemas, "/metrics", "Get the server's own metrics for Prometheus"),
 		describeMetrics(schemas, "/metrics/machines", "Get the latest values of the caller's machines for Prometheus"),
 		describeHealth(schemas, "/healthz", "Check that the server is alive"),
@@ -142,10 +175,11 @@ func (a *API) describeSecurity() {
 	document.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "Token of a program or an agent"},
 		"session": {
-			Type:        "apiKey",
-			In:          "cookie",
-			Name:        sessionCookie,
-			Description: "Session of a user. Behind TLS, the cookie's name begins with " + securePrefix,
+			Type: "apiKey",
+			In:   "cookie",
+			Name: sessionCookie,
+			Description: "Session of a user. Behind TLS, the cookie's name begins with " + hostPrefix + ", or with " + securePrefix +
+				" if the server has a base path",
 		},
 	}
 	for path, item := range document.Paths {

@@ -2,11 +2,14 @@
 package ui
 
 import (
+	"bytes"
 	"embed"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/snapwatch/snapwatch/internal/basepath"
 )
 
 // dist is the built application. It contains only .gitkeep until make build.
@@ -16,9 +19,14 @@ var dist embed.FS
 
 // policy is the Content-Security-Policy of the page. It allows resources and requests of the page's own server only.
 const policy = "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; " +
-	"base-uri 'none'; form-action 'self'"
+	"base-uri 'self'; form-action 'self'"
 
-// Handler serves the application. A path that names no file is a route of the application and returns its page.
+// baseElement is the element of the built page that gives the base of its addresses. The handler puts the base path into
+// it, so that one build works below every path.
+const baseElement = `<base href="/"`
+
+// Handler serves the application. A path that names no file is a route of the application and returns its page. The
+// page's addresses are below the base path in the request's context.
 func Handler() http.Handler {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil { // impossible: the folder is embedded
@@ -56,6 +64,7 @@ func handler(files fs.FS) http.Handler {
 		}
 		header.Set("Cache-Control", "no-cache")
 		header.Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(page)
+		base := `<base href="` + basepath.Of(r.Context()) + `/"`
+		_, _ = w.Write(bytes.Replace(page, []byte(baseElement), []byte(base), 1))
 	})
 }

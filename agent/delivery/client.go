@@ -70,7 +70,17 @@ type refusal struct {
 	Snapshot   *int   `json:"snapshot"`
 }
 
-func (r *refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.Code, r.Detail) }
+func (r *refusal) Error() string {
+	switch {
+	case r.Code != "":
+		return fmt.Sprintf("%d %s: %s", r.status, r.Code, r.Detail)
+	case r.status == http.StatusNotFound, r.status == http.StatusMethodNotAllowed, r.status/100 == 3:
+		return fmt.Sprintf("%d %s, from another server or a proxy; check the address in --server, with its base path",
+			r.status, http.StatusText(r.status))
+	default:
+		return fmt.Sprintf("%d %s, from a proxy or another server", r.status, http.StatusText(r.status))
+	}
+}
 
 // client posts to the server.
 type client struct {

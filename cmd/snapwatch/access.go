@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 
+	"github.com/snapwatch/snapwatch/api"
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/internal/config"
 )
@@ -53,6 +55,19 @@ func newOIDC(cfg config.OIDC, service *auth.Service) (*auth.OIDC, error) {
 		UserValues:   cfg.OIDCUserValues,
 		TagsClaim:    cfg.OIDCTagsClaim,
 	}, service), nil
+}
+
+// checkRedirectURL checks that the identity provider sends browsers to a path below the base path, because the server
+// does not respond outside it. An empty URL is one that is not set.
+func checkRedirectURL(redirect, base string) error {
+	if redirect == "" || base == "" {
+		return nil
+	}
+	address, err := url.Parse(redirect)
+	if path := base + api.OIDCCallbackPath; err != nil || !strings.HasSuffix(address.Path, path) {
+		return fmt.Errorf("--oidc-redirect-url: the path of %q must end in %s, because of --base-path", redirect, path)
+	}
+	return nil
 }
 
 // openAuth opens the accounts, and applies the secrets of the settings.
@@ -101,7 +116,14 @@ func (s *server) grantReader(ctx context.Context, role string) {
 // names of loopback and those of the certificates. nil allows any name.
 func allowedHosts(cfg config.Server, domains []string, address net.Addr) []string {
 	if len(cfg.AllowedHosts) > 0 {
-		return cfg.AllowedHosts
+		names := make([]string, len(cfg.AllowedHosts))
+		for i, host := range cfg.AllowedHosts {
+			if name, _, err := net.SplitHostPort(host); err == nil {
+				host = name // any port of an allowed name is allowed
+			}
+			names[i] = strings.ToLower(strings.Trim(host, "[] "))
+		}
+		return names
 	}
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return append([]string{"localhost", "127.0.0.1", "::1", tcp.IP.String()}, domains...)

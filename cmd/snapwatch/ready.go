@@ -10,7 +10,7 @@ import (
 )
 
 type readyCommand struct {
-	Server  string        `env:"SNAPWATCH_SERVER" default:"http://127.0.0.1:8420" help:"URL of the server."`
+	Server  string        `env:"SNAPWATCH_SERVER" default:"http://127.0.0.1:8420" help:"URL of the server. The base path is optional."`
 	Timeout time.Duration `default:"4s" help:"Time to wait for the response."`
 }
 

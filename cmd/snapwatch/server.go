@@ -18,6 +18,7 @@ import (
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/ingest"
+	"github.com/snapwatch/snapwatch/internal/basepath"
 	"github.com/snapwatch/snapwatch/internal/buildinfo"
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/internal/connlimit"
@@ -59,6 +60,7 @@ type server struct {
 	listener net.Listener
 	tlsSetup tlsSetup
 	proxies  []netip.Prefix
+	basePath string // the path below which everything is served, or ""
 	http     *http.Server
 	failed   chan error // receives the error that ended serving
 
@@ -109,6 +111,12 @@ func (s *server) listen(ctx context.Context) error {
 		return err
 	}
 	if s.proxies, err = parseProxies(s.access.TrustedProxies); err != nil {
+		return err
+	}
+	if s.basePath, err = basepath.Parse(s.server.BasePath); err != nil {
+		return fmt.Errorf("--base-path: %w", err)
+	}
+	if err := checkRedirectURL(s.oidc.OIDCRedirectURL, s.basePath); err != nil {
 		return err
 	}
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.server.Listen); err != nil {
@@ -188,6 +196,7 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		AllowedHosts:      allowedHosts(s.server, s.tls.ACMEDomains, s.listener.Addr()),
 		MachineMetrics:    s.server.MachineMetrics,
 		TrustedProxies:    s.proxies,
+		BasePath:          s.basePath,
 		RequestRate:       s.access.RequestRate,
 		AgentCertificates: s.tls.AgentCA != "",
 		Reads:             s.store.ReadConns(),
@@ -266,7 +275,7 @@ func (s *server) answerACME(ctx context.Context, acme *tlscert.ACME) {
 
 func (s *server) secure() bool { return s.tlsSetup.config != nil }
 
-// url returns the server's address for browsers on this machine.
+// url returns the server's address for browsers on this machine, with the base path.
 func (s *server) url() string {
 	scheme := "http://"
 	if s.secure() {
@@ -274,9 +283,9 @@ func (s *server) url() string {
 	}
 	address, ok := s.listener.Addr().(*net.TCPAddr)
 	if !ok || !address.IP.IsUnspecified() {
-		return scheme + s.listener.Addr().String()
+		return scheme + s.listener.Addr().String() + s.basePath
 	}
-	return fmt.Sprintf("%s127.0.0.1:%d", scheme, address.Port)
+	return fmt.Sprintf("%s127.0.0.1:%d%s", scheme, address.Port, s.basePath)
 }
 
 // wait returns nil when ctx ends, or the error that ended serving.

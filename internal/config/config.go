@@ -41,7 +41,8 @@ type Database struct {
 // Server is the settings of the server, besides those of the other structs.
 type Server struct {
 	Listen         string        `env:"SNAPWATCH_LISTEN" default:"127.0.0.1:8420" help:"Address to listen on. Use TLS for any address that other machines can reach."`
-	AllowedHosts   []string      `env:"SNAPWATCH_ALLOWED_HOSTS" help:"Host names that browsers may use for the server, comma-separated. Empty: localhost, 127.0.0.1 and ::1 on loopback, any name elsewhere."`
+	AllowedHosts   []string      `env:"SNAPWATCH_ALLOWED_HOSTS" help:"Host names that clients may use for the server, without ports, comma-separated. Empty: localhost, 127.0.0.1 and ::1 on loopback, any name elsewhere."`
+	BasePath       string        `env:"SNAPWATCH_BASE_PATH" help:"Path below which the pages and the API are served, such as /snapwatch, for a proxy that serves other applications of the same host name. Empty: the root."`
 	ReaderRole     string        `env:"SNAPWATCH_READER_ROLE" help:"Existing database role, for example Grafana's, that may read the history and nothing else. Granted at each start."`
 	Retention      Days          `env:"SNAPWATCH_RETENTION" default:"0" help:"Retention of snapshots at the first start with a database, such as 30d. It is then stored in the database: change it on the storage page or through the API. 0: 30 days in PostgreSQL, 365 days in TimescaleDB."`
 	ExitsDays      int           `env:"SNAPWATCH_EXITS_DAYS" default:"0" help:"Days to keep processes that started and ended between two snapshots, at the first start with a database. It is then stored like the retention. 0: 7 days in PostgreSQL, 30 days in TimescaleDB, and at most the retention of snapshots."`
@@ -61,7 +62,7 @@ type Access struct {
 	SessionIdle          time.Duration `env:"SNAPWATCH_SESSION_IDLE" default:"168h" help:"Time after which an unused session ends."`
 	EnrolmentKey         string        `env:"SNAPWATCH_ENROLMENT_KEY" help:"Secret of 32 characters or more that lets any number of agents enrol. Set it in the environment. Prefer keys of snapwatch key add, which are limited."`
 	MetricsToken         string        `env:"SNAPWATCH_METRICS_TOKEN" help:"Secret of 32 characters or more that lets Prometheus read /metrics, and nothing else. Set it in the environment."`
-	TrustedProxies       []string      `env:"SNAPWATCH_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted, comma-separated. Empty: none."`
+	TrustedProxies       []string      `env:"SNAPWATCH_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and X-Forwarded-Prefix headers are trusted, comma-separated. Empty: none."`
 	RequestRate          float64       `env:"SNAPWATCH_REQUEST_RATE" default:"100" help:"Average number of requests per second for each user or token. Bursts may have twice as many."`
 	MaxConnections       int           `env:"SNAPWATCH_MAX_CONNECTIONS" default:"20000" help:"Maximum number of open connections. Further connections are closed."`
 	MaxClientConnections int           `env:"SNAPWATCH_MAX_CLIENT_CONNECTIONS" default:"1024" help:"Maximum number of open connections from one address. Trusted proxies are exempt."`
@@ -73,7 +74,7 @@ type OIDC struct {
 	OIDCName         string   `name:"oidc-name" env:"SNAPWATCH_OIDC_NAME" default:"single sign-on" help:"Name of the provider on the sign-in page."`
 	OIDCClientID     string   `name:"oidc-client-id" env:"SNAPWATCH_OIDC_CLIENT_ID" help:"Client ID of snapwatch at the provider."`
 	OIDCClientSecret string   `name:"oidc-client-secret" env:"SNAPWATCH_OIDC_CLIENT_SECRET" help:"Client secret of snapwatch at the provider. Set it in the environment."`
-	OIDCRedirectURL  string   `name:"oidc-redirect-url" env:"SNAPWATCH_OIDC_REDIRECT_URL" help:"Redirect URL that is registered with the provider: https://NAME/api/v1/auth/oidc/callback."`
+	OIDCRedirectURL  string   `name:"oidc-redirect-url" env:"SNAPWATCH_OIDC_REDIRECT_URL" help:"Redirect URL that is registered with the provider: https://NAME/api/v1/auth/oidc/callback, with the base path before /api if there is one."`
 	OIDCScopes       []string `name:"oidc-scopes" env:"SNAPWATCH_OIDC_SCOPES" default:"profile,email" help:"Scopes to request besides openid."`
 	OIDCRoleClaim    string   `name:"oidc-role-claim" env:"SNAPWATCH_OIDC_ROLE_CLAIM" default:"groups" help:"Claim that determines a user's role: a string or a list of strings."`
 	OIDCAdminValues  []string `name:"oidc-admin-values" env:"SNAPWATCH_OIDC_ADMIN_VALUES" help:"Values of the role claim that give the role admin."`
@@ -98,7 +99,7 @@ type TLS struct {
 type Agent struct {
 	Config string `env:"SNAPWATCH_CONFIG" help:"File with settings as lines VARIABLE=value. Empty: /etc/snapwatch/agent.env, or %ProgramData%\\snapwatch\\agent.env on Windows, if it is readable."`
 
-	Server     string `env:"SNAPWATCH_SERVER" default:"http://127.0.0.1:8420" help:"URL of the server."`
+	Server     string `env:"SNAPWATCH_SERVER" default:"http://127.0.0.1:8420" help:"URL of the server, with its base path if it has one."`
 	CAFile     string `env:"SNAPWATCH_CA_FILE" help:"PEM file with CA certificates to trust besides the system's."`
 	ClientCert string `env:"SNAPWATCH_CLIENT_CERT" help:"PEM file with a client certificate, for a server with --agent-ca."`
 	ClientKey  string `env:"SNAPWATCH_CLIENT_KEY" help:"PEM file with the client certificate's private key."`

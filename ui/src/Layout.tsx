@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { currentUserQuery, useSignOut } from "./api/account";
+import { basePath } from "./api/basePath";
 import { Notice } from "./components/Notice";
 import { SearchBox } from "./features/find/SearchBox";
 
@@ -15,7 +16,7 @@ export function Layout() {
     <>
       <header>
         <Link to="/" className="brand">
-          <img src="/icon.svg" alt="" width="22" height="22" />
+          <img src={`${basePath}/icon.svg`} alt="" width="22" height="22" />
           snapwatch
         </Link>
         {user && <SearchBox />}

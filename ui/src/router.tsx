@@ -1,5 +1,6 @@
 import { Link, createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { Layout } from "./Layout";
+import { basePath } from "./api/basePath";
 import { Notice } from "./components/Notice";
 import { SignInPage } from "./features/account/SignInPage";
 import { signInSearch } from "./features/account/search";
@@ -88,6 +89,7 @@ const account = createRoute({
 });
 
 export const router = createRouter({
+  basepath: basePath || "/",
   routeTree: root.addChildren([
     fleet,
     machine,

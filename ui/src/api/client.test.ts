@@ -1,7 +1,11 @@
 import { describe, expect, it, test, vi } from "vitest";
+import { ApiError, client, fieldError, shouldRetry } from "./client";
 
-vi.stubGlobal("window", { location: { origin: "http://snapwatch.test" } });
-const { ApiError, fieldError, shouldRetry } = await import("./client");
+test("requests go to the server's base path", async () => {
+  const fetch = vi.fn((request: Request) => Promise.resolve(new Response(JSON.stringify({ url: request.url }))));
+  await client.GET("/api/v1/me", { fetch });
+  expect(fetch.mock.calls[0]?.[0].url).toBe("http://snapwatch.test/tools/snapwatch/api/v1/me");
+});
 
 describe("faultOf", () => {
   const error = new ApiError(422, {

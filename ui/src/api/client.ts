@@ -1,5 +1,6 @@
 // The typed client of the REST API. Its types are generated from the OpenAPI document.
 import createClient from "openapi-fetch";
+import { serverUrl } from "./basePath";
 import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
@@ -36,7 +37,7 @@ export type NewToken = Schemas["NewToken"];
 export type Token = Schemas["TokenView"];
 export type Problem = Schemas["Problem"];
 
-export const client = createClient<paths>({ baseUrl: window.location.origin });
+export const client = createClient<paths>({ baseUrl: serverUrl });
 
 /** An error response of the API. The message is shown to the user. */
 export class ApiError extends Error {

@@ -1,4 +1,5 @@
 // A WebSocket to /api/v1/live that watches one machine and reconnects by itself.
+import { serverUrl } from "../api/basePath";
 import type { LiveMessage, LiveRequest } from "../api/client";
 import { type LiveSnapshot, LiveState } from "./liveState";
 
@@ -56,7 +57,7 @@ export function watch(machineId: string, handlers: LiveHandlers): () => void {
   const connect = () => {
     clearTimeout(timer);
     handlers.onStatus("connecting");
-    const url = new URL("/api/v1/live", window.location.href);
+    const url = new URL(`${serverUrl}/api/v1/live`);
     url.protocol = url.protocol.replace("http", "ws");
     const opened = new WebSocket(url);
     socket = opened;

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type SyntheticEvent, useEffect, useState } from "react";
 import { currentUserQuery, signInMethodsQuery, useSignIn } from "../../api/account";
+import { basePath } from "../../api/basePath";
 import { ApiError } from "../../api/client";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
@@ -20,7 +21,7 @@ export function SignInPage() {
   const navigate = useNavigate();
 
   useEffect(() => {
-    if (user) void navigate({ href: then ?? "/", replace: true });
+    if (user) void navigate({ href: basePath + (then ?? "/"), replace: true });
   }, [user, then, navigate]);
 
   return (
@@ -40,7 +41,7 @@ export function SignInPage() {
       <SignInForm />
       {methods?.provider && (
         <p>
-          <a className="button" href="/api/v1/auth/oidc/login">
+          <a className="button" href={`${basePath}/api/v1/auth/oidc/login`}>
             Sign in with {methods.provider}
           </a>
         </p>

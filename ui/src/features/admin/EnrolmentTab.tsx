@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { enrolmentKeysQuery, useAddEnrolmentKey, useRevokeEnrolmentKey } from "../../api/admin";
+import { serverUrl } from "../../api/basePath";
 import { fieldError } from "../../api/client";
 import { Field } from "../../components/Field";
 import { Notice } from "../../components/Notice";
@@ -10,8 +11,7 @@ import { CredentialTable } from "./CredentialTable";
 const hour = 3_600_000;
 
 /** Returns the command that adds a machine. */
-export const enrolCommand = (key: string, origin: string) =>
-  `SNAPWATCH_ENROLMENT_KEY=${key} snapwatch-agent --server ${origin}`;
+export const enrolCommand = (key: string) => `SNAPWATCH_ENROLMENT_KEY=${key} snapwatch-agent --server ${serverUrl}`;
 
 export function EnrolmentTab() {
   const { data: keys, error } = useQuery(enrolmentKeysQuery);
@@ -64,7 +64,7 @@ function EnrolmentKeyForm() {
           add.mutate({ ...values, ...(uses && { uses: Number(uses) }), ...(takesOver && { takes_over: true }) }),
       }}
       secret={({ key }) => ({
-        text: enrolCommand(key, window.location.origin),
+        text: enrolCommand(key),
         note: "Run this command on each machine. The key is shown only once.",
       })}
       fields={["uses"]}

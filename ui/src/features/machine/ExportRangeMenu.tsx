@@ -1,3 +1,4 @@
+import { basePath } from "../../api/basePath";
 import { Menu } from "../../components/Menu";
 import { type TimeWindow, iso } from "../../time/range";
 
@@ -15,8 +16,9 @@ export function ExportRangeMenu({ machineId, window }: { machineId: string; wind
     <Menu label="Export range">
       {exports.map(({ include, format, label }) => {
         const query = new URLSearchParams({ ...range, format, include }).toString();
+        const path = `/api/v1/machines/${encodeURIComponent(machineId)}/export`;
         return (
-          <a key={label} href={`/api/v1/machines/${encodeURIComponent(machineId)}/export?${query}`} download>
+          <a key={label} href={`${basePath}${path}?${query}`} download>
             {label}
           </a>
         );

@@ -1,3 +1,4 @@
+import { basePath } from "../../../api/basePath";
 import type { Process } from "../../../processes/process";
 
 /**
@@ -6,5 +7,5 @@ import type { Process } from "../../../processes/process";
  */
 export function processHref(machineId: string, { pid, started_at }: Process, at: string | undefined): string {
   const search = new URLSearchParams({ ...(started_at && { started: started_at }), ...(at && { at }) }).toString();
-  return `/machines/${encodeURIComponent(machineId)}/processes/${pid}${search && `?${search}`}`;
+  return `${basePath}/machines/${encodeURIComponent(machineId)}/processes/${pid}${search && `?${search}`}`;
 }
