@@ -108,7 +108,8 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 		host = name
 	}
 	host = strings.Trim(host, "[]")
-	if len(a.cfg.AllowedHosts) > 0 && !slices.Contains(a.cfg.AllowedHosts, strings.ToLower(host)) {
+	isProbe := c.FullPath() == "/healthz" || c.FullPath() == "/readyz" // containers are probed by address
+	if len(a.cfg.AllowedHosts) > 0 && !isProbe && !slices.Contains(a.cfg.AllowedHosts, strings.ToLower(host)) {
 		a.abort(c, problem.New(http.StatusMisdirectedRequest, "unknown_host",
 			"This host name is not allowed. Add it to the setting --allowed-hosts."))
 		return

@@ -30,6 +30,12 @@ no_prometheus_service() {
 	as_root systemctl mask --quiet prometheus.service
 }
 
+# Keeps Debian's package from starting an nginx of its own.
+no_nginx_service() {
+	[ -d /run/systemd/system ] || return 0
+	as_root systemctl mask --quiet nginx.service
+}
+
 # install DESCRIPTION DEBIAN FEDORA ALPINE BREW: installs a package by its name in each system.
 install() {
 	if command -v apt-get >/dev/null; then set -- "$1" apt-get install -y --no-install-recommends "$2"
@@ -76,6 +82,11 @@ for tool in "$@"; do
 		command -v prometheus >/dev/null && command -v promtool >/dev/null && continue
 		if command -v apt-get >/dev/null; then no_prometheus_service; fi
 		install "Prometheus (for the tests of metrics and rules)" prometheus golang-github-prometheus prometheus prometheus
+		;;
+	nginx)
+		[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null && continue
+		if command -v apt-get >/dev/null; then no_nginx_service; fi
+		install "nginx (for the test of reverse proxies)" nginx nginx nginx nginx
 		;;
 	systemd)
 		command -v systemd-analyze >/dev/null || install "systemd-analyze (to check the units)" systemd systemd systemd systemd

@@ -275,7 +275,8 @@ type tokens struct {
 func (c *tokens) add(address, token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.byHost[strings.TrimPrefix(address, "http://")] = token
+	host, _, _ := strings.Cut(strings.TrimPrefix(address, "http://"), "/")
+	c.byHost[host] = token
 }
 
 // RoundTrip sends a request.
