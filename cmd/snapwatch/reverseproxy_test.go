@@ -190,7 +190,7 @@ func TestReverseProxy(t *testing.T) {
 			t.Parallel()
 			dir, file := dataDir(t), files(t)
 			p := start(t, "serve", dir, "127.0.0.1:0", "--trusted-proxies", "127.0.0.1,::1",
-				"--allowed-hosts", test.host+",127.0.0.1", "--base-path", test.basePath)
+				"--allowed-hosts", test.host+":443,127.0.0.1", "--base-path", test.basePath) // for any port
 			if !strings.HasSuffix(p.url, test.basePath) {
 				t.Errorf("the server's address is %s", p.url)
 			}
@@ -229,6 +229,31 @@ func TestReverseProxy(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBasePathSettings checks that the server refuses settings that cannot work with a base path, before it starts a
+// database.
+func TestBasePathSettings(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		arguments []string
+		message   string
+	}{
+		{[]string{"--base-path", "snapwatch"}, "--base-path"},
+		{[]string{"--base-path", "//snapwatch.example.org"}, "--base-path"},
+		{[]string{
+			"--base-path", "/snapwatch", "--oidc-issuer", "https://id.example.org", "--oidc-client-id", "snapwatch",
+			"--oidc-redirect-url", "https://example.org/api/v1/auth/oidc/callback", "--oidc-user-values", "*",
+		}, "/snapwatch/api/v1/auth/oidc/callback"},
+	} {
+		cmd := exec.CommandContext(t.Context(), program("snapwatch"), append([]string{
+			"serve", "--listen", "127.0.0.1:0", "--data-dir", storetest.Dir(t), "--postgres-bin", "/nonexistent",
+		}, test.arguments...)...)
+		cmd.Env = append(os.Environ(), "DATABASE_URL=")
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), test.message) {
+			t.Errorf("%v: %v %s", test.arguments, err, out)
+		}
 	}
 }
 

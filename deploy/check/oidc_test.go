@@ -130,7 +130,7 @@ func TestOIDC(t *testing.T) {
 	defer provider.Close()
 	issuer := strings.Replace(provider.URL, "127.0.0.1", "localhost", 1) + "/"
 	address, stricter := testport.FreeAddress(t), testport.FreeAddress(t)
-	site, other := "http://"+address, "http://"+stricter
+	site, other := "http://"+address, "http://"+stricter+"/snapwatch" // one with a base path
 	const callback = "/api/v1/auth/oidc/callback"
 	storage.RegisterClients(storage.WebClient("snapwatch", "s3cret", site+callback, other+callback))
 	handler = exampleop.SetupServer(issuer, storage.NewStorage(storage.NewUserStore(issuer)), testlog.Logger(), false)
@@ -139,7 +139,7 @@ func TestOIDC(t *testing.T) {
 		"--oidc-role-claim", "preferred_username", "--oidc-admin-values", "test-user@localhost",
 	}
 	serve(t, address, append(settings, "--oidc-redirect-url", site+callback, "--oidc-user-values", "test-user2")...)
-	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback)...)
+	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback, "--base-path", "/snapwatch")...)
 
 	admin := newBrowser(t)
 	if end := admin.signIn(site, "test-user@localhost"); end.String() != site+"/" {
@@ -172,8 +172,15 @@ func TestOIDC(t *testing.T) {
 	}
 	// A user without a role is refused, with a reason.
 	nobody := newBrowser(t)
-	if end := nobody.signIn(other, "test-user2"); end.Path != "/login" || end.Query().Get("failed") != "no_role" {
+	if end := nobody.signIn(other, "test-user2"); end.Path != "/snapwatch/login" || end.Query().Get("failed") != "no_role" {
 		t.Errorf("a user without a role ends at %s", end)
+	}
+	below := newBrowser(t)
+	if end := below.signIn(other, "test-user@localhost"); end.String() != other+"/" {
+		t.Errorf("below a base path, the sign-in ends at %s", end)
+	}
+	if who, status := below.self(other); status != http.StatusOK || who.Role != "admin" {
+		t.Errorf("below a base path: %d %+v", status, who)
 	}
 	if _, status := nobody.self(other); status != http.StatusUnauthorized {
 		t.Errorf("a user without a role is signed in: %d", status)
