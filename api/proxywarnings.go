@@ -49,8 +49,8 @@ func (a *API) warnAboutProxy(r *http.Request) {
 		if names := proxyHeaders(r.Header); len(names) > 0 {
 			scope, address := addressScope(r.RemoteAddr)
 			a.proxyWarnings.log("untrusted "+scope,
-				"ignored the proxy headers of a request, because its sender is not a trusted proxy; if this is your proxy, "+
-					"add its address to --trusted-proxies", "address", address, "headers", strings.Join(names, ", "))
+				"ignored the proxy headers of a request, because its sender is not a trusted proxy; if this is your "+
+					"proxy, add its address to --trusted-proxies", "address", address, "headers", strings.Join(names, ", "))
 		}
 		return
 	}
@@ -62,8 +62,8 @@ func (a *API) warnAboutProxy(r *http.Request) {
 	prefix, err := basepath.Parse(lastValue(r.Header, forwardedPrefix))
 	if _, below := basepath.Cut(r.URL.Path, prefix); a.cfg.BasePath == "" && prefix != "" && err == nil && below {
 		a.proxyWarnings.log("prefix kept",
-			"a trusted proxy sends X-Forwarded-Prefix, but the path still begins with it; configure the proxy to remove "+
-				"the prefix, or set --base-path", "prefix", prefix, "path", r.URL.Path)
+			"a trusted proxy sends X-Forwarded-Prefix, but the path still begins with it; configure the proxy to "+
+				"remove the prefix, or set --base-path", "prefix", prefix, "path", r.URL.Path)
 	}
 }
 

@@ -93,8 +93,8 @@ func (a *API) siteOfRequest(r *http.Request) (s site, host, path string) {
 	case slices.Contains(probes, path):
 	case s.problem == nil:
 		s.problem = problem.New(http.StatusNotFound, "outside_base_path", fmt.Sprintf(
-			"This server is below %s (--base-path), and the path of this request is not. If a proxy removes %[1]s from "+
-				"paths, configure it to keep it.", a.cfg.BasePath))
+			"This server is below %s (--base-path), and the path of this request is not. If a proxy removes %[1]s, "+
+				"configure it to keep it.", a.cfg.BasePath))
 	}
 	return s, withoutDefaultPort(host, s.secure), path
 }

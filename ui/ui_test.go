@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/snapwatch/snapwatch/internal/basepath"
 )
 
 func TestHandler(t *testing.T) {
@@ -43,6 +45,22 @@ func TestHandler(t *testing.T) {
 			header.Get("Cache-Control") != test.cache ||
 			!strings.Contains(header.Get("Content-Security-Policy"), test.policy) {
 			t.Errorf("%s %s: %d %q %v", test.method, test.path, recorder.Code, recorder.Body, header)
+		}
+	}
+}
+
+// TestBasePath checks that the page's base element has the base path, in the built page too if there is one.
+func TestBasePath(t *testing.T) {
+	built := fstest.MapFS{"index.html": {Data: []byte(`<base href="/" /><p>`)}}
+	for name, served := range map[string]http.Handler{"example": handler(built), "built": Handler()} {
+		for base, want := range map[string]string{"": `<base href="/"`, "/a/b": `<base href="/a/b/"`} {
+			request := httptest.NewRequest(http.MethodGet, "/machines/x", nil)
+			recorder := httptest.NewRecorder()
+			served.ServeHTTP(recorder, request.WithContext(basepath.With(request.Context(), base)))
+			built := recorder.Code != http.StatusNotImplemented
+			if built && !strings.Contains(recorder.Body.String(), want) {
+				t.Errorf("%s, %q: %s", name, base, recorder.Body)
+			}
 		}
 	}
 }

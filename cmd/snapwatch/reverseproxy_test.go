@@ -44,7 +44,7 @@ func documentedNginx(t *testing.T) []string {
 	return blocks
 }
 
-// startNginx runs nginx with a documented configuration, of which it replaces the addresses and the files.
+// startNginx runs nginx with a documented configuration. It replaces the addresses and files in it.
 func startNginx(t *testing.T, config, listen, upstream, certificate, key string) {
 	t.Helper()
 	for _, replacement := range [][2]string{
@@ -220,7 +220,8 @@ func TestReverseProxy(t *testing.T) {
 			if response.StatusCode != http.StatusNoContent {
 				t.Errorf("sign out: %s %s", response.Status, text)
 			}
-			if response, _ = b.do(http.MethodGet, site+"/api/v1/me", ""); response.StatusCode != http.StatusUnauthorized {
+			response, _ = b.do(http.MethodGet, site+"/api/v1/me", "")
+			if response.StatusCode != http.StatusUnauthorized {
 				t.Errorf("after signing out: %s", response.Status)
 			}
 			for _, warning := range []string{"proxy header", "X-Forwarded", "evil"} {
@@ -274,19 +275,24 @@ func checkBrowser(t *testing.T, b *browser, p *process, site, path, cookiePrefix
 		if want == "" {
 			want = "/"
 		}
-		if !strings.HasPrefix(cookie.Name, cookiePrefix) || cookie.Path != want || !cookie.Secure || cookie.Domain != "" {
+		if !strings.HasPrefix(cookie.Name, cookiePrefix) || cookie.Path != want || !cookie.Secure ||
+			cookie.Domain != "" {
 			t.Errorf("the cookie %s", cookie)
 		}
 	}
 	if response.Header.Get("Strict-Transport-Security") == "" {
 		t.Error("the server does not notice TLS")
 	}
+	document := `"paths":{`
+	if path != "" {
+		document = `"servers":[{"url":"` + path + `"}]`
+	}
 	page := `<base href="` + path + `/"` // needs make build
 	for url, want := range map[string]string{
 		site + "/api/v1/me":                   `"name":"owner"`,
 		site + "/api/v1/audit?action=login":   `"address":"127.0.0.1"`,
 		site + "/api/v1/me/sessions":          `"address":"127.0.0.1"`,
-		site + "/api/v1/openapi.json":         map[bool]string{true: `"paths":{`, false: `"url":"` + path + `"`}[path == ""],
+		site + "/api/v1/openapi.json":         document,
 		site + "/healthz":                     `"alive"`,
 		site + "/readyz":                      `"ready"`,
 		site + "/metrics":                     "snapwatch_http_request_seconds",
