@@ -32,7 +32,7 @@ type Config struct {
 	AllowedHosts []string
 	// MachineMetrics is the maximum number of machines in /metrics/machines; 0 turns the endpoint off.
 	MachineMetrics int
-	// TrustedProxies are the networks whose X-Forwarded-For, -Host, -Proto and -Prefix headers are used; none by default.
+	// TrustedProxies are the networks whose X-Forwarded-* headers are used; none by default.
 	TrustedProxies []netip.Prefix
 	// BasePath is the path below which everything is served, as basepath.Parse returns it; "" is the root.
 	BasePath string

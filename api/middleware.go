@@ -116,8 +116,8 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 	}
 	if origin, changed := hostChanged(c.Request); changed {
 		a.abort(c, problem.New(http.StatusForbidden, "host_changed", fmt.Sprintf(
-			"The page is at %.100s, but the request that the server received is for the host %.100s. A proxy must pass the "+
-				"host and its port on. See docs/reverse-proxy.md.", origin, c.Request.Host)))
+			"The page is at %.100s, but the request that the server received is for the host %.100s. A proxy must pass "+
+				"the host and its port on. See docs/reverse-proxy.md.", origin, c.Request.Host)))
 		return
 	}
 	if err := a.origin.Check(c.Request); err != nil {
@@ -126,8 +126,8 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 	}
 }
 
-// hostChanged reports whether a page of the server's own sent the request, and a proxy changed the host. It also returns
-// the origin of the page.
+// hostChanged reports whether a page of the server's own sent the request, and a proxy changed the host. It also
+// returns the origin of the page.
 func hostChanged(r *http.Request) (origin string, changed bool) {
 	origin = r.Header.Get("Origin")
 	return origin, origin != "" && r.Header.Get("Sec-Fetch-Site") == "same-origin" && !isOrigin(origin, r.Host)

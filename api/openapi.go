@@ -178,8 +178,8 @@ func (a *API) describeSecurity() {
 			Type: "apiKey",
 			In:   "cookie",
 			Name: sessionCookie,
-			Description: "Session of a user. Behind TLS, the cookie's name begins with " + hostPrefix + ", or with " + securePrefix +
-				" if the server has a base path",
+			Description: "Session of a user. Behind TLS, the cookie's name begins with " + hostPrefix + ", or with " +
+				securePrefix + " if the server has a base path",
 		},
 	}
 	for path, item := range document.Paths {

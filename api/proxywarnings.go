@@ -50,7 +50,8 @@ func (a *API) warnAboutProxy(r *http.Request) {
 			scope, address := addressScope(r.RemoteAddr)
 			a.proxyWarnings.log("untrusted "+scope,
 				"ignored the proxy headers of a request, because its sender is not a trusted proxy; if this is your "+
-					"proxy, add its address to --trusted-proxies", "address", address, "headers", strings.Join(names, ", "))
+					"proxy, add its address to --trusted-proxies",
+				"address", address, "headers", strings.Join(names, ", "))
 		}
 		return
 	}

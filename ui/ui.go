@@ -21,8 +21,8 @@ var dist embed.FS
 const policy = "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; " +
 	"base-uri 'self'; form-action 'self'"
 
-// baseElement is the element of the built page that gives the base of its addresses. The handler puts the base path into
-// it, so that one build works below every path.
+// baseElement is the element of the built page that gives the base of its addresses. The handler puts the base path
+// into it, so that one build works below every path.
 const baseElement = `<base href="/"`
 
 // Handler serves the application. A path that names no file is a route of the application and returns its page. The

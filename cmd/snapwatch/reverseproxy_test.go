@@ -314,8 +314,8 @@ func checkBrowser(t *testing.T, b *browser, p *process, site, path, cookiePrefix
 	}
 }
 
-// checkLive opens the live view through the proxy, and waits for a snapshot of the machine web-1. A page on another port
-// must not open it.
+// checkLive opens the live view through the proxy, and waits for a snapshot of the machine web-1. A page on another
+// port must not open it.
 func checkLive(t *testing.T, b *browser, site string) {
 	t.Helper()
 	ctx, cancel := testwait.Context(t)

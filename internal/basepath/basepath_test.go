@@ -23,8 +23,8 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"snapwatch", "//", "//evil.example", "/a//b", "/a/../b", "/..", "/.", "/a b", "/a?b", "/a#b", `/a"b`, "/a;b", "/ä",
-		"/%61", `/\evil.example`, "https://snapwatch.example.org/", "/a\n", longest + "a",
+		"snapwatch", "//", "//evil.example", "/a//b", "/a/../b", "/..", "/.", "/a b", "/a?b", "/a#b", `/a"b`, "/a;b",
+		"/ä", "/%61", `/\evil.example`, "https://snapwatch.example.org/", "/a\n", longest + "a",
 	} {
 		if got, err := basepath.Parse(text); err == nil {
 			t.Errorf("Parse(%q) = %q", text, got)
