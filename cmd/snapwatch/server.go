@@ -81,7 +81,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
-	s.startup = newStartup(ui.Handler())
+	s.startup = newStartup(s.basePath)
 	s.http = newHTTPServer(s.startup, logger)
 	s.serve()
 	if err := s.openStore(ctx); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -12,20 +13,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/snapwatch/snapwatch/internal/backoff"
+	"github.com/snapwatch/snapwatch/internal/basepath"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/store"
 )
 
-// startup is the handler of a server. Until the server has opened its database, it serves the web page, /healthz, and
-// answers everything else with status 503 and the reason.
+// startup is the handler of a server. Until the server has opened its database, it serves a page with the reason and
+// /healthz, and answers everything else with status 503.
 type startup struct {
-	ui     http.Handler
-	reason atomic.Pointer[string]
-	ready  atomic.Pointer[http.Handler] // nil until the server is ready
+	basePath string
+	reason   atomic.Pointer[string]
+	ready    atomic.Pointer[http.Handler] // nil until the server is ready
 }
 
-func newStartup(ui http.Handler) *startup {
-	s := &startup{ui: ui}
+func newStartup(basePath string) *startup {
+	s := &startup{basePath: basePath}
 	s.setReason("The server is starting.")
 	return s
 }
@@ -36,25 +38,51 @@ func (s *startup) setReason(reason string) { s.reason.Store(&reason) }
 // finish makes handler serve all further requests.
 func (s *startup) finish(handler http.Handler) { s.ready.Store(&handler) }
 
+// startupPage is the page until the server has started. It reloads itself.
+var startupPage = template.Must(template.New("startup").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="3">
+<title>snapwatch is starting</title>
+<style>
+  :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+  body { max-width: 40rem; margin: 4rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+</style>
+<h1>snapwatch is starting</h1>
+<p>{{.}}</p>
+<p>Agents keep their snapshots meanwhile. This page reloads by itself.</p>
+</html>
+`))
+
 // ServeHTTP serves a request.
 func (s *startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if handler := s.ready.Load(); handler != nil {
 		(*handler).ServeHTTP(w, r)
 		return
 	}
-	path := r.URL.Path
-	switch {
-	case path == "/healthz":
+	path, below := basepath.Cut(r.URL.Path, s.basePath)
+	if !below { // as of health checks, which need not know the base path
+		path = r.URL.Path
+	}
+	if path == "/healthz" {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"status":"alive"}`))
-	case path == "/readyz", path == "/metrics", strings.HasPrefix(path, "/metrics/"), path == "/api",
-		strings.HasPrefix(path, "/api/"):
-		w.Header().Set("Retry-After", "2")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		problem.New(http.StatusServiceUnavailable, "starting", *s.reason.Load()).Write(w, r)
-	default:
-		s.ui.ServeHTTP(w, r)
+		return
 	}
+	w.Header().Set("Retry-After", "2")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	for _, prefix := range []string{"/api/", "/metrics/", "/readyz/"} {
+		if strings.HasPrefix(path+"/", prefix) {
+			problem.New(http.StatusServiceUnavailable, "starting", *s.reason.Load()).Write(w, r)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_ = startupPage.Execute(w, *s.reason.Load())
 }
 
 const (
