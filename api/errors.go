@@ -119,6 +119,11 @@ func knownProblem(err error) *problem.Problem {
 	if invalid, ok := errors.AsType[*snapshot.ValidationError](err); ok {
 		return problem.FromValidationError(invalid)
 	}
+	if grant, ok := errors.AsType[*auth.GrantError](err); ok {
+		p := invalidField(grant.Field, "%s", grant.Problem)
+		p.Status, p.Title, p.Code = http.StatusForbidden, http.StatusText(http.StatusForbidden), "exceeds_own_rights"
+		return p
+	}
 	if invalid, ok := errors.AsType[*backend.RetentionError](err); ok {
 		return invalidField(invalid.Field, "%s", invalid.Problem)
 	}

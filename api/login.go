@@ -24,7 +24,7 @@ type loginBody struct {
 type setupBody struct {
 	Secret   string `json:"secret" minLength:"1" maxLength:"100" doc:"The part of the setup link after #"`
 	Name     string `json:"name" minLength:"1" maxLength:"64"`
-	Password string `json:"password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
+	Password string `json:"password" minLength:"1" maxLength:"256" doc:"At least 12 characters, and not a common password"`
 }
 
 type loginResponse struct {

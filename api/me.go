@@ -52,7 +52,7 @@ type PasswordConfirmation struct {
 type changePasswordInput struct {
 	Body struct {
 		PasswordConfirmation
-		NewPassword string `json:"new_password" minLength:"1" maxLength:"256" doc:"New password, at least 12 characters"`
+		NewPassword string `json:"new_password" minLength:"1" maxLength:"256" doc:"New password, at least 12 characters, and not a common one"`
 	}
 }
 

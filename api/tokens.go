@@ -71,7 +71,8 @@ func (a *API) registerTokens() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/tokens", "list-tokens", tagAccounts,
 		"List the tokens of programs and agents"), a.listTokens)
 	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/tokens", "add-token", tagAccounts,
-		"Create a token", status(http.StatusCreated)), a.createToken)
+		"Create a token", status(http.StatusCreated),
+		description("A restricted token cannot create one with more rights than it has.")), a.createToken)
 	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/tokens/{token_id}", "revoke-token", tagAccounts,
 		"Revoke a token", status(http.StatusNoContent),
 		description("The token is invalid at once.")), a.revokeToken)

@@ -49,7 +49,7 @@ type UserPath struct {
 
 type newUser struct {
 	Name     string    `json:"name" minLength:"1" maxLength:"64" doc:"A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit"`
-	Password string    `json:"password" minLength:"1" maxLength:"256" doc:"At least 12 characters"`
+	Password string    `json:"password" minLength:"1" maxLength:"256" doc:"At least 12 characters, and not a common password"`
 	Role     auth.Role `json:"role,omitempty" enum:"admin,user" default:"user"`
 	Tags     []string  `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags of the machines that the user may read; * for all"`
 }
@@ -58,7 +58,7 @@ type userPatch struct {
 	Role       *auth.Role `json:"role,omitempty" enum:"admin,user"`
 	Tags       *[]string  `json:"tags,omitempty" nullable:"false" maxItems:"100" doc:"Tags of the machines that the user may read; * for all"`
 	Disabled   *bool      `json:"disabled,omitempty" doc:"Whether the user is blocked from signing in; true ends all sessions"`
-	Password   *string    `json:"password,omitempty" minLength:"1" maxLength:"256" doc:"New password; ends all sessions"`
+	Password   *string    `json:"password,omitempty" minLength:"1" maxLength:"256" doc:"New password, at least 12 characters, and not a common one; ends all sessions"`
 	RemoveTOTP bool       `json:"remove_totp,omitempty" doc:"Turn off one-time codes, for a user who lost the key"`
 }
 
@@ -66,10 +66,12 @@ func (a *API) registerUsers() {
 	huma.Register(a.huma, operation(http.MethodGet, "/api/v1/users", "list-users", tagAccounts,
 		"List users"), a.listUsers)
 	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/users", "add-user", tagAccounts,
-		"Create a user with a password", status(http.StatusCreated)), a.createUser)
+		"Create a user with a password", status(http.StatusCreated),
+		description("A restricted token cannot create a user with more rights than it has.")), a.createUser)
 	huma.Register(a.huma, operation(http.MethodPatch, "/api/v1/users/{name}", "change-user", tagAccounts,
 		"Update a user",
-		description("Changes take effect at once.")), a.updateUser)
+		description("Changes take effect at once. A restricted token cannot change users with more rights than it has, except "+
+			"to disable them.")), a.updateUser)
 	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/users/{name}", "delete-user", tagAccounts,
 		"Delete a user", status(http.StatusNoContent),
 		description("Ends the user's sessions.")), a.deleteUser)

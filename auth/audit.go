@@ -14,6 +14,17 @@ func (s *Service) Record(ctx context.Context, action, target string, detail map[
 
 // record is Record with an actor; "" means the caller.
 func (s *Service) record(ctx context.Context, actor, action, target string, detail map[string]any) {
+	entry := s.auditEntry(ctx, actor, action, target, detail)
+	if err := s.accounts.Record(context.WithoutCancel(ctx), entry); err != nil {
+		s.logger.Error("could not write the audit log", "actor", entry.Actor, "action", action, "target", target,
+			"detail", detail, "request_id", entry.RequestID, "err", err)
+	}
+}
+
+// auditEntry returns an entry of the audit log. An actor "" means the caller.
+func (s *Service) auditEntry(
+	ctx context.Context, actor, action, target string, detail map[string]any,
+) *accounts.Entry {
 	client := ClientOf(ctx)
 	if actor == "" {
 		actor = "unknown"
@@ -23,7 +34,7 @@ func (s *Service) record(ctx context.Context, actor, action, target string, deta
 			actor = "shell"
 		}
 	}
-	entry := &accounts.Entry{
+	return &accounts.Entry{
 		At:        s.cfg.Now(),
 		Actor:     actor,
 		Action:    action,
@@ -31,10 +42,6 @@ func (s *Service) record(ctx context.Context, actor, action, target string, deta
 		Detail:    detail,
 		Address:   client.Address,
 		RequestID: client.RequestID,
-	}
-	if err := s.accounts.Record(context.WithoutCancel(ctx), entry); err != nil {
-		s.logger.Error("could not write the audit log", "actor", actor, "action", action, "target", target,
-			"detail", detail, "request_id", client.RequestID, "err", err)
 	}
 }
 

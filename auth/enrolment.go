@@ -22,7 +22,8 @@ type EnrolmentKeyParams struct {
 	ExpiresAt *time.Time // nil for never
 }
 
-// CreateEnrolmentKey creates an enrolment key and returns its secret, which cannot be read again later.
+// CreateEnrolmentKey creates an enrolment key and returns its secret, which cannot be read again later. It returns
+// *GrantError if an agent would get more rights with the key than the caller has.
 func (s *Service) CreateEnrolmentKey(
 	ctx context.Context, params EnrolmentKeyParams,
 ) (secret string, k *accounts.Key, err error) {
@@ -34,6 +35,17 @@ func (s *Service) CreateEnrolmentKey(
 		return "", nil, &FieldError{"expires_at", "must be in the future"}
 	}
 	if err := errors.Join(checkLabel(params.Name), checkTags("tags", params.Tags, false)); err != nil {
+		return "", nil, err
+	}
+	// Each token for the key is an agent's, for a machine that is not known yet.
+	err = checkGrant(ctx, grant{
+		principal:    Principal{Role: RoleAgent},
+		tagsMachines: len(params.Tags) > 0,
+		scopesField:  "key",
+		expires:      true,
+		expiresAt:    params.ExpiresAt,
+	})
+	if err != nil {
 		return "", nil, err
 	}
 	k = &accounts.Key{

@@ -109,26 +109,36 @@ func rateLimitError(wait time.Duration) error {
 
 // startSession creates a session and marks the browser as known. method goes to the audit log.
 func (s *Service) startSession(ctx context.Context, user *accounts.User, device, method string) (*LoginResult, error) {
-	now, client := s.cfg.Now(), ClientOf(ctx)
-	secret, hash := NewSecret(KindSession)
-	session := &accounts.Session{
-		UserID:    user.ID,
-		CreatedAt: now,
-		ExpireAt:  now.Add(s.cfg.SessionLifetime),
-		Address:   client.Address,
-		UserAgent: sanitize(client.UserAgent),
-	}
-	if err := s.accounts.CreateSession(ctx, hash, session); err != nil {
-		return nil, err
-	}
-	if secretKind(device) != KindDevice {
-		device, _ = NewSecret(KindDevice)
-	}
-	if err := s.accounts.AddDevice(ctx, HashSecret(device), user.ID, now); err != nil {
+	session, result := s.newSession(ctx, user, device)
+	if err := s.accounts.CreateSession(ctx, session); err != nil {
 		return nil, err
 	}
 	s.record(ctx, user.Name, "login", "user "+user.Name, map[string]any{"by": method})
-	return &LoginResult{Secret: secret, DeviceSecret: device, ExpiresAt: session.ExpireAt, User: user}, nil
+	return result, nil
+}
+
+// newSession returns a session to create, and what the browser stores of it. device is the secret of the browser, if it
+// has one.
+func (s *Service) newSession(
+	ctx context.Context, user *accounts.User, device string,
+) (*accounts.NewSession, *LoginResult) {
+	now, client := s.cfg.Now(), ClientOf(ctx)
+	secret, hash := NewSecret(KindSession)
+	if secretKind(device) != KindDevice {
+		device, _ = NewSecret(KindDevice)
+	}
+	session := &accounts.NewSession{
+		Session: accounts.Session{
+			UserID:    user.ID,
+			CreatedAt: now,
+			ExpireAt:  now.Add(s.cfg.SessionLifetime),
+			Address:   client.Address,
+			UserAgent: sanitize(client.UserAgent),
+		},
+		SecretHash: hash,
+		DeviceHash: HashSecret(device),
+	}
+	return session, &LoginResult{Secret: secret, DeviceSecret: device, ExpiresAt: session.ExpireAt, User: user}
 }
 
 // Logout ends the caller's session. It returns *FieldError if the caller uses a token.

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
+	zxcvbn "github.com/ccojocar/zxcvbn-go"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 )
@@ -103,10 +104,45 @@ func checkPassword(field, password, name string) error {
 		return &FieldError{field, fmt.Sprintf("must have at least %d characters", minPassword)}
 	case len(password) > maxPassword:
 		return &FieldError{field, fmt.Sprintf("must have at most %d bytes", maxPassword)}
-	case strings.Contains(strings.ToLower(password), strings.ToLower(name)) && len(name) > 3:
-		return &FieldError{field, "must not contain the user name"}
-	case strings.Count(password, password[:1]) == len(password):
-		return &FieldError{field, "must not repeat a single character"}
+	}
+	names := nameParts(name)
+	for _, part := range names {
+		if len(part) >= minNamePart && strings.Contains(strings.ToLower(password), part) {
+			return &FieldError{field, fmt.Sprintf("must not contain the user name or a part of it (%q)", part)}
+		}
+	}
+	if isCommon(password, names) {
+		return &FieldError{field, "must not be a common password, or consist of names, dates, repetitions and " +
+			"neighbouring keys; several unrelated words are a good password"}
 	}
 	return nil
+}
+
+// minNamePart is the minimum length of a part of the user name that a password must not contain. Shorter parts occur in
+// many words by chance.
+const minNamePart = 4
+
+// nameParts returns a user name and its parts, such as those of an email address, in lower case.
+func nameParts(name string) []string {
+	name = strings.ToLower(name)
+	parts := strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("._@+-", r) })
+	return append([]string{name}, parts...)
+}
+
+const (
+	// minStrength is the minimum strength of a password, as zxcvbn rates it from 0 to 4: about 10^8 guesses by somebody
+	// who knows which passwords are common.
+	minStrength = 2
+	// ratedCharacters is how many characters of a password are rated. The time for it grows faster than the length: it
+	// is at most about 0.1 s for these.
+	ratedCharacters = 64
+)
+
+// isCommon reports whether a password is easy to guess: because it is on the lists of the most common passwords, words
+// and names, or consists of such words, words of the given list, dates, sequences or patterns on a keyboard. Common
+// replacements of letters, such as 0 for o, are no obstacle.
+func isCommon(password string, words []string) bool {
+	characters := []rune(norm.NFC.String(password))
+	characters = characters[:min(len(characters), ratedCharacters)]
+	return zxcvbn.PasswordStrength(string(characters), append(words, "snapwatch")).Score < minStrength
 }

@@ -23,8 +23,8 @@ func (s *Service) CreateSetupSecret(ctx context.Context) (secret string, err err
 	return secret, s.accounts.AddSetup(ctx, hash, s.cfg.Now())
 }
 
-// Setup creates the first administrator with the secret of a setup link, and starts a session for them. It returns
-// ErrInvalidSetupLink, *FieldError or *RateLimitError.
+// Setup creates the first administrator with the secret of a setup link, and starts a session for them. If it fails,
+// nothing is created and the link stays valid. It returns ErrInvalidSetupLink, *FieldError or *RateLimitError.
 func (s *Service) Setup(ctx context.Context, secret string, params UserParams) (*LoginResult, error) {
 	now := s.cfg.Now()
 	if err := rateLimitError(s.perAddress.Take(clientaddr.Key(ClientOf(ctx).Address), now)); err != nil {
@@ -38,13 +38,20 @@ func (s *Service) Setup(ctx context.Context, secret string, params UserParams) (
 	if err != nil {
 		return nil, err
 	}
-	err = s.accounts.UseSetup(ctx, HashSecret(secret), user)
+	setup := &accounts.Setup{User: *user}
+	session, result := s.newSession(ctx, &setup.User, "")
+	setup.Session = *session
+	target := "user " + user.Name
+	setup.Audit = []accounts.Entry{
+		*s.auditEntry(ctx, user.Name, "user.added", target, map[string]any{"role": user.Role, "by": "setup link"}),
+		*s.auditEntry(ctx, user.Name, "login", target, map[string]any{"by": "setup link"}),
+	}
+	err = s.accounts.UseSetup(ctx, HashSecret(secret), setup)
 	if errors.Is(err, accounts.ErrNotFound) {
 		return nil, ErrInvalidSetupLink
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.record(ctx, user.Name, "user.added", "user "+user.Name, map[string]any{"role": user.Role, "by": "setup link"})
-	return s.startSession(ctx, user, "", "setup link")
+	return result, nil
 }

@@ -20,7 +20,8 @@ type TokenParams struct {
 	ExpiresAt   *time.Time   // nil for never
 }
 
-// CreateToken creates a token and returns its secret, which cannot be read again later.
+// CreateToken creates a token and returns its secret, which cannot be read again later. It returns *GrantError for a
+// token with more rights than the caller.
 func (s *Service) CreateToken(ctx context.Context, params TokenParams) (secret string, t *accounts.Token, err error) {
 	t, err = s.buildToken(ctx, params)
 	if err != nil {
@@ -81,7 +82,14 @@ func (s *Service) buildToken(ctx context.Context, params TokenParams) (*accounts
 	if params.ExpiresAt != nil && !params.ExpiresAt.After(t.CreatedAt) {
 		return nil, &FieldError{"expires_at", "must be in the future"}
 	}
-	return t, nil
+	granted := principalOf(credential{}, t)
+	return t, checkGrant(ctx, grant{
+		principal:    *granted,
+		tagsMachines: granted.Role == RoleAgent && len(granted.Tags) > 0,
+		scopesField:  "scopes",
+		expires:      true,
+		expiresAt:    t.ExpiresAt,
+	})
 }
 
 // createdBy returns the name of the caller for the created_by column: "shell" outside of a request.
@@ -113,7 +121,7 @@ func (s *Service) RevokeToken(ctx context.Context, id int64) error {
 }
 
 // RotateToken creates a new token for an agent and returns it. The current token stays valid until the new one is
-// first used, so the agent keeps its access if the response is lost.
+// first used, so the agent keeps its access if the response is lost. The new token expires when the current one does.
 func (s *Service) RotateToken(ctx context.Context, p *Principal) (secret string, err error) {
 	secret, hash := NewSecret(KindAgent)
 	err = s.accounts.RotateToken(ctx, p.TokenID, hash, s.cfg.Now())

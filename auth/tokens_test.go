@@ -238,6 +238,32 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRotationKeepsTheExpiry checks that an agent cannot prolong the validity of its token.
+func TestRotationKeepsTheExpiry(t *testing.T) {
+	t.Parallel()
+	w := newTestService(t)
+	end := w.clock.Now().Add(time.Hour)
+	secret, _, err := w.CreateToken(
+		t.Context(), auth.TokenParams{Name: "agent", Role: auth.RoleAgent, MachineID: "m", ExpiresAt: &end},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(59 * time.Minute)
+	p, err := w.Authenticate(t.Context(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := w.RotateToken(t.Context(), p)
+	if err != nil || !w.isValid(fresh) {
+		t.Fatalf("%v, valid: %v", err, w.isValid(fresh))
+	}
+	w.clock.advance(2 * time.Minute)
+	if w.isValid(fresh) {
+		t.Error("the new token is valid after the expiry of the first one")
+	}
+}
+
 // TestConfiguredSecrets checks that a new secret in the settings replaces the previous one.
 func TestConfiguredSecrets(t *testing.T) {
 	t.Parallel()

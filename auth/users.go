@@ -14,8 +14,15 @@ type UserParams struct {
 	Tags     []string // machines that the user may read
 }
 
-// CreateUser creates a user who signs in with a password.
+// CreateUser creates a user who signs in with a password. It returns *GrantError for a user with more rights than the
+// caller.
 func (s *Service) CreateUser(ctx context.Context, params UserParams) (*accounts.User, error) {
+	if err := checkUser(params.Name, params.Role, params.Tags); err != nil {
+		return nil, err
+	}
+	if err := checkUserGrant(ctx, params.Role, params.Tags); err != nil {
+		return nil, err
+	}
 	user, err := s.buildUser(ctx, params)
 	if err != nil {
 		return nil, err
@@ -66,7 +73,8 @@ type UserChange struct {
 	RemoveTOTP bool
 }
 
-// ChangeUser changes a user. Setting a password or disabling the user ends the user's sessions.
+// ChangeUser changes a user. Setting a password or disabling the user ends the user's sessions. It returns *GrantError
+// if the user has, or would have, more rights than the caller.
 func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (*accounts.User, error) {
 	user, err := s.accounts.User(ctx, name)
 	if err != nil {
@@ -86,6 +94,9 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (*a
 			return nil, err
 		}
 		detail["tags"] = *c.Tags
+	}
+	if err := checkChangeGrant(ctx, user, c); err != nil {
+		return nil, err
 	}
 	if c.Disabled != nil {
 		change.EndSessions, detail["disabled"] = *c.Disabled, *c.Disabled

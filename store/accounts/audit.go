@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/snapwatch/snapwatch/store/textsearch"
 )
@@ -25,7 +26,11 @@ type Entry struct {
 }
 
 // Record adds an entry.
-func (a *Accounts) Record(ctx context.Context, e *Entry) error {
+func (a *Accounts) Record(ctx context.Context, e *Entry) error { return insertEntry(ctx, a.pool, e) }
+
+func insertEntry(ctx context.Context, q interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}, e *Entry) error {
 	detail := e.Detail
 	if detail == nil {
 		detail = map[string]any{}
@@ -34,7 +39,7 @@ func (a *Accounts) Record(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return fmt.Errorf("encode an audit entry: %w", err)
 	}
-	_, err = a.pool.Exec(
+	_, err = q.Exec(
 		ctx,
 		`INSERT INTO audit_log (at, actor, action, target, detail, address, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		e.At,

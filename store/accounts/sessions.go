@@ -31,21 +31,33 @@ type UserSession struct {
 // maxSessions is the maximum number of sessions per user. Older sessions are deleted.
 const maxSessions = 100
 
-// CreateSession creates a session and records the sign-in.
-func (a *Accounts) CreateSession(ctx context.Context, hash []byte, s *Session) error {
-	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, `INSERT INTO sessions (secret_hash, user_id, created_at, last_seen, expires_at, address, user_agent)
-			VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING id`, hash, s.UserID, s.CreatedAt, s.ExpireAt, s.Address, s.UserAgent).Scan(&s.ID); err != nil {
-			return fmt.Errorf("create a session: %w", err)
-		}
-		if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_seen DESC, id DESC OFFSET $2)`, s.UserID, maxSessions); err != nil {
-			return fmt.Errorf("delete the oldest sessions: %w", err)
-		}
-		if _, err := tx.Exec(ctx, `UPDATE users SET last_login = $2 WHERE id = $1`, s.UserID, s.CreatedAt); err != nil {
-			return fmt.Errorf("record a sign-in: %w", err)
-		}
-		return nil
-	})
+// NewSession is a session to create, with the browser in which the user signed in.
+type NewSession struct {
+	Session
+	SecretHash, DeviceHash []byte
+}
+
+// CreateSession creates a session and sets its ID. It also records the sign-in and the browser.
+func (a *Accounts) CreateSession(ctx context.Context, s *NewSession) error {
+	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error { return insertSession(ctx, tx, s) })
+}
+
+func insertSession(ctx context.Context, tx pgx.Tx, s *NewSession) error {
+	if err := tx.QueryRow(ctx, `INSERT INTO sessions (secret_hash, user_id, created_at, last_seen, expires_at, address, user_agent)
+		VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING id`, s.SecretHash, s.UserID, s.CreatedAt, s.ExpireAt, s.Address, s.UserAgent).Scan(&s.ID); err != nil {
+		return fmt.Errorf("create a session: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_seen DESC, id DESC OFFSET $2)`, s.UserID, maxSessions); err != nil {
+		return fmt.Errorf("delete the oldest sessions: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `UPDATE users SET last_login = $2 WHERE id = $1`, s.UserID, s.CreatedAt); err != nil {
+		return fmt.Errorf("record a sign-in: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO devices (secret_hash, user_id, last_used) VALUES ($1, $2, $3)
+		ON CONFLICT (secret_hash) DO UPDATE SET user_id = $2, last_used = $3`, s.DeviceHash, s.UserID, s.CreatedAt); err != nil {
+		return fmt.Errorf("record a device: %w", err)
+	}
+	return nil
 }
 
 // SessionByHash returns the session of a secret with its user, if it is valid at now and was used after
@@ -92,16 +104,6 @@ func (a *Accounts) Sessions(ctx context.Context, userID int64, now, idleSince ti
 func (a *Accounts) EndSession(ctx context.Context, userID, id int64) error {
 	tag, err := a.pool.Exec(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID)
 	return changed(tag, err, "end a session")
-}
-
-// AddDevice records a browser from which a user signed in.
-func (a *Accounts) AddDevice(ctx context.Context, hash []byte, userID int64, now time.Time) error {
-	_, err := a.pool.Exec(ctx, `INSERT INTO devices (secret_hash, user_id, last_used) VALUES ($1, $2, $3)
-		ON CONFLICT (secret_hash) DO UPDATE SET user_id = $2, last_used = $3`, hash, userID, now)
-	if err != nil {
-		return fmt.Errorf("record a device: %w", err)
-	}
-	return nil
 }
 
 // HasDevice reports whether a user signed in from a browser since a time.

@@ -132,7 +132,7 @@ func (a *Accounts) DeleteToken(ctx context.Context, id int64) (*Token, error) {
 }
 
 // RotateToken creates a token that replaces another on its first use. It deletes an earlier replacement that
-// was never used.
+// was never used. The new token expires when the other one does, so a token cannot prolong its own validity.
 func (a *Accounts) RotateToken(ctx context.Context, id int64, hash []byte, now time.Time) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1 FOR UPDATE`, id)
@@ -142,10 +142,6 @@ func (a *Accounts) RotateToken(ctx context.Context, id int64, hash []byte, now t
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM tokens WHERE replaces = $1`, id); err != nil {
 			return fmt.Errorf("rotate a token: %w", err)
-		}
-		if t.ExpiresAt != nil { // keep the duration
-			until := now.Add(t.ExpiresAt.Sub(t.CreatedAt))
-			t.ExpiresAt = &until
 		}
 		t.CreatedAt, t.Replaces = now, &id
 		if err := tx.QueryRow(ctx, insertToken, t.values(hash)...).Scan(&t.ID); err != nil {

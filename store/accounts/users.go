@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -196,48 +195,6 @@ func (a *Accounts) guardAdmins(ctx context.Context, tx pgx.Tx, statement string,
 func (a *Accounts) TakeTOTPStep(ctx context.Context, id, step int64) error {
 	tag, err := a.pool.Exec(ctx, `UPDATE users SET totp_step = $2 WHERE id = $1 AND totp_step < $2`, id, step)
 	return changed(tag, err, "note a one-time code")
-}
-
-const setupPrefix = "setup_link:"
-
-// AddSetup makes a setup link valid until the first administrator is created.
-func (a *Accounts) AddSetup(ctx context.Context, hash []byte, now time.Time) error {
-	_, err := a.pool.Exec(
-		ctx,
-		`INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING`,
-		setupPrefix+hex.EncodeToString(hash),
-		now.UTC().Format(time.RFC3339),
-	)
-	if err != nil {
-		return fmt.Errorf("store the setup link: %w", err)
-	}
-	return nil
-}
-
-// UseSetup creates the first administrator with a setup link, and deletes all setup links. It returns
-// ErrNotFound if the link is not valid.
-func (a *Accounts) UseSetup(ctx context.Context, hash []byte, u *User) error {
-	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-			return fmt.Errorf("create the first user: %w", err)
-		}
-		var usable bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM settings WHERE key = $1) AND NOT EXISTS (SELECT FROM users WHERE `+admins+`)`,
-			setupPrefix+hex.EncodeToString(hash)).Scan(&usable); err != nil {
-			return fmt.Errorf("look up the setup link: %w", err)
-		}
-		if !usable {
-			return ErrNotFound
-		}
-		if err := a.insertUser(ctx, tx, u); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `DELETE FROM settings WHERE starts_with(key, $1)`, setupPrefix)
-		if err != nil {
-			return fmt.Errorf("delete the setup link: %w", err)
-		}
-		return nil
-	})
 }
 
 // tags returns the tags as a parameter that is not NULL.

@@ -162,7 +162,10 @@ export interface paths {
         /** List active enrolment keys */
         get: operations["list-enrolment-keys"];
         put?: never;
-        /** Create an enrolment key */
+        /**
+         * Create an enrolment key
+         * @description A restricted token needs the scopes snapshots.write and config.read too, and machines.change for tags.
+         */
         post: operations["add-enrolment-key"];
         delete?: never;
         options?: never;
@@ -738,7 +741,10 @@ export interface paths {
         /** List the tokens of programs and agents */
         get: operations["list-tokens"];
         put?: never;
-        /** Create a token */
+        /**
+         * Create a token
+         * @description A restricted token cannot create one with more rights than it has.
+         */
         post: operations["add-token"];
         delete?: never;
         options?: never;
@@ -796,7 +802,10 @@ export interface paths {
         /** List users */
         get: operations["list-users"];
         put?: never;
-        /** Create a user with a password */
+        /**
+         * Create a user with a password
+         * @description A restricted token cannot create a user with more rights than it has.
+         */
         post: operations["add-user"];
         delete?: never;
         options?: never;
@@ -823,7 +832,7 @@ export interface paths {
         head?: never;
         /**
          * Update a user
-         * @description Changes take effect at once.
+         * @description Changes take effect at once. A restricted token cannot change users with more rights than it has, except to disable them.
          */
         patch: operations["change-user"];
         trace?: never;
@@ -1026,7 +1035,7 @@ export interface components {
             user?: number;
         };
         ChangePasswordInputBody: {
-            /** @description New password, at least 12 characters */
+            /** @description New password, at least 12 characters, and not a common one */
             new_password: string;
             /** @description Current password */
             password: string;
@@ -1857,7 +1866,7 @@ export interface components {
         NewUser: {
             /** @description A-Z a-z 0-9 . _ @ + -, beginning with a letter or digit */
             name: string;
-            /** @description At least 12 characters */
+            /** @description At least 12 characters, and not a common password */
             password: string;
             /**
              * @default user
@@ -2452,7 +2461,7 @@ export interface components {
         };
         SetupBody: {
             name: string;
-            /** @description At least 12 characters */
+            /** @description At least 12 characters, and not a common password */
             password: string;
             /** @description The part of the setup link after # */
             secret: string;
@@ -2849,7 +2858,7 @@ export interface components {
         UserPatch: {
             /** @description Whether the user is blocked from signing in; true ends all sessions */
             disabled?: boolean;
-            /** @description New password; ends all sessions */
+            /** @description New password, at least 12 characters, and not a common one; ends all sessions */
             password?: string;
             /** @description Turn off one-time codes, for a user who lost the key */
             remove_totp?: boolean;

@@ -42,7 +42,7 @@ export function PasswordForm() {
         autoComplete="new-password"
         required
         minLength={12}
-        hint="At least 12 characters. Your other sessions will be signed out."
+        hint="At least 12 characters, and not a common password. Your other sessions will be signed out."
         error={fieldError(change.error, "new_password")}
       />
       <Field

@@ -42,7 +42,7 @@ export function AddUserForm() {
         autoComplete="new-password"
         required
         minLength={12}
-        hint="At least 12 characters. The user can change it on the account page."
+        hint="At least 12 characters, and not a common password. The user can change it on the account page."
         error={fieldError(add.error, "password")}
       />
       <fieldset className="choices">
