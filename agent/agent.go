@@ -14,7 +14,9 @@ import (
 
 	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/agent/delivery"
+	"github.com/snapwatch/snapwatch/agent/internal/statefile"
 	"github.com/snapwatch/snapwatch/agent/procfs"
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
 
@@ -37,6 +39,10 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Agent, err er
 	client, err := delivery.NewHTTPClient(cfg.CAFile, cfg.ClientCert, cfg.ClientKey)
 	if err != nil {
 		return nil, err
+	}
+	if who, mode := strictpath.KeyReaders(cfg.ClientKey); who != "" {
+		logger.Warn("others have access to the private key of the client certificate: run chmod 600 on it",
+			"file", cfg.ClientKey, "mode", mode, "accessible_to", who)
 	}
 	a := &Agent{}
 	defer func() {
@@ -115,10 +121,13 @@ func sinceBoot() func() time.Duration {
 
 // lockState locks the state directory. Two agents with the same machine id would invalidate each other's changes.
 func lockState(dir string) (*flock.Flock, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create the state directory: %w", err)
+	if err := statefile.Prepare(dir); err != nil {
+		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	lock := flock.New(
+		filepath.Join(dir, "lock"), flock.SetPermissions(0o600),
+		flock.SetFlag(os.O_CREATE|os.O_RDONLY|strictpath.NoFollow),
+	)
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock the state directory: %w", err)

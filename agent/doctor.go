@@ -17,6 +17,8 @@ import (
 
 	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/agent/delivery"
+	"github.com/snapwatch/snapwatch/agent/internal/statefile"
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // Finding is the result of one check.
@@ -73,7 +75,19 @@ func fileSystemsFinding(n int, late []string) Finding {
 
 func checkStateDir(dir string) Finding {
 	f := Finding{What: "state directory"}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// An administrator may examine the agent of another user.
+	owner := strictpath.Owner(dir)
+	err := strictpath.MkdirAll(dir, 0o700, owner)
+	if err == nil {
+		err = strictpath.CheckTree(dir, owner)
+	}
+	if errors.Is(err, strictpath.ErrUnsafe) {
+		f.Detail = err.Error()
+		f.Fix = "the agent refuses a directory like this; change the owner or the mode as the message says, or set " +
+			"another one with --state-dir"
+		return f
+	}
+	if err != nil {
 		f.Detail = err.Error()
 		f.Fix = "run the agent as a user who may create the directory, or set another one with --state-dir"
 		return f
@@ -174,7 +188,7 @@ func checkToken(ctx context.Context, cfg Config) (_ Finding, competitors []strin
 	}
 	id := cfg.MachineID
 	if id == "" {
-		text, _ := os.ReadFile(filepath.Join(cfg.StateDir, "machine-id"))
+		text, _ := statefile.Read(filepath.Join(cfg.StateDir, "machine-id"))
 		id = strings.TrimSpace(string(text))
 	}
 	config, err := get(ctx, cfg, "/api/v1/machines/"+url.PathEscape(id)+"/config", credential.Token())

@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/snapwatch/snapwatch/agent/internal/statefile"
 )
 
 // Inspect describes the content of a state directory in a few lines. An agent may be running with it.
 func Inspect(dir string) []string {
 	text := func(name string) string {
-		content, _ := os.ReadFile(filepath.Join(dir, name))
+		content, _ := statefile.Read(filepath.Join(dir, name))
 		return strings.TrimSpace(string(content))
 	}
 	if _, err := os.ReadDir(dir); err != nil {

@@ -20,7 +20,7 @@ import (
 // loadConfig reads the last config of the server from a file. It returns the default config if there is none.
 func loadConfig(path string) snapshot.Config {
 	config := snapshot.DefaultConfig()
-	if text, err := os.ReadFile(path); err == nil {
+	if text, err := statefile.Read(path); err == nil {
 		_ = json.Unmarshal(text, &config) // missing or damaged values stay at their defaults until the first post
 	}
 	config.PollingInterval = min(max(config.PollingInterval, snapshot.MinPollingInterval), snapshot.MaxPollingInterval)
@@ -47,7 +47,7 @@ func loadMachineID(cfg Config) (string, error) {
 		return cfg.MachineID, nil
 	}
 	path := filepath.Join(cfg.StateDir, "machine-id")
-	stored, err := os.ReadFile(path)
+	stored, err := statefile.Read(path)
 	if id := strings.TrimSpace(string(stored)); err == nil && id != "" {
 		if err := snapshot.CheckMachineID(id); err != nil {
 			return "", fmt.Errorf("the machine id in %s is not valid: %w", path, err)

@@ -40,7 +40,7 @@ func LoadCredential(stateDir, token, enrolmentKey string) (*Credential, error) {
 	if c.given {
 		return c, nil
 	}
-	text, err := os.ReadFile(c.path)
+	text, err := statefile.Read(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"os"
 	"strconv"
 	"strings"
 
@@ -21,7 +20,7 @@ type unreportedDrops struct {
 // loadUnreportedDrops reads the count from a file.
 func loadUnreportedDrops(file string) unreportedDrops {
 	d := unreportedDrops{file: file}
-	if text, err := os.ReadFile(file); err == nil {
+	if text, err := statefile.Read(file); err == nil {
 		d.count, _ = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	}
 	return d

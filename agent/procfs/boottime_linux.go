@@ -167,7 +167,7 @@ func (b *bootTimes) store() error {
 // storedBootTimes returns the boot times in a file if the file is of the boot with the given id. Its first line has the
 // id and a boot time. Each further line has the ticks from which another boot time applies.
 func storedBootTimes(path, bootID string) []bootStep {
-	text, err := os.ReadFile(path)
+	text, err := statefile.Read(path)
 	if err != nil {
 		return nil
 	}

@@ -28,11 +28,12 @@ var imports = map[string]string{
 	"internal/logthrottle":     "",
 	"internal/problem":         "snapshot",
 	"internal/secretform":      "",
-	"internal/tlscert":         "",
+	"internal/strictpath":      "",
+	"internal/tlscert":         "internal/strictpath",
 	"internal/wake":            "",
 	"agent/internal/clean":     "snapshot",
 	"agent/internal/guard":     "",
-	"agent/internal/statefile": "",
+	"agent/internal/statefile": "internal/strictpath",
 
 	// The agent shares only the wire format with the server.
 	"agent/procevents": "",
@@ -41,10 +42,11 @@ var imports = map[string]string{
 	"agent/exits":          "agent/procevents agent/procfs snapshot",
 	"agent/bpf":            "agent/exits agent/procfs snapshot",
 	"agent/collect":        "agent/bpf agent/exits agent/internal/clean agent/internal/guard agent/procfs snapshot",
-	"agent/delivery/spool": "",
-	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
+	"agent/delivery/spool": "internal/strictpath",
+	"agent/delivery": "agent/delivery/spool agent/internal/statefile internal/backoff internal/strictpath " +
+		"internal/wake snapshot",
 	"agent": "agent/bpf agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile " +
-		"agent/procfs internal/wake snapshot",
+		"agent/procfs internal/strictpath internal/wake snapshot",
 
 	// Ingest and the live view use the store through their own interfaces.
 	"ingest":      "internal/histogram internal/problem internal/wake snapshot",
@@ -56,7 +58,7 @@ var imports = map[string]string{
 	"store/accounts":     "store/textsearch",
 	"store/textsearch":   "",
 	"internal/pgsession": "",
-	"store/embedded":     "internal/backoff",
+	"store/embedded":     "internal/backoff internal/strictpath",
 	"store/migrator":     "migrations",
 	"store/writer":       "internal/histogram internal/wake snapshot store/backend store/schema",
 	"store/query":        "internal/histogram snapshot store/backend store/schema store/textsearch",

@@ -36,7 +36,7 @@ func TestUnwritableSpool(t *testing.T) {
 		prepare string
 		heals   bool
 	}{
-		"full": {`mount -t tmpfs -o size=64k full "$STATE/spool"
+		"full": {`mount -t tmpfs -o size=64k,mode=0700 full "$STATE/spool"
 			dd if=/dev/zero of="$STATE/spool/fill" bs=4k 2>/dev/null || true`, true},
 		"read-only": {`mount --bind "$STATE/spool" "$STATE/spool"; mount -o remount,bind,ro "$STATE/spool"`, false},
 	} {

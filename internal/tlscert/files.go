@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // checkInterval is the minimum time between two checks of the files.
@@ -78,6 +80,10 @@ func (f *Files) load(version [2]fileVersion) error {
 	certificate, err := tls.LoadX509KeyPair(f.certificate, f.key)
 	if err != nil {
 		return fmt.Errorf("read the TLS certificate: %w", err)
+	}
+	if who, mode := strictpath.KeyReaders(f.key); who != "" {
+		f.logger.Warn("others have access to the private key of the TLS certificate: run chmod 600 on it",
+			"file", f.key, "mode", mode, "accessible_to", who)
 	}
 	f.current, f.version = &certificate, version
 	return nil

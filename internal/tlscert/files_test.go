@@ -65,6 +65,27 @@ func TestChangedFilesAreLoaded(t *testing.T) {
 	}
 }
 
+func TestKeysThatOthersCanReadAreReported(t *testing.T) {
+	t.Parallel()
+	ca, dir := tlscerttest.NewCA(t), t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	ca.Issue(t, cert, key, "one.test")
+	for mode, want := range map[os.FileMode]string{0o600: "", 0o644: "mode=0644", 0o660: "mode=0660"} {
+		if err := os.Chmod(key, mode); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		if _, err := Load(cert, key, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		got := log.String()
+		if want == "" && got != "" ||
+			want != "" && (!strings.Contains(got, want) || !strings.Contains(got, key) || !strings.Contains(got, "level=WARN")) {
+			t.Errorf("mode %o: logged %q, want %q and the path", mode, got, want)
+		}
+	}
+}
+
 func TestLoadRequiresACertificateWithItsKey(t *testing.T) {
 	t.Parallel()
 	ca := tlscerttest.NewCA(t)

@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/internal/backoff"
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // Config configures a Cluster.
@@ -30,6 +31,8 @@ type Config struct {
 	Dir string
 	// BinDir contains initdb, pg_ctl and postgres. By default, Start searches for them.
 	BinDir string
+	// MustExist makes Start return ErrNoCluster instead of creating a cluster.
+	MustExist bool
 	// Durable must be true for anything but tests: it keeps fsync on.
 	Durable bool
 	// KeepTrying makes Start retry a cluster that does not start, for example because the disk is full, until its
@@ -67,6 +70,9 @@ const (
 // ErrInUse means that another snapwatch process has locked the data directory.
 var ErrInUse = errors.New("another snapwatch is using it; stop that one or use another directory")
 
+// ErrNoCluster means that a directory has no cluster.
+var ErrNoCluster = errors.New("there is no private database")
+
 // Start starts the cluster and returns when it accepts connections. It creates the cluster if there is
 // none, and connects to it if it is running already.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
@@ -78,6 +84,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.OnFailure == nil {
 		cfg.OnFailure = func(error) {}
 	}
+	if cfg.MustExist && !Exists(dir) {
+		return nil, fmt.Errorf("%w in %s", ErrNoCluster, dir)
+	}
 	owner, err := currentOwner()
 	if err != nil {
 		return nil, err
@@ -85,7 +94,10 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := owner.makeParent(dir); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
-	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	lock := flock.New(
+		filepath.Join(dir, "lock"), flock.SetPermissions(0o600),
+		flock.SetFlag(os.O_CREATE|os.O_RDONLY|strictpath.NoFollow),
+	)
 	if locked, err := lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	} else if !locked {
@@ -161,6 +173,9 @@ func URL(socket, role, database string) string {
 	return fmt.Sprintf("postgres://%s@/%s?host=%s", role, database, url.QueryEscape(socket))
 }
 
+// Exists reports whether a directory has a cluster that the current user can access.
+func Exists(dir string) bool { return clusterMajor(filepath.Join(dir, "postgres")) != 0 }
+
 // FindURL returns the connection string of the cluster in dir without starting it.
 func FindURL(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
@@ -168,7 +183,7 @@ func FindURL(dir string) (string, error) {
 		return "", fmt.Errorf("resolve the data directory: %w", err)
 	}
 	if clusterMajor(filepath.Join(abs, "postgres")) == 0 {
-		return "", fmt.Errorf("no cluster in %s", abs)
+		return "", fmt.Errorf("%w in %s", ErrNoCluster, abs)
 	}
 	return URL(socketDir(abs), appRole, database), nil
 }
@@ -219,11 +234,8 @@ func (c *Cluster) initialise(ctx context.Context) error {
 		"pg_ident.conf": c.owner.identMap(),
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(fresh, name), []byte(text), 0o600); err != nil {
+		if err := c.owner.write(filepath.Join(fresh, name), os.O_TRUNC, text); err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
-		}
-		if err := c.owner.touch(filepath.Join(fresh, name)); err != nil {
-			return fmt.Errorf("change the owner of %s: %w", name, err)
 		}
 	}
 	if err := os.Rename(fresh, c.data()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -179,5 +180,63 @@ func TestClosedDirectoryIsNamed(t *testing.T) {
 	if _, err := embedded.Start(t.Context(), config(filepath.Join(dir, "data"))); err == nil ||
 		!strings.Contains(err.Error(), dir) {
 		t.Errorf("a directory that postgres cannot access: %v", err)
+	}
+}
+
+// A start that follows symbolic links in a directory that others can change would give them files of root.
+func TestUnsafeDirectoriesAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(dir, outside string) error{
+		"lock": func(dir, outside string) error { return os.Symlink(outside, filepath.Join(dir, "lock")) },
+		"log":  func(dir, outside string) error { return os.Symlink(outside, filepath.Join(dir, "postgres.log")) },
+		"run":  func(dir, outside string) error { return os.Symlink(filepath.Dir(outside), filepath.Join(dir, "run")) },
+		"open": func(dir, _ string) error { return os.Chmod(dir, 0o777) },
+		"open parent": func(dir, _ string) error {
+			return errors.Join(os.Chmod(filepath.Dir(dir), 0o777), os.Chmod(dir, 0o755))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, outside := filepath.Join(storetest.Dir(t), "data"), filepath.Join(t.TempDir(), "outside")
+			if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(outside, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			if err := prepare(dir, outside); err != nil {
+				t.Fatal(err)
+			}
+			c, err := embedded.Start(t.Context(), config(dir))
+			if err == nil {
+				stop(t, c)
+				t.Fatal("the cluster started")
+			}
+			if info, statErr := os.Stat(outside); statErr != nil || info.Mode().Perm() != 0o600 || info.Size() != 0 {
+				t.Errorf("the file outside was changed: %v, %v", info, statErr)
+			}
+			before, statErr := os.Stat(t.TempDir())
+			after, outsideErr := os.Stat(outside)
+			if statErr != nil || outsideErr != nil || owner(before) != owner(after) {
+				t.Errorf("the file outside has another owner: %v, %v", statErr, outsideErr)
+			}
+		})
+	}
+}
+
+func owner(info os.FileInfo) uint32 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Uid
+	}
+	return 0
+}
+
+func TestMustExist(t *testing.T) {
+	t.Parallel()
+	cfg := config(filepath.Join(storetest.Dir(t), "none"))
+	cfg.MustExist = true
+	if _, err := embedded.Start(t.Context(), cfg); !errors.Is(err, embedded.ErrNoCluster) ||
+		!strings.Contains(err.Error(), cfg.Dir) {
+		t.Errorf("%v, want the directory", err)
+	}
+	if _, err := os.Stat(cfg.Dir); err == nil {
+		t.Error("the directory was created")
 	}
 }

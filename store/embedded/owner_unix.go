@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // owner is the user that the cluster runs as: the current user, or postgres if that is root, because
@@ -65,13 +67,13 @@ func (o owner) apply(cmd *exec.Cmd) {
 }
 
 // makeParent creates dir so that the owner can access it. It returns an error if a parent directory is not
-// accessible to the owner.
+// accessible to the owner, or if other users can change the directory or a parent.
 func (o owner) makeParent(dir string) error {
 	mode := os.FileMode(0o700)
 	if o.dropped {
 		mode = 0o755
 	}
-	if err := os.MkdirAll(dir, mode); err != nil {
+	if err := strictpath.MkdirAll(dir, mode, o.uid); err != nil {
 		return err
 	}
 	if !o.dropped {
@@ -95,22 +97,24 @@ func (o owner) makeParent(dir string) error {
 }
 
 func (o owner) makeOwned(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return err
-	}
-	return os.Chown(dir, o.uid, o.gid)
+	return os.Lchown(dir, o.uid, o.gid)
 }
 
 // touch creates the file if it is missing and changes its owner.
-func (o owner) touch(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (o owner) touch(path string) error { return o.write(path, os.O_APPEND, "") }
+
+// write opens a file with further flags, writes text and changes the owner of the file. It creates the file if it is
+// missing, and does not follow a symbolic link.
+func (o owner) write(path string, flag int, text string) error {
+	file, err := strictpath.Open(path, flag|os.O_CREATE|os.O_WRONLY, 0o600, o.uid)
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Chown(o.uid, o.gid), file.Close())
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Chown(o.uid, o.gid), file.Close())
 }
 
 // socketDir returns <dir>/run, or a directory with a short name if that path is too long.
@@ -126,7 +130,7 @@ func socketDir(dir string) string {
 func (o owner) makeSocketDir(dir string) (string, error) {
 	socket := socketDir(dir)
 	if err := os.Mkdir(socket, 0o700); err == nil {
-		return socket, os.Chown(socket, o.uid, o.gid)
+		return socket, os.Lchown(socket, o.uid, o.gid)
 	} else if !errors.Is(err, os.ErrExist) {
 		return "", err
 	}

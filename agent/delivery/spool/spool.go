@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // Config configures a spool. Zero values mean the defaults.
@@ -28,6 +30,8 @@ type Config struct {
 	Now func() time.Time
 	// SyncFile syncs a file to the disk; (*os.File).Sync by default. Tests of kills do not need the disk.
 	SyncFile func(*os.File) error
+	// SyncDir syncs the folder; strictpath.SyncDir by default.
+	SyncDir func(dir string) error
 }
 
 // Spool is a queue on disk. It is for one goroutine at a time.
@@ -36,6 +40,7 @@ type Spool struct {
 	segments       []segment // the oldest first; the last may be open
 	file           *os.File  // the last segment, if it is open for writing
 	unsynced       time.Time // time of the oldest write that is not synced; zero for none
+	unlisted       bool      // the folder is not synced since the last segment was created
 	doneFile       *os.File  // open after the first write
 	doneSlot       int64     // the copy in the done file that is written next
 	next           uint64    // default number of the next record
@@ -73,6 +78,9 @@ func Open(cfg Config) (*Spool, error) {
 	}
 	if cfg.SyncFile == nil {
 		cfg.SyncFile = (*os.File).Sync
+	}
+	if cfg.SyncDir == nil {
+		cfg.SyncDir = strictpath.SyncDir
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the spool's folder: %w", err)
@@ -209,7 +217,7 @@ func (s *Spool) startSegment(first uint64) error {
 	if err != nil {
 		return fmt.Errorf("create a segment: %w", err)
 	}
-	s.file = file
+	s.file, s.unlisted = file, true
 	s.segments = append(s.segments, segment{first: first})
 	return nil
 }
@@ -232,6 +240,12 @@ func (s *Spool) Sync() error {
 	}
 	if err := s.cfg.SyncFile(s.file); err != nil {
 		return fmt.Errorf("sync a segment: %w", err)
+	}
+	if s.unlisted { // otherwise a power failure could remove the new file from the folder
+		if err := s.cfg.SyncDir(s.cfg.Dir); err != nil {
+			return fmt.Errorf("sync a segment: %w", err)
+		}
+		s.unlisted = false
 	}
 	s.unsynced = time.Time{}
 	return nil

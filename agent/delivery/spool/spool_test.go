@@ -286,3 +286,22 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// A new segment is durable only after its folder is synced too.
+func TestSyncIncludesTheFolder(t *testing.T) {
+	var calls []string
+	s := open(t, spool.Config{
+		Dir:      t.TempDir(),
+		SyncFile: func(*os.File) error { calls = append(calls, "file"); return nil },
+		SyncDir:  func(string) error { calls = append(calls, "folder"); return nil },
+	})
+	for n := 1; n <= 2; n++ {
+		fill(t, s, n, n)
+		if err := s.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"file", "folder", "file"}; !slices.Equal(calls, want) {
+		t.Errorf("synced %v, want %v", calls, want)
+	}
+}
