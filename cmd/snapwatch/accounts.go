@@ -17,7 +17,6 @@ import (
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/accounts"
-	"github.com/snapwatch/snapwatch/store/embedded"
 )
 
 // accountAction is what a command does with the accounts. Its fields are the command's arguments.
@@ -31,16 +30,10 @@ type accountCommand[A accountAction] struct {
 	Action A `embed:""`
 }
 
-// Run opens the accounts and runs the action. If a server runs on the data directory, the command uses
-// its private cluster. Otherwise it starts the cluster for as long as the action takes.
+// Run opens the accounts and runs the action. If a server runs, the command uses its database. Otherwise it starts the
+// private cluster for as long as the action takes.
 func (c *accountCommand[A]) Run(ctx context.Context, logger *slog.Logger) error {
-	database := c.Database
-	if dir, err := database.Dir(); err == nil && database.DatabaseURL == "" {
-		if url, err := embedded.FindURL(dir); err == nil && store.AcceptsConnections(ctx, url) {
-			database.DatabaseURL = url
-		}
-	}
-	return withURL(ctx, database, logger, func(ctx context.Context, url string) error {
+	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
 		tables, closeTables, err := store.OpenAccounts(ctx, url)
 		if errors.Is(err, store.ErrNoSchema) {
 			return fmt.Errorf("%w; if the server uses another database, set its DATABASE_URL or --data-dir", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/snapwatch/snapwatch/internal/config"
 	"github.com/snapwatch/snapwatch/store"
@@ -94,27 +95,39 @@ type databaseURLCommand struct{ config.Database }
 func (c *databaseURLCommand) Run() error {
 	url := c.Database.DatabaseURL
 	if url == "" {
-		dir, err := c.Dir()
+		dir, err := locateCluster(c.Database)
 		if err != nil {
 			return err
 		}
 		if url, err = embedded.FindURL(dir); err != nil {
 			return err
 		}
+		if uid := clusterUser(dir); uid >= 0 {
+			fmt.Fprintf(os.Stderr, "Only the user %s can connect: use sudo -u %[1]s psql\n", osUser(uid))
+		}
 	}
 	fmt.Println(url)
 	return nil
 }
 
-// withURL calls do with the database's URL. If the settings name no database, the private cluster runs
-// until do returns.
+// withURL calls do with the URL of the database of the settings, of the running server, or of the private cluster of the
+// data directory, which then runs until do returns. It does not create a cluster.
 func withURL(
 	ctx context.Context, database config.Database, logger *slog.Logger, do func(context.Context, string) error,
 ) (err error) {
 	if database.DatabaseURL != "" {
 		return do(ctx, database.DatabaseURL)
 	}
-	cluster, err := startCluster(ctx, database, embedded.Config{Logger: logger})
+	if database.DataDir, err = locateCluster(database); err != nil {
+		return err
+	}
+	if uid := clusterUser(database.DataDir); uid >= 0 {
+		return runAs(ctx, uid, database.DataDir)
+	}
+	if url, err := embedded.FindURL(database.DataDir); err == nil && store.AcceptsConnections(ctx, url) {
+		return do(ctx, url)
+	}
+	cluster, err := startCluster(ctx, database, embedded.Config{MustExist: true, Logger: logger})
 	if err != nil {
 		return err
 	}

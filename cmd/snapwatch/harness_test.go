@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -66,10 +67,22 @@ var clusterTemplate = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(binaries, 0o755); err != nil { // the cluster's owner passes through it
 		return "", err
 	}
-	migrate := exec.Command(program("snapwatch"), "migrate", "up", "--data-dir", dir)
-	migrate.Env = append(os.Environ(), "DATABASE_URL=")
-	if out, err := migrate.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("make a template of the private cluster: %w: %s", err, out)
+	// Only a server creates a cluster. It stops as soon as it is up.
+	serve := exec.Command(program("snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0")
+	serve.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_RUNTIME_DIR="+filepath.Join(binaries, "runtime"))
+	var log bytes.Buffer
+	serve.Stderr = &log
+	out, err := serve.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := serve.Start(); err != nil {
+		return "", err
+	}
+	_, readErr := bufio.NewReader(out).ReadString('\n')
+	_ = serve.Process.Signal(syscall.SIGINT)
+	if err := errors.Join(serve.Wait(), readErr); err != nil {
+		return "", fmt.Errorf("make a template of the private cluster: %w: %s", err, &log)
 	}
 	return dir, nil
 })
@@ -139,7 +152,8 @@ func startWithEnv(t *testing.T, env []string, command, dir, listen string, more 
 	p.cmd = exec.Command(
 		program("snapwatch"), append([]string{command, "--data-dir", dir, "--listen", listen}, more...)...,
 	)
-	p.cmd.Env = append(append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug"), env...)
+	p.cmd.Env = append(append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_LOG_LEVEL=debug",
+		"SNAPWATCH_RUNTIME_DIR="+filepath.Join(binaries, "runtime")), env...)
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
@@ -221,11 +235,11 @@ func shell(t *testing.T, dir, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(t.Context(), program("snapwatch"), append(args, "--data-dir", dir)...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	cmd.Stdin = strings.NewReader(stdin)
-	var errors bytes.Buffer
-	cmd.Stderr = &errors
+	var log bytes.Buffer
+	cmd.Stderr = &log
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, errors.String())
+		return "", fmt.Errorf("%w: %s", err, log.String())
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -49,6 +51,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx)
 	stop()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok { // of runAs, which has printed the error
+		os.Exit(max(exit.ExitCode(), 1))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "snapwatch:", err)
 		os.Exit(1)

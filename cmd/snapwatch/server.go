@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -64,6 +65,8 @@ type server struct {
 	http     *http.Server
 	failed   chan error // receives the error that ended serving
 
+	record *record // nil if it could not be written
+
 	stopSupervisor func() // ends Supervise of the cluster, and waits for its end
 	stopBackground context.CancelFunc
 	backgroundDone chan struct{}
@@ -97,7 +100,20 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	handler := s.newHandler(provider)
 	s.runBackground()
 	s.startup.finish(handler)
+	s.recordRunning()
 	return s, nil
+}
+
+// recordRunning lets commands find this server. A failure does not stop it.
+func (s *server) recordRunning() {
+	running := runningServer{PID: os.Getpid(), External: s.cluster == nil}
+	var err error
+	if running.DataDir, err = s.database.Dir(); err == nil {
+		s.record, err = newRecord(s.database.RuntimePath(), running)
+	}
+	if err != nil {
+		s.logger.Warn("commands cannot find this server without --data-dir", "err", err)
+	}
 }
 
 // listen checks the settings that need no database, and listens. That comes before the database: an
@@ -304,6 +320,9 @@ func (s *server) wait(ctx context.Context) error {
 func (s *server) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	if s.record != nil {
+		s.record.remove()
+	}
 	if s.broadcaster != nil {
 		s.broadcaster.Close()
 	}

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// NoFollow is the flag of os.OpenFile that refuses symbolic links. It is 0 on systems without one.
+// NoFollow are the flags of os.OpenFile that refuse symbolic links. They are 0 on systems without them.
 const NoFollow = 0
 
 // dirsCanSync is false, because NTFS journals its metadata.

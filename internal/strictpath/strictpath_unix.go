@@ -15,8 +15,9 @@ import (
 	"syscall"
 )
 
-// NoFollow is the flag of os.OpenFile that refuses symbolic links. It is 0 on systems without one.
-const NoFollow = syscall.O_NOFOLLOW
+// NoFollow are the flags of os.OpenFile that refuse symbolic links, and do not wait for the other end of a pipe. They
+// are 0 on systems without them.
+const NoFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 const dirsCanSync = true
 
@@ -219,7 +220,7 @@ func (t trusted) checkFile(path string, info fs.FileInfo) error {
 // another user owns the file or can write to it. users are further users that the file may belong to. Check the
 // directory first.
 func Open(path string, flag int, mode os.FileMode, users ...int) (*os.File, error) {
-	file, err := os.OpenFile(path, flag|NoFollow|syscall.O_NONBLOCK, mode) // not waiting for the other end of a pipe
+	file, err := os.OpenFile(path, flag|NoFollow, mode)
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EMLINK) {
 		return nil, fmt.Errorf("%s is a symbolic link, which is not followed; remove it: %w", path, ErrUnsafe)
 	}
