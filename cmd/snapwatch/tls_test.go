@@ -162,3 +162,53 @@ func TestAgentCertificates(t *testing.T) {
 		}
 	}
 }
+
+// The agent of snapwatch up reports to a server with a certificate for another name, with allowed host names, and that
+// requires client certificates of agents. Other agents still need one.
+func TestUpWithTLS(t *testing.T) {
+	t.Parallel()
+	file, ca, agents := files(t), tlscerttest.NewCA(t), tlscerttest.NewCA(t)
+	ca.Issue(t, file("cert.pem"), file("key.pem"), "snapwatch.test")
+	writeFile(t, file("ca.pem"), ca.PEM)
+	writeFile(t, file("agents.pem"), agents.PEM)
+	withTLS := []string{"--tls-cert", file("cert.pem"), "--tls-key", file("key.pem")}
+	for name, args := range map[string][]string{
+		"certificate":         withTLS,
+		"client certificates": append([]string{"--agent-ca", file("agents.pem")}, withTLS...),
+		"allowed hosts":       {"--allowed-hosts", "snapwatch.test"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "up", dataDir(t), "127.0.0.1:0", args...)
+			testwait.Until(t, "a snapshot of the local agent", func() bool { return storedSnapshots(t, p.dir) > 0 })
+			if secure := strings.HasPrefix(p.url, "https://"); secure != (name != "allowed hosts") {
+				t.Errorf("the address is %s", p.url)
+			}
+			if name != "client certificates" {
+				return
+			}
+			other := startAgent(
+				t, []string{"SNAPWATCH_ENROLMENT_KEY=" + enrolmentKey(t, p.dir, "other")}, "--server", p.url, "--ca-file",
+				file("ca.pem"), "--state-dir", storetest.Dir(t), "--machine-id", "other",
+			)
+			other.log.contains(t, "certificate_needed")
+		})
+	}
+}
+
+// snapwatch up checks the settings of TLS and of ACME as serve does.
+func TestUpChecksTheTLSSettings(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--tls-cert", "cert.pem"},
+		{"--acme-domains", "a.test", "--tls-cert", "cert.pem", "--tls-key", "key.pem"},
+		{"--agent-ca", "ca.pem"},
+	} {
+		dir := storetest.Dir(t)
+		cmd := exec.CommandContext(t.Context(), program("snapwatch"),
+			append([]string{"up", "--data-dir", dir, "--listen", "127.0.0.1:0"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "--tls-cert") {
+			t.Errorf("%v: %v %s", args, err, out)
+		}
+	}
+}

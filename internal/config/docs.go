@@ -17,7 +17,7 @@ var groups = []struct {
 	{"Server", &Server{}},
 	{"Server: access", &Access{}},
 	{"Server: single sign-on (snapwatch serve only)", &OIDC{}},
-	{"Server: TLS (snapwatch serve only)", &TLS{}},
+	{"Server: TLS", &TLS{}},
 	{"Agent", &Agent{}},
 }
 
