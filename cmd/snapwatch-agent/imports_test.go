@@ -43,8 +43,7 @@ var imports = map[string]string{
 	"agent/bpf":            "agent/exits agent/procfs snapshot",
 	"agent/collect":        "agent/bpf agent/exits agent/internal/clean agent/internal/guard agent/procfs snapshot",
 	"agent/delivery/spool": "internal/strictpath",
-	"agent/delivery": "agent/delivery/spool agent/internal/statefile internal/backoff internal/strictpath " +
-		"internal/wake snapshot",
+	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
 	"agent": "agent/bpf agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile " +
 		"agent/procfs internal/strictpath internal/wake snapshot",
 
@@ -72,7 +71,8 @@ var imports = map[string]string{
 	"ui": "internal/basepath",
 
 	"cmd/snapwatch": "api auth broadcaster ingest internal/backoff internal/basepath internal/buildinfo internal/config " +
-		"internal/connlimit internal/health internal/problem internal/tlscert store store/accounts store/embedded ui",
+		"internal/connlimit internal/health internal/problem internal/strictpath internal/tlscert store store/accounts " +
+		"store/embedded ui",
 	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config snapshot",
 	"deploy/systemd":      "",
 }
