@@ -80,7 +80,8 @@ func (a *API) registerEnrolment() {
 		"List active enrolment keys"), a.listEnrolmentKeys)
 	huma.Register(a.huma, operation(http.MethodPost, "/api/v1/enrolment-keys", "add-enrolment-key", tagEnrolment,
 		"Create an enrolment key", status(http.StatusCreated),
-		description("A restricted token needs the scopes snapshots.write and config.read too, and machines.change for tags.")), a.createEnrolmentKey)
+		description("A restricted token needs the scopes snapshots.write and config.read too, and machines.change for "+
+			"tags.")), a.createEnrolmentKey)
 	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/enrolment-keys/{key_id}", "revoke-enrolment-key",
 		tagEnrolment, "Revoke an enrolment key", status(http.StatusNoContent),
 		description("Tokens that agents received for the key stay valid.")), a.revokeEnrolmentKey)

@@ -55,7 +55,8 @@ func grantRequests(inMinutes, inHours string) []grantRequest {
 		token("admin token for hours", `"role": "admin"`+until(inHours), allPermissions, hours),
 		token("admin token for minutes", `"role": "admin"`+until(inMinutes), allPermissions, minutes),
 		token("restricted admin token", reader, []auth.Permission{auth.ReadMachines}, forever),
-		token("restricted admin token for minutes", reader+until(inMinutes), []auth.Permission{auth.ReadMachines}, minutes),
+		token("restricted admin token for minutes", reader+until(inMinutes),
+			[]auth.Permission{auth.ReadMachines}, minutes),
 		token("token for accounts", `"role": "admin", "scopes": ["accounts"]`, nothing, forever),
 		token("token for the audit log", `"role": "admin", "scopes": ["accounts", "audit.read"]`,
 			[]auth.Permission{auth.ReadAudit}, forever),
@@ -148,7 +149,9 @@ func TestLimitedTokensGrantNoMoreThanTheyHave(t *testing.T) {
 			outlives := from.lifetime == minutes && request.lifetime < minutes
 			allowed := !outlives && !slices.ContainsFunc(request.needs,
 				func(p auth.Permission) bool { return !slices.Contains(from.permissions, p) })
-			header := []string{"Authorization", from.credential, "Cookie", from.cookies, "Sec-Fetch-Site", "same-origin"}
+			header := []string{
+				"Authorization", from.credential, "Cookie", from.cookies, "Sec-Fetch-Site", "same-origin",
+			}
 			got := s.do(request.method, number(request.path), number(request.body), header...)
 			var p struct{ Code, Field string }
 			_ = json.Unmarshal([]byte(got.text), &p)

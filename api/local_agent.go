@@ -9,9 +9,9 @@ import (
 
 type localAgentKey struct{}
 
-// LocalAgent returns a handler for an agent on the server's own machine, which connects through a listener of its own on
-// loopback. It passes only the requests that agents send. They need a token as elsewhere, but no client certificate and
-// no allowed host name: neither the name of the server nor its certificate is for loopback.
+// LocalAgent returns a handler for an agent on the server's own machine, which connects through a listener of its own
+// on loopback. It passes only the requests that agents send. They need a token as elsewhere, but no client certificate
+// and no allowed host name: neither the name of the server nor its certificate is for loopback.
 func LocalAgent(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !sentByAgents(r) {

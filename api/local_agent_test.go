@@ -50,7 +50,9 @@ func TestLocalAgent(t *testing.T) {
 		{"DELETE", "/api/v1/machines/m", "", admin, http.StatusNotFound},
 		{"GET", "/", "", "", http.StatusNotFound},
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), test.method, local.URL+test.path, strings.NewReader(test.body))
+		request, err := http.NewRequestWithContext(
+			t.Context(), test.method, local.URL+test.path, strings.NewReader(test.body),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +67,8 @@ func TestLocalAgent(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		if response.StatusCode != test.status {
-			t.Errorf("%s %s with %.4q: %d, want %d", test.method, test.path, test.token, response.StatusCode, test.status)
+			t.Errorf("%s %s with %.4q: %d, want %d",
+				test.method, test.path, test.token, response.StatusCode, test.status)
 		}
 	}
 	// Elsewhere, agents need a certificate.

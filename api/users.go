@@ -70,8 +70,8 @@ func (a *API) registerUsers() {
 		description("A restricted token cannot create a user with more rights than it has.")), a.createUser)
 	huma.Register(a.huma, operation(http.MethodPatch, "/api/v1/users/{name}", "change-user", tagAccounts,
 		"Update a user",
-		description("Changes take effect at once. A restricted token cannot change users with more rights than it has, except "+
-			"to disable them.")), a.updateUser)
+		description("Changes take effect at once. A restricted token cannot change users with more rights than it "+
+			"has, except to disable them.")), a.updateUser)
 	huma.Register(a.huma, operation(http.MethodDelete, "/api/v1/users/{name}", "delete-user", tagAccounts,
 		"Delete a user", status(http.StatusNoContent),
 		description("Ends the user's sessions.")), a.deleteUser)

@@ -110,8 +110,8 @@ func (c *databaseURLCommand) Run() error {
 	return nil
 }
 
-// withURL calls do with the URL of the database of the settings, of the running server, or of the private cluster of the
-// data directory, which then runs until do returns. It does not create a cluster.
+// withURL calls do with the URL of the database of the settings, of the running server, or of the private cluster of
+// the data directory, which then runs until do returns. It does not create a cluster.
 func withURL(
 	ctx context.Context, database config.Database, logger *slog.Logger, do func(context.Context, string) error,
 ) (err error) {

@@ -18,8 +18,8 @@ import (
 func located(t *testing.T, home, runtime, stdin string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program("snapwatch"), args...)
-	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_DATA_DIR=", "SNAPWATCH_RUNTIME_DIR="+runtime, "HOME="+home,
-		"XDG_DATA_HOME="+home)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_DATA_DIR=", "SNAPWATCH_RUNTIME_DIR="+runtime,
+		"HOME="+home, "XDG_DATA_HOME="+home)
 	cmd.Stdin, cmd.Dir = strings.NewReader(stdin), home
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -76,7 +76,7 @@ func TestCommandsFindTheRunningServer(t *testing.T) {
 		t.Errorf("with --data-dir: %s", list)
 	}
 
-	// A killed server leaves its record behind, which does not count.
+	// A killed server leaves its record behind, which is ignored.
 	second.kill(t)
 	if list := must("", "user", "list"); !strings.Contains(list, "owner") {
 		t.Errorf("after one of two servers was killed: %s", list)
@@ -94,7 +94,7 @@ func TestCommandsCreateNoCluster(t *testing.T) {
 	t.Parallel()
 	named := filepath.Join(storetest.Dir(t), "none")
 	for _, args := range databaseCommands {
-		out, err := located(t, t.TempDir(), t.TempDir(), "four unrelated plain words", append(args, "--data-dir", named)...)
+		out, err := located(t, t.TempDir(), t.TempDir(), "", append(args, "--data-dir", named)...)
 		if err == nil || !strings.Contains(err.Error(), named) || !strings.Contains(err.Error(), "--data-dir") ||
 			!strings.Contains(err.Error(), "DATABASE_URL") || !strings.Contains(err.Error(), "no private database") {
 			t.Errorf("%v: %q, %v", args, out, err)
@@ -159,7 +159,8 @@ func TestRootUsesTheDatabaseOfAnotherUser(t *testing.T) {
 			t.Errorf("%s, %v", out, err)
 		}
 		if stop != nil {
-			if out, err := located(t, t.TempDir(), runtime, "", "token", "list"); err != nil || !strings.Contains(out, "x") {
+			out, err := located(t, t.TempDir(), runtime, "", "token", "list")
+			if err != nil || !strings.Contains(out, "x") {
 				t.Errorf("without --data-dir: %s, %v", out, err)
 			}
 			stop()

@@ -122,7 +122,7 @@ func readRecord(path string) (server runningServer, err error) {
 	return server, nil
 }
 
-// usable reports whether a command may use the server without being told to. A user may use their own servers. Root may
+// usable reports whether a command may use the server by default. A user may use their own servers. Root may
 // use the service too, but not what other users have recorded: a password would go to a database of theirs.
 func (s *runningServer) usable() bool {
 	return s.owner == os.Geteuid() || os.Geteuid() == 0 && s.service

@@ -188,8 +188,8 @@ func TestUpWithTLS(t *testing.T) {
 				return
 			}
 			other := startAgent(
-				t, []string{"SNAPWATCH_ENROLMENT_KEY=" + enrolmentKey(t, p.dir, "other")}, "--server", p.url, "--ca-file",
-				file("ca.pem"), "--state-dir", storetest.Dir(t), "--machine-id", "other",
+				t, []string{"SNAPWATCH_ENROLMENT_KEY=" + enrolmentKey(t, p.dir, "other")}, "--server", p.url,
+				"--ca-file", file("ca.pem"), "--state-dir", storetest.Dir(t), "--machine-id", "other",
 			)
 			other.log.contains(t, "certificate_needed")
 		})

@@ -35,7 +35,8 @@ func (u *userOf) lookup(t *testing.T) {
 func (u *userOf) serve(t *testing.T, dir, runtime string) (stop func()) {
 	t.Helper()
 	cmd := exec.CommandContext(
-		t.Context(), program("snapwatch"), "serve", "--data-dir", dir, "--runtime-dir", runtime, "--listen", "127.0.0.1:0",
+		t.Context(), program("snapwatch"), "serve", "--data-dir", dir, "--runtime-dir", runtime,
+		"--listen", "127.0.0.1:0",
 	)
 	cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	cmd.Dir = dir

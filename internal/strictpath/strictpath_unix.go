@@ -35,8 +35,8 @@ func syncDirFile(dir *os.File) error {
 // trusted are the users whose files are trusted.
 type trusted []int
 
-// trust returns the trusted users: root, the current user, and further ones. In a user namespace, root of the system is
-// not visible as such, so the owner of the root directory is trusted too.
+// trust returns the trusted users: root, the current user, and further ones. In a user namespace, root of the system
+// is not visible as such, so the owner of the root directory is trusted too.
 func trust(users []int) trusted { return append(trusted{0, os.Geteuid(), Owner("/")}, users...) }
 
 // Owner returns the user that a file belongs to, or -1.
@@ -55,8 +55,8 @@ func ownerOf(info fs.FileInfo) int {
 	return -1
 }
 
-// Check returns ErrUnsafe unless a directory and its parents belong to root, the current user or one of the given users,
-// and nobody else can write to them.
+// Check returns ErrUnsafe unless a directory and its parents belong to root, the current user or one of the given
+// users, and nobody else can write to them.
 func Check(dir string, users ...int) error { return trust(users).walk(dir, 0, false) }
 
 // MkdirAll creates a directory and its missing parents, and checks all of them as Check does.
@@ -153,8 +153,8 @@ func (t trusted) checkOwner(path string, info fs.FileInfo) error {
 	if slices.Contains(t, owner) {
 		return nil
 	}
-	return fmt.Errorf("%s belongs to user %s, not to user %s or root: %w", path, userName(owner), userName(os.Geteuid()),
-		ErrUnsafe)
+	return fmt.Errorf("%s belongs to user %s, not to user %s or root: %w",
+		path, userName(owner), userName(os.Geteuid()), ErrUnsafe)
 }
 
 // checkWriters returns ErrUnsafe if users besides the owner can write to a file. The groups of root, and of the current
@@ -238,8 +238,8 @@ func Open(path string, flag int, mode os.FileMode, users ...int) (*os.File, erro
 }
 
 // KeyReaders says who can read or change a private key besides its owner, such as "other users", or returns "" for
-// nobody. It also returns the mode of the file in octal. A group may read a key that belongs to root, as on systems where the group ssl-cert or that of a service gets
-// access to a key. PostgreSQL has the same rule.
+// nobody. It also returns the mode of the file in octal. A group may read a key that belongs to root, as on systems
+// where the group ssl-cert or that of a service gets access to a key. PostgreSQL has the same rule.
 func KeyReaders(path string) (who, mode string) {
 	info, err := os.Stat(path)
 	if err != nil {

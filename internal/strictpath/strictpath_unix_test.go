@@ -171,7 +171,8 @@ func TestKeyReaders(t *testing.T) {
 		groupOfRoot = "its group"
 	}
 	for mode, want := range map[fs.FileMode]string{
-		0o600: "", 0o400: "", 0o700: "", 0o640: groupOfRoot, 0o660: "its group", 0o644: "other users", 0o602: "other users",
+		0o600: "", 0o400: "", 0o700: "",
+		0o640: groupOfRoot, 0o660: "its group", 0o644: "other users", 0o602: "other users",
 	} {
 		write(t, path, "key", mode)
 		if got, _ := KeyReaders(path); got != want {

@@ -33,8 +33,8 @@ type Setup struct {
 }
 
 // UseSetup creates the first administrator with a setup link, signs them in, and deletes all setup links. That is one
-// transaction: if a part of it fails, the link stays valid and nothing is created. UseSetup sets the IDs of the user and
-// of the session. It returns ErrNotFound if the link is not valid.
+// transaction: if a part of it fails, the link stays valid and nothing is created. UseSetup sets the IDs of the user
+// and of the session. It returns ErrNotFound if the link is not valid.
 func (a *Accounts) UseSetup(ctx context.Context, hash []byte, setup *Setup) error {
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE`); err != nil {
