@@ -27,6 +27,7 @@ func runAs(ctx context.Context, uid int, dir string) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
+	//nolint:gosec // the arguments are those of the person who runs this command
 	cmd := exec.CommandContext(ctx, program, append(os.Args[1:], "--data-dir", dir)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "HOME="+account.HomeDir)

@@ -55,7 +55,8 @@ func newRecord(dir string, s runningServer) (*record, error) {
 		err = errors.New("the file is locked")
 	}
 	if err == nil {
-		err = errors.Join(os.WriteFile(temporary, text, 0o600), os.Chmod(temporary, 0o644)) // others may learn of it
+		//nolint:gosec // other users may read it: it holds no secret
+		err = errors.Join(os.WriteFile(temporary, text, 0o600), os.Chmod(temporary, 0o644))
 	}
 	if err == nil {
 		err = os.Rename(temporary, path)
