@@ -55,7 +55,7 @@ require-up:
 	@deploy/require.sh go node postgresql
 
 require-test:
-	@deploy/require.sh go node postgresql gcc chromium prometheus systemd nginx
+	@deploy/require.sh go node postgresql gcc chromium prometheus systemd nginx pgbouncer
 
 # Several parts run at a time. The Go tests and the browser tests take longest, so they start first. Tests write their
 # logs to bin/logs, which are searched for secrets at the end.

@@ -36,6 +36,12 @@ no_nginx_service() {
 	as_root systemctl mask --quiet nginx.service
 }
 
+# Keeps Debian's package from starting a PgBouncer of its own.
+no_pgbouncer_service() {
+	[ -d /run/systemd/system ] || return 0
+	as_root systemctl mask --quiet pgbouncer.service
+}
+
 # install DESCRIPTION DEBIAN FEDORA ALPINE BREW: installs a package by its name in each system.
 install() {
 	if command -v apt-get >/dev/null; then set -- "$1" apt-get install -y --no-install-recommends "$2"
@@ -87,6 +93,11 @@ for tool in "$@"; do
 		[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null && continue
 		if command -v apt-get >/dev/null; then no_nginx_service; fi
 		install "nginx (for the test of reverse proxies)" nginx nginx nginx nginx
+		;;
+	pgbouncer)
+		[ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null && continue
+		if command -v apt-get >/dev/null; then no_pgbouncer_service; fi
+		install "PgBouncer (for the test of connection poolers)" pgbouncer pgbouncer pgbouncer pgbouncer
 		;;
 	systemd)
 		command -v systemd-analyze >/dev/null || install "systemd-analyze (to check the units)" systemd systemd systemd systemd

@@ -182,7 +182,7 @@ func startWithEnv(t *testing.T, env []string, command, dir, listen string, more 
 		t.Fatalf("the server did not start: %q, %v\n%s", line, readErr, p.log)
 	}
 	p.url = url
-	if p.token, err = shell(t, dir, "", "token", "add", "the test's", "--role", "admin"); err != nil {
+	if p.token, err = shellWithEnv(t, env, dir, "", "token", "add", "the test's", "--role", "admin"); err != nil {
 		t.Fatal(err)
 	}
 	client.Transport.(*tokens).add(url, p.token)
@@ -232,8 +232,14 @@ func (p *process) kill(t *testing.T) {
 // shell runs a command of snapwatch beside a server, as an administrator would.
 func shell(t *testing.T, dir, stdin string, args ...string) (string, error) {
 	t.Helper()
+	return shellWithEnv(t, nil, dir, stdin, args...)
+}
+
+// shellWithEnv is shell with further variables in the environment.
+func shellWithEnv(t *testing.T, env []string, dir, stdin string, args ...string) (string, error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program("snapwatch"), append(args, "--data-dir", dir)...)
-	cmd.Env = append(os.Environ(), "DATABASE_URL=")
+	cmd.Env = append(append(os.Environ(), "DATABASE_URL="), env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var log bytes.Buffer
 	cmd.Stderr = &log

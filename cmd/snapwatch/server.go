@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,9 @@ func (s *server) openStore(ctx context.Context) error {
 
 // openSchema migrates the schema and opens the store.
 func (s *server) openSchema(ctx context.Context) error {
+	if err := store.CheckSessions(ctx, s.databaseURL); err != nil {
+		return err
+	}
 	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile, s.logger)
 	if err != nil {
 		return err
@@ -202,7 +206,7 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		BodyBytes: s.server.BodyBytes,
 	}, s.store, s.logger, s.registry)
 	s.broadcaster = broadcaster.New(broadcaster.Config{
-		DatabaseURL:    s.databaseURL,
+		DatabaseURL:    cmp.Or(s.database.ListenDatabaseURL, s.databaseURL),
 		MaxSockets:     s.server.MaxSockets,
 		OnAccessChange: s.auth.InvalidateCache,
 	}, s.store.Live(), access, s.logger, s.registry)

@@ -117,5 +117,8 @@ func isTemporary(err error) bool {
 		pgerrcode.IsInvalidAuthorizationSpecification(failure.Code)) {
 		return false
 	}
+	if errors.Is(err, store.ErrTransactionPooling) {
+		return false
+	}
 	return store.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -32,11 +32,12 @@ func (l Log) New(w io.Writer) *slog.Logger {
 
 // Database is the settings of the server's database.
 type Database struct {
-	DatabaseURL string `env:"DATABASE_URL" help:"Connection URL of PostgreSQL 15 or newer. Empty: run a private cluster in the data directory."`
-	DataDir     string `env:"SNAPWATCH_DATA_DIR" help:"Directory of the private cluster. Empty: /var/lib/snapwatch for root, ~/.local/share/snapwatch for other users. Commands besides up and serve use that of the running server, if there is one."`
-	RuntimeDir  string `env:"SNAPWATCH_RUNTIME_DIR" help:"Directory in which a running server records its data directory, so that commands find it without --data-dir. Empty: /run/snapwatch-root for root, $XDG_RUNTIME_DIR/snapwatch or /tmp/snapwatch-UID for other users. Commands also look in /run/snapwatch, where the service records it."`
-	Profile     string `env:"SNAPWATCH_PROFILE" enum:"auto,timescale,postgres" default:"auto" help:"Storage profile of a new database: timescale, postgres or auto. auto uses TimescaleDB Community 2.18 or newer if it is available. A database keeps its profile."`
-	PostgresBin string `env:"SNAPWATCH_POSTGRES_BIN" help:"Directory with initdb, pg_ctl and postgres for the private cluster. Empty: search the usual places."`
+	DatabaseURL       string `env:"DATABASE_URL" help:"Connection URL of PostgreSQL 15 or newer. Empty: run a private cluster in the data directory."`
+	ListenDatabaseURL string `env:"SNAPWATCH_LISTEN_DATABASE_URL" help:"Connection URL for notifications, if DATABASE_URL leads to a pooler that does not deliver them. Empty: DATABASE_URL."`
+	DataDir           string `env:"SNAPWATCH_DATA_DIR" help:"Directory of the private cluster. Empty: /var/lib/snapwatch for root, ~/.local/share/snapwatch for other users. Commands besides up and serve use that of the running server, if there is one."`
+	RuntimeDir        string `env:"SNAPWATCH_RUNTIME_DIR" help:"Directory in which a running server records its data directory, so that commands find it without --data-dir. Empty: /run/snapwatch-root for root, $XDG_RUNTIME_DIR/snapwatch or /tmp/snapwatch-UID for other users. Commands also look in /run/snapwatch, where the service records it."`
+	Profile           string `env:"SNAPWATCH_PROFILE" enum:"auto,timescale,postgres" default:"auto" help:"Storage profile of a new database: timescale, postgres or auto. auto uses TimescaleDB Community 2.18 or newer if it is available. A database keeps its profile."`
+	PostgresBin       string `env:"SNAPWATCH_POSTGRES_BIN" help:"Directory with initdb, pg_ctl and postgres for the private cluster. Empty: search the usual places."`
 }
 
 // Server is the settings of the server, besides those of the other structs.
