@@ -173,14 +173,19 @@ func (s *server) openSchema(ctx context.Context) error {
 		return err
 	}
 	s.logger.Info("storage profile", "profile", detection.Profile, "reason", detection.Reason)
+	var onReadConnect func(pid uint32)
+	if s.cluster != nil {
+		onReadConnect = s.cluster.LowerPriority
+	}
 	registry := prometheus.NewRegistry() // of its own, because a later attempt registers the metrics again
 	s.store, err = store.Open(ctx, store.Config{
-		DatabaseURL: s.databaseURL,
-		Detection:   detection,
-		Retention:   s.server.Retention.Duration(),
-		ExitsDays:   s.server.ExitsDays,
-		MaxConns:    s.server.MaxConns,
-		PostConns:   postConns(s.server.Writers),
+		DatabaseURL:   s.databaseURL,
+		Detection:     detection,
+		Retention:     s.server.Retention.Duration(),
+		ExitsDays:     s.server.ExitsDays,
+		MaxConns:      s.server.MaxConns,
+		PostConns:     postConns(s.server.Writers),
+		OnReadConnect: onReadConnect,
 	}, s.logger, registry)
 	if err != nil {
 		return err
