@@ -22,6 +22,7 @@ type load struct {
 	interval          time.Duration
 	duration          time.Duration
 	busy              float64
+	readers           int
 }
 
 func main() {
@@ -31,6 +32,7 @@ func main() {
 	flag.DurationVar(&l.interval, "interval", 5*time.Second, "time between two snapshots of a machine")
 	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "time to measure, after two intervals of warm-up")
 	flag.Float64Var(&l.busy, "busy", 0.1, "share of processes that change in an interval, 0 to 1")
+	flag.IntVar(&l.readers, "readers", 0, "clients that send expensive reads without a pause")
 	program := flag.String("program", "bin/snapwatch", "path of the server's program")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -74,6 +76,10 @@ func run(ctx context.Context, l load, program string) (err error) {
 	if err != nil {
 		return err
 	}
+	hostile, err := newReaders(ctx, server, l.readers)
+	if err != nil {
+		return err
+	}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
@@ -86,6 +92,7 @@ func run(ctx context.Context, l load, program string) (err error) {
 	}
 	fleet.reset()
 	watcher.reset()
+	running.Go(func() { hostile.run(loading) })
 	before, err := measure(server.URL, server.PID, dir, admin)
 	if err != nil {
 		return err
@@ -102,6 +109,9 @@ func run(ctx context.Context, l load, program string) (err error) {
 	took := time.Since(began)
 	stop()
 	running.Wait()
+	if l.readers > 0 {
+		hostile.report()
+	}
 	report(fleet, watcher, before, after, took, peakRows)
 	return nil
 }

@@ -68,6 +68,11 @@ func (s *Server) AdminToken(ctx context.Context) (string, error) {
 	return s.run(ctx, "token", "add", "bench", "--role", "admin")
 }
 
+// ReaderToken returns a token of a user who may read all machines.
+func (s *Server) ReaderToken(ctx context.Context, name string) (string, error) {
+	return s.run(ctx, "token", "add", name, "--role", "user", "--tags", "*")
+}
+
 // EnrolmentKey returns a new enrolment key for any number of agents.
 func (s *Server) EnrolmentKey(ctx context.Context) (string, error) {
 	return s.run(ctx, "key", "add", "bench", "--uses", "0")
