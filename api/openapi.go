@@ -84,7 +84,7 @@ func (a *API) describeOtherRoutes() {
 		describeMetrics(schemas, "/metrics", "Get the server's own metrics for Prometheus"),
 		describeMetrics(schemas, "/metrics/machines", "Get the latest values of the caller's machines for Prometheus"),
 		describeHealth(schemas, "/healthz", "Check that the server is alive"),
-		describeHealth(schemas, "/readyz", "Check that the server can reach its database"),
+		describeReady(schemas),
 	} {
 		document.AddOperation(op)
 	}
@@ -167,6 +167,16 @@ func describeHealth(schemas huma.Registry, path, summary string) *huma.Operation
 	op := operation(http.MethodGet, path, path[1:], tagHealth, summary)
 	op.Responses = withProblems(schemas, map[string]*huma.Response{"200": {Description: "The check passed"}}, "503")
 	return &op
+}
+
+// describeReady describes /readyz.
+func describeReady(schemas huma.Registry) *huma.Operation {
+	op := describeHealth(schemas, "/readyz", "Check that the server can do its work")
+	op.Description = "Responds at once with the results of the last checks, which are a few seconds old. A server that " +
+		"is not ready responds with 503, and errors has the name and the reason of each check that fails. With status " +
+		"degraded, a check gives a warning."
+	op.Responses["200"] = &huma.Response{Description: "The server is ready", Content: jsonContent(schemas, ReadyView{})}
+	return op
 }
 
 // describeSecurity adds the credentials that each operation accepts to the OpenAPI document.

@@ -11,20 +11,19 @@ import (
 	"github.com/snapwatch/snapwatch/internal/problem"
 )
 
-// readyView is the response of a server that is ready.
-type readyView struct {
-	// Status is "ready", or "degraded" if a check gives a warning.
-	Status        string      `json:"status"`
-	Profile       string      `json:"profile"`
-	ProfileReason string      `json:"profile_reason"`
-	Checks        []checkView `json:"checks"`
+// ReadyView is the response of a server that is ready.
+type ReadyView struct {
+	Status        string      `json:"status" enum:"ready,degraded" doc:"degraded: a check gives a warning"`
+	Profile       string      `json:"profile" doc:"Storage profile of the database"`
+	ProfileReason string      `json:"profile_reason" doc:"Why the database has this profile"`
+	Checks        []CheckView `json:"checks" nullable:"false"`
 }
 
-// checkView is the result of a check.
-type checkView struct {
-	Name   string `json:"name"`
+// CheckView is the result of a health check.
+type CheckView struct {
+	Name   string `json:"name" example:"database"`
 	OK     bool   `json:"ok"`
-	Reason string `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty" doc:"Why the check failed"`
 }
 
 // ready serves the readiness check. It answers at once with the last results of the health checks. A server is not ready
@@ -33,10 +32,10 @@ type checkView struct {
 func (a *API) ready(c *gin.Context) {
 	results := a.healthResults(c.Request.Context())
 	detected := a.store.Profile()
-	view := readyView{Status: "ready", Profile: detected.Profile, ProfileReason: detected.Reason}
+	view := ReadyView{Status: "ready", Profile: detected.Profile, ProfileReason: detected.Reason}
 	var failures []problem.Detail
 	for _, result := range results {
-		view.Checks = append(view.Checks, checkView{result.Name, result.Reason == "", result.Reason})
+		view.Checks = append(view.Checks, CheckView{result.Name, result.Reason == "", result.Reason})
 		switch {
 		case result.Reason == "":
 		case result.Severity == health.Failure:

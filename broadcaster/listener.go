@@ -153,7 +153,7 @@ func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, pgsession.Cause(err)
 	}
 	for _, channel := range []string{snapshot.NotificationChannel, accessChannel, echoChannel} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
@@ -170,7 +170,7 @@ func (l *listener) echo(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	payload := l.id + " " + rand.Text()
 	if err := l.notify(ctx, echoChannel, payload); err != nil {
-		return fmt.Errorf("notify: %w", err)
+		return pgsession.Cause(err)
 	}
 	for {
 		heard, err := l.receive(ctx, conn)

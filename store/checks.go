@@ -2,11 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 )
 
 // maxRollupsBehind is how far rollups may be behind before CheckRollups returns an error.
@@ -15,36 +14,13 @@ const maxRollupsBehind = 3 * time.Hour
 // CheckWrite returns an error if the database cannot commit a change, or does not have the schema of this program.
 func (s *Store) CheckWrite(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
-		return shorten(err)
+		return pgsession.Cause(err)
 	}
 	if _, err := s.pools.upkeep.Exec(ctx, `INSERT INTO settings (key, value) VALUES ('last_write_check', $1)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, s.cfg.Now().UTC().Format(time.RFC3339)); err != nil {
-		return fmt.Errorf("commit a change: %w", shorten(err))
+		return fmt.Errorf("commit a change: %w", pgsession.Cause(err))
 	}
 	return nil
-}
-
-// shorten returns the cause of a failed connection, without the addresses that were tried and the name of the role.
-func shorten(err error) error {
-	failed, ok := errors.AsType[*pgconn.ConnectError](err)
-	if !ok {
-		return err
-	}
-	return fmt.Errorf("cannot connect: %w", innermost(failed))
-}
-
-// innermost returns the error at the end of the chain of an error, or of the first of several.
-func innermost(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // err itself
-			next = several.Unwrap()[0]
-		}
-		if next == nil {
-			return err
-		}
-		err = next
-	}
 }
 
 // CheckRollups returns an error if rollups are far behind or could not be computed at the last refresh.

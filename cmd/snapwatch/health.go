@@ -12,18 +12,19 @@ import (
 
 // newHealth returns the health checks of the server.
 func (s *server) newHealth() *health.Checker {
-	checks := []health.Check{
-		{Name: "database", Severity: health.Failure, Run: s.store.CheckWrite},
-		{Name: "posts", Severity: health.Failure, Run: s.ingest.CheckCommits},
-		{Name: "notifications", Severity: health.Failure, Run: s.broadcaster.CheckListener},
-		{Name: "rollups", Severity: health.Warning, Run: s.store.CheckRollups},
-	}
-	if s.cluster != nil {
+	var checks []health.Check
+	if s.cluster != nil { // first, because they are causes of the others
 		checks = append(checks,
-			health.Check{Name: "postgresql", Severity: health.Failure, Run: s.checkCluster},
 			health.Check{Name: "disk", Severity: health.Failure, Run: s.checkDisk},
+			health.Check{Name: "postgresql", Severity: health.Failure, Run: s.checkCluster},
 		)
 	}
+	checks = append(checks,
+		health.Check{Name: "database", Severity: health.Failure, Run: s.store.CheckWrite},
+		health.Check{Name: "posts", Severity: health.Failure, Run: s.ingest.CheckCommits},
+		health.Check{Name: "notifications", Severity: health.Failure, Run: s.broadcaster.CheckListener},
+		health.Check{Name: "rollups", Severity: health.Warning, Run: s.store.CheckRollups},
+	)
 	return health.New(checks, s.logger, s.registry)
 }
 

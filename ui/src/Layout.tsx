@@ -4,6 +4,7 @@ import { currentUserQuery, useSignOut } from "./api/account";
 import { basePath } from "./api/basePath";
 import { Notice } from "./components/Notice";
 import { SearchBox } from "./features/find/SearchBox";
+import { HealthBanner } from "./HealthBanner";
 
 /** The pages that do not require a session. */
 const publicPages = ["/login", "/setup"];
@@ -30,6 +31,7 @@ export function Layout() {
           </nav>
         )}
       </header>
+      <HealthBanner />
       <Page />
     </>
   );
@@ -37,10 +39,10 @@ export function Layout() {
 
 function Page() {
   const location = useRouterState({ select: (state) => state.location });
-  const { data: user, failureReason, isPending } = useQuery(currentUserQuery);
+  const { data: user, failureReason, isPending, isError } = useQuery(currentUserQuery);
   // While the user is loading, the page already requests its data. Without a session it receives none.
   if (publicPages.includes(location.pathname) || user || (isPending && !failureReason)) return <Outlet />;
-  if (isPending) {
+  if (isPending || isError) {
     return (
       <main>
         <Notice kind="error" title="Cannot reach the server.">

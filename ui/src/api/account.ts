@@ -11,6 +11,8 @@ export const currentUserQuery = queryOptions({
     const answer = await client.GET("/api/v1/me", { signal });
     return answer.response.status === 401 ? null : unwrap(answer);
   },
+  // A server that does not answer does not end the session.
+  refetchInterval: ({ state }) => (state.status === "error" ? 3_000 : false),
 });
 
 /** Reports whether the signed-in user is an administrator. */

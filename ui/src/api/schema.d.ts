@@ -929,7 +929,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Check that the server can reach its database */
+        /**
+         * Check that the server can do its work
+         * @description Responds at once with the results of the last checks, which are a few seconds old. A server that is not ready responds with 503, and errors has the name and the reason of each check that fails. With status degraded, a check gives a warning.
+         */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -1039,6 +1042,13 @@ export interface components {
             new_password: string;
             /** @description Current password */
             password: string;
+        };
+        CheckView: {
+            /** @example database */
+            name: string;
+            ok: boolean;
+            /** @description Why the check failed */
+            reason?: string;
         };
         CompetingAgentView: {
             /** @description Id of the machine's boot */
@@ -2339,6 +2349,18 @@ export interface components {
             results: components["schemas"]["ProcessTrendView"][];
             /** Format: date-time */
             to: string;
+        };
+        ReadyView: {
+            checks: components["schemas"]["CheckView"][];
+            /** @description Storage profile of the database */
+            profile: string;
+            /** @description Why the database has this profile */
+            profile_reason: string;
+            /**
+             * @description degraded: a check gives a warning
+             * @enum {string}
+             */
+            status: "ready" | "degraded";
         };
         RelationSize: {
             /**
@@ -4947,12 +4969,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The check passed */
+            /** @description The server is ready */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["ReadyView"];
+                };
             };
             /** @description A problem */
             503: {
