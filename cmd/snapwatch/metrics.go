@@ -7,7 +7,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/snapwatch/snapwatch/internal/buildinfo"
+	"github.com/snapwatch/snapwatch/store/embedded"
 )
+
+// registerClusterMetrics registers the metrics of the private database.
+func registerClusterMetrics(registry prometheus.Registerer, state func() embedded.State) {
+	gauge := func(name, help string, value func(embedded.State) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(state()) },
+		)
+	}
+	registry.MustRegister(
+		gauge("snapwatch_database_disk_free_bytes", "Free space of the disk of the private database.",
+			func(s embedded.State) float64 { return float64(s.Disk.Free) }),
+		gauge("snapwatch_database_disk_required_bytes",
+			"Free space of the disk of the private database below which snapshots are refused.",
+			func(s embedded.State) float64 { return float64(s.Disk.Required) }),
+		gauge("snapwatch_database_up", "Whether the private database runs: 1 yes, 0 no.",
+			func(s embedded.State) float64 {
+				if s.Running {
+					return 1
+				}
+				return 0
+			}),
+		prometheus.NewCounterFunc(
+			prometheus.CounterOpts{
+				Name: "snapwatch_database_restarts_total",
+				Help: "How often the server started the private database again, because it had ended or was upgraded.",
+			},
+			func() float64 { return float64(state().Restarts) },
+		),
+	)
+}
 
 // newRegistry returns a registry with the metrics of the build, of the Go runtime and of the process.
 func newRegistry() *prometheus.Registry {

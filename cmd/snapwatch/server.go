@@ -152,6 +152,7 @@ func (s *server) openStore(ctx context.Context) error {
 			return err
 		}
 		s.supervise()
+		registerClusterMetrics(s.registry, s.cluster.State)
 		s.databaseURL = s.cluster.URL()
 	}
 	if err := s.untilAvailable(ctx, s.openSchema); err != nil {
