@@ -46,7 +46,7 @@ type listener struct {
 	metrics     *metrics
 	// notify sends a notification, over another connection.
 	notify func(ctx context.Context, channel, payload string) error
-	// id tells the echoes of this server from those of others.
+	// id distinguishes the echoes of this server from those of others.
 	id string
 	// onSnapshots is called with the newest committed instant of each machine in a notification.
 	onSnapshots func(newest map[string]snapshot.Time)
