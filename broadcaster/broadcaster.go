@@ -165,7 +165,7 @@ func (b *Broadcaster) Run(ctx context.Context) {
 }
 
 // CheckListener returns an error if notifications are not received.
-func (b *Broadcaster) CheckListener(context.Context) error { return b.listener.status() }
+func (b *Broadcaster) CheckListener(ctx context.Context) error { return b.listener.status(ctx) }
 
 // Close sends a close frame to every socket, stops the topics, and waits up to closeTimeout for them to end.
 func (b *Broadcaster) Close() {

@@ -56,6 +56,9 @@ type listener struct {
 	// disconnect. The argument reports whether the listener receives notifications.
 	onAccessChange func(listening bool)
 
+	tried chan struct{} // closed after the first attempt to connect
+	once  sync.Once     // of tried
+
 	mu      sync.Mutex
 	failure error // why no notifications are received, nil if they are
 }
@@ -70,18 +73,24 @@ func newListener(b *Broadcaster) *listener {
 		onSnapshots:    b.wakeTopics,
 		onConnect:      b.wakeAllTopics,
 		onAccessChange: b.accessChanged,
+		tried:          make(chan struct{}),
 		failure:        errors.New("not connected to the database yet"),
 	}
 }
 
-// status returns why no notifications are received, nil if they are.
-func (l *listener) status() error {
+// status returns why no notifications are received, nil if they are. It waits for the first attempt to connect.
+func (l *listener) status(ctx context.Context) error {
+	select {
+	case <-l.tried:
+	case <-ctx.Done():
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.failure
 }
 
 func (l *listener) setStatus(failure error) {
+	defer l.once.Do(func() { close(l.tried) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failure = failure

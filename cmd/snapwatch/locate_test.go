@@ -33,7 +33,7 @@ func located(t *testing.T, home, runtime, stdin string, args ...string) (string,
 // databaseCommands are the commands that need a database, besides up and serve.
 var databaseCommands = [][]string{
 	{"user", "list"}, {"user", "add", "new"}, {"user", "delete", "x"}, {"token", "list"}, {"token", "add", "x"},
-	{"key", "list"}, {"key", "add", "x"}, {"migrate", "up"}, {"migrate", "version"}, {"migrate", "to", "1"},
+	{"key", "list"}, {"key", "add", "x"}, {"migrate", "up"}, {"migrate", "status"}, {"migrate", "to", "1"},
 	{"migrate", "down", "--yes"}, {"database-url"},
 }
 
@@ -60,7 +60,7 @@ func TestCommandsFindTheRunningServer(t *testing.T) {
 		t.Errorf("the URL is %q", url)
 	}
 	must("", "migrate", "up")
-	must("", "migrate", "version")
+	must("", "migrate", "status")
 	if entries, err := os.ReadDir(home); err != nil || len(entries) != 0 {
 		t.Errorf("a command left %v in the home directory (%v)", entries, err)
 	}

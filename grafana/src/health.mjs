@@ -157,9 +157,9 @@ export const health = page(
       title: "Database connections",
       min: 0,
       queries: [
-        promql("snapwatch_store_connections_in_use", "in use", "A"),
-        promql("snapwatch_store_connections_max", "limit", "B"),
-        promql("rate(snapwatch_store_connection_wait_seconds_total[$__rate_interval])", "waiting", "C"),
+        promql("snapwatch_store_connections_in_use", "{{pool}} in use", "A"),
+        promql("snapwatch_store_connections_max", "{{pool}} limit", "B"),
+        promql("rate(snapwatch_store_connection_wait_seconds_total[$__rate_interval])", "{{pool}} waiting", "C"),
       ],
     }),
   )
