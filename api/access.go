@@ -18,8 +18,8 @@ type Access struct {
 	queries *query.Queries
 }
 
-// NewAccess returns an Access for a policy. It uses the queries of store.Store.Permissions, so that it does not wait for
-// reads of the history.
+// NewAccess returns an Access for a policy. It uses the queries of store.Store.Permissions, so that it does not wait
+// for reads of the history.
 func NewAccess(policy auth.Policy, service *auth.Service, queries *query.Queries) *Access {
 	return &Access{policy: policy, service: service, queries: queries}
 }

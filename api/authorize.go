@@ -56,7 +56,8 @@ func (a *API) authorize(c *gin.Context) {
 	}
 	ctx := auth.WithPrincipal(c.Request.Context(), caller)
 	scope := a.access.policy.Scope(operation, caller)
-	if err := a.access.authorizeMachine(auth.WithPrincipal(lookUp, caller), caller, scope, c.Param("machine_id")); err != nil {
+	lookUp = auth.WithPrincipal(lookUp, caller)
+	if err := a.access.authorizeMachine(lookUp, caller, scope, c.Param("machine_id")); err != nil {
 		a.abort(c, err)
 		return
 	}

@@ -117,8 +117,8 @@ func (a *API) checkHostAndOrigin(c *gin.Context) {
 	}
 	if origin, changed := hostChanged(c.Request); changed {
 		a.abort(c, problem.New(http.StatusForbidden, "host_changed", fmt.Sprintf(
-			"The page is at %.100s, but the request that the server received is for the host %.100s. A proxy must pass "+
-				"the host and its port on. See docs/reverse-proxy.md.", origin, c.Request.Host)))
+			"The page is at %.100s, but the request that the server received is for the host %.100s. A proxy must "+
+				"pass the host and its port on. See docs/reverse-proxy.md.", origin, c.Request.Host)))
 		return
 	}
 	if err := a.origin.Check(c.Request); err != nil {

@@ -172,9 +172,9 @@ func describeHealth(schemas huma.Registry, path, summary string) *huma.Operation
 // describeReady describes /readyz.
 func describeReady(schemas huma.Registry) *huma.Operation {
 	op := describeHealth(schemas, "/readyz", "Check that the server can do its work")
-	op.Description = "Responds at once with the results of the last checks, which are a few seconds old. A server that " +
-		"is not ready responds with 503, and errors has the name and the reason of each check that fails. With status " +
-		"degraded, a check gives a warning."
+	op.Description = "Responds at once with the results of the last checks, which are a few seconds old. A server " +
+		"that is not ready responds with 503, and errors has the name and the reason of each check that fails. With " +
+		"status degraded, a check gives a warning."
 	op.Responses["200"] = &huma.Response{Description: "The server is ready", Content: jsonContent(schemas, ReadyView{})}
 	return op
 }

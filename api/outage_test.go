@@ -50,7 +50,8 @@ func TestDatabaseOutage(t *testing.T) {
 					refused := got.status == http.StatusUnauthorized || got.status == http.StatusUnprocessableEntity
 					if !unavailable && !refused || took > 30*time.Second || refused && from.secret != "" &&
 						!strings.HasPrefix(operation, "POST /api/v1/auth") && operation != "POST /api/v1/enrol" {
-						t.Errorf("%s: %s from %s: %d %s after %s", outage.name, operation, from.name, got.status, got.text, took)
+						t.Errorf("%s: %s from %s: %d %s after %s",
+							outage.name, operation, from.name, got.status, got.text, took)
 					}
 				})
 			}
@@ -97,7 +98,7 @@ func TestReadLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := transaction.Exec(t.Context(), `LOCK TABLE process_samples, machine_1h_done IN ACCESS EXCLUSIVE MODE`); err != nil {
+	if _, err := transaction.Exec(t.Context(), `LOCK TABLE process_samples, machine_1h_done`); err != nil {
 		t.Fatal(err)
 	}
 	secrets := make([]string, 2)
@@ -114,7 +115,8 @@ func TestReadLimit(t *testing.T) {
 	var running sync.WaitGroup
 	for range cap(refused) {
 		running.Go(func() {
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/processes/top?since=30m", nil)
+			address := s.url + "/api/v1/processes/top?since=30m"
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -133,7 +135,8 @@ func TestReadLimit(t *testing.T) {
 			t.Errorf("a refused read got %s", got)
 		}
 	}
-	if got := s.do(http.MethodGet, "/machines", "", "Authorization", "Bearer "+secrets[1]); got.status != http.StatusOK {
+	got := s.do(http.MethodGet, "/machines", "", "Authorization", "Bearer "+secrets[1])
+	if got.status != http.StatusOK {
 		t.Errorf("another reader got %d %s", got.status, got.text)
 	}
 	// The statements of clients that leave are cancelled.

@@ -73,8 +73,8 @@ func newReadLimit(total int, registry prometheus.Registerer) *readLimit {
 	return l
 }
 
-// acquire waits for the turn of a caller's read. It returns a function that ends the read, or a problem if there are too
-// many.
+// acquire waits for the turn of a caller's read. It returns a function that ends the read, or a problem if there are
+// too many.
 func (l *readLimit) acquire(ctx context.Context, caller string) (release func(), err error) {
 	read, err := l.enter(caller)
 	if err != nil {

@@ -26,9 +26,9 @@ type CheckView struct {
 	Reason string `json:"reason,omitempty" doc:"Why the check failed"`
 }
 
-// ready serves the readiness check. It answers at once with the last results of the health checks. A server is not ready
-// if it cannot store snapshots or notices no changes. With warnings it is ready, because taking it out of service would
-// not help.
+// ready serves the readiness check. It answers at once with the last results of the health checks. A server is not
+// ready if it cannot store snapshots or notices no changes. With warnings it is ready, because taking it out of service
+// would not help.
 func (a *API) ready(c *gin.Context) {
 	results := a.healthResults(c.Request.Context())
 	detected := a.store.Profile()

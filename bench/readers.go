@@ -56,7 +56,8 @@ func (r *readers) run(ctx context.Context) {
 // read sends the nth request. Every fourth client does not wait for the answer.
 func (r *readers) read(ctx context.Context, client *http.Client, n int) {
 	now := time.Now().UTC()
-	day := url.Values{"from": {now.Add(-24 * time.Hour).Format(time.RFC3339)}, "to": {now.Format(time.RFC3339)}}.Encode()
+	from, to := now.Add(-24*time.Hour).Format(time.RFC3339), now.Format(time.RFC3339)
+	day := url.Values{"from": {from}, "to": {to}}.Encode()
 	paths := []string{
 		"/api/v1/processes?command=e&" + day,
 		"/api/v1/processes/top?limit=200&" + day,

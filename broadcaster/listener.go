@@ -36,8 +36,8 @@ const (
 )
 
 // errDeaf means that the listener is connected, but does not receive notifications.
-var errDeaf = errors.New("the database does not deliver notifications: a pooler such as PgBouncer in transaction mode " +
-	"drops them; set --listen-database-url to an address of the database itself")
+var errDeaf = errors.New("the database does not deliver notifications: a pooler such as PgBouncer in transaction " +
+	"mode drops them; set --listen-database-url to an address of the database itself")
 
 // listener owns the one connection that LISTENs. It reconnects until it is stopped.
 type listener struct {

@@ -29,8 +29,8 @@ type Config struct {
 	// Authorize returns an error, usually a *problem.Problem, if the caller of a request may not write a
 	// machine's snapshots. By default every caller may.
 	Authorize func(ctx context.Context, machineID string) error
-	// Accept returns an error, usually a *problem.Problem, while no snapshots can be stored, for example because the disk
-	// is full. It is called before a post is read. By default posts are always accepted.
+	// Accept returns an error, usually a *problem.Problem, while no snapshots can be stored, for example because the
+	// disk is full. It is called before a post is read. By default posts are always accepted.
 	Accept func() error
 	// Horizon returns the timestamp of the oldest accepted snapshot. By default there is no limit.
 	Horizon func() snapshot.Time

@@ -53,7 +53,8 @@ func testBackup(t *testing.T, from, to storetest.Database) {
 		}
 	}
 
-	if _, err := store.Migrate(t.Context(), to.URL, "auto", storetest.Logger()); err != nil { // as the server does at its start
+	// As the server does at its start.
+	if _, err := store.Migrate(t.Context(), to.URL, "auto", storetest.Logger()); err != nil {
 		t.Fatal(err)
 	}
 	again := to.Open(t, nil)

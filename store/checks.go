@@ -26,10 +26,10 @@ func (s *Store) CheckWrite(ctx context.Context) error {
 // CheckRollups returns an error if rollups are far behind or could not be computed at the last refresh.
 func (s *Store) CheckRollups(context.Context) error {
 	if failed := s.rollupsFailed.Load(); failed > 0 {
-		return fmt.Errorf("%d buckets of rollups could not be computed and are tried again; the log has the reason", failed)
+		return fmt.Errorf("%d buckets of rollups could not be computed and are tried again; see the log", failed)
 	}
 	if behind := time.Duration(s.rollupsBehind.Load()); behind > maxRollupsBehind {
-		return fmt.Errorf("the rollups are %s behind; the log has the reason", behind.Round(time.Minute))
+		return fmt.Errorf("the rollups are %s behind; see the log", behind.Round(time.Minute))
 	}
 	return nil
 }

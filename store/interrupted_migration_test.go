@@ -181,7 +181,8 @@ func TestInterruptedMigrations(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantSchema, wantData := describeSchema(t, conn), describeData(t, conn)
-		if !strings.HasPrefix(wantData["history.snapshots"], "720 ") || strings.HasPrefix(wantData["history.process_1h"], "0 ") {
+		if !strings.HasPrefix(wantData["history.snapshots"], "720 ") ||
+			strings.HasPrefix(wantData["history.process_1h"], "0 ") {
 			t.Fatalf("the upgraded history has %v", wantData)
 		}
 

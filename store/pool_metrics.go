@@ -32,7 +32,8 @@ var poolMetrics = []struct {
 		prometheus.CounterValue, func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) },
 	},
 	{
-		poolDesc("snapwatch_store_connection_wait_seconds_total", "Time spent waiting for a database connection, by pool."),
+		poolDesc("snapwatch_store_connection_wait_seconds_total",
+			"Time spent waiting for a database connection, by pool."),
 		prometheus.CounterValue, func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() },
 	},
 }

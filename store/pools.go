@@ -30,8 +30,8 @@ const (
 	controlConns, liveConns, upkeepConns = 4, 2, 3
 	minReadConns                         = 2
 	defaultPostConns                     = 6
-	// Timeouts of statements. Requests have shorter deadlines of their own. A statement outlives its request only if its
-	// cancellation does not reach the database.
+	// Timeouts of statements. Requests have shorter deadlines of their own. A statement outlives its request only if
+	// its cancellation does not reach the database.
 	readTimeout    = 45 * time.Second
 	liveTimeout    = 15 * time.Second
 	controlTimeout = 15 * time.Second

@@ -62,8 +62,8 @@ type Store struct {
 	backend backend.Backend
 	keep    atomic.Pointer[backend.Retention]
 
-	// The state of the rollups after the last refresh: how far they are behind, in nanoseconds, and the number of buckets
-	// that could not be computed.
+	// The state of the rollups after the last refresh: how far they are behind, in nanoseconds, and the number of
+	// buckets that could not be computed.
 	rollupsBehind, rollupsFailed atomic.Int64
 
 	closing     sync.Once

@@ -117,7 +117,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	failed, failedErr := s.backend.FailedRollups(ctx)
 	if failedErr == nil {
 		s.metrics.rollupsFailed.Set(float64(failed))
-		s.rollupsFailed.Store(int64(failed))
+		s.rollupsFailed.Store(failed)
 	}
 	return errors.Join(closeErr, refreshErr, err, failedErr)
 }

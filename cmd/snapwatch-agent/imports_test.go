@@ -66,13 +66,13 @@ var imports = map[string]string{
 
 	// auth does not depend on what it protects.
 	"auth": "internal/clientaddr internal/secretform snapshot store/accounts",
-	"api": "auth broadcaster internal/basepath internal/clientaddr internal/health internal/histogram internal/problem " +
-		"snapshot store store/accounts store/backend store/query",
+	"api": "auth broadcaster internal/basepath internal/clientaddr internal/health internal/histogram " +
+		"internal/problem snapshot store store/accounts store/backend store/query",
 	"ui": "internal/basepath",
 
-	"cmd/snapwatch": "api auth broadcaster ingest internal/backoff internal/basepath internal/buildinfo internal/config " +
-		"internal/connlimit internal/health internal/problem internal/strictpath internal/tlscert store store/accounts " +
-		"store/embedded ui",
+	"cmd/snapwatch": "api auth broadcaster ingest internal/backoff internal/basepath internal/buildinfo " +
+		"internal/config internal/connlimit internal/health internal/pgsession internal/problem internal/strictpath " +
+		"internal/tlscert store store/accounts store/embedded ui",
 	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config snapshot",
 	"deploy/systemd":      "",
 }

@@ -66,11 +66,11 @@ func (c *migrateStatusCommand) Run(ctx context.Context, logger *slog.Logger) err
 		if err != nil {
 			return err
 		}
-		fmt.Printf("schema version: %d\nneeded by this program: %d\nstorage profile: %s\n", status.Version, status.Latest,
-			cmp.Or(profile, "not chosen yet"))
+		fmt.Printf("schema version: %d\nneeded by this program: %d\nstorage profile: %s\n",
+			status.Version, status.Latest, cmp.Or(profile, "not chosen yet"))
 		switch err := status.Check(); {
 		case status.Dirty:
-			fmt.Println("A migration was interrupted. snapwatch migrate up continues it, and so does a start of the server.")
+			fmt.Println("A migration was interrupted. It continues with snapwatch migrate up, or a start of the server.")
 		case err != nil:
 			fmt.Println(err)
 		default:

@@ -108,7 +108,7 @@ func TestBadSettings(t *testing.T) {
 		"bad duration":    {"serve", "--retention", "long"},
 		"bad level":       {"serve", "--log-level", "loud"},
 		"unreachable": {
-			"serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://snapwatch:s3cret@127.0.0.1:1/x",
+			"migrate", "up", "--database-url", "postgres://snapwatch:s3cret@127.0.0.1:1/x",
 		},
 		"no cluster":  {"database-url", "--data-dir", "/nonexistent"},
 		"unconfirmed": {"migrate", "down"},

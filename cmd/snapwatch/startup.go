@@ -14,6 +14,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/internal/backoff"
 	"github.com/snapwatch/snapwatch/internal/basepath"
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/internal/problem"
 	"github.com/snapwatch/snapwatch/store"
 )
@@ -100,8 +101,9 @@ func (s *server) untilAvailable(ctx context.Context, do func(context.Context) er
 			return err
 		}
 		wait := delay.Next()
-		s.startup.setReason("The server waits for its database: " + err.Error() + ".")
-		s.logger.Error("the database is not available, trying again", "wait", wait, "err", err)
+		cause := pgsession.Cause(err)
+		s.startup.setReason("The server waits for its database: " + cause.Error() + ".")
+		s.logger.Error("the database is not available, trying again", "wait", wait, "err", cause)
 		select {
 		case <-ctx.Done():
 			return err

@@ -125,6 +125,37 @@ func TestServerStartsWithoutItsDatabase(t *testing.T) {
 	p.stop(t)
 }
 
+// A server whose database cannot be reached waits for it, and does not show its password.
+func TestServerWaitsForItsDatabase(t *testing.T) {
+	t.Parallel()
+	proxy := storetest.NewProxy(t, storetest.EmptyURL(t))
+	proxy.Refuse()
+	dir, listen := storetest.Dir(t), testport.FreeAddress(t)
+	database := strings.Replace(proxy.URL, ":@", ":s3cret@", 1)
+	started := make(chan *process, 1)
+	go func() { started <- startWithEnv(t, []string{"DATABASE_URL=" + database}, "serve", dir, listen) }()
+	url := "http://" + listen
+	testwait.Until(t, "the reason", func() bool {
+		response, err := http.Get(url + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		if strings.Contains(string(text), "s3cret") {
+			t.Errorf("the password is in %s", text)
+		}
+		return err == nil && strings.Contains(string(text), "waits for its database: ")
+	})
+	proxy.Resume()
+	p := <-started
+	waitReady(t, p.url)
+	if strings.Contains(p.log.String(), "s3cret") {
+		t.Error("the password is in the log")
+	}
+	p.stop(t)
+}
+
 // After an upgrade of PostgreSQL's package, the private database is restarted with the new programs.
 func TestPrivateDatabaseIsRestartedAfterAnUpgrade(t *testing.T) {
 	t.Parallel()
@@ -211,7 +242,8 @@ func TestFullDisk(t *testing.T) {
 	fillDisk(t, filepath.Join(mount, "filler"))
 	waitNotReady(t, p.url, "disk: the disk of the database has ")
 	// If PostgreSQL cannot look up the token either, the status is that of a database that is away.
-	if status, header := postOne(1); status != http.StatusInsufficientStorage && status != http.StatusServiceUnavailable ||
+	status, header := postOne(1)
+	if status != http.StatusInsufficientStorage && status != http.StatusServiceUnavailable ||
 		header.Get("Retry-After") == "" {
 		t.Errorf("on a full disk: %d, Retry-After %q", status, header.Get("Retry-After"))
 	}

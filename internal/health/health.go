@@ -80,14 +80,16 @@ func New(checks []Check, logger *slog.Logger, registry prometheus.Registerer) *C
 		failed: prometheus.NewGaugeVec(
 			prometheus.GaugeOpts{
 				Name: "snapwatch_health_check_failed",
-				Help: "Whether a check of /readyz fails: 0 no, 1 with a warning, 2 so that the server is not ready.",
+				Help: "State of a check of /readyz: 0 passes, 1 warning, 2 not ready.",
 			},
 			[]string{"check"},
 		),
 	}
 	registry.MustRegister(c.failed)
 	for i := range checks {
-		c.results[i] = Result{Name: checks[i].Name, Severity: checks[i].Severity, Reason: "not checked yet", Since: time.Now()}
+		c.results[i] = Result{
+			Name: checks[i].Name, Severity: checks[i].Severity, Reason: "not checked yet", Since: time.Now(),
+		}
 		c.failed.WithLabelValues(checks[i].Name).Set(0)
 	}
 	return c

@@ -51,7 +51,7 @@ func TestResults(t *testing.T) {
 	broken.Store(true)
 	testwait.Until(t, "a failure", func() bool { return result(1).Reason == "it is broken" })
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`
-		# HELP snapwatch_health_check_failed Whether a check of /readyz fails: 0 no, 1 with a warning, 2 so that the server is not ready.
+		# HELP snapwatch_health_check_failed State of a check of /readyz: 0 passes, 1 warning, 2 not ready.
 		# TYPE snapwatch_health_check_failed gauge
 		snapwatch_health_check_failed{check="breaks"} 2
 		snapwatch_health_check_failed{check="hangs"} 2

@@ -1,5 +1,5 @@
-// Package logthrottle limits how often a log repeats a message, so that a fault that affects every request does not fill
-// the disk.
+// Package logthrottle limits how often a log repeats a message, so that a fault that affects every request does not
+// fill the disk.
 package logthrottle
 
 import (

@@ -21,7 +21,7 @@ func Cause(err error) error {
 func innermost(err error) error {
 	for {
 		next := errors.Unwrap(err)
-		if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // err itself
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
 			next = several.Unwrap()[0]
 		}
 		if next == nil {

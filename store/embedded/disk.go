@@ -36,11 +36,11 @@ type Disk struct {
 func (d Disk) Describe() string {
 	switch d.Level {
 	case DiskFull:
-		return fmt.Sprintf("the disk of the database has %d MiB left, and snapshots are refused below %d MiB", d.Free>>20,
-			d.Required>>20)
+		return fmt.Sprintf("the disk of the database has %d MiB left, and snapshots are refused below %d MiB",
+			d.Free>>20, d.Required>>20)
 	case DiskLow:
-		return fmt.Sprintf("the disk of the database has %d MiB left; snapshots will be refused below %d MiB", d.Free>>20,
-			d.Required>>20)
+		return fmt.Sprintf("the disk of the database has %d MiB left; snapshots will be refused below %d MiB",
+			d.Free>>20, d.Required>>20)
 	case DiskOK, DiskUnknown:
 	}
 	return ""

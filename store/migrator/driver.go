@@ -164,7 +164,8 @@ func (d *driver) SetVersion(version int, dirty bool) (err error) {
 	if err := tx.Commit(d.ctx); err != nil {
 		return fmt.Errorf("commit the migration to version %d: %w", max(version, 0), err)
 	}
-	d.logger.Info("migrated the schema", "version", max(version, 0), "took", time.Since(d.started).Round(time.Millisecond))
+	took := time.Since(d.started).Round(time.Millisecond)
+	d.logger.Info("migrated the schema", "version", max(version, 0), "took", took)
 	return nil
 }
 
