@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/snapwatch/snapwatch/internal/problem"
+)
+
+// Turns are given in order of arrival, and half of them are for one caller at most.
+func TestTurnsOfReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := newReadLimit(4, prometheus.NewRegistry())
+		order := make(chan string, 10)
+		var releases []func()
+		ask := func(caller string) {
+			go func() {
+				release, err := limit.acquire(t.Context(), caller)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				releases = append(releases, release) // synctest.Wait orders the accesses
+				order <- caller
+			}()
+			synctest.Wait()
+		}
+		for _, caller := range []string{"a", "a", "a", "b", "a", "c", "d"} {
+			ask(caller)
+		}
+		taken := func() (got string) {
+			synctest.Wait()
+			for {
+				select {
+				case caller := <-order:
+					got += caller
+				default:
+					return got
+				}
+			}
+		}
+		if got := taken(); got != "aabc" {
+			t.Errorf("the first turns are for %s", got)
+		}
+		releases[2]() // of b
+		if got := taken(); got != "d" {
+			t.Errorf("then %s has a turn", got)
+		}
+		releases[0]() // of a
+		releases[0]() // no effect
+		if got := taken(); got != "a" {
+			t.Errorf("then %s has a turn", got)
+		}
+		for _, release := range releases {
+			release()
+		}
+		if got := taken(); got != "a" {
+			t.Errorf("then %s has a turn", got)
+		}
+		releases[len(releases)-1]()
+		if len(limit.callers) != 0 || limit.running != 0 || len(limit.waiting) != 0 {
+			t.Errorf("left over: %+v, %d, %d", limit.callers, limit.running, len(limit.waiting))
+		}
+	})
+}
+
+// The numbers of waiting reads, of one caller and of all, and the time of waiting are bounded.
+func TestBoundsOfWaitingReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := newReadLimit(1, prometheus.NewRegistry())
+		release, err := limit.acquire(t.Context(), "first")
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting, leave := context.WithCancel(t.Context())
+		failed := make(chan error, maxWaiting+1)
+		ask := func(caller string) {
+			go func() {
+				_, err := limit.acquire(waiting, caller)
+				failed <- err
+			}()
+			synctest.Wait()
+		}
+		statusOf := func(err error) int {
+			p, ok := errors.AsType[*problem.Problem](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			return p.Status
+		}
+		for range maxCallerWaiting + 1 {
+			ask("greedy")
+		}
+		if status := statusOf(<-failed); status != http.StatusTooManyRequests {
+			t.Errorf("too many of one caller: %d", status)
+		}
+		for i := range maxWaiting - maxCallerWaiting + 1 {
+			ask(fmt.Sprint("caller ", i))
+		}
+		if status := statusOf(<-failed); status != http.StatusServiceUnavailable {
+			t.Errorf("too many of all: %d", status)
+		}
+		time.Sleep(maxReadWait) // of the bubble's clock
+		for range maxWaiting {
+			if status := statusOf(<-failed); status != http.StatusServiceUnavailable {
+				t.Errorf("after the time to wait: %d", status)
+			}
+		}
+		ask("one that leaves")
+		leave()
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		release()
+		if len(limit.callers) != 0 || limit.running != 0 || len(limit.waiting) != 0 {
+			t.Errorf("left over: %+v, %d, %d", limit.callers, limit.running, len(limit.waiting))
+		}
+	})
+}
