@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ func TestTurnsOfReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := newReadLimit(4, prometheus.NewRegistry())
 		order := make(chan string, 10)
+		var mu sync.Mutex
 		var releases []func()
 		ask := func(caller string) {
 			go func() {
@@ -27,7 +29,9 @@ func TestTurnsOfReads(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				releases = append(releases, release) // synctest.Wait orders the accesses
+				mu.Lock()
+				releases = append(releases, release)
+				mu.Unlock()
 				order <- caller
 			}()
 			synctest.Wait()
@@ -49,22 +53,28 @@ func TestTurnsOfReads(t *testing.T) {
 		if got := taken(); got != "aabc" {
 			t.Errorf("the first turns are for %s", got)
 		}
-		releases[2]() // of b
+		release := func(i int) {
+			mu.Lock()
+			end := releases[i]
+			mu.Unlock()
+			end()
+		}
+		release(2) // of b
 		if got := taken(); got != "d" {
 			t.Errorf("then %s has a turn", got)
 		}
-		releases[0]() // of a
-		releases[0]() // no effect
+		release(0) // of a
+		release(0) // no effect
 		if got := taken(); got != "a" {
 			t.Errorf("then %s has a turn", got)
 		}
-		for _, release := range releases {
-			release()
+		for i := range 6 {
+			release(i)
 		}
 		if got := taken(); got != "a" {
 			t.Errorf("then %s has a turn", got)
 		}
-		releases[len(releases)-1]()
+		release(6)
 		if len(limit.callers) != 0 || limit.running != 0 || len(limit.waiting) != 0 {
 			t.Errorf("left over: %+v, %d, %d", limit.callers, limit.running, len(limit.waiting))
 		}
