@@ -31,6 +31,9 @@ func (a *API) authorize(c *gin.Context) {
 		return
 	}
 	if a.access.policy.IsPublic(operation) {
+		if operation == enrolOperation {
+			return // auth.Service.Enrol limits invalid keys, so that a fleet can enrol from one address
+		}
 		if wait := a.perAddress.Take(clientaddr.Key(c.ClientIP()), a.cfg.Now()); wait > 0 {
 			a.abort(c, &auth.RateLimitError{RetryAfter: wait})
 		}

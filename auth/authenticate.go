@@ -9,25 +9,11 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-const (
-	// cacheLifetime is how long an authenticated principal is cached. Changes invalidate the cache at once, on
-	// every server (see InvalidateCache).
-	cacheLifetime = time.Minute
-	// cacheSize is the maximum number of cached principals. One takes about 500 bytes.
-	cacheSize = 20_000
-)
-
-// cachedPrincipal is the principal of a secret, as read from the database at a time.
-type cachedPrincipal struct {
-	principal *Principal
-	readAt    time.Time
-}
-
 // Authenticate returns the principal of a session's or a token's secret. It returns ErrInvalidCredential for
 // an invalid secret, and *RateLimitError for an address that sent too many invalid ones.
 func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, error) {
 	now, c := s.cfg.Now(), credential{secretKind(secret), HashSecret(secret)}
-	if found := s.cached(c, now); found != nil {
+	if found := s.cache.get(c.hash, now); found != nil {
 		return found, nil
 	}
 	address := clientaddr.Key(ClientOf(ctx).Address)
@@ -45,54 +31,37 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, 
 // authenticated. It returns ErrInvalidCredential if the credential is no longer valid.
 func (s *Service) Revalidate(ctx context.Context, p *Principal) (*Principal, error) {
 	now := s.cfg.Now()
-	if found := s.cached(p.credential, now); found != nil {
+	if found := s.cache.get(p.credential.hash, now); found != nil {
 		return found, nil
 	}
 	return s.lookUpAndCache(ctx, p.credential, now)
 }
 
-// InvalidateCache purges the cache after accounts changed in the database. listening says whether the caller
-// still receives notifications of such changes. While it does not, nothing is cached.
-func (s *Service) InvalidateCache(listening bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.generation++
-	s.listening = listening
-	s.cache.Purge()
-}
+// SetListening purges the cache, and turns it on or off: listening says whether AccessChanged is called after each
+// change. While it is not, nothing is cached. A new Service does not cache.
+func (s *Service) SetListening(listening bool) { s.cache.setEnabled(listening) }
 
-// purgeCache purges the cache after a change made by this server, without waiting for its notification.
-func (s *Service) purgeCache() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.generation++
-	s.cache.Purge()
-}
-
-// cached returns the principal of a credential from the cache, or nil.
-func (s *Service) cached(c credential, now time.Time) *Principal {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, hit := s.cache.Get(string(c.hash))
-	if !hit || now.Sub(found.readAt) >= cacheLifetime || !found.principal.validAt(now) {
-		return nil
+// AccessChanged removes what has changed in the database from the cache. Call it with each notification.
+func (s *Service) AccessChanged(change accounts.Change) {
+	if change.All {
+		s.cache.purge()
+		return
 	}
-	return found.principal
+	for _, id := range change.Tokens {
+		s.cache.remove(credentialID{token: id})
+	}
+	for _, id := range change.Sessions {
+		s.cache.remove(credentialID{session: id})
+	}
 }
 
 func (s *Service) lookUpAndCache(ctx context.Context, c credential, now time.Time) (*Principal, error) {
-	s.mu.Lock()
-	generation := s.generation
-	s.mu.Unlock()
+	mark := s.cache.begin()
 	principal, err := s.lookUp(ctx, c, now)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listening && s.generation == generation { // otherwise the principal may be outdated already
-		s.cache.Add(string(c.hash), cachedPrincipal{principal, now})
-	}
+	s.cache.add(mark, principal, now)
 	return principal, nil
 }
 
@@ -123,6 +92,9 @@ func (s *Service) lookUp(ctx context.Context, c credential, now time.Time) (*Pri
 		}
 		if err != nil {
 			return nil, err
+		}
+		if found.Replaces != nil { // its first use has deleted the token that it replaces
+			s.cache.remove(credentialID{token: *found.Replaces})
 		}
 		return principalOf(c, found), nil
 	default:

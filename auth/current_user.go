@@ -45,7 +45,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, rep
 	if err := s.accounts.ChangeUser(ctx, user.ID, change); err != nil {
 		return err
 	}
-	s.purgeCache()
+	s.cache.purge()
 	s.Record(ctx, "password.changed", "user "+user.Name, nil)
 	return nil
 }

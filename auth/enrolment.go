@@ -106,29 +106,60 @@ func (s *Service) RevokeEnrolmentKey(ctx context.Context, id int64) error {
 	return nil
 }
 
-// Enrol exchanges a use of an enrolment key for a token that is bound to a machine, and returns the token. It
-// returns *FieldError for an invalid id, ErrInvalidEnrolmentKey, accounts.ErrEnrolled if the machine has a token and the key may not replace it,
-// or *RateLimitError.
+// Enrol exchanges a use of an enrolment key for a token that is bound to a machine, and returns the token. It returns
+// *FieldError for an invalid id, ErrInvalidEnrolmentKey, accounts.ErrEnrolled if the machine has a token and the key
+// may not replace it, ErrBusy, or *RateLimitError.
+//
+// The limits of addresses apply to invalid keys only, so that a whole fleet can enrol from one address.
 func (s *Service) Enrol(ctx context.Context, key, machineID string) (secret string, err error) {
 	if err := checkMachineID(machineID); err != nil {
 		return "", err
 	}
-	now, address := s.cfg.Now(), clientaddr.Key(ClientOf(ctx).Address)
-	if err := rateLimitError(s.badCredentials.Wait(address, now)); err != nil {
+	client, now := ClientOf(ctx), s.cfg.Now()
+	address, keyHash := clientaddr.Key(client.Address), HashSecret(key)
+	if err := s.checkKey(ctx, keyHash, address, now); err != nil {
 		return "", err
 	}
 	secret, hash := NewSecret(KindAgent)
-	token := &accounts.Token{Name: "agent", Role: string(RoleAgent), MachineID: &machineID, CreatedAt: now}
-	used, err := s.accounts.Enrol(ctx, HashSecret(key), hash, token)
-	if errors.Is(err, accounts.ErrNotFound) {
-		s.badCredentials.Take(address, now)
+	mark := s.cache.begin()
+	enrolment := &accounts.Enrolment{
+		KeyHash: keyHash, TokenHash: hash, MachineID: machineID, At: now, Address: client.Address,
+		RequestID: client.RequestID,
+	}
+	err = s.enrolments.enrol(ctx, enrolment)
+	if errors.Is(err, accounts.ErrNotFound) { // it was used up or revoked in the meantime
+		s.keys.refused(keyHash, address, now)
 		return "", ErrInvalidEnrolmentKey
 	}
 	if err != nil {
 		return "", err
 	}
-	s.purgeCache() // the machine's previous token may have been replaced
-	s.record(ctx, "enrolment key "+used.Name, "machine.enrolled", "machine "+machineID,
-		map[string]any{"tags": used.Tags})
+	s.keys.accepted(keyHash, now)
+	for _, id := range enrolment.Replaced {
+		s.cache.remove(credentialID{token: id})
+	}
+	// The agent registers and posts next, which then needs no look-up.
+	s.cache.add(mark, principalOf(credential{KindAgent, hash}, enrolment.Token), now)
 	return secret, nil
+}
+
+// checkKey returns nil if an enrolment key is valid, or was valid lately. Otherwise it returns ErrInvalidEnrolmentKey,
+// or *RateLimitError without a look-up if there were too many invalid keys.
+func (s *Service) checkKey(ctx context.Context, hash []byte, address string, now time.Time) error {
+	if s.keys.isKnown(hash, now) {
+		return nil
+	}
+	if err := rateLimitError(s.keys.wait(address, now)); err != nil {
+		return err
+	}
+	valid, err := s.accounts.IsKeyValid(ctx, hash, now)
+	if err != nil {
+		return err
+	}
+	if !valid {
+		s.keys.refused(hash, address, now)
+		return ErrInvalidEnrolmentKey
+	}
+	s.keys.accepted(hash, now)
+	return nil
 }

@@ -19,8 +19,9 @@ var (
 	ErrInvalidEnrolmentKey = errors.New("the enrolment key does not exist, has expired or has no uses left")
 	// ErrExternalAccount is returned when an account of an identity provider is to get a password or one-time codes.
 	ErrExternalAccount = errors.New("this account signs in through the identity provider")
-	// ErrBusy is returned when the context ends while too many other passwords are being hashed.
-	ErrBusy = errors.New("too many sign-ins at the same time")
+	// ErrBusy is returned when the context ends while too many other passwords are being hashed, or if too many
+	// enrolments wait.
+	ErrBusy = errors.New("too many sign-ins or enrolments at the same time")
 )
 
 // RateLimitError is returned to a caller that made too many attempts.

@@ -150,7 +150,7 @@ func (s *Service) Logout(ctx context.Context, p *Principal) error {
 	if err != nil && !errors.Is(err, accounts.ErrNotFound) {
 		return err
 	}
-	s.purgeCache()
+	s.cache.remove(credentialID{session: p.SessionID})
 	s.record(ctx, p.Name, "logout", "user "+p.Name, nil)
 	return nil
 }

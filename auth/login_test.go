@@ -155,7 +155,7 @@ func TestSessionsEnd(t *testing.T) {
 		},
 		"deleted": func(string, *auth.Principal) error { return w.DeleteUser(t.Context(), "alice") },
 	}
-	w.InvalidateCache(true) // enables the cache, which changes must invalidate
+	w.SetListening(true) // enables the cache, which changes must invalidate
 	for _, how := range []string{"logout", "revoked", "disabled", "password", "deleted"} {
 		s := w.mustLogin("alice")
 		p, err := w.Authenticate(t.Context(), s.Secret)

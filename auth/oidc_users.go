@@ -45,7 +45,7 @@ func (o *OIDC) updateUser(
 		if err := o.service.accounts.ChangeUser(ctx, user.ID, change); err != nil {
 			return nil, err
 		}
-		o.service.purgeCache()
+		o.service.cache.purge()
 		o.service.record(ctx, "identity provider", "user.changed", "user "+user.Name,
 			map[string]any{"role": role, "tags": tags})
 	}

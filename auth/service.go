@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/argon2id"
-	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/internal/cachemetrics"
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
@@ -23,6 +23,10 @@ type Config struct {
 	AuditDays int
 	// PasswordParams are the argon2id parameters of new password hashes; DefaultPasswordParams by default.
 	PasswordParams *argon2id.Params
+	// CacheSize is how many tokens and sessions are cached; 20,000 by default. One takes about 500 bytes.
+	CacheSize int
+	// Registry receives the metrics of the cache; nil for none.
+	Registry prometheus.Registerer
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -37,6 +41,9 @@ func (c *Config) setDefaults() {
 	if c.AuditDays == 0 {
 		c.AuditDays = 400
 	}
+	if c.CacheSize == 0 {
+		c.CacheSize = defaultCacheSize
+	}
 	if c.PasswordParams == nil {
 		c.PasswordParams = DefaultPasswordParams()
 	}
@@ -50,6 +57,9 @@ const (
 	deviceLifetime = 180 * 24 * time.Hour
 	// pruneInterval is how often Run removes expired rows.
 	pruneInterval = time.Hour
+	// badCredentialRate and badCredentialBurst limit the invalid credentials, and the invalid enrolment keys, of an
+	// address: how many each second, and how many at once.
+	badCredentialRate, badCredentialBurst = 20, 200
 )
 
 // Service manages users, sessions, tokens and enrolment keys, and authenticates their secrets.
@@ -66,21 +76,20 @@ type Service struct {
 	perAccount        *Limiter // by account, for all unknown browsers together
 	// badCredentials limits requests with invalid credentials, by client address.
 	badCredentials *Limiter
+	keys           *keyLimit
 
-	mu         sync.Mutex
-	cache      *simplelru.LRU[string, cachedPrincipal] // by hash of the secret
-	generation uint64                                  // incremented whenever the cache is purged
-	listening  bool                                    // see InvalidateCache
+	cache      *principalCache
+	enrolments *enrolmentQueue
 }
 
 // New returns a Service that uses the account tables of a database.
 func New(cfg Config, tables *accounts.Accounts, logger *slog.Logger) (*Service, error) {
 	cfg.setDefaults()
-	cache, err := simplelru.NewLRU[string, cachedPrincipal](cacheSize, nil)
+	cache, err := newPrincipalCache(cfg.CacheSize)
 	if err != nil {
 		return nil, fmt.Errorf("create the credential cache: %w", err)
 	}
-	return &Service{
+	s := &Service{
 		cfg:               cfg,
 		accounts:          tables,
 		logger:            logger,
@@ -88,9 +97,15 @@ func New(cfg Config, tables *accounts.Accounts, logger *slog.Logger) (*Service, 
 		perAddress:        NewLimiter(1.0/3, 20),
 		perAccountAddress: NewLimiter(1.0/30, 10),
 		perAccount:        NewLimiter(1.0/10, 50),
-		badCredentials:    NewLimiter(20, 200),
+		badCredentials:    NewLimiter(badCredentialRate, badCredentialBurst),
+		keys:              newKeyLimit(),
 		cache:             cache,
-	}, nil
+		enrolments:        newEnrolmentQueue(tables),
+	}
+	if cfg.Registry != nil {
+		cache.metrics = cachemetrics.New(cfg.Registry, "tokens", cfg.CacheSize, cache.size)
+	}
+	return s, nil
 }
 
 // Run calls Prune every hour until ctx ends.

@@ -114,7 +114,7 @@ func (s *Service) RevokeToken(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	s.purgeCache()
+	s.cache.remove(credentialID{token: id})
 	s.Record(ctx, "token.revoked", fmt.Sprintf("token %d", id),
 		map[string]any{"name": t.Name, "role": t.Role, "machine_id": t.MachineID})
 	return nil

@@ -16,7 +16,7 @@ import (
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
-	w.InvalidateCache(true)
+	w.SetListening(true)
 	soon := w.clock.Now().Add(time.Hour)
 	secret, token, err := w.CreateToken(
 		t.Context(),
@@ -78,8 +78,8 @@ func TestRevocation(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
 	other := w.newService(fastParams())
-	w.InvalidateCache(true)
-	other.InvalidateCache(true)
+	w.SetListening(true)
+	other.SetListening(true)
 	secret, token, err := w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestRevocation(t *testing.T) {
 	if _, err := other.Authenticate(t.Context(), secret); err != nil {
 		t.Error("the other server did not cache the token")
 	}
-	other.InvalidateCache(true)
+	other.AccessChanged(accounts.Change{Tokens: []int64{token.ID}})
 	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, auth.ErrInvalidCredential) {
 		t.Errorf("after the notification: %v", err)
 	}
@@ -107,7 +107,7 @@ func TestRevocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.InvalidateCache(false)
+	other.SetListening(false)
 	if _, err := other.Authenticate(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestConfiguredSecrets(t *testing.T) {
 func TestBadCredentialsRateLimit(t *testing.T) {
 	t.Parallel()
 	w := newTestService(t)
-	w.InvalidateCache(true)
+	w.SetListening(true)
 	secret, _, err := w.CreateToken(t.Context(), auth.TokenParams{Name: "ci", Role: auth.RoleUser})
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (*a
 	if err := s.accounts.ChangeUser(ctx, user.ID, change); err != nil {
 		return nil, err
 	}
-	s.purgeCache()
+	s.cache.purge()
 	s.Record(ctx, "user.changed", "user "+user.Name, detail)
 	return s.accounts.UserByID(ctx, user.ID)
 }
@@ -147,7 +147,7 @@ func (s *Service) DeleteUser(ctx context.Context, name string) error {
 	if err := s.accounts.DeleteUser(ctx, user.ID); err != nil {
 		return err
 	}
-	s.purgeCache()
+	s.cache.purge()
 	s.Record(ctx, "user.deleted", "user "+user.Name, nil)
 	return nil
 }
@@ -163,7 +163,7 @@ func (s *Service) EndSession(ctx context.Context, user *accounts.User, id int64)
 	if err := s.accounts.EndSession(ctx, user.ID, id); err != nil {
 		return err
 	}
-	s.purgeCache()
+	s.cache.remove(credentialID{session: id})
 	s.Record(ctx, "session.ended", "user "+user.Name, map[string]any{"session": id})
 	return nil
 }

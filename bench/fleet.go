@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,10 +22,13 @@ type fleet struct {
 	url    string
 	key    string // enrolment key
 	client *http.Client
+	tokens []string // by agent; written by enrol
 
 	mu      sync.Mutex
 	latency []time.Duration // of acknowledged posts
 	faults  map[string]int
+	causes  []string                       // by agent: the last error, "" after an acknowledged post
+	posts   []int                          // by agent: acknowledged snapshots
 	sent    int                            // acknowledged snapshots
 	logical int                            // process samples, including unchanged processes
 	rows    int                            // process samples sent
@@ -39,7 +41,10 @@ func newFleet(l load, url, key string) *fleet {
 		load:   l,
 		url:    url,
 		key:    key,
+		tokens: make([]string, l.agents),
 		faults: make(map[string]int),
+		causes: make([]string, l.agents),
+		posts:  make([]int, l.agents),
 		acked:  make(map[snapshot.Time][2]time.Time),
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: l.agents}},
 	}
@@ -47,20 +52,24 @@ func newFleet(l load, url, key string) *fleet {
 
 func (f *fleet) machineID(i int) string { return fmt.Sprintf("bench-%05d", i) }
 
-// reset discards the measurements so far.
+// reset discards the measurements so far. The causes of lost agents remain.
 func (f *fleet) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.latency, f.sent, f.logical, f.rows, f.bytes = nil, 0, 0, 0, 0
 	clear(f.faults)
+	clear(f.posts)
 	clear(f.acked)
 }
 
-// run lets the agents post until ctx ends. Their posts are spread evenly over the interval.
+// run lets the agents that have enrolled post until ctx ends. Their posts are spread evenly over the interval.
 func (f *fleet) run(ctx context.Context) {
 	began := time.Now()
 	var agents sync.WaitGroup
 	for i := range f.load.agents {
+		if f.tokens[i] == "" {
+			continue
+		}
 		agents.Go(func() { f.agent(ctx, i, began.Add(time.Duration(i)*f.load.interval/time.Duration(f.load.agents))) })
 	}
 	agents.Wait()
@@ -73,12 +82,7 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 		nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true),
 	)
 	if err != nil {
-		f.fault(err.Error())
-		return
-	}
-	token, err := f.enrol(ctx, f.machineID(i))
-	if err != nil {
-		f.fault(err.Error())
+		f.fault(i, err.Error())
 		return
 	}
 	var encoder snapshot.Encoder
@@ -103,48 +107,27 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 		previous = now
 		body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: f.machineID(i), Snapshots: []snapshot.Snapshot{s}})
 		if err != nil {
-			f.fault(err.Error())
+			f.fault(i, err.Error())
 			return
 		}
-		f.post(ctx, i, token, &s, compressor.EncodeAll(body, nil), len(processes))
+		f.post(ctx, i, &s, compressor.EncodeAll(body, nil), len(processes))
 	}
 }
 
-// enrol returns a token for an agent.
-func (f *fleet) enrol(ctx context.Context, machineID string) (string, error) {
-	body := fmt.Appendf(nil, `{"key":%q,"machine_id":%q}`, f.key, machineID)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/v1/enrol", bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := f.client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	var enrolled struct{ Token string }
-	err = json.NewDecoder(response.Body).Decode(&enrolled)
-	if err != nil || response.StatusCode != http.StatusCreated {
-		return "", fmt.Errorf("enrol: %s (%w)", response.Status, err)
-	}
-	return enrolled.Token, nil
-}
-
-func (f *fleet) post(ctx context.Context, i int, token string, s *snapshot.Snapshot, body []byte, logical int) {
+func (f *fleet) post(ctx context.Context, i int, s *snapshot.Snapshot, body []byte, logical int) {
 	began := time.Now()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/api/v1/snapshots", bytes.NewReader(body))
 	if err != nil {
-		f.fault(err.Error())
+		f.fault(i, err.Error())
 		return
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Content-Encoding", "zstd")
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+f.tokens[i])
 	response, err := f.client.Do(request)
 	if err != nil {
 		if ctx.Err() == nil {
-			f.fault(err.Error())
+			f.fault(i, err.Error())
 		}
 		return
 	}
@@ -152,13 +135,15 @@ func (f *fleet) post(ctx context.Context, i int, token string, s *snapshot.Snaps
 	_ = response.Body.Close()
 	now := time.Now()
 	if response.StatusCode != http.StatusCreated {
-		f.fault(response.Status)
+		f.fault(i, response.Status)
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.latency = append(f.latency, now.Sub(began))
 	f.sent++
+	f.posts[i]++
+	f.causes[i] = ""
 	f.logical += logical
 	f.rows += len(s.Processes) + len(s.Exited)
 	f.bytes += len(body)
@@ -167,9 +152,10 @@ func (f *fleet) post(ctx context.Context, i int, token string, s *snapshot.Snaps
 	}
 }
 
-// fault records an error, by its text.
-func (f *fleet) fault(what string) {
+// fault records an error of an agent, by its text.
+func (f *fleet) fault(i int, what string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults[what]++
+	f.causes[i] = what
 }

@@ -1,6 +1,6 @@
 // Command bench loads a real server with simulated agents on this machine. It reports response times, the
 // queue, CPU usage and the latency of live views. Run it with make bench; BENCH="-agents 1000" changes the
-// load.
+// load. It fails if it loses an agent: one that cannot enrol, or whose posts are all refused.
 package main
 
 import (
@@ -30,11 +30,17 @@ func main() {
 	flag.IntVar(&l.agents, "agents", 100, "simulated machines")
 	flag.IntVar(&l.processes, "processes", 300, "processes on each")
 	flag.DurationVar(&l.interval, "interval", 5*time.Second, "time between two snapshots of a machine")
-	flag.DurationVar(&l.duration, "duration", 2*time.Minute, "time to measure, after two intervals of warm-up")
+	flag.DurationVar(
+		&l.duration, "duration", 2*time.Minute, "time to measure, after two intervals of warm-up; 0: only enrol",
+	)
 	flag.Float64Var(&l.busy, "busy", 0.1, "share of processes that change in an interval, 0 to 1")
 	flag.IntVar(&l.readers, "readers", 0, "clients that send expensive reads without a pause")
 	program := flag.String("program", "bin/snapwatch", "path of the server's program")
 	flag.Parse()
+	if l.duration != 0 && l.duration < 2*l.interval {
+		fmt.Fprintln(os.Stderr, "bench: -duration must be 0, or at least twice -interval")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, l, *program); err != nil {
@@ -72,6 +78,15 @@ func run(ctx context.Context, l load, program string) (err error) {
 		return err
 	}
 	fleet := newFleet(l, server.URL, key)
+	took := fleet.enrol(ctx)
+	if err := fleet.lost(false); err != nil {
+		return err
+	}
+	fmt.Printf("%d agents enrolled and registered in %s (%.0f/s)\n",
+		l.agents, took.Round(10*time.Millisecond), float64(l.agents)/took.Seconds())
+	if l.duration == 0 {
+		return nil
+	}
 	watcher, err := watch(ctx, server.URL, fleet.machineID(0), admin)
 	if err != nil {
 		return err
@@ -106,14 +121,14 @@ func run(ctx context.Context, l load, program string) (err error) {
 	if err != nil {
 		return err
 	}
-	took := time.Since(began)
+	took = time.Since(began)
 	stop()
 	running.Wait()
 	if l.readers > 0 {
 		hostile.report()
 	}
 	report(fleet, watcher, before, after, took, peakRows)
-	return nil
+	return fleet.lost(true)
 }
 
 // pause waits for d, or returns the error of ctx if it ends first.

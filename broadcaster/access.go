@@ -3,16 +3,31 @@ package broadcaster
 import (
 	"context"
 	"time"
+
+	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
 // recheckInterval is the time between two checks of all sockets. Sessions and tokens expire without a
 // notification.
 const recheckInterval = 15 * time.Second
 
-// accessChanged requests a check of all sockets, because permissions may have changed.
-func (b *Broadcaster) accessChanged(listening bool) {
-	b.cfg.OnAccessChange(listening)
+// listeningChanged is called when the listener begins or ceases to receive notifications. When it begins, all that
+// notifications announce may have changed before.
+func (b *Broadcaster) listeningChanged(listening bool) {
+	b.cfg.OnListening(listening)
 	b.recheck.Notify()
+	if listening {
+		b.cfg.OnSettingsChange()
+		b.wakeAllTopics()
+	}
+}
+
+// accessChanged requests a check of all sockets, because permissions have changed.
+func (b *Broadcaster) accessChanged(change accounts.Change) {
+	b.cfg.OnAccessChange(change)
+	if !change.OnlyAgents {
+		b.recheck.Notify()
+	}
 }
 
 // checkAccess closes sockets whose callers are no longer allowed to watch, until ctx is canceled.

@@ -25,9 +25,9 @@ func (l *live) notifyAccessChange(t *testing.T) {
 func TestRevokedAccessClosesSockets(t *testing.T) {
 	t.Parallel()
 	listening := make(chan bool, 100)
-	l := start(t, broadcaster.Config{OnAccessChange: func(connected bool) { listening <- connected }})
+	l := start(t, broadcaster.Config{OnListening: func(connected bool) { listening <- connected }})
 	if !<-listening {
-		t.Error("the first call of OnAccessChange does not report a connected listener")
+		t.Error("the first call of OnListening does not report a connected listener")
 	}
 	l.write(t, "hidden", 0, 1)
 	l.permissions.deny("hidden")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/snapwatch/snapwatch/internal/wake"
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
 // Source reads snapshots and sends notifications. store.Store implements it.
@@ -56,9 +57,13 @@ type Config struct {
 	PongTimeout time.Duration
 	// Now is the clock of the limit on requests; time.Now by default.
 	Now func() time.Time
-	// OnAccessChange, if set, is called when permissions may have changed. The argument reports whether
-	// the listener is connected: while it is not, changes of permissions are not received.
-	OnAccessChange func(listening bool)
+	// OnListening, if set, is called when the listener begins or ceases to receive notifications. Notifications may
+	// have been missed before it begins.
+	OnListening func(listening bool)
+	// OnAccessChange, if set, is called when permissions have changed.
+	OnAccessChange func(change accounts.Change)
+	// OnSettingsChange, if set, is called when settings in the database may have changed.
+	OnSettingsChange func()
 }
 
 func (c *Config) setDefaults() {
@@ -86,8 +91,14 @@ func (c *Config) setDefaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.OnListening == nil {
+		c.OnListening = func(bool) {}
+	}
 	if c.OnAccessChange == nil {
-		c.OnAccessChange = func(bool) {}
+		c.OnAccessChange = func(accounts.Change) {}
+	}
+	if c.OnSettingsChange == nil {
+		c.OnSettingsChange = func() {}
 	}
 }
 

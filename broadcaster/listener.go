@@ -14,6 +14,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/backoff"
 	"github.com/snapwatch/snapwatch/internal/pgsession"
 	"github.com/snapwatch/snapwatch/snapshot"
+	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
 const (
@@ -29,8 +30,8 @@ const (
 )
 
 const (
-	// accessChannel is the NOTIFY channel for changes of permissions.
-	accessChannel = "snapwatch_access"
+	// settingsChannel is the NOTIFY channel for changes of settings in the database.
+	settingsChannel = "snapwatch_settings"
 	// echoChannel is the NOTIFY channel with which each server checks that it receives notifications.
 	echoChannel = "snapwatch_echo"
 )
@@ -50,11 +51,13 @@ type listener struct {
 	id string
 	// onSnapshots is called with the newest committed instant of each machine in a notification.
 	onSnapshots func(newest map[string]snapshot.Time)
-	// onConnect is called after each connect, because notifications may have been missed before.
-	onConnect func()
-	// onAccessChange is called when permissions may have changed, after each connect and after each
-	// disconnect. The argument reports whether the listener receives notifications.
-	onAccessChange func(listening bool)
+	// onListening is called after each connect and after each disconnect. Notifications may have been missed before
+	// a connect.
+	onListening func(listening bool)
+	// onAccessChange is called when permissions have changed.
+	onAccessChange func(change accounts.Change)
+	// onSettingsChange is called when settings have changed.
+	onSettingsChange func()
 
 	tried chan struct{} // closed after the first attempt to connect
 	once  sync.Once     // of tried
@@ -65,16 +68,17 @@ type listener struct {
 
 func newListener(b *Broadcaster) *listener {
 	return &listener{
-		databaseURL:    b.cfg.DatabaseURL,
-		logger:         b.logger,
-		metrics:        b.metrics,
-		notify:         b.source.Notify,
-		id:             rand.Text(),
-		onSnapshots:    b.wakeTopics,
-		onConnect:      b.wakeAllTopics,
-		onAccessChange: b.accessChanged,
-		tried:          make(chan struct{}),
-		failure:        errors.New("not connected to the database yet"),
+		databaseURL:      b.cfg.DatabaseURL,
+		logger:           b.logger,
+		metrics:          b.metrics,
+		notify:           b.source.Notify,
+		id:               rand.Text(),
+		onSnapshots:      b.wakeTopics,
+		onListening:      b.listeningChanged,
+		onAccessChange:   b.accessChanged,
+		onSettingsChange: b.cfg.OnSettingsChange,
+		tried:            make(chan struct{}),
+		failure:          errors.New("not connected to the database yet"),
 	}
 }
 
@@ -109,7 +113,7 @@ func (l *listener) run(ctx context.Context) {
 			return
 		}
 		l.setStatus(err)
-		l.onAccessChange(false)
+		l.onListening(false)
 		if received {
 			delay.Reset()
 		}
@@ -138,8 +142,7 @@ func (l *listener) listen(ctx context.Context) (received bool, err error) {
 	if err := l.echo(ctx, conn); err != nil {
 		return false, err
 	}
-	l.onAccessChange(true)
-	l.onConnect()
+	l.onListening(true)
 	l.setStatus(nil)
 	for {
 		if err := l.receiveUntil(ctx, conn, time.Now().Add(echoInterval)); err != nil {
@@ -164,7 +167,9 @@ func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, pgsession.Cause(err)
 	}
-	for _, channel := range []string{snapshot.NotificationChannel, accessChannel, echoChannel} {
+	for _, channel := range []string{
+		snapshot.NotificationChannel, accounts.ChangeChannel, settingsChannel, echoChannel,
+	} {
 		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 			_ = conn.Close(ctx)
 			return nil, fmt.Errorf("listen: %w", err)
@@ -218,8 +223,11 @@ func (l *listener) receive(ctx context.Context, conn *pgx.Conn) (echo string, er
 	switch notification.Channel {
 	case echoChannel:
 		return notification.Payload, nil
-	case accessChannel:
-		l.onAccessChange(true)
+	case accounts.ChangeChannel:
+		l.onAccessChange(accounts.ParseChange(notification.Payload))
+		return "", nil
+	case settingsChannel:
+		l.onSettingsChange()
 		return "", nil
 	}
 	committed, newest, err := snapshot.DecodeNotification(notification.Payload)

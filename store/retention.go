@@ -61,6 +61,8 @@ func (s *Store) openRetention(ctx context.Context) error {
 
 // loadRetention reads the setting from the database, because another server may have changed it.
 func (s *Store) loadRetention(ctx context.Context) error {
+	s.keepMu.Lock() // so that an older value is not stored after a newer one
+	defer s.keepMu.Unlock()
 	var text []byte
 	if err := s.pools.control.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, retentionKey).Scan(&text); err != nil {
 		return fmt.Errorf("read the retention: %w", err)
@@ -95,6 +97,8 @@ func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error 
 	if err := keep.Check(); err != nil {
 		return err
 	}
+	s.keepMu.Lock()
+	defer s.keepMu.Unlock()
 	if err := s.storeRetention(ctx, keep, `DO UPDATE SET value = excluded.value`); err != nil {
 		return err
 	}
@@ -108,11 +112,11 @@ func (s *Store) SetRetention(ctx context.Context, keep backend.Retention) error 
 // last 24 hours. Short-lived processes and the other series can have different ages, so it drops a day of what is
 // larger.
 func (s *Store) enforceBudget(ctx context.Context) error {
-	keep := s.Retention()
-	if keep.BudgetBytes == 0 {
-		return nil
-	}
 	for {
+		keep := s.Retention() // it may change while days are dropped
+		if keep.BudgetBytes == 0 {
+			return nil
+		}
 		sizes, err := s.backend.Sizes(ctx)
 		if err != nil {
 			return err

@@ -45,6 +45,9 @@ type Config struct {
 	// RunCacheSize is how many processes the writer's run cache holds. The default is one million,
 	// which takes about 100 MB.
 	RunCacheSize int
+	// TextCacheSize is how many texts of short-lived processes the writer's text cache holds. The default is one
+	// million, which takes about 50 MB.
+	TextCacheSize int
 	// Now is the clock. The default is time.Now.
 	Now func() time.Time
 }
@@ -61,6 +64,7 @@ type Store struct {
 	metrics *metrics
 	backend backend.Backend
 	keep    atomic.Pointer[backend.Retention]
+	keepMu  sync.Mutex // held while keep is read from the database or changed
 
 	// The state of the rollups after the last refresh: how far they are behind, in nanoseconds, and the number of
 	// buckets that could not be computed.
@@ -68,6 +72,7 @@ type Store struct {
 
 	closing     sync.Once
 	maintenance wake.Signal // wakes Maintain for an early round
+	settings    wake.Signal // wakes FollowSettings
 }
 
 // ErrVersionMismatch means that the machine's config no longer has the version that a change was for.
@@ -88,7 +93,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger, registry prometh
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pools: pools, cfg: cfg, logger: logger, maintenance: wake.New(),
+	s := &Store{pools: pools, cfg: cfg, logger: logger, maintenance: wake.New(), settings: wake.New(),
 		metrics: newMetrics(registry, pools),
 		backend: backend.New(cfg.Detection.Profile, pools.upkeep, logger, cfg.Now())}
 	s.Queries = query.New(
@@ -117,7 +122,7 @@ func (s *Store) load(ctx context.Context, registry prometheus.Registerer) error 
 	s.Writer = writer.New(
 		writer.Config{
 			Pool: s.pools.posts, Backend: s.backend, Logger: s.logger, Now: s.cfg.Now, Horizon: s.Horizon,
-			RunCacheSize: s.cfg.RunCacheSize, TextHashKey: textHashKey,
+			RunCacheSize: s.cfg.RunCacheSize, TextCacheSize: s.cfg.TextCacheSize, TextHashKey: textHashKey,
 		},
 		registry,
 	)

@@ -60,7 +60,7 @@ func (s *Store) requestMaintenance() { s.maintenance.Notify() }
 // disk budget, and deletes the rows of deleted machines. What cannot be done because it is in use is done again a
 // minute later.
 func (s *Store) MaintainOnce(ctx context.Context) error {
-	if err := errors.Join(s.loadRetention(ctx), s.backend.LoadFloors(ctx)); err != nil {
+	if err := s.loadSettings(ctx); err != nil {
 		return err
 	}
 	now := s.cfg.Now()
@@ -96,7 +96,7 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 // refresh refreshes the rollups and updates the metrics of the refresh.
 func (s *Store) refresh(ctx context.Context) error {
 	started, now := time.Now(), s.cfg.Now()
-	if err := s.backend.LoadFloors(ctx); err != nil {
+	if err := s.loadSettings(ctx); err != nil {
 		return err
 	}
 	closeErr := s.CloseSilent(ctx, now.Add(-backend.RollupDelay).UTC().Truncate(time.Hour))

@@ -83,7 +83,7 @@ func TestMigrationsUpAndDown(t *testing.T) {
 	if again := relations(); again != full {
 		t.Errorf("got %s, want %s", again, full)
 	}
-	if status, _, err := store.SchemaStatus(t.Context(), url); status.Version != 28 || status.Dirty || err != nil {
+	if status, _, err := store.SchemaStatus(t.Context(), url); status.Version != 29 || status.Dirty || err != nil {
 		t.Errorf("%+v, %v", status, err)
 	}
 }

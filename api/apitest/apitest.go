@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authConfig := auth.Config{PasswordParams: FastPasswordParams(), Now: cfg.Now}
+	authConfig := auth.Config{PasswordParams: FastPasswordParams(), Registry: registry, Now: cfg.Now}
 	service, err := auth.New(authConfig, s.Accounts(), storetest.Logger())
 	if err != nil {
 		t.Fatal(err)
@@ -83,8 +84,10 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	access := api.NewAccess(cfg.Policy, service, s.Permissions())
 	in := ingest.New(
 		ingest.Config{Horizon: s.Horizon, Authorize: access.AuthorizeWrite}, s, storetest.Logger(), registry)
-	live := broadcaster.New(broadcaster.Config{DatabaseURL: db.URL, OnAccessChange: service.InvalidateCache},
-		s.Live(), access, storetest.Logger(), registry)
+	live := broadcaster.New(broadcaster.Config{
+		DatabaseURL: db.URL, OnListening: service.SetListening, OnAccessChange: service.AccessChanged,
+		OnSettingsChange: s.SettingsChanged,
+	}, s.Live(), access, storetest.Logger(), registry)
 	ui := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the UI") })
 	var provider *auth.OIDC
 	if cfg.OIDC != nil {
@@ -105,9 +108,13 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		if cfg.Listen {
-			live.Run(listening)
+		if !cfg.Listen {
+			return
 		}
+		var running sync.WaitGroup
+		running.Go(func() { live.Run(listening) })
+		running.Go(func() { s.FollowSettings(listening) })
+		running.Wait()
 	}()
 	t.Cleanup(func() {
 		stopListening()

@@ -60,7 +60,7 @@ func (b *bench) access(ctx context.Context) (*api.Access, *http.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	service.InvalidateCache(true) // without this, the cache is off until the server listens for changes
+	service.SetListening(true) // without this, the cache is off until the server listens for changes
 	secret, _, err := service.CreateToken(ctx, auth.TokenParams{Name: "bench", Role: auth.RoleAdmin})
 	if err != nil {
 		return nil, nil, err

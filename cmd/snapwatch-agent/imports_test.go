@@ -20,6 +20,7 @@ var imports = map[string]string{
 	"internal/basepath":        "",
 	"internal/bearer":          "",
 	"internal/buildinfo":       "",
+	"internal/cachemetrics":    "",
 	"internal/clientaddr":      "",
 	"internal/config":          "internal/logthrottle",
 	"internal/connlimit":       "internal/clientaddr",
@@ -48,8 +49,9 @@ var imports = map[string]string{
 		"agent/procfs internal/strictpath internal/wake snapshot",
 
 	// Ingest and the live view use the store through their own interfaces.
-	"ingest":      "internal/histogram internal/problem internal/wake snapshot",
-	"broadcaster": "internal/backoff internal/histogram internal/pgsession internal/problem internal/wake snapshot",
+	"ingest": "internal/histogram internal/problem internal/wake snapshot",
+	"broadcaster": "internal/backoff internal/histogram internal/pgsession internal/problem internal/wake snapshot " +
+		"store/accounts",
 
 	// The store does not depend on HTTP. Writer and queries do not depend on each other.
 	"store/schema":       "snapshot",
@@ -59,13 +61,13 @@ var imports = map[string]string{
 	"internal/pgsession": "",
 	"store/embedded":     "internal/backoff internal/strictpath",
 	"store/migrator":     "migrations",
-	"store/writer":       "internal/histogram internal/wake snapshot store/backend store/schema",
+	"store/writer":       "internal/cachemetrics internal/histogram internal/wake snapshot store/backend store/schema",
 	"store/query":        "internal/histogram snapshot store/backend store/schema store/textsearch",
 	"store": "internal/histogram internal/pgsession internal/wake snapshot store/accounts store/backend " +
 		"store/migrator store/query store/writer",
 
 	// auth does not depend on what it protects.
-	"auth": "internal/clientaddr internal/secretform snapshot store/accounts",
+	"auth": "internal/cachemetrics internal/clientaddr internal/secretform snapshot store/accounts",
 	"api": "auth broadcaster internal/basepath internal/clientaddr internal/health internal/histogram " +
 		"internal/problem snapshot store store/accounts store/backend store/query",
 	"ui": "internal/basepath",

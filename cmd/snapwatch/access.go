@@ -72,9 +72,12 @@ func checkRedirectURL(redirect, base string) error {
 
 // openAuth opens the accounts, and applies the secrets of the settings.
 func (s *server) openAuth(ctx context.Context, cfg config.Access) error {
-	service, err := auth.New(
-		auth.Config{SessionLifetime: cfg.SessionLifetime, SessionIdle: cfg.SessionIdle}, s.store.Accounts(), s.logger,
-	)
+	service, err := auth.New(auth.Config{
+		SessionLifetime: cfg.SessionLifetime,
+		SessionIdle:     cfg.SessionIdle,
+		CacheSize:       s.caches.tokens,
+		Registry:        s.registry,
+	}, s.store.Accounts(), s.logger)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,7 @@ type server struct {
 	listener net.Listener
 	tlsSetup tlsSetup
 	proxies  []netip.Prefix
+	caches   cacheSizes
 	basePath string // the path below which everything is served, or ""
 	http     *http.Server
 	local    *http.Server // for the local agent; nil if it uses the listener of all
@@ -128,6 +129,9 @@ func (s *server) listen(ctx context.Context) error {
 	if s.tlsSetup, err = newTLS(s.tls, dir, s.logger); err != nil {
 		return err
 	}
+	if s.caches, err = newCacheSizes(s.server, memoryLimit()); err != nil {
+		return err
+	}
 	if s.proxies, err = parseProxies(s.access.TrustedProxies); err != nil {
 		return err
 	}
@@ -187,6 +191,8 @@ func (s *server) openSchema(ctx context.Context) error {
 		MaxConns:      s.server.MaxConns,
 		PostConns:     postConns(s.server.Writers),
 		OnReadConnect: onReadConnect,
+		RunCacheSize:  s.caches.runs,
+		TextCacheSize: s.caches.texts,
 	}, s.logger, registry)
 	if err != nil {
 		return err
@@ -212,9 +218,11 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		BodyBytes: s.server.BodyBytes,
 	}, s.store, s.logger, s.registry)
 	s.broadcaster = broadcaster.New(broadcaster.Config{
-		DatabaseURL:    cmp.Or(s.database.ListenDatabaseURL, s.databaseURL),
-		MaxSockets:     s.server.MaxSockets,
-		OnAccessChange: s.auth.InvalidateCache,
+		DatabaseURL:      cmp.Or(s.database.ListenDatabaseURL, s.databaseURL),
+		MaxSockets:       s.server.MaxSockets,
+		OnListening:      s.auth.SetListening,
+		OnAccessChange:   s.auth.AccessChanged,
+		OnSettingsChange: s.store.SettingsChanged,
 	}, s.store.Live(), access, s.logger, s.registry)
 	s.health = s.newHealth()
 	gin.SetMode(gin.ReleaseMode)
@@ -284,6 +292,7 @@ func (s *server) runBackground() {
 		defer close(s.backgroundDone)
 		var running sync.WaitGroup
 		running.Go(func() { s.store.Maintain(ctx) })
+		running.Go(func() { s.store.FollowSettings(ctx) })
 		running.Go(func() { s.auth.Run(ctx) })
 		running.Go(func() { s.broadcaster.Run(ctx) })
 		running.Go(func() { s.health.Run(ctx) })

@@ -56,6 +56,9 @@ type Server struct {
 	BodyBytes      int64         `env:"SNAPWATCH_BODY_BYTES" default:"201326592" help:"Maximum memory in bytes for request bodies, decompressed and decoded. A single post may have 64 MiB, and needs twice that while it is read."`
 	MachineMetrics int           `env:"SNAPWATCH_MACHINE_METRICS" default:"1000" help:"Maximum number of machines in /metrics/machines, with about 20 series each. 0: disabled."`
 	MaxSockets     int           `env:"SNAPWATCH_MAX_SOCKETS" default:"1000" help:"Maximum number of live views, and at most 50 for each user or token."`
+	RunCache       int           `env:"SNAPWATCH_RUN_CACHE" default:"0" help:"Maximum number of processes in the cache of the last snapshots of machines, about 100 bytes each. 0: as many as fit into a sixteenth of the memory, 200,000 to 10,000,000."`
+	TextCache      int           `env:"SNAPWATCH_TEXT_CACHE" default:"0" help:"Maximum number of command lines and owners of short-lived processes in their cache, about 50 bytes each. 0: as many as fit into a 32nd of the memory, 200,000 to 5,000,000."`
+	TokenCache     int           `env:"SNAPWATCH_TOKEN_CACHE" default:"0" help:"Maximum number of tokens and sessions in their cache, about 500 bytes each. 0: as many as fit into a 128th of the memory, 20,000 to 200,000."`
 }
 
 // Access is the settings for authentication and the limits of clients.

@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -23,9 +22,13 @@ type Key struct {
 
 const keyColumns = `id, name, tags, uses_left, takes_over, created_at, created_by, expires_at`
 
-func scanKey(row pgx.CollectableRow) (k Key, err error) {
-	return k, row.Scan(&k.ID, &k.Name, &k.Tags, &k.UsesLeft, &k.TakesOver, &k.CreatedAt, &k.CreatedBy, &k.ExpiresAt)
+func (k *Key) fields() []any {
+	return []any{
+		&k.ID, &k.Name, &k.Tags, &k.UsesLeft, &k.TakesOver, &k.CreatedAt, &k.CreatedBy, &k.ExpiresAt,
+	}
 }
+
+func scanKey(row pgx.CollectableRow) (k Key, err error) { return k, row.Scan(k.fields()...) }
 
 const insertKey = `INSERT INTO enrolment_keys (secret_hash, name, tags, uses_left, takes_over, created_at, created_by, expires_at)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
@@ -71,51 +74,12 @@ func (a *Accounts) DeleteKey(ctx context.Context, id int64) (*Key, error) {
 	return one(rows, err, "end an enrolment key", scanKey)
 }
 
-// Enrol uses a key to create the token t for a machine. The token and the machine get the tags of the key. It
-// returns ErrNotFound if the key is not valid. It returns ErrEnrolled, and does not count the use, if the
-// machine already has a token and the key does not allow enrolling again.
-func (a *Accounts) Enrol(ctx context.Context, keyHash, tokenHash []byte, t *Token) (*Key, error) {
-	var used *Key
-	err := pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
-		// If two agents enrol the same machine at the same time, the second one waits and finds the token.
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('snapwatch machine ' || $1, 0))`, t.MachineID); err != nil {
-			return fmt.Errorf("enrol: %w", err)
-		}
-		rows, err := tx.Query(ctx, `UPDATE enrolment_keys SET uses_left = uses_left - 1
-			WHERE secret_hash = $1 AND uses_left IS DISTINCT FROM 0 AND (expires_at IS NULL OR expires_at > $2) RETURNING `+keyColumns, keyHash, t.CreatedAt)
-		if used, err = one(rows, err, "use an enrolment key", scanKey); err != nil {
-			return err
-		}
-		var has bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tokens WHERE machine_id = $1 AND (expires_at IS NULL OR expires_at > $2))`, t.MachineID, t.CreatedAt).Scan(&has); err != nil {
-			return fmt.Errorf("enrol: %w", err)
-		}
-		if has && !used.TakesOver {
-			return ErrEnrolled
-		}
-		if _, err := tx.Exec(ctx, `DELETE FROM tokens WHERE machine_id = $1`, t.MachineID); err != nil {
-			return fmt.Errorf("enrol: %w", err)
-		}
-		t.Tags, t.CreatedBy = used.Tags, "enrolment key "+used.Name
-		if err := tx.QueryRow(ctx, insertToken, t.values(tokenHash)...).Scan(&t.ID); err != nil {
-			return fmt.Errorf("enrol: %w", err)
-		}
-		if len(used.Tags) == 0 {
-			return nil
-		}
-		_, err = tx.Exec(
-			ctx,
-			`UPDATE machines SET tags = ARRAY(SELECT DISTINCT unnest(tags || $2::text[]) ORDER BY 1) WHERE machine_id = $1`,
-			t.MachineID,
-			used.Tags,
-		)
-		if err != nil {
-			return fmt.Errorf("tag a machine: %w", err)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, ErrEnrolled) {
-		return nil, err
+// IsKeyValid reports whether an enrolment key exists, has not expired and has uses left.
+func (a *Accounts) IsKeyValid(ctx context.Context, hash []byte, now time.Time) (valid bool, err error) {
+	err = a.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM enrolment_keys WHERE secret_hash = $1
+		AND (expires_at IS NULL OR expires_at > $2) AND uses_left IS DISTINCT FROM 0)`, hash, now).Scan(&valid)
+	if err != nil {
+		return false, fmt.Errorf("look for an enrolment key: %w", err)
 	}
-	return used, err
+	return valid, nil
 }

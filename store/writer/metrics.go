@@ -13,10 +13,10 @@ type metrics struct {
 	commitSeconds, groupSnapshots  prometheus.Histogram
 	notifies, notifyFailures       prometheus.Counter
 	agentTurns                     prometheus.Counter
-	shortLived, textMisses         prometheus.Counter
+	shortLived                     prometheus.Counter
 }
 
-func newMetrics(registry prometheus.Registerer, texts *textCache) *metrics {
+func newMetrics(registry prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -25,10 +25,6 @@ func newMetrics(registry prometheus.Registerer, texts *textCache) *metrics {
 		samples:   counter("snapwatch_store_process_samples_total", "Rows written to process_samples."),
 		shortLived: counter(
 			"snapwatch_store_short_lived_total", "Short-lived processes written to their series.",
-		),
-		textMisses: counter(
-			"snapwatch_store_text_cache_misses_total",
-			"Texts of short-lived processes that were looked up in the database, because the cache did not have them.",
 		),
 		duplicates: counter(
 			"snapwatch_store_duplicates_total", "Snapshots rejected because they were stored before.",
@@ -56,10 +52,7 @@ func newMetrics(registry prometheus.Registerer, texts *textCache) *metrics {
 		),
 	}
 	registry.MustRegister(m.snapshots, m.samples, m.duplicates, m.commitSeconds, m.groupSnapshots,
-		m.notifies, m.notifyFailures, m.agentTurns, m.shortLived, m.textMisses,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "snapwatch_store_text_cache_entries", Help: "Texts of short-lived processes in the cache.",
-		}, func() float64 { return float64(texts.size()) }))
+		m.notifies, m.notifyFailures, m.agentTurns, m.shortLived)
 	return m
 }
 
@@ -76,7 +69,4 @@ func (m *metrics) committed(group *groupWrite, took time.Duration) {
 	m.duplicates.Add(float64(duplicates))
 	m.agentTurns.Add(float64(group.turns))
 	m.shortLived.Add(float64(group.shortLived))
-	if group.texts != nil {
-		m.textMisses.Add(float64(len(group.texts.missing)))
-	}
 }

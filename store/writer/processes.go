@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,22 +27,38 @@ func (w *groupWrite) resolveProcesses(ctx context.Context) error {
 	if err := w.setExitStatuses(ctx); err != nil {
 		return fmt.Errorf("set the exit status of processes: %w", err)
 	}
-	ids := make([]int64, 0, len(w.touched))
-	days := make([]time.Time, 0, len(w.touched))
-	for ref, day := range w.touched {
-		if ref.id != 0 && ref.day < day {
-			ids = append(ids, ref.id)
-			days = append(days, time.Unix(int64(day)*86400, 0).UTC())
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	if _, err := w.tx.Exec(ctx, `UPDATE processes p SET last_day = u.day FROM unnest($1::bigint[], $2::date[]) u(id, day)
-		WHERE p.id = u.id AND p.last_day < u.day`, ids, days); err != nil {
+	if err := w.raiseLastDays(ctx); err != nil {
 		return fmt.Errorf("update the last day of processes: %w", err)
 	}
 	return nil
+}
+
+// errStaleRun means that a cached run refers to rows of processes that do not exist any more: another server has
+// applied the retention since the run was cached.
+var errStaleRun = errors.New("a cached run refers to deleted processes")
+
+// raiseLastDays raises last_day of the processes that have samples of a later day. All rows that retention may have
+// deleted are among them. If one was deleted, it returns errStaleRun.
+func (w *groupWrite) raiseLastDays(ctx context.Context) error {
+	lastDays := make(map[int64]int32)
+	for ref, day := range w.touched {
+		if ref.id != 0 && ref.day < day {
+			lastDays[ref.id] = max(lastDays[ref.id], day)
+		}
+	}
+	if len(lastDays) == 0 {
+		return nil
+	}
+	ids, days := make([]int64, 0, len(lastDays)), make([]time.Time, 0, len(lastDays))
+	for id, day := range lastDays {
+		ids, days = append(ids, id), append(days, time.Unix(int64(day)*86400, 0).UTC())
+	}
+	tag, err := w.tx.Exec(ctx, `UPDATE processes p SET last_day = greatest(p.last_day, u.day)
+		FROM unnest($1::bigint[], $2::date[]) u(id, day) WHERE p.id = u.id`, ids, days)
+	if err == nil && tag.RowsAffected() < int64(len(ids)) {
+		err = errStaleRun
+	}
+	return err
 }
 
 // setExitStatuses sets the exit statuses of processes whose rows were stored before. The locks on the machines' rows

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/snapwatch/snapwatch/internal/cachemetrics"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/schema"
 )
@@ -63,6 +64,7 @@ const runsPerMachine = 2
 // runCache caches the runs that were written last. Its size is bounded by the number of processes in the
 // runs. It is safe for concurrent use.
 type runCache struct {
+	metrics     *cachemetrics.Metrics
 	mu          sync.Mutex
 	limit, held int
 	order       *list.List                // of *cachedRun, the last one put is the first
@@ -86,9 +88,11 @@ func (c *runCache) take(machine int32, ts snapshot.Time) *run {
 	for _, element := range c.byMachine[machine] {
 		if run := element.Value.(*cachedRun).run; run.ts == ts {
 			c.drop(element)
+			c.metrics.Looked(true)
 			return run
 		}
 	}
+	c.metrics.Looked(false)
 	return nil
 }
 
@@ -101,9 +105,11 @@ func (c *runCache) put(machine int32, run *run) {
 	}
 	c.byMachine[machine] = append(c.byMachine[machine], c.order.PushFront(&cachedRun{machine, run}))
 	c.held += weight(run)
+	before := c.held
 	for c.held > c.limit && c.order.Len() > 1 {
 		c.drop(c.order.Back())
 	}
+	c.metrics.Evicted(before - c.held)
 }
 
 // dropBefore evicts the runs that end before ts.
@@ -127,6 +133,13 @@ func (c *runCache) drop(element *list.Element) {
 	if c.byMachine[evicted.machine] = rest; len(rest) == 0 {
 		delete(c.byMachine, evicted.machine)
 	}
+}
+
+// size returns the weight of all runs.
+func (c *runCache) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held
 }
 
 // weight returns the size of a run. Empty runs count too, so that the number of machines is bounded.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
+
+	"github.com/snapwatch/snapwatch/internal/cachemetrics"
 )
 
 // textTable is a table of the texts of short-lived processes.
@@ -55,10 +57,11 @@ func hashText(text []byte) int64 {
 // textCache caches the ids of texts that were used lately. Its size is bounded by the number of texts. It is safe for
 // concurrent use.
 type textCache struct {
-	mu    sync.Mutex
-	limit int
+	metrics *cachemetrics.Metrics
+	mu      sync.Mutex
+	limit   int
 	// A text that is used is moved to recent. When recent has half of the limit, older is discarded and recent
-	// becomes older.
+	// becomes older. No text is in both.
 	recent, older map[textKey]textRow
 }
 
@@ -77,7 +80,9 @@ func (c *textCache) get(key textKey, day int32) (id int64, found bool) {
 			c.add(key, row)
 		}
 	}
-	return row.id, found && row.day >= day
+	found = found && row.day >= day
+	c.metrics.Looked(found)
+	return row.id, found
 }
 
 // put adds the texts that a committed transaction has used.
@@ -90,13 +95,15 @@ func (c *textCache) put(rows map[textKey]textRow) {
 }
 
 func (c *textCache) add(key textKey, row textRow) {
-	if len(c.recent) >= max(c.limit/2, 1) {
+	delete(c.older, key)
+	if _, found := c.recent[key]; !found && len(c.recent) >= max(c.limit/2, 1) {
+		c.metrics.Evicted(len(c.older))
 		c.recent, c.older = make(map[textKey]textRow), c.recent
 	}
 	c.recent[key] = row
 }
 
-// size returns the number of cached texts. A text that is in both maps is counted twice.
+// size returns the number of cached texts.
 func (c *textCache) size() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

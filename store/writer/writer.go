@@ -15,12 +15,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/snapwatch/snapwatch/internal/cachemetrics"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/store/backend"
 	"github.com/snapwatch/snapwatch/store/schema"
 )
 
-// Config configures a Writer. All fields except RunCacheSize are required.
+// Config configures a Writer. All fields except the sizes of caches are required.
 type Config struct {
 	Pool    *pgxpool.Pool
 	Backend backend.Backend
@@ -32,14 +33,16 @@ type Config struct {
 	// RunCacheSize is how many processes the run cache holds. The default is one million, which
 	// takes about 100 MB.
 	RunCacheSize int
+	// TextCacheSize is how many texts of short-lived processes the text cache holds. The default is one million, which
+	// takes about 50 MB.
+	TextCacheSize int
 	// TextHashKey is the secret with which identities and texts of short-lived processes are hashed.
 	TextHashKey string
 }
 
 const (
-	defaultRunCacheSize = 1_000_000
-	// textCacheSize is how many texts of short-lived processes the text cache holds. That takes about 50 MB.
-	textCacheSize = 1_000_000
+	defaultRunCacheSize  = 1_000_000
+	defaultTextCacheSize = 1_000_000
 )
 
 // Writer stores snapshots. It is safe for concurrent use.
@@ -62,10 +65,15 @@ func New(cfg Config, registry prometheus.Registerer) *Writer {
 	if cfg.RunCacheSize == 0 {
 		cfg.RunCacheSize = defaultRunCacheSize
 	}
+	if cfg.TextCacheSize == 0 {
+		cfg.TextCacheSize = defaultTextCacheSize
+	}
 	w := &Writer{pool: cfg.Pool, backend: cfg.Backend, logger: cfg.Logger, now: cfg.Now, horizon: cfg.Horizon,
-		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(textCacheSize),
+		runs: newRunCache(cfg.RunCacheSize), texts: newTextCache(cfg.TextCacheSize),
 		textHashKey: cfg.TextHashKey}
-	w.metrics = newMetrics(registry, w.texts)
+	w.metrics = newMetrics(registry)
+	w.runs.metrics = cachemetrics.New(registry, "runs", cfg.RunCacheSize, w.runs.size)
+	w.texts.metrics = cachemetrics.New(registry, "texts", cfg.TextCacheSize, w.texts.size)
 	w.notifier = newNotifier(cfg.Pool, cfg.Logger, w.metrics)
 	return w
 }
@@ -196,7 +204,10 @@ func isDataError(err error) bool {
 	return ok && len(pgErr.Code) == 5 && (pgErr.Code[:2] == "22" || pgErr.Code[:2] == "23")
 }
 
-// commit writes batches in one transaction. A batch must be newer than the batches of the same machine before it.
+// maxStaleRuns is how often a transaction is repeated because cached runs are stale. A machine has runsPerMachine.
+const maxStaleRuns = runsPerMachine + 1
+
+// commit writes batches in one transaction. If cached runs are stale, it reads them from the database. A batch must be newer than the batches of the same machine before it.
 func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.WriteResult, error) {
 	days, minuteDays := daysOf(batches)
 	if err := w.backend.EnsurePartitions(ctx, backend.Series, days); err != nil {
@@ -206,26 +217,13 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 		return nil, err
 	}
 	started := time.Now()
-	var group *groupWrite
-	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		now := w.now()
-		isAnyLate := func(b *snapshot.Batch) bool { return b.IsLate(snapshot.TimeOf(now)) }
-		if slices.ContainsFunc(batches, isAnyLate) {
-			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
-				return err
-			}
+	group, err := w.commitOnce(ctx, batches)
+	for range maxStaleRuns {
+		if !errors.Is(err, errStaleRun) {
+			break
 		}
-		group = &groupWrite{
-			writer:  w,
-			tx:      tx,
-			now:     now,
-			runs:    make(map[int32]*run),
-			newRefs: make(map[refKey]*processRef),
-			touched: make(map[*processRef]int32),
-			exits:   make(map[*processRef]snapshot.ExitStatus),
-		}
-		return group.execute(ctx, batches)
-	})
+		group, err = w.commitOnce(ctx, batches)
+	}
 	if err != nil {
 		if backend.IsMissingPartition(err) {
 			w.backend.InvalidatePartitions()
@@ -245,6 +243,31 @@ func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snaps
 	}
 	w.notifier.add(group.newest)
 	return group.results, nil
+}
+
+// commitOnce writes batches in one transaction. It returns errStaleRun if a cached run refers to processes that were
+// deleted. The run is then no longer cached.
+func (w *Writer) commitOnce(ctx context.Context, batches []*snapshot.Batch) (group *groupWrite, err error) {
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		now := w.now()
+		isAnyLate := func(b *snapshot.Batch) bool { return b.IsLate(snapshot.TimeOf(now)) }
+		if slices.ContainsFunc(batches, isAnyLate) {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
+				return err
+			}
+		}
+		group = &groupWrite{
+			writer:  w,
+			tx:      tx,
+			now:     now,
+			runs:    make(map[int32]*run),
+			newRefs: make(map[refKey]*processRef),
+			touched: make(map[*processRef]int32),
+			exits:   make(map[*processRef]snapshot.ExitStatus),
+		}
+		return group.execute(ctx, batches)
+	})
+	return group, err
 }
 
 // lateLockTimeout is how long late data waits for a lock, for example of a chunk that is being compressed. Other late
