@@ -18,20 +18,12 @@ import (
 	"github.com/snapwatch/snapwatch/agent/collect"
 	"github.com/snapwatch/snapwatch/agent/delivery"
 	"github.com/snapwatch/snapwatch/agent/internal/statefile"
+	"github.com/snapwatch/snapwatch/internal/finding"
 	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // Finding is the result of one check.
-type Finding struct {
-	// What is the subject of the check.
-	What string `json:"what"`
-	OK   bool   `json:"ok"`
-	// Detail describes the current state. Fix says how to solve the problem, and is empty if OK is true.
-	Detail string `json:"detail"`
-	Fix    string `json:"fix,omitempty"`
-	// Hint says how the agent could record more. It is empty if there is nothing to do.
-	Hint string `json:"hint,omitempty"`
-}
+type Finding = finding.Finding
 
 // maxSkew is the largest difference from the server's clock that is not reported. The server refuses snapshots that are
 // more than ten minutes ahead.

@@ -124,7 +124,7 @@ func New(cfg Config, parts Parts) *API {
 		origin:        http.NewCrossOriginProtection(),
 		perCaller:     auth.NewLimiter(cfg.RequestRate, int(2*cfg.RequestRate)+1),
 		perAddress:    auth.NewLimiter(publicRate, 10*publicRate),
-		proxyWarnings: newProxyWarnings(parts.Logger, cfg.Now),
+		proxyWarnings: newProxyWarnings(parts.Logger, cfg.Now, parts.Registry),
 		reads:         newReadLimit(cfg.Reads, parts.Registry),
 		health:        parts.Health,
 	}

@@ -94,7 +94,7 @@ var knownErrors = []struct {
 	{auth.ErrExternalAccount, http.StatusConflict, "logs_in_elsewhere",
 		"This account signs in through the identity provider. Change its password and one-time codes there."},
 	{auth.ErrNoRole, http.StatusForbidden, "no_role", "The identity provider assigns you no role for snapwatch."},
-	{auth.ErrBusy, http.StatusServiceUnavailable, "busy", 
+	{auth.ErrBusy, http.StatusServiceUnavailable, "busy",
 		"Too many people are signing in, or too many agents are enrolling. Try again."},
 	{accounts.ErrNotFound, http.StatusNotFound, "not_found", "No object with this name or ID exists."},
 	{accounts.ErrExists, http.StatusConflict, "name_taken", "This name is taken. Choose another name."},

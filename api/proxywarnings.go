@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/snapwatch/snapwatch/internal/basepath"
 )
 
@@ -18,15 +20,28 @@ const proxyWarningInterval = time.Hour
 // proxyWarnings logs signs of a proxy that is not configured as the server expects. Any client can send such requests,
 // so each kind of warning is logged at most once in proxyWarningInterval.
 type proxyWarnings struct {
-	logger *slog.Logger
-	now    func() time.Time
+	logger  *slog.Logger
+	now     func() time.Time
+	ignored *prometheus.CounterVec // requests whose headers were ignored, by the scope of the sender's address
 
 	mu   sync.Mutex
 	last map[string]time.Time // by kind, which are constants and scopes of addresses
 }
 
-func newProxyWarnings(logger *slog.Logger, now func() time.Time) *proxyWarnings {
-	return &proxyWarnings{logger: logger, now: now, last: make(map[string]time.Time)}
+func newProxyWarnings(
+	logger *slog.Logger, now func() time.Time, registry prometheus.Registerer,
+) *proxyWarnings {
+	w := &proxyWarnings{logger: logger, now: now, last: make(map[string]time.Time)}
+	w.ignored = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "snapwatch_http_ignored_proxy_headers_total",
+		Help: "Requests whose proxy headers were ignored, because the sender is not in --trusted-proxies, by the scope of " +
+			"its address: loopback, private, public or other.",
+	}, []string{"scope"})
+	for _, scope := range []string{"loopback", "private", "public", "other"} {
+		w.ignored.WithLabelValues(scope)
+	}
+	registry.MustRegister(w.ignored)
+	return w
 }
 
 func (w *proxyWarnings) log(kind, message string, attributes ...any) {
@@ -48,6 +63,7 @@ func (a *API) warnAboutProxy(r *http.Request) {
 	if !a.fromTrustedProxy(r) {
 		if names := proxyHeaders(r.Header); len(names) > 0 {
 			scope, address := addressScope(r.RemoteAddr)
+			a.proxyWarnings.ignored.WithLabelValues(scope).Inc()
 			a.proxyWarnings.log("untrusted "+scope,
 				"ignored the proxy headers of a request, because its sender is not a trusted proxy; if this is your "+
 					"proxy, add its address to --trusted-proxies",

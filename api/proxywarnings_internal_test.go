@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // TestProxyWarnings checks that a proxy that is not configured is logged once an hour for each kind of address.
@@ -20,7 +23,9 @@ func TestProxyWarnings(t *testing.T) {
 	a := &API{cfg: Config{
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::1/128")},
 	}}
-	a.proxyWarnings = newProxyWarnings(slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	a.proxyWarnings = newProxyWarnings(
+		slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now }, prometheus.NewRegistry(),
+	)
 	// logged returns the entries for a request to a path.
 	logged := func(address, path string, header ...string) string {
 		t.Helper()
@@ -71,5 +76,10 @@ func TestProxyWarnings(t *testing.T) {
 	text := logged("192.0.2.1:1", "/snapwatch/", "X-Forwarded-Prefix", "/snapwatch")
 	if !strings.Contains(text, "--base-path") {
 		t.Errorf("the prefix was not removed: %s", text)
+	}
+	for scope, want := range map[string]float64{"loopback": 2, "private": 301, "public": 1, "other": 0} {
+		if got := testutil.ToFloat64(a.proxyWarnings.ignored.WithLabelValues(scope)); got != want {
+			t.Errorf("%g requests of scope %s were counted, want %g", got, scope, want)
+		}
 	}
 }

@@ -273,8 +273,8 @@ func TestFleetFromOneAddress(t *testing.T) {
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			machineID := fmt.Sprintf("m-%d", i)
-			body := fmt.Sprintf(`{"key":%q,"machine_id":%q}`, key, machineID)
-			enrolled := s.do(http.MethodPost, "/api/v1/enrol", body, "Authorization", "")
+			enrolment := fmt.Sprintf(`{"key":%q,"machine_id":%q}`, key, machineID)
+			enrolled := s.do(http.MethodPost, "/api/v1/enrol", enrolment, "Authorization", "")
 			if enrolled.status != http.StatusCreated {
 				t.Errorf("enrol: %d %s", enrolled.status, enrolled.text)
 				return

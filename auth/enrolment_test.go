@@ -159,7 +159,7 @@ func TestEnrolmentsShareTransactions(t *testing.T) {
 	}
 	fleet.Wait()
 	var transactions int
-	err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT xmin::text) FROM tokens`).Scan(&transactions)
+	err = conn.QueryRow(t.Context(), `SELECT count(DISTINCT xmin::text) FROM tokens`).Scan(&transactions)
 	if err != nil || transactions != 2 {
 		t.Errorf("%d transactions for 150 enrolments, want 2: %v", transactions, err)
 	}

@@ -28,7 +28,7 @@ func (s *Store) CheckRollups(context.Context) error {
 	if failed := s.rollupsFailed.Load(); failed > 0 {
 		return fmt.Errorf("%d buckets of rollups could not be computed and are tried again; see the log", failed)
 	}
-	if behind := time.Duration(s.rollupsBehind.Load()); behind > maxRollupsBehind {
+	if behind := time.Duration(s.rollupsBehind.Load()); IsRollupLagLong(behind) {
 		return fmt.Errorf("the rollups are %s behind; see the log", behind.Round(time.Minute))
 	}
 	return nil

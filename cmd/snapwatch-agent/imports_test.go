@@ -16,6 +16,7 @@ var imports = map[string]string{
 	// The wire format, the schema, and helpers.
 	"snapshot":                 "",
 	"migrations":               "",
+	"internal/admin":           "internal/bearer",
 	"internal/backoff":         "",
 	"internal/basepath":        "",
 	"internal/bearer":          "",
@@ -24,6 +25,7 @@ var imports = map[string]string{
 	"internal/clientaddr":      "",
 	"internal/config":          "internal/logthrottle",
 	"internal/connlimit":       "internal/clientaddr",
+	"internal/finding":         "",
 	"internal/health":          "",
 	"internal/histogram":       "",
 	"internal/logthrottle":     "",
@@ -46,7 +48,7 @@ var imports = map[string]string{
 	"agent/delivery/spool": "internal/strictpath",
 	"agent/delivery":       "agent/delivery/spool agent/internal/statefile internal/backoff internal/wake snapshot",
 	"agent": "agent/bpf agent/collect agent/delivery agent/exits agent/internal/clean agent/internal/statefile " +
-		"agent/procfs internal/strictpath internal/wake snapshot",
+		"agent/procfs internal/finding internal/strictpath internal/wake snapshot",
 
 	// Ingest and the live view use the store through their own interfaces.
 	"ingest": "internal/histogram internal/problem internal/wake snapshot",
@@ -66,16 +68,24 @@ var imports = map[string]string{
 	"store": "internal/histogram internal/pgsession internal/wake snapshot store/accounts store/backend " +
 		"store/migrator store/query store/writer",
 
+	// What operators use reads the store, and changes nothing.
+	"store/inspection": "",
+	"internal/doctor": "internal/admin internal/basepath internal/config internal/finding internal/strictpath " +
+		"internal/tlscert store store/backend store/embedded store/inspection store/query",
+	"internal/supportbundle": "internal/config internal/doctor internal/finding internal/secretform store store/embedded " +
+		"store/inspection",
+
 	// auth does not depend on what it protects.
 	"auth": "internal/cachemetrics internal/clientaddr internal/secretform snapshot store/accounts",
 	"api": "auth broadcaster internal/basepath internal/clientaddr internal/health internal/histogram " +
 		"internal/problem snapshot store store/accounts store/backend store/query",
 	"ui": "internal/basepath",
 
-	"cmd/snapwatch": "api auth broadcaster ingest internal/backoff internal/basepath internal/buildinfo " +
-		"internal/config internal/connlimit internal/health internal/pgsession internal/problem internal/strictpath " +
-		"internal/tlscert store store/accounts store/embedded ui",
-	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config snapshot",
+	"cmd/snapwatch": "api auth broadcaster ingest internal/admin internal/backoff internal/basepath internal/buildinfo " +
+		"internal/config internal/connlimit internal/doctor internal/finding internal/health internal/pgsession " +
+		"internal/problem internal/strictpath internal/supportbundle internal/tlscert store store/accounts " +
+		"store/embedded ui",
+	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config internal/finding snapshot",
 	"deploy/systemd":      "",
 }
 

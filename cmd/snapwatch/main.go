@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -31,6 +32,8 @@ type commandLine struct {
 	Token       tokenCommand       `cmd:"" help:"Manage API tokens, including those of agents."`
 	Key         keyCommand         `cmd:"" help:"Manage enrolment keys, with which agents get their tokens."`
 	Ready       readyCommand       `cmd:"" help:"Check whether a running server is ready."`
+	Doctor      doctorCommand      `cmd:"" help:"Check the set-up of a server: database, disk, clocks, certificates, proxies and limits. It changes nothing."`
+	Support     supportCommand     `cmd:"" name:"support-bundle" help:"Collect what is needed to find a fault of a server in a file, without secrets."`
 	OpenAPI     openAPICommand     `cmd:"" name:"openapi" help:"Print the OpenAPI document."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 
@@ -63,6 +66,11 @@ func main() {
 func run(ctx context.Context) error {
 	if err := config.LoadEnv(); err != nil {
 		return err
+	}
+	if len(os.Args) > 1 && slices.Contains(diagnosticCommands, os.Args[1]) {
+		if err := config.LoadServiceFile(); err != nil {
+			return err
+		}
 	}
 	var line commandLine
 	parser, err := kong.New(

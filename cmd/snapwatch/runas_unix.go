@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -15,6 +17,11 @@ import (
 // runAs runs this command again as another user, with a data directory. The private database of a server accepts
 // connections of its own user only, and the files in the directory must stay that user's.
 func runAs(ctx context.Context, uid int, dir string) error {
+	return runAsTo(ctx, uid, dir, os.Args[1:], os.Stdout)
+}
+
+// runAsTo is runAs with other arguments and another standard output.
+func runAsTo(ctx context.Context, uid int, dir string, arguments []string, stdout io.Writer) error {
 	account, err := user.LookupId(strconv.Itoa(uid))
 	if err != nil {
 		return fmt.Errorf("look up the user of %s: %w", dir, err)
@@ -28,8 +35,8 @@ func runAs(ctx context.Context, uid int, dir string) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	//nolint:gosec // the arguments are those of the person who runs this command
-	cmd := exec.CommandContext(ctx, program, append(os.Args[1:], "--data-dir", dir)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd := exec.CommandContext(ctx, program, append(slices.Clone(arguments), "--data-dir", dir)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "HOME="+account.HomeDir)
 	cmd.Dir = "/" // the user may have no access to the current directory
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -65,6 +65,7 @@ type server struct {
 	caches   cacheSizes
 	basePath string // the path below which everything is served, or ""
 	http     *http.Server
+	admin    *adminServer // nil if there is no admin address
 	local    *http.Server // for the local agent; nil if it uses the listener of all
 	failed   chan error   // receives the error that ended serving
 
@@ -85,6 +86,9 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 		}
 	}()
 	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startAdmin(ctx); err != nil {
 		return nil, err
 	}
 	s.startup = newStartup(s.basePath)
@@ -373,5 +377,8 @@ func (s *server) stop() {
 		if err := s.cluster.Stop(ctx); err != nil {
 			s.logger.Error("could not stop the private database", "err", err)
 		}
+	}
+	if s.admin != nil {
+		s.admin.close()
 	}
 }

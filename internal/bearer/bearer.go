@@ -1,4 +1,4 @@
-// Package bearer adds a bearer token to HTTP requests, for tests and benchmarks.
+// Package bearer adds a bearer token to HTTP requests.
 package bearer
 
 import "net/http"

@@ -46,3 +46,16 @@ func LoadAgentFile(args []string) error {
 	}
 	return nil
 }
+
+// ServiceFile is the settings file of the service that packages install.
+const ServiceFile = "/etc/snapwatch/snapwatch.env"
+
+// LoadServiceFile reads the settings of the service into the environment, if the file exists and the current user may
+// read it. Variables that are already set stay as they are.
+func LoadServiceFile() error {
+	err := godotenv.Load(ServiceFile)
+	if err == nil || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	return fmt.Errorf("read the settings file %s: %w", ServiceFile, err)
+}
