@@ -106,7 +106,8 @@ func TestMachineIDIsStable(t *testing.T) {
 func TestInvalidMachineIDIsRefused(t *testing.T) {
 	for _, id := range []string{".", "..", "a b", "a/b", "\xff", strings.Repeat("a", 129)} {
 		cfg := Config{Server: "http://127.0.0.1:1", StateDir: t.TempDir(), MachineID: id}
-		if _, err := New(t.Context(), cfg, testlog.Logger()); err == nil || !strings.Contains(err.Error(), "machine-id") {
+		if _, err := New(t.Context(), cfg, testlog.Logger()); err == nil ||
+			!strings.Contains(err.Error(), "machine-id") {
 			t.Errorf("%q as a setting: %v", id, err)
 		}
 		path := filepath.Join(cfg.StateDir, "machine-id")

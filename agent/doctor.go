@@ -106,7 +106,8 @@ func checkServer(ctx context.Context, cfg Config) (*response, Finding) {
 	}
 	if err == nil {
 		f.Detail = fmt.Sprintf("%s responds with %d %s", cfg.Server, health.status, http.StatusText(health.status))
-		f.Fix = "check that --server is the address of a snapwatch server, with the base path if it has one, and of no other service"
+		f.Fix = "check that --server is the address of a snapwatch server, with the base path if it has one, and of " +
+			"no other service"
 		return nil, f
 	}
 	f.Detail = err.Error()

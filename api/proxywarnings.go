@@ -34,7 +34,8 @@ func newProxyWarnings(
 	w := &proxyWarnings{logger: logger, now: now, last: make(map[string]time.Time)}
 	w.ignored = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "snapwatch_http_ignored_proxy_headers_total",
-		Help: "Requests whose proxy headers were ignored, because the sender is not in --trusted-proxies, by the scope of " +
+		Help: "Requests whose proxy headers were ignored, because the sender is not in --trusted-proxies, by the " +
+			"scope of " +
 			"its address: loopback, private, public or other.",
 	}, []string{"scope"})
 	for _, scope := range []string{"loopback", "private", "public", "other"} {

@@ -85,7 +85,8 @@ func TestMachineThatAnotherServerDeleted(t *testing.T) {
 	}
 	// The agent does not know that its machine was deleted, and continues its run.
 	outcome := first.Write(t.Context(), []*snapshot.Batch{{MachineID: "m", Snapshots: series[2:]}})[0]
-	if invalid, ok := errors.AsType[*snapshot.ValidationError](outcome.Err); !ok || invalid.Code != snapshot.CodeFullNeeded {
+	if invalid, ok := errors.AsType[*snapshot.ValidationError](outcome.Err); !ok ||
+		invalid.Code != snapshot.CodeFullNeeded {
 		t.Errorf("changes of a deleted machine: %+v", outcome)
 	}
 	full := machine.Series(series[3].Timestamp.Add(time.Second), 1, time.Second, 1).Snapshots
@@ -99,7 +100,8 @@ func TestMachineThatAnotherServerDeleted(t *testing.T) {
 	var scripts, dangling int
 	if err := conn.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM short_lived_history WHERE machine_id = 'scripts'),
 		(SELECT count(*) FROM process_samples s WHERE NOT EXISTS (SELECT FROM processes p WHERE p.id = s.process))`,
-	).Scan(&scripts, &dangling); err != nil || scripts != 30 || dangling != 0 {
+	).Scan(&scripts, &dangling); err != nil || scripts != 30 ||
+		dangling != 0 {
 		t.Errorf("%d short-lived processes have texts, want 30; %d samples refer to deleted processes: %v",
 			scripts, dangling, err)
 	}

@@ -72,8 +72,8 @@ var imports = map[string]string{
 	"store/inspection": "",
 	"internal/doctor": "internal/admin internal/basepath internal/config internal/finding internal/strictpath " +
 		"internal/tlscert store store/backend store/embedded store/inspection store/query",
-	"internal/supportbundle": "internal/config internal/doctor internal/finding internal/secretform store store/embedded " +
-		"store/inspection",
+	"internal/supportbundle": "internal/config internal/doctor internal/finding internal/secretform store " +
+		"store/embedded store/inspection",
 
 	// auth does not depend on what it protects.
 	"auth": "internal/cachemetrics internal/clientaddr internal/secretform snapshot store/accounts",
@@ -81,9 +81,9 @@ var imports = map[string]string{
 		"internal/problem snapshot store store/accounts store/backend store/query",
 	"ui": "internal/basepath",
 
-	"cmd/snapwatch": "api auth broadcaster ingest internal/admin internal/backoff internal/basepath internal/buildinfo " +
-		"internal/config internal/connlimit internal/doctor internal/finding internal/health internal/pgsession " +
-		"internal/problem internal/strictpath internal/supportbundle internal/tlscert store store/accounts " +
+	"cmd/snapwatch": "api auth broadcaster ingest internal/admin internal/backoff internal/basepath " +
+		"internal/buildinfo internal/config internal/connlimit internal/doctor internal/finding internal/health " +
+		"internal/pgsession internal/problem internal/strictpath internal/supportbundle internal/tlscert store store/accounts " +
 		"store/embedded ui",
 	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config internal/finding snapshot",
 	"deploy/systemd":      "",

@@ -63,8 +63,17 @@ func TestAdminListenIsRefused(t *testing.T) {
 		"127.0.0.1:6060": "SNAPWATCH_ADMIN_TOKEN", "admin.sock": "absolute path",
 	} {
 		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), program("snapwatch"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0",
-			"--admin-listen", address)
+		cmd := exec.CommandContext(
+			t.Context(),
+			program("snapwatch"),
+			"serve",
+			"--data-dir",
+			dir,
+			"--listen",
+			"127.0.0.1:0",
+			"--admin-listen",
+			address,
+		)
 		cmd.Env = append(os.Environ(), "DATABASE_URL=")
 		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v, %s, want %q", address, err, out, want)

@@ -70,7 +70,9 @@ func (c *migrateStatusCommand) Run(ctx context.Context, logger *slog.Logger) err
 			status.Version, status.Latest, cmp.Or(profile, "not chosen yet"))
 		switch err := status.Check(); {
 		case status.Dirty:
-			fmt.Println("A migration was interrupted. It continues with snapwatch migrate up, or a start of the server.")
+			fmt.Println(
+				"A migration was interrupted. It continues with snapwatch migrate up, or a start of the server.",
+			)
 		case err != nil:
 			fmt.Println(err)
 		default:

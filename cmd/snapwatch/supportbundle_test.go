@@ -120,13 +120,15 @@ func fill(t *testing.T, p *process, dir string) {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	if response.StatusCode != 200 {
+	if response.StatusCode != http.StatusOK {
 		t.Fatalf("sign in: %d", response.StatusCode)
 	}
 	command, user, ppid := marker+" --password="+marker, marker+"-owner", int32(0)
 	body, err := snapshot.EncodeBatch(&snapshot.Batch{MachineID: marker + "-machine", Snapshots: []snapshot.Snapshot{{
 		Timestamp: snapshot.TimeOf(time.Now()), Kind: snapshot.KindFull, IntervalMS: 5000,
-		Processes: []snapshot.ProcessSample{{PID: 1, PPID: &ppid, Name: marker + "-process", CommandLine: command, User: user}},
+		Processes: []snapshot.ProcessSample{
+			{PID: 1, PPID: &ppid, Name: marker + "-process", CommandLine: command, User: user},
+		},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -169,9 +171,13 @@ func TestSupportBundle(t *testing.T) {
 	dir := dataDir(t)
 	socket := filepath.Join(t.TempDir(), marker+".sock")
 	env := []string{
-		"SNAPWATCH_ADMIN_TOKEN=" + marker + strings.Repeat("a", 32), "SNAPWATCH_METRICS_TOKEN=" + marker + strings.Repeat("b", 32),
-		"SNAPWATCH_ENROLMENT_KEY=" + marker + strings.Repeat("c", 32), "SNAPWATCH_OIDC_CLIENT_SECRET=" + marker + "-oidc",
-		"SNAPWATCH_ALLOWED_HOSTS=127.0.0.1," + marker + ".example.org", "USER=" + marker + "-me", "SNAPWATCH_ADMIN_LISTEN=" + socket,
+		"SNAPWATCH_ADMIN_TOKEN=" + marker + strings.Repeat("a", 32),
+		"SNAPWATCH_METRICS_TOKEN=" + marker + strings.Repeat("b", 32),
+		"SNAPWATCH_ENROLMENT_KEY=" + marker + strings.Repeat("c", 32),
+		"SNAPWATCH_OIDC_CLIENT_SECRET=" + marker + "-oidc",
+		"SNAPWATCH_ALLOWED_HOSTS=127.0.0.1," + marker + ".example.org",
+		"USER=" + marker + "-me",
+		"SNAPWATCH_ADMIN_LISTEN=" + socket,
 	}
 	p := startWithEnv(t, env, "serve", dir, "127.0.0.1:0")
 	fill(t, p, dir)
@@ -183,12 +189,14 @@ func TestSupportBundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	lacks(t, files, marker, "correct horse", p.token, dir, socket)
-	if regexp.MustCompile(`\b` + regexp.QuoteMeta(hostname) + `\b`).MatchString(files["system.json"] + files["doctor.txt"]) {
+	if regexp.MustCompile(`\b` + regexp.QuoteMeta(hostname) + `\b`).
+		MatchString(files["system.json"] + files["doctor.txt"]) {
 		t.Errorf("the name of this machine is in the bundle")
 	}
 	for name, want := range map[string]string{
 		"README.txt": "look through the files", "version.txt": ".", "logs.txt": "journalctl",
-		"settings.json": "(set, secret)", "doctor.txt": "ok     database         PostgreSQL", "system.json": "memory_bytes",
+		"settings.json": "(set, secret)", "doctor.txt": "ok     database         " +
+			"PostgreSQL", "system.json": "memory_bytes",
 		"readyz.json": `"checks"`, "metrics.txt": "snapwatch_build_info", "goroutines.txt": "main.(*server).wait",
 		"heap.pb.gz": "main.main", "cpu.pb.gz": "nanoseconds", "database/schema.json": `"profile": "postgres"`,
 		"database/server.json": `"encoding": "UTF8"`, "database/settings.json": "max_connections",

@@ -139,7 +139,8 @@ func TestSocket(t *testing.T) {
 		"/debug/pprof/profile?seconds=121", "/debug/pprof/trace?seconds=120.1", "/debug/pprof/heap?seconds=1e9",
 		"/debug/pprof/profile?seconds=NaN", "/debug/pprof/profile?seconds=-1", "/debug/pprof/profile?seconds=long",
 	} {
-		if status, text := fetch(t, client, path); status != http.StatusBadRequest || !strings.Contains(text, "at most 120") {
+		if status, text := fetch(t, client, path); status != http.StatusBadRequest ||
+			!strings.Contains(text, "at most 120") {
 			t.Errorf("%s: %d %.100s", path, status, text)
 		}
 	}

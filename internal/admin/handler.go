@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // nothing serves the default mux, in which the package registers itself
+	"net/http/pprof"
 	runtimepprof "runtime/pprof"
 	"strconv"
 	"strings"

@@ -42,8 +42,12 @@ func ParseAddress(text, token string) (Address, error) {
 		}
 		path = filepath.Clean(path)
 		if len(path) > maxSocketPath {
-			return Address{}, fmt.Errorf("--admin-listen: the path %s has %d bytes; use one of at most %d", path, len(path),
-				maxSocketPath)
+			return Address{}, fmt.Errorf(
+				"--admin-listen: the path %s has %d bytes; use one of at most %d",
+				path,
+				len(path),
+				maxSocketPath,
+			)
 		}
 		return Address{"unix", path}, nil
 	}
@@ -56,12 +60,16 @@ func ParseAddress(text, token string) (Address, error) {
 		host = "127.0.0.1"
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.Unmap().IsLoopback() {
-		return Address{}, fmt.Errorf("--admin-listen: %q is not a loopback address; other machines must not reach it, so use "+
-			"127.0.0.1, [::1] or the path of a Unix socket", text)
+		return Address{}, fmt.Errorf(
+			"--admin-listen: %q is not a loopback address; other machines must not reach it, so use "+
+				"127.0.0.1, [::1] or the path of a Unix socket",
+			text,
+		)
 	}
 	if len(token) < MinToken {
 		return Address{}, fmt.Errorf("--admin-listen: every user of this machine can connect to %s; set "+
-			"SNAPWATCH_ADMIN_TOKEN to a secret of at least %d characters, or use the path of a Unix socket", text, MinToken)
+			"SNAPWATCH_ADMIN_TOKEN to a secret of at least %d characters, or use the path of a Unix "+
+			"socket", text, MinToken)
 	}
 	return Address{"tcp", net.JoinHostPort(host, port)}, nil
 }

@@ -1,5 +1,5 @@
-// Package config defines the settings of snapwatch's programs as struct tags: names, defaults and
-// descriptions. The tag redact says what Effective hides. The command line parses them with kong, and the package generates .env.example and
+// Package config defines the settings of snapwatch's programs as struct tags: names, defaults and descriptions. The tag
+// redact says what Effective hides. The command line parses them with kong, and the package generates .env.example and
 // docs/settings.md from kong's model of the same structs.
 package config
 

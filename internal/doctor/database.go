@@ -93,11 +93,18 @@ func checkLocale(s inspection.Server) finding.Finding {
 		return problem("locale", detail, "create a new database with: CREATE DATABASE name ENCODING 'UTF8' LOCALE 'C' "+
 			"TEMPLATE template0, and move the data with pg_dump")
 	case s.CollationOutdated:
-		return problem("locale", detail+", which an upgrade of the operating system has changed: indexes of text may be wrong",
-			"run REINDEX DATABASE and then ALTER DATABASE name REFRESH COLLATION VERSION while the server is stopped")
+		return problem(
+			"locale",
+			detail+", which an upgrade of the operating system has changed: indexes of text may be wrong",
+			"run REINDEX DATABASE and then ALTER DATABASE name REFRESH COLLATION VERSION while the server is stopped",
+		)
 	case s.Collation != "C" && s.Collation != "POSIX" && s.Collation != "C.UTF-8" && s.Collation != "C.utf8":
-		return note("locale", detail, "a new database is a little faster with LOCALE 'C', whose order also never changes with "+
-			"an upgrade of the operating system")
+		return note(
+			"locale",
+			detail,
+			"a new database is a little faster with LOCALE 'C', whose order also never changes with "+
+				"an upgrade of the operating system",
+		)
 	}
 	return good("locale", detail)
 }
@@ -105,8 +112,12 @@ func checkLocale(s inspection.Server) finding.Finding {
 func checkDurability(s inspection.Server) finding.Finding {
 	if len(s.Unsafe) > 0 {
 		list := strings.Join(s.Unsafe, ", ")
-		return problem("durability", list+" is off", "set "+list+" to on in postgresql.conf, for the database and for the role: "+
-			"without it, a crash or time itself damages or loses data")
+		return problem(
+			"durability",
+			list+" is off",
+			"set "+list+" to on in postgresql.conf, for the database and for the role: "+
+				"without it, a crash or time itself damages or loses data",
+		)
 	}
 	if !s.Checksums {
 		return note("durability", "fsync, full_page_writes and synchronous_commit are on",
@@ -171,8 +182,11 @@ func checkSessions(s inspection.Sessions, err error) finding.Finding {
 	case err != nil:
 		return problem("connection mode", firstLine(err), "allow two connections of the server's role")
 	case s.Shared:
-		return problem("connection mode", "a pooler in transaction mode is in between: session settings and LISTEN do not work",
-			fix)
+		return problem(
+			"connection mode",
+			"a pooler in transaction mode is in between: session settings and LISTEN do not work",
+			fix,
+		)
 	case s.NoNotifications:
 		return problem("connection mode", "a notification did not arrive, so live views would not update", listenFix)
 	case s.Pooler:
@@ -235,8 +249,12 @@ func checkTimescale(t *inspection.Timescale, err error) []finding.Finding {
 	case t == nil:
 		return nil
 	case t.License != "timescale":
-		return []finding.Finding{problem(what, t.Version+" with the licence "+t.License,
-			"install the Community edition, and set timescaledb.license to timescale: compression and aggregates need it")}
+		return []finding.Finding{problem(
+			what,
+			t.Version+" with the licence "+t.License,
+			"install the Community edition, and set timescaledb.license to timescale: compression and aggregates "+
+				"need it",
+		)}
 	case t.Restoring:
 		return []finding.Finding{problem(what, "the database is in the mode for restoring, in which no jobs run",
 			"run SELECT timescaledb_post_restore() as a superuser")}
@@ -252,8 +270,10 @@ func checkTimescale(t *inspection.Timescale, err error) []finding.Finding {
 	}
 	detail := t.Version + " Community, and no job has failed"
 	if wanted := 3 + t.MaxWorkers + t.MaxParallel; t.MaxProcesses < wanted {
-		return []finding.Finding{note(what, detail, fmt.Sprintf("set max_worker_processes, which is %d, to %d, so that jobs and "+
-			"parallel queries do not wait for workers", t.MaxProcesses, wanted))}
+		return []finding.Finding{
+			note(what, detail, fmt.Sprintf("set max_worker_processes, which is %d, to %d, so that jobs and "+
+				"parallel queries do not wait for workers", t.MaxProcesses, wanted)),
+		}
 	}
 	return []finding.Finding{good(what, detail)}
 }

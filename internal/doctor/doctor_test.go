@@ -60,27 +60,30 @@ func TestDatabaseFindings(t *testing.T) {
 		change       func(*server)
 		mark, advice string
 	}{
-		"version":             {checkVersion, nil, "ok", ""},
-		"oldest version":      {checkVersion, func(s *server) { s.VersionNum = 150000 }, "ok", ""},
-		"old version":         {checkVersion, func(s *server) { s.VersionNum = 140019 }, "wrong", "PostgreSQL 15"},
-		"locale":              {checkLocale, nil, "ok", ""},
-		"encoding":            {checkLocale, func(s *server) { s.Encoding = "LATIN1" }, "wrong", "ENCODING 'UTF8'"},
-		"collation":           {checkLocale, func(s *server) { s.Collation = "de_DE.UTF-8" }, "note", "LOCALE 'C'"},
-		"outdated collation":  {checkLocale, func(s *server) { s.CollationOutdated = true }, "wrong", "REINDEX"},
-		"durability":          {checkDurability, nil, "ok", ""},
-		"fsync":               {checkDurability, func(s *server) { s.Unsafe = []string{"fsync"} }, "wrong", "set fsync to on"},
+		"version":            {checkVersion, nil, "ok", ""},
+		"oldest version":     {checkVersion, func(s *server) { s.VersionNum = 150000 }, "ok", ""},
+		"old version":        {checkVersion, func(s *server) { s.VersionNum = 140019 }, "wrong", "PostgreSQL 15"},
+		"locale":             {checkLocale, nil, "ok", ""},
+		"encoding":           {checkLocale, func(s *server) { s.Encoding = "LATIN1" }, "wrong", "ENCODING 'UTF8'"},
+		"collation":          {checkLocale, func(s *server) { s.Collation = "de_DE.UTF-8" }, "note", "LOCALE 'C'"},
+		"outdated collation": {checkLocale, func(s *server) { s.CollationOutdated = true }, "wrong", "REINDEX"},
+		"durability":         {checkDurability, nil, "ok", ""},
+		"fsync": {checkDurability, func(s *server) { s.Unsafe = []string{"fsync"} }, "wrong", "set " +
+			"fsync to on"},
 		"checksums":           {checkDurability, func(s *server) { s.Checksums = false }, "note", "pg_checksums"},
 		"role":                {checkRole, nil, "ok", ""},
 		"superuser":           {checkRole, func(s *server) { s.Superuser = true }, "note", "docs/install.md"},
 		"writes":              {checkWritable, nil, "ok", ""},
 		"standby":             {checkWritable, func(s *server) { s.Standby = true }, "wrong", "primary"},
-		"read-only":           {checkWritable, func(s *server) { s.ReadOnly = true }, "wrong", "default_transaction_read_only"},
+		"read-only":           {checkWritable, func(s *server) { s.ReadOnly = true }, "wrong", "transaction_read_only"},
 		"connections":         {connections(96), nil, "ok", ""},
 		"too few connections": {connections(97), nil, "wrong", "max_connections"},
 		"two servers":         {connections(48), func(s *server) { s.Servers = 2 }, "wrong", "max_connections"},
 		"no listener":         {connections(20), func(s *server) { s.Servers = 0 }, "ok", ""},
-		"database limit":      {connections(20), func(s *server) { s.DatabaseConnections = 20 }, "wrong", "limit of the database"},
-		"role limit":          {connections(20), func(s *server) { s.RoleConnections = 20 }, "wrong", "limit of the role"},
+		"database limit": {connections(20), func(s *server) { s.DatabaseConnections = 20 }, "wrong", "limit of " +
+			"the database"},
+		"role limit": {connections(20), func(s *server) { s.RoleConnections = 20 }, "wrong", "limit of the " +
+			"role"},
 	} {
 		check(t, name, test.check(healthy(test.change)), test.mark, test.advice)
 	}
@@ -105,7 +108,13 @@ func TestDatabaseFindings(t *testing.T) {
 
 func TestTimescaleFindings(t *testing.T) {
 	t.Parallel()
-	good := inspection.Timescale{Version: "2.18.0", License: "timescale", MaxWorkers: 16, MaxProcesses: 27, MaxParallel: 8}
+	good := inspection.Timescale{
+		Version:      "2.18.0",
+		License:      "timescale",
+		MaxWorkers:   16,
+		MaxProcesses: 27,
+		MaxParallel:  8,
+	}
 	for name, test := range map[string]struct {
 		change       func(*inspection.Timescale)
 		mark, advice string
@@ -135,12 +144,16 @@ func TestClusterFindings(t *testing.T) {
 		change       func(*embedded.Inspection)
 		mark, advice string
 	}{
-		"running":    {func(*embedded.Inspection) {}, "ok", ""},
-		"stopped":    {func(c *embedded.Inspection) { c.Running = false }, "wrong", "/d/postgres.log"},
-		"none":       {func(c *embedded.Inspection) { c.Major = 0 }, "wrong", "--data-dir"},
-		"replaced":   {func(c *embedded.Inspection) { c.Replaced = true }, "wrong", "restarts the database"},
-		"missing":    {func(c *embedded.Inspection) { c.Missing = embedded.ErrNoBinaries }, "wrong", "PostgreSQL 17 again"},
-		"no program": {func(c *embedded.Inspection) { c.Major, c.Missing = 0, embedded.ErrNoBinaries }, "wrong", "DATABASE_URL"},
+		"running":  {func(*embedded.Inspection) {}, "ok", ""},
+		"stopped":  {func(c *embedded.Inspection) { c.Running = false }, "wrong", "/d/postgres.log"},
+		"none":     {func(c *embedded.Inspection) { c.Major = 0 }, "wrong", "--data-dir"},
+		"replaced": {func(c *embedded.Inspection) { c.Replaced = true }, "wrong", "restarts the database"},
+		"missing": {
+			func(c *embedded.Inspection) { c.Missing = embedded.ErrNoBinaries }, "wrong", "PostgreSQL 17 again",
+		},
+		"no program": {
+			func(c *embedded.Inspection) { c.Major, c.Missing = 0, embedded.ErrNoBinaries }, "wrong", "DATABASE_URL",
+		},
 	} {
 		changed := running
 		test.change(&changed)
@@ -149,8 +162,20 @@ func TestClusterFindings(t *testing.T) {
 	}
 	gib := uint64(1 << 30)
 	check(t, "disk", checkDisk(embedded.Disk{Level: embedded.DiskOK, Free: gib, Total: 2 * gib}, nil), "ok", "")
-	check(t, "full", checkDisk(embedded.Disk{Level: embedded.DiskFull, Total: gib, Required: gib}, nil), "wrong", "free some")
-	check(t, "low", checkDisk(embedded.Disk{Level: embedded.DiskLow, Total: gib, Required: gib}, nil), "wrong", "free some")
+	check(
+		t,
+		"full",
+		checkDisk(embedded.Disk{Level: embedded.DiskFull, Total: gib, Required: gib}, nil),
+		"wrong",
+		"free some",
+	)
+	check(
+		t,
+		"low",
+		checkDisk(embedded.Disk{Level: embedded.DiskLow, Total: gib, Required: gib}, nil),
+		"wrong",
+		"free some",
+	)
 	check(t, "no disk", checkDisk(embedded.Disk{}, errors.New("x")), "wrong", "data directory")
 }
 
@@ -171,14 +196,16 @@ func TestStorageFindings(t *testing.T) {
 		change       func(*query.Storage)
 		mark, advice string
 	}{
-		"fits":           {func(*query.Storage) {}, "ok", ""},
-		"grows too much": {func(s *query.Storage) { s.BytesPerDay = perDay(5 << 20) }, "wrong", "shorten the retention"},
+		"fits": {func(*query.Storage) {}, "ok", ""},
+		"grows too much": {func(s *query.Storage) { s.BytesPerDay = perDay(5 << 20) }, "wrong", "shorten the " +
+			"retention"},
 		"is complete": {func(s *query.Storage) {
 			s.Oldest, s.BytesPerDay = snapshot.TimeOf(now.AddDate(0, 0, -31)), perDay(1<<40)
 		}, "ok", ""},
-		"is new":           {func(s *query.Storage) { s.BytesPerDay = nil }, "ok", ""},
-		"budget":           {func(s *query.Storage) { s.Retention.BudgetBytes = 110 << 20 }, "ok", ""},
-		"budget too large": {func(s *query.Storage) { s.Retention.BudgetBytes = 111 << 20 }, "wrong", "less than 110 MiB"},
+		"is new": {func(s *query.Storage) { s.BytesPerDay = nil }, "ok", ""},
+		"budget": {func(s *query.Storage) { s.Retention.BudgetBytes = 110 << 20 }, "ok", ""},
+		"budget too large": {func(s *query.Storage) { s.Retention.BudgetBytes = 111 << 20 }, "wrong", "less than " +
+			"110 MiB"},
 	} {
 		check(t, name, checkRetention(history(test.change), disk, now), test.mark, test.advice)
 	}
@@ -196,7 +223,8 @@ func TestLimitFindings(t *testing.T) {
 		t.Helper()
 		m, err := parseMetrics([]byte("process_max_fds " + maxFiles + "\nprocess_open_fds " + open + "\n" +
 			"# TYPE " + ignoredHeaders + " counter\n" +
-			ignoredHeaders + `{scope="loopback"} ` + loopback + "\n" + ignoredHeaders + `{scope="public"} ` + public + "\n"))
+			ignoredHeaders + `{scope="loopback"} ` + loopback + "\n" +
+			ignoredHeaders + `{scope="public"} ` + public + "\n"))
 		if err != nil {
 			t.Fatal(err)
 		}

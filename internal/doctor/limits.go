@@ -33,8 +33,9 @@ func (c *Config) readMetrics(ctx context.Context, client *http.Client, address s
 	}
 	token := c.Access.MetricsToken
 	switch {
-	case admin != nil:
-		client, address, token = admin, "http://localhost", ""
+	case admin != nil: // its client sends the token that it needs
+		client, address = admin, "http://localhost"
+		token = ""
 	case token == "":
 		return nil, nil
 	}
@@ -87,7 +88,8 @@ func (c *Config) neededFiles() uint64 {
 
 // checkFileLimit checks the limit of open files of the running server, or of this process if the server's is unknown.
 func (c *Config) checkFileLimit(m metrics) finding.Finding {
-	const what, fix = "open files", "raise LimitNOFILE of the service or ulimit -n for the server, or lower --max-connections"
+	const what, fix = "open files", "raise LimitNOFILE of the service or ulimit -n for the server, or lower " +
+		"--max-connections"
 	needed := c.neededFiles()
 	if limit, known := m.value("process_max_fds"); known {
 		open, _ := m.value("process_open_fds")
@@ -121,11 +123,18 @@ func (c *Config) checkProxies(m metrics) finding.Finding {
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return problem(what, fmt.Sprintf("%q is neither an IP address nor a network", text), "correct --trusted-proxies")
+			return problem(
+				what,
+				fmt.Sprintf("%q is neither an IP address nor a network", text),
+				"correct --trusted-proxies",
+			)
 		}
 		if network.Bits() == 0 {
-			return problem(what, "every address is trusted ("+text+"), so any client can pretend to have another address",
-				"set --trusted-proxies to the addresses of the proxies")
+			return problem(
+				what,
+				"every address is trusted ("+text+"), so any client can pretend to have another address",
+				"set --trusted-proxies to the addresses of the proxies",
+			)
 		}
 	}
 	list := strings.Join(c.Access.TrustedProxies, ", ")
@@ -134,17 +143,24 @@ func (c *Config) checkProxies(m metrics) finding.Finding {
 	}
 	// Any client can send the headers. Those from this machine or a private network are probably from a proxy.
 	if near := m.ignoredFrom("loopback") + m.ignoredFrom("private"); near > 0 {
-		return problem(what, fmt.Sprintf("%s; the headers of %.0f requests of other proxies on this machine or in a private "+
-			"network were ignored", list, near),
-			"if they are from your proxy, add its address to --trusted-proxies; the server's log has the address")
+		return problem(
+			what,
+			fmt.Sprintf("%s; the headers of %.0f requests of other proxies on this machine or in a private "+
+				"network were ignored", list, near),
+			"if they are from your proxy, add its address to --trusted-proxies; the server's log has the address",
+		)
 	}
 	if m.ignoredFrom("public") > 0 {
 		return note(what, list+"; some public addresses sent headers of proxies, which were ignored",
 			"if they are from your proxy, add its address to --trusted-proxies; the server's log has the address")
 	}
 	if m == nil {
-		return note(what, list, "set --admin-listen or SNAPWATCH_METRICS_TOKEN, so that this command can compare them with "+
-			"what arrives")
+		return note(
+			what,
+			list,
+			"set --admin-listen or SNAPWATCH_METRICS_TOKEN, so that this command can compare them with "+
+				"what arrives",
+		)
 	}
 	return good(what, list+"; no headers of other proxies have arrived")
 }

@@ -11,5 +11,5 @@ func ownFileLimit() uint64 {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0
 	}
-	return uint64(limit.Max)
+	return limit.Max
 }

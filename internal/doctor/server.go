@@ -47,8 +47,11 @@ func (c *Config) examineServer(ctx context.Context) []finding.Finding {
 	}
 	metrics, err := c.readMetrics(ctx, client, address)
 	if err != nil {
-		findings = append(findings, problem("metrics", firstLine(err),
-			"check SNAPWATCH_ADMIN_TOKEN, SNAPWATCH_METRICS_TOKEN and --admin-listen: they must be those of the server"))
+		findings = append(findings, problem(
+			"metrics",
+			firstLine(err),
+			"check SNAPWATCH_ADMIN_TOKEN, SNAPWATCH_METRICS_TOKEN and --admin-listen: they must be those of the server",
+		))
 	}
 	return append(findings, c.checkFileLimit(metrics), c.checkProxies(metrics))
 }
@@ -72,14 +75,17 @@ func checkServer(ctx context.Context, client *http.Client, address string) ([]fi
 	err = json.Unmarshal(got.Body, &ready, json.MatchCaseInsensitiveNames(true))
 	isReady := got.Status == http.StatusOK && ready.Status != ""
 	if err != nil || !isReady && ready.Code == "" {
-		return []finding.Finding{problem("server", fmt.Sprintf("%s responds with %d, and not as a snapwatch server", address,
-			got.Status), "set --server to the address of the server, with the base path if it has one")}, false
+		return []finding.Finding{
+			problem("server", fmt.Sprintf("%s responds with %d, and not as a snapwatch server", address,
+				got.Status), "set --server to the address of the server, with the base path if it has one"),
+		}, false
 	}
 	findings := []finding.Finding{checkServerClock(got.Date, time.Now())}
 	if isReady {
 		findings = append(findings, good("server", address+" is "+ready.Status))
 	} else {
-		findings = append(findings, problem("server", address+" is not ready: "+ready.Detail, "see the findings about its checks; "+
+		findings = append(findings, problem("server", address+" is not ready: "+ready.Detail, "see the findings "+
+			"about its checks; "+
 			"they go away by themselves once the cause is removed"))
 	}
 	for _, check := range ready.Checks {
@@ -107,7 +113,8 @@ func checkFix(name string) string {
 	case "postgresql":
 		return "read postgres.log in the data directory; the server tries to start the database again"
 	case "disk":
-		return "free some space, enlarge the file system, or set a shorter retention or a disk budget on the storage page"
+		return "free some space, enlarge the file system, or set a shorter retention or a disk budget on the " +
+			"storage page"
 	}
 	return "search the server's log for the reason"
 }
@@ -119,7 +126,8 @@ func serverFix(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
-		return "this machine does not trust the CA of the certificate; set --tls-cert, or add the CA to those of the system"
+		return "this machine does not trust the CA of the certificate; set --tls-cert, or add the CA to those of " +
+			"the system"
 	case errors.As(err, &name):
 		return "use a name of the certificate in --server"
 	case errors.As(err, &invalid):

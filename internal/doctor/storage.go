@@ -15,11 +15,19 @@ func checkCluster(c embedded.Inspection) []finding.Finding {
 	var findings []finding.Finding
 	switch {
 	case c.Major == 0 && c.Missing != nil:
-		return []finding.Finding{problem("programs", c.Missing.Error(), "install the PostgreSQL server, or set DATABASE_URL")}
+		return []finding.Finding{
+			problem("programs", c.Missing.Error(), "install the PostgreSQL server, or set DATABASE_URL"),
+		}
 	case c.Major == 0:
-		return []finding.Finding{problem("database", "there is no private database in "+c.Dir+" that this user can access",
-			"start the server, which creates it; if there is one, name it with --data-dir, set DATABASE_URL, or run the "+
-				"command as the user of the server")}
+		return []finding.Finding{
+			problem(
+				"database",
+				"there is no private database in "+c.Dir+" that this user can access",
+				"start the server, which creates it; if there is one, name it with --data-dir, set DATABASE_URL, or "+
+					"run the "+
+					"command as the user of the server",
+			),
+		}
 	case c.Missing != nil:
 		findings = append(findings, problem("programs", fmt.Sprintf("the private database has version %d: %s", c.Major,
 			c.Missing), fmt.Sprintf("install PostgreSQL %d again, or name its programs with --postgres-bin", c.Major)))
@@ -31,14 +39,18 @@ func checkCluster(c embedded.Inspection) []finding.Finding {
 		findings = append(findings, good("programs", fmt.Sprintf("PostgreSQL %d in %s", c.Major, c.BinDir)))
 	}
 	if !c.Running {
-		findings = append(findings, problem("database", "the private database in "+c.Dir+" does not run, so it was not checked",
-			"start the server, and run this command again; if the database does not start, read "+c.Log))
+		findings = append(
+			findings,
+			problem("database", "the private database in "+c.Dir+" does not run, so it was not checked",
+				"start the server, and run this command again; if the database does not start, read "+c.Log),
+		)
 	}
 	return findings
 }
 
 func checkDisk(d embedded.Disk, err error) finding.Finding {
-	const fix = "free some space, enlarge the file system, or set a shorter retention or a disk budget on the storage page"
+	const fix = "free some space, enlarge the file system, or set a shorter retention or a disk budget on the " +
+		"storage page"
 	if err != nil {
 		return problem("disk", firstLine(err), "check that the data directory exists")
 	}
@@ -67,8 +79,12 @@ func checkRetention(s *query.Storage, d embedded.Disk, now time.Time) finding.Fi
 	if budget := s.Retention.BudgetBytes; budget > 0 {
 		detail += fmt.Sprintf(", and the disk budget is %d MiB", budget>>20)
 		if budget > space {
-			return problem("retention", detail, fmt.Sprintf("lower the disk budget on the storage page to less than %d MiB: "+
-				"the disk does not have room for more", space>>20))
+			return problem(
+				"retention",
+				detail,
+				fmt.Sprintf("lower the disk budget on the storage page to less than %d MiB: "+
+					"the disk does not have room for more", space>>20),
+			)
 		}
 		return good("retention", detail)
 	}

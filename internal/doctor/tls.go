@@ -44,7 +44,10 @@ func (c *Config) examineTLS(now time.Time) (findings []finding.Finding) {
 	}
 	if c.TLS.AgentCA != "" {
 		if _, err := tlscert.LoadCertPool(c.TLS.AgentCA); err != nil {
-			findings = append(findings, problem("agent CA", err.Error(), "set --agent-ca to a PEM file with CA certificates"))
+			findings = append(
+				findings,
+				problem("agent CA", err.Error(), "set --agent-ca to a PEM file with CA certificates"),
+			)
 		} else {
 			findings = append(findings, good("agent CA", c.TLS.AgentCA+" is readable"))
 		}
@@ -81,8 +84,12 @@ func (c *Config) checkPlainHTTP() finding.Finding {
 func (c *Config) checkACME(domain string, now time.Time) finding.Finding {
 	text, err := os.ReadFile(filepath.Join(c.DataDir, "acme", filepath.Base(domain)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return note("certificate", "there is none for "+domain+" yet", "the server gets one with the first request over "+
-			"HTTPS; the CA must reach it on port 443, or on port 80 with --acme-http")
+		return note(
+			"certificate",
+			"there is none for "+domain+" yet",
+			"the server gets one with the first request over "+
+				"HTTPS; the CA must reach it on port 443, or on port 80 with --acme-http",
+		)
 	}
 	if err != nil {
 		return problem("certificate", err.Error(), "run this command as the user of the server")

@@ -48,7 +48,13 @@ func TestCertificateFindings(t *testing.T) {
 	}
 	now := time.Now()
 	// The certificate is valid for an hour.
-	check(t, "good", examine("cert", "key", "", now, "snapwatch.example.org:443", "[127.0.0.1]"), "note", "renew it soon")
+	check(
+		t,
+		"good",
+		examine("cert", "key", "", now, "snapwatch.example.org:443", "[127.0.0.1]"),
+		"note",
+		"renew it soon",
+	)
 	check(t, "expired", examine("cert", "key", "", now.Add(2*time.Hour)), "wrong", "renew it")
 	check(t, "future", examine("cert", "key", "", now.Add(-time.Hour)), "wrong", "clock")
 	check(t, "name", examine("cert", "key", "", now, "www.example.org"), "wrong", "--allowed-hosts")
@@ -96,10 +102,15 @@ func TestServerFindings(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(time.Duration(ahead.Load())).UTC().Format(http.TimeFormat))
 		switch r.URL.Path {
 		case "/ready/readyz":
-			_, _ = w.Write([]byte(`{"status":"degraded","checks":[{"name":"rollups","ok":false,"reason":"late"},{"name":"disk","ok":true}]}`))
+			_, _ = w.Write([]byte(`{"status": "degraded", "checks": [
+				{"name": "rollups", "ok": false, "reason": "late"}, {"name": "disk", "ok": true}]}`))
 		case "/unready/readyz":
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte(`{"code":"not_ready","detail":"no","errors":[{"field":"notifications","message":"none arrive"}]}`))
+			_, _ = w.Write(
+				[]byte(
+					`{"code":"not_ready","detail":"no","errors":[{"field":"notifications","message":"none arrive"}]}`,
+				),
+			)
 		default:
 			_, _ = w.Write([]byte(`<html>`))
 		}
@@ -116,7 +127,8 @@ func TestServerFindings(t *testing.T) {
 		return all
 	}
 	for path, want := range map[string]string{
-		"/ready": "check rollups", "/ready/": "check rollups", "/unready": "server check notifications", "/other": "server",
+		"/ready": "check rollups", "/ready/": "check rollups", "/unready": "server check " +
+			"notifications", "/other": "server",
 	} {
 		if got := strings.Join(wrong(path), " "); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
@@ -157,7 +169,10 @@ func TestServerWithOwnCertificate(t *testing.T) {
 	t.Cleanup(server.Close)
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	cfg := Config{
-		Server: config.Server{Listen: "0.0.0.0:" + port, BasePath: "/base"}, TLS: config.TLS{TLSCert: cert, TLSKey: key},
+		Server: config.Server{
+			Listen:   "0.0.0.0:" + port,
+			BasePath: "/base",
+		}, TLS: config.TLS{TLSCert: cert, TLSKey: key},
 	}
 	found, running := serverFor(t, cfg)
 	if err := finding.Check(found); err != nil || !running {

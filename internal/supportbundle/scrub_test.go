@@ -15,7 +15,15 @@ func scrubberFor(withNames bool) *scrubber {
 	return newScrubber(Config{
 		Hidden: config.Hidden{
 			Secrets: []string{"hunter22/ä\"", "a1b2", ""},
-			Names:   []string{"db.example.org", "/home/alice", "snapwatch", "vm", "", "192.0.2.7:8420", "127.0.0.1:8420"},
+			Names: []string{
+				"db.example.org",
+				"/home/alice",
+				"snapwatch",
+				"vm",
+				"",
+				"192.0.2.7:8420",
+				"127.0.0.1:8420",
+			},
 		},
 		Doctor:    doctor.Config{DatabaseURL: "postgres://bob:from%20url@primary/inventory"},
 		WithNames: withNames,

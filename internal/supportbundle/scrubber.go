@@ -155,7 +155,10 @@ func (s *scrubber) compressed(data []byte) ([]byte, error) {
 	}
 	for _, pattern := range append(slices.Clone(secretPatterns), s.secrets, s.names) {
 		if pattern != nil {
-			plain = pattern.ReplaceAllFunc(plain, func(found []byte) []byte { return bytes.Repeat([]byte("x"), len(found)) })
+			plain = pattern.ReplaceAllFunc(
+				plain,
+				func(found []byte) []byte { return bytes.Repeat([]byte("x"), len(found)) },
+			)
 		}
 	}
 	var out bytes.Buffer

@@ -116,8 +116,8 @@ func (d *Database) Server(ctx context.Context) (s Server, err error) {
 				datconnlimit, (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)
 			FROM pg_database WHERE datname = current_database()`).
 			Scan(&s.Version, &s.VersionNum, &s.Encoding, &s.Collation, &s.CollationOutdated, &s.TimeZone, &s.Standby,
-				&s.ReadOnly, &s.Superuser, &s.Checksums, &s.MaxConnections, &s.ReservedConnections, &s.DatabaseConnections,
-				&s.RoleConnections); err != nil {
+				&s.ReadOnly, &s.Superuser, &s.Checksums, &s.MaxConnections, &s.ReservedConnections,
+				&s.DatabaseConnections, &s.RoleConnections); err != nil {
 			return fmt.Errorf("read the settings of the database: %w", err)
 		}
 		rows, err := tx.Query(ctx, `SELECT name FROM unnest($1::text[]) name WHERE current_setting(name) = 'off'`,

@@ -109,7 +109,8 @@ func TestSupportHasNoValues(t *testing.T) {
 	db := storetest.Postgres(t)
 	admin := storetest.ConnectAdmin(t, db)
 	if _, err := admin.Exec(t.Context(),
-		"ALTER DATABASE "+storetest.Connect(t, db.URL).Config().Database+" SET custom.secret = 'hunter22'"); err != nil {
+		"ALTER DATABASE "+storetest.Connect(t, db.URL).Config().Database+" SET custom.secret = "+
+			"'hunter22'"); err != nil {
 		t.Fatal(err)
 	}
 	for _, statement := range []string{
@@ -165,7 +166,8 @@ func TestSupportHasNoValues(t *testing.T) {
 func TestConnectHidesThePassword(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
-		"postgres://snapwatch:hunter22@127.0.0.1:1/x", "postgres://snapwatch:hunter22@[/x", "host=127.0.0.1 port=x password=hunter22",
+		"postgres://snapwatch:hunter22@127.0.0.1:1/x", "postgres://snapwatch:hunter22@[/x", "host=127.0.0.1 port=x " +
+			"password=hunter22",
 	} {
 		database, err := inspection.Connect(t.Context(), url)
 		if err == nil {

@@ -37,8 +37,8 @@ func (d *Database) CheckSessions(ctx context.Context) (s Sessions, err error) {
 		return s, err
 	}
 	s.Pooler = first != d.conn.PgConn().PID()
-	// While the other connection is in a transaction, a pooler in transaction mode has to use another session for one of
-	// the two.
+	// While the other connection is in a transaction, a pooler in transaction mode has to use another session for one
+	// of the two.
 	tx, err := other.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return s, fmt.Errorf("begin a transaction: %w", err)

@@ -22,8 +22,8 @@ type Setting struct {
 // such as primary_conninfo and archive_command, can contain passwords.
 var textSettings = []string{
 	"DateStyle", "TimeZone", "client_encoding", "default_text_search_config", "lc_collate", "lc_ctype", "lc_messages",
-	"lc_monetary", "lc_numeric", "lc_time", "log_timezone", "server_encoding", "server_version", "shared_preload_libraries",
-	"synchronous_standby_names", "temp_tablespaces", "timescaledb.license", "timescaledb.telemetry_level",
+	"lc_monetary", "lc_numeric", "lc_time", "log_timezone", "server_encoding", "server_version",
+	"shared_preload_libraries", "synchronous_standby_names", "temp_tablespaces", "timescaledb.license", "timescaledb.telemetry_level",
 }
 
 // Settings returns the settings that are not at their defaults.
@@ -51,7 +51,10 @@ type Relation struct {
 // Relations returns the largest relations of the current role.
 func (d *Database) Relations(ctx context.Context) (relations []Relation, err error) {
 	err = d.read(ctx, func(tx pgx.Tx) error {
-		relations, err = collect[Relation](ctx, tx, `SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+		relations, err = collect[Relation](
+			ctx,
+			tx,
+			`SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
 				coalesce(pg_total_relation_size(c.oid), 0) AS total_bytes, coalesce(pg_indexes_size(c.oid), 0) AS index_bytes,
 				c.reltuples::bigint AS rows, coalesce(pg_stat_get_dead_tuples(c.oid), 0) AS dead_rows,
 				coalesce(greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid))::text, '')
@@ -59,7 +62,9 @@ func (d *Database) Relations(ctx context.Context) (relations []Relation, err err
 			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.relkind IN ('r', 'p', 'm') AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
 				AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%'
-			ORDER BY total_bytes DESC, name LIMIT $1`, maxRows)
+			ORDER BY total_bytes DESC, name LIMIT $1`,
+			maxRows,
+		)
 		return err
 	})
 	return relations, err

@@ -207,7 +207,8 @@ func isDataError(err error) bool {
 // maxStaleRuns is how often a transaction is repeated because cached runs are stale. A machine has runsPerMachine.
 const maxStaleRuns = runsPerMachine + 1
 
-// commit writes batches in one transaction. If cached runs are stale, it reads them from the database. A batch must be newer than the batches of the same machine before it.
+// commit writes batches in one transaction. If cached runs are stale, it reads them from the database. A batch must be
+// newer than the batches of the same machine before it.
 func (w *Writer) commit(ctx context.Context, batches []*snapshot.Batch) ([]snapshot.WriteResult, error) {
 	days, minuteDays := daysOf(batches)
 	if err := w.backend.EnsurePartitions(ctx, backend.Series, days); err != nil {
