@@ -27,6 +27,7 @@ type commandLine struct {
 	Up          upCommand          `cmd:"" help:"Run everything on this machine: database, server and an agent."`
 	Serve       serveCommand       `cmd:"" help:"Run the server, with a private database unless DATABASE_URL is set."`
 	Migrate     migrateCommand     `cmd:"" help:"Migrate the database schema. The server does this by itself when it starts."`
+	Upgrade     upgradeCommand     `cmd:"" name:"upgrade-database" help:"Move the private database to another major version of PostgreSQL."`
 	DatabaseURL databaseURLCommand `cmd:"" name:"database-url" help:"Print the connection URL of the database, for psql."`
 	User        userCommand        `cmd:"" help:"Manage users."`
 	Token       tokenCommand       `cmd:"" help:"Manage API tokens, including those of agents."`
@@ -54,14 +55,28 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx)
 	stop()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok { // of runAs, which has printed the error
-		os.Exit(max(exit.ExitCode(), 1))
+	if child, ok := errors.AsType[*runAsError](err); ok { // the child has printed the error
+		os.Exit(max(child.exit.ExitCode(), 1))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "snapwatch:", err)
 		os.Exit(1)
 	}
 }
+
+// runAsError means that the command failed that runAs has executed, and has printed why.
+type runAsError struct{ exit *exec.ExitError }
+
+// newRunAsError returns err, as a runAsError if it is the exit status of a command.
+func newRunAsError(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return &runAsError{exit}
+	}
+	return err
+}
+
+// Error returns the exit status.
+func (e *runAsError) Error() string { return e.exit.Error() }
 
 func run(ctx context.Context) error {
 	if err := config.LoadEnv(); err != nil {

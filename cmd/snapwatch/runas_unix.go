@@ -44,5 +44,5 @@ func runAsTo(ctx context.Context, uid int, dir string, arguments []string, stdou
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run this command as the user %s of %s: %w", account.Username, dir, err)
 	}
-	return cmd.Wait()
+	return newRunAsError(cmd.Wait())
 }

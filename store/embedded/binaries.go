@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,9 +33,15 @@ var binaryDirs = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// findBinaries returns the directory of the newest server of at least MinMajor. An existing cluster needs
-// exactly the major version wanted.
-func findBinaries(dir string, wanted int) (string, error) {
+// installation is a directory with the programs of a PostgreSQL server.
+type installation struct {
+	dir   string
+	major int
+}
+
+// installations returns the servers of at least MinMajor in dir or, if that is "", in the usual places. A newer one
+// comes first.
+func installations(dir string) ([]installation, error) {
 	candidates := []string{dir}
 	if dir == "" {
 		candidates = nil
@@ -45,29 +53,73 @@ func findBinaries(dir string, wanted int) (string, error) {
 		for _, pattern := range binaryDirs {
 			found, err := filepath.Glob(pattern)
 			if err != nil {
-				return "", fmt.Errorf("search %s: %w", pattern, err)
+				return nil, fmt.Errorf("search %s: %w", pattern, err)
 			}
 			candidates = append(candidates, found...)
 		}
 	}
-	best, bestMajor := "", 0
-	for _, candidate := range candidates {
-		major := serverMajor(candidate)
-		if major >= MinMajor && major > bestMajor && (wanted == 0 || major == wanted) {
-			best, bestMajor = candidate, major
+	var found []installation
+	slices.Sort(candidates)
+	for _, candidate := range slices.Compact(candidates) {
+		if major := serverMajor(candidate); major >= MinMajor {
+			found = append(found, installation{candidate, major})
 		}
 	}
-	if best != "" {
-		return best, nil
+	slices.SortStableFunc(found, func(a, b installation) int { return cmp.Compare(b.major, a.major) })
+	return found, nil
+}
+
+// findBinaries returns the directory of the newest server of at least MinMajor. An existing cluster needs
+// exactly the major version wanted.
+func findBinaries(dir string, wanted int) (string, error) {
+	all, err := installations(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, found := range all {
+		if wanted == 0 || found.major == wanted {
+			return found.dir, nil
+		}
 	}
 	if wanted != 0 {
-		return "", fmt.Errorf("%w of version %d, which the existing cluster requires", ErrNoBinaries, wanted)
+		return "", &MissingVersionError{Major: wanted, Found: describe(all)}
 	}
 	return "", fmt.Errorf(
 		"%w: install PostgreSQL %d or newer (Debian: apt-get install postgresql), or set DATABASE_URL", ErrNoBinaries,
 		MinMajor,
 	)
 }
+
+// describe returns the versions and directories of servers.
+func describe(all []installation) string {
+	var text []string
+	for _, found := range all {
+		text = append(text, fmt.Sprintf("%d in %s", found.major, found.dir))
+	}
+	return strings.Join(text, ", ")
+}
+
+// MissingVersionError means that the server of an existing cluster's major version is not installed. It wraps
+// ErrNoBinaries.
+type MissingVersionError struct {
+	Major int
+	// Found describes the servers of other versions.
+	Found string
+}
+
+// Error says how to use the cluster nevertheless.
+func (e *MissingVersionError) Error() string {
+	found := ""
+	if e.Found != "" {
+		found = ", only version " + e.Found
+	}
+	return fmt.Sprintf("%s of version %d, which the existing cluster requires%s; install PostgreSQL %d as well "+
+		"(Debian: apt-get install postgresql-%d), and use snapwatch upgrade-database to move the cluster to a newer "+
+		"version (docs/operations.md)", ErrNoBinaries, e.Major, found, e.Major, e.Major)
+}
+
+// Unwrap returns ErrNoBinaries.
+func (e *MissingVersionError) Unwrap() error { return ErrNoBinaries }
 
 var versionPattern = regexp.MustCompile(`PostgreSQL\) (\d+)`)
 

@@ -49,6 +49,7 @@ type Cluster struct {
 	bin    string
 	owner  owner
 	socket string
+	extra  []string // settings besides the usual ones
 	lock   *flock.Flock
 	state  stateHolder
 }
@@ -91,6 +92,20 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	lock, err := lockDir(dir, owner)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{cfg: cfg, owner: owner, lock: lock}
+	if err := c.start(ctx); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// lockDir creates a data directory and locks it.
+func lockDir(dir string, owner owner) (*flock.Flock, error) {
 	if err := owner.makeParent(dir); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
@@ -103,20 +118,13 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	} else if !locked {
 		return nil, fmt.Errorf("lock the data directory %s: %w", dir, ErrInUse)
 	}
-	c := &Cluster{cfg: cfg, owner: owner, lock: lock}
-	if err := c.start(ctx); err != nil {
-		_ = lock.Close()
-		return nil, err
-	}
-	return c, nil
+	return lock, nil
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	bin, err := findBinaries(c.cfg.BinDir, clusterMajor(c.data()))
-	if err != nil {
+	if err := finishSwitch(c.cfg.Dir, c.owner); err != nil {
 		return err
 	}
-	c.bin = bin
 	if !c.cfg.KeepTrying {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, startTimeout)
@@ -128,7 +136,13 @@ func (c *Cluster) start(ctx context.Context) error {
 	for {
 		err := c.startOnce(ctx)
 		if err == nil {
+			c.hintAtUpgrade()
 			return nil
+		}
+		// A server waits for the missing version of an existing cluster. Everything else says at once what is missing.
+		_, missing := errors.AsType[*MissingVersionError](err)
+		if errors.Is(err, ErrNoBinaries) && !(missing && c.cfg.KeepTrying) {
+			return err
 		}
 		c.cfg.OnFailure(err)
 		wait := delay.Next()
@@ -141,10 +155,29 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 }
 
+// hintAtUpgrade logs that a newer version of PostgreSQL is installed. A later upgrade of the system may remove the
+// cluster's version, without which nothing can read its files.
+func (c *Cluster) hintAtUpgrade() {
+	if !c.cfg.KeepTrying { // of a command
+		return
+	}
+	major := clusterMajor(c.data())
+	if all, err := installations(""); err == nil && len(all) > 0 && all[0].major > major {
+		c.cfg.Logger.Info("a newer version of PostgreSQL is installed: before you remove the one of the private "+
+			"database, stop the server and run snapwatch upgrade-database", "version", major, "newest", all[0].major)
+	}
+}
+
 // startOnce creates the cluster if there is none, and starts it if it does not run.
 func (c *Cluster) startOnce(ctx context.Context) (err error) {
+	if c.bin, err = findBinaries(c.cfg.BinDir, clusterMajor(c.data())); err != nil {
+		return err
+	}
 	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
 		return fmt.Errorf("create the socket directory: %w", err)
+	}
+	if err := c.removeUnfinishedUpgrade(ctx); err != nil {
+		return err
 	}
 	if clusterMajor(c.data()) == 0 {
 		if err := c.initialise(ctx); err != nil {
@@ -174,7 +207,9 @@ func URL(socket, role, database string) string {
 }
 
 // Exists reports whether a directory has a cluster that the current user can access.
-func Exists(dir string) bool { return clusterMajor(filepath.Join(dir, "postgres")) != 0 }
+func Exists(dir string) bool {
+	return clusterMajor(filepath.Join(dir, "postgres")) != 0 || isSwitching(dir)
+}
 
 // FindURL returns the connection string of the cluster in dir without starting it.
 func FindURL(dir string) (string, error) {
@@ -182,7 +217,7 @@ func FindURL(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("resolve the data directory: %w", err)
 	}
-	if clusterMajor(filepath.Join(abs, "postgres")) == 0 {
+	if !Exists(abs) {
 		return "", fmt.Errorf("%w in %s", ErrNoCluster, abs)
 	}
 	return URL(socketDir(abs), appRole, database), nil
@@ -191,6 +226,10 @@ func FindURL(dir string) (string, error) {
 // Stop stops the cluster and unlocks the directory. Open transactions are rolled back.
 func (c *Cluster) Stop(ctx context.Context) error {
 	defer func() { _ = c.lock.Close() }()
+	return c.shutdown(ctx)
+}
+
+func (c *Cluster) shutdown(ctx context.Context) error {
 	if out, err := c.run(ctx, "pg_ctl", "stop", "-D", c.data(), "-m", "fast", "-w", "-t", "60"); err != nil {
 		return fmt.Errorf("stop the cluster: %w: %s", err, out)
 	}
@@ -266,7 +305,7 @@ func (c *Cluster) settings(ctx context.Context) []string {
 			settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200",
 		)
 	}
-	return settings
+	return append(settings, c.extra...)
 }
 
 // walCompression returns lz4 if the binaries support it, and else PostgreSQL's own method.
@@ -340,11 +379,16 @@ func (c *Cluster) ensureDatabase(ctx context.Context) error {
 
 // run executes one of PostgreSQL's programs as the cluster's owner.
 func (c *Cluster) run(ctx context.Context, program string, args ...string) (string, error) {
+	out, err := c.command(ctx, program, args...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// command returns a command that executes one of PostgreSQL's programs as the cluster's owner.
+func (c *Cluster) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, program), args...)
 	c.owner.apply(cmd)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "LANG=C", "LC_ALL=C", "TZ=UTC"}
 	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	return strings.TrimSpace(string(out)), err
+	return cmd
 }

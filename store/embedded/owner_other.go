@@ -21,6 +21,7 @@ func (owner) makeParent(string) error              { return errors.ErrUnsupporte
 func (owner) makeOwned(string) error               { return errors.ErrUnsupported }
 func (owner) touch(string) error                   { return errors.ErrUnsupported }
 func (owner) write(string, int, string) error      { return errors.ErrUnsupported }
+func (owner) read(string) ([]byte, error)          { return nil, errors.ErrUnsupported }
 func (owner) makeSocketDir(string) (string, error) { return "", errors.ErrUnsupported }
 func socketDir(dir string) string                  { return filepath.Join(dir, "run") }
 func isPostmaster(int) bool                        { return false }

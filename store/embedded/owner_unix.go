@@ -117,6 +117,9 @@ func (o owner) write(path string, flag int, text string) error {
 	return errors.Join(err, file.Chown(o.uid, o.gid), file.Close())
 }
 
+// read reads a file of the owner. It does not follow a symbolic link.
+func (o owner) read(path string) ([]byte, error) { return strictpath.ReadFile(path, o.uid) }
+
 // socketDir returns <dir>/run, or a directory with a short name if that path is too long.
 func socketDir(dir string) string {
 	socket := filepath.Join(dir, "run")
