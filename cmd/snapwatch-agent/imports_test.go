@@ -83,8 +83,8 @@ var imports = map[string]string{
 
 	"cmd/snapwatch": "api auth broadcaster ingest internal/admin internal/backoff internal/basepath " +
 		"internal/buildinfo internal/config internal/connlimit internal/doctor internal/finding internal/health " +
-		"internal/pgsession internal/problem internal/strictpath internal/supportbundle internal/tlscert store store/accounts " +
-		"store/embedded ui",
+		"internal/pgsession internal/problem internal/strictpath internal/supportbundle internal/tlscert " +
+		"store store/accounts store/embedded ui",
 	"cmd/snapwatch-agent": "agent deploy/systemd internal/buildinfo internal/config internal/finding snapshot",
 	"deploy/systemd":      "",
 }

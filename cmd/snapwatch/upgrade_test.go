@@ -194,7 +194,7 @@ func fakePostgreSQL(t *testing.T, major string) string {
 	for _, name := range []string{"initdb", "pg_ctl", "postgres"} {
 		script := "#!/bin/sh\necho 'postgres (PostgreSQL) " + major + ".1'\n"
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(script), 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,7 +23,8 @@ type Setting struct {
 var textSettings = []string{
 	"DateStyle", "TimeZone", "client_encoding", "default_text_search_config", "lc_collate", "lc_ctype", "lc_messages",
 	"lc_monetary", "lc_numeric", "lc_time", "log_timezone", "server_encoding", "server_version",
-	"shared_preload_libraries", "synchronous_standby_names", "temp_tablespaces", "timescaledb.license", "timescaledb.telemetry_level",
+	"shared_preload_libraries", "synchronous_standby_names", "temp_tablespaces", "timescaledb.license",
+	"timescaledb.telemetry_level",
 }
 
 // Settings returns the settings that are not at their defaults.
