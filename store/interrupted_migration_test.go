@@ -189,7 +189,7 @@ func TestInterruptedMigrations(t *testing.T) {
 		newDatabaseWithRollups(t, db)
 		random := rand.New(rand.NewPCG(1, uint64(len(db.Detection.Profile))))
 		proxy := storetest.NewProxy(t, db.URL)
-		cuts, most := 0, 85 // the connections need about a third of them
+		cuts, most := 0, 70 // the connections need about half of them
 		for {
 			proxy.CutAfter(random.IntN(most))
 			_, err := store.Migrate(t.Context(), proxy.URL, db.Detection.Profile, storetest.Logger())
