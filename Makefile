@@ -8,6 +8,7 @@
 # make bench-agent   measure the cost of recording, beside other tools that are installed
 # make bench-storage measure writes, sizes and reads of a long history
 # make bench-truth   compare what is stored with what is true; needs root
+# make chaos         inject faults under load, and compare what is stored; fills a small disk if root runs it
 
 # Set VERSION for a release. Otherwise the programs take it from the commit (internal/buildinfo).
 VERSION ?=
@@ -26,7 +27,7 @@ FUZZ = snapshot:FuzzDecodeBatch snapshot:FuzzReplay agent/procfs:FuzzParseStat a
 SYSTEMS = linux/arm64 linux/arm windows/amd64 darwin/arm64 freebsd/amd64
 
 .PHONY: up build test lint lint-go lint-words lint-ui audit test-go test-systems test-delivery test-fuzz \
-	test-ui bench bench-agent bench-storage bench-truth generate require-up require-test
+	test-ui bench bench-agent bench-storage bench-truth chaos generate require-up require-test
 .DEFAULT_GOAL := build
 
 up: require-up build
@@ -131,6 +132,9 @@ bench-storage: require-up
 
 bench-truth: require-up build
 	go run ./bench/truth $(BENCH)
+
+chaos: require-up build
+	go run ./bench/chaos $(BENCH)
 
 # Files that are generated from code and committed. Tests fail if one is stale. Compiling the BPF programs needs clang
 # and llvm-strip; Debian 12 has them in the packages clang and llvm.

@@ -95,6 +95,8 @@ func poolConfig(databaseURL, application string, conns int, timeout time.Duratio
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelDelay}
 	}
 	pgsession.Configure(&config.ConnConfig.Config, application, timeout)
+	// While the database is read-only, no connection is kept, so that none of them is left when it is writable again.
+	config.AfterRelease = func(conn *pgx.Conn) bool { return !pgsession.ReadOnly(conn.PgConn()) }
 	return config, nil
 }
 

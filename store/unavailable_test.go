@@ -68,6 +68,18 @@ func TestCheckWrite(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "read-only") || !store.IsUnavailable(err) {
 		t.Errorf("in a read-only database: %v", err)
 	}
+	// No session is ended now. Those of the read-only time are not used again.
+	for _, statement := range []string{
+		`SET default_transaction_read_only = off`,
+		`ALTER DATABASE ` + name + ` RESET default_transaction_read_only`,
+	} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.CheckWrite(t.Context()); err != nil {
+		t.Errorf("in a database that is not read-only any more: %v", err)
+	}
 }
 
 func TestCheckRollups(t *testing.T) {

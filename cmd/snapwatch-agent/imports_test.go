@@ -91,8 +91,8 @@ var imports = map[string]string{
 
 // unrestricted packages are not part of the programs.
 var unrestricted = []string{
-	"agent/agenttest", "api/apitest", "bench", "bench/agent", "bench/product", "bench/storage", "bench/truth",
-	"grafana", "internal/docstest", "internal/metricstest", "internal/testlog", "internal/testport",
+	"agent/agenttest", "api/apitest", "bench", "bench/agent", "bench/chaos", "bench/product", "bench/storage",
+	"bench/truth", "grafana", "internal/docstest", "internal/metricstest", "internal/testlog", "internal/testport",
 	"internal/testwait", "internal/tlscert/tlscerttest", "snapshot/snapshottest", "store/storetest",
 }
 

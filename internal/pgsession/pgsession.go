@@ -78,6 +78,12 @@ func Configure(config *pgconn.Config, application string, statementTimeout time.
 	}
 }
 
+// ReadOnly reports whether a session is read-only by its default_transaction_read_only. A session keeps the value that
+// the database had at its start, also if the database is writable now. Then it is of no use, and a new one is.
+func ReadOnly(conn *pgconn.PgConn) bool {
+	return conn.ParameterStatus("default_transaction_read_only") == "on"
+}
+
 // statements returns statements that set the parameters that a version of PostgreSQL has.
 func statements(parameters []parameter, version int) string {
 	var b strings.Builder

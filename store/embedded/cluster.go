@@ -7,6 +7,7 @@ package embedded
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,6 +180,7 @@ func (c *Cluster) startOnce(ctx context.Context) (err error) {
 	if err := c.removeUnfinishedUpgrade(ctx); err != nil {
 		return err
 	}
+	c.removeInterrupted()
 	if clusterMajor(c.data()) == 0 {
 		if err := c.initialise(ctx); err != nil {
 			return err
@@ -253,14 +255,26 @@ func (c *Cluster) PID() (int, error) {
 func (c *Cluster) data() string    { return filepath.Join(c.cfg.Dir, "postgres") }
 func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.log") }
 
-// initialise runs initdb in a temporary directory and renames it, so that an interrupted initdb does not
-// leave an incomplete cluster.
+// newSuffix and a random text are in the names of the directories in which initdb runs.
+const newSuffix = ".new"
+
+// removeInterrupted removes what interrupted runs of initdb have left. An initdb outlives a server that was killed for
+// a moment. What it writes meanwhile is removed at the next start.
+func (c *Cluster) removeInterrupted() {
+	left, err := filepath.Glob(c.data() + newSuffix + "*")
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err != nil {
+		c.cfg.Logger.Info("could not remove an interrupted initdb yet", "err", err)
+	}
+}
+
+// initialise runs initdb in a temporary directory and renames it, so that an interrupted initdb does not leave an
+// incomplete cluster. The name of the directory is a new one, because an interrupted initdb may still write to its own.
 func (c *Cluster) initialise(ctx context.Context) error {
 	c.cfg.Logger.Info("creating a private PostgreSQL cluster", "dir", c.data(), "binaries", c.bin)
-	fresh := c.data() + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
-		return fmt.Errorf("remove an interrupted initdb: %w", err)
-	}
+	fresh := c.data() + newSuffix + "-" + rand.Text()
 	if err := c.owner.makeOwned(fresh); err != nil {
 		return fmt.Errorf("create the cluster directory: %w", err)
 	}

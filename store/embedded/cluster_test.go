@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -140,6 +141,43 @@ func TestInterruptedInitdb(t *testing.T) {
 	c := start(t, dir)
 	defer stop(t, c)
 	query[int](t, c.URL(), `SELECT 1`)
+}
+
+// An initdb outlives the server that was killed, and must not write into the cluster of the next one.
+func TestInterruptedInitdbStillWrites(t *testing.T) {
+	t.Parallel()
+	dir := storetest.Dir(t)
+	stray := filepath.Join(dir, "postgres.new", "global")
+	writer := exec.CommandContext(t.Context(), "sh", "-c",
+		`echo; n=0; while :; do n=$((n+1)); mkdir -p "$0"; : >"$0/stray$n"; done 2>/dev/null`, stray)
+	out, err := writer.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = writer.Process.Kill(), writer.Wait() }()
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it is running
+		t.Fatal(err)
+	}
+	cfg := config(dir)
+	cfg.OnFailure = func(err error) { t.Errorf("an attempt to start failed: %v", err) }
+	c, err := embedded.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := filepath.Glob(filepath.Join(dir, "postgres", "global", "stray*")); err != nil || len(found) > 0 {
+		t.Errorf("in the cluster: %v, %v", found, err)
+	}
+	_, _ = writer.Process.Kill(), writer.Wait()
+	stop(t, c)
+	// The next start removes what the other one has left.
+	c = start(t, dir)
+	defer stop(t, c)
+	if found, err := filepath.Glob(filepath.Join(dir, "postgres.new*")); err != nil || len(found) > 0 {
+		t.Errorf("left: %v, %v", found, err)
+	}
 }
 
 func TestNoBinaries(t *testing.T) {
