@@ -106,6 +106,7 @@ func start(ctx context.Context, all settings, logger *slog.Logger) (_ *server, e
 	}
 	handler := s.newHandler(provider)
 	s.runBackground()
+	s.health.WaitForFirst(ctx) // so that pages do not show results that are missing
 	s.startup.finish(handler)
 	s.recordRunning()
 	return s, nil

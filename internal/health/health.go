@@ -62,6 +62,7 @@ type Checker struct {
 	checks []Check
 	logger *slog.Logger
 	failed *prometheus.GaugeVec
+	first  chan struct{} // closed after the first run
 
 	mu      sync.Mutex
 	results []Result
@@ -77,6 +78,7 @@ func New(checks []Check, logger *slog.Logger, registry prometheus.Registerer) *C
 		results: make([]Result, len(checks)),
 		checked: make([]bool, len(checks)),
 		running: make([]bool, len(checks)),
+		first:   make(chan struct{}),
 		failed: prometheus.NewGaugeVec(
 			prometheus.GaugeOpts{
 				Name: "snapwatch_health_check_failed",
@@ -100,8 +102,11 @@ func New(checks []Check, logger *slog.Logger, registry prometheus.Registerer) *C
 func (c *Checker) Run(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
+	for first := true; ; first = false {
 		c.runOnce(ctx)
+		if first {
+			close(c.first)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -187,6 +192,14 @@ func (c *Checker) set(i int, err error) {
 		c.logger.Info("a health check passes", "check", result.Name)
 	default:
 		c.logger.Warn("a health check fails", "check", result.Name, "reason", result.Reason)
+	}
+}
+
+// WaitForFirst waits until all checks have run once, or their time is up.
+func (c *Checker) WaitForFirst(ctx context.Context) {
+	select {
+	case <-c.first:
+	case <-ctx.Done():
 	}
 }
 

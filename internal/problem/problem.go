@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -77,7 +78,8 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 // Write writes the problem as the response to a request.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	p.RequestID = RequestID(r.Context())
-	body, err := json.Marshal(p)
+	// Texts can contain what the client has sent.
+	body, err := json.Marshal(p, jsontext.AllowInvalidUTF8(true))
 	if err != nil { // cannot happen: it only has texts and numbers
 		body = []byte(`{"status":500}`)
 	}

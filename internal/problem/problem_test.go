@@ -67,3 +67,14 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%d %v", recorder.Code, body)
 	}
 }
+
+// A text of the client that is not valid UTF-8 does not hide the rest.
+func TestWriteInvalidUTF8(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	problem.New(http.StatusForbidden, "host_changed", "The page is at \xff.").Write(recorder, request)
+	var got problem.Problem
+	if err := json.Unmarshal(recorder.Body.Bytes(), &got); err != nil || got.Code != "host_changed" {
+		t.Errorf("%s (%v)", recorder.Body, err)
+	}
+}

@@ -28,7 +28,7 @@ before(async () => {
   const context = await newContext(browser, { viewport: { width: 1400, height: 1000 }, acceptDownloads: true });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   page = await context.newPage();
-  collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[14]|422/);
+  collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[14]|422|503/);
   await setUp(page, site);
 });
 

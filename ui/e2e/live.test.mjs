@@ -30,7 +30,7 @@ before(async () => {
   startedAt = Date.now();
   // The page is high enough to render every process of this machine.
   page = await newPage(browser, { viewport: { width: 1400, height: 20_000 } });
-  collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[149]|412/);
+  collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[149]|412|503/);
 });
 
 after(async () => {

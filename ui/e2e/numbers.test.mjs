@@ -20,7 +20,7 @@ before(async () => {
   [browser, site] = await Promise.all([startBrowser(), startServer({ agent: false })]);
   const context = await newContext(browser, { viewport: { width: 1400, height: 1000 } });
   page = await context.newPage();
-  collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[14]/);
+  collectErrors(page, errors, /WebSocket|ERR_CONNECTION|40[14]|503/);
   await setUp(page, site);
 });
 
