@@ -95,6 +95,7 @@ func TestACME(t *testing.T) {
 	ctx, cancel := testwait.Context(t)
 	defer cancel()
 	url := fmt.Sprintf("https://%s:%d/readyz", name, port)
+	waitReady(t, client, url)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package check_test
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -42,13 +41,22 @@ func serve(t *testing.T, address string, args ...string) {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	})
-	testwait.Until(t, "the server to listen", func() bool {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+}
+
+// waitReady waits until url, the address of /readyz, answers with 200. The server listens before its database runs.
+func waitReady(t *testing.T, client *http.Client, url string) {
+	t.Helper()
+	testwait.Until(t, "the server to be ready", func() bool {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
 		if err != nil {
 			return false
 		}
-		_ = conn.Close()
-		return true
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
 	})
 }
 
@@ -140,6 +148,8 @@ func TestOIDC(t *testing.T) {
 	}
 	serve(t, address, append(settings, "--oidc-redirect-url", site+callback, "--oidc-user-values", "test-user2")...)
 	serve(t, stricter, append(settings, "--oidc-redirect-url", other+callback, "--base-path", "/snapwatch")...)
+	waitReady(t, http.DefaultClient, site+"/readyz")
+	waitReady(t, http.DefaultClient, other+"/readyz")
 
 	admin := newBrowser(t)
 	if end := admin.signIn(site, "test-user@localhost"); end.String() != site+"/" {
