@@ -48,17 +48,24 @@ func (a *API) addRequestInfo(c *gin.Context) {
 		"status", c.Writer.Status(), "took", time.Since(started))
 }
 
-// recoverPanic is the middleware that logs a panic and responds with an internal error.
+// recoverPanic is the middleware that logs a panic and responds with an internal error. If a part of the response has
+// been sent, it closes the connection instead, so that the client does not take that part for the whole.
 func (a *API) recoverPanic(c *gin.Context) {
 	defer func() {
-		if fault := recover(); fault != nil {
-			a.logger.Error("request panicked", "request_id", problem.RequestID(c.Request.Context()),
-				"path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()))
-			if !c.Writer.Written() {
-				problem.As(nil).Write(c.Writer, c.Request)
-			}
-			c.Abort()
+		fault := recover()
+		if fault == nil {
+			return
 		}
+		if fault == http.ErrAbortHandler {
+			panic(fault) // the handler has logged why
+		}
+		a.logger.Error("request panicked", "request_id", problem.RequestID(c.Request.Context()),
+			"path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()))
+		if c.Writer.Written() {
+			panic(http.ErrAbortHandler)
+		}
+		problem.As(nil).Write(c.Writer, c.Request)
+		c.Abort()
 	}()
 	c.Next()
 }
@@ -148,8 +155,8 @@ type requestMetrics struct {
 func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
 	m := &requestMetrics{
 		seconds: prometheus.NewHistogramVec(
-			histogram.Options("snapwatch_http_request_seconds", "Duration of requests, by route, method and status.",
-				prometheus.ExponentialBuckets(0.001, 4, 8)),
+			histogram.Options("snapwatch_http_request_seconds", "Duration of requests, by route, method and status. "+
+				`The status "aborted" is that of responses that began and failed.`, prometheus.ExponentialBuckets(0.001, 4, 8)),
 			[]string{"route", "method", "status"},
 		),
 	}
@@ -159,8 +166,14 @@ func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
 
 // observe is the middleware that measures a request.
 func (m *requestMetrics) observe(c *gin.Context) {
-	started := time.Now()
+	started, status := time.Now(), "aborted" // unless the handlers return
+	defer func() { m.add(c, status, time.Since(started)) }()
 	c.Next()
+	status = strconv.Itoa(c.Writer.Status())
+}
+
+// add adds a request that has ended.
+func (m *requestMetrics) add(c *gin.Context, status string, duration time.Duration) {
 	route := c.FullPath()
 	if route == livePath {
 		return // WebSockets stay open, so their duration says nothing about the server
@@ -172,5 +185,5 @@ func (m *requestMetrics) observe(c *gin.Context) {
 	if !slices.Contains([]string{"GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"}, method) {
 		method = "other"
 	}
-	m.seconds.WithLabelValues(route, method, strconv.Itoa(c.Writer.Status())).Observe(time.Since(started).Seconds())
+	m.seconds.WithLabelValues(route, method, status).Observe(duration.Seconds())
 }

@@ -69,6 +69,8 @@ func openPools(ctx context.Context, cfg Config) (p pools, err error) {
 			return pools{}, err
 		}
 		if one.pool == &p.reads && cfg.OnReadConnect != nil {
+			// Parallel workers are processes of their own, with the priority of the writer.
+			config.ConnConfig.RuntimeParams["max_parallel_workers_per_gather"] = "0"
 			config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 				cfg.OnReadConnect(conn.PgConn().PID())
 				return nil

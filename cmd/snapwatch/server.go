@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -239,7 +240,7 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		BasePath:          s.basePath,
 		RequestRate:       s.access.RequestRate,
 		AgentCertificates: s.tls.AgentCA != "",
-		Reads:             s.store.ReadConns(),
+		Reads:             s.maxReads(),
 	}, api.Parts{
 		Store:    s.store,
 		Access:   access,
@@ -252,6 +253,15 @@ func (s *server) newHandler(provider *auth.OIDC) http.Handler {
 		Registry: s.registry,
 		Logger:   s.logger,
 	})
+}
+
+// maxReads returns how many reads use the database at the same time. On this machine, more than it has CPUs would not
+// end sooner, and commits would wait longer for a CPU.
+func (s *server) maxReads() int {
+	if s.cluster == nil {
+		return s.store.ReadConns()
+	}
+	return min(s.store.ReadConns(), max(runtime.GOMAXPROCS(0), 2))
 }
 
 func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
