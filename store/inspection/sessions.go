@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 )
 
 // channel is the channel of the notification that CheckSessions sends.
@@ -32,48 +34,19 @@ func (d *Database) CheckSessions(ctx context.Context) (s Sessions, err error) {
 		return s, fmt.Errorf("open a second connection: %w", err)
 	}
 	defer func() { _ = other.Close(context.WithoutCancel(ctx)) }()
-	first, err := backendPID(ctx, d.conn)
+	pid, err := pgsession.BackendPID(ctx, d.conn)
 	if err != nil {
 		return s, err
 	}
-	s.Pooler = first != d.conn.PgConn().PID()
-	// While the other connection is in a transaction, a pooler in transaction mode has to use another session for one
-	// of the two.
-	tx, err := other.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return s, fmt.Errorf("begin a transaction: %w", err)
-	}
-	second, err := backendPID(ctx, tx)
-	if err != nil {
+	s.Pooler = pid != d.conn.PgConn().PID()
+	if s.Shared, err = pgsession.Shared(ctx, d.conn, other); err != nil {
 		return s, err
-	}
-	if s.Shared = second == first; !s.Shared {
-		third, err := backendPID(ctx, d.conn)
-		if err != nil {
-			return s, err
-		}
-		s.Shared = third != first
-	}
-	if err := tx.Rollback(ctx); err != nil {
-		return s, fmt.Errorf("end a transaction: %w", err)
 	}
 	if s.Shared {
 		return s, nil
 	}
 	s.NoNotifications, err = missesNotification(ctx, d.conn, other)
 	return s, err
-}
-
-// rowQuerier reads a row. Connections and transactions implement it.
-type rowQuerier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-func backendPID(ctx context.Context, q rowQuerier) (pid uint32, err error) {
-	if err := q.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
-		return 0, fmt.Errorf("read the id of the session: %w", err)
-	}
-	return pid, nil
 }
 
 // missesNotification reports whether a connection does not receive a notification that another one sends.

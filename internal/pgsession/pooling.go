@@ -1,0 +1,46 @@
+package pgsession
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Shared reports whether two connections share the sessions of the database, as behind a pooler in transaction mode.
+// While one has a transaction open, the other runs statements. Without such a pooler both keep their process of the
+// database all the time, and these differ.
+func Shared(ctx context.Context, idle, busy *pgx.Conn) (shared bool, err error) {
+	before, err := BackendPID(ctx, idle)
+	if err != nil {
+		return false, err
+	}
+	transaction, err := busy.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return false, fmt.Errorf("begin a transaction: %w", err)
+	}
+	defer func() { _ = transaction.Rollback(context.WithoutCancel(ctx)) }()
+	other, err := BackendPID(ctx, transaction)
+	if err != nil {
+		return false, err
+	}
+	after, err := BackendPID(ctx, idle)
+	if err != nil {
+		return false, err
+	}
+	return before == other || before != after, nil
+}
+
+// rowQuerier reads a row. Connections and transactions implement it.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// BackendPID returns the process of the database that runs the statements of a connection. With a pooler in between,
+// it differs from the one that the connection has from its start.
+func BackendPID(ctx context.Context, q rowQuerier) (pid uint32, err error) {
+	if err := q.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return 0, fmt.Errorf("read the id of the session: %w", err)
+	}
+	return pid, nil
+}
