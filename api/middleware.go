@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -56,7 +57,7 @@ func (a *API) recoverPanic(c *gin.Context) {
 		if fault == nil {
 			return
 		}
-		if fault == http.ErrAbortHandler {
+		if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(fault) // the handler has logged why
 		}
 		a.logger.Error("request panicked", "request_id", problem.RequestID(c.Request.Context()),
@@ -155,8 +156,12 @@ type requestMetrics struct {
 func newRequestMetrics(registry prometheus.Registerer) *requestMetrics {
 	m := &requestMetrics{
 		seconds: prometheus.NewHistogramVec(
-			histogram.Options("snapwatch_http_request_seconds", "Duration of requests, by route, method and status. "+
-				`The status "aborted" is that of responses that began and failed.`, prometheus.ExponentialBuckets(0.001, 4, 8)),
+			histogram.Options(
+				"snapwatch_http_request_seconds",
+				"Duration of requests, by route, method and status. "+
+					`The status "aborted" is that of responses that began and failed.`,
+				prometheus.ExponentialBuckets(0.001, 4, 8),
+			),
 			[]string{"route", "method", "status"},
 		),
 	}
