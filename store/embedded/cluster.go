@@ -291,7 +291,8 @@ func (c *Cluster) initialise(ctx context.Context) error {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	if err := os.Rename(fresh, c.data()); err != nil {
+	err := errors.Join(strictpath.SyncDir(fresh), os.Rename(fresh, c.data()), strictpath.SyncDir(c.cfg.Dir))
+	if err != nil {
 		return fmt.Errorf("rename the new cluster: %w", err)
 	}
 	return nil

@@ -42,9 +42,6 @@ func switchTo(dir string, o owner, from, keep string) error {
 	if err := o.write(path+".new", os.O_TRUNC, string(text)); err != nil {
 		return fmt.Errorf("record the switch: %w", err)
 	}
-	if err := syncFile(path + ".new"); err != nil {
-		return fmt.Errorf("record the switch: %w", err)
-	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return fmt.Errorf("record the switch: %w", err)
 	}
@@ -102,13 +99,4 @@ func rename(from, to string) error {
 		return fmt.Errorf("switch the clusters: %w", err)
 	}
 	return errors.Join(strictpath.SyncDir(filepath.Dir(from)), strictpath.SyncDir(filepath.Dir(to)))
-}
-
-// syncFile makes the contents of a file durable.
-func syncFile(path string) error {
-	file, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
 }

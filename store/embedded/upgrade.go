@@ -290,9 +290,6 @@ func (u *upgrade) copySettings() error {
 		if err := u.new.owner.write(path, os.O_TRUNC, string(text)); err != nil {
 			return fmt.Errorf("copy %s: %w", name, err)
 		}
-		if err := syncFile(path); err != nil {
-			return fmt.Errorf("copy %s: %w", name, err)
-		}
 	}
 	text, err := u.old.owner.read(filepath.Join(u.old.data(), "postgresql.auto.conf"))
 	if err != nil {

@@ -108,7 +108,7 @@ func (m *Migrator) applicable(ctx context.Context, profile string, version uint)
 }
 
 // isApplied reports whether a migration failed because it has been applied before: what it creates exists, or what it
-// // replaces does not or is in use. Those are SQLSTATEs of class 42, besides missing rights, and a few of other
+// replaces does not or is in use. Those are SQLSTATEs of class 42, besides missing rights, and a few of other
 // classes.
 func isApplied(err error) bool {
 	failure, ok := errors.AsType[*pgconn.PgError](err)
