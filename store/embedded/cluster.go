@@ -7,7 +7,6 @@ package embedded
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -255,83 +254,6 @@ func (c *Cluster) PID() (int, error) {
 func (c *Cluster) data() string    { return filepath.Join(c.cfg.Dir, "postgres") }
 func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.log") }
 
-// newSuffix and a random text are in the names of the directories in which initdb runs.
-const newSuffix = ".new"
-
-// removeInterrupted removes what interrupted runs of initdb have left. An initdb outlives a server that was killed for
-// a moment. What it writes meanwhile is removed at the next start.
-func (c *Cluster) removeInterrupted() {
-	left, err := filepath.Glob(c.data() + newSuffix + "*")
-	for _, dir := range left {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	if err != nil {
-		c.cfg.Logger.Info("could not remove an interrupted initdb yet", "err", err)
-	}
-}
-
-// initialise runs initdb in a temporary directory and renames it, so that an interrupted initdb does not leave an
-// incomplete cluster. The name of the directory is a new one, because an interrupted initdb may still write to its own.
-func (c *Cluster) initialise(ctx context.Context) error {
-	c.cfg.Logger.Info("creating a private PostgreSQL cluster", "dir", c.data(), "binaries", c.bin)
-	fresh := c.data() + newSuffix + "-" + rand.Text()
-	if err := c.owner.makeOwned(fresh); err != nil {
-		return fmt.Errorf("create the cluster directory: %w", err)
-	}
-	if out, err := c.run(ctx, "initdb", "-D", fresh, "-U", superuser, "--auth-local=peer", "--auth-host=reject",
-		"--encoding=UTF8", "--locale=C", "--data-checksums"); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
-	}
-	files := map[string]string{
-		"pg_hba.conf":   "local all all peer map=snapwatch\n",
-		"pg_ident.conf": c.owner.identMap(),
-	}
-	for name, text := range files {
-		if err := c.owner.write(filepath.Join(fresh, name), os.O_TRUNC, text); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-	}
-	err := errors.Join(strictpath.SyncDir(fresh), os.Rename(fresh, c.data()), strictpath.SyncDir(c.cfg.Dir))
-	if err != nil {
-		return fmt.Errorf("rename the new cluster: %w", err)
-	}
-	return nil
-}
-
-// settings returns the settings for the command line. They are passed at each start, so that old clusters get
-// the current settings.
-func (c *Cluster) settings(ctx context.Context) []string {
-	settings := []string{
-		"listen_addresses=",
-		"unix_socket_directories=" + c.socket,
-		"unix_socket_permissions=0700",
-		"port=5432",
-		"max_connections=60",
-		"shared_buffers=256MB",
-		"max_wal_size=2GB",
-		"checkpoint_timeout=15min",
-		"wal_compression=" + c.walCompression(ctx),
-		"timezone=UTC",
-		"log_timezone=UTC",
-		"jit=off", // JIT compilation takes longer than any query
-	}
-	if !c.cfg.Durable {
-		settings = append(
-			settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200",
-		)
-	}
-	return append(settings, c.extra...)
-}
-
-// walCompression returns lz4 if the binaries support it, and else PostgreSQL's own method.
-func (c *Cluster) walCompression(ctx context.Context) string {
-	_, err := c.run(ctx, "postgres", "-D", c.data(), "-c", "wal_compression=lz4", "-C", "wal_compression")
-	if err != nil {
-		return "on"
-	}
-	return "lz4"
-}
-
 // launch starts the cluster, which does not run. The error has the reason from its log.
 func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.owner.touch(c.logPath()); err != nil {
@@ -347,15 +269,6 @@ func (c *Cluster) launch(ctx context.Context) error {
 		return fmt.Errorf("start PostgreSQL: %s (%s)", reason, c.logPath())
 	}
 	return fmt.Errorf("start PostgreSQL: %w: %s (%s)", err, out, c.logPath())
-}
-
-// options returns the options of the server's command line.
-func (c *Cluster) options(ctx context.Context) string {
-	var options strings.Builder
-	for _, setting := range c.settings(ctx) {
-		options.WriteString(" -c '" + setting + "'")
-	}
-	return options.String()
 }
 
 func (c *Cluster) ping(ctx context.Context) error {
