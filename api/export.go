@@ -63,7 +63,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 		page.Limit, page.Processes = exportPage, true
 	}
 	// The first page is read before the response begins, so that errors get their status.
-	states, more, err := a.exportPage(ctx, in.MachineID, page)
+	states, more, err := a.exportPage(ctx, in.MachineID, page, a.reads.acquire)
 	if err != nil {
 		return nil, a.problemOf(ctx, err)
 	}
@@ -112,23 +112,24 @@ func (a *API) export(
 		}
 		page.From = states[len(states)-1].Timestamp + 1
 		var err error
-		if states, more, err = a.exportPage(ctx, machineID, page); err != nil {
+		if states, more, err = a.exportPage(ctx, machineID, page, a.reads.acquirePatiently); err != nil {
 			return err
 		}
 	}
 }
 
-// exportPage reads one page. It takes a turn for each, so that a slow client does not keep one.
+// exportPage reads one page. It takes a turn for each with acquire, so that a slow client does not keep one.
 func (a *API) exportPage(
 	ctx context.Context, machineID string, page query.Range,
+	acquire func(context.Context, string) (func(), error),
 ) (states []snapshot.State, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
-	defer cancel()
-	release, err := a.reads.acquire(ctx, callerKey(auth.PrincipalOf(ctx)))
+	release, err := acquire(ctx, callerKey(auth.PrincipalOf(ctx)))
 	if err != nil {
 		return nil, false, err
 	}
 	defer release()
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.QueryTimeout)
+	defer cancel()
 	return a.store.Snapshots(ctx, machineID, page)
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,6 +19,9 @@ import (
 const (
 	// maxReadWait is how long a read waits for its turn.
 	maxReadWait = 10 * time.Second
+	// A read whose response has begun tries every patientRetry, and gives up after maxPatience.
+	patientRetry = time.Second
+	maxPatience  = 2 * time.Minute
 	// Maximum numbers of reads that wait, of one caller and of all.
 	maxCallerWaiting = 30
 	maxWaiting       = 500
@@ -93,6 +97,22 @@ func (l *readLimit) acquire(ctx context.Context, caller string) (release func(),
 		l.refused.WithLabelValues("wait").Inc()
 		return nil, problem.New(http.StatusServiceUnavailable, "busy", fmt.Sprintf(
 			"Other requests kept the database busy for %s. Try again later.", maxReadWait))
+	}
+}
+
+// acquirePatiently is acquire for a read that cannot be refused any more, because its response has begun. It tries again
+// after each refusal, for at most maxPatience.
+func (l *readLimit) acquirePatiently(ctx context.Context, caller string) (release func(), err error) {
+	for started := time.Now(); ; {
+		release, err := l.acquire(ctx, caller)
+		if _, refused := errors.AsType[*problem.Problem](err); !refused || time.Since(started) >= maxPatience {
+			return release, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(patientRetry):
+		}
 	}
 }
 

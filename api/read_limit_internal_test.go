@@ -134,3 +134,35 @@ func TestBoundsOfWaitingReads(t *testing.T) {
 		}
 	})
 }
+
+// A read whose response has begun waits longer than others, but not for ever.
+func TestPatientReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := newReadLimit(1, prometheus.NewRegistry())
+		end, err := limit.acquire(t.Context(), "other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(3*maxReadWait, end) // of the bubble's clock
+		release, err := limit.acquirePatiently(t.Context(), "export")
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		if _, err := limit.acquirePatiently(t.Context(), "second export"); err == nil {
+			t.Error("there are two turns")
+		}
+		if waited := time.Since(started); waited < maxPatience || waited > maxPatience+maxReadWait+patientRetry {
+			t.Errorf("gave up after %s", waited)
+		}
+		leaving, leave := context.WithCancel(t.Context())
+		time.AfterFunc(maxReadWait+patientRetry/2, leave)
+		if _, err := limit.acquirePatiently(leaving, "client that leaves"); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		release()
+		if len(limit.callers) != 0 || limit.running != 0 || len(limit.waiting) != 0 {
+			t.Errorf("left over: %+v, %d, %d", limit.callers, limit.running, len(limit.waiting))
+		}
+	})
+}
