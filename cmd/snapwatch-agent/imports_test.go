@@ -69,7 +69,7 @@ var imports = map[string]string{
 		"store/migrator store/query store/writer",
 
 	// What operators use reads the store, and changes nothing.
-	"store/inspection": "",
+	"store/inspection": "internal/pgsession",
 	"internal/doctor": "internal/admin internal/basepath internal/config internal/finding internal/strictpath " +
 		"internal/tlscert store store/backend store/embedded store/inspection store/query",
 	"internal/supportbundle": "internal/config internal/doctor internal/finding internal/secretform store " +

@@ -50,7 +50,9 @@ test("a machine opens from the list, shows live data, and survives a reload", as
   await page.locator("table.fleet tbody a").first().click();
   await page.locator("tr[data-pid]").first().waitFor();
   assert.equal(await location(), `${base}/machines/${machine}`);
-  const family = await startFamily(site, 600);
+  const family = await startFamily(site, 4325);
+  // The table renders only the rows that are visible, and other processes may come before this one.
+  await page.getByLabel("Filter processes").fill("sleep 4325");
   await page.locator(`tr[data-pid="${family.child}"]`).waitFor(); // only the live view can add it to the page
   await page.reload();
   await page.locator(`tr[data-pid="${family.child}"]`).waitFor();
