@@ -54,6 +54,12 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 			"iloveyou1234":            "common password",
 			"snapwatch123":            "common password",
 			"aaaaaaaaaaaaaaaa":        "common password",
+			"P.a.s.s.w.o.r.d.":        "common password",
+			"p a s s w o r d":         "common password",
+			"ｐａｓｓｗｏｒｄ１２３４":            "common password", // of full width
+			"QWER!@#$asdf":            "common password", // qwer1234asdf with the shift key
+			"postgres1234":            "common password",
+			"let me in please":        "common password",
 			"evaevaevaeva":            "common password", // too short a part of the name for the rule below
 			"my LindqVist password":   "part of it",
 			"at example, all is well": "part of it",
@@ -67,7 +73,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 		}
 	}
 	for _, good := range []string{
-		"four unrelated plain words", "x7Kq9pLm2Rtz", "Åäö är goda bokstäver", "另一个完全不同的密码在这里",
+		"four unrelated plain words", "x7Kq9pLm2Rtz", "k.d-2_f.8-s_1.q", "wR8!#kQ$z@p2", "Åäö är goda bokstäver", "另一个完全不同的密码在这里",
 	} {
 		if err := ways["change a user"](good); err != nil {
 			t.Errorf("%q: %v", good, err)

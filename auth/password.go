@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
@@ -140,9 +142,48 @@ const (
 
 // isCommon reports whether a password is easy to guess: because it is on the lists of the most common passwords, words
 // and names, or consists of such words, words of the given list, dates, sequences or patterns on a keyboard. Common
-// replacements of letters, such as 0 for o, are no obstacle.
+// replacements of letters, such as 0 for o, are no obstacle, and neither are separators and the shift key.
 func isCommon(password string, words []string) bool {
-	characters := []rune(norm.NFC.String(password))
-	characters = characters[:min(len(characters), ratedCharacters)]
-	return zxcvbn.PasswordStrength(string(characters), append(words, "snapwatch")).Score < minStrength
+	words = append(words, productWords...)
+	for _, form := range forms(password) {
+		if zxcvbn.PasswordStrength(form, words).Score < minStrength {
+			return true
+		}
+	}
+	return false
+}
+
+// productWords are words that are likely in passwords of this product, besides those of the lists.
+var productWords = []string{"snapwatch", "postgres", "root", "admin", "correcthorsebatterystaple"}
+
+// unshift maps the characters above the digits of a US keyboard to the digits.
+var unshift = strings.NewReplacer(
+	"!", "1", "@", "2", "#", "3", "$", "4", "%", "5", "^", "6", "&", "7", "*", "8", "(", "9", ")", "0",
+)
+
+// minForm is the minimum length of a form without separators that is rated. Without it, a password of many separators
+// would be rated by the few other characters.
+const minForm = 8
+
+// forms returns the start of a password, and how it would be without separators and without the shift key. Somebody who
+// guesses tries these as well.
+func forms(password string) []string {
+	cut := func(text string) string {
+		characters := []rune(text)
+		return string(characters[:min(len(characters), ratedCharacters)])
+	}
+	plain := norm.NFC.String(password)
+	folded := strings.ToLower(norm.NFKC.String(password))
+	joined := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || strings.ContainsRune(".-_", r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, folded)
+	all := []string{cut(plain), cut(folded), cut(unshift.Replace(folded))}
+	if len([]rune(joined)) >= minForm {
+		all = append(all, cut(joined), cut(unshift.Replace(joined)))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -36,6 +36,8 @@ const (
 	liveTimeout    = 15 * time.Second
 	controlTimeout = 15 * time.Second
 	connectTimeout = 5 * time.Second
+	// pooledIdleTime is how long a connection to a connection pooler is kept without being used.
+	pooledIdleTime = 5 * time.Second
 	// cancelDelay is how long a connection waits for a statement to end after its cancellation.
 	cancelDelay = time.Second
 )
@@ -67,6 +69,9 @@ func openPools(ctx context.Context, cfg Config) (p pools, err error) {
 		if err != nil {
 			p.close()
 			return pools{}, err
+		}
+		if cfg.Pooled {
+			config.MaxConnIdleTime, config.HealthCheckPeriod = pooledIdleTime, pooledIdleTime
 		}
 		if one.pool == &p.reads && cfg.OnReadConnect != nil {
 			// Parallel workers are processes of their own, with the priority of the writer.

@@ -40,6 +40,9 @@ type Config struct {
 	// PostConns is the maximum number of connections for posts. The default is 6. Fewer than one for each concurrent
 	// call of Write delay posts.
 	PostConns int
+	// Pooled is whether a connection pooler is in front of the database. Connections that are not used are then closed
+	// soon, because the pooler may have others that wait for them.
+	Pooled bool
 	// OnReadConnect is called with the process id in the database of each new connection for reads. It may be nil.
 	OnReadConnect func(pid uint32)
 	// RunCacheSize is how many processes the writer's run cache holds. The default is one million,

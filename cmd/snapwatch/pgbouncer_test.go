@@ -129,20 +129,25 @@ func TestPgBouncerInSessionMode(t *testing.T) {
 	p.stop(t)
 }
 
-// Transaction mode is refused with advice, and nothing is created.
-func TestPgBouncerInTransactionMode(t *testing.T) {
+// Transaction mode and statement mode are refused with advice, and nothing is created.
+func TestPgBouncerInOtherModes(t *testing.T) {
 	t.Parallel()
-	url := storetest.EmptyURL(t)
-	cmd := exec.CommandContext(t.Context(), program("snapwatch"), "serve", "--listen", "127.0.0.1:0", "--data-dir",
-		storetest.Dir(t))
-	cmd.Env = append(os.Environ(), "DATABASE_URL="+startPgBouncer(t, url, "transaction"))
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "pool_mode = session") {
-		t.Errorf("behind PgBouncer in transaction mode: %v\n%s", err, out)
-	}
-	var tables int
-	if err := storetest.Connect(t, url).QueryRow(t.Context(), `SELECT count(*) FROM pg_tables
-		WHERE schemaname = 'public'`).Scan(&tables); err != nil || tables > 0 {
-		t.Errorf("%d tables were created (%v)", tables, err)
+	for _, mode := range []string{"transaction", "statement"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.EmptyURL(t)
+			cmd := exec.CommandContext(t.Context(), program("snapwatch"), "serve", "--listen", "127.0.0.1:0",
+				"--data-dir", storetest.Dir(t))
+			cmd.Env = append(os.Environ(), "DATABASE_URL="+startPgBouncer(t, url, mode))
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "pool_mode = session") {
+				t.Errorf("%v\n%s", err, out)
+			}
+			var tables int
+			if err := storetest.Connect(t, url).QueryRow(t.Context(), `SELECT count(*) FROM pg_tables
+				WHERE schemaname = 'public'`).Scan(&tables); err != nil || tables > 0 {
+				t.Errorf("%d tables were created (%v)", tables, err)
+			}
+		})
 	}
 }

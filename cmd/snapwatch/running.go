@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gofrs/flock"
 
@@ -118,6 +119,10 @@ func readRecord(path string) (server runningServer, err error) {
 	}
 	if server.DataDir != "" && !filepath.IsAbs(server.DataDir) {
 		return server, fmt.Errorf("read %s: the data directory is not absolute", path)
+	}
+	// Any user can record a server, and the directory is printed on the terminals of others.
+	if strings.ContainsFunc(server.DataDir, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return server, fmt.Errorf("read %s: the data directory has characters that are not printable", path)
 	}
 	server.owner = owner
 	return server, nil

@@ -176,8 +176,13 @@ func (s *server) openStore(ctx context.Context) error {
 
 // openSchema migrates the schema and opens the store.
 func (s *server) openSchema(ctx context.Context) error {
-	if err := store.CheckSessions(ctx, s.databaseURL); err != nil {
+	pooled, err := store.CheckSessions(ctx, s.databaseURL)
+	if err != nil {
 		return err
+	}
+	if pooled {
+		s.logger.Info("a connection pooler is in front of the database; its pool must have room for all connections "+
+			"of all servers", "connections", s.server.MaxConns+1)
 	}
 	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile, s.logger)
 	if err != nil {
@@ -196,6 +201,7 @@ func (s *server) openSchema(ctx context.Context) error {
 		ExitsDays:     s.server.ExitsDays,
 		MaxConns:      s.server.MaxConns,
 		PostConns:     postConns(s.server.Writers),
+		Pooled:        pooled,
 		OnReadConnect: onReadConnect,
 		RunCacheSize:  s.caches.runs,
 		TextCacheSize: s.caches.texts,

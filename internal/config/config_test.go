@@ -2,9 +2,11 @@ package config_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/snapwatch/snapwatch/internal/config"
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 var update = flag.Bool("update", false, "write the generated files")
@@ -139,5 +142,60 @@ func TestLoadEnv(t *testing.T) {
 	if err := config.LoadEnv(); err != nil || os.Getenv("SNAPWATCH_LISTEN") != "127.0.0.1:1" ||
 		os.Getenv("SNAPWATCH_TEST_KEPT") != "kept" {
 		t.Errorf("%v, %q, %q", err, os.Getenv("SNAPWATCH_LISTEN"), os.Getenv("SNAPWATCH_TEST_KEPT"))
+	}
+}
+
+// Settings name programs that are run, so those of other users are not used.
+func TestSettingsOfOtherUsersAreRefused(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files of other users cannot be recognised")
+	}
+	t.Setenv("SNAPWATCH_LISTEN", "")
+	if err := os.Unsetenv("SNAPWATCH_LISTEN"); err != nil {
+		t.Fatal(err)
+	}
+	write := func(mode os.FileMode) string {
+		dir := t.TempDir()
+		path := filepath.Join(dir, ".env")
+		if err := os.WriteFile(path, []byte("SNAPWATCH_LISTEN=127.0.0.1:1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	refused := map[string]string{"writable by everybody": write(0o666)}
+	if os.Geteuid() == 0 {
+		of := write(0o600)
+		refused["of another user"] = of
+		if err := os.Chown(filepath.Join(of, ".env"), 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		dir := write(0o600)
+		refused["in a directory of another user"] = dir
+		if err := os.Chown(dir, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, dir := range refused {
+		t.Chdir(dir)
+		path := filepath.Join(dir, ".env")
+		for _, load := range []func() error{
+			config.LoadEnv, func() error { return config.LoadAgentFile([]string{"--config", path}) },
+		} {
+			if err := load(); !errors.Is(err, strictpath.ErrUnsafe) || os.Getenv("SNAPWATCH_LISTEN") != "" {
+				t.Errorf("a file %s: %v, %q", name, err, os.Getenv("SNAPWATCH_LISTEN"))
+			}
+		}
+	}
+	// A link to a file of the current user is followed, as of a ConfigMap.
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(write(0o600), ".env"), filepath.Join(dir, ".env")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := config.LoadEnv(); err != nil || os.Getenv("SNAPWATCH_LISTEN") != "127.0.0.1:1" {
+		t.Errorf("through a link: %v, %q", err, os.Getenv("SNAPWATCH_LISTEN"))
 	}
 }

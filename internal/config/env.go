@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"github.com/snapwatch/snapwatch/internal/strictpath"
 )
 
 // LoadEnv reads .env in the working directory into the environment, if the file exists. Variables
 // that are already set stay as they are.
 func LoadEnv() error {
-	if err := godotenv.Load(".env"); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := load(".env"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("read .env: %w", err)
 	}
 	return nil
@@ -31,20 +33,12 @@ func LoadAgentFile(args []string) error {
 		}
 	}
 	if path != "" {
-		if err := godotenv.Load(path); err != nil {
+		if err := load(path); err != nil {
 			return fmt.Errorf("read the settings file: %w", err)
 		}
 		return nil
 	}
-	path = AgentFile()
-	err := godotenv.Load(path)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the settings file %s: %w", path, err)
-	}
-	return nil
+	return loadOptional(AgentFile())
 }
 
 // ServiceFile is the settings file of the service that packages install.
@@ -52,10 +46,35 @@ const ServiceFile = "/etc/snapwatch/snapwatch.env"
 
 // LoadServiceFile reads the settings of the service into the environment, if the file exists and the current user may
 // read it. Variables that are already set stay as they are.
-func LoadServiceFile() error {
-	err := godotenv.Load(ServiceFile)
+func LoadServiceFile() error { return loadOptional(ServiceFile) }
+
+// loadOptional reads a file if it exists and the current user may read it.
+func loadOptional(path string) error {
+	err := load(path)
 	if err == nil || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
 		return nil
 	}
-	return fmt.Errorf("read the settings file %s: %w", ServiceFile, err)
+	return fmt.Errorf("read the settings file %s: %w", path, err)
+}
+
+// load reads a file into the environment. Settings name programs to run and servers to send to, so the file must be one
+// of the current user or of root.
+func load(path string) error {
+	text, err := strictpath.ReadOwnFile(path)
+	if err != nil {
+		return err
+	}
+	values, err := godotenv.UnmarshalBytes(text)
+	if err != nil {
+		return err
+	}
+	for name, value := range values {
+		if _, isSet := os.LookupEnv(name); isSet {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
 }

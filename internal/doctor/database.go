@@ -48,7 +48,11 @@ func (c *Config) examineDatabase(ctx context.Context) (findings []finding.Findin
 	sessions, err := database.CheckSessions(ctx)
 	if listen := c.Database.ListenDatabaseURL; listen != "" {
 		sessions.NoNotifications = false // of no importance
-		findings = append(findings, checkListening(ctx, listen))
+		findings = append(findings, checkListening(ctx, listen, database))
+	}
+	if sessions.Pooler && !sessions.Shared {
+		opened := database.CountConnections(ctx, c.Server.MaxConns+1, poolTimeout)
+		findings = append(findings, checkPoolSize(opened, server.Servers, c.Server.MaxConns))
 	}
 	findings = append(findings, checkSessions(sessions, err))
 	findings = append(findings, examineSchema(ctx, address, cluster)...)
@@ -184,7 +188,7 @@ func checkSessions(s inspection.Sessions, err error) finding.Finding {
 	case s.Shared:
 		return problem(
 			"connection mode",
-			"a pooler in transaction mode is in between: session settings and LISTEN do not work",
+			"a pooler in transaction or statement mode is in between: session settings and LISTEN do not work",
 			fix,
 		)
 	case s.NoNotifications:
@@ -195,21 +199,41 @@ func checkSessions(s inspection.Sessions, err error) finding.Finding {
 	return good("connection mode", "direct, and notifications arrive")
 }
 
-// checkListening checks the address for notifications.
-func checkListening(ctx context.Context, address string) finding.Finding {
+// poolTimeout is how long the connections may take that checkPoolSize counts.
+const poolTimeout = 5 * time.Second
+
+// minSpare is how many connections a pooler must have left while servers run. They hold those that they need already.
+const minSpare = 3
+
+// checkPoolSize compares the connections that a pooler has provided, besides those of running servers, with those that a
+// server needs.
+func checkPoolSize(opened, servers, maxConns int) finding.Finding {
+	needed := maxConns + 1
+	if servers > 0 {
+		needed = minSpare
+	}
+	if opened < needed {
+		return problem("pool size", fmt.Sprintf("the connection pooler has provided %d more connections, and a server "+
+			"uses up to %d", opened, maxConns+1), fmt.Sprintf("set default_pool_size of PgBouncer to at least %d for "+
+			"each server, or lower --max-conns", maxConns+1))
+	}
+	return good("pool size", fmt.Sprintf("the connection pooler has room for %d more connections", opened))
+}
+
+// checkListening checks whether the address for notifications receives those of the database.
+func checkListening(ctx context.Context, address string, database *inspection.Database) finding.Finding {
 	const what = "notifications"
-	database, err := inspection.Connect(ctx, address)
+	listener, err := inspection.Connect(ctx, address)
 	if err != nil {
 		return problem(what, firstLine(err), "correct SNAPWATCH_LISTEN_DATABASE_URL")
 	}
-	defer database.Close()
-	sessions, err := database.CheckSessions(ctx)
-	switch {
+	defer listener.Close()
+	switch received, err := listener.ReceivesFrom(ctx, database); {
 	case err != nil:
-		return problem(what, firstLine(err), "allow two connections of the role in SNAPWATCH_LISTEN_DATABASE_URL")
-	case sessions.Shared || sessions.NoNotifications:
-		return problem(what, "they do not arrive at the address of --listen-database-url",
-			"set it to the address of the database itself")
+		return problem(what, firstLine(err), "correct SNAPWATCH_LISTEN_DATABASE_URL")
+	case !received:
+		return problem(what, "what is sent at the address of the database does not arrive at that of "+
+			"--listen-database-url", "set it to the address of the same database, without a pooler in between")
 	}
 	return good(what, "they arrive at the address of --listen-database-url")
 }

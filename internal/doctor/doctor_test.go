@@ -106,6 +106,14 @@ func TestDatabaseFindings(t *testing.T) {
 	check(t, "private", unreachable(errors.New("permission denied"), true), "wrong", "user of the server")
 }
 
+func TestPoolSizeFindings(t *testing.T) {
+	t.Parallel()
+	check(t, "room for a server", checkPoolSize(21, 0, 20), "ok", "")
+	check(t, "too small for a server", checkPoolSize(20, 0, 20), "wrong", "default_pool_size")
+	check(t, "a server runs, with room", checkPoolSize(3, 1, 20), "ok", "")
+	check(t, "servers run, without room", checkPoolSize(0, 2, 20), "wrong", "default_pool_size")
+}
+
 func TestTimescaleFindings(t *testing.T) {
 	t.Parallel()
 	good := inspection.Timescale{

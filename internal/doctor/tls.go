@@ -37,9 +37,11 @@ func (c *Config) examineTLS(now time.Time) (findings []finding.Finding) {
 			return append(findings, problem(what, err.Error(), certificateFix(err)))
 		}
 		findings = append(findings, checkCertificate(pair.Leaf, c.Server.AllowedHosts, now))
-		if who, mode := strictpath.KeyReaders(c.TLS.TLSKey); who != "" {
-			findings = append(findings, problem("private key", fmt.Sprintf("%s has mode %v, so it is accessible to %s",
-				c.TLS.TLSKey, mode, who), "run chmod 600 on it"))
+		for _, path := range tlscert.KeyFiles(c.TLS.TLSCert, c.TLS.TLSKey) {
+			if who, mode := strictpath.KeyReaders(path); who != "" {
+				findings = append(findings, problem("private key", fmt.Sprintf(
+					"%s has mode %v, so it is accessible to %s", path, mode, who), "run chmod 600 on it"))
+			}
 		}
 	}
 	if c.TLS.AgentCA != "" {

@@ -14,15 +14,20 @@ func Cause(err error) error {
 	if !ok {
 		return err
 	}
+	// An answer of the database says more than that it refused the first attempt, with TLS.
+	if answer, ok := errors.AsType[*pgconn.PgError](failed); ok {
+		return fmt.Errorf("cannot connect: %w", answer)
+	}
 	return fmt.Errorf("cannot connect: %w", innermost(failed))
 }
 
-// innermost returns the error at the end of the chain of an error, or of the first of several.
+// innermost returns the error at the end of the chain of an error, or of the last of several.
 func innermost(err error) error {
 	for {
 		next := errors.Unwrap(err)
 		if several, ok := err.(interface{ Unwrap() []error }); ok {
-			next = several.Unwrap()[0]
+			all := several.Unwrap()
+			next = all[len(all)-1]
 		}
 		if next == nil {
 			return err

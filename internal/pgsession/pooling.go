@@ -2,20 +2,27 @@ package pgsession
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Shared reports whether two connections share the sessions of the database, as behind a pooler in transaction mode.
-// While one has a transaction open, the other runs statements. Without such a pooler both keep their process of the
-// database all the time, and these differ.
+// Shared reports whether two connections share the sessions of the database, as behind a pooler in transaction or
+// statement mode. While one has a transaction open, the other runs statements. Without such a pooler both keep their
+// process of the database all the time, and these differ.
 func Shared(ctx context.Context, idle, busy *pgx.Conn) (shared bool, err error) {
 	before, err := BackendPID(ctx, idle)
 	if err != nil {
 		return false, err
 	}
 	transaction, err := busy.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	// In statement mode, PgBouncer refuses transactions with this code.
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == pgerrcode.ProtocolViolation {
+		return true, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("begin a transaction: %w", err)
 	}

@@ -28,14 +28,45 @@ func ReadFile(path string, users ...int) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
+	return readAll(file)
+}
+
+// readAll reads a file of at most maxFile bytes.
+func readAll(file *os.File) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", file.Name(), err)
 	}
 	if len(text) > maxFile {
-		return nil, fmt.Errorf("read %s: it has more than %d bytes", path, maxFile)
+		return nil, fmt.Errorf("read %s: it has more than %d bytes", file.Name(), maxFile)
 	}
 	return text, nil
+}
+
+// ReadOwnFile reads a regular file of at most 1 MiB that belongs to the current user or to root. It follows symbolic
+// links. It returns ErrUnsafe if the file belongs to another user, or if everybody can write to it. For root, nobody
+// else may be able to change the file, the link or their directories. Members of a group may for other users, because
+// many systems create files with that permission.
+func ReadOwnFile(path string) ([]byte, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("open a file: %w", err)
+	}
+	if os.Geteuid() == 0 {
+		if err := errors.Join(Check(filepath.Dir(path)), Check(filepath.Dir(resolved))); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return ReadFile(resolved)
+	}
+	file, err := os.OpenFile(resolved, os.O_RDONLY|NoFollow, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open a file: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := checkOwnFile(file); err != nil {
+		return nil, err
+	}
+	return readAll(file)
 }
 
 // SyncDir makes the creation, renaming and removal of files in a directory durable.

@@ -36,5 +36,7 @@ func Open(path string, flag int, mode os.FileMode, _ ...int) (*os.File, error) {
 	return file, nil
 }
 
+func checkOwnFile(*os.File) error { return nil }
+
 // KeyReaders returns nothing.
 func KeyReaders(string) (who, mode string) { return "", "" }

@@ -237,6 +237,25 @@ func Open(path string, flag int, mode os.FileMode, users ...int) (*os.File, erro
 	return file, nil
 }
 
+// checkOwnFile returns ErrUnsafe unless a regular file belongs to the current user or to root, and not everybody can
+// write to it.
+func checkOwnFile(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	const othersWrite = 0o002
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", file.Name())
+	case !slices.Contains(trust(nil), ownerOf(info)):
+		return fmt.Errorf("%s belongs to user %d: %w", file.Name(), ownerOf(info), ErrUnsafe)
+	case info.Mode().Perm()&othersWrite != 0:
+		return fmt.Errorf("%s has mode %04o: %w", file.Name(), info.Mode().Perm(), ErrUnsafe)
+	}
+	return nil
+}
+
 // KeyReaders says who can read or change a private key besides its owner, such as "other users", or returns "" for
 // nobody. It also returns the mode of the file in octal. A group may read a key that belongs to root, as on systems
 // where the group ssl-cert or that of a service gets access to a key. PostgreSQL has the same rule.

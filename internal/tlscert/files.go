@@ -3,10 +3,12 @@
 package tlscert
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -81,12 +83,23 @@ func (f *Files) load(version [2]fileVersion) error {
 	if err != nil {
 		return fmt.Errorf("read the TLS certificate: %w", err)
 	}
-	if who, mode := strictpath.KeyReaders(f.key); who != "" {
-		f.logger.Warn("others have access to the private key of the TLS certificate: run chmod 600 on it",
-			"file", f.key, "mode", mode, "accessible_to", who)
+	for _, path := range KeyFiles(f.certificate, f.key) {
+		if who, mode := strictpath.KeyReaders(path); who != "" {
+			f.logger.Warn("others have access to the private key of the TLS certificate: run chmod 600 on its file",
+				"file", path, "mode", mode, "accessible_to", who)
+		}
 	}
 	f.current, f.version = &certificate, version
 	return nil
+}
+
+// KeyFiles returns those of the two files that have a private key. That of the certificate may have it too.
+func KeyFiles(certificate, key string) []string {
+	text, err := os.ReadFile(filepath.Clean(certificate))
+	if err == nil && certificate != key && bytes.Contains(text, []byte("PRIVATE KEY-----")) {
+		return []string{key, certificate}
+	}
+	return []string{key}
 }
 
 func (f *Files) currentVersion() (version [2]fileVersion, err error) {

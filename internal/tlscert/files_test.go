@@ -86,6 +86,35 @@ func TestKeysThatOthersCanReadAreReported(t *testing.T) {
 	}
 }
 
+// A key is often in the file of its certificate too.
+func TestKeyBesideTheCertificateIsReported(t *testing.T) {
+	t.Parallel()
+	ca, dir := tlscerttest.NewCA(t), t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	ca.Issue(t, cert, key, "one.test")
+	both := filepath.Join(dir, "both.pem")
+	var text []byte
+	for _, path := range []string{cert, key} {
+		part, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, part...)
+	}
+	if err := os.WriteFile(both, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for certificate, want := range map[string]bool{cert: false, both: true} {
+		var log bytes.Buffer
+		if _, err := Load(certificate, key, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "file="+certificate); got != want {
+			t.Errorf("%s: logged %q", certificate, log.String())
+		}
+	}
+}
+
 func TestLoadRequiresACertificateWithItsKey(t *testing.T) {
 	t.Parallel()
 	ca := tlscerttest.NewCA(t)

@@ -202,3 +202,25 @@ func TestCheckSessions(t *testing.T) {
 		})
 	}
 }
+
+// A pooler accepts all connections, and lets those wait that have no room in its pool.
+func TestCountConnections(t *testing.T) {
+	url := storetest.EmptyURL(t)
+	if n := connect(t, url).CountConnections(t.Context(), 7, time.Minute); n != 7 {
+		t.Errorf("%d connections without a pooler", n)
+	}
+	// The pool has five. The first connection uses none, because it has no statement.
+	if n := connect(t, pooler(t, url, "session")).CountConnections(t.Context(), 7, 2*time.Second); n != 5 {
+		t.Errorf("%d connections through a pooler", n)
+	}
+}
+
+func TestReceivesFrom(t *testing.T) {
+	url := storetest.EmptyURL(t)
+	for name, listener := range map[string]string{"same": url, "another": storetest.EmptyURL(t)} {
+		got, err := connect(t, listener).ReceivesFrom(t.Context(), connect(t, url))
+		if err != nil || got != (name == "same") {
+			t.Errorf("the %s database: %v, %v", name, got, err)
+		}
+	}
+}

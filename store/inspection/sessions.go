@@ -49,6 +49,32 @@ func (d *Database) CheckSessions(ctx context.Context) (s Sessions, err error) {
 	return s, err
 }
 
+// CountConnections opens connections until it has a number of them, one cannot be opened, or time is up, and closes
+// them. It returns how many it had.
+func (d *Database) CountConnections(ctx context.Context, number int, limit time.Duration) (opened int) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for opened < number {
+		conn, err := pgx.ConnectConfig(limited, d.config)
+		if err != nil {
+			return opened
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		// A pooler accepts connections without one to the database.
+		if _, err := pgsession.BackendPID(limited, conn); err != nil {
+			return opened
+		}
+		opened++
+	}
+	return opened
+}
+
+// ReceivesFrom reports whether LISTEN on this connection receives what is sent on the connection of another Database.
+func (d *Database) ReceivesFrom(ctx context.Context, sender *Database) (bool, error) {
+	misses, err := missesNotification(ctx, d.conn, sender.conn)
+	return !misses, err
+}
+
 // missesNotification reports whether a connection does not receive a notification that another one sends.
 func missesNotification(ctx context.Context, listener, sender *pgx.Conn) (bool, error) {
 	if _, err := listener.Exec(ctx, `LISTEN `+channel); err != nil {
