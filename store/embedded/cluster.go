@@ -82,6 +82,10 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("resolve the data directory: %w", err)
 	}
 	cfg.Dir = dir
+	if strings.ContainsAny(dir, "\"$`\\\n") {
+		return nil, fmt.Errorf("the data directory %q: its path must not contain quotation marks, $, `, \\ and line breaks, "+
+			"because pg_ctl passes it to a shell", dir)
+	}
 	if cfg.OnFailure == nil {
 		cfg.OnFailure = func(error) {}
 	}
@@ -204,7 +208,8 @@ func (c *Cluster) SuperuserURL() string { return URL(c.socket, superuser, "postg
 
 // URL formats a connection string for a socket directory.
 func URL(socket, role, database string) string {
-	return fmt.Sprintf("postgres://%s@/%s?host=%s", role, database, url.QueryEscape(socket))
+	host := strings.ReplaceAll(url.QueryEscape(socket), "+", "%20") // pgx takes a plus sign as it is
+	return fmt.Sprintf("postgres://%s@/%s?host=%s", role, database, host)
 }
 
 // Exists reports whether a directory has a cluster that the current user can access.
@@ -256,9 +261,21 @@ func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.l
 
 // launch starts the cluster, which does not run. The error has the reason from its log.
 func (c *Cluster) launch(ctx context.Context) error {
+	// A cleaner of temporary files may have removed it.
+	if socket, err := c.owner.makeSocketDir(c.cfg.Dir); err != nil || socket != c.socket {
+		return fmt.Errorf("create the socket directory: %w", err)
+	}
+	if err := c.clearRemains(ctx); err != nil {
+		return err
+	}
+	now, err := measureDisk(ctx, c.cfg.Dir, DiskOK)
+	if err == nil && now.Level == DiskFull && c.releaseReserve() {
+		c.cfg.Logger.Warn("released the disk reserve, so that the private database can start", "free_bytes", now.Free)
+	}
 	if err := c.owner.touch(c.logPath()); err != nil {
 		return fmt.Errorf("create the log of the cluster: %w", err)
 	}
+	c.trimLog()
 	before := c.logSize()
 	out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", launchTimeout, "-l", c.logPath(), "-o",
 		c.options(ctx))

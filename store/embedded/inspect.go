@@ -32,7 +32,7 @@ func Inspect(ctx context.Context, dir, binDir string) (Inspection, error) {
 	found := Inspection{Dir: abs, Major: clusterMajor(c.data()), Log: c.logPath()}
 	found.BinDir, found.Missing = findBinaries(binDir, found.Major)
 	c.bin = found.BinDir
-	if pid, err := c.PID(); err == nil && isPostmaster(pid) {
+	if pid, err := c.PID(); err == nil && isPostmaster(pid, c.data()) {
 		found.Running = true
 		found.Replaced = c.isReplaced(pid)
 	}

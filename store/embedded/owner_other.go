@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +16,15 @@ func currentOwner() (owner, error) {
 	return owner{}, errors.New("the embedded cluster requires a Unix system: set DATABASE_URL")
 }
 
-func (owner) identMap() string                     { return "" }
-func (owner) apply(*exec.Cmd)                      {}
-func (owner) makeParent(string) error              { return errors.ErrUnsupported }
-func (owner) makeOwned(string) error               { return errors.ErrUnsupported }
-func (owner) touch(string) error                   { return errors.ErrUnsupported }
-func (owner) write(string, int, string) error      { return errors.ErrUnsupported }
-func (owner) read(string) ([]byte, error)          { return nil, errors.ErrUnsupported }
-func (owner) makeSocketDir(string) (string, error) { return "", errors.ErrUnsupported }
-func socketDir(dir string) string                  { return filepath.Join(dir, "run") }
-func isPostmaster(int) bool                        { return false }
+func (owner) identMap() string                      { return "" }
+func (owner) apply(*exec.Cmd)                       {}
+func (owner) makeParent(string) error               { return errors.ErrUnsupported }
+func (owner) makeOwned(string) error                { return errors.ErrUnsupported }
+func (owner) touch(string) error                    { return errors.ErrUnsupported }
+func (owner) write(string, int, string) error       { return errors.ErrUnsupported }
+func (owner) read(string) ([]byte, error)           { return nil, errors.ErrUnsupported }
+func (owner) makeSocketDir(string) (string, error)  { return "", errors.ErrUnsupported }
+func (owner) user() int                             { return -1 }
+func socketDir(dir string) string                   { return filepath.Join(dir, "run") }
+func isPostmaster(int, string) bool                 { return false }
+func (*Cluster) clearRemains(context.Context) error { return nil }

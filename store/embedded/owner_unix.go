@@ -117,13 +117,17 @@ func (o owner) write(path string, flag int, text string) error {
 	return errors.Join(err, file.Chown(o.uid, o.gid), file.Sync(), file.Close())
 }
 
+// user returns the user id.
+func (o owner) user() int { return o.uid }
+
 // read reads a file of the owner. It does not follow a symbolic link.
 func (o owner) read(path string) ([]byte, error) { return strictpath.ReadFile(path, o.uid) }
 
-// socketDir returns <dir>/run, or a directory with a short name if that path is too long.
+// socketDir returns <dir>/run, or a directory with a short name if that path is too long or has special characters.
 func socketDir(dir string) string {
 	socket := filepath.Join(dir, "run")
-	if len(socket) <= maxSocketDir {
+	// Settings of PostgreSQL and connection strings separate several directories with commas.
+	if len(socket) <= maxSocketDir && !strings.ContainsAny(socket, ` ,'`) {
 		return socket
 	}
 	sum := sha256.Sum256([]byte(dir))
@@ -147,18 +151,4 @@ func (o owner) makeSocketDir(dir string) (string, error) {
 		return "", fmt.Errorf("%s is not a directory with mode 0700 that belongs to the owner of the cluster", socket)
 	}
 	return socket, nil
-}
-
-// isPostmaster reports whether a process runs and, where that can be read, is a server of PostgreSQL. After a crash of
-// the machine, another process can have the process id. In a container, nothing may wait for a process that has ended.
-func isPostmaster(pid int) bool {
-	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
-		return false
-	}
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return true
-	}
-	_, rest, found := strings.Cut(string(stat), "(postgres) ")
-	return found && !strings.HasPrefix(rest, "Z")
 }

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -15,12 +16,13 @@ func (c *Cluster) settings(ctx context.Context) []string {
 		"port=5432",
 		"max_connections=60",
 		"shared_buffers=256MB",
-		"max_wal_size=2GB",
+		fmt.Sprintf("max_wal_size=%dMB", c.maxWALSize(ctx)>>20),
 		"checkpoint_timeout=15min",
 		"wal_compression=" + c.walCompression(ctx),
 		"timezone=UTC",
 		"log_timezone=UTC",
-		"jit=off", // JIT compilation takes longer than any query
+		"log_min_error_statement=panic", // a statement has several kilobytes, and every cancelled read would log it
+		"jit=off",                       // JIT compilation takes longer than any query
 	}
 	if !c.cfg.Durable {
 		settings = append(
@@ -28,6 +30,23 @@ func (c *Cluster) settings(ctx context.Context) []string {
 		)
 	}
 	return append(settings, c.extra...)
+}
+
+const (
+	// The log of PostgreSQL may take a sixteenth of the file system, but not less than minWALSize and not more than
+	// maxWALSize bytes.
+	walShare   = 16
+	minWALSize = 128 << 20
+	maxWALSize = 2 << 30
+)
+
+// maxWALSize returns the size up to which the write-ahead log grows between two checkpoints, in bytes.
+func (c *Cluster) maxWALSize(ctx context.Context) uint64 {
+	now, err := measureDisk(ctx, c.cfg.Dir, DiskOK)
+	if err != nil {
+		return minWALSize
+	}
+	return min(max(now.Total/walShare, minWALSize), maxWALSize)
 }
 
 // walCompression returns lz4 if the binaries support it, and else PostgreSQL's own method.
@@ -43,7 +62,7 @@ func (c *Cluster) walCompression(ctx context.Context) string {
 func (c *Cluster) options(ctx context.Context) string {
 	var options strings.Builder
 	for _, setting := range c.settings(ctx) {
-		options.WriteString(" -c '" + setting + "'")
+		options.WriteString(" -c '" + strings.ReplaceAll(setting, "'", `'\''`) + "'") // for a shell
 	}
 	return options.String()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/snapwatch/snapwatch/internal/backoff"
+	"github.com/snapwatch/snapwatch/internal/pgsession"
 )
 
 const (
@@ -19,6 +20,10 @@ const (
 	// needs some time to replace them all.
 	replacedFor    = 10 * time.Second
 	restartTimeout = 90 * time.Second
+	// While the disk is full, segments of the write-ahead log are freed every freeInterval, until there are minSegments.
+	freeInterval   = 2 * time.Second
+	minSegments    = 6
+	segmentsAtOnce = 2
 )
 
 // Supervise keeps the cluster running until ctx is done. It starts a cluster that has ended, with growing delays, and
@@ -47,15 +52,24 @@ type supervisor struct {
 	next          time.Time // of the next attempt to start
 	replacedSince time.Time // zero if the programs are those that run
 	reserveFailed bool
+	freed         time.Time // when the write-ahead log was shortened last
 }
 
 // check starts or restarts the cluster if that is necessary.
 func (s *supervisor) check(ctx context.Context) {
 	c := s.cluster
 	pid, err := c.PID()
-	if err != nil || !isPostmaster(pid) {
+	if err != nil || !isPostmaster(pid, c.data()) {
 		s.start(ctx)
 		return
+	}
+	c.trimLog()
+	if !c.state.get().Running { // it took longer than an attempt to start, or somebody else has started it
+		if err := c.ping(ctx); err != nil {
+			c.state.setRunning(false, "PostgreSQL is starting: "+pgsession.Cause(err).Error())
+			return
+		}
+		s.started()
 	}
 	if !c.isReplaced(pid) {
 		s.replacedSince = time.Time{}
@@ -82,7 +96,6 @@ func (s *supervisor) start(ctx context.Context) {
 		c.state.setRunning(false, "PostgreSQL has ended")
 		c.cfg.Logger.Error("the private database has ended, starting it again", "log", c.logPath())
 	}
-	released := c.state.get().Disk.Level == DiskFull && c.releaseReserve()
 	if err := c.launch(ctx); err != nil {
 		if ctx.Err() != nil {
 			return
@@ -94,11 +107,16 @@ func (s *supervisor) start(ctx context.Context) {
 		c.cfg.Logger.Error("the private database does not start, trying again", "wait", wait, "err", err)
 		return
 	}
+	s.started()
+}
+
+// started records that the cluster runs again.
+func (s *supervisor) started() {
 	s.delay.Reset()
 	s.next = time.Time{}
-	c.state.addRestart()
-	c.state.setRunning(true, "")
-	c.cfg.Logger.Info("the private database runs again", "used_reserve", released)
+	s.cluster.state.addRestart()
+	s.cluster.state.setRunning(true, "")
+	s.cluster.cfg.Logger.Info("the private database runs again")
 }
 
 // restart stops the cluster in an orderly way, and starts it.
@@ -132,6 +150,10 @@ func (s *supervisor) checkDisk(ctx context.Context) {
 	} else if err == nil {
 		s.reserveFailed = false
 	}
+	if now.Level == DiskFull && time.Since(s.freed) >= freeInterval && c.hasUnusedWAL() {
+		defer func() { s.freed = time.Now() }()
+		c.freeWAL(ctx, now.Level != before.Level)
+	}
 	if now.Level == before.Level {
 		return
 	}
@@ -139,7 +161,6 @@ func (s *supervisor) checkDisk(ctx context.Context) {
 	switch {
 	case now.Level == DiskFull:
 		c.cfg.Logger.Error("the disk is full: snapshots are refused until there is space", attributes...)
-		c.checkpoint(ctx)
 	case now.Level == DiskLow:
 		c.cfg.Logger.Warn("the disk is nearly full: snapshots will be refused below the required space", attributes...)
 	case before.Level != DiskUnknown:
@@ -147,16 +168,30 @@ func (s *supervisor) checkDisk(ctx context.Context) {
 	}
 }
 
-// checkpoint makes the cluster remove what it no longer needs of its write-ahead log.
-func (c *Cluster) checkpoint(ctx context.Context) {
+// hasUnusedWAL reports whether the write-ahead log has more segments than a cluster without load needs.
+func (c *Cluster) hasUnusedWAL() bool {
+	segments, err := filepath.Glob(filepath.Join(c.data(), "pg_wal", "????????????????????????"))
+	return err == nil && len(segments) > minSegments
+}
+
+// freeWAL makes the cluster remove what it no longer needs of its write-ahead log. PostgreSQL keeps old segments for
+// later use, and removes them only after they were used again, so each call uses one and has the rest examined.
+func (c *Cluster) freeWAL(ctx context.Context, logFailure bool) {
 	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, c.SuperuserURL())
 	if err == nil {
-		_, err = conn.Exec(ctx, `CHECKPOINT`)
+		for range segmentsAtOnce {
+			if _, err = conn.Exec(ctx, `SELECT pg_switch_wal()`); err != nil {
+				break
+			}
+			if _, err = conn.Exec(ctx, `CHECKPOINT`); err != nil {
+				break
+			}
+		}
 		_ = conn.Close(ctx)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && logFailure {
 		c.cfg.Logger.Warn("could not free space with a checkpoint", "err", err)
 	}
 }

@@ -61,7 +61,7 @@ func (c *Cluster) removeUnfinishedUpgrade(ctx context.Context) error {
 // isRunning reports whether a server of the cluster runs.
 func (c *Cluster) isRunning() bool {
 	pid, err := c.PID()
-	return err == nil && pid > 0 && isPostmaster(pid)
+	return err == nil && pid > 0 && isPostmaster(pid, c.data())
 }
 
 // socketOf returns the socket directory of the cluster's server, as it has recorded it.

@@ -1,0 +1,216 @@
+//go:build linux
+
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/internal/testlog"
+	"github.com/snapwatch/snapwatch/internal/testwait"
+)
+
+// startInternal starts a cluster below a directory that any user may enter.
+func startInternal(t *testing.T, name string) *Cluster {
+	t.Helper()
+	parent, err := os.MkdirTemp("", "snapwatch-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Start(t.Context(), Config{Dir: filepath.Join(parent, name), Logger: testlog.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		_ = os.RemoveAll(parent)
+	})
+	return c
+}
+
+// kill ends the postmaster of a cluster, and waits until it has.
+func kill(t *testing.T, c *Cluster) {
+	t.Helper()
+	pid, err := c.PID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	testwait.Until(t, "the postmaster to end", func() bool { return !isPostmaster(pid, c.data()) })
+}
+
+// launchAgain starts a cluster that was killed.
+func launchAgain(t *testing.T, c *Cluster) {
+	t.Helper()
+	if err := c.launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A backend that computes does not notice that its postmaster was killed, and keeps the shared memory.
+func TestProcessesOfAKilledPostmasterAreEnded(t *testing.T) {
+	t.Parallel()
+	c := startInternal(t, "data")
+	conn, err := pgx.Connect(t.Context(), c.SuperuserURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(t.Context(), `SELECT count(*) FROM generate_series(1, 20000000000)`)
+		ended <- err
+	}()
+	pid := int(conn.PgConn().PID())
+	testwait.Until(t, "the query to run", func() bool {
+		command, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		return err == nil && strings.Contains(string(command), "SELECT")
+	})
+	kill(t, c)
+	launchAgain(t, c)
+	if err := <-ended; err == nil {
+		t.Error("the query of the killed cluster has a result")
+	}
+}
+
+// After a crash of the machine, the process id of postmaster.pid can belong to another cluster.
+func TestProcessIDOfAnotherCluster(t *testing.T) {
+	t.Parallel()
+	c, other := startInternal(t, "data"), startInternal(t, "data")
+	kill(t, c)
+	pid, err := other.PID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(c.data(), "postmaster.pid")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n%s", pid, rest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launchAgain(t, c)
+	if err := other.ping(t.Context()); err != nil {
+		t.Errorf("the other cluster: %v", err)
+	}
+}
+
+func TestSocketDirectoryIsCreatedAgain(t *testing.T) {
+	t.Parallel()
+	c := startInternal(t, "data")
+	if err := os.RemoveAll(c.socket); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, c)
+	launchAgain(t, c)
+}
+
+// A start can take longer than an attempt, and a person can start a cluster.
+func TestSupervisorNoticesThatTheClusterRuns(t *testing.T) {
+	t.Parallel()
+	c := startInternal(t, "data")
+	s := &supervisor{cluster: c}
+	c.state.setRunning(false, "the database system is starting up")
+	s.check(t.Context())
+	if state := c.State(); !state.Running || state.Reason != "" || state.Restarts != 1 {
+		t.Errorf("%+v", state)
+	}
+}
+
+func TestLongLogIsCut(t *testing.T) {
+	t.Parallel()
+	c := startInternal(t, "data")
+	log, err := os.OpenFile(c.logPath(), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Repeat("x", 1023) + "\n"
+	if _, err := log.WriteString(strings.Repeat(line, maxLog/len(line)) + "the end\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.trimLog()
+	if size := c.logSize(); size > keptLog {
+		t.Errorf("the log has %d bytes", size)
+	}
+	kept, err := os.ReadFile(c.logPath() + ".1")
+	if err != nil || len(kept) != keptLog || !strings.HasSuffix(string(kept), "the end\n") {
+		t.Errorf("%d bytes were kept: %v", len(kept), err)
+	}
+	// PostgreSQL continues to write to the file.
+	kill(t, c)
+	launchAgain(t, c)
+	if c.logSize() == 0 {
+		t.Error("nothing is logged any more")
+	}
+}
+
+// On a full disk, PostgreSQL keeps segments of its log for later. They are freed.
+func TestWALIsFreed(t *testing.T) {
+	t.Parallel()
+	c := startInternal(t, "data")
+	conn, err := pgx.Connect(t.Context(), c.SuperuserURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	for range 3 * minSegments {
+		if _, err := conn.Exec(t.Context(), `SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000)), pg_switch_wal()`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !c.hasUnusedWAL() {
+		t.Fatal("there are few segments")
+	}
+	testwait.Until(t, "the segments to be removed", func() bool {
+		c.freeWAL(t.Context(), true)
+		return !c.hasUnusedWAL()
+	})
+}
+
+// Each path can be that of a data directory, or is refused with the reason.
+func TestPathsWithSpecialCharacters(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"with space", "o'brien", "a,b", "50%+1", "Ünïcode"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startInternal(t, name)
+			if url, err := FindURL(c.cfg.Dir); err != nil || url != c.URL() {
+				t.Errorf("%s, %v", url, err)
+			}
+			kill(t, c)
+			launchAgain(t, c)
+		})
+	}
+	for _, name := range []string{`a"b`, "a$b", "a`b", `a\b`, "a\nb"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := Start(ctx, Config{Dir: filepath.Join(t.TempDir(), name), Logger: testlog.Logger()})
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "must not contain") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
