@@ -265,6 +265,27 @@ func TestFullDisk(t *testing.T) {
 	if stored := storedSnapshots(t, dir); stored != 3 {
 		t.Errorf("%d snapshots are stored", stored)
 	}
+
+	// The same if the server itself starts on a full disk, as after a power failure.
+	testwait.Until(t, "the disk reserve to be there again", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "reserve"))
+		return err == nil
+	})
+	fillDisk(t, filepath.Join(mount, "filler"))
+	p.kill(t)
+	if _, err := os.Stat(filepath.Join(dir, "postgres", "postmaster.pid")); err == nil {
+		killPostmaster(t, dir)
+	}
+	p = start(t, "serve", dir, "127.0.0.1:0")
+	p.log.contains(t, "released the disk reserve")
+	waitNotReady(t, p.url, "disk: the disk of the database has ")
+	if stored := storedSnapshots(t, dir); stored != 3 {
+		t.Errorf("%d snapshots are stored after the start on a full disk", stored)
+	}
+	if err := os.Remove(filepath.Join(mount, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	waitReady(t, p.url)
 	p.stop(t)
 }
 
