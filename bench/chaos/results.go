@@ -93,6 +93,9 @@ func target(d time.Duration) string {
 func (r *results) check() error {
 	err := r.checkData()
 	for _, one := range r.rows {
+		if one.skipped != "" {
+			err = errors.Join(err, fmt.Errorf("%s: not injected: %s", one.name, one.skipped))
+		}
 		if one.recovery.all() > maxRecovery {
 			err = errors.Join(err, fmt.Errorf("%s: recovery took more than %s", one.name, maxRecovery))
 		}
