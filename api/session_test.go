@@ -240,6 +240,9 @@ func TestAdministration(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, got.status, got.text)
 		}
 	}
+	if list := s.get("/api/v1/tokens"); !strings.Contains(list.text, `"scopes":[]`) {
+		t.Errorf("tokens without restriction: %s", list.text)
+	}
 	created = post("/api/v1/tokens", `{"name": "ci", "role": "user", "tags": ["*"], "scopes": ["machines.read"]}`)
 	token := decode[api.TokenWithSecretView](t, created)
 	if list := s.get("/api/v1/tokens?limit=1"); strings.Contains(list.text, token.Token) ||

@@ -18,7 +18,7 @@ type TokenView struct {
 	Role      auth.Role      `json:"role" enum:"admin,user,agent"`
 	MachineID *string        `json:"machine_id" doc:"Machine that an agent's token is bound to"`
 	Tags      []string       `json:"tags" nullable:"false" doc:"Role user: tags of the machines it may read; * for all. Role agent: tags of its machine"`
-	Scopes    []string       `json:"scopes" doc:"Scopes that restrict the token; null for everything its role may do"`
+	Scopes    []string       `json:"scopes" nullable:"false" doc:"Scopes that restrict the token; none for everything its role may do"`
 	CreatedAt snapshot.Time  `json:"created_at" format:"date-time"`
 	CreatedBy string         `json:"created_by"`
 	ExpiresAt *snapshot.Time `json:"expires_at" format:"date-time" doc:"null if the token does not expire"`
@@ -32,7 +32,7 @@ func tokenView(t *accounts.Token) TokenView {
 		Role:      auth.Role(t.Role),
 		MachineID: t.MachineID,
 		Tags:      notNil(t.Tags),
-		Scopes:    t.Scopes,
+		Scopes:    notNil(t.Scopes),
 		CreatedAt: snapshot.TimeOf(t.CreatedAt),
 		CreatedBy: t.CreatedBy,
 		ExpiresAt: optionalTime(t.ExpiresAt),

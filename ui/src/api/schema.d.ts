@@ -2722,8 +2722,8 @@ export interface components {
             name: string;
             /** @enum {string} */
             role: "admin" | "user" | "agent";
-            /** @description Scopes that restrict the token; null for everything its role may do */
-            scopes: string[] | null;
+            /** @description Scopes that restrict the token; none for everything its role may do */
+            scopes: string[];
             /** @description Role user: tags of the machines it may read; * for all. Role agent: tags of its machine */
             tags: string[];
         };
@@ -2748,8 +2748,8 @@ export interface components {
             name: string;
             /** @enum {string} */
             role: "admin" | "user" | "agent";
-            /** @description Scopes that restrict the token; null for everything its role may do */
-            scopes: string[] | null;
+            /** @description Scopes that restrict the token; none for everything its role may do */
+            scopes: string[];
             /** @description Role user: tags of the machines it may read; * for all. Role agent: tags of its machine */
             tags: string[];
             /** @description The secret. It is shown only in this response */

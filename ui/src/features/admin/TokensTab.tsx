@@ -43,7 +43,7 @@ export function TokensTab() {
               cell: (token) => (
                 <>
                   {token.role}
-                  {token.scopes && <span className="quiet block">{token.scopes.join(", ")}</span>}
+                  {token.scopes.length > 0 && <span className="quiet block">{token.scopes.join(", ")}</span>}
                 </>
               ),
             },
