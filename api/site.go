@@ -96,7 +96,7 @@ func (a *API) siteOfRequest(r *http.Request) (s site, host, path string) {
 			"This server is below %s (--base-path), and the path of this request is not. If a proxy removes %[1]s, "+
 				"configure it to keep it.", a.cfg.BasePath))
 	}
-	return s, withoutDefaultPort(host, s.secure), path
+	return s, withoutDefaultPort(strings.ToLower(host), s.secure), path // browsers send lower case
 }
 
 // probes are the paths that the server also serves outside its base path, for health checks of containers and for

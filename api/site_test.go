@@ -146,6 +146,7 @@ func TestOriginBehindProxy(t *testing.T) {
 	}{
 		{"Host with the port", page, []string{"Host", "snapwatch.example:8443"}, 200, ""},
 		{"X-Forwarded-Host with the port", page, []string{"X-Forwarded-Host", "snapwatch.example:8443"}, 200, ""},
+		{"X-Forwarded-Host in upper case", page, []string{"X-Forwarded-Host", "Snapwatch.Example:8443"}, 200, ""},
 		{"X-Forwarded-Host before Host", page,
 			[]string{"Host", "other.example", "X-Forwarded-Host", "snapwatch.example:8443"}, 200, ""},
 		{"WebSocket through Traefik", page,
