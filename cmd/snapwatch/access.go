@@ -70,9 +70,9 @@ func checkRedirectURL(redirect, base string) error {
 	return nil
 }
 
-// openAuth opens the accounts, and applies the secrets of the settings.
-func (s *server) openAuth(ctx context.Context, cfg config.Access) error {
-	service, err := auth.New(auth.Config{
+// openAuth opens the accounts and applies the secrets of the settings. It waits for a database that cannot do that yet.
+func (s *server) openAuth(ctx context.Context, cfg config.Access) (err error) {
+	s.auth, err = auth.New(auth.Config{
 		SessionLifetime: cfg.SessionLifetime,
 		SessionIdle:     cfg.SessionIdle,
 		CacheSize:       s.caches.tokens,
@@ -81,22 +81,30 @@ func (s *server) openAuth(ctx context.Context, cfg config.Access) error {
 	if err != nil {
 		return err
 	}
+	return s.untilAvailable(ctx, func(ctx context.Context) error { return s.prepareAccounts(ctx, cfg) })
+}
+
+// prepareAccounts stores the secrets of the settings and, if there is no administrator, that of a setup link. It can be
+// repeated.
+func (s *server) prepareAccounts(ctx context.Context, cfg config.Access) (err error) {
 	if cfg.MetricsToken != "" {
-		if err := service.SetMetricsToken(ctx, cfg.MetricsToken); err != nil {
+		if err := s.auth.SetMetricsToken(ctx, cfg.MetricsToken); err != nil {
 			return err
 		}
 	}
 	if cfg.EnrolmentKey != "" {
-		if err := service.SetEnrolmentKey(ctx, cfg.EnrolmentKey); err != nil {
+		if err := s.auth.SetEnrolmentKey(ctx, cfg.EnrolmentKey); err != nil {
 			return err
 		}
+	}
+	if s.setupSecret, err = s.auth.CreateSetupSecret(ctx); err != nil {
+		return err
 	}
 	if is, err := s.store.IsSuperuser(ctx); err != nil {
 		return err
 	} else if is {
 		s.logger.Warn("the database role is a superuser; snapwatch only needs to own its database (docs/install.md)")
 	}
-	s.auth = service
 	return nil
 }
 
@@ -136,18 +144,13 @@ func allowedHosts(cfg config.Server, domains []string, address net.Addr) []strin
 
 // announce prints the server's address and, if there is no administrator, a link to create the first
 // account. It prints to standard output because the link is a secret, which must not be in a log.
-func (s *server) announce(ctx context.Context) error {
-	secret, err := s.auth.CreateSetupSecret(ctx)
-	if err != nil {
-		return err
-	}
+func (s *server) announce() {
 	fmt.Println("snapwatch is up:", s.url())
-	if secret != "" {
+	if s.setupSecret != "" {
 		fmt.Printf(
 			"\nNo administrator exists yet. Create your admin account here (the link works once):\n\n"+
 				"    %s/setup#%s\n\n",
-			s.url(), secret,
+			s.url(), s.setupSecret,
 		)
 	}
-	return nil
 }

@@ -25,9 +25,7 @@ func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	defer s.stop()
-	if err := s.announce(ctx); err != nil {
-		return err
-	}
+	s.announce()
 	return s.wait(ctx)
 }
 
@@ -60,8 +58,11 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	if c.DataDir != "" { // keep the agent's state beside the data
 		arguments = append(arguments, "--state-dir", filepath.Join(c.DataDir, "agent"))
 	}
-	key, err := s.auth.CreateLocalEnrolmentKey(ctx)
-	if err != nil {
+	var key string
+	if err := s.untilAvailable(ctx, func(ctx context.Context) (err error) {
+		key, err = s.auth.CreateLocalEnrolmentKey(ctx)
+		return err
+	}); err != nil {
 		return err
 	}
 	agentCtx, stopAgent := context.WithCancel(ctx)
@@ -69,9 +70,7 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	go func() { superviseAgent(agentCtx, program, arguments, key, logger); close(agentDone) }()
 	// The agent stops before the server, so that its last snapshots are stored.
 	defer func() { stopAgent(); <-agentDone }()
-	if err := s.announce(ctx); err != nil {
-		return err
-	}
+	s.announce()
 	fmt.Fprintln(os.Stderr, "Press Ctrl-C to stop.")
 	return s.wait(ctx)
 }

@@ -60,6 +60,8 @@ type server struct {
 	health  *health.Checker
 	startup *startup
 
+	setupSecret string // of the link for the first administrator, "" if there is one
+
 	listener net.Listener
 	tlsSetup tlsSetup
 	proxies  []netip.Prefix

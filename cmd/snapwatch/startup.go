@@ -91,8 +91,8 @@ const (
 	maxStartDelay = 15 * time.Second
 )
 
-// untilAvailable calls do until it succeeds, or fails for a reason that waiting does not remove. Meanwhile the server
-// answers with the reason.
+// untilAvailable calls do until it succeeds, or fails for a reason that waiting does not remove. Until the server has
+// started, it answers with the reason.
 func (s *server) untilAvailable(ctx context.Context, do func(context.Context) error) error {
 	delay := backoff.Backoff{Min: minStartDelay, Max: maxStartDelay}
 	for {
@@ -112,8 +112,9 @@ func (s *server) untilAvailable(ctx context.Context, do func(context.Context) er
 	}
 }
 
-// isTemporary reports whether an error of opening the database may go away. A wrong password, role or name of the
-// database does not.
+// isTemporary reports whether an error of opening the database may go away: the database is unavailable or full, or a
+// statement took too long, for example because a table is locked. A wrong password, role or name of the database does
+// not go away.
 func isTemporary(err error) bool {
 	if failure, ok := errors.AsType[*pgconn.PgError](err); ok && (failure.Code == pgerrcode.InvalidCatalogName ||
 		pgerrcode.IsInvalidAuthorizationSpecification(failure.Code)) {
@@ -122,5 +123,5 @@ func isTemporary(err error) bool {
 	if errors.Is(err, store.ErrTransactionPooling) {
 		return false
 	}
-	return store.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded)
+	return store.IsUnavailable(err) || store.IsStatementTimeout(err) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/snapwatch/snapwatch/internal/testport"
 	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -154,6 +156,69 @@ func TestServerWaitsForItsDatabase(t *testing.T) {
 		t.Error("the password is in the log")
 	}
 	p.stop(t)
+}
+
+// A server that starts while its database accepts no changes, or while a table is locked, waits until that is over.
+func TestServerWaitsUntilItsAccountsAreReady(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []struct{ name, reason, begin, end string }{
+		{
+			"read-only", "store the setup link: ERROR: cannot execute INSERT in a read-only transaction",
+			`ALTER DATABASE %s SET default_transaction_read_only = on`,
+			`SET default_transaction_read_only = off; ALTER DATABASE %s RESET default_transaction_read_only`,
+		},
+		{"users locked", "count administrators: ERROR: canceling statement", `BEGIN; LOCK TABLE users`, `COMMIT`},
+		{"keys locked", "set an enrolment key: ERROR: canceling statement", `BEGIN; LOCK TABLE enrolment_keys`, `COMMIT`},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.Postgres(t)
+			db.Open(t, nil).Close() // it has the settings of an earlier start
+			conn := storetest.Connect(t, db.URL)
+			run := func(statements string) {
+				t.Helper()
+				name := pgx.Identifier{conn.Config().Database}.Sanitize()
+				all := strings.ReplaceAll(statements, "%s", name)
+				if _, err := conn.PgConn().Exec(t.Context(), all).ReadAll(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run(fault.begin)
+			dir, listen := storetest.Dir(t), testport.FreeAddress(t)
+			env := []string{"DATABASE_URL=" + db.URL + "&statement_timeout=2000"}
+			if strings.HasPrefix(fault.name, "keys") {
+				env = append(env, "SNAPWATCH_ENROLMENT_KEY=a-key-of-the-settings-that-is-long-enough")
+			}
+			started := make(chan *process, 1)
+			go func() {
+				defer close(started) // also if the server has ended
+				started <- startWithEnv(t, env, "serve", dir, listen)
+			}()
+			testwait.Until(t, "the reason", func() bool {
+				if t.Failed() {
+					t.FailNow() // the server has ended
+				}
+				response, err := http.Get("http://" + listen + "/readyz")
+				if err != nil {
+					return false
+				}
+				defer func() { _ = response.Body.Close() }()
+				text, err := io.ReadAll(response.Body)
+				return err == nil && response.StatusCode == http.StatusServiceUnavailable &&
+					strings.Contains(string(text), "waits for its database: ") && strings.Contains(string(text), fault.reason)
+			})
+			run(fault.end)
+			p, ok := <-started
+			if !ok {
+				t.FailNow()
+			}
+			waitReady(t, p.url)
+			if link := <-p.links; !strings.Contains(link, "/setup#") {
+				t.Errorf("the setup link is %q", link)
+			}
+			p.stop(t)
+		})
+	}
 }
 
 // After an upgrade of PostgreSQL's package, the private database is restarted with the new programs.
