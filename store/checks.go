@@ -2,8 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/snapwatch/snapwatch/internal/pgsession"
 )
@@ -11,7 +15,12 @@ import (
 // maxRollupsBehind is how far rollups may be behind before CheckRollups returns an error.
 const maxRollupsBehind = 3 * time.Hour
 
-// CheckWrite returns an error if the database cannot commit a change, or does not have the schema of this program.
+// tableTimeout is how long CheckWrite waits for the tables. It is shorter than a health check, so that the reason names
+// the table.
+const tableTimeout = 2 * time.Second
+
+// CheckWrite returns an error if the database cannot commit a change, if it does not have the schema of this program, or
+// if a table that posts or sign-ins need does not answer.
 func (s *Store) CheckWrite(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return pgsession.Cause(err)
@@ -19,6 +28,33 @@ func (s *Store) CheckWrite(ctx context.Context) error {
 	if _, err := s.pools.upkeep.Exec(ctx, `INSERT INTO settings (key, value) VALUES ('last_write_check', $1)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, s.cfg.Now().UTC().Format(time.RFC3339)); err != nil {
 		return fmt.Errorf("commit a change: %w", pgsession.Cause(err))
+	}
+	return s.checkTables(ctx)
+}
+
+// checkTables returns an error if a table that each post or each request needs is locked or does not answer. It uses
+// the pool of the accounts for theirs, so it also fails if all connections of that pool wait.
+func (s *Store) checkTables(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tableTimeout)
+	defer cancel()
+	accounts := make(chan error, 1)
+	go func() { accounts <- checkReadable(ctx, s.pools.control, "users", "tokens", "sessions") }()
+	snapshots := checkReadable(ctx, s.pools.upkeep, "machines", "snapshots")
+	return errors.Join(<-accounts, snapshots)
+}
+
+// checkReadable returns an error that names the first of some tables that cannot be read.
+func checkReadable(ctx context.Context, pool *pgxpool.Pool, tables ...string) error {
+	for _, table := range tables {
+		// ONLY leaves out partitions and chunks, each of which would be locked and planned.
+		_, err := pool.Exec(ctx, `SELECT FROM ONLY `+pgx.Identifier{table}.Sanitize()+` LIMIT 1`)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || IsStatementTimeout(err):
+			return fmt.Errorf("the table %s is locked or does not answer: %w", table, err)
+		default:
+			return fmt.Errorf("read the table %s: %w", table, pgsession.Cause(err))
+		}
 	}
 	return nil
 }

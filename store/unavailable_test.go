@@ -63,6 +63,7 @@ func TestCheckWrite(t *testing.T) {
 	}
 	var err error
 	for range 3 { // the connections that were terminated fail first
+		_, _ = s.IsSuperuser(t.Context()) // on a connection of the accounts
 		err = s.CheckWrite(t.Context())
 	}
 	if err == nil || !strings.Contains(err.Error(), "read-only") || !store.IsUnavailable(err) {
@@ -80,6 +81,43 @@ func TestCheckWrite(t *testing.T) {
 	if err := s.CheckWrite(t.Context()); err != nil {
 		t.Errorf("in a database that is not read-only any more: %v", err)
 	}
+}
+
+// The check fails while a table that posts or sign-ins need is locked, and names the table.
+func TestCheckOfLockedTables(t *testing.T) {
+	t.Parallel()
+	db := storetest.Postgres(t)
+	s := db.Open(t, nil)
+	conn := storetest.Connect(t, db.URL)
+	for _, table := range []string{"machines", "snapshots", "users", "tokens", "sessions"} {
+		transaction, err := conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := transaction.Exec(t.Context(), `LOCK TABLE `+table); err != nil {
+			t.Fatal(err)
+		}
+		err = s.CheckWrite(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "the table "+table+" is locked or does not answer") {
+			t.Errorf("with a lock of %s: %v", table, err)
+		}
+		if err := transaction.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CheckWrite(t.Context()); err != nil {
+			t.Errorf("without the lock of %s: %v", table, err)
+		}
+	}
+}
+
+// The check passes with each storage profile.
+func TestCheckWriteOfEachProfile(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfile(t, func(t *testing.T, db storetest.Database) {
+		if err := db.Open(t, nil).CheckWrite(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestCheckRollups(t *testing.T) {
