@@ -51,7 +51,13 @@ func (a *API) problemOf(ctx context.Context, err error) error {
 		return problem.New(http.StatusServiceUnavailable, "database_unavailable",
 			"The database is not available at the moment. Try again later.")
 	}
-	if errors.Is(err, context.DeadlineExceeded) || store.IsStatementTimeout(err) {
+	timedOut := errors.Is(err, context.DeadlineExceeded) || store.IsStatementTimeout(err)
+	if timedOut && !hasTurn(ctx) {
+		a.logger.Warn("the database did not answer in time", "request_id", problem.RequestID(ctx), "err", err)
+		return problem.New(http.StatusServiceUnavailable, "database_unavailable",
+			"The database did not answer in time. Try again later.")
+	}
+	if timedOut {
 		a.logger.Warn("query timed out", "request_id", problem.RequestID(ctx), "err", err)
 		return problem.New(http.StatusServiceUnavailable, "too_slow", "The query took longer than "+
 			a.cfg.QueryTimeout.String()+". Use a shorter time window or fewer machines.")

@@ -69,6 +69,39 @@ func TestDatabaseOutage(t *testing.T) {
 	}
 }
 
+// Only a query that takes too long is blamed on the request. If the look-up of the caller does, or that of another
+// operation, the database is not available.
+func TestTimeoutsOfLockedTables(t *testing.T) {
+	t.Parallel()
+	db := storetest.Postgres(t)
+	lock := storetest.Connect(t, db.URL)
+	db.URL += "&statement_timeout=1000"
+	s := testServerOf(t, apitest.Start(t, db, apitest.Config{}))
+	for _, test := range []struct{ table, method, path, want string }{
+		{"tokens", http.MethodGet, "/api/v1/me", "database_unavailable"},
+		{"tokens", http.MethodPost, "/api/v1/snapshots", "database_unavailable"},
+		{"tokens", http.MethodGet, "/api/v1/machines", "database_unavailable"},
+		{"users", http.MethodGet, "/api/v1/users", "database_unavailable"},
+		{"machines", http.MethodGet, "/api/v1/machines", "too_slow"},
+	} {
+		transaction, err := lock.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := transaction.Exec(t.Context(), `LOCK TABLE `+test.table); err != nil {
+			t.Fatal(err)
+		}
+		got := s.do(test.method, test.path, "")
+		if p := got.problem(t); got.status != http.StatusServiceUnavailable || p.Code != test.want ||
+			got.header.Get("Retry-After") == "" {
+			t.Errorf("%s %s with a lock of %s: %d %s", test.method, test.path, test.table, got.status, got.text)
+		}
+		if err := transaction.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // HEAD works on every GET route, with the status and the headers of GET.
 func TestHead(t *testing.T) {
 	t.Parallel()

@@ -218,8 +218,15 @@ func (a *API) limitReads(c *gin.Context) {
 		return
 	}
 	defer release()
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), readKey{}, true))
 	c.Next()
 }
+
+// readKey is the key in the context of a read that has its turn.
+type readKey struct{}
+
+// hasTurn reports whether a context is that of a read that has its turn, so that what takes long is its query.
+func hasTurn(ctx context.Context) bool { return ctx.Value(readKey{}) != nil }
 
 // isRead reports whether an operation takes a turn.
 func isRead(operation string) bool {
