@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,19 +29,24 @@ const (
 )
 
 // readLimit limits the reads that use the database at the same time, in total and by caller. Reads beyond that wait for
-// their turn. A caller can have at most half of them, so that there is always a turn for others.
+// their turn. A caller can have at most half of them, so that there is always a turn for others. Callers have turns
+// alternately, so that one with many waiting reads does not delay the others.
 type readLimit struct {
 	total, perCaller int
 	refused          *prometheus.CounterVec
 
 	mu      sync.Mutex
 	running int
+	turns   uint64 // that were given
 	callers map[string]*callerReads
 	waiting []*waitingRead // in order of arrival
 }
 
-// callerReads are the numbers of a caller's reads.
-type callerReads struct{ running, waiting int }
+// callerReads are the reads of a caller.
+type callerReads struct {
+	running, waiting int
+	lastTurn         uint64 // number of the caller's last turn, 0 if it had none
+}
 
 // waitingRead is a read that waits for its turn.
 type waitingRead struct {
@@ -175,26 +181,50 @@ func (l *readLimit) giveUp(read *waitingRead) {
 
 // drop removes the numbers of a caller without reads. The caller holds l.mu.
 func (l *readLimit) drop(caller string) {
-	if *l.callers[caller] == (callerReads{}) {
+	if reads := l.callers[caller]; reads.running == 0 && reads.waiting == 0 {
 		delete(l.callers, caller)
 	}
 }
 
 // admit gives turns to waiting reads while there are free ones. The caller holds l.mu.
 func (l *readLimit) admit() {
-	for i := 0; i < len(l.waiting) && l.running < l.total; {
-		read := l.waiting[i]
-		reads := l.callers[read.caller]
-		if reads.running >= l.perCaller {
-			i++
-			continue
+	for l.running < l.total {
+		i := l.next()
+		if i < 0 {
+			return
 		}
+		read := l.waiting[i]
 		l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+		l.running++
+		l.turns++
+		reads := l.callers[read.caller]
 		reads.waiting--
 		reads.running++
-		l.running++
+		reads.lastTurn = l.turns
 		close(read.turn)
 	}
+}
+
+// next returns the index of the waiting read that has the next turn, or -1 if there is none. It is the first of the
+// caller with the fewest running reads and, among several, of the one whose last turn was the longest ago. The caller
+// holds l.mu.
+func (l *readLimit) next() int {
+	best := -1
+	var of *callerReads
+	for i, read := range l.waiting {
+		reads := l.callers[read.caller]
+		if reads.running >= l.perCaller {
+			continue
+		}
+		order := -1
+		if of != nil {
+			order = cmp.Or(cmp.Compare(reads.running, of.running), cmp.Compare(reads.lastTurn, of.lastTurn))
+		}
+		if order < 0 {
+			best, of = i, reads
+		}
+	}
+	return best
 }
 
 // readPrefixes are the paths whose GET operations read the history. All others use connections of their own.

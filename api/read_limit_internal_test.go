@@ -15,7 +15,7 @@ import (
 	"github.com/snapwatch/snapwatch/internal/problem"
 )
 
-// Turns are given in order of arrival, and half of them are for one caller at most.
+// The next turn is that of the caller with the fewest running reads, and half of them are for one caller at most.
 func TestTurnsOfReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := newReadLimit(4, prometheus.NewRegistry())
@@ -79,6 +79,65 @@ func TestTurnsOfReads(t *testing.T) {
 			t.Errorf("left over: %+v, %d, %d", limit.callers, limit.running, len(limit.waiting))
 		}
 	})
+}
+
+// The only read of a caller has the next turn, however many reads of others came before it. Callers with many reads have
+// turns alternately, and the reads of a caller have theirs in order of arrival.
+func TestTurnsAreSharedFairly(t *testing.T) {
+	t.Parallel()
+	limit := newReadLimit(1, prometheus.NewRegistry())
+	enter := func(caller string) *waitingRead {
+		t.Helper()
+		read, err := limit.enter(caller)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read
+	}
+	hasTurn := func(read *waitingRead) bool {
+		select {
+		case <-read.turn:
+			return true
+		default:
+			return false
+		}
+	}
+	running := enter("a")
+	var waiting []*waitingRead
+	for range maxCallerWaiting {
+		waiting = append(waiting, enter("a"))
+	}
+	single := enter("b")
+	if !hasTurn(running) || hasTurn(single) {
+		t.Fatal("the first read has no turn, or a second one has")
+	}
+	limit.leave("a")
+	if !hasTurn(single) {
+		t.Error("the single read of b waits for more than one turn")
+	}
+	limit.leave("b")
+	for i := range 4 {
+		waiting = append(waiting, enter("c"))
+		if c := waiting[maxCallerWaiting+i]; hasTurn(c) || !hasTurn(waiting[0]) {
+			t.Fatal("the next turn is not that of the first read of a")
+		}
+	}
+	var order string
+	for a, c := 0, maxCallerWaiting; len(order) < 8; {
+		switch {
+		case a < maxCallerWaiting && hasTurn(waiting[a]):
+			order, a = order+"a", a+1
+			limit.leave("a")
+		case c < len(waiting) && hasTurn(waiting[c]):
+			order, c = order+"c", c+1
+			limit.leave("c")
+		default:
+			t.Fatalf("after %s, the turn is not that of the next read of a caller", order)
+		}
+	}
+	if order != "acacacac" {
+		t.Errorf("the turns are those of %s", order)
+	}
 }
 
 // The numbers of waiting reads, of one caller and of all, and the time of waiting are bounded.
