@@ -106,8 +106,8 @@ func (l *readLimit) acquire(ctx context.Context, caller string) (release func(),
 	}
 }
 
-// acquirePatiently is acquire for a read that cannot be refused any more, because its response has begun. It tries again
-// after each refusal, for at most maxPatience.
+// acquirePatiently is acquire for a read that cannot be refused any more, because its response has begun. It tries
+// again after each refusal, for at most maxPatience.
 func (l *readLimit) acquirePatiently(ctx context.Context, caller string) (release func(), err error) {
 	for started := time.Now(); ; {
 		release, err := l.acquire(ctx, caller)

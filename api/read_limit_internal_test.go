@@ -81,8 +81,8 @@ func TestTurnsOfReads(t *testing.T) {
 	})
 }
 
-// The only read of a caller has the next turn, however many reads of others came before it. Callers with many reads have
-// turns alternately, and the reads of a caller have theirs in order of arrival.
+// The only read of a caller has the next turn, however many reads of others came before it. Callers with many reads
+// have turns alternately, and the reads of a caller have theirs in order of arrival.
 func TestTurnsAreSharedFairly(t *testing.T) {
 	t.Parallel()
 	limit := newReadLimit(1, prometheus.NewRegistry())

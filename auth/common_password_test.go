@@ -73,7 +73,8 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 		}
 	}
 	for _, good := range []string{
-		"four unrelated plain words", "x7Kq9pLm2Rtz", "k.d-2_f.8-s_1.q", "wR8!#kQ$z@p2", "Åäö är goda bokstäver", "另一个完全不同的密码在这里",
+		"four unrelated plain words", "x7Kq9pLm2Rtz", "k.d-2_f.8-s_1.q", "wR8!#kQ$z@p2", "Åäö är goda bokstäver",
+		"另一个完全不同的密码在这里",
 	} {
 		if err := ways["change a user"](good); err != nil {
 			t.Errorf("%q: %v", good, err)

@@ -19,8 +19,8 @@ const maxRollupsBehind = 3 * time.Hour
 // the table.
 const tableTimeout = 2 * time.Second
 
-// CheckWrite returns an error if the database cannot commit a change, if it does not have the schema of this program, or
-// if a table that posts or sign-ins need does not answer.
+// CheckWrite returns an error if the database cannot commit a change, if it does not have the schema of this program,
+// or if a table that posts or sign-ins need does not answer.
 func (s *Store) CheckWrite(ctx context.Context) error {
 	if err := s.Ping(ctx); err != nil {
 		return pgsession.Cause(err)
@@ -46,7 +46,7 @@ func (s *Store) checkTables(ctx context.Context) error {
 // checkReadable returns an error that names the first of some tables that cannot be read.
 func checkReadable(ctx context.Context, pool *pgxpool.Pool, tables ...string) error {
 	for _, table := range tables {
-		// ONLY leaves out partitions and chunks, each of which would be locked and planned.
+		// ONLY leaves out partitions and chunks, which would all be locked and planned.
 		_, err := pool.Exec(ctx, `SELECT FROM ONLY `+pgx.Identifier{table}.Sanitize()+` LIMIT 1`)
 		switch {
 		case err == nil:

@@ -10,9 +10,9 @@ import (
 )
 
 // ErrTransactionPooling means that a pooler between the server and the database gives each transaction another session.
-var ErrTransactionPooling = errors.New("a connection pooler in transaction or statement mode is in front of the database, and " +
-	"snapwatch needs sessions: settings of a session, locks and notifications would be lost. Use its session mode " +
-	"(pool_mode = session for this database in PgBouncer), or connect to the database itself")
+var ErrTransactionPooling = errors.New("a connection pooler in transaction or statement mode is in front of " +
+	"the database, and snapwatch needs sessions: settings of a session, locks and notifications would be lost. " +
+	"Use its session mode (pool_mode = session for this database in PgBouncer), or connect to the database itself")
 
 // poolingTimeout limits CheckSessions. A pool with a single connection would wait for ever.
 const poolingTimeout = 15 * time.Second

@@ -168,7 +168,10 @@ func TestServerWaitsUntilItsAccountsAreReady(t *testing.T) {
 			`SET default_transaction_read_only = off; ALTER DATABASE %s RESET default_transaction_read_only`,
 		},
 		{"users locked", "count administrators: ERROR: canceling statement", `BEGIN; LOCK TABLE users`, `COMMIT`},
-		{"keys locked", "set an enrolment key: ERROR: canceling statement", `BEGIN; LOCK TABLE enrolment_keys`, `COMMIT`},
+		{
+			"keys locked", "set an enrolment key: ERROR: canceling statement", `BEGIN; LOCK TABLE enrolment_keys`,
+			`COMMIT`,
+		},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
@@ -205,7 +208,8 @@ func TestServerWaitsUntilItsAccountsAreReady(t *testing.T) {
 				defer func() { _ = response.Body.Close() }()
 				text, err := io.ReadAll(response.Body)
 				return err == nil && response.StatusCode == http.StatusServiceUnavailable &&
-					strings.Contains(string(text), "waits for its database: ") && strings.Contains(string(text), fault.reason)
+					strings.Contains(string(text), "waits for its database: ") &&
+					strings.Contains(string(text), fault.reason)
 			})
 			run(fault.end)
 			p, ok := <-started

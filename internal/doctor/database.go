@@ -205,8 +205,8 @@ const poolTimeout = 5 * time.Second
 // minSpare is how many connections a pooler must have left while servers run. They hold those that they need already.
 const minSpare = 3
 
-// checkPoolSize compares the connections that a pooler has provided, besides those of running servers, with those that a
-// server needs.
+// checkPoolSize compares the connections that a pooler has provided, besides those of running servers, with those that
+// a server needs.
 func checkPoolSize(opened, servers, maxConns int) finding.Finding {
 	needed := maxConns + 1
 	if servers > 0 {

@@ -14,7 +14,8 @@ import (
 func TestCauseIsThatOfTheLastAttempt(t *testing.T) {
 	t.Parallel()
 	_, err := pgx.Connect(t.Context(), "postgres://user:secret@"+testport.FreeAddress(t)+"/name")
-	if got := pgsession.Cause(err).Error(); !strings.Contains(got, "connection refused") || strings.Contains(got, "user") {
+	got := pgsession.Cause(err).Error()
+	if !strings.Contains(got, "connection refused") || strings.Contains(got, "user") {
 		t.Errorf("nothing listens: %s", got)
 	}
 }

@@ -83,8 +83,8 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	cfg.Dir = dir
 	if strings.ContainsAny(dir, "\"$`\\\n") {
-		return nil, fmt.Errorf("the data directory %q: its path must not contain quotation marks, $, `, \\ and line breaks, "+
-			"because pg_ctl passes it to a shell", dir)
+		return nil, fmt.Errorf("the data directory %q: its path must not contain quotation marks, $, `, \\ and line "+
+			"breaks, because pg_ctl passes it to a shell", dir)
 	}
 	if cfg.OnFailure == nil {
 		cfg.OnFailure = func(error) {}

@@ -106,8 +106,8 @@ func (o owner) makeOwned(dir string) error {
 // touch creates the file if it is missing and changes its owner.
 func (o owner) touch(path string) error { return o.write(path, os.O_APPEND, "") }
 
-// write opens a file with further flags, writes text durably and changes the owner of the file. It creates the file if it
-// is missing, and does not follow a symbolic link.
+// write opens a file with further flags, writes text durably and changes the owner of the file. It creates the file if
+// it is missing, and does not follow a symbolic link.
 func (o owner) write(path string, flag int, text string) error {
 	file, err := strictpath.Open(path, flag|os.O_CREATE|os.O_WRONLY, 0o600, o.uid)
 	if err != nil {

@@ -78,11 +78,10 @@ func (c *Cluster) processes() (pids []int) {
 // process id belongs to another program by now, or to a process that has ended and that nothing waits for.
 func (c *Cluster) clearRemains(ctx context.Context) error {
 	pid, err := c.PID()
-	if err != nil || pid <= 0 || isPostmaster(pid, c.data()) {
+	isAbsent := err != nil || pid <= 0
+	// One that answers without a process here runs in another namespace of processes.
+	if isAbsent || isPostmaster(pid, c.data()) || c.ping(ctx) == nil {
 		return nil
-	}
-	if c.ping(ctx) == nil {
-		return nil // it runs in another namespace of processes
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
 		orphans := c.processes()

@@ -20,7 +20,8 @@ const (
 	// needs some time to replace them all.
 	replacedFor    = 10 * time.Second
 	restartTimeout = 90 * time.Second
-	// While the disk is full, segments of the write-ahead log are freed every freeInterval, until there are minSegments.
+	// While the disk is full, segments of the write-ahead log are freed every freeInterval, until there are
+	// minSegments.
 	freeInterval   = 2 * time.Second
 	minSegments    = 6
 	segmentsAtOnce = 2
