@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -20,9 +21,27 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, 
 	if wait := s.badCredentials.Wait(address, now); wait > 0 {
 		return nil, &RateLimitError{wait}
 	}
+	if t := s.metricsToken; t != nil && bytes.Equal(t.hash, c.hash) {
+		return s.authenticateMetrics(ctx, c, now)
+	}
 	found, err := s.lookUpAndCache(ctx, c, now)
 	if errors.Is(err, ErrInvalidCredential) {
 		s.badCredentials.Take(address, now)
+	}
+	return found, err
+}
+
+// metricsTimeout is how long the look-up of the Prometheus token may take. Prometheus waits ten seconds for a response.
+const metricsTimeout = 2 * time.Second
+
+// authenticateMetrics returns the principal of the Prometheus token of the settings. It is also valid while the database
+// does not answer, because the metrics are needed most then.
+func (s *Service) authenticateMetrics(ctx context.Context, c credential, now time.Time) (*Principal, error) {
+	limited, cancel := context.WithTimeout(ctx, metricsTimeout)
+	defer cancel()
+	found, err := s.lookUpAndCache(limited, c, now)
+	if err != nil && !errors.Is(err, ErrInvalidCredential) {
+		return principalOf(c, &s.metricsToken.token), nil
 	}
 	return found, err
 }

@@ -136,17 +136,23 @@ func (s *Service) RotateToken(ctx context.Context, p *Principal) (secret string,
 }
 
 // SetMetricsToken stores the Prometheus token of the settings and removes the one that was set before. The token
-// may only read metrics.
+// may only read metrics. Call it before the Service is used.
 func (s *Service) SetMetricsToken(ctx context.Context, secret string) error {
 	if err := checkConfiguredSecret("metrics-token", secret); err != nil {
 		return err
 	}
-	return s.accounts.SetToken(ctx, HashSecret(secret), &accounts.Token{
+	hash := HashSecret(secret)
+	token := accounts.Token{
 		Name:      "metrics",
 		Role:      string(RoleUser),
 		Tags:      []string{AllMachines},
 		Scopes:    []string{string(ReadMetrics)},
 		CreatedAt: s.cfg.Now(),
 		CreatedBy: createdBySettings,
-	})
+	}
+	if err := s.accounts.SetToken(ctx, hash, &token); err != nil {
+		return err
+	}
+	s.metricsToken = &configuredToken{hash, token}
+	return nil
 }

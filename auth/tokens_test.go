@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/snapwatch/snapwatch/auth"
+	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/accounts"
+	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
 func TestTokens(t *testing.T) {
@@ -378,5 +380,42 @@ func TestAuditAndPrune(t *testing.T) {
 	all.To = w.clock.Now().Add(time.Hour)
 	if left, err := w.Audit(t.Context(), all); err != nil || len(left) != 0 {
 		t.Errorf("%d expired entries remain (%v)", len(left), err)
+	}
+}
+
+// Metrics are needed most while the database does not answer.
+func TestMetricsTokenIsValidWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	w := &testService{
+		t: t, clock: &testClock{now: time.Now()},
+		tables: storetest.OpenConfig(t, store.Config{DatabaseURL: url}).Accounts(),
+	}
+	w.Service = w.newService(fastParams())
+	secret := strings.Repeat("metrics ", 8)
+	if err := w.SetMetricsToken(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := storetest.Connect(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), `LOCK TABLE tokens`); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Authenticate(t.Context(), secret)
+	if err != nil || auth.NewPolicy(auth.Rules()).Scope("GET /metrics", p) != auth.ScopeAll ||
+		auth.NewPolicy(auth.Rules()).Scope("GET /api/v1/machines", p) != auth.ScopeNone {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// If the token was revoked, it is not valid although it is in the settings.
+	if err := w.RevokeToken(t.Context(), p.TokenID); err != nil {
+		t.Fatal(err)
+	}
+	if w.isValid(secret) {
+		t.Error("the token is valid after it was revoked")
 	}
 }

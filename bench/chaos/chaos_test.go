@@ -35,7 +35,7 @@ func TestChaos(t *testing.T) {
 	defer cancel()
 	s := settings{
 		program: filepath.Join(programs, "snapwatch"), agent: filepath.Join(programs, "snapwatch-agent"),
-		agents: 4, processes: 20, interval: 100 * time.Millisecond, hold: time.Second, seed: 1, starts: 3,
+		agents: 4, processes: 20, interval: 100 * time.Millisecond, hold: time.Second, seed: 1, starts: 2,
 		duration: 10 * time.Minute, only: shortFaults, log: testlog.Writer(),
 	}
 	result, err := run(ctx, s)
