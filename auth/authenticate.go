@@ -34,8 +34,8 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, 
 // metricsTimeout is how long the look-up of the Prometheus token may take. Prometheus waits ten seconds for a response.
 const metricsTimeout = 2 * time.Second
 
-// authenticateMetrics returns the principal of the Prometheus token of the settings. It is also valid while the database
-// does not answer, because the metrics are needed most then.
+// authenticateMetrics returns the principal of the Prometheus token of the settings. It is also valid while the
+// database does not answer, because the metrics are needed most then.
 func (s *Service) authenticateMetrics(ctx context.Context, c credential, now time.Time) (*Principal, error) {
 	limited, cancel := context.WithTimeout(ctx, metricsTimeout)
 	defer cancel()
