@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
@@ -87,7 +88,7 @@ func (f *fleet) agent(ctx context.Context, i int, next time.Time) {
 	}
 	var encoder snapshot.Encoder
 	var previous, full snapshot.Time
-	for ; pause(ctx, time.Until(next)) == nil; next = next.Add(f.load.interval) {
+	for ; product.Pause(ctx, time.Until(next)) == nil; next = next.Add(f.load.interval) {
 		now := snapshot.TimeOf(time.Now())
 		processes := machine.Step(now)
 		s := snapshot.Snapshot{

@@ -102,7 +102,7 @@ func run(ctx context.Context, l load, program string) (err error) {
 	running.Go(func() { watcher.run(loading) })
 
 	// The first snapshots are full ones of new machines, which is not the steady state.
-	if err := pause(ctx, 2*l.interval); err != nil {
+	if err := product.Pause(ctx, 2*l.interval); err != nil {
 		return err
 	}
 	fleet.reset()
@@ -129,14 +129,4 @@ func run(ctx context.Context, l load, program string) (err error) {
 	}
 	report(fleet, watcher, before, after, took, peakRows)
 	return fleet.lost(true)
-}
-
-// pause waits for d, or returns the error of ctx if it ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

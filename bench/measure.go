@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/internal/bearer"
 )
 
@@ -131,7 +132,7 @@ func watchQueue(ctx context.Context, url string, d time.Duration, token string) 
 		}
 		third := min(int(3*time.Since(began)/d), 2)
 		peakRows[third] = max(peakRows[third], values["snapwatch_ingest_queue_rows"])
-		if err := pause(ctx, time.Second); err != nil {
+		if err := product.Pause(ctx, time.Second); err != nil {
 			return peakRows, err
 		}
 	}

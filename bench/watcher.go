@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -67,7 +68,7 @@ func (w *watcher) run(ctx context.Context) {
 				w.seen[message.Message.Timestamp] = now
 				w.mu.Unlock()
 			case "error":
-				again = pause(ctx, 100*time.Millisecond) == nil
+				again = product.Pause(ctx, 100*time.Millisecond) == nil
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/internal/backoff"
 	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -112,7 +113,7 @@ func (a *agent) run(ctx, loading context.Context) {
 			a.acked.Store(int64(i.at))
 		}
 		full = i.stored != acknowledged // the server cannot continue from a snapshot that it does not have
-		_ = pause(loading, a.fleet.interval)
+		_ = product.Pause(loading, a.fleet.interval)
 	}
 }
 
@@ -121,7 +122,7 @@ func (a *agent) deliver(ctx context.Context, body []byte) outcome {
 	delay := backoff.Backoff{Min: minBackoff, Max: maxBackoff}
 	for {
 		result, retryAfter := a.post(ctx, body)
-		if result != unknown || pause(ctx, max(delay.Next(), retryAfter)) != nil {
+		if result != unknown || product.Pause(ctx, max(delay.Next(), retryAfter)) != nil {
 			return result
 		}
 	}
@@ -210,14 +211,4 @@ func (f *fleet) summary() string {
 		parts = append(parts, fmt.Sprintf("%s: %d", name, f.statuses[status]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// pause waits for d, or returns the error of ctx if it ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

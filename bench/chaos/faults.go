@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/snapwatch/snapwatch/bench/product"
 )
 
 // fault is something that goes wrong. inject causes it. It returns how to remove the cause, or nil if the cause is gone
@@ -132,7 +134,7 @@ func (w *world) inject(ctx context.Context, one fault) (r row, err error) {
 	remove, err := one.inject(ctx, w)
 	if remove != nil {
 		if err == nil {
-			err = pause(ctx, w.hold)
+			err = product.Pause(ctx, w.hold)
 		}
 		err = errors.Join(err, remove())
 		r.held = time.Since(began)
@@ -171,7 +173,7 @@ func (w *world) realReports(ctx context.Context, since time.Time) error {
 		if err != nil {
 			return fmt.Errorf("wait for the agent: %w", err)
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := product.Pause(ctx, pollPause); err != nil {
 			return fmt.Errorf("the agent did not report again: %w", err)
 		}
 	}

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/snapwatch/snapwatch/bench/product"
@@ -69,20 +67,14 @@ func killStart(ctx context.Context, s settings, data string, after time.Duration
 	if err := os.Mkdir(data, 0o755); err != nil {
 		return err
 	}
-	program, err := filepath.Abs(s.program)
+	cmd, err := product.Command(s.program, data, "", s.log, "--runtime-dir", data+"/runtime")
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(
-		program, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--runtime-dir", data+"/runtime",
-	)
-	cmd.Env = append(os.Environ(), "DATABASE_URL=")
-	cmd.Stderr = s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	paused := pause(ctx, after)
+	paused := product.Pause(ctx, after)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	return paused

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/store/embedded"
 )
 
@@ -75,7 +76,7 @@ func runReplicas(ctx context.Context, s settings, dir string, result *results) (
 	if r.recovery, err = w.recovered(ctx, time.Now()); err != nil {
 		return err
 	}
-	if err := pause(ctx, s.hold); err != nil {
+	if err := product.Pause(ctx, s.hold); err != nil {
 		return err
 	}
 	r.failures = w.fleet.failures() - failures

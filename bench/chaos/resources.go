@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/snapwatch/snapwatch/bench/product"
 )
 
 // resources is what a server and its database use.
@@ -61,7 +63,7 @@ func (w *world) settle(ctx context.Context, before resources) (r resources, err 
 		if r, err = w.measure(ctx); err != nil || r.within(before) || time.Now().After(until) {
 			return r, err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := product.Pause(ctx, time.Second); err != nil {
 			return r, err
 		}
 	}

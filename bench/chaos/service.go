@@ -46,7 +46,7 @@ func startService(ctx context.Context, s settings, dir, databaseURL string, link
 
 func (s *service) run(ctx context.Context) {
 	defer close(s.stopped)
-	for first := true; ctx.Err() == nil; _ = pause(ctx, restartPause) {
+	for first := true; ctx.Err() == nil; _ = product.Pause(ctx, restartPause) {
 		s.mu.Lock()
 		stopping, held := s.stopping, s.held
 		s.mu.Unlock()
@@ -158,7 +158,7 @@ func startRealAgent(ctx context.Context, s settings, url, state, key string) *re
 
 func (a *realAgent) run(ctx context.Context) {
 	defer close(a.stopped)
-	for ; ctx.Err() == nil; _ = pause(ctx, restartPause) {
+	for ; ctx.Err() == nil; _ = product.Pause(ctx, restartPause) {
 		cmd := exec.CommandContext(ctx, a.agent, a.arguments...)
 		cmd.Env, cmd.Stderr = a.environment, &recordReader{agent: a}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

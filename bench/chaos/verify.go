@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/snapshot"
 	"github.com/snapwatch/snapwatch/snapshot/snapshottest"
 )
@@ -91,7 +91,7 @@ func (w *world) verifyReal(ctx context.Context, conn *pgx.Conn, c *comparison) e
 		if stored == len(instants) || time.Now().After(until) {
 			break
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := product.Pause(ctx, pollPause); err != nil {
 			return err
 		}
 	}
@@ -194,24 +194,5 @@ func diffMetrics(got, want snapshot.MachineSnapshot) string {
 
 // get reads a path of the API. If into is nil, the response is discarded.
 func (w *world) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.links[len(w.links)-1].url()+path, nil)
-	if err != nil {
-		return err
-	}
-	response, err := w.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", path, response.Status, text)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(text, into)
+	return product.Call(ctx, w.client, http.MethodGet, w.links[len(w.links)-1].url()+path, nil, into)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/broadcaster"
 	"github.com/snapwatch/snapwatch/internal/bearer"
 )
@@ -32,7 +33,7 @@ const reconnectPause = 250 * time.Millisecond
 func (w *watcher) run(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
 		w.watch(ctx, w.links[i%len(w.links)])
-		_ = pause(ctx, reconnectPause)
+		_ = product.Pause(ctx, reconnectPause)
 	}
 }
 
@@ -73,7 +74,7 @@ func (w *watcher) watch(ctx context.Context, through *link) {
 			case "changes_message":
 				w.seen.Store(int64(message.Message.Timestamp))
 			case "error":
-				again = pause(ctx, reconnectPause) == nil
+				again = product.Pause(ctx, reconnectPause) == nil
 			}
 		}
 	}

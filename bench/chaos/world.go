@@ -3,17 +3,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/snapwatch/snapwatch/bench/product"
 	"github.com/snapwatch/snapwatch/internal/bearer"
 	"github.com/snapwatch/snapwatch/snapshot"
 )
@@ -68,7 +67,7 @@ func startWorld(ctx context.Context, s settings, data, state string) (w *world, 
 	w.real = startRealAgent(ctx, s, through.url(), state, key)
 	w.startLoad(ctx)
 	for w.configureReal(ctx, `{"polling_interval": 0.5}`) != nil { // it has not registered yet
-		if err := pause(ctx, pollPause); err != nil {
+		if err := product.Pause(ctx, pollPause); err != nil {
 			return w, err
 		}
 	}
@@ -89,22 +88,8 @@ func (w *world) startLoad(ctx context.Context) {
 
 // configureReal changes the config of the real agent's machine.
 func (w *world) configureReal(ctx context.Context, config string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPatch,
-		w.links[0].url()+"/api/v1/machines/"+realMachine, bytes.NewReader([]byte(config)))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := w.client.Do(request)
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(response.Body)
-	_ = response.Body.Close()
-	if err != nil || response.StatusCode != http.StatusOK {
-		return fmt.Errorf("configure the agent: %s %s (%w)", response.Status, text, err)
-	}
-	return nil
+	address := w.links[0].url() + "/api/v1/machines/" + realMachine
+	return product.Call(ctx, w.client, http.MethodPatch, address, []byte(config), nil)
 }
 
 // stop ends all that the world has started.
@@ -155,7 +140,7 @@ func (w *world) recovered(ctx context.Context, since time.Time) (r recovery, err
 		} else if r.ready == 0 {
 			r.ready = time.Since(since)
 		}
-		if err := pause(ctx, pollPause); err != nil {
+		if err := product.Pause(ctx, pollPause); err != nil {
 			return r, fmt.Errorf("it did not recover within %s: %+v: %w", time.Since(since), r, err)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package product runs the programs of snapwatch for benchmarks.
+// Package product runs the programs of snapwatch for benchmarks, and calls its API.
 package product
 
 import (
@@ -28,10 +28,8 @@ func StartServer(ctx context.Context, program, dir string, log io.Writer, argume
 	return StartReplica(ctx, program, dir, "", log, arguments...)
 }
 
-// StartReplica is StartServer with a database that is not private: other servers can use it too.
-func StartReplica(
-	ctx context.Context, program, dir, databaseURL string, log io.Writer, arguments ...string,
-) (*Server, error) {
+// Command returns a command that runs a server as StartReplica does.
+func Command(program, dir, databaseURL string, log io.Writer, arguments ...string) (*exec.Cmd, error) {
 	path, err := filepath.Abs(program)
 	if err != nil {
 		return nil, fmt.Errorf("find the server: %w", err)
@@ -40,11 +38,22 @@ func StartReplica(
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("prepare the data directory: %w", err)
 	}
-	s := &Server{program: path, dir: dir, databaseURL: databaseURL}
-	s.cmd = exec.Command(path, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, arguments...)...)
-	s.cmd.Env = append(os.Environ(), "DATABASE_URL="+databaseURL)
-	s.cmd.Stderr = log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches only the benchmark
+	cmd := exec.Command(path, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, arguments...)...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+databaseURL)
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches only the benchmark
+	return cmd, nil
+}
+
+// StartReplica is StartServer with a database that is not private: other servers can use it too.
+func StartReplica(
+	ctx context.Context, program, dir, databaseURL string, log io.Writer, arguments ...string,
+) (*Server, error) {
+	cmd, err := Command(program, dir, databaseURL, log, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{program: cmd.Path, dir: dir, databaseURL: databaseURL, cmd: cmd}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/snapwatch/snapwatch/bench/product"
 )
 
 // nobody is a user that is not root.
@@ -83,7 +85,7 @@ func (b *bench) runIdentity(ctx context.Context, c *identityCase) ([]row, error)
 			return nil, err
 		}
 		for !strings.HasSuffix(commandLine(w.pid()), c.until) {
-			if err := pause(ctx, 10*time.Millisecond); err != nil {
+			if err := product.Pause(ctx, 10*time.Millisecond); err != nil {
 				return nil, err
 			}
 		}

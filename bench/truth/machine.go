@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -166,7 +165,7 @@ func (m *machine) after(ctx context.Context, at time.Time, n int) ([]stored, err
 		if len(list)-later >= n {
 			return list[later : later+n], nil
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := product.Pause(ctx, pollEvery); err != nil {
 			return nil, err
 		}
 	}
@@ -192,7 +191,7 @@ func (m *machine) all(ctx context.Context) ([]stored, error) {
 		}
 		var page struct{ Results []stored }
 		err := m.request(ctx, http.MethodGet, "/snapshots", query, nil, &page)
-		if err != nil && !errors.Is(err, errNotFound) { // the agent has not registered yet
+		if err != nil && !errors.Is(err, product.ErrNotFound) { // the agent has not registered yet
 			return nil, err
 		}
 		m.list = append(m.list, page.Results...)
@@ -298,7 +297,7 @@ func (m *machine) processCPU(
 	}
 	var history struct{ Points []usage }
 	err = m.request(ctx, http.MethodGet, "/processes/history", query, nil, &history)
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, product.ErrNotFound) {
 		return 0, false, nil
 	}
 	for i := range history.Points {
@@ -307,44 +306,10 @@ func (m *machine) processCPU(
 	return sum, len(history.Points) > 0, err
 }
 
-var errNotFound = errors.New("not found")
-
 // request sends a request about the machine.
 func (m *machine) request(
 	ctx context.Context, method, path string, query url.Values, body []byte, into any,
 ) error {
 	address := m.server.URL + "/api/v1/machines/" + machineID + path + "?" + query.Encode()
-	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	response, err := m.client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	switch {
-	case response.StatusCode == http.StatusNotFound:
-		return errNotFound
-	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s %s: %s: %s", method, address, response.Status, text)
-	case into == nil:
-		return nil
-	}
-	return json.Unmarshal(text, into)
-}
-
-// pause waits for d, or returns the error of ctx if it ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
+	return product.Call(ctx, m.client, method, address, body, into)
 }
