@@ -46,12 +46,12 @@ func (a *API) problemOf(ctx context.Context, err error) error {
 		a.logger.Error("the database has no space left", "request_id", problem.RequestID(ctx), "err", err)
 		return problem.New(http.StatusInsufficientStorage, "disk_full", "The disk of the database is full.")
 	}
-	if store.IsUnavailable(err) || a.isDatabaseAway(err) {
+	timedOut := errors.Is(err, context.DeadlineExceeded) || store.IsStatementTimeout(err)
+	if store.IsUnavailable(err) || timedOut && a.isDatabaseAway() {
 		a.logger.Warn("the database is not available", "request_id", problem.RequestID(ctx), "err", err)
 		return problem.New(http.StatusServiceUnavailable, "database_unavailable",
 			"The database is not available at the moment. Try again later.")
 	}
-	timedOut := errors.Is(err, context.DeadlineExceeded) || store.IsStatementTimeout(err)
 	if timedOut && !hasTurn(ctx) {
 		a.logger.Warn("the database did not answer in time", "request_id", problem.RequestID(ctx), "err", err)
 		return problem.New(http.StatusServiceUnavailable, "database_unavailable",
@@ -69,9 +69,9 @@ func (a *API) problemOf(ctx context.Context, err error) error {
 	return problem.As(err)
 }
 
-// isDatabaseAway reports whether a deadline has passed while the health checks say that the database does not answer.
-func (a *API) isDatabaseAway(err error) bool {
-	if a.health == nil || !errors.Is(err, context.DeadlineExceeded) && !store.IsStatementTimeout(err) {
+// isDatabaseAway reports whether the health checks say that the database does not answer.
+func (a *API) isDatabaseAway() bool {
+	if a.health == nil {
 		return false
 	}
 	for _, result := range a.health() {

@@ -216,11 +216,7 @@ func (l *readLimit) next() int {
 		if reads.running >= l.perCaller {
 			continue
 		}
-		order := -1
-		if of != nil {
-			order = cmp.Or(cmp.Compare(reads.running, of.running), cmp.Compare(reads.lastTurn, of.lastTurn))
-		}
-		if order < 0 {
+		if of == nil || cmp.Or(cmp.Compare(reads.running, of.running), cmp.Compare(reads.lastTurn, of.lastTurn)) < 0 {
 			best, of = i, reads
 		}
 	}

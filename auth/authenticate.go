@@ -21,7 +21,7 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (*Principal, 
 	if wait := s.badCredentials.Wait(address, now); wait > 0 {
 		return nil, &RateLimitError{wait}
 	}
-	if t := s.metricsToken; t != nil && bytes.Equal(t.hash, c.hash) {
+	if s.metrics != nil && bytes.Equal(s.metrics.credential.hash, c.hash) {
 		return s.authenticateMetrics(ctx, c, now)
 	}
 	found, err := s.lookUpAndCache(ctx, c, now)
@@ -41,7 +41,7 @@ func (s *Service) authenticateMetrics(ctx context.Context, c credential, now tim
 	defer cancel()
 	found, err := s.lookUpAndCache(limited, c, now)
 	if err != nil && !errors.Is(err, ErrInvalidCredential) {
-		return principalOf(c, &s.metricsToken.token), nil
+		return s.metrics, nil
 	}
 	return found, err
 }

@@ -80,14 +80,8 @@ type Service struct {
 
 	cache      *principalCache
 	enrolments *enrolmentQueue
-	// metricsToken is the Prometheus token of the settings, nil for none. See Authenticate.
-	metricsToken *configuredToken
-}
-
-// configuredToken is a token of the settings.
-type configuredToken struct {
-	hash  []byte
-	token accounts.Token
+	// metrics is the principal of the Prometheus token of the settings, nil for none. See authenticateMetrics.
+	metrics *Principal
 }
 
 // New returns a Service that uses the account tables of a database.

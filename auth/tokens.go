@@ -141,7 +141,7 @@ func (s *Service) SetMetricsToken(ctx context.Context, secret string) error {
 	if err := checkConfiguredSecret("metrics-token", secret); err != nil {
 		return err
 	}
-	hash := HashSecret(secret)
+	c := credential{secretKind(secret), HashSecret(secret)}
 	token := accounts.Token{
 		Name:      "metrics",
 		Role:      string(RoleUser),
@@ -150,9 +150,9 @@ func (s *Service) SetMetricsToken(ctx context.Context, secret string) error {
 		CreatedAt: s.cfg.Now(),
 		CreatedBy: createdBySettings,
 	}
-	if err := s.accounts.SetToken(ctx, hash, &token); err != nil {
+	if err := s.accounts.SetToken(ctx, c.hash, &token); err != nil {
 		return err
 	}
-	s.metricsToken = &configuredToken{hash, token}
+	s.metrics = principalOf(c, &token)
 	return nil
 }

@@ -32,16 +32,12 @@ func CheckSessions(ctx context.Context, databaseURL string) (pooled bool, err er
 		return false, err
 	}
 	defer func() { _ = busy.Close(context.WithoutCancel(ctx)) }()
-	shared, err := pgsession.Shared(ctx, idle, busy)
+	pooled, shared, err := pgsession.CheckPooling(ctx, idle, busy)
 	if err != nil {
 		return false, fmt.Errorf("check for a connection pooler: %w", errors.Join(err, context.Cause(ctx)))
 	}
 	if shared {
 		return true, ErrTransactionPooling
 	}
-	pid, err := pgsession.BackendPID(ctx, idle)
-	if err != nil {
-		return false, err
-	}
-	return pid != idle.PgConn().PID(), nil
+	return pooled, nil
 }

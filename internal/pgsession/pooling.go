@@ -10,32 +10,33 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Shared reports whether two connections share the sessions of the database, as behind a pooler in transaction or
-// statement mode. While one has a transaction open, the other runs statements. Without such a pooler both keep their
-// process of the database all the time, and these differ.
-func Shared(ctx context.Context, idle, busy *pgx.Conn) (shared bool, err error) {
+// CheckPooling reports whether a connection pooler is between two connections and the database, and whether they share
+// sessions, as behind one in transaction or statement mode. While one connection has a transaction open, the other runs
+// statements. Without such a pooler both keep their process of the database all the time, and these differ.
+func CheckPooling(ctx context.Context, idle, busy *pgx.Conn) (pooled, shared bool, err error) {
 	before, err := BackendPID(ctx, idle)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
+	pooled = before != idle.PgConn().PID()
 	transaction, err := busy.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	// In statement mode, PgBouncer refuses transactions with this code.
 	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == pgerrcode.ProtocolViolation {
-		return true, nil
+		return pooled, true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("begin a transaction: %w", err)
+		return pooled, false, fmt.Errorf("begin a transaction: %w", err)
 	}
 	defer func() { _ = transaction.Rollback(context.WithoutCancel(ctx)) }()
 	other, err := BackendPID(ctx, transaction)
 	if err != nil {
-		return false, err
+		return pooled, false, err
 	}
 	after, err := BackendPID(ctx, idle)
 	if err != nil {
-		return false, err
+		return pooled, false, err
 	}
-	return before == other || before != after, nil
+	return pooled, before == other || before != after, nil
 }
 
 // rowQuerier reads a row. Connections and transactions implement it.

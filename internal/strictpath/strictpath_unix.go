@@ -248,12 +248,10 @@ func checkOwnFile(file *os.File) error {
 	switch {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", file.Name())
-	case !slices.Contains(trust(nil), ownerOf(info)):
-		return fmt.Errorf("%s belongs to user %d: %w", file.Name(), ownerOf(info), ErrUnsafe)
 	case info.Mode().Perm()&othersWrite != 0:
 		return fmt.Errorf("%s has mode %04o: %w", file.Name(), info.Mode().Perm(), ErrUnsafe)
 	}
-	return nil
+	return trust(nil).checkOwner(file.Name(), info)
 }
 
 // KeyReaders says who can read or change a private key besides its owner, such as "other users", or returns "" for

@@ -262,14 +262,14 @@ func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.l
 // launch starts the cluster, which does not run. The error has the reason from its log.
 func (c *Cluster) launch(ctx context.Context) error {
 	// A cleaner of temporary files may have removed it.
-	if socket, err := c.owner.makeSocketDir(c.cfg.Dir); err != nil || socket != c.socket {
+	if _, err := c.owner.makeSocketDir(c.cfg.Dir); err != nil {
 		return fmt.Errorf("create the socket directory: %w", err)
 	}
 	if err := c.clearRemains(ctx); err != nil {
 		return err
 	}
-	now, err := measureDisk(ctx, c.cfg.Dir, DiskOK)
-	if err == nil && now.Level == DiskFull && c.releaseReserve() {
+	now, _ := measureDisk(ctx, c.cfg.Dir, DiskOK) // unknown if that fails
+	if now.Level == DiskFull && c.releaseReserve() {
 		c.cfg.Logger.Warn("released the disk reserve, so that the private database can start", "free_bytes", now.Free)
 	}
 	if err := c.owner.touch(c.logPath()); err != nil {
@@ -278,7 +278,7 @@ func (c *Cluster) launch(ctx context.Context) error {
 	c.trimLog()
 	before := c.logSize()
 	out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", launchTimeout, "-l", c.logPath(), "-o",
-		c.options(ctx))
+		c.options(ctx, now.Total))
 	if err == nil {
 		return nil
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // settings returns the settings for the command line. They are passed at each start, so that old clusters get
-// the current settings.
-func (c *Cluster) settings(ctx context.Context) []string {
+// the current settings. diskSize is the size of the file system in bytes, 0 if it is unknown.
+func (c *Cluster) settings(ctx context.Context, diskSize uint64) []string {
 	settings := []string{
 		"listen_addresses=",
 		"unix_socket_directories=" + c.socket,
@@ -16,7 +16,7 @@ func (c *Cluster) settings(ctx context.Context) []string {
 		"port=5432",
 		"max_connections=60",
 		"shared_buffers=256MB",
-		fmt.Sprintf("max_wal_size=%dMB", c.maxWALSize(ctx)>>20),
+		fmt.Sprintf("max_wal_size=%dMB", maxWALSize(diskSize)>>20),
 		"checkpoint_timeout=15min",
 		"wal_compression=" + c.walCompression(ctx),
 		"timezone=UTC",
@@ -32,22 +32,9 @@ func (c *Cluster) settings(ctx context.Context) []string {
 	return append(settings, c.extra...)
 }
 
-const (
-	// The log of PostgreSQL may take a sixteenth of the file system, but not less than minWALSize and not more than
-	// maxWALSize bytes.
-	walShare   = 16
-	minWALSize = 128 << 20
-	maxWALSize = 2 << 30
-)
-
-// maxWALSize returns the size up to which the write-ahead log grows between two checkpoints, in bytes.
-func (c *Cluster) maxWALSize(ctx context.Context) uint64 {
-	now, err := measureDisk(ctx, c.cfg.Dir, DiskOK)
-	if err != nil {
-		return minWALSize
-	}
-	return min(max(now.Total/walShare, minWALSize), maxWALSize)
-}
+// maxWALSize returns the size in bytes up to which the write-ahead log grows between two checkpoints: a sixteenth of
+// the file system, but not less than 128 MiB and not more than 2 GiB.
+func maxWALSize(diskSize uint64) uint64 { return min(max(diskSize/16, 128<<20), 2<<30) }
 
 // walCompression returns lz4 if the binaries support it, and else PostgreSQL's own method.
 func (c *Cluster) walCompression(ctx context.Context) string {
@@ -59,9 +46,9 @@ func (c *Cluster) walCompression(ctx context.Context) string {
 }
 
 // options returns the options of the server's command line.
-func (c *Cluster) options(ctx context.Context) string {
+func (c *Cluster) options(ctx context.Context, diskSize uint64) string {
 	var options strings.Builder
-	for _, setting := range c.settings(ctx) {
+	for _, setting := range c.settings(ctx, diskSize) {
 		options.WriteString(" -c '" + strings.ReplaceAll(setting, "'", `'\''`) + "'") // for a shell
 	}
 	return options.String()

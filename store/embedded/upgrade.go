@@ -261,9 +261,6 @@ func (u *upgrade) startOld(ctx context.Context) error {
 	if u.old.ping(ctx) == nil {
 		return nil
 	}
-	if socket, err := u.old.owner.makeSocketDir(u.old.cfg.Dir); err != nil || socket != u.old.socket {
-		return fmt.Errorf("create the socket directory: %w", err)
-	}
 	return u.old.launch(ctx)
 }
 

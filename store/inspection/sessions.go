@@ -34,12 +34,7 @@ func (d *Database) CheckSessions(ctx context.Context) (s Sessions, err error) {
 		return s, fmt.Errorf("open a second connection: %w", err)
 	}
 	defer func() { _ = other.Close(context.WithoutCancel(ctx)) }()
-	pid, err := pgsession.BackendPID(ctx, d.conn)
-	if err != nil {
-		return s, err
-	}
-	s.Pooler = pid != d.conn.PgConn().PID()
-	if s.Shared, err = pgsession.Shared(ctx, d.conn, other); err != nil {
+	if s.Pooler, s.Shared, err = pgsession.CheckPooling(ctx, d.conn, other); err != nil {
 		return s, err
 	}
 	if s.Shared {
