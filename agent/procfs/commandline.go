@@ -36,12 +36,13 @@ func (b *LineBudget) Use(line string) { b.used += len(line) }
 // Release removes a command line.
 func (b *LineBudget) Release(line string) { b.used -= len(line) }
 
-// CutLine cuts a command line to at most limit bytes, and marks it as cut.
+// CutLine cuts a command line to at most limit bytes, and marks it as cut. If the mark is longer than limit, only the mark
+// is left.
 func CutLine(line string, limit int) string {
 	if len(line) <= limit {
 		return line
 	}
-	return clean.Cut(strings.TrimSuffix(line, truncated), limit-len(truncated)) + truncated
+	return clean.Cut(strings.TrimSuffix(line, truncated), max(limit-len(truncated), 0)) + truncated
 }
 
 // commandLine returns the command line in /proc/[pid]/cmdline without secrets, cut to at most limit bytes. complete is

@@ -104,4 +104,9 @@ func TestLineBudget(t *testing.T) {
 	if got := CutLine(CutLine(long, 1000), 500); len(got) != 500 || strings.Count(got, truncated) != 1 {
 		t.Errorf("cut twice: %q", got)
 	}
+	for _, limit := range []int{0, 7, len(truncated) - 1, len(truncated)} {
+		if got := CutLine(long, limit); got != truncated {
+			t.Errorf("cut to %d bytes: %q", limit, got)
+		}
+	}
 }

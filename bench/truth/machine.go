@@ -40,12 +40,12 @@ type machine struct {
 }
 
 // startMachine starts a server and an agent, and waits until snapshots are stored at the interval.
-func startMachine(ctx context.Context, s settings, dir string) (m *machine, err error) {
+func startMachine(ctx context.Context, s settings, dir string) (_ *machine, err error) {
 	data, state := filepath.Join(dir, "data"), filepath.Join(dir, "state")
 	if err := os.Mkdir(data, 0o755); err != nil {
 		return nil, err
 	}
-	m = &machine{}
+	m := &machine{}
 	if m.server, err = product.StartServer(ctx, s.server, data, s.log); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,9 @@ func (m *machine) all(ctx context.Context) ([]stored, error) {
 		query := url.Values{
 			"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}, "limit": {"1000"},
 		}
-		var page struct{ Results []stored }
+		var page struct {
+			Results []stored `json:"results"`
+		}
 		err := m.request(ctx, http.MethodGet, "/snapshots", query, nil, &page)
 		if err != nil && !errors.Is(err, product.ErrNotFound) { // the agent has not registered yet
 			return nil, err
@@ -268,8 +270,8 @@ func (m *machine) readUsage(ctx context.Context, w *window) error {
 		"limit": {strconv.Itoa(maxUsage)},
 	}
 	type list struct {
-		Results   []usage
-		Truncated bool
+		Results   []usage `json:"results"`
+		Truncated bool    `json:"truncated"`
 	}
 	var top, names list
 	if err := m.request(ctx, http.MethodGet, "/processes", query, nil, &top); err != nil {
@@ -295,7 +297,9 @@ func (m *machine) processCPU(
 		"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)},
 		"pid": {strconv.Itoa(pid)}, "resolution": {"raw"},
 	}
-	var history struct{ Points []usage }
+	var history struct {
+		Points []usage `json:"points"`
+	}
 	err = m.request(ctx, http.MethodGet, "/processes/history", query, nil, &history)
 	if errors.Is(err, product.ErrNotFound) {
 		return 0, false, nil
