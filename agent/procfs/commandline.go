@@ -36,8 +36,8 @@ func (b *LineBudget) Use(line string) { b.used += len(line) }
 // Release removes a command line.
 func (b *LineBudget) Release(line string) { b.used -= len(line) }
 
-// CutLine cuts a command line to at most limit bytes, and marks it as cut. If the mark is longer than limit, only the mark
-// is left.
+// CutLine cuts a command line to at most limit bytes, and marks it as cut. If the mark is longer than limit, only the
+// mark is left.
 func CutLine(line string, limit int) string {
 	if len(line) <= limit {
 		return line
