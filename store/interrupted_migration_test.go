@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -170,6 +171,9 @@ func newDatabaseWithRollups(t *testing.T, db storetest.Database) {
 	o.rollUp()
 }
 
+// interruptions is how often migrations are interrupted at least, in each profile.
+var interruptions = flag.Int("interruptions", 10, "interruptions of migrations in each profile")
+
 // An interruption at any moment of the first start, or of an upgrade with data, leaves a schema from which the next
 // start continues. The result is the same as without interruptions.
 func TestInterruptedMigrations(t *testing.T) {
@@ -188,9 +192,9 @@ func TestInterruptedMigrations(t *testing.T) {
 
 		random := rand.New(rand.NewPCG(1, uint64(len(db.Detection.Profile))))
 		proxy := storetest.NewProxy(t, db.URL)
-		const enough, most = 10, 70 // the connections need about half of them
+		const most = 70 // messages until an interruption; the connections need about half of them
 		// How much of a migration is done before a cut depends on the speed of the machine.
-		for cuts := 0; cuts < enough; {
+		for cuts := 0; cuts < *interruptions; {
 			newDatabaseWithRollups(t, db)
 			for {
 				proxy.CutAfter(random.IntN(most))

@@ -187,9 +187,11 @@ func TestCheckSessions(t *testing.T) {
 		url  string
 		want inspection.Sessions
 	}{
-		"direct":           {db.URL, inspection.Sessions{}},
-		"session mode":     {pooler(t, db.URL, "session"), inspection.Sessions{Pooler: true}},
-		"transaction mode": {pooler(t, db.URL, "transaction"), inspection.Sessions{Pooler: true, Shared: true}},
+		"direct":       {db.URL, inspection.Sessions{}},
+		"session mode": {storetest.StartPgBouncer(t, db.URL, "session", 5), inspection.Sessions{Pooler: true}},
+		"transaction mode": {
+			storetest.StartPgBouncer(t, db.URL, "transaction", 5), inspection.Sessions{Pooler: true, Shared: true},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := connect(t, test.url).CheckSessions(t.Context())
@@ -210,7 +212,8 @@ func TestCountConnections(t *testing.T) {
 		t.Errorf("%d connections without a pooler", n)
 	}
 	// The pool has five. The first connection uses none, because it has no statement.
-	if n := connect(t, pooler(t, url, "session")).CountConnections(t.Context(), 7, 2*time.Second); n != 5 {
+	pooled := storetest.StartPgBouncer(t, url, "session", 5)
+	if n := connect(t, pooled).CountConnections(t.Context(), 7, 2*time.Second); n != 5 {
 		t.Errorf("%d connections through a pooler", n)
 	}
 }
