@@ -103,6 +103,9 @@ func dataDir(t *testing.T) string {
 
 // logBuffer collects a program's log while the test reads it.
 type logBuffer struct {
+	// hasSecrets keeps the text out of the log of the test run.
+	hasSecrets bool
+
 	mu sync.Mutex
 	b  bytes.Buffer
 }
@@ -110,7 +113,9 @@ type logBuffer struct {
 func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = testlog.Writer().Write(p)
+	if !l.hasSecrets {
+		_, _ = testlog.Writer().Write(p)
+	}
 	return l.b.Write(p)
 }
 
@@ -125,6 +130,23 @@ func (l *logBuffer) contains(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		testwait.Until(t, fmt.Sprintf("%q in the log", text), func() bool { return strings.Contains(l.String(), text) })
+	}
+}
+
+// startUntilUp starts a server, and waits until it is up. It returns a function that stops it.
+func startUntilUp(t *testing.T, cmd *exec.Cmd) (stop func()) {
+	t.Helper()
+	output, log := &logBuffer{hasSecrets: true}, &logBuffer{} // the output has the setup link
+	cmd.Stdout, cmd.Stderr = output, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	output.contains(t, "is up")
+	return func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the server ended with %v\n%s", err, log)
+		}
 	}
 }
 

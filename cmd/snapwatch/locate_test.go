@@ -123,16 +123,7 @@ func startServerWithDatabase(t *testing.T, runtime, url string) (stop func()) {
 	cmd := exec.CommandContext(t.Context(), program("snapwatch"), "serve", "--listen", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+url, "SNAPWATCH_RUNTIME_DIR="+runtime)
 	cmd.Dir = t.TempDir()
-	log := &logBuffer{}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	log.contains(t, "is up")
-	return func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-	}
+	return startUntilUp(t, cmd)
 }
 
 // Root runs commands as the user of the data directory, because the database accepts connections of its user only.

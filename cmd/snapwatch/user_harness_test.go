@@ -41,18 +41,7 @@ func (u *userOf) serve(t *testing.T, dir, runtime string) (stop func()) {
 	cmd.Env = append(os.Environ(), "DATABASE_URL=")
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.uid), Gid: uint32(u.gid)}}
-	log := &logBuffer{}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	log.contains(t, "is up")
-	return func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the server ended with %v\n%s", err, log)
-		}
-	}
+	return startUntilUp(t, cmd)
 }
 
 func ownerOf(t *testing.T, path string) int {
