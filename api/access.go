@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/internal/problem"
@@ -107,6 +108,14 @@ func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, 
 func (a *Access) CredentialValid(ctx context.Context) (bool, error) {
 	caller, err := a.revalidate(ctx)
 	return caller != nil, err
+}
+
+// CredentialExpires returns when the caller's credential expires, zero if it does not.
+func (*Access) CredentialExpires(ctx context.Context) time.Time {
+	if caller := auth.PrincipalOf(ctx); caller != nil {
+		return caller.ExpiresAt
+	}
+	return time.Time{}
 }
 
 // revalidate returns the caller with its current permissions, or nil if its credential is no longer valid.

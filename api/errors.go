@@ -196,6 +196,9 @@ func transformProblem(ctx huma.Context, _ string, v any) (any, error) {
 func fromHuma(model *huma.ErrorModel) *problem.Problem {
 	code := "invalid_field"
 	switch {
+	case model.Detail == unreadableBody:
+		return problem.New(http.StatusBadRequest, "unreadable_body",
+			"The body is incomplete, or its chunks are not as HTTP requires.")
 	case model.Status >= http.StatusInternalServerError:
 		return problem.As(model)
 	case model.Status == http.StatusBadRequest:
@@ -250,6 +253,7 @@ func messageOf(fault *huma.ErrorDetail) string {
 // messageReplacer rewords the messages of huma's validation, such as "expected number >= 1".
 var messageReplacer = strings.NewReplacer(
 	"jsontext: ", "",
+	"unexpected ", "unexpected ", // not "expected "
 	"expected array length", "must have a length",
 	"expected array", "must be an array",
 	"expected at most", "must have at most",

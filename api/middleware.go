@@ -93,8 +93,10 @@ func setSecurityHeaders(c *gin.Context, info requestInfo) {
 	}
 }
 
-// trustProxies makes gin use the X-Forwarded-For header of the trusted proxies only.
+// trustProxies makes gin use the X-Forwarded-For header of the trusted proxies only, and no other header: a proxy that
+// does not set X-Real-IP forwards the client's.
 func (a *API) trustProxies() {
+	a.engine.RemoteIPHeaders = []string{forwardedFor}
 	proxies := make([]string, len(a.cfg.TrustedProxies))
 	for i, p := range a.cfg.TrustedProxies {
 		proxies[i] = p.String()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -26,7 +27,25 @@ const (
 // openAPIPath is the path of the OpenAPI document, without the endings of its formats.
 const openAPIPath = "/api/v1/openapi"
 
+// configureHuma sets what huma has only for the whole program.
+var configureHuma = sync.OnceFunc(func() {
+	// Fields whose names differ in case are refused. The decoder of bodies ignores them, so a request would do less
+	// than it says, such as create a token without its limits.
+	huma.ValidateStrictCasing = true
+	newError := huma.NewError
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		if message == unreadableBody {
+			status = http.StatusBadRequest // huma's is 500
+		}
+		return newError(status, message, errs...)
+	}
+})
+
+// unreadableBody is huma's message for a body that is incomplete or not as HTTP requires.
+const unreadableBody = "cannot read request body"
+
 func (a *API) humaConfig() huma.Config {
+	configureHuma()
 	config := huma.DefaultConfig("snapwatch", a.cfg.Version)
 	config.Info.Description = "History of every process on every machine. Sizes are in bytes, durations in " +
 		"milliseconds and usage in percent. Times are RFC 3339 in UTC. Errors are RFC 9457 problem details."

@@ -80,6 +80,17 @@ func TestSessionCookies(t *testing.T) {
 	}
 	got = s.withCookies(http.MethodGet, "/api/v1/me/sessions", "", secure.cookies(), "X-Forwarded-Proto", "https")
 	sessions := decode[api.SessionList](t, got).Results
+	// A proxy that does not set X-Real-IP forwards that of the client.
+	for address, header := range map[string][]string{
+		"127.0.0.1":    {"X-Real-Ip", "198.51.100.8", "X-Forwarded-For", "unknown"},
+		"198.51.100.9": {"X-Real-Ip", "198.51.100.8", "X-Forwarded-For", "198.51.100.9"},
+	} {
+		s.login("alice", header...)
+		audit := decode[api.AuditLog](t, s.get("/api/v1/audit?action=login&limit=1")).Results
+		if len(audit) != 1 || audit[0].Address != address {
+			t.Errorf("with %v: %+v", header, audit)
+		}
+	}
 	if len(sessions) != 2 || !sessions[0].Current && !sessions[1].Current {
 		t.Fatalf("%+v", sessions)
 	}

@@ -73,6 +73,9 @@ func (s *Service) buildToken(ctx context.Context, params TokenParams) (*accounts
 	default:
 		return nil, &FieldError{"role", "must be admin, user or agent"}
 	}
+	if params.Permissions != nil && len(params.Permissions) == 0 {
+		return nil, &FieldError{"scopes", "must not be empty"}
+	}
 	for _, permission := range params.Permissions {
 		if !slices.Contains(Permissions(), permission) {
 			return nil, &FieldError{"scopes", fmt.Sprintf("must be among %v", Permissions())}

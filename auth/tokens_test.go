@@ -240,6 +240,47 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRevocationAfterRotation checks that a revoked token leaves no replacement, which a thief could have kept.
+func TestRevocationAfterRotation(t *testing.T) {
+	t.Parallel()
+	w := newTestService(t)
+	old, row, err := w.CreateToken(
+		t.Context(), auth.TokenParams{Name: "agent", Role: auth.RoleAgent, MachineID: "m"},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Authenticate(t.Context(), old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unused, err := w.RotateToken(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RevokeToken(t.Context(), row.ID); err != nil {
+		t.Fatal(err)
+	}
+	if w.isValid(old) || w.isValid(unused) {
+		t.Errorf("the revoked token is valid: %v, its replacement: %v", w.isValid(old), w.isValid(unused))
+	}
+	if _, err := w.RotateToken(t.Context(), p); !errors.Is(err, auth.ErrInvalidCredential) {
+		t.Errorf("rotating a revoked token: %v", err)
+	}
+}
+
+// TestNoPermissions checks that an empty list of permissions is not taken for all of them.
+func TestNoPermissions(t *testing.T) {
+	t.Parallel()
+	w := newTestService(t)
+	_, _, err := w.CreateToken(
+		t.Context(), auth.TokenParams{Name: "x", Role: auth.RoleAdmin, Permissions: []auth.Permission{}},
+	)
+	if invalid, ok := errors.AsType[*auth.FieldError](err); !ok || invalid.Field != "scopes" {
+		t.Errorf("a token with no permissions: %v", err)
+	}
+}
+
 // TestRotationKeepsTheExpiry checks that an agent cannot prolong the validity of its token.
 func TestRotationKeepsTheExpiry(t *testing.T) {
 	t.Parallel()

@@ -7,8 +7,8 @@ import (
 	"github.com/snapwatch/snapwatch/store/accounts"
 )
 
-// recheckInterval is the time between two checks of all sockets. Sessions and tokens expire without a
-// notification.
+// recheckInterval is the time between two checks of all sockets, for sessions whose expiry was postponed after they
+// opened a socket.
 const recheckInterval = 15 * time.Second
 
 // listeningChanged is called when the listener begins or ceases to receive notifications. When it begins, all that

@@ -57,6 +57,23 @@ func TestRevokedAccessClosesSockets(t *testing.T) {
 	}
 }
 
+// A socket is closed when the caller's credential expires, and not at the next check of all sockets.
+func TestExpiryClosesSockets(t *testing.T) {
+	t.Parallel()
+	l := start(t, broadcaster.Config{})
+	expires := time.Now().Add(time.Second)
+	l.permissions.mu.Lock()
+	l.permissions.expires = expires
+	l.permissions.mu.Unlock()
+	s := l.dial(t)
+	if code := s.closeCode(); code != 4401 {
+		t.Errorf("close code %d after the credential expired, want 4401", code)
+	}
+	if late := time.Since(expires); late < 0 || late > 8*time.Second {
+		t.Errorf("closed %s after the credential expired", late)
+	}
+}
+
 func TestMaxCallerSockets(t *testing.T) {
 	t.Parallel()
 	l := start(t, broadcaster.Config{MaxCallerSockets: 2})

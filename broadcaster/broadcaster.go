@@ -33,6 +33,9 @@ type Authorizer interface {
 	MayWatch(ctx context.Context, action, machineID string) (bool, error)
 	// CredentialValid reports whether the caller's session or token is still valid.
 	CredentialValid(ctx context.Context) (bool, error)
+	// CredentialExpires returns when the caller's session or token expires, zero if it does not. The use of a session
+	// may postpone it.
+	CredentialExpires(ctx context.Context) time.Time
 	// CallerKey returns the key under which the caller's sockets are counted.
 	CallerKey(ctx context.Context) string
 }

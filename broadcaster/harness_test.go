@@ -53,6 +53,7 @@ type permissions struct {
 	mu                sync.Mutex
 	deniedMachines    map[string]bool
 	credentialExpired bool
+	expires           time.Time
 }
 
 func (p *permissions) MayWatch(_ context.Context, _, machineID string) (bool, error) {
@@ -64,7 +65,13 @@ func (p *permissions) MayWatch(_ context.Context, _, machineID string) (bool, er
 func (p *permissions) CredentialValid(context.Context) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.credentialExpired, nil
+	return !p.credentialExpired && (p.expires.IsZero() || time.Now().Before(p.expires)), nil
+}
+
+func (p *permissions) CredentialExpires(context.Context) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.expires
 }
 
 func (*permissions) CallerKey(context.Context) string { return "the test" }

@@ -3,6 +3,7 @@ package broadcaster
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/olahol/melody"
@@ -49,6 +50,9 @@ func (b *Broadcaster) Handle(c *gin.Context) {
 		return
 	}
 	defer b.releaseSocket(caller)
+	if at := b.authorizer.CredentialExpires(c.Request.Context()); !at.IsZero() {
+		defer time.AfterFunc(time.Until(at), b.recheck.Notify).Stop()
+	}
 	if err := b.melody.HandleRequest(c.Writer, c.Request); err != nil {
 		b.logger.Info(
 			"could not open a live connection", "request_id", problem.RequestID(c.Request.Context()), "err", err,

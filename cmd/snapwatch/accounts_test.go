@@ -101,6 +101,7 @@ func TestAccountCommands(t *testing.T) {
 	refused("no token", "", "token", "revoke", "2")
 	testwait.Until(t, "the token to end", func() bool { return withToken() == http.StatusUnauthorized })
 	refused("scopes", "", "token", "add", "x", "--scopes", "everything")
+	refused("scopes: must not be empty", "", "token", "add", "x", "--scopes", "") // a variable that is not set
 	refused("machine_id", "", "token", "add", "x", "--role", "agent")
 
 	key := must("", "key", "add", "rack", "--uses", "3", "--tags", "web")

@@ -5,6 +5,7 @@ package main_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,8 +147,19 @@ func TestRootUsesTheDatabaseOfAnotherUser(t *testing.T) {
 	}
 	stop := other.serve(t, dir, runtime)
 	for range 2 { // with the server, and without it
-		if out, err := located(t, t.TempDir(), runtime, "", "token", "add", "x", "--data-dir", dir); err != nil {
+		if out, err := located(t, t.TempDir(), runtime, "", "token", "add", "--data-dir", dir, "--", "-x"); err != nil {
 			t.Errorf("%s, %v", out, err)
+		}
+		home := t.TempDir()
+		if _, err := located(t, home, runtime, "", "support-bundle", "--profile-seconds", "0", "--data-dir", dir, "--",
+			"bundle"); err != nil {
+			t.Error(err)
+		}
+		head := make([]byte, 2)
+		if file, err := os.Open(filepath.Join(home, "bundle")); err != nil {
+			t.Error(err)
+		} else if _, err := io.ReadFull(file, head); err != nil || string(head) != "\x1f\x8b" { // of gzip
+			t.Errorf("the bundle begins with %q (%v)", head, err)
 		}
 		if stop != nil {
 			out, err := located(t, t.TempDir(), runtime, "", "token", "list")

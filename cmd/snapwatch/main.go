@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"syscall"
@@ -63,20 +62,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-// runAsError means that the command failed that runAs has executed, and has printed why.
-type runAsError struct{ exit *exec.ExitError }
-
-// newRunAsError returns err, as a runAsError if it is the exit status of a command.
-func newRunAsError(err error) error {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return &runAsError{exit}
-	}
-	return err
-}
-
-// Error returns the exit status.
-func (e *runAsError) Error() string { return e.exit.Error() }
 
 func run(ctx context.Context) error {
 	if err := config.LoadEnv(); err != nil {

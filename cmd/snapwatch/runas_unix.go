@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"slices"
 	"strconv"
 	"syscall"
 )
@@ -35,7 +34,7 @@ func runAsTo(ctx context.Context, uid int, dir string, arguments []string, stdou
 		return fmt.Errorf("find this program: %w", err)
 	}
 	//nolint:gosec // the arguments are those of the person who runs this command
-	cmd := exec.CommandContext(ctx, program, append(slices.Clone(arguments), "--data-dir", dir)...)
+	cmd := exec.CommandContext(ctx, program, withFlags(arguments, "--data-dir", dir)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "HOME="+account.HomeDir)
 	cmd.Dir = "/" // the user may have no access to the current directory

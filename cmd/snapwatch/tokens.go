@@ -34,6 +34,9 @@ func (t tokenAdd) run(ctx context.Context, service *auth.Service) error {
 		Tags:      t.Tags,
 		ExpiresAt: expiry(t.For),
 	}
+	if t.Scopes != nil {
+		params.Permissions = []auth.Permission{} // --scopes ''
+	}
 	for _, scope := range t.Scopes {
 		params.Permissions = append(params.Permissions, auth.Permission(scope))
 	}

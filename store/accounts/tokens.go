@@ -125,10 +125,21 @@ func (a *Accounts) Tokens(ctx context.Context, f TokenFilter) ([]Token, error) {
 	return list(rows, err, "list tokens", scanToken)
 }
 
-// DeleteToken deletes a token and returns it.
-func (a *Accounts) DeleteToken(ctx context.Context, id int64) (*Token, error) {
-	rows, err := a.pool.Query(ctx, `DELETE FROM tokens WHERE id = $1 RETURNING `+tokenColumns, id)
-	return one(rows, err, "end a token", scanToken)
+// DeleteToken deletes a token, and those that would replace it. It returns the token.
+func (a *Accounts) DeleteToken(ctx context.Context, id int64) (t *Token, err error) {
+	err = pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		// A rotation of the token waits for this lock, and then finds no token.
+		rows, err := tx.Query(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1 FOR UPDATE`, id)
+		if t, err = one(rows, err, "end a token", scanToken); err != nil {
+			return err
+		}
+		// A replacement can have one of its own only after its first use, which deletes this token.
+		if _, err := tx.Exec(ctx, `DELETE FROM tokens WHERE id = $1 OR replaces = $1`, id); err != nil {
+			return fmt.Errorf("end a token: %w", err)
+		}
+		return nil
+	})
+	return t, err
 }
 
 // RotateToken creates a token that replaces another on its first use. It deletes an earlier replacement that

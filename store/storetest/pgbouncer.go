@@ -87,5 +87,5 @@ func ownerOf(t testing.TB, dir string) *syscall.Credential {
 	if err := os.Chown(dir, uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids are not negative
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
