@@ -64,7 +64,7 @@ func (r *readers) read(ctx context.Context, client *http.Client, n int) {
 		"/api/v1/processes/top?by=name&" + day,
 		"/api/v1/machines/bench-00001/export?" + day,
 		"/api/v1/machines/bench-00002/diff?limit=200&" + day,
-		"/api/v1/machines/bench-00003/snapshots?include=processes&" + day,
+		"/api/v1/machines/bench-00003/snapshots?include_processes=true&" + day,
 		"/api/v1/processes/history?name=java&" + day,
 	}
 	limit := time.Minute
