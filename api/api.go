@@ -46,6 +46,9 @@ type Config struct {
 	// Reads is how many reads use the database at the same time; 8 by default. It should be the number of connections
 	// for reads.
 	Reads int
+	// StallTimeout is how long a client may read nothing of a response before its connection is closed; 20 seconds by
+	// default.
+	StallTimeout time.Duration
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -59,6 +62,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Reads == 0 {
 		c.Reads = 8
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = 20 * time.Second
 	}
 	if c.RequestRate == 0 {
 		c.RequestRate = 100
@@ -100,6 +106,8 @@ type API struct {
 	perCaller *auth.Limiter
 	// reads limits the reads that use the database at the same time.
 	reads *readLimit
+	// exports limits the exports that are open at the same time.
+	exports *exportLimit
 	// perAddress limits requests without a credential, by client address: they use the database too.
 	perAddress    *auth.Limiter
 	proxyWarnings *proxyWarnings
@@ -126,6 +134,7 @@ func New(cfg Config, parts Parts) *API {
 		perAddress:    auth.NewLimiter(publicRate, 10*publicRate),
 		proxyWarnings: newProxyWarnings(parts.Logger, cfg.Now, parts.Registry),
 		reads:         newReadLimit(cfg.Reads, parts.Registry),
+		exports:       newExportLimit(parts.Registry),
 		health:        parts.Health,
 	}
 	a.engine.HandleMethodNotAllowed = true
@@ -133,7 +142,8 @@ func New(cfg Config, parts Parts) *API {
 	a.trustProxies()
 	observe := newRequestMetrics(parts.Registry).observe
 	a.engine.Use(addRetryAfter, a.addRequestInfo, observe, a.recoverPanic, a.checkHostAndOrigin,
-		a.refuseInvalidParameters, a.limitTime, a.authorize, a.limitReads, a.refuseInvalidBody)
+		a.refuseInvalidParameters, a.limitTime, a.limitStalls, a.authorize, a.limitExports, a.limitReads,
+		a.refuseInvalidBody)
 	a.registerOperations()
 	a.mountHandlers(parts)
 	a.handler = answerHead(&bodyDiscarder{compress(a.resolveSite(a.engine)), maxDiscardedBytes, discardTimeout})

@@ -21,6 +21,33 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
+// streamJSON encodes a value as writeJSON does, but writes it in small pieces, so that a large one is not in memory as
+// a whole. After an error, a part may have been written.
+func streamJSON(w io.Writer, v any) error {
+	return json.MarshalWrite(&controlEscaper{w: w}, v)
+}
+
+// controlEscaper is a writer of JSON that applies escapeControls.
+type controlEscaper struct {
+	w     io.Writer
+	split bool // the last write ended within a character, after 0xc2
+}
+
+// Write implements io.Writer. JSON does not end with 0xc2, so no flush is needed.
+func (e *controlEscaper) Write(p []byte) (int, error) {
+	text := p
+	if e.split {
+		text = append([]byte{0xc2}, p...)
+	}
+	if e.split = len(text) > 0 && text[len(text)-1] == 0xc2; e.split {
+		text = text[:len(text)-1]
+	}
+	if _, err := e.w.Write(escapeControls(text)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // escapeControls replaces DEL and the C1 control characters (U+007F to U+009F) in JSON with \u00….
 func escapeControls(text []byte) []byte {
 	if bytes.IndexByte(text, 0x7f) < 0 && bytes.IndexByte(text, 0xc2) < 0 {

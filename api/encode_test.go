@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -18,6 +19,19 @@ func TestControlCharacters(t *testing.T) {
 	}
 	if strings.ContainsFunc(b.String(), unicode.IsControl) {
 		t.Errorf("raw control characters in %q", b.String())
+	}
+	text := []byte(`"` + name[:20] + `é£\u0085` + "\u009b" + `"`)
+	for size := 1; size < 4; size++ { // also of characters that are split between writes
+		var streamed bytes.Buffer
+		w := &controlEscaper{w: &streamed}
+		for piece := range slices.Chunk(text, size) {
+			if _, err := w.Write(piece); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := streamed.String(), string(escapeControls(text)); got != want {
+			t.Errorf("in pieces of %d bytes: %q, want %q", size, got, want)
+		}
 	}
 	var back map[string]string
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["name"] != name {

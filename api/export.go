@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -26,12 +25,11 @@ type exportInput struct {
 }
 
 const (
-	// exportPage is how many snapshots with processes an export holds in memory.
+	// exportPage is how many snapshots with processes an export holds in memory. They have at most maxPageProcesses
+	// processes together, unless the first one has more.
 	exportPage = 20
 	// exportMachinePage is how many snapshots without processes an export holds in memory.
 	exportMachinePage = 1000
-	// exportWriteTimeout is how long the client may take to read a page.
-	exportWriteTimeout = time.Minute
 )
 
 const exportPath = "/api/v1/machines/{machine_id}/export"
@@ -60,7 +58,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	}
 	page := query.Range{From: from + 1, To: to, Limit: exportMachinePage}
 	if in.Include == "processes" {
-		page.Limit, page.Processes = exportPage, true
+		page.Limit, page.Processes, page.MaxProcesses = exportPage, true, maxPageProcesses
 	}
 	// The first page is read before the response begins, so that errors get their status.
 	states, more, err := a.exportPage(ctx, in.MachineID, page, a.reads.acquire)
@@ -95,13 +93,12 @@ func (a *API) export(
 		return err
 	}
 	for {
-		if err := control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)); err != nil {
-			a.logger.Debug("could not set the write deadline of an export", "err", err)
-		}
+		page.From = nextStart(states, page.From)
 		for i := range states {
 			if err := out.write(&states[i]); err != nil {
 				return err
 			}
+			states[i] = snapshot.State{} // a slow client must not keep what it has read
 		}
 		if err := out.flush(); err != nil {
 			return err
@@ -110,12 +107,19 @@ func (a *API) export(
 		if !more {
 			return nil
 		}
-		page.From = states[len(states)-1].Timestamp + 1
 		var err error
 		if states, more, err = a.exportPage(ctx, machineID, page, a.reads.acquirePatiently); err != nil {
 			return err
 		}
 	}
+}
+
+// nextStart returns the start of the page after one that begins at start.
+func nextStart(states []snapshot.State, start snapshot.Time) snapshot.Time {
+	if len(states) == 0 {
+		return start
+	}
+	return states[len(states)-1].Timestamp + 1
 }
 
 // exportPage reads one page. It takes a turn for each with acquire, so that a slow client does not keep one.
@@ -147,7 +151,7 @@ func (e *ndjsonWriter) flush() error { return nil }
 
 func (e *ndjsonWriter) write(state *snapshot.State) error {
 	var options ProcessOptions
-	if err := writeJSON(e.w, options.snapshotView(state, state.Processes != nil)); err != nil {
+	if err := streamJSON(e.w, options.snapshotView(state, state.Processes != nil)); err != nil {
 		return err
 	}
 	_, err := e.w.Write([]byte{'\n'})

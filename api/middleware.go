@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -59,6 +60,11 @@ func (a *API) recoverPanic(c *gin.Context) {
 		}
 		if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(fault) // the handler has logged why
+		}
+		if err, ok := fault.(error); ok && errors.Is(err, os.ErrDeadlineExceeded) && c.Writer.Written() {
+			a.logger.Warn("closed the connection of a client that did not read its response",
+				"request_id", problem.RequestID(c.Request.Context()), "path", c.Request.URL.Path)
+			panic(http.ErrAbortHandler)
 		}
 		a.logger.Error("request panicked", "request_id", problem.RequestID(c.Request.Context()),
 			"path", c.Request.URL.Path, "panic", fault, "stack", string(debug.Stack()))

@@ -15,6 +15,8 @@ import (
 const (
 	defaultPage, maxPage               = 100, 1000
 	defaultProcessPage, maxProcessPage = 20, 100
+	// maxPageProcesses is how many processes the snapshots of a page have together, so that its size is bounded.
+	maxPageProcesses = 20_000
 )
 
 // SnapshotView is a snapshot.
@@ -86,7 +88,7 @@ type snapshotListInput struct {
 	Since            string   `query:"since" maxLength:"20" example:"1h" doc:"Length of a window that ends now: a number and s, m, h, d or w"`
 	From             timeText `query:"from" doc:"Start of the window. Snapshots at the start and at the end are included"`
 	To               timeText `query:"to" doc:"End of the window. Default: now"`
-	Limit            int      `query:"limit" minimum:"1" maximum:"1000" doc:"Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100"`
+	Limit            int      `query:"limit" minimum:"1" maximum:"1000" doc:"Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100. Pages with more than 20,000 processes end earlier"`
 	Cursor           string   `query:"cursor" maxLength:"2000" doc:"next_cursor of the previous page, with the same other parameters"`
 }
 
@@ -142,7 +144,7 @@ func (a *API) latestTime() snapshot.Time {
 
 // parseRange returns the time range and the limit of a page.
 func (a *API) parseRange(in *snapshotListInput, withProcesses bool) (query.Range, error) {
-	page := query.Range{Processes: withProcesses, Limit: in.Limit}
+	page := query.Range{Processes: withProcesses, Limit: in.Limit, MaxProcesses: maxPageProcesses}
 	defaultLimit, maxLimit := defaultPage, maxPage
 	if withProcesses {
 		defaultLimit, maxLimit = defaultProcessPage, maxProcessPage

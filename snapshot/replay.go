@@ -96,6 +96,9 @@ func (r *Replay) Has(key ProcessKey) bool {
 	return ok
 }
 
+// Len returns the number of processes.
+func (r *Replay) Len() int { return len(r.processes) }
+
 // Keys returns the keys of all processes, in no particular order.
 func (r *Replay) Keys() iter.Seq[ProcessKey] { return maps.Keys(r.processes) }
 

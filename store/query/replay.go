@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,24 +27,41 @@ type identityRow struct {
 	identity snapshot.Identity
 }
 
-// readSamples reads the samples of a machine in [from, to], in order of time.
-func (q *Queries) readSamples(ctx context.Context, machine int32, from, to snapshot.Time) ([]sample, error) {
+// errEnoughSamples ends the reading of samples.
+var errEnoughSamples = errors.New("enough samples")
+
+// readSamples reads the samples of a machine in [from, to], in order of time. If limit is not 0 and more than limit of
+// them are after first, it returns those before end. Otherwise, end is 0.
+func (q *Queries) readSamples(
+	ctx context.Context, machine int32, from, first, to snapshot.Time, limit int,
+) (samples []sample, end snapshot.Time, err error) {
 	rows, err := q.pool.Query(ctx, samplesSQL, machine, from.Std(), to.Std())
 	if err != nil {
-		return nil, fmt.Errorf("read samples of machine %d: %w", machine, err)
+		return nil, 0, fmt.Errorf("read samples of machine %d: %w", machine, err)
 	}
-	var samples []sample
+	after := 0 // number of samples after first
 	var ts time.Time
 	var one sample
 	dest := append([]any{&ts, &one.process}, schema.ValuesDest(&one.values)...)
 	if _, err := pgx.ForEachRow(rows, dest, func() error {
 		one.ts = snapshot.TimeOf(ts)
+		if one.ts > first {
+			after++
+		}
+		if limit > 0 && after > limit {
+			return errEnoughSamples
+		}
 		samples = append(samples, one)
 		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read samples of machine %d: %w", machine, err)
+	}); errors.Is(err, errEnoughSamples) {
+		end = one.ts // which is incomplete
+		for len(samples) > 0 && samples[len(samples)-1].ts == end {
+			samples = samples[:len(samples)-1]
+		}
+	} else if err != nil {
+		return nil, 0, fmt.Errorf("read samples of machine %d: %w", machine, err)
 	}
-	return samples, nil
+	return samples, end, nil
 }
 
 // readIdentities reads the identity of each sampled process. It is not joined to the samples, because
@@ -77,11 +95,15 @@ func (q *Queries) readIdentities(ctx context.Context, samples []sample) (map[int
 // replay reconstructs the full process list at each instant from sparse samples, and the sum of the processes that
 // ended since the instant before. The samples start with the full snapshot of the first instant's run. Both are in
 // order of time and without gaps. For the first instant, only the ended processes that have a sample are known.
+//
+// The lists of the first skip instants are empty. If maxProcesses is not 0, replay returns no more lists than have that
+// many processes together, but at least one that is not skipped.
 func replay(
-	instants []instant, samples []sample, identities map[int64]identityRow,
+	instants []instant, samples []sample, identities map[int64]identityRow, skip, maxProcesses int,
 ) ([][]snapshot.Process, []snapshot.EndedProcesses) {
 	var list snapshot.Replay
 	lists, ended := make([][]snapshot.Process, len(instants)), make([]snapshot.EndedProcesses, len(instants))
+	total := 0 // number of processes in lists
 	for i, at := range instants {
 		ended[i] = at.shortLived
 		for len(samples) > 0 && samples[0].ts < at.ts { // before the first instant
@@ -111,6 +133,12 @@ func replay(
 					ended[i].Add(1, nil)
 				}
 			}
+		}
+		if i < skip {
+			continue
+		}
+		if total += list.Len(); i > skip && maxProcesses > 0 && total > maxProcesses {
+			return lists[:i], ended[:i]
 		}
 		lists[i] = list.Processes()
 	}

@@ -31,7 +31,7 @@ func TestReplayCases(t *testing.T) {
 	}
 	for _, test := range cases {
 		instants, samples, identities := storedRows(test.Snapshots)
-		lists, _ := replay(instants, samples, identities)
+		lists, _ := replay(instants, samples, identities, 0, 0)
 		for i, got := range lists {
 			if diff := snapshottest.Diff(got, test.Want[i]); diff != "" {
 				t.Fatalf("%s, instant %d: %s", test.Name, i, diff)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,10 +18,13 @@ type Range struct {
 	From, To  snapshot.Time
 	Limit     int
 	Processes bool // whether to include the processes of each snapshot
+	// MaxProcesses limits the processes of all snapshots together, so that the size of a page is bounded. If they would
+	// be more, fewer than Limit snapshots are selected, but at least one. 0 means no limit.
+	MaxProcesses int
 }
 
 // Snapshots returns the snapshots of a range, the oldest first. more reports whether the range contains
-// more than r.Limit.
+// more than these.
 func (q *Queries) Snapshots(
 	ctx context.Context, machineID string, r Range,
 ) (states []snapshot.State, more bool, err error) {
@@ -37,8 +41,12 @@ func (q *Queries) Snapshots(
 	if more = len(rows) > r.Limit; more {
 		rows = rows[:r.Limit]
 	}
-	states, err = q.complete(ctx, machineID, machine, rows, r.Processes)
-	return states, more, err
+	if !r.Processes {
+		states, err = q.complete(ctx, machineID, machine, rows, false, 0)
+		return states, more, err
+	}
+	states, err = q.complete(ctx, machineID, machine, rows, true, r.MaxProcesses)
+	return states, more || len(states) < len(rows), err
 }
 
 // usualGap is the time in which almost every machine has a snapshot.
@@ -64,7 +72,7 @@ func (q *Queries) At(ctx context.Context, machineID string, at snapshot.Time, pr
 	if len(rows) == 0 {
 		return nil, snapshot.ErrNoSnapshot
 	}
-	states, err := q.complete(ctx, machineID, machine, rows, processes)
+	states, err := q.complete(ctx, machineID, machine, rows, processes, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +227,7 @@ func (q *Queries) After(
 	if err != nil {
 		return nil, err
 	}
-	return q.complete(ctx, machineID, machine, rows, true)
+	return q.complete(ctx, machineID, machine, rows, true, 0)
 }
 
 var (
@@ -276,9 +284,10 @@ func (q *Queries) readInstants(ctx context.Context, machine int32, sql string, a
 	return instants, nil
 }
 
-// complete adds devices and optionally processes to instants, which are in order of time.
+// complete adds devices and optionally processes to instants, which are in order of time. If maxProcesses is not 0 and
+// all have more processes together, it leaves out the last instants, but never the first one.
 func (q *Queries) complete(
-	ctx context.Context, machineID string, machine int32, instants []instant, processes bool,
+	ctx context.Context, machineID string, machine int32, instants []instant, processes bool, maxProcesses int,
 ) ([]snapshot.State, error) {
 	states := make([]snapshot.State, len(instants))
 	if len(instants) == 0 {
@@ -314,15 +323,19 @@ func (q *Queries) complete(
 		}
 		skip, instants = len(before), append(before, instants...)
 	}
-	samples, err := q.readSamples(ctx, machine, instants[0].fullTS, high.ts)
+	samples, end, err := q.readSamples(ctx, machine, instants[0].fullTS, low.ts, high.ts, maxProcesses)
 	if err != nil {
 		return nil, err
+	}
+	if end != 0 {
+		instants = slices.DeleteFunc(instants, func(at instant) bool { return at.ts >= end })
 	}
 	identities, err := q.readIdentities(ctx, samples)
 	if err != nil {
 		return nil, err
 	}
-	lists, ended := replay(instants, samples, identities)
+	lists, ended := replay(instants, samples, identities, skip, maxProcesses)
+	states = states[:len(lists)-skip]
 	for i := range states {
 		states[i].Processes, states[i].Ended = lists[skip+i], &ended[skip+i]
 		states[i].DeriveCPUUsage()

@@ -61,6 +61,48 @@ func testRangeAndPaging(t *testing.T, db storetest.Database) {
 	}
 }
 
+// A page ends before its snapshots have more than MaxProcesses processes together. Its last snapshot is complete, and
+// the next page continues after it.
+func TestPagesByProcesses(t *testing.T) {
+	t.Parallel()
+	storetest.EachProfileShared(t, testPagesByProcesses)
+}
+
+func testPagesByProcesses(t *testing.T, db storetest.Database) {
+	s := db.Open(t, nil)
+	series := snapshottest.NewMachine(8, 30).Series(storetest.Recent(), 25, time.Second, 4)
+	storetest.Write(t, s, "by processes", series.Snapshots...)
+	for _, limit := range []int{1, 7, 40, 100, 200, 100_000} {
+		page := query.Range{
+			From: storetest.Recent(), To: storetest.Recent().Add(time.Hour), Limit: 20,
+			Processes: true, MaxProcesses: limit,
+		}
+		next := 0
+		for more := true; more; {
+			var states []snapshot.State
+			var err error
+			if states, more, err = s.Snapshots(t.Context(), "by processes", page); err != nil || len(states) == 0 {
+				t.Fatalf("limit %d: %d states, %v", limit, len(states), err)
+			}
+			total := 0
+			for i := range states {
+				if diff := snapshottest.Diff(states[i].Processes, series.Expected[next]); diff != "" {
+					t.Fatalf("limit %d, snapshot %d: %s", limit, next, diff)
+				}
+				total += len(states[i].Processes)
+				next++
+			}
+			if len(states) > 1 && total > limit {
+				t.Errorf("limit %d: a page of %d snapshots has %d processes", limit, len(states), total)
+			}
+			page.From = states[len(states)-1].Timestamp + 1
+		}
+		if next != len(series.Snapshots) {
+			t.Errorf("limit %d: %d snapshots", limit, next)
+		}
+	}
+}
+
 func TestReadsThatFindNothing(t *testing.T) {
 	t.Parallel()
 	storetest.EachProfileShared(t, testReadsThatFindNothing)

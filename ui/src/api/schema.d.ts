@@ -3824,7 +3824,7 @@ export interface operations {
                 from?: string;
                 /** @description End of the window. Default: now */
                 to?: string;
-                /** @description Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100 */
+                /** @description Maximum number of snapshots on a page. Default: 100, or 20 with processes. Maximum with processes: 100. Pages with more than 20,000 processes end earlier */
                 limit?: number;
                 /** @description next_cursor of the previous page, with the same other parameters */
                 cursor?: string;
