@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +68,8 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 		return nil, a.problemOf(ctx, err)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		w := humagin.Unwrap(hc).Writer
+		client := humagin.Unwrap(hc).Writer
+		w := bufio.NewWriterSize(client, responsePiece)
 		name := in.MachineID + "-" + from.Std().UTC().Format("20060102T150405Z")
 		contentType, out := "application/x-ndjson", exportWriter(&ndjsonWriter{w: w})
 		if in.Format == "csv" {
@@ -75,7 +78,7 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 		hc.SetHeader("Content-Type", contentType)
 		hc.SetHeader("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.%s"`, name, in.Format))
 		hc.SetStatus(http.StatusOK)
-		if err := a.export(ctx, in.MachineID, page, states, more, w, out); err != nil {
+		if err := a.export(ctx, in.MachineID, page, states, more, client, out, w); err != nil {
 			// The status is sent already, so only closing the connection can report the failure.
 			a.logger.Warn("export failed", "machine_id", in.MachineID, "err", err)
 			panic(http.ErrAbortHandler)
@@ -83,12 +86,12 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 	}}, nil
 }
 
-// export writes the first page, states, and all that follow.
+// export writes the first page, states, and all that follow. out writes to w, the buffer of the client's response.
 func (a *API) export(
 	ctx context.Context, machineID string, page query.Range, states []snapshot.State, more bool,
-	w http.ResponseWriter, out exportWriter,
+	client http.ResponseWriter, out exportWriter, w *bufio.Writer,
 ) error {
-	control := http.NewResponseController(w)
+	control := http.NewResponseController(client)
 	if err := out.begin(); err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (a *API) export(
 			}
 			states[i] = snapshot.State{} // a slow client must not keep what it has read
 		}
-		if err := out.flush(); err != nil {
+		if err := errors.Join(out.flush(), w.Flush()); err != nil {
 			return err
 		}
 		_ = control.Flush()

@@ -25,22 +25,24 @@ func (a *API) limitStalls(c *gin.Context) {
 	}
 	c.Writer = w
 	c.Next()
+	w.begin() // what is left in buffers is sent after the handlers have returned
 }
 
-// stallWriter writes in pieces and sets a deadline for each.
+// stallWriter writes in pieces and sets a deadline for each. Between two writes there is none, because HTTP/2 ends a
+// response at its deadline even if nothing is written, for example while an export waits for its turn.
 type stallWriter struct {
 	gin.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
 	maxTime time.Duration // from the first write, 0 for none
 	end     time.Time     // of maxTime
-	set     time.Time     // when the deadline was set
 }
 
 // Write implements http.ResponseWriter.
 func (w *stallWriter) Write(p []byte) (n int, err error) {
+	defer w.pause()
 	for {
-		w.setDeadline()
+		w.begin()
 		piece := p[n:min(n+responsePiece, len(p))]
 		written, err := w.ResponseWriter.Write(piece)
 		n += written
@@ -55,26 +57,26 @@ func (w *stallWriter) WriteString(s string) (int, error) { return w.Write([]byte
 
 // Flush implements http.Flusher.
 func (w *stallWriter) Flush() {
-	w.setDeadline()
+	defer w.pause()
+	w.begin()
 	w.ResponseWriter.Flush()
 }
 
-// setDeadline sets the deadline of the next write, unless it was set a moment ago.
-func (w *stallWriter) setDeadline() {
+// begin sets the deadline of the next piece.
+func (w *stallWriter) begin() {
 	now := time.Now()
-	if now.Sub(w.set) < w.timeout/16 {
-		return
-	}
 	if w.end.IsZero() && w.maxTime > 0 {
 		w.end = now.Add(w.maxTime)
 	}
-	w.set = now
 	deadline := now.Add(w.timeout)
 	if w.maxTime > 0 && deadline.After(w.end) {
 		deadline = w.end
 	}
 	_ = w.control.SetWriteDeadline(deadline) // fails only if the connection is gone, and then the write does too
 }
+
+// pause removes the deadline of a piece that was written.
+func (w *stallWriter) pause() { _ = w.control.SetWriteDeadline(w.end) }
 
 // Unwrap returns the wrapped writer, for http.ResponseController.
 func (w *stallWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

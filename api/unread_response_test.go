@@ -29,7 +29,7 @@ func (s *testServer) getUnread(path, secret string) *http.Response {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+	if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n",
@@ -59,8 +59,8 @@ func (s *testServer) userToken(name string) string {
 // export.
 func (s *testServer) largeExport() string {
 	s.t.Helper()
-	const snapshots = 100
-	series := snapshottest.NewMachine(1, 600).Series(recentTime(), snapshots, time.Second, 50)
+	const snapshots = 60
+	series := snapshottest.NewMachine(1, 400).Series(recentTime(), snapshots, time.Second, 30)
 	for i := range series.Snapshots {
 		for j := range series.Snapshots[i].Processes {
 			if one := &series.Snapshots[i].Processes[j]; one.HasIdentity() {
@@ -68,9 +68,9 @@ func (s *testServer) largeExport() string {
 			}
 		}
 	}
-	for i := 0; i < snapshots; i += 50 {
+	for i := 0; i < snapshots; i += 30 {
 		body, err := snapshot.EncodeBatch(
-			&snapshot.Batch{MachineID: "large", Snapshots: series.Snapshots[i : i+50]})
+			&snapshot.Batch{MachineID: "large", Snapshots: series.Snapshots[i : i+30]})
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -86,11 +86,11 @@ func (s *testServer) largeExport() string {
 func TestUnreadExports(t *testing.T) {
 	t.Parallel()
 	s := testServerOf(t, apitest.Start(t, storetest.Postgres(t), apitest.Config{
-		Config: api.Config{StallTimeout: 3 * time.Second},
+		Config: api.Config{StallTimeout: 5 * time.Second},
 	}))
 	path := s.largeExport()
 	whole := s.get("%s", path)
-	if whole.status != http.StatusOK || len(whole.text) < 20<<20 {
+	if whole.status != http.StatusOK || len(whole.text) < 10<<20 {
 		t.Fatalf("the export has %d bytes", len(whole.text))
 	}
 	secret := s.userToken("never reads")
@@ -117,7 +117,7 @@ func TestUnreadExports(t *testing.T) {
 func TestUnreadSnapshots(t *testing.T) {
 	t.Parallel()
 	s := testServerOf(t, apitest.Start(t, storetest.Postgres(t), apitest.Config{
-		Config: api.Config{StallTimeout: time.Second, Reads: 2},
+		Config: api.Config{StallTimeout: 5 * time.Second, Reads: 2},
 	}))
 	s.largeExport()
 	const path = "/api/v1/machines/large/snapshots?include_processes=true&limit=100&since=1h"
@@ -143,7 +143,7 @@ func TestUnreadSnapshots(t *testing.T) {
 			next = path + "&cursor=" + *list.NextCursor
 		}
 	}
-	if read != 100 {
+	if read != 60 {
 		t.Errorf("all pages have %d snapshots", read)
 	}
 }
