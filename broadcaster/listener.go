@@ -160,7 +160,7 @@ func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, errors.New("the URL of the database is not valid")
 	}
-	pgsession.Configure(&config.Config, "snapwatch listener", 0)
+	pgsession.Configure(&config.Config, "snapwatch listener", 0, 0)
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)

@@ -24,7 +24,7 @@ type HistoryStatus struct {
 // ReadHistoryStatus returns the state of the stored history of a migrated database with a profile. It changes nothing,
 // and works beside a server.
 func ReadHistoryStatus(ctx context.Context, databaseURL, profile string) (*HistoryStatus, error) {
-	config, err := poolConfig(databaseURL, "snapwatch doctor", 1, readTimeout)
+	config, err := poolConfig(databaseURL, "snapwatch doctor", 1, readTimeout, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,10 @@ const (
 	readTimeout    = 45 * time.Second
 	liveTimeout    = 15 * time.Second
 	controlTimeout = 15 * time.Second
-	connectTimeout = 5 * time.Second
+	// upkeepLockTimeout is how long maintenance waits for a lock. Its statements may take long, but a lock that another
+	// session keeps must not stop the rest of the maintenance.
+	upkeepLockTimeout = time.Minute
+	connectTimeout    = 5 * time.Second
 	// pooledIdleTime is how long a connection to a connection pooler is kept without being used.
 	pooledIdleTime = 5 * time.Second
 	// cancelDelay is how long a connection waits for a statement to end after its cancellation.
@@ -58,14 +61,15 @@ func openPools(ctx context.Context, cfg Config) (p pools, err error) {
 		application string
 		conns       int
 		timeout     time.Duration
+		lockTimeout time.Duration
 	}{
-		{&p.posts, "snapwatch posts", posts, 0},
-		{&p.control, "snapwatch control", controlConns, controlTimeout},
-		{&p.live, "snapwatch live", liveConns, liveTimeout},
-		{&p.upkeep, "snapwatch upkeep", upkeepConns, 0},
-		{&p.reads, "snapwatch reads", reads, readTimeout},
+		{&p.posts, "snapwatch posts", posts, 0, 0},
+		{&p.control, "snapwatch control", controlConns, controlTimeout, 0},
+		{&p.live, "snapwatch live", liveConns, liveTimeout, 0},
+		{&p.upkeep, "snapwatch upkeep", upkeepConns, 0, upkeepLockTimeout},
+		{&p.reads, "snapwatch reads", reads, readTimeout, 0},
 	} {
-		config, err := poolConfig(cfg.DatabaseURL, one.application, one.conns, one.timeout)
+		config, err := poolConfig(cfg.DatabaseURL, one.application, one.conns, one.timeout, one.lockTimeout)
 		if err != nil {
 			p.close()
 			return pools{}, err
@@ -89,8 +93,11 @@ func openPools(ctx context.Context, cfg Config) (p pools, err error) {
 	return p, nil
 }
 
-// poolConfig returns the configuration of a pool whose statements have a timeout, 0 for none.
-func poolConfig(databaseURL, application string, conns int, timeout time.Duration) (*pgxpool.Config, error) {
+// poolConfig returns the configuration of a pool whose statements have a timeout, in total and for waiting for a lock;
+// 0 is none.
+func poolConfig(
+	databaseURL, application string, conns int, timeout, lockTimeout time.Duration,
+) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse database URL: %w", redact(err))
@@ -101,7 +108,7 @@ func poolConfig(databaseURL, application string, conns int, timeout time.Duratio
 	config.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelDelay}
 	}
-	pgsession.Configure(&config.ConnConfig.Config, application, timeout)
+	pgsession.Configure(&config.ConnConfig.Config, application, timeout, lockTimeout)
 	// While the database is read-only, no connection is kept, so that none of them is left when it is writable again.
 	config.AfterRelease = func(conn *pgx.Conn) bool { return !pgsession.ReadOnly(conn.PgConn()) }
 	return config, nil

@@ -22,24 +22,8 @@ func (s *Store) Retention() backend.Retention { return *s.keep.Load() }
 // openRetention loads the retention, and stores the one of Config if the database has none. So all servers of a
 // database have the same retention. It logs a warning if Config has another one.
 func (s *Store) openRetention(ctx context.Context) error {
-	configured := backend.DefaultRetention(s.backend.Name())
-	if s.cfg.Retention > 0 {
-		configured = configured.WithRaw(s.cfg.Retention)
-	}
-	if s.cfg.ExitsDays > 0 {
-		configured.ExitsDays = s.cfg.ExitsDays
-	}
-	err := s.loadRetention(ctx)
-	if errors.Is(err, pgx.ErrNoRows) {
-		if err := configured.Check(); err != nil {
-			return fmt.Errorf("retention: %w", err)
-		}
-		err = s.storeRetention(ctx, configured, `DO NOTHING`) // another server may have stored one in the meantime
-		if err == nil {
-			err = s.loadRetention(ctx)
-		}
-	}
-	if err != nil {
+	configured := s.configuredRetention()
+	if err := s.ensureRetention(ctx); err != nil {
 		return err
 	}
 	if keep := s.Retention(); s.cfg.Retention > 0 && keep.RawDays != configured.RawDays {
@@ -57,6 +41,36 @@ func (s *Store) openRetention(ctx context.Context) error {
 		)
 	}
 	return nil
+}
+
+// configuredRetention returns the retention of Config.
+func (s *Store) configuredRetention() backend.Retention {
+	configured := backend.DefaultRetention(s.backend.Name())
+	if s.cfg.Retention > 0 {
+		configured = configured.WithRaw(s.cfg.Retention)
+	}
+	if s.cfg.ExitsDays > 0 {
+		configured.ExitsDays = s.cfg.ExitsDays
+	}
+	return configured
+}
+
+// ensureRetention loads the retention, and stores that of Config if the database has none: it is new, or its schema was
+// removed and created again while this server was running.
+func (s *Store) ensureRetention(ctx context.Context) error {
+	err := s.loadRetention(ctx)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	configured := s.configuredRetention()
+	if err := configured.Check(); err != nil {
+		return fmt.Errorf("retention: %w", err)
+	}
+	// Another server may have stored one in the meantime.
+	if err := s.storeRetention(ctx, configured, `DO NOTHING`); err != nil {
+		return err
+	}
+	return s.loadRetention(ctx)
 }
 
 // loadRetention reads the setting from the database, because another server may have changed it.

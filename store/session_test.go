@@ -191,7 +191,7 @@ func TestSessionParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pgsession.Configure(&config.Config, "test", 0)
+	pgsession.Configure(&config.Config, "test", 0, 0)
 	configured, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

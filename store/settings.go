@@ -39,5 +39,5 @@ func (s *Store) FollowSettings(ctx context.Context) {
 func (s *Store) loadSettings(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
 	defer cancel()
-	return errors.Join(s.loadRetention(ctx), s.backend.LoadFloors(ctx))
+	return errors.Join(s.ensureRetention(ctx), s.backend.LoadFloors(ctx))
 }

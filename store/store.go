@@ -72,6 +72,7 @@ type Store struct {
 	// The state of the rollups after the last refresh: how far they are behind, in nanoseconds, and the number of
 	// buckets that could not be computed.
 	rollupsBehind, rollupsFailed atomic.Int64
+	upkeep                       upkeepState
 
 	closing     sync.Once
 	maintenance wake.Signal // wakes Maintain for an early round
@@ -138,7 +139,7 @@ func connect(ctx context.Context, databaseURL, application string) (*pgx.Conn, e
 	if err != nil {
 		return nil, fmt.Errorf("parse database URL: %w", redact(err))
 	}
-	pgsession.Configure(&config.Config, application, 0)
+	pgsession.Configure(&config.Config, application, 0, 0)
 	config.ConnectTimeout = connectTimeout
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -172,7 +173,7 @@ func redact(err error) error {
 // OpenAccounts opens only the accounts of a database, for the command line. Call the returned function to
 // close them. It returns ErrNoSchema if the database does not have the tables.
 func OpenAccounts(ctx context.Context, databaseURL string) (*accounts.Accounts, func(), error) {
-	config, err := poolConfig(databaseURL, "snapwatch accounts", 2, controlTimeout)
+	config, err := poolConfig(databaseURL, "snapwatch accounts", 2, controlTimeout, 0)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,8 @@ const (
 	// retentionMargin is how much longer rows are kept: reads at the horizon replay the run of changes
 	// that contains it.
 	retentionMargin = snapshot.MaxRunDuration
+	// measureTimeout limits one measurement of the rollups.
+	measureTimeout = 30 * time.Second
 	// deleteBatch is the maximum number of rows that one statement deletes.
 	deleteBatch = 50_000
 )
@@ -28,26 +31,30 @@ const (
 // Maintain refreshes rollups every minute and does a round of maintenance every hour, until ctx is done.
 // SetRetention and Delete start an early round. Errors are logged, and retried in the next round.
 func (s *Store) Maintain(ctx context.Context) {
+	var measuring sync.WaitGroup
+	defer measuring.Wait()
+	measuring.Go(func() { s.watchRollups(ctx) })
 	hourly, minutely := time.NewTicker(maintenanceInterval), time.NewTicker(refreshInterval)
 	defer hourly.Stop()
 	defer minutely.Stop()
-	round := s.MaintainOnce
+	round, kind := s.MaintainOnce, fullRound
 	for {
-		if err := round(ctx); err != nil && ctx.Err() == nil {
+		s.upkeep.begin(time.Now())
+		err := round(ctx)
+		s.upkeep.end(kind, err)
+		if err != nil && ctx.Err() == nil {
 			s.metrics.maintenanceFailures.Inc()
 			s.logger.Error("maintenance failed, retrying in the next round", "err", err)
 		}
+		round, kind = s.MaintainOnce, fullRound
 		select {
 		case <-ctx.Done():
 			return
 		case <-hourly.C:
-			round = s.MaintainOnce
 		case <-s.maintenance:
-			round = s.MaintainOnce
 		case <-minutely.C:
-			round = s.refresh
-			if s.backend.Deferred() {
-				round = s.MaintainOnce
+			if !s.backend.Deferred() {
+				round, kind = s.refresh, refreshOnly
 			}
 		}
 	}
@@ -85,7 +92,7 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 		func() error { return s.measure(ctx) },
 	} {
 		err := step()
-		if IsUnavailable(err) { // so would the other steps
+		if IsUnavailable(err) && !backend.IsLockTimeout(err) { // so would the other steps
 			return err
 		}
 		errs = append(errs, err)
@@ -93,23 +100,27 @@ func (s *Store) MaintainOnce(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// refresh refreshes the rollups and updates the metrics of the refresh.
-func (s *Store) refresh(ctx context.Context) error {
-	started, now := time.Now(), s.cfg.Now()
-	if err := s.loadSettings(ctx); err != nil {
-		return err
+// watchRollups measures the rollups every minute until ctx is done, beside maintenance that may take long or wait.
+func (s *Store) watchRollups(ctx context.Context) {
+	ticker := time.NewTicker(refreshInterval)
+	defer ticker.Stop()
+	for {
+		if err := s.measureRollups(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("could not measure how far the rollups are behind", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
-	closeErr := s.CloseSilent(ctx, now.Add(-backend.RollupDelay).UTC().Truncate(time.Hour))
-	if IsUnavailable(closeErr) {
-		return closeErr
-	}
-	refreshErr := s.backend.RefreshRollups(ctx, now)
-	if refreshErr != nil {
-		refreshErr = fmt.Errorf("refresh rollups: %w", refreshErr)
-	} else {
-		s.metrics.refreshSeconds.Observe(time.Since(started).Seconds())
-	}
-	behind, err := s.backend.RefreshLag(ctx, now)
+}
+
+// measureRollups measures how far the rollups are behind and how many could not be computed.
+func (s *Store) measureRollups(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
+	defer cancel()
+	behind, err := s.backend.RefreshLag(ctx, s.cfg.Now())
 	if err == nil {
 		s.metrics.rollupsBehind.Set(behind.Seconds())
 		s.rollupsBehind.Store(int64(behind))
@@ -119,7 +130,26 @@ func (s *Store) refresh(ctx context.Context) error {
 		s.metrics.rollupsFailed.Set(float64(failed))
 		s.rollupsFailed.Store(failed)
 	}
-	return errors.Join(closeErr, refreshErr, err, failedErr)
+	return errors.Join(err, failedErr)
+}
+
+// refresh refreshes the rollups and updates the metrics of the refresh.
+func (s *Store) refresh(ctx context.Context) error {
+	started, now := time.Now(), s.cfg.Now()
+	if err := s.loadSettings(ctx); err != nil {
+		return err
+	}
+	closeErr := s.CloseSilent(ctx, now.Add(-backend.RollupDelay).UTC().Truncate(time.Hour))
+	if IsUnavailable(closeErr) && !backend.IsLockTimeout(closeErr) {
+		return closeErr
+	}
+	refreshErr := s.backend.RefreshRollups(ctx, now)
+	if refreshErr != nil {
+		refreshErr = fmt.Errorf("refresh rollups: %w", refreshErr)
+	} else {
+		s.metrics.refreshSeconds.Observe(time.Since(started).Seconds())
+	}
+	return errors.Join(closeErr, refreshErr, s.measureRollups(ctx))
 }
 
 // measure updates the metrics of disk usage.
@@ -145,7 +175,7 @@ func (s *Store) dropExpired(ctx context.Context) error {
 		cutoff := now.Add(-s.backend.KeptFor(keep, relation) - retentionMargin)
 		dropped, err := s.backend.DropBefore(ctx, relation, cutoff, now)
 		s.metrics.dropped.Add(float64(dropped))
-		if IsUnavailable(err) {
+		if IsUnavailable(err) && !backend.IsLockTimeout(err) {
 			return err
 		}
 		if err != nil {

@@ -23,6 +23,7 @@ func (s *server) newHealth() *health.Checker {
 		health.Check{Name: "database", Severity: health.Failure, Run: s.store.CheckWrite},
 		health.Check{Name: "posts", Severity: health.Failure, Run: s.ingest.CheckCommits},
 		health.Check{Name: "notifications", Severity: health.Failure, Run: s.broadcaster.CheckListener},
+		health.Check{Name: "maintenance", Severity: health.Warning, Run: s.store.CheckMaintenance},
 		health.Check{Name: "rollups", Severity: health.Warning, Run: s.store.CheckRollups},
 	)
 	return health.New(checks, s.logger, s.registry)

@@ -52,9 +52,10 @@ var meanings = []parameter{
 }
 
 // Configure makes new connections of a configuration set all parameters. application is the name that
-// pg_stat_activity shows. statementTimeout ends statements that take longer; 0 is no limit. The parameters are set by a
-// statement, because connection poolers refuse most parameters in the message that starts a session.
-func Configure(config *pgconn.Config, application string, statementTimeout time.Duration) {
+// pg_stat_activity shows. statementTimeout ends statements that take longer, and lockTimeout those that wait longer for
+// a lock; 0 is no limit. The parameters are set by a statement, because connection poolers refuse most parameters in
+// the message that starts a session.
+func Configure(config *pgconn.Config, application string, statementTimeout, lockTimeout time.Duration) {
 	config.RuntimeParams["application_name"] = application
 	inURL := func(name string) bool {
 		_, ok := config.RuntimeParams[name]
@@ -62,8 +63,11 @@ func Configure(config *pgconn.Config, application string, statementTimeout time.
 	}
 	var chosen []parameter
 	for _, timeout := range timeouts {
-		if timeout.name == "statement_timeout" {
+		switch timeout.name {
+		case "statement_timeout":
 			timeout.value = strconv.FormatInt(statementTimeout.Milliseconds(), 10)
+		case "lock_timeout":
+			timeout.value = strconv.FormatInt(lockTimeout.Milliseconds(), 10)
 		}
 		if !inURL(timeout.name) {
 			chosen = append(chosen, timeout)

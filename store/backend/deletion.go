@@ -328,10 +328,11 @@ func vacuumTable(ctx context.Context, pool *pgxpool.Pool, statement string) erro
 		return fmt.Errorf("get a connection: %w", err)
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
+	restore, err := shortenLockTimeout(ctx, conn)
+	if err != nil {
 		return err
 	}
-	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`) }()
+	defer restore()
 	_, err = conn.Exec(ctx, statement)
 	return err
 }

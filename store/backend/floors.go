@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // A rollup bucket is computed again when its source changes, for example when late data arrives. If a part of the
@@ -258,6 +259,21 @@ func withLockTimeout(ctx context.Context, db interface {
 		}
 		return do(tx)
 	})
+}
+
+// shortenLockTimeout makes the statements of a connection wait for locks no longer than lockTimeout, until restore is
+// called. It is for statements that must not be in a transaction.
+func shortenLockTimeout(ctx context.Context, conn *pgxpool.Conn) (restore func(), err error) {
+	var before string
+	if err := conn.QueryRow(ctx, `SELECT current_setting('lock_timeout')`).Scan(&before); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
+		return nil, err
+	}
+	return func() {
+		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT set_config('lock_timeout', $1, false)`, before)
+	}, nil
 }
 
 // IsLockTimeout reports whether a lock was not available in time.

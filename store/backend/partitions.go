@@ -294,13 +294,14 @@ func (p *postgres) dropPartition(
 		return false, nil
 	}
 	defer func() {
-		_, _ = conn.Exec(context.WithoutCancel(ctx), `SET lock_timeout = DEFAULT`)
 		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, partitionLock)
 	}()
 	// DETACH CONCURRENTLY must not be in a transaction block.
-	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+lockTimeout+`'`); err != nil {
+	restore, err := shortenLockTimeout(ctx, conn)
+	if err != nil {
 		return false, err
 	}
+	defer restore()
 	p.uncache(partition.name)
 	return true, p.drop(ctx, conn.Conn(), tableOf(relation), partition)
 }

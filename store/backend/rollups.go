@@ -115,7 +115,7 @@ func (p *postgres) refreshSome(
 	if err == nil {
 		return more, nil, nil
 	}
-	if ctx.Err() != nil || conn.IsClosed() {
+	if ctx.Err() != nil || conn.IsClosed() || IsLockTimeout(err) { // each bucket alone would wait for the lock, too
 		return false, nil, fmt.Errorf("compute buckets of %d h: %w", level, err)
 	}
 	for i := range machines {

@@ -30,6 +30,9 @@ func (w *Writer) CloseSilent(ctx context.Context, hour time.Time) error {
 
 func (w *Writer) closeSome(ctx context.Context, hour time.Time) (closed int, err error) {
 	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
+			return err
+		}
 		group := &groupWrite{writer: w, tx: tx, now: w.now()}
 		rows, err := tx.Query(ctx, `SELECT id, last_snapshot FROM machines
 			WHERE last_snapshot <= $1 AND closed_snapshot IS DISTINCT FROM last_snapshot
