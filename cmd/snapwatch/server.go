@@ -186,7 +186,7 @@ func (s *server) openSchema(ctx context.Context) error {
 		s.logger.Info("a connection pooler is in front of the database; its pool must have room for all connections "+
 			"of all servers", "connections", s.server.MaxConns+1)
 	}
-	detection, err := store.Migrate(ctx, s.databaseURL, s.database.Profile, s.logger)
+	detection, err := store.MigrateAndReport(ctx, s.databaseURL, s.database.Profile, s.logger, s.startup.setLockHolders)
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,21 @@ type startup struct {
 
 func newStartup(basePath string) *startup {
 	s := &startup{basePath: basePath}
-	s.setReason("The server is starting.")
+	s.setReason(startingReason)
 	return s
+}
+
+// startingReason is the reason while nothing delays the start.
+const startingReason = "The server is starting."
+
+// setLockHolders sets which sessions hold the lock of the schema that the server waits for, "" for none.
+func (s *startup) setLockHolders(holders string) {
+	if holders == "" {
+		s.setReason(startingReason)
+		return
+	}
+	s.setReason("The server waits for the lock that it needs to migrate the schema. These sessions of the database hold " +
+		"it: " + holders + ". If it is not a server that migrates, end it with pg_terminate_backend.")
 }
 
 // setReason sets why the server has not started yet, as a sentence.

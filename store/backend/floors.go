@@ -42,8 +42,12 @@ import (
 const (
 	// floorsKey is the key of the floors in the table settings.
 	floorsKey = "complete_from"
-	// floorsLock is the advisory lock of the floors. Writers of late data share it. Moving a floor excludes them.
-	floorsLock = 7_265_103
+	// shareFloors and excludeWriters are the locks of the floors. Writers of late data share the first, and moving a
+	// floor excludes them with the second. They are locks of a table, because every role of a database can take
+	// advisory locks, but only those with rights to a table can lock it. Reading settings waits for neither, and
+	// changing one only waits for the second.
+	shareFloors    = `LOCK TABLE settings IN ROW SHARE MODE`
+	excludeWriters = `LOCK TABLE settings IN EXCLUSIVE MODE`
 )
 
 // floors are the floors of relations. A relation that is missing is complete.
@@ -147,7 +151,7 @@ func writeSetting(ctx context.Context, tx pgx.Tx, key string, value any) error {
 // lockFloors returns the floors, to be moved. It waits until the writers of late data have committed, and lets no other
 // begin before the end of the transaction.
 func lockFloors(ctx context.Context, tx pgx.Tx) (floors, error) {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, floorsLock); err != nil {
+	if _, err := tx.Exec(ctx, excludeWriters); err != nil {
 		return nil, err
 	}
 	if err := lockSetting(ctx, tx, floorsKey, "{}"); err != nil {
@@ -197,7 +201,7 @@ func (m *maintenance) DroppedBefore(relation string) time.Time {
 
 // LockAcceptFrom implements Backend.
 func (m *maintenance) LockAcceptFrom(ctx context.Context, tx pgx.Tx) (time.Time, error) {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, floorsLock); err != nil {
+	if _, err := tx.Exec(ctx, shareFloors); err != nil {
 		return time.Time{}, err
 	}
 	complete, err := readFloors(ctx, tx) // not in one statement: it must see what was committed before the lock

@@ -19,7 +19,7 @@ const (
 	versionTable = "schema_migrations"
 	// lockPoll is the time between attempts to lock the schema.
 	lockPoll = 200 * time.Millisecond
-	// lockReport is how long New waits for the lock before it logs who has it.
+	// lockReport is how long New waits for the lock before it logs who has it, and the time between two calls of onWait.
 	lockReport = 2 * time.Second
 	closeLimit = 5 * time.Second
 )
@@ -30,6 +30,7 @@ type driver struct {
 	conn   *pgx.Conn
 	logger *slog.Logger
 	schema string // schema of versionTable
+	onWait func(holders string)
 
 	// ctx is that of the current call of the Migrator, because the methods of the library's interface have none.
 	ctx     context.Context //nolint:containedctx // see above
@@ -76,18 +77,23 @@ func (d *driver) lock(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("lock the schema: %w", err)
 	}
-	reported := false
-	for started := time.Now(); ; {
+	logged := false
+	for reported := time.Now(); ; {
 		var locked bool
 		if err := d.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::bigint)`, id).Scan(&locked); err != nil {
 			return fmt.Errorf("lock the schema: %w", err)
 		}
 		if locked {
+			d.onWait("")
 			return nil
 		}
-		if !reported && time.Since(started) >= lockReport {
-			reported = true
-			d.logger.Info("waiting for another program that migrates the schema", "holders", d.lockHolders(ctx, id))
+		if time.Since(reported) >= lockReport {
+			holders := d.lockHolders(ctx, id)
+			d.onWait(holders)
+			if !logged {
+				d.logger.Warn("waiting for the lock of the schema, which another session holds", "holders", holders)
+			}
+			reported, logged = time.Now(), true
 		}
 		select {
 		case <-ctx.Done():
@@ -104,7 +110,7 @@ func (d *driver) lockHolders(ctx context.Context, id string) string {
 	defer cancel()
 	var holders string
 	err := d.conn.QueryRow(ctx, `SELECT coalesce(string_agg(
-			format('pid %s, %s, since %s', pid, application_name, to_char(backend_start, 'YYYY-MM-DD"T"HH24:MI:SSOF')),
+			format('pid %s, user %s, application %s, since %s', pid, usename, application_name, to_char(backend_start, 'YYYY-MM-DD"T"HH24:MI:SSOF')),
 			'; '), 'unknown')
 		FROM pg_locks JOIN pg_stat_activity USING (pid)
 		WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database = (

@@ -51,9 +51,13 @@ type Migrator struct {
 }
 
 // New locks the schema of a database. While another migrator has the lock, New waits until ctx is done. The Migrator
-// owns the connection, and closes it.
-func New(ctx context.Context, conn *pgx.Conn, logger *slog.Logger) (*Migrator, error) {
-	d := &driver{conn: conn, logger: logger}
+// owns the connection, and closes it. While New waits, it calls onWait every few seconds with a description of the
+// sessions that hold the lock, and with "" when it has the lock. onWait may be nil.
+func New(ctx context.Context, conn *pgx.Conn, logger *slog.Logger, onWait func(holders string)) (*Migrator, error) {
+	if onWait == nil {
+		onWait = func(string) {}
+	}
+	d := &driver{conn: conn, logger: logger, onWait: onWait}
 	if err := d.prepare(ctx); err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("prepare the migration: %w", err)
