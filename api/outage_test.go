@@ -14,6 +14,7 @@ import (
 	"github.com/snapwatch/snapwatch/api/apitest"
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/internal/testwait"
+	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
 
@@ -98,6 +99,25 @@ func TestTimeoutsOfLockedTables(t *testing.T) {
 		}
 		if err := transaction.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// If the schema is removed under a running server, requests get status 503, and posts are sent again later.
+func TestRemovedSchema(t *testing.T) {
+	t.Parallel()
+	db := storetest.Postgres(t)
+	s := startOn(t, db, api.Config{})
+	if err := store.MigrateDown(t.Context(), db.URL, storetest.Logger()); err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range [][2]string{
+		{http.MethodPost, "/api/v1/snapshots"}, {http.MethodGet, "/api/v1/machines"}, {http.MethodGet, "/api/v1/users"},
+	} {
+		got := s.do(request[0], request[1], "")
+		if p := got.problem(t); got.status != http.StatusServiceUnavailable || p.Code != "database_unavailable" ||
+			got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", request, got.status, got.text)
 		}
 	}
 }

@@ -39,8 +39,24 @@ func (s *Store) checkTables(ctx context.Context) error {
 	defer cancel()
 	accounts := make(chan error, 1)
 	go func() { accounts <- checkReadable(ctx, s.pools.control, "users", "tokens", "sessions") }()
-	snapshots := checkReadable(ctx, s.pools.upkeep, "machines", "snapshots")
-	return errors.Join(<-accounts, snapshots)
+	series := checkWritable(ctx, s.pools.upkeep, "machines", "snapshots", "process_samples")
+	return errors.Join(<-accounts, series)
+}
+
+// checkWritable returns an error that names the first of some tables that cannot be written. A table can be locked
+// against writers only.
+func checkWritable(ctx context.Context, pool *pgxpool.Pool, tables ...string) error {
+	for _, table := range tables {
+		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			// ONLY leaves out partitions and chunks, which would all be locked.
+			_, err := tx.Exec(ctx, `LOCK TABLE ONLY `+pgx.Identifier{table}.Sanitize()+` IN ROW EXCLUSIVE MODE`)
+			return err
+		})
+		if err := tableError(ctx, table, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkReadable returns an error that names the first of some tables that cannot be read.
@@ -48,15 +64,23 @@ func checkReadable(ctx context.Context, pool *pgxpool.Pool, tables ...string) er
 	for _, table := range tables {
 		// ONLY leaves out partitions and chunks, which would all be locked and planned.
 		_, err := pool.Exec(ctx, `SELECT FROM ONLY `+pgx.Identifier{table}.Sanitize()+` LIMIT 1`)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || IsStatementTimeout(err):
-			return fmt.Errorf("the table %s is locked or does not answer: %w", table, err)
-		default:
-			return fmt.Errorf("read the table %s: %w", table, pgsession.Cause(err))
+		if err := tableError(ctx, table, err); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// tableError returns the error of a statement about a table, with the table's name.
+func tableError(ctx context.Context, table string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil || IsStatementTimeout(err):
+		return fmt.Errorf("the table %s is locked or does not answer: %w", table, err)
+	default:
+		return fmt.Errorf("use the table %s: %w", table, pgsession.Cause(err))
+	}
 }
 
 // CheckRollups returns an error if rollups are far behind or could not be computed at the last refresh.

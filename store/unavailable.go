@@ -12,7 +12,8 @@ import (
 )
 
 // IsUnavailable reports whether an error means that the database cannot do its work at the moment, so that the same
-// request may succeed later: it is away, starts or stops, is read-only, or lacks connections, memory or locks.
+// request may succeed later: it is away, starts or stops, is read-only, has no schema, or lacks connections, memory
+// or locks.
 func IsUnavailable(err error) bool {
 	if err == nil {
 		return false
@@ -50,7 +51,8 @@ func IsStatementTimeout(err error) bool {
 func isUnavailableCode(code string) bool {
 	switch code {
 	case pgerrcode.ReadOnlySQLTransaction, pgerrcode.LockNotAvailable, pgerrcode.SerializationFailure,
-		pgerrcode.DeadlockDetected, pgerrcode.IdleInTransactionSessionTimeout:
+		pgerrcode.DeadlockDetected, pgerrcode.IdleInTransactionSessionTimeout,
+		pgerrcode.UndefinedTable: // the schema was removed, or migrated to an older version
 		return true
 	case pgerrcode.QueryCanceled: // a statement that took too long
 		return false

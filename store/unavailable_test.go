@@ -34,7 +34,7 @@ func TestIsUnavailable(t *testing.T) {
 		{&pgconn.PgError{Code: "55P03"}, true},  // locked
 		{&pgconn.PgError{Code: "57014"}, false}, // took too long
 		{&pgconn.PgError{Code: "22P02"}, false},
-		{&pgconn.PgError{Code: "42P01"}, false},
+		{&pgconn.PgError{Code: "42P01"}, true},
 	} {
 		if got := store.IsUnavailable(test.err); got != test.want {
 			t.Errorf("%v: %v", test.err, got)
@@ -89,23 +89,26 @@ func TestCheckOfLockedTables(t *testing.T) {
 	db := storetest.Postgres(t)
 	s := db.Open(t, nil)
 	conn := storetest.Connect(t, db.URL)
-	for _, table := range []string{"machines", "snapshots", "users", "tokens", "sessions"} {
+	for _, lock := range []string{
+		"machines", "snapshots", "users", "tokens", "sessions", "process_samples", "process_samples IN SHARE MODE",
+	} {
+		table, _, _ := strings.Cut(lock, " ")
 		transaction, err := conn.Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := transaction.Exec(t.Context(), `LOCK TABLE `+table); err != nil {
+		if _, err := transaction.Exec(t.Context(), `LOCK TABLE `+lock); err != nil {
 			t.Fatal(err)
 		}
 		err = s.CheckWrite(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "the table "+table+" is locked or does not answer") {
-			t.Errorf("with a lock of %s: %v", table, err)
+			t.Errorf("with a lock of %s: %v", lock, err)
 		}
 		if err := transaction.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.CheckWrite(t.Context()); err != nil {
-			t.Errorf("without the lock of %s: %v", table, err)
+			t.Errorf("without the lock of %s: %v", lock, err)
 		}
 	}
 }

@@ -48,13 +48,42 @@ func (c *migrateDownCommand) Run(ctx context.Context, logger *slog.Logger) error
 type migrateToCommand struct {
 	config.Database
 	Target uint `arg:"" help:"Version of the schema."`
+	Yes    bool `help:"Confirm that a migration down deletes what only later versions of the schema can store."`
 }
 
 // Run migrates the schema to a version.
 func (c *migrateToCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return withURL(ctx, c.Database, logger, func(ctx context.Context, url string) error {
+		status, _, err := store.SchemaStatus(ctx, url)
+		if err != nil {
+			return err
+		}
+		if !c.Yes && status.Version > int(c.Target) { //nolint:gosec // versions are small
+			return fmt.Errorf("a migration from version %d down to %d deletes data, which only a backup can bring back: "+
+				"%s; confirm it with --yes", status.Version, c.Target, deletedBelow(c.Target))
+		}
 		return store.MigrateTo(ctx, url, c.Target, logger)
 	})
+}
+
+// deletedBelow describes what a migration down to a version deletes, at most.
+func deletedBelow(version uint) string {
+	deleted := "columns that later versions have added"
+	for _, one := range []struct {
+		version uint
+		what    string
+	}{
+		{25, "short-lived processes"},
+		{8, "all users, sessions, tokens, enrolment keys and the audit log"},
+		{5, "rollups"},
+		{2, "all snapshots"},
+		{1, "all machines and settings"},
+	} {
+		if version < one.version {
+			deleted += ", " + one.what
+		}
+	}
+	return deleted
 }
 
 type migrateStatusCommand struct{ config.Database }

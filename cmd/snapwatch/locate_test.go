@@ -62,6 +62,13 @@ func TestCommandsFindTheRunningServer(t *testing.T) {
 	}
 	must("", "migrate", "up")
 	must("", "migrate", "status")
+	if _, err := located(t, home, runtime, "", "migrate", "to", "7"); err == nil ||
+		!strings.Contains(err.Error(), "--yes") || !strings.Contains(err.Error(), "all users") {
+		t.Errorf("a migration down without --yes: %v", err)
+	}
+	if queryRow(t, first.dir, `SELECT count(*) FROM users`, &users); users != 1 {
+		t.Errorf("after a migration that was refused, the server has %d users", users)
+	}
 	if entries, err := os.ReadDir(home); err != nil || len(entries) != 0 {
 		t.Errorf("a command left %v in the home directory (%v)", entries, err)
 	}
