@@ -9,8 +9,8 @@ import (
 	"github.com/snapwatch/snapwatch/internal/pgsession"
 )
 
-// maxFailing is how long rounds of maintenance, or refreshes, may fail before CheckMaintenance returns an error. At least
-// two in a row have failed then.
+// maxFailing is how long rounds of maintenance, or refreshes, may fail before CheckMaintenance returns an error. At
+// least two in a row have failed then.
 var maxFailing = map[upkeepKind]time.Duration{
 	fullRound:   maintenanceInterval + 10*time.Minute,
 	refreshOnly: 5 * time.Minute,

@@ -58,9 +58,9 @@ func (c *migrateToCommand) Run(ctx context.Context, logger *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		if !c.Yes && status.Version > int(c.Target) { //nolint:gosec // versions are small
-			return fmt.Errorf("a migration from version %d down to %d deletes data, which only a backup can bring back: "+
-				"%s; confirm it with --yes", status.Version, c.Target, deletedBelow(c.Target))
+		if !c.Yes && status.Version > int(c.Target) {
+			return fmt.Errorf("a migration from version %d down to %d deletes data, which only a backup can "+
+				"bring back: %s; confirm it with --yes", status.Version, c.Target, deletedBelow(c.Target))
 		}
 		return store.MigrateTo(ctx, url, c.Target, logger)
 	})

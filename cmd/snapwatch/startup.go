@@ -42,8 +42,8 @@ func (s *startup) setLockHolders(holders string) {
 		s.setReason(startingReason)
 		return
 	}
-	s.setReason("The server waits for the lock that it needs to migrate the schema. These sessions of the database hold " +
-		"it: " + holders + ". If it is not a server that migrates, end it with pg_terminate_backend.")
+	s.setReason("The server waits for the lock that it needs to migrate the schema. These sessions of the database " +
+		"hold it: " + holders + ". If it is not a server that migrates, end it with pg_terminate_backend.")
 }
 
 // setReason sets why the server has not started yet, as a sentence.

@@ -19,7 +19,7 @@ const (
 	versionTable = "schema_migrations"
 	// lockPoll is the time between attempts to lock the schema.
 	lockPoll = 200 * time.Millisecond
-	// lockReport is how long New waits for the lock before it logs who has it, and the time between two calls of onWait.
+	// lockReport is how long New waits for the lock before it logs who has it, and the time between calls of onWait.
 	lockReport = 2 * time.Second
 	closeLimit = 5 * time.Second
 )
@@ -110,7 +110,8 @@ func (d *driver) lockHolders(ctx context.Context, id string) string {
 	defer cancel()
 	var holders string
 	err := d.conn.QueryRow(ctx, `SELECT coalesce(string_agg(
-			format('pid %s, user %s, application %s, since %s', pid, usename, application_name, to_char(backend_start, 'YYYY-MM-DD"T"HH24:MI:SSOF')),
+			format('pid %s, user %s, application %s, since %s', pid, usename, application_name,
+				to_char(backend_start, 'YYYY-MM-DD"T"HH24:MI:SSOF')),
 			'; '), 'unknown')
 		FROM pg_locks JOIN pg_stat_activity USING (pid)
 		WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database = (
