@@ -29,10 +29,13 @@ func (s *server) newHealth() *health.Checker {
 	return health.New(checks, s.logger, s.registry)
 }
 
-// checkCluster returns an error if the private database does not run.
+// checkCluster returns an error if the private database does not run, and a warning if its programs were removed.
 func (s *server) checkCluster(context.Context) error {
-	if state := s.cluster.State(); !state.Running {
+	switch state := s.cluster.State(); {
+	case !state.Running:
 		return errors.New(state.Reason)
+	case state.Missing != "":
+		return &health.Finding{Severity: health.Warning, Reason: state.Missing}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,6 +89,23 @@ func findBinaries(dir string, wanted int) (string, error) {
 		"%w: install PostgreSQL %d or newer (Debian: apt-get install postgresql), or set DATABASE_URL", ErrNoBinaries,
 		MinMajor,
 	)
+}
+
+// findPrograms finds the programs for the cluster. An upgrade of a package can move them to another directory, so each
+// start searches again.
+func (c *Cluster) findPrograms() error {
+	bin, err := findBinaries(c.cfg.BinDir, clusterMajor(c.data()))
+	if err != nil {
+		return err
+	}
+	c.bin = bin
+	return nil
+}
+
+// isMissing reports whether a file does not exist.
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // describe returns the versions and directories of servers.

@@ -174,7 +174,7 @@ func (c *Cluster) hintAtUpgrade() {
 
 // startOnce creates the cluster if there is none, and starts it if it does not run.
 func (c *Cluster) startOnce(ctx context.Context) (err error) {
-	if c.bin, err = findBinaries(c.cfg.BinDir, clusterMajor(c.data())); err != nil {
+	if err := c.findPrograms(); err != nil {
 		return err
 	}
 	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
@@ -236,6 +236,11 @@ func (c *Cluster) Stop(ctx context.Context) error {
 }
 
 func (c *Cluster) shutdown(ctx context.Context) error {
+	if isMissing(filepath.Join(c.bin, "pg_ctl")) {
+		if err := c.findPrograms(); err != nil { // they were removed while the cluster runs
+			return c.interrupt(ctx)
+		}
+	}
 	if out, err := c.run(ctx, "pg_ctl", "stop", "-D", c.data(), "-m", "fast", "-w", "-t", "60"); err != nil {
 		return fmt.Errorf("stop the cluster: %w: %s", err, out)
 	}

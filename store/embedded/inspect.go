@@ -34,7 +34,7 @@ func Inspect(ctx context.Context, dir, binDir string) (Inspection, error) {
 	c.bin = found.BinDir
 	if pid, err := c.PID(); err == nil && isPostmaster(pid, c.data()) {
 		found.Running = true
-		found.Replaced = c.isReplaced(pid)
+		found.Replaced = c.isMoved() || c.isReplaced(pid)
 	}
 	existing := abs
 	for existing != filepath.Dir(existing) {

@@ -28,3 +28,4 @@ func (owner) user() int                             { return -1 }
 func socketDir(dir string) string                   { return filepath.Join(dir, "run") }
 func isPostmaster(int, string) bool                 { return false }
 func (*Cluster) clearRemains(context.Context) error { return nil }
+func (*Cluster) interrupt(context.Context) error    { return errors.ErrUnsupported }

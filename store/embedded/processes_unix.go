@@ -128,3 +128,26 @@ func (c *Cluster) endProcesses(ctx context.Context, pids []int, signal syscall.S
 	}
 	return false
 }
+
+// interrupt stops the cluster as pg_ctl does, for a cluster whose programs were removed.
+func (c *Cluster) interrupt(ctx context.Context) error {
+	pid, err := c.PID()
+	if err != nil {
+		return err
+	}
+	if !isPostmaster(pid, c.data()) {
+		return nil
+	}
+	if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
+		return fmt.Errorf("stop the cluster: %w", err)
+	}
+	for isPostmaster(pid, c.data()) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stop the cluster: %w", ctx.Err())
+		case <-time.After(orphanPoll):
+		}
+	}
+	_ = os.Remove(c.socket)
+	return nil
+}

@@ -22,6 +22,12 @@ import (
 // startInternal starts a cluster below a directory that any user may enter.
 func startInternal(t *testing.T, name string) *Cluster {
 	t.Helper()
+	return startWith(t, Config{}, name)
+}
+
+// startWith is startInternal with a configuration.
+func startWith(t *testing.T, cfg Config, name string) *Cluster {
+	t.Helper()
 	parent, err := os.MkdirTemp("", "snapwatch-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +35,8 @@ func startInternal(t *testing.T, name string) *Cluster {
 	if err := os.Chmod(parent, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Start(t.Context(), Config{Dir: filepath.Join(parent, name), Logger: testlog.Logger()})
+	cfg.Dir, cfg.Logger = filepath.Join(parent, name), testlog.Logger()
+	c, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,9 @@ type State struct {
 	Since time.Time
 	// Restarts is how often the cluster was started again.
 	Restarts int
-	Disk     Disk
+	// Missing says, for people, that the programs of the running cluster were removed. It is "" if they are there.
+	Missing string
+	Disk    Disk
 }
 
 // stateHolder is a State that several goroutines use.
@@ -37,6 +39,15 @@ func (h *stateHolder) setRunning(running bool, reason string) {
 		h.state.Since = time.Now()
 	}
 	h.state.Running, h.state.Reason = running, reason
+}
+
+// setMissing sets why the programs are missing, and reports whether that has changed.
+func (h *stateHolder) setMissing(reason string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed := h.state.Missing != reason
+	h.state.Missing = reason
+	return changed
 }
 
 func (h *stateHolder) addRestart() {

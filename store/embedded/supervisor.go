@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,17 +73,33 @@ func (s *supervisor) check(ctx context.Context) {
 		}
 		s.started()
 	}
-	if !c.isReplaced(pid) {
+	s.checkPrograms(ctx, pid)
+}
+
+// checkPrograms restarts the cluster if its programs were replaced. New connections need the files that came with the
+// running program, and fail without them.
+func (s *supervisor) checkPrograms(ctx context.Context, pid int) {
+	c := s.cluster
+	if !c.isMoved() && !c.isReplaced(pid) {
 		s.replacedSince = time.Time{}
+		c.state.setMissing("")
 		return
 	}
 	if s.replacedSince.IsZero() {
 		s.replacedSince = time.Now()
 	}
-	if time.Since(s.replacedSince) < replacedFor || serverMajor(c.bin) != clusterMajor(c.data()) {
+	if time.Since(s.replacedSince) < replacedFor {
 		return
 	}
-	s.replacedSince = time.Time{}
+	s.replacedSince = time.Time{} // the next attempt comes after the same time
+	if err := c.findPrograms(); err != nil {
+		reason := "the programs of the running PostgreSQL were removed, so new connections can fail: " + err.Error()
+		if c.state.setMissing(reason) {
+			c.cfg.Logger.Error("the programs of the private database were removed", "program", c.startedProgram(),
+				"err", err)
+		}
+		return
+	}
 	c.cfg.Logger.Warn("restarting the private database: its programs were replaced", "binaries", c.bin)
 	s.restart(ctx)
 }
@@ -97,7 +114,11 @@ func (s *supervisor) start(ctx context.Context) {
 		c.state.setRunning(false, "PostgreSQL has ended")
 		c.cfg.Logger.Error("the private database has ended, starting it again", "log", c.logPath())
 	}
-	if err := c.launch(ctx); err != nil {
+	err := c.findPrograms()
+	if err == nil {
+		err = c.launch(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return
 		}
@@ -206,4 +227,19 @@ func (c *Cluster) isReplaced(pid int) bool {
 	}
 	installed, err := os.Stat(filepath.Join(c.bin, "postgres"))
 	return err == nil && !os.SameFile(running, installed)
+}
+
+// isMoved reports whether the program from which the postmaster was started is no longer in its directory. Then its
+// libraries are not there either.
+func (c *Cluster) isMoved() bool { return isMissing(c.startedProgram()) }
+
+// startedProgram returns the path from which the postmaster was started. That is the installed program if the cluster
+// has not recorded it.
+func (c *Cluster) startedProgram() string {
+	if text, err := os.ReadFile(filepath.Join(c.data(), "postmaster.opts")); err == nil {
+		if path, _, found := strings.Cut(string(text), ` "-`); found && filepath.IsAbs(path) {
+			return path
+		}
+	}
+	return filepath.Join(c.bin, "postgres")
 }
