@@ -23,6 +23,12 @@ func registerClusterMetrics(registry prometheus.Registerer, state func() embedde
 		gauge("snapwatch_database_disk_required_bytes",
 			"Free space of the disk of the private database below which snapshots are refused.",
 			func(s embedded.State) float64 { return float64(s.Disk.Required) }),
+		gauge("snapwatch_database_disk_free_inodes",
+			"Free inodes of the disk of the private database. 0, as the required ones, if their number is not limited.",
+			func(s embedded.State) float64 { return float64(s.Disk.Inodes.Free) }),
+		gauge("snapwatch_database_disk_required_inodes",
+			"Free inodes of the disk of the private database below which snapshots are refused.",
+			func(s embedded.State) float64 { return float64(s.Disk.Inodes.Required) }),
 		gauge("snapwatch_database_up", "Whether the private database runs: 1 yes, 0 no.",
 			func(s embedded.State) float64 {
 				if s.Running {

@@ -259,8 +259,8 @@ func examineSchema(ctx context.Context, address string, cluster *embedded.Inspec
 		return append(findings, problem("history", firstLine(err), "check the log of the database"))
 	}
 	findings = append(findings, checkRollups(history))
-	if cluster != nil && cluster.Disk.Level != embedded.DiskUnknown {
-		findings = append(findings, checkRetention(history.Storage, cluster.Disk, time.Now()))
+	if cluster != nil && cluster.Tables.Level != embedded.DiskUnknown {
+		findings = append(findings, checkRetention(history.Storage, cluster.Tables, time.Now()))
 	}
 	return findings
 }

@@ -177,6 +177,9 @@ func (c *Cluster) startOnce(ctx context.Context) (err error) {
 	if err := c.findPrograms(); err != nil {
 		return err
 	}
+	if !c.isRunning() {
+		c.releaseReserves(ctx) // creating a directory needs an inode
+	}
 	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
 		return fmt.Errorf("create the socket directory: %w", err)
 	}
@@ -266,6 +269,7 @@ func (c *Cluster) logPath() string { return filepath.Join(c.cfg.Dir, "postgres.l
 
 // launch starts the cluster, which does not run. The error has the reason from its log.
 func (c *Cluster) launch(ctx context.Context) error {
+	c.releaseReserves(ctx)
 	// A cleaner of temporary files may have removed it.
 	if _, err := c.owner.makeSocketDir(c.cfg.Dir); err != nil {
 		return fmt.Errorf("create the socket directory: %w", err)
@@ -273,17 +277,14 @@ func (c *Cluster) launch(ctx context.Context) error {
 	if err := c.clearRemains(ctx); err != nil {
 		return err
 	}
-	now, _ := measureDisk(ctx, c.cfg.Dir, DiskOK) // unknown if that fails
-	if now.Level == DiskFull && c.releaseReserve() {
-		c.cfg.Logger.Warn("released the disk reserve, so that the private database can start", "free_bytes", now.Free)
-	}
+	wal, _ := measureDisk(ctx, filepath.Join(c.data(), "pg_wal")) // unknown if that fails
 	if err := c.owner.touch(c.logPath()); err != nil {
 		return fmt.Errorf("create the log of the cluster: %w", err)
 	}
 	c.trimLog()
 	before := c.logSize()
 	out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", launchTimeout, "-l", c.logPath(), "-o",
-		c.options(ctx, now.Total))
+		c.options(ctx, wal.Total))
 	if err == nil {
 		return nil
 	}

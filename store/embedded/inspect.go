@@ -17,7 +17,8 @@ type Inspection struct {
 	Missing error
 	// Running reports whether the postmaster runs, and Replaced whether its program is no longer the installed one.
 	Running, Replaced bool
-	Disk              Disk
+	// Disk is the space of the fullest file system, and Tables that of the one with the tables.
+	Disk, Tables Disk
 	// Log is the path of the cluster's log.
 	Log string
 }
@@ -43,6 +44,19 @@ func Inspect(ctx context.Context, dir, binDir string) (Inspection, error) {
 		}
 		existing = filepath.Dir(existing)
 	}
-	found.Disk, err = measureDisk(ctx, existing, DiskOK)
-	return found, err
+	if existing != abs {
+		found.Disk, err = measureDisk(ctx, existing)
+		found.Tables = found.Disk
+		return found, err
+	}
+	disks, err := measureDisks(ctx, abs, nil)
+	if err != nil {
+		return found, err
+	}
+	found.Disk, found.Tables = fullest(disks), disks[0]
+	if _, err := os.Stat(c.data()); err == nil {
+		found.Tables, err = measureDisk(ctx, c.data())
+		return found, err
+	}
+	return found, nil
 }

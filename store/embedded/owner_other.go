@@ -29,3 +29,5 @@ func socketDir(dir string) string                   { return filepath.Join(dir, 
 func isPostmaster(int, string) bool                 { return false }
 func (*Cluster) clearRemains(context.Context) error { return nil }
 func (*Cluster) interrupt(context.Context) error    { return errors.ErrUnsupported }
+func (owner) checkOwns(string) error                { return errors.ErrUnsupported }
+func deviceOf(string) (uint64, error)               { return 0, errors.ErrUnsupported }

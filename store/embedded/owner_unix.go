@@ -117,6 +117,31 @@ func (o owner) write(path string, flag int, text string) error {
 	return errors.Join(err, file.Chown(o.uid, o.gid), file.Sync(), file.Close())
 }
 
+// checkOwns returns an error if a directory does not belong to the owner.
+func (o owner) checkOwns(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != o.uid {
+		return fmt.Errorf("%s does not belong to the owner of the cluster", dir)
+	}
+	return nil
+}
+
+// deviceOf returns the number of the file system of a path.
+func deviceOf(path string) (uint64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	return uint64(stat.Dev), nil //nolint:unconvert // its type differs between systems
+}
+
 // user returns the user id.
 func (o owner) user() int { return o.uid }
 

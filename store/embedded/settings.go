@@ -7,7 +7,7 @@ import (
 )
 
 // settings returns the settings for the command line. They are passed at each start, so that old clusters get
-// the current settings. diskSize is the size of the file system in bytes, 0 if it is unknown.
+// the current settings. diskSize is the size of the write-ahead log's file system in bytes, 0 if it is unknown.
 func (c *Cluster) settings(ctx context.Context, diskSize uint64) []string {
 	settings := []string{
 		"listen_addresses=",

@@ -53,6 +53,7 @@ type supervisor struct {
 	delay         backoff.Backoff
 	next          time.Time // of the next attempt to start
 	replacedSince time.Time // zero if the programs are those that run
+	disks         []Disk    // the last measurement of each file system
 	reserveFailed bool
 	freed         time.Time // when the write-ahead log was shortened last
 }
@@ -157,7 +158,8 @@ func (s *supervisor) restart(ctx context.Context) {
 func (s *supervisor) checkDisk(ctx context.Context) {
 	c := s.cluster
 	before := c.state.get().Disk
-	now, err := measureDisk(ctx, c.cfg.Dir, before.Level)
+	disks, err := measureDisks(ctx, c.cfg.Dir, s.disks)
+	s.disks = disks
 	if err != nil {
 		if before.Level != DiskUnknown && ctx.Err() == nil {
 			c.cfg.Logger.Warn("could not measure the free space of the disk", "dir", c.cfg.Dir, "err", err)
@@ -165,8 +167,9 @@ func (s *supervisor) checkDisk(ctx context.Context) {
 		c.state.setDisk(Disk{})
 		return
 	}
+	now := fullest(disks)
 	c.state.setDisk(now)
-	if err := c.keepReserve(now); err != nil && !s.reserveFailed {
+	if err := c.keepReserves(disks); err != nil && !s.reserveFailed {
 		s.reserveFailed = true
 		c.cfg.Logger.Warn("could not keep a disk reserve for a restart of the private database", "err", err)
 	} else if err == nil {
@@ -179,7 +182,11 @@ func (s *supervisor) checkDisk(ctx context.Context) {
 	if now.Level == before.Level {
 		return
 	}
-	attributes := []any{"dir", c.cfg.Dir, "free_bytes", now.Free, "required_bytes", now.Required}
+	attributes := []any{"dir", now.Path, "free_bytes", now.Free, "required_bytes", now.Required}
+	if now.Inodes.Level != DiskUnknown {
+		attributes = append(attributes, "inodes_dir", now.Inodes.Path, "free_inodes", now.Inodes.Free,
+			"required_inodes", now.Inodes.Required)
+	}
 	switch {
 	case now.Level == DiskFull:
 		c.cfg.Logger.Error("the disk is full: snapshots are refused until there is space", attributes...)
