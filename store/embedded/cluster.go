@@ -63,7 +63,10 @@ const (
 	// launchTimeout is how many seconds pg_ctl waits. Recovery after a crash can take that long.
 	launchTimeout   = "60"
 	minRestartDelay = time.Second
-	maxRestartDelay = 15 * time.Second
+	// maxRestartDelay leaves a start some seconds, so that the cluster runs ten seconds after a cause was removed.
+	maxRestartDelay = 5 * time.Second
+	// failureInterval is the time between two log records of attempts to start that fail for the same reason.
+	failureInterval = 15 * time.Second
 	// maxSocketDir keeps the path of the socket within the 107 bytes of sun_path.
 	maxSocketDir = 107 - len("/.s.PGSQL.5432")
 )
@@ -136,7 +139,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	// Besides lasting failures, postgres does not start while backends of a killed postmaster still use its shared
 	// memory.
-	delay := backoff.Backoff{Min: minRestartDelay, Max: maxRestartDelay}
+	delay, failures := newDelay(), failureLog{logger: c.cfg.Logger}
 	for {
 		err := c.startOnce(ctx)
 		if err == nil {
@@ -150,13 +153,32 @@ func (c *Cluster) start(ctx context.Context) error {
 		}
 		c.cfg.OnFailure(err)
 		wait := delay.Next()
-		c.cfg.Logger.Error("the private database does not start, trying again", "wait", wait, "err", err)
+		failures.log(err, wait)
 		select {
 		case <-ctx.Done():
 			return err
 		case <-time.After(wait):
 		}
 	}
+}
+
+// newDelay returns the delays between attempts to start.
+func newDelay() backoff.Backoff { return backoff.Backoff{Min: minRestartDelay, Max: maxRestartDelay} }
+
+// failureLog logs why attempts to start fail. It logs a reason again only after failureInterval.
+type failureLog struct {
+	logger *slog.Logger
+	reason string
+	logged time.Time
+}
+
+// log logs the reason of a failed attempt, and the time until the next one.
+func (f *failureLog) log(err error, wait time.Duration) {
+	if err.Error() == f.reason && time.Since(f.logged) < failureInterval {
+		return
+	}
+	f.reason, f.logged = err.Error(), time.Now()
+	f.logger.Error("the private database does not start, trying again", "wait", wait, "err", err)
 }
 
 // hintAtUpgrade logs that a newer version of PostgreSQL is installed. A later upgrade of the system may remove the

@@ -72,7 +72,7 @@ func TestInodesRunOut(t *testing.T) {
 	defer func() { _ = c.Stop(context.WithoutCancel(t.Context())) }()
 	check := func(want DiskLevel) {
 		t.Helper()
-		s := &supervisor{cluster: c}
+		s := newSupervisor(c)
 		s.checkDisk(t.Context())
 		if disk := c.State().Disk; disk.Level != want ||
 			want == DiskFull && !strings.Contains(disk.Describe(), "inodes left in "+c.cfg.Dir) {
@@ -143,7 +143,7 @@ func TestWALHasItsOwnDisk(t *testing.T) {
 	if size := setting(t, c, "max_wal_size"); size != "128MB" {
 		t.Errorf("max_wal_size is %s", size)
 	}
-	s := &supervisor{cluster: c}
+	s := newSupervisor(c)
 	c.state.setRunning(true, "")
 	s.checkDisk(t.Context())
 	reserve := filepath.Join(moved, "snapwatch-reserve")

@@ -87,7 +87,7 @@ func TestProgramsMoveToAnotherDirectory(t *testing.T) {
 	if !strings.HasPrefix(c.bin, root) {
 		t.Fatalf("the programs are in %s", c.bin)
 	}
-	s := &supervisor{cluster: c}
+	s := newSupervisor(c)
 	c.state.setRunning(true, "")
 	move(t, root, "15.1", "15.2")
 	if err := runBlock(t, c); err == nil {
@@ -115,7 +115,7 @@ func TestProgramsAreRemoved(t *testing.T) {
 	t.Parallel()
 	root, bin := copyPrograms(t)
 	c := startWith(t, Config{BinDir: filepath.Join(root, "15.1", bin)}, "data")
-	s := &supervisor{cluster: c}
+	s := newSupervisor(c)
 	c.state.setRunning(true, "")
 	pid, err := c.PID()
 	if err != nil {

@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -137,12 +138,50 @@ func TestSocketDirectoryIsCreatedAgain(t *testing.T) {
 func TestSupervisorNoticesThatTheClusterRuns(t *testing.T) {
 	t.Parallel()
 	c := startInternal(t, "data")
-	s := &supervisor{cluster: c}
+	s := newSupervisor(c)
 	c.state.setRunning(false, "the database system is starting up")
 	s.check(t.Context())
 	if state := c.State(); !state.Running || state.Reason != "" || state.Restarts != 1 {
 		t.Errorf("%+v", state)
 	}
+}
+
+// After many failed attempts, the cluster runs ten seconds after the cause was removed, and the log has each reason once.
+func TestAttemptsToStart(t *testing.T) {
+	t.Parallel()
+	c := startInternal(t, "data")
+	var log strings.Builder
+	c.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s := newSupervisor(c)
+	config := filepath.Join(c.data(), "postgresql.conf")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, append(text, "no_such_setting = 1\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, c)
+	for range 5 {
+		s.next = time.Time{} // the attempt is due
+		s.check(t.Context())
+		if state := c.State(); state.Running || !strings.Contains(state.Reason, "contains errors") {
+			t.Fatalf("%+v", state)
+		}
+	}
+	if wait := time.Until(s.next); wait <= 0 || wait > 5*time.Second {
+		t.Errorf("the next attempt is in %s", wait)
+	}
+	if n := strings.Count(log.String(), "does not start"); n != 1 {
+		t.Errorf("the log has the reason %d times:\n%s", n, log.String())
+	}
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testwait.Until(t, "the cluster to run", func() bool {
+		s.check(t.Context())
+		return c.State().Running
+	})
 }
 
 func TestLongLogIsCut(t *testing.T) {

@@ -32,7 +32,7 @@ const (
 // restarts one whose programs were replaced by an upgrade. It also watches the free space of the disk. State returns
 // what it sees.
 func (c *Cluster) Supervise(ctx context.Context) {
-	s := &supervisor{cluster: c, delay: backoff.Backoff{Min: minRestartDelay, Max: maxRestartDelay}}
+	s := newSupervisor(c)
 	c.state.setRunning(true, "")
 	ticker := time.NewTicker(superviseInterval)
 	defer ticker.Stop()
@@ -51,11 +51,17 @@ func (c *Cluster) Supervise(ctx context.Context) {
 type supervisor struct {
 	cluster       *Cluster
 	delay         backoff.Backoff
+	failures      failureLog
 	next          time.Time // of the next attempt to start
 	replacedSince time.Time // zero if the programs are those that run
 	disks         []Disk    // the last measurement of each file system
 	reserveFailed bool
 	freed         time.Time // when the write-ahead log was shortened last
+}
+
+// newSupervisor returns the supervisor of a cluster.
+func newSupervisor(c *Cluster) *supervisor {
+	return &supervisor{cluster: c, delay: newDelay(), failures: failureLog{logger: c.cfg.Logger}}
 }
 
 // check starts or restarts the cluster if that is necessary.
@@ -127,7 +133,7 @@ func (s *supervisor) start(ctx context.Context) {
 		s.next = time.Now().Add(wait)
 		c.state.setRunning(false, err.Error())
 		c.cfg.OnFailure(err)
-		c.cfg.Logger.Error("the private database does not start, trying again", "wait", wait, "err", err)
+		s.failures.log(err, wait)
 		return
 	}
 	s.started()
@@ -136,6 +142,7 @@ func (s *supervisor) start(ctx context.Context) {
 // started records that the cluster runs again.
 func (s *supervisor) started() {
 	s.delay.Reset()
+	s.failures = failureLog{logger: s.cluster.cfg.Logger}
 	s.next = time.Time{}
 	s.cluster.state.addRestart()
 	s.cluster.state.setRunning(true, "")
