@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -199,7 +200,7 @@ func (c *Cluster) startOnce(ctx context.Context) (err error) {
 	if err := c.findPrograms(); err != nil {
 		return err
 	}
-	if !c.isRunning() {
+	if isRunning, err := c.isRunning(); err == nil && !isRunning {
 		c.releaseReserves(ctx) // creating a directory needs an inode
 	}
 	if c.socket, err = c.owner.makeSocketDir(c.cfg.Dir); err != nil {
@@ -284,6 +285,19 @@ func (c *Cluster) PID() (int, error) {
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
 	return strconv.Atoi(strings.TrimSpace(first))
+}
+
+// isRunning reports whether the postmaster of the cluster runs. It returns an error if it could not be found out.
+func (c *Cluster) isRunning() (bool, error) {
+	pid, err := c.PID()
+	_, isInvalid := errors.AsType[*strconv.NumError](err)
+	if errors.Is(err, fs.ErrNotExist) || isInvalid || err == nil && pid <= 0 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return isPostmaster(pid, c.data())
 }
 
 func (c *Cluster) data() string    { return filepath.Join(c.cfg.Dir, "postgres") }

@@ -33,8 +33,10 @@ func Inspect(ctx context.Context, dir, binDir string) (Inspection, error) {
 	found := Inspection{Dir: abs, Major: clusterMajor(c.data()), Log: c.logPath()}
 	found.BinDir, found.Missing = findBinaries(binDir, found.Major)
 	c.bin = found.BinDir
-	if pid, err := c.PID(); err == nil && isPostmaster(pid, c.data()) {
+	if isRunning, err := c.isRunning(); err == nil && isRunning {
 		found.Running = true
+	}
+	if pid, err := c.PID(); err == nil && found.Running {
 		found.Replaced = c.isMoved() || c.isReplaced(pid)
 	}
 	existing := abs

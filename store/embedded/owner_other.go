@@ -26,7 +26,7 @@ func (owner) read(string) ([]byte, error)           { return nil, errors.ErrUnsu
 func (owner) makeSocketDir(string) (string, error)  { return "", errors.ErrUnsupported }
 func (owner) user() int                             { return -1 }
 func socketDir(dir string) string                   { return filepath.Join(dir, "run") }
-func isPostmaster(int, string) bool                 { return false }
+func isPostmaster(int, string) (bool, error)        { return false, nil }
 func (*Cluster) clearRemains(context.Context) error { return nil }
 func (*Cluster) interrupt(context.Context) error    { return errors.ErrUnsupported }
 func (owner) checkOwns(string) error                { return errors.ErrUnsupported }

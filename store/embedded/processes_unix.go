@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,25 +24,31 @@ const (
 
 // isPostmaster reports whether a process runs and, where that can be read, is a server of PostgreSQL that works in the
 // directory data. After a crash of the machine, another process can have the process id, also one of another cluster.
-// In a container, nothing may wait for a process that has ended.
-func isPostmaster(pid int, data string) bool {
+// In a container, nothing may wait for a process that has ended. It returns an error if it could not be found out, for
+// example because this process has no file descriptors left.
+func isPostmaster(pid int, data string) (bool, error) {
 	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
-		return false
+		return false, nil
 	}
-	if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "stat")); err != nil {
-		return true
+	if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "stat")); errors.Is(err, fs.ErrNotExist) {
+		return true, nil
 	}
-	return isServerProcess(pid) && worksIn(pid, data, true)
+	isServer, err := isServerProcess(pid)
+	return isServer && worksIn(pid, data, true), err
 }
 
-// isServerProcess reports whether a process is one of PostgreSQL that has not ended.
-func isServerProcess(pid int) bool {
+// isServerProcess reports whether a process is one of PostgreSQL that has not ended. It returns an error if it could
+// not be found out.
+func isServerProcess(pid int) (bool, error) {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, fmt.Errorf("find out whether process %d is PostgreSQL: %w", pid, err)
 	}
 	_, rest, found := strings.Cut(string(stat), "(postgres) ")
-	return found && !strings.HasPrefix(rest, "Z")
+	return found && !strings.HasPrefix(rest, "Z"), nil
 }
 
 // worksIn reports whether the working directory of a process is a directory. All processes of a cluster work in its
@@ -59,32 +66,56 @@ func worksIn(pid int, data string, otherwise bool) bool {
 }
 
 // processes returns the processes of the cluster, as far as the system has /proc.
-func (c *Cluster) processes() (pids []int) {
+func (c *Cluster) processes() (pids []int, err error) {
 	entries, err := os.ReadDir("/proc")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("list the processes of the cluster: %w", err)
 	}
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err == nil && isServerProcess(pid) && worksIn(pid, c.data(), false) {
+		if err != nil {
+			continue
+		}
+		isServer, err := isServerProcess(pid)
+		if err != nil {
+			return nil, err
+		}
+		if isServer && worksIn(pid, c.data(), false) {
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return pids, nil
+}
+
+// isShortage reports whether an error means that this process or the system is short of file descriptors or memory.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 // clearRemains ends what a killed postmaster has left: PostgreSQL does not start while one of its processes uses the
 // shared memory, and one that computes does not notice that the postmaster has ended. It also removes lock files whose
 // process id belongs to another program by now, or to a process that has ended and that nothing waits for.
 func (c *Cluster) clearRemains(ctx context.Context) error {
+	isRunning, err := c.isRunning()
+	if err != nil || isRunning {
+		return err
+	}
 	pid, err := c.PID()
-	isAbsent := err != nil || pid <= 0
+	if err != nil || pid <= 0 {
+		return nil //nolint:nilerr // there is no postmaster.pid, or it has no process id
+	}
 	// One that answers without a process here runs in another namespace of processes.
-	if isAbsent || isPostmaster(pid, c.data()) || c.ping(ctx) == nil {
-		return nil
+	if err := c.ping(ctx); err == nil || isShortage(err) {
+		return err
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
-		orphans := c.processes()
+		orphans, err := c.processes()
+		if err != nil {
+			return err
+		}
 		if len(orphans) == 0 {
 			break
 		}
@@ -93,7 +124,9 @@ func (c *Cluster) clearRemains(ctx context.Context) error {
 			break
 		}
 	}
-	if left := c.processes(); len(left) > 0 {
+	if left, err := c.processes(); err != nil {
+		return err
+	} else if len(left) > 0 {
 		return fmt.Errorf("processes of a killed postmaster do not end: %v", left)
 	}
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
@@ -116,7 +149,10 @@ func (c *Cluster) endProcesses(ctx context.Context, pids []int, signal syscall.S
 		_ = syscall.Kill(pid, signal)
 	}
 	for deadline := time.Now().Add(orphanTimeout); time.Now().Before(deadline); {
-		pids = slices.DeleteFunc(pids, func(pid int) bool { return !isServerProcess(pid) })
+		pids = slices.DeleteFunc(pids, func(pid int) bool {
+			isServer, err := isServerProcess(pid)
+			return !isServer && err == nil
+		})
 		if len(pids) == 0 {
 			return true
 		}
@@ -131,17 +167,21 @@ func (c *Cluster) endProcesses(ctx context.Context, pids []int, signal syscall.S
 
 // interrupt stops the cluster as pg_ctl does, for a cluster whose programs were removed.
 func (c *Cluster) interrupt(ctx context.Context) error {
+	isRunning, err := c.isRunning()
+	if err != nil || !isRunning {
+		return err
+	}
 	pid, err := c.PID()
 	if err != nil {
 		return err
 	}
-	if !isPostmaster(pid, c.data()) {
-		return nil
-	}
 	if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
 		return fmt.Errorf("stop the cluster: %w", err)
 	}
-	for isPostmaster(pid, c.data()) {
+	for {
+		if isRunning, err := isPostmaster(pid, c.data()); err == nil && !isRunning {
+			break
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("stop the cluster: %w", ctx.Err())

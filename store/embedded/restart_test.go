@@ -60,7 +60,10 @@ func kill(t *testing.T, c *Cluster) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the postmaster to end", func() bool { return !isPostmaster(pid, c.data()) })
+	testwait.Until(t, "the postmaster to end", func() bool {
+		isRunning, err := isPostmaster(pid, c.data())
+		return err == nil && !isRunning
+	})
 }
 
 // launchAgain starts a cluster that was killed.
@@ -132,6 +135,54 @@ func TestSocketDirectoryIsCreatedAgain(t *testing.T) {
 	}
 	kill(t, c)
 	launchAgain(t, c)
+}
+
+// Without free file descriptors, the state of the cluster is unknown. Nothing is started or ended then.
+func TestNoFileDescriptors(t *testing.T) { // not parallel, because the limit is that of the process
+	c := startInternal(t, "data")
+	var log strings.Builder
+	c.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	pid, err := c.PID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSupervisor(c)
+	c.state.setRunning(true, "")
+	func() {
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: limit.Max}); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+				t.Fatal(err)
+			}
+		}()
+		for range 2 {
+			s.check(t.Context())
+		}
+		if isRunning, err := isPostmaster(pid, c.data()); isRunning || !isShortage(err) {
+			t.Errorf("the postmaster runs: %t, %v", isRunning, err)
+		}
+		if pids, err := c.processes(); !isShortage(err) {
+			t.Errorf("the processes are %v, %v", pids, err)
+		}
+		if err := c.clearRemains(t.Context()); !isShortage(err) {
+			t.Errorf("remains were cleared: %v", err)
+		}
+	}()
+	if n := strings.Count(log.String(), "could not find out whether"); n != 1 {
+		t.Errorf("it was logged %d times:\n%s", n, log.String())
+	}
+	if now, err := c.PID(); err != nil || now != pid || c.ping(t.Context()) != nil {
+		t.Errorf("process %d, then %d (%v)", pid, now, err)
+	}
+	if state := c.State(); !state.Running || state.Restarts != 0 {
+		t.Errorf("%+v", state)
+	}
 }
 
 // A start can take longer than an attempt, and a person can start a cluster.

@@ -52,6 +52,7 @@ type supervisor struct {
 	cluster       *Cluster
 	delay         backoff.Backoff
 	failures      failureLog
+	unknownLogged time.Time // when an unknown state was logged last
 	next          time.Time // of the next attempt to start
 	replacedSince time.Time // zero if the programs are those that run
 	disks         []Disk    // the last measurement of each file system
@@ -67,8 +68,15 @@ func newSupervisor(c *Cluster) *supervisor {
 // check starts or restarts the cluster if that is necessary.
 func (s *supervisor) check(ctx context.Context) {
 	c := s.cluster
-	pid, err := c.PID()
-	if err != nil || !isPostmaster(pid, c.data()) {
+	isRunning, err := c.isRunning()
+	if err != nil { // starting another one would end a cluster that works
+		if time.Since(s.unknownLogged) >= failureInterval {
+			s.unknownLogged = time.Now()
+			c.cfg.Logger.Error("could not find out whether the private database runs", "err", err)
+		}
+		return
+	}
+	if !isRunning {
 		s.start(ctx)
 		return
 	}
@@ -80,13 +88,17 @@ func (s *supervisor) check(ctx context.Context) {
 		}
 		s.started()
 	}
-	s.checkPrograms(ctx, pid)
+	s.checkPrograms(ctx)
 }
 
 // checkPrograms restarts the cluster if its programs were replaced. New connections need the files that came with the
 // running program, and fail without them.
-func (s *supervisor) checkPrograms(ctx context.Context, pid int) {
+func (s *supervisor) checkPrograms(ctx context.Context) {
 	c := s.cluster
+	pid, err := c.PID()
+	if err != nil { // it has just ended
+		return
+	}
 	if !c.isMoved() && !c.isReplaced(pid) {
 		s.replacedSince = time.Time{}
 		c.state.setMissing("")

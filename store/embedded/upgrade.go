@@ -304,8 +304,8 @@ func (u *upgrade) copySettings() error {
 func (u *upgrade) clean(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	var err error
-	if u.old.isRunning() {
+	isRunning, err := u.old.isRunning()
+	if isRunning {
 		err = u.old.shutdown(ctx)
 	}
 	return errors.Join(err, u.old.removeUnfinishedUpgrade(ctx))

@@ -32,7 +32,11 @@ func (c *Cluster) removeUnfinishedUpgrade(ctx context.Context) error {
 		{filepath.Join(work, inUse), "immediate"}, // its data is removed
 	} {
 		running := &Cluster{cfg: Config{Dir: filepath.Dir(server.data)}}
-		if !running.isRunning() || running.socketOf() != socket {
+		isRunning, err := running.isRunning()
+		if err != nil {
+			return err
+		}
+		if !isRunning || running.socketOf() != socket {
 			continue
 		}
 		out, err := c.run(ctx, "pg_ctl", "stop", "-D", server.data, "-m", server.mode, "-w", "-t", "60")
@@ -56,12 +60,6 @@ func (c *Cluster) removeUnfinishedUpgrade(ctx context.Context) error {
 		case <-time.After(delay.Next()):
 		}
 	}
-}
-
-// isRunning reports whether a server of the cluster runs.
-func (c *Cluster) isRunning() bool {
-	pid, err := c.PID()
-	return err == nil && pid > 0 && isPostmaster(pid, c.data())
 }
 
 // socketOf returns the socket directory of the cluster's server, as it has recorded it.
@@ -141,7 +139,11 @@ func Revert(ctx context.Context, cfg RevertConfig) (Upgraded, error) {
 	if err := c.removeUnfinishedUpgrade(ctx); err != nil {
 		return Upgraded{}, err
 	}
-	if c.isRunning() { // a killed server has left it
+	isRunning, err := c.isRunning()
+	if err != nil {
+		return Upgraded{}, err
+	}
+	if isRunning { // a killed server has left it
 		if err := c.shutdown(ctx); err != nil {
 			return Upgraded{}, err
 		}
