@@ -22,11 +22,21 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	s, err := start(ctx, settings{c.Database, c.Server, c.Access, c.OIDC, c.TLS}, logger)
 	if err != nil {
-		return err
+		return unlessCancelled(ctx, err, logger)
 	}
 	defer s.stop()
 	s.announce()
 	return s.wait(ctx)
+}
+
+// unlessCancelled returns the error of a start, or nil if the start was cancelled and everything has stopped. What could
+// not be stopped is in the log.
+func unlessCancelled(ctx context.Context, err error, logger *slog.Logger) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	logger.Info("the start was cancelled", "err", err)
+	return nil
 }
 
 type upCommand struct {
@@ -44,7 +54,7 @@ func (c *upCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	}
 	s, err := start(ctx, settings{database: c.Database, server: c.Server, access: c.Access, tls: c.TLS}, logger)
 	if err != nil {
-		return err
+		return unlessCancelled(ctx, err, logger)
 	}
 	defer func() {
 		s.stop()

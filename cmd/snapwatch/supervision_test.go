@@ -4,11 +4,14 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +87,41 @@ func TestPrivateDatabaseIsSupervised(t *testing.T) {
 	}
 	waitReady(t, p.url)
 	p.stop(t)
+}
+
+// A server that is interrupted during its first start ends in an orderly way, with its database.
+func TestFirstStartIsInterrupted(t *testing.T) {
+	t.Parallel()
+	dir, log := filepath.Join(storetest.Dir(t), "data"), &logBuffer{}
+	arguments := []string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}
+	cmd := exec.CommandContext(t.Context(), program("snapwatch"), arguments...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_RUNTIME_DIR="+filepath.Join(binaries, "runtime"))
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	testwait.Until(t, "the private database", func() bool {
+		text, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
+		if err != nil {
+			return false
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		pid, err = strconv.Atoi(first)
+		return err == nil
+	})
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	if strings.Contains(log.String(), "trying again") {
+		t.Errorf("the log is\n%s", log)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "postgres", "postmaster.pid")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("process %d of the private database was not stopped: %v", pid, err)
+	}
 }
 
 // A server whose private database does not start serves its page and says why, and starts when the cause is gone.

@@ -62,7 +62,9 @@ const (
 	database     = "snapwatch"
 	startTimeout = 60 * time.Second
 	// launchTimeout is how many seconds pg_ctl waits. Recovery after a crash can take that long.
-	launchTimeout   = "60"
+	launchTimeout = "60"
+	// cancelDelay is how long pg_ctl may continue after a start was cancelled.
+	cancelDelay     = 3 * time.Second
 	minRestartDelay = time.Second
 	// maxRestartDelay leaves a start some seconds, so that the cluster runs ten seconds after a cause was removed.
 	maxRestartDelay = 5 * time.Second
@@ -106,10 +108,26 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{cfg: cfg, owner: owner, lock: lock}
 	if err := c.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			c.stopCancelled()
+		}
 		_ = lock.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// stopCancelled stops what a cancelled start has started, so that it does not run without a server.
+func (c *Cluster) stopCancelled() {
+	ctx, cancel := context.WithTimeout(context.Background(), restartTimeout)
+	defer cancel()
+	isRunning, err := c.isRunning()
+	if isRunning {
+		err = c.shutdown(ctx)
+	}
+	if err != nil {
+		c.cfg.Logger.Error("could not stop the private database", "err", err)
+	}
 }
 
 // lockDir creates a data directory and locks it.
@@ -146,6 +164,9 @@ func (c *Cluster) start(ctx context.Context) error {
 		if err == nil {
 			c.hintAtUpgrade()
 			return nil
+		}
+		if ctx.Err() != nil {
+			return err
 		}
 		// A server waits for the missing version of an existing cluster. Everything else says at once what is missing.
 		_, missing := errors.AsType[*MissingVersionError](err)
@@ -319,11 +340,18 @@ func (c *Cluster) launch(ctx context.Context) error {
 	}
 	c.trimLog()
 	before := c.logSize()
-	out, err := c.run(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", launchTimeout, "-l", c.logPath(), "-o",
+	start := c.command(ctx, "pg_ctl", "start", "-D", c.data(), "-w", "-t", launchTimeout, "-l", c.logPath(), "-o",
 		c.options(ctx, wal.Total))
+	// When ctx ends, pg_ctl goes on until PostgreSQL has written its process id. Nothing could stop it before that.
+	start.Cancel, start.WaitDelay = func() error { return nil }, cancelDelay
+	text, err := start.CombinedOutput()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("start PostgreSQL: %w", ctx.Err())
+	}
 	if err == nil {
 		return nil
 	}
+	out := strings.TrimSpace(string(text))
 	if reason := c.failureSince(before); reason != "" {
 		return fmt.Errorf("start PostgreSQL: %s (%s)", reason, c.logPath())
 	}

@@ -197,7 +197,7 @@ func TestSupervisorNoticesThatTheClusterRuns(t *testing.T) {
 	}
 }
 
-// After many failed attempts, the cluster runs ten seconds after the cause was removed, and the log has each reason once.
+// After many failed attempts, the cluster runs within ten seconds after the cause was removed. The log has a reason once.
 func TestAttemptsToStart(t *testing.T) {
 	t.Parallel()
 	c := startInternal(t, "data")
@@ -233,6 +233,52 @@ func TestAttemptsToStart(t *testing.T) {
 		s.check(t.Context())
 		return c.State().Running
 	})
+}
+
+// A start that is cancelled, at whatever moment, leaves nothing running.
+func TestCancelledStart(t *testing.T) {
+	t.Parallel()
+	for name, moment := range map[string]string{
+		"initdb": "postgres.new-*", "before the postmaster": "postgres.log", "postmaster": "postgres/postmaster.pid",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			parent, err := os.MkdirTemp("", "snapwatch-test-")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(parent) })
+			if err := os.Chmod(parent, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			var log strings.Builder
+			cfg := Config{
+				Dir: filepath.Join(parent, "data"), KeepTrying: true, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := Start(ctx, cfg)
+				ended <- err
+			}()
+			testwait.Until(t, moment, func() bool {
+				found, err := filepath.Glob(filepath.Join(cfg.Dir, moment))
+				return err == nil && len(found) > 0
+			})
+			cancel()
+			if err := <-ended; err == nil {
+				t.Error("the start was not cancelled")
+			}
+			if strings.Contains(log.String(), "level=ERROR") {
+				t.Errorf("the log is\n%s", log.String())
+			}
+			c := &Cluster{cfg: cfg}
+			if pids, err := c.processes(); err != nil || len(pids) > 0 {
+				t.Errorf("the processes %v run (%v)", pids, err)
+			}
+		})
+	}
 }
 
 func TestLongLogIsCut(t *testing.T) {
