@@ -197,7 +197,8 @@ func TestSupervisorNoticesThatTheClusterRuns(t *testing.T) {
 	}
 }
 
-// After many failed attempts, the cluster runs within ten seconds after the cause was removed. The log has a reason once.
+// After many failed attempts, the cluster runs within ten seconds after the cause was removed. The log has the reason
+// once.
 func TestAttemptsToStart(t *testing.T) {
 	t.Parallel()
 	c := startInternal(t, "data")
