@@ -29,7 +29,7 @@ func (c *serveCommand) Run(ctx context.Context, logger *slog.Logger) error {
 	return s.wait(ctx)
 }
 
-// unlessCancelled returns the error of a start, or nil if the start was cancelled. Then everything has stopped, and what
+// unlessCancelled returns the error of a start, or nil if the start was cancelled. Then everything has stopped. What
 // could not be stopped is in the log.
 func unlessCancelled(ctx context.Context, err error, logger *slog.Logger) error {
 	if ctx.Err() == nil {
