@@ -101,7 +101,7 @@ func (s *startup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const (
 	minStartDelay = time.Second
-	maxStartDelay = 15 * time.Second
+	maxStartDelay = 5 * time.Second
 )
 
 // untilAvailable calls do until it succeeds, or fails for a reason that waiting does not remove. Until the server has
