@@ -288,14 +288,14 @@ func isWorthRewriting(ctx context.Context, pool *pgxpool.Pool, table string, del
 
 const (
 	// rewriteAttempts is how often a table is rewritten while queries can still see its deleted rows.
-	rewriteAttempts = 3
+	rewriteAttempts = 5
 	// rewriteAgainBytes is the smallest table that is rewritten more than once.
 	rewriteAgainBytes = 256 << 10
 )
 
 // rewriteTable writes the files of a table again, without deleted rows. PostgreSQL keeps those that a query that is
-// running in the database can still see. The table is then hardly smaller, and is written again a second later. The
-// database's statistics of deleted rows are too late to be of use here.
+// running in the database can still see. The table is then hardly smaller, and is written again after a pause, which
+// doubles from a second. The database's statistics of deleted rows are too late to be of use here.
 func rewriteTable(ctx context.Context, pool *pgxpool.Pool, table string) error {
 	size := func() (bytes int64, err error) {
 		err = pool.QueryRow(ctx, `SELECT pg_relation_size($1::text::regclass)`, table).Scan(&bytes)
@@ -305,7 +305,7 @@ func rewriteTable(ctx context.Context, pool *pgxpool.Pool, table string) error {
 	if err != nil {
 		return err
 	}
-	for attempt := 1; ; attempt++ {
+	for attempt, pause := 1, time.Second; ; attempt, pause = attempt+1, 2*pause {
 		if err := vacuumTable(ctx, pool, `VACUUM (FULL, ANALYZE) `+table); err != nil || attempt == rewriteAttempts {
 			return err
 		}
@@ -314,7 +314,7 @@ func rewriteTable(ctx context.Context, pool *pgxpool.Pool, table string) error {
 			return err
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
