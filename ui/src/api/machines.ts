@@ -1,5 +1,6 @@
 import { type Query, keepPreviousData, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ConfigPatch, type Machine, type SnapshotView, client, throwOnError, unwrap } from "./client";
+import { replaceQueryData } from "./queryData";
 
 /** Lists all machines, page by page. */
 export const machinesQuery = queryOptions({
@@ -55,7 +56,7 @@ export function useUpdateMachine(machineId: string) {
       const params = { path: { machine_id: machineId }, header: { "If-Match": `"${version}"` } };
       return unwrap(await client.PATCH("/api/v1/machines/{machine_id}", { params, body: patch }));
     },
-    onSuccess: (machine) => queries.setQueryData(machineQuery(machineId).queryKey, machine),
+    onSuccess: (machine) => replaceQueryData(queries, machineQuery(machineId).queryKey, machine),
     onError: () => queries.invalidateQueries({ queryKey: machineQuery(machineId).queryKey }),
   });
 }
