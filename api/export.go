@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
 
 	"github.com/snapwatch/snapwatch/auth"
 	"github.com/snapwatch/snapwatch/snapshot"
@@ -35,6 +36,9 @@ const (
 )
 
 const exportPath = "/api/v1/machines/{machine_id}/export"
+
+// isExport reports whether a request is an export.
+func isExport(c *gin.Context) bool { return operationOf(c) == "GET "+exportPath }
 
 func (a *API) registerExport() {
 	op := operation(http.MethodGet, exportPath, "export-machine", tagHistory,

@@ -82,7 +82,7 @@ func (l *exportLimit) end(caller string) {
 
 // limitExports is the middleware that limits open exports.
 func (a *API) limitExports(c *gin.Context) {
-	if operationOf(c) != "GET "+exportPath {
+	if !isExport(c) {
 		return
 	}
 	end, err := a.exports.begin(callerKey(auth.PrincipalOf(c.Request.Context())))

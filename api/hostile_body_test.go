@@ -2,14 +2,11 @@ package api_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/snapwatch/snapwatch/api"
 )
@@ -18,16 +15,8 @@ import (
 func TestUnreadableBodies(t *testing.T) {
 	t.Parallel()
 	s := start(t, api.Config{})
-	text, err := s.api.Document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document apiDocument
-	if err := json.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
 	tested := 0
-	for path, methods := range document.Paths {
+	for path, methods := range s.document().Paths {
 		for method, operation := range methods {
 			if len(operation.RequestBody.Content) == 0 {
 				continue
@@ -52,20 +41,14 @@ func TestUnreadableBodies(t *testing.T) {
 // sendChunks sends a request with a chunked body as it is, and ends the connection in one direction.
 func (s *testServer) sendChunks(t *testing.T, method, path, body string) (status int, response string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.dial(t)
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%s",
 		method, path, s.token, body); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := conn.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	got, err := http.ReadResponse(bufio.NewReader(conn), nil)

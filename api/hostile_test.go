@@ -35,6 +35,19 @@ type apiDocument struct {
 	Components struct{ Schemas map[string]schema }
 }
 
+// document returns the OpenAPI document.
+func (s *testServer) document() (document apiDocument) {
+	s.t.Helper()
+	text, err := s.api.Document()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		s.t.Fatal(err)
+	}
+	return document
+}
+
 // resolve returns the schema that a reference points to.
 func (d *apiDocument) resolve(s schema) schema {
 	if name, found := strings.CutPrefix(s.Ref, "#/components/schemas/"); found {
@@ -165,14 +178,7 @@ func TestHostileRequests(t *testing.T) {
 		},
 		OIDC: &auth.OIDCConfig{Issuer: startProvider(t), ClientID: "snapwatch", RoleClaim: "role"},
 	}))
-	w := &walk{testServer: s}
-	text, err := s.api.Document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &w.document); err != nil {
-		t.Fatal(err)
-	}
+	w := &walk{testServer: s, document: s.document()}
 	s.postSnapshots("m", recentTime(), 3)
 	templates := (&requestTemplates{testServer: s}).all(t)
 	var documented []string
@@ -207,7 +213,7 @@ func TestHostileRequests(t *testing.T) {
 	}
 	work := make(chan walkRequest)
 	var workers sync.WaitGroup
-	for range 4 { // a caller may have four open exports
+	for range api.MaxCallerExports { // more at once would be refused
 		workers.Go(func() {
 			for r := range work {
 				w.check(t, r)

@@ -80,6 +80,14 @@ func TestSessionCookies(t *testing.T) {
 	}
 	got = s.withCookies(http.MethodGet, "/api/v1/me/sessions", "", secure.cookies(), "X-Forwarded-Proto", "https")
 	sessions := decode[api.SessionList](t, got).Results
+	if len(sessions) != 2 || !sessions[0].Current && !sessions[1].Current {
+		t.Fatalf("%+v", sessions)
+	}
+	for _, one := range sessions {
+		if want := map[bool]string{true: "198.51.100.7", false: "127.0.0.1"}[one.Current]; one.Address != want {
+			t.Errorf("a session from %s, want %s", one.Address, want)
+		}
+	}
 	// A proxy that does not set X-Real-IP forwards that of the client.
 	for address, header := range map[string][]string{
 		"127.0.0.1":    {"X-Real-Ip", "198.51.100.8", "X-Forwarded-For", "unknown"},
@@ -89,14 +97,6 @@ func TestSessionCookies(t *testing.T) {
 		audit := decode[api.AuditLog](t, s.get("/api/v1/audit?action=login&limit=1")).Results
 		if len(audit) != 1 || audit[0].Address != address {
 			t.Errorf("with %v: %+v", header, audit)
-		}
-	}
-	if len(sessions) != 2 || !sessions[0].Current && !sessions[1].Current {
-		t.Fatalf("%+v", sessions)
-	}
-	for _, one := range sessions {
-		if want := map[bool]string{true: "198.51.100.7", false: "127.0.0.1"}[one.Current]; one.Address != want {
-			t.Errorf("a session from %s, want %s", one.Address, want)
 		}
 	}
 	out := s.withCookies(http.MethodPost, "/api/v1/auth/logout", "", plain.cookies(), "Sec-Fetch-Site", "same-origin")

@@ -20,7 +20,7 @@ func (a *API) limitStalls(c *gin.Context) {
 	w := &stallWriter{
 		ResponseWriter: c.Writer, control: http.NewResponseController(c.Writer), timeout: a.cfg.StallTimeout,
 	}
-	if operationOf(c) != "GET "+exportPath {
+	if !isExport(c) {
 		w.maxTime = maxResponseTime
 	}
 	c.Writer = w

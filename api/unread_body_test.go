@@ -38,9 +38,8 @@ func bomb(t *testing.T, n int, encoding string) []byte {
 	return bytes.Repeat(block.Bytes(), n/block.Len())
 }
 
-// sendFirst sends a request with a body over a connection of its own, as clients do that send all of a body before
-// they read the response.
-func (s *testServer) sendFirst(t *testing.T, head string, body []byte, chunked bool) (*http.Response, error) {
+// dial opens a connection to the server, with the deadline of waits.
+func (s *testServer) dial(t testing.TB) *net.TCPConn {
 	t.Helper()
 	ctx, cancel := testwait.Context(t)
 	defer cancel()
@@ -48,11 +47,19 @@ func (s *testServer) sendFirst(t *testing.T, head string, body []byte, chunked b
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
 		t.Fatal(err)
 	}
+	return conn.(*net.TCPConn)
+}
+
+// sendFirst sends a request with a body over a connection of its own, as clients do that send all of a body before
+// they read the response.
+func (s *testServer) sendFirst(t *testing.T, head string, body []byte, chunked bool) (*http.Response, error) {
+	t.Helper()
+	conn := s.dial(t)
+	defer func() { _ = conn.Close() }()
 	request := bytes.NewBufferString(head + "Host: localhost\r\n")
 	if chunked {
 		request.WriteString("Transfer-Encoding: chunked\r\n\r\n")

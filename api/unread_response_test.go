@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,14 +21,9 @@ import (
 // getUnread sends a GET request over a connection of its own and reads nothing but the head of the response.
 func (s *testServer) getUnread(path, secret string) *http.Response {
 	s.t.Helper()
-	ctx, cancel := testwait.Context(s.t)
-	s.t.Cleanup(cancel)
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := s.dial(s.t)
 	s.t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+	if err := conn.SetReadBuffer(64 << 10); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n",

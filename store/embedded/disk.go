@@ -35,6 +35,7 @@ type Disk struct {
 	// Required is the free space below which the level is DiskFull.
 	Required uint64
 	space    DiskLevel // of the bytes alone
+	reserve  string    // directory for the disk reserve
 	// Inodes are those of the file system that has the fewest left.
 	Inodes Inodes
 }
@@ -129,6 +130,7 @@ func measureDisks(ctx context.Context, dir string, previous []Disk) ([]Disk, err
 		if i := slices.IndexFunc(previous, func(d Disk) bool { return d.Path == v.path }); i >= 0 {
 			now = diskOf(now, previous[i])
 		}
+		now.reserve = v.reserve
 		measured = append(measured, now)
 	}
 	return measured, nil

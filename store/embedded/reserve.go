@@ -21,51 +21,46 @@ const (
 	reservePrefix = "snapwatch-"
 )
 
-// reserveName returns the name of the reserve file of a file system.
-func (c *Cluster) reserveName(v volume) string {
-	if v.reserve == c.cfg.Dir {
+// reserveName returns the name of the reserve file in a directory.
+func (c *Cluster) reserveName(dir string) string {
+	if dir == c.cfg.Dir {
 		return reserveFile
 	}
 	return reservePrefix + reserveFile
 }
 
-// openReserve opens the directory of the reserve of a file system.
-func (c *Cluster) openReserve(v volume) (*os.Root, error) {
-	if v.reserve != c.cfg.Dir {
-		if err := c.owner.checkOwns(v.reserve); err != nil {
+// openReserve opens the directory of a reserve.
+func (c *Cluster) openReserve(dir string) (*os.Root, error) {
+	if dir != c.cfg.Dir {
+		if err := c.owner.checkOwns(dir); err != nil {
 			return nil, err
 		}
 	}
-	return os.OpenRoot(v.reserve)
+	return os.OpenRoot(dir)
 }
 
 // keepReserves creates the reserve of each file system with enough room for it.
 func (c *Cluster) keepReserves(all []Disk) error {
 	var failed error
-	for _, v := range volumes(c.cfg.Dir) {
-		for _, d := range all {
-			if d.Path != v.path {
-				continue
-			}
-			if err := c.keepReserve(v, d); err != nil {
-				failed = errors.Join(failed, fmt.Errorf("create the disk reserve in %s: %w", v.reserve, err))
-			}
+	for _, d := range all {
+		if err := c.keepReserve(d); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("create the disk reserve in %s: %w", d.reserve, err))
 		}
 	}
 	return failed
 }
 
 // keepReserve creates the reserve of a file system if there is room for it.
-func (c *Cluster) keepReserve(v volume, d Disk) error {
+func (c *Cluster) keepReserve(d Disk) error {
 	if d.Level == DiskFull || d.Level == DiskUnknown {
 		return nil
 	}
-	root, err := c.openReserve(v)
+	root, err := c.openReserve(d.reserve)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	name := c.reserveName(v)
+	name := c.reserveName(d.reserve)
 	if info, err := root.Lstat(name); err != nil || info.Size() != reserveBytes {
 		if d.Free >= d.Required+reserveBytes {
 			if err := reserveSpace(root, name); err != nil {
@@ -137,21 +132,21 @@ func (c *Cluster) releaseReserves(ctx context.Context) {
 		if err != nil || now.Level != DiskFull { // unknown if that fails
 			continue
 		}
-		if c.releaseReserve(v) {
+		if c.releaseReserve(v.reserve) {
 			c.cfg.Logger.Warn("released the disk reserve, so that the private database can start", "dir", v.reserve,
 				"free_bytes", now.Free, "free_inodes", now.Inodes.Free)
 		}
 	}
 }
 
-// releaseReserve removes the reserve of a file system, and reports whether there was one.
-func (c *Cluster) releaseReserve(v volume) bool {
-	root, err := c.openReserve(v)
+// releaseReserve removes the reserve in a directory, and reports whether there was one.
+func (c *Cluster) releaseReserve(dir string) bool {
+	root, err := c.openReserve(dir)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = root.Close() }()
-	name := c.reserveName(v)
+	name := c.reserveName(dir)
 	released := root.Remove(name) == nil
 	if _, err := root.Lstat(name + inodesSuffix); err == nil {
 		released = root.RemoveAll(name+inodesSuffix) == nil || released

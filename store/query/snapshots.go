@@ -41,11 +41,7 @@ func (q *Queries) Snapshots(
 	if more = len(rows) > r.Limit; more {
 		rows = rows[:r.Limit]
 	}
-	if !r.Processes {
-		states, err = q.complete(ctx, machineID, machine, rows, false, 0)
-		return states, more, err
-	}
-	states, err = q.complete(ctx, machineID, machine, rows, true, r.MaxProcesses)
+	states, err = q.complete(ctx, machineID, machine, rows, r.Processes, r.MaxProcesses)
 	return states, more || len(states) < len(rows), err
 }
 

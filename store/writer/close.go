@@ -30,7 +30,7 @@ func (w *Writer) CloseSilent(ctx context.Context, hour time.Time) error {
 
 func (w *Writer) closeSome(ctx context.Context, hour time.Time) (closed int, err error) {
 	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
+		if err := shortenLockTimeout(ctx, tx); err != nil {
 			return err
 		}
 		group := &groupWrite{writer: w, tx: tx, now: w.now()}

@@ -253,7 +253,7 @@ func (w *Writer) commitOnce(ctx context.Context, batches []*snapshot.Batch) (gro
 		now := w.now()
 		isAnyLate := func(b *snapshot.Batch) bool { return b.IsLate(snapshot.TimeOf(now)) }
 		if slices.ContainsFunc(batches, isAnyLate) {
-			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`); err != nil {
+			if err := shortenLockTimeout(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -274,6 +274,12 @@ func (w *Writer) commitOnce(ctx context.Context, batches []*snapshot.Batch) (gro
 // lateLockTimeout is how long late data waits for a lock, for example of a chunk that is being compressed. Other late
 // posts wait behind it. The agent retries late data. A transaction has either late or live data.
 const lateLockTimeout = "500ms"
+
+// shortenLockTimeout makes a transaction wait for locks no longer than lateLockTimeout.
+func shortenLockTimeout(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lateLockTimeout+`'`)
+	return err
+}
 
 // daysOf returns the days of the snapshots, and those of their minutes, as midnights in UTC. They differ at midnight.
 func daysOf(batches []*snapshot.Batch) (days, minuteDays []time.Time) {
