@@ -174,7 +174,7 @@ func newDatabaseWithRollups(t *testing.T, db storetest.Database) {
 // interruptions is how often migrations are interrupted at least, in each profile.
 var interruptions = flag.Int("interruptions", 10, "interruptions of migrations in each profile")
 
-// An interruption at any moment of the first start, or of an upgrade with data, leaves a schema from which the next
+// An interruption at any moment of an upgrade, from any earlier schema with data, leaves a schema from which the next
 // start continues. The result is the same as without interruptions.
 func TestInterruptedMigrations(t *testing.T) {
 	t.Parallel()
@@ -192,10 +192,18 @@ func TestInterruptedMigrations(t *testing.T) {
 
 		random := rand.New(rand.NewPCG(1, uint64(len(db.Detection.Profile))))
 		proxy := storetest.NewProxy(t, db.URL)
+		startingVersions := slices.DeleteFunc(versionsOf(t, db.Detection.Profile), func(version int) bool {
+			return version < versionWithRollups
+		})
+		startingVersions = startingVersions[:len(startingVersions)-1] // all but the newest
 		const most = 70 // messages until an interruption; the connections need about half of them
 		// How much of a migration is done before a cut depends on the speed of the machine.
-		for cuts := 0; cuts < *interruptions; {
+		start := versionWithRollups
+		for cuts := 0; cuts < *interruptions; start = startingVersions[random.IntN(len(startingVersions))] {
 			newDatabaseWithRollups(t, db)
+			if err := store.MigrateTo(t.Context(), db.URL, uint(start), storetest.Logger()); err != nil {
+				t.Fatal(err)
+			}
 			for {
 				proxy.CutAfter(random.IntN(most))
 				_, err := store.Migrate(t.Context(), proxy.URL, db.Detection.Profile, storetest.Logger())
@@ -207,7 +215,7 @@ func TestInterruptedMigrations(t *testing.T) {
 				}
 				cuts++
 			}
-			t.Logf("%d interruptions", cuts)
+			t.Logf("from schema %d: %d interruptions so far", start, cuts)
 			compareSchemas(t, describeSchema(t, conn), wantSchema)
 			if data := describeData(t, conn); !maps.Equal(data, wantData) {
 				t.Errorf("the history is %v, want %v", data, wantData)
