@@ -196,7 +196,7 @@ func TestInterruptedMigrations(t *testing.T) {
 			return version < versionWithRollups
 		})
 		startingVersions = startingVersions[:len(startingVersions)-1] // all but the newest
-		const most = 70 // messages until an interruption; the connections need about half of them
+		const most = 70                                               // messages until an interruption; the connections need about half of them
 		// How much of a migration is done before a cut depends on the speed of the machine.
 		start := versionWithRollups
 		for cuts := 0; cuts < *interruptions; start = startingVersions[random.IntN(len(startingVersions))] {
