@@ -195,8 +195,8 @@ func TestInterruptedMigrations(t *testing.T) {
 		startingVersions := slices.DeleteFunc(versionsOf(t, db.Detection.Profile), func(version int) bool {
 			return version < versionWithRollups
 		})
-		startingVersions = startingVersions[:len(startingVersions)-1] // all but the newest
-		const most = 70                                               // messages until an interruption; the connections need about half of them
+		startingVersions = startingVersions[:len(startingVersions)-1]
+		const most = 70 // messages until an interruption; the connections need about half of them
 		// How much of a migration is done before a cut depends on the speed of the machine.
 		start := versionWithRollups
 		for cuts := 0; cuts < *interruptions; start = startingVersions[random.IntN(len(startingVersions))] {
