@@ -91,11 +91,16 @@ func (a *Access) authorizeMachine(
 
 // MayWatch reports whether the caller may currently use an action of the live view on a machine.
 func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, error) {
+	return a.mayUse(ctx, "LIVE "+action, machineID)
+}
+
+// mayUse reports whether the caller may currently use an operation on a machine.
+func (a *Access) mayUse(ctx context.Context, operation, machineID string) (bool, error) {
 	caller, err := a.revalidate(ctx)
 	if caller == nil {
 		return false, err
 	}
-	switch a.policy.Scope("LIVE "+action, caller) {
+	switch a.policy.Scope(operation, caller) {
 	case auth.ScopeAll:
 		return true, nil
 	case auth.ScopeGranted:

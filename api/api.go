@@ -49,6 +49,9 @@ type Config struct {
 	// StallTimeout is how long a client may read nothing of a response before its connection is closed; 20 seconds by
 	// default.
 	StallTimeout time.Duration
+	// ExportStallTimeout is the same for an export; two minutes by default. A client with HTTP/2 may ask for more only
+	// after it has read megabytes.
+	ExportStallTimeout time.Duration
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -65,6 +68,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.StallTimeout == 0 {
 		c.StallTimeout = 20 * time.Second
+	}
+	if c.ExportStallTimeout == 0 {
+		c.ExportStallTimeout = 2 * time.Minute
 	}
 	if c.RequestRate == 0 {
 		c.RequestRate = 100

@@ -40,34 +40,43 @@ func (w *retryAfterWriter) Unwrap() http.ResponseWriter { return w.ResponseWrite
 func answerHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
-			r = r.Clone(r.Context())
+			r = r.Clone(context.WithValue(r.Context(), headKey{}, true))
 			r.Method = http.MethodGet
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+type headKey struct{}
+
+// isHead reports whether a request is HEAD, so that no body needs to be written.
+func isHead(ctx context.Context) bool { return ctx.Value(headKey{}) != nil }
+
 // errTimeLimit is the cause of the end of a request that took too long.
 var errTimeLimit = errors.New("the request took too long")
 
 const (
-	// timeMargin is how much longer than a query a request may take.
+	// timeMargin is how much longer than its queries a request may take.
 	timeMargin = 5 * time.Second
 	// postTimeout is more than ingest.Config.PostTimeout.
 	postTimeout = time.Minute
 	// authorizeTimeout limits the look-up of the caller.
 	authorizeTimeout = 10 * time.Second
+	// lookUpTimeout limits GET requests that do not read the history.
+	lookUpTimeout = authorizeTimeout + timeMargin
 )
 
 // limitTime is the middleware that sets the deadline of a request. Live views and exports last as long as they need.
 // Reads wait for their turn before their query begins.
 func (a *API) limitTime(c *gin.Context) {
 	limit := a.cfg.QueryTimeout + maxReadWait + timeMargin
-	switch operationOf(c) {
-	case "GET " + livePath, "GET " + exportPath:
+	switch operation := operationOf(c); {
+	case operation == "GET "+livePath, operation == "GET "+exportPath:
 		return
-	case "POST " + ingestPath:
+	case operation == "POST "+ingestPath:
 		limit = postTimeout
+	case c.Request.Method == http.MethodGet && !isRead(operation):
+		limit = lookUpTimeout
 	}
 	ctx, cancel := context.WithTimeoutCause(c.Request.Context(), limit, errTimeLimit)
 	defer cancel()

@@ -82,6 +82,9 @@ func (a *API) exportMachine(ctx context.Context, in *exportInput) (*huma.StreamR
 		hc.SetHeader("Content-Type", contentType)
 		hc.SetHeader("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.%s"`, name, in.Format))
 		hc.SetStatus(http.StatusOK)
+		if isHead(ctx) {
+			return
+		}
 		if err := a.export(ctx, in.MachineID, page, states, more, client, out, w); err != nil {
 			// The status is sent already, so only closing the connection can report the failure.
 			a.logger.Warn("export failed", "machine_id", in.MachineID, "err", err)
@@ -114,11 +117,28 @@ func (a *API) export(
 		if !more {
 			return nil
 		}
+		if err := a.checkExport(ctx, machineID); err != nil {
+			return err
+		}
 		var err error
 		if states, more, err = a.exportPage(ctx, machineID, page, a.reads.acquirePatiently); err != nil {
 			return err
 		}
 	}
+}
+
+// errExportRevoked ends an export whose caller may no longer read the machine.
+var errExportRevoked = errors.New("the caller's access was revoked")
+
+// checkExport returns errExportRevoked if the caller may no longer export a machine.
+func (a *API) checkExport(ctx context.Context, machineID string) error {
+	ctx, cancel := context.WithTimeout(ctx, authorizeTimeout)
+	defer cancel()
+	allowed, err := a.access.mayUse(ctx, "GET "+exportPath, machineID)
+	if err == nil && !allowed {
+		err = errExportRevoked
+	}
+	return err
 }
 
 // nextStart returns the start of the page after one that begins at start.

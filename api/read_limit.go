@@ -232,6 +232,9 @@ var readPrefixes = []string{
 // export takes a turn for each page.
 var unlimitedReads = []string{"GET /api/v1/machines/{machine_id}/config", "GET " + exportPath}
 
+// queryMargin is how much longer than one query a read may take that has its turn.
+const queryMargin = 2 * time.Second
+
 // limitReads is the middleware that waits for the turn of a read.
 func (a *API) limitReads(c *gin.Context) {
 	operation := operationOf(c)
@@ -244,7 +247,10 @@ func (a *API) limitReads(c *gin.Context) {
 		return
 	}
 	defer release()
-	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), readKey{}, true))
+	// A query that the database does not end in time is given up a little later.
+	ctx, cancel := context.WithTimeoutCause(c.Request.Context(), a.cfg.QueryTimeout+queryMargin, errTimeLimit)
+	defer cancel()
+	c.Request = c.Request.WithContext(context.WithValue(ctx, readKey{}, true))
 	c.Next()
 }
 

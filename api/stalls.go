@@ -1,6 +1,9 @@
 package api
 
 import (
+	"context"
+	"crypto/tls"
+	"net"
 	"net/http"
 	"time"
 
@@ -8,8 +11,12 @@ import (
 )
 
 const (
-	// responsePiece is how many bytes a client must read within the stall timeout.
+	// responsePiece is how many bytes are written within the stall timeout.
 	responsePiece = 64 << 10
+	// writeBuffer is the size of a connection's write buffer in the kernel, in bytes. If it is full, Linux lets a
+	// writer continue when a third is free again. The buffer would otherwise grow up to 4 MiB, and a client that reads
+	// slowly would seem to have stalled.
+	writeBuffer = 128 << 10
 	// maxResponseTime is how long a client may take to read a response that is not an export.
 	maxResponseTime = 2 * time.Minute
 )
@@ -19,13 +26,25 @@ const (
 func (a *API) limitStalls(c *gin.Context) {
 	w := &stallWriter{
 		ResponseWriter: c.Writer, control: http.NewResponseController(c.Writer), timeout: a.cfg.StallTimeout,
+		maxTime: maxResponseTime,
 	}
-	if !isExport(c) {
-		w.maxTime = maxResponseTime
+	if isExport(c) { // which holds no turn while it writes
+		w.timeout, w.maxTime = a.cfg.ExportStallTimeout, 0
 	}
 	c.Writer = w
 	c.Next()
 	w.begin() // what is left in buffers is sent after the handlers have returned
+}
+
+// LimitWriteBuffer limits the write buffer of a connection. It is the ConnContext of the http.Server.
+func LimitWriteBuffer(ctx context.Context, conn net.Conn) context.Context {
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn()
+	}
+	if socket, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = socket.SetWriteBuffer(writeBuffer) // fails only if the connection is gone
+	}
+	return ctx
 }
 
 // stallWriter writes in pieces and sets a deadline for each. Between two writes there is none, because HTTP/2 ends a

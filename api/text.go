@@ -31,8 +31,15 @@ func (a *API) refuseInvalidParameters(c *gin.Context) {
 			return
 		}
 	}
-	if c.FullPath() == "" {
-		return // the UI's pages read the query in the browser
+	if c.FullPath() == "" { // a page of the UI, which reads the query in the browser
+		query, err := url.QueryUnescape(c.Request.URL.RawQuery)
+		switch {
+		case !isStorable(c.Request.URL.Path):
+			a.abort(c, invalidText("path"))
+		case err == nil && !isStorable(query):
+			a.abort(c, invalidText("query"))
+		}
+		return
 	}
 	if err := a.checkQuery(operationOf(c), c.Request.URL.RawQuery); err != nil {
 		a.abort(c, err)

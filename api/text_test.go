@@ -44,6 +44,9 @@ func TestInvalidText(t *testing.T) {
 		{http.MethodGet, "/api/v1/tokens?machine_id=%c3%28", "", "machine_id"},
 		{http.MethodGet, "/api/v1/audit?%00=1", "", ""},
 		{http.MethodGet, "/api/v1/users/%00", "", "name"},
+		{http.MethodGet, "/machines/%00", "", "path"},
+		{http.MethodGet, "/%ff", "", "path"},
+		{http.MethodGet, "/?find=%00", "", "query"},
 	} {
 		response := s.do(test.method, test.path, test.body)
 		p := response.problem(t)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func (s *testServer) largeExport() string {
 func TestUnreadExports(t *testing.T) {
 	t.Parallel()
 	s := testServerOf(t, apitest.Start(t, storetest.Postgres(t), apitest.Config{
-		Config: api.Config{StallTimeout: 5 * time.Second},
+		Config: api.Config{ExportStallTimeout: 5 * time.Second},
 	}))
 	path := s.largeExport()
 	whole := s.get("%s", path)
@@ -88,8 +89,10 @@ func TestUnreadExports(t *testing.T) {
 		t.Fatalf("the export has %d bytes", len(whole.text))
 	}
 	secret := s.userToken("never reads")
+	var unread []*http.Response
 	for i := range 30 {
 		response := s.getUnread(path, secret)
+		unread = append(unread, response)
 		switch {
 		case i < api.MaxCallerExports && response.StatusCode != http.StatusOK:
 			t.Errorf("export %d: %s", i, response.Status)
@@ -102,6 +105,10 @@ func TestUnreadExports(t *testing.T) {
 		t.Errorf("an export beside unread ones has %d bytes, not %d", len(again.text), len(whole.text))
 	}
 	testwait.Until(t, "the end of the unread exports", func() bool { return s.api.OpenExports() == 0 })
+	// A client that reads slowly would wait for a part of the buffered bytes to leave.
+	if buffered, err := io.Copy(io.Discard, unread[0].Body); err == nil || buffered > 1<<20 {
+		t.Errorf("%d bytes were in buffers (%v)", buffered, err)
+	}
 	if got := s.do(http.MethodGet, path, "", "Authorization", "Bearer "+secret); got.text != whole.text {
 		t.Errorf("after the end of the unread exports: %d, %d bytes", got.status, len(got.text))
 	}

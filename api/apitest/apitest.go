@@ -103,7 +103,9 @@ func Start(t testing.TB, db storetest.Database, cfg Config) *Server {
 		Registry: registry,
 		Logger:   storetest.Logger(),
 	})
-	server := httptest.NewServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ConnContext = api.LimitWriteBuffer
+	server.Start()
 	listening, stopListening := context.WithCancel(context.WithoutCancel(t.Context()))
 	stopped := make(chan struct{})
 	go func() {

@@ -134,6 +134,24 @@ func startServerWithDatabase(t *testing.T, runtime, url string) (stop func()) {
 	return startUntilUp(t, cmd)
 }
 
+// checkRelativePath runs a command for a data directory of another user with a path that is relative to the current
+// directory, which that user may enter.
+func checkRelativePath(t *testing.T, runtime, dataDir string) {
+	t.Helper()
+	current := storetest.Dir(t)
+	if err := os.WriteFile(filepath.Join(current, "ca.pem"), []byte("no certificate"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	arguments := []string{"doctor", "--data-dir", dataDir, "--agent-ca", "ca.pem"}
+	cmd := exec.CommandContext(t.Context(), program("snapwatch"), arguments...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL=", "SNAPWATCH_RUNTIME_DIR="+runtime)
+	cmd.Dir = current
+	out, err := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "ca.pem") || strings.Contains(string(out), "no such file") {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
 // Root runs commands as the user of the data directory, because the database accepts connections of its user only.
 func TestRootUsesTheDatabaseOfAnotherUser(t *testing.T) {
 	t.Parallel()
@@ -168,6 +186,7 @@ func TestRootUsesTheDatabaseOfAnotherUser(t *testing.T) {
 		} else if _, err := io.ReadFull(file, head); err != nil || string(head) != "\x1f\x8b" { // of gzip
 			t.Errorf("the bundle begins with %q (%v)", head, err)
 		}
+		checkRelativePath(t, runtime, dir)
 		if stop != nil {
 			out, err := located(t, t.TempDir(), runtime, "", "token", "list")
 			if err != nil || !strings.Contains(out, "x") {

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -33,14 +35,27 @@ func runAsTo(ctx context.Context, uid int, dir string, arguments []string, stdou
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	//nolint:gosec // the arguments are those of the person who runs this command
-	cmd := exec.CommandContext(ctx, program, withFlags(arguments, "--data-dir", dir)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "HOME="+account.HomeDir)
-	cmd.Dir = "/" // the user may have no access to the current directory
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	if err := cmd.Start(); err != nil {
+	start := func(workingDir string) (*exec.Cmd, error) {
+		//nolint:gosec // the arguments are those of the person who runs this command
+		cmd := exec.CommandContext(ctx, program, withFlags(arguments, "--data-dir", dir)...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, os.Stderr
+		cmd.Env = append(os.Environ(), "HOME="+account.HomeDir)
+		cmd.Dir = workingDir
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		return cmd, cmd.Start()
+	}
+	current, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	cmd, err := start(current)
+	if errors.Is(err, fs.ErrPermission) {
+		fmt.Fprintf(os.Stderr, "The user %s has no access to %s, so relative paths do not work.\n", account.Username,
+			current)
+		cmd, err = start("/")
+	}
+	if err != nil {
 		return fmt.Errorf("run this command as the user %s of %s: %w", account.Username, dir, err)
 	}
 	return newRunAsError(cmd.Wait())

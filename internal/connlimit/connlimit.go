@@ -120,6 +120,14 @@ type countedConn struct {
 	onClose func()
 }
 
+// SetWriteBuffer sets the size of the write buffer in the kernel, if the connection has one.
+func (c *countedConn) SetWriteBuffer(bytes int) error {
+	if socket, ok := c.Conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		return socket.SetWriteBuffer(bytes)
+	}
+	return nil
+}
+
 // Close closes the connection. It may be called more than once.
 func (c *countedConn) Close() error {
 	c.onClose()
