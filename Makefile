@@ -93,7 +93,7 @@ audit:
 # The race detector sleeps for a second at the end of each test binary by default.
 test-go: export GORACE := atexit_sleep_ms=10
 test-go: store/storetest/timescale/node_modules grafana/node_modules
-	go test -p 4 -trimpath -vet=off -race -count=1 -timeout 15m -bench . -benchtime 1x \
+	go test -p 4 -trimpath -vet=off -race -count=1 -timeout 30m -bench . -benchtime 1x \
 		./store ./store/query ./cmd/... ./agent/collect ./api ./grafana ./store/... ./...
 
 test-systems:
