@@ -31,7 +31,7 @@ func TestLowerPriority(t *testing.T) {
 		cluster.LowerPriority(uint32(pid))
 	}
 	// The system call returns 20 minus the niceness.
-	if priority, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || priority != 20-15 {
+	if priority, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || priority != 20-readNiceness {
 		t.Errorf("priority %d, %v", priority, err)
 	}
 	if err := unix.SchedGetaffinity(pid, &after); err != nil {
