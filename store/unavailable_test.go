@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/snapwatch/snapwatch/internal/testwait"
 	"github.com/snapwatch/snapwatch/store"
 	"github.com/snapwatch/snapwatch/store/storetest"
 )
@@ -61,14 +62,12 @@ func TestCheckWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var err error
-	for range 3 { // the connections that were terminated fail first
+	// The connections that were terminated fail first.
+	testwait.Until(t, "an error of the read-only database", func() bool {
 		_, _ = s.IsSuperuser(t.Context()) // on a connection of the accounts
-		err = s.CheckWrite(t.Context())
-	}
-	if err == nil || !strings.Contains(err.Error(), "read-only") || !store.IsUnavailable(err) {
-		t.Errorf("in a read-only database: %v", err)
-	}
+		err := s.CheckWrite(t.Context())
+		return err != nil && strings.Contains(err.Error(), "read-only") && store.IsUnavailable(err)
+	})
 	// No session is ended now. Those of the read-only time are not used again.
 	for _, statement := range []string{
 		`SET default_transaction_read_only = off`,
