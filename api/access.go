@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -91,22 +92,26 @@ func (a *Access) authorizeMachine(
 
 // MayWatch reports whether the caller may currently use an action of the live view on a machine.
 func (a *Access) MayWatch(ctx context.Context, action, machineID string) (bool, error) {
-	return a.mayUse(ctx, "LIVE "+action, machineID)
-}
-
-// mayUse reports whether the caller may currently use an operation on a machine.
-func (a *Access) mayUse(ctx context.Context, operation, machineID string) (bool, error) {
 	caller, err := a.revalidate(ctx)
 	if caller == nil {
 		return false, err
 	}
-	switch a.policy.Scope(operation, caller) {
+	switch a.policy.Scope("LIVE "+action, caller) {
 	case auth.ScopeAll:
 		return true, nil
 	case auth.ScopeGranted:
 		return a.queries.IsVisible(ctx, query.View{Tags: caller.Tags}, machineID)
 	}
 	return false, nil
+}
+
+// reauthorize returns nil if the caller may still use an operation on a machine.
+func (a *Access) reauthorize(ctx context.Context, operation, machineID string) error {
+	caller, err := a.revalidate(ctx)
+	if caller == nil {
+		return cmp.Or(err, auth.ErrInvalidCredential)
+	}
+	return a.authorizeMachine(ctx, caller, a.policy.Scope(operation, caller), machineID)
 }
 
 // CredentialValid reports whether the caller's credential is still valid.

@@ -71,7 +71,7 @@ const (
 func (a *API) limitTime(c *gin.Context) {
 	limit := a.cfg.QueryTimeout + maxReadWait + timeMargin
 	switch operation := operationOf(c); {
-	case operation == "GET "+livePath, operation == "GET "+exportPath:
+	case operation == "GET "+livePath, operation == exportOperation:
 		return
 	case operation == "POST "+ingestPath:
 		limit = postTimeout

@@ -35,10 +35,13 @@ const (
 	exportMachinePage = 1000
 )
 
-const exportPath = "/api/v1/machines/{machine_id}/export"
+const (
+	exportPath      = "/api/v1/machines/{machine_id}/export"
+	exportOperation = "GET " + exportPath
+)
 
 // isExport reports whether a request is an export.
-func isExport(c *gin.Context) bool { return operationOf(c) == "GET "+exportPath }
+func isExport(c *gin.Context) bool { return operationOf(c) == exportOperation }
 
 func (a *API) registerExport() {
 	op := operation(http.MethodGet, exportPath, "export-machine", tagHistory,
@@ -127,18 +130,11 @@ func (a *API) export(
 	}
 }
 
-// errExportRevoked ends an export whose caller may no longer read the machine.
-var errExportRevoked = errors.New("the caller's access was revoked")
-
-// checkExport returns errExportRevoked if the caller may no longer export a machine.
+// checkExport returns an error if the caller may no longer export a machine.
 func (a *API) checkExport(ctx context.Context, machineID string) error {
 	ctx, cancel := context.WithTimeout(ctx, authorizeTimeout)
 	defer cancel()
-	allowed, err := a.access.mayUse(ctx, "GET "+exportPath, machineID)
-	if err == nil && !allowed {
-		err = errExportRevoked
-	}
-	return err
+	return a.access.reauthorize(ctx, exportOperation, machineID)
 }
 
 // nextStart returns the start of the page after one that begins at start.

@@ -230,7 +230,7 @@ var readPrefixes = []string{
 
 // unlimitedReads are operations under these paths that take no turn: agents read their config on another pool, and an
 // export takes a turn for each page.
-var unlimitedReads = []string{"GET /api/v1/machines/{machine_id}/config", "GET " + exportPath}
+var unlimitedReads = []string{"GET /api/v1/machines/{machine_id}/config", exportOperation}
 
 // queryMargin is how much longer than one query a read may take that has its turn.
 const queryMargin = 2 * time.Second

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -38,8 +37,12 @@ func (a *API) limitStalls(c *gin.Context) {
 
 // LimitWriteBuffer limits the write buffer of a connection. It is the ConnContext of the http.Server.
 func LimitWriteBuffer(ctx context.Context, conn net.Conn) context.Context {
-	if encrypted, ok := conn.(*tls.Conn); ok {
-		conn = encrypted.NetConn()
+	for {
+		wrapper, ok := conn.(interface{ NetConn() net.Conn }) // of TLS, and of connlimit
+		if !ok {
+			break
+		}
+		conn = wrapper.NetConn()
 	}
 	if socket, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = socket.SetWriteBuffer(writeBuffer) // fails only if the connection is gone

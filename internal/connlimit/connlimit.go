@@ -120,13 +120,8 @@ type countedConn struct {
 	onClose func()
 }
 
-// SetWriteBuffer sets the size of the write buffer in the kernel, if the connection has one.
-func (c *countedConn) SetWriteBuffer(bytes int) error {
-	if socket, ok := c.Conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		return socket.SetWriteBuffer(bytes)
-	}
-	return nil
-}
+// NetConn returns the connection of the listener, as that of tls.Conn does.
+func (c *countedConn) NetConn() net.Conn { return c.Conn }
 
 // Close closes the connection. It may be called more than once.
 func (c *countedConn) Close() error {

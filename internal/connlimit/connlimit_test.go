@@ -96,3 +96,19 @@ func TestLimits(t *testing.T) {
 	}
 	expectClosed(t, dial(t, "127.0.0.9", address))
 }
+
+// The options of the socket of an accepted connection can be set.
+func TestNetConn(t *testing.T) {
+	t.Parallel()
+	address, accepted := serve(t, connlimit.Config{Total: 1, PerAddress: 1})
+	dial(t, "127.0.0.1", address)
+	conn := <-accepted
+	defer func() { _ = conn.Close() }()
+	wrapper, ok := conn.(interface{ NetConn() net.Conn })
+	if !ok {
+		t.Fatalf("%T does not give access to its connection", conn)
+	}
+	if _, ok := wrapper.NetConn().(*net.TCPConn); !ok {
+		t.Errorf("the connection is a %T", wrapper.NetConn())
+	}
+}
